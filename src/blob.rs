@@ -1,0 +1,250 @@
+//! Bytes that can be opened again: whoever sends them can start over, from any offset.
+
+use std::{
+    fs::{File, Metadata},
+    io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// A stream of chunks; an `Err` is its last item.
+pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
+
+/// How much is read from a file at a time.
+pub const CHUNK: usize = 256 << 10;
+
+/// Bytes of known size that can be read more than once.
+#[async_trait]
+pub trait Blob: Send + Sync {
+    /// Size in bytes.
+    fn size(&self) -> u64;
+
+    /// A stream of the bytes from this offset to the end.
+    async fn open(&self, from: u64) -> Result<ByteStream>;
+
+    /// Where the bytes lie in a local file, for stores that can take them without a copy.
+    fn local(&self) -> Option<FileSlice> {
+        None
+    }
+}
+
+#[async_trait]
+impl Blob for Bytes {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.len());
+        Ok(once(self.slice(from..)))
+    }
+}
+
+/// A stream of one chunk; of none when it is empty.
+#[must_use]
+pub fn once(bytes: Bytes) -> ByteStream {
+    stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed()
+}
+
+/// A part of a local file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSlice {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the bytes start.
+    pub offset: u64,
+    /// How many there are.
+    pub len: u64,
+}
+
+#[async_trait]
+impl Blob for FileSlice {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        let file = open_regular(&self.path)?.0;
+        read_file(file, self.path.clone(), self.offset.saturating_add(from), self.len.saturating_sub(from))
+    }
+
+    fn local(&self) -> Option<FileSlice> {
+        Some(self.clone())
+    }
+}
+
+/// A whole source file as it was when it was looked at: reading it after a change is an error, never other bytes.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    len: u64,
+    inode: u64,
+    device: u64,
+    mtime: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self { len: meta.len(), inode: meta.ino(), device: meta.dev(), mtime: (meta.mtime(), meta.mtime_nsec()) }
+    }
+}
+
+impl SourceFile {
+    /// Looks at a regular file. Errors: it is not there, not readable, or not a regular file.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let (_, meta) = open_regular(&path)?;
+        Ok(Self { stamp: Stamp::of(&meta), path })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file; an error of kind `Changed` when it is no longer what it was.
+    pub fn reopen(&self) -> Result<File> {
+        let (file, meta) = open_regular(&self.path)?;
+        self.unchanged(&meta)?;
+        Ok(file)
+    }
+
+    /// An error of kind `Changed` unless the open file is still what it was.
+    pub fn check(&self, file: &File) -> Result<()> {
+        self.unchanged(&file.metadata().context(|| format!("cannot read `{}`", self.path.display()))?)
+    }
+
+    fn unchanged(&self, meta: &Metadata) -> Result<()> {
+        if Stamp::of(meta) == self.stamp {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Changed, format!("`{}` changed while it was read", self.path.display())))
+    }
+}
+
+#[async_trait]
+impl Blob for SourceFile {
+    fn size(&self) -> u64 {
+        self.stamp.len
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        let file = self.reopen()?;
+        let watched = file.try_clone().context(|| format!("cannot read `{}`", self.path.display()))?;
+        let this = self.clone();
+        let body = read_file(file, self.path.clone(), from, self.stamp.len.saturating_sub(from))?;
+        let check = stream::once(async move { this.check(&watched).map(|()| Bytes::new()) });
+        Ok(body.chain(check).filter(|item| std::future::ready(!matches!(item, Ok(b) if b.is_empty()))).boxed())
+    }
+}
+
+/// Opens a regular file without blocking on anything else (a FIFO, a device).
+pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
+    use rustix::fs::{Mode, OFlags};
+    let fail = |e: std::io::Error| Error::from(e).context(format!("cannot read `{}`", path.display()));
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?);
+    let meta = file.metadata().map_err(fail)?;
+    if !meta.is_file() {
+        return Err(Error::new(Kind::Invalid, format!("`{}` is not a regular file", path.display())));
+    }
+    Ok((file, meta))
+}
+
+/// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`.
+fn read_file(mut file: File, path: PathBuf, offset: u64, len: u64) -> Result<ByteStream> {
+    file.seek(SeekFrom::Start(offset)).context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(stream::try_unfold((file, path, len), |(mut file, path, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let (read, file, path) = tokio::task::spawn_blocking(move || {
+            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let mut chunk = BytesMut::zeroed(want);
+            let mut filled = 0;
+            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match file.read(rest) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(e) => return (Err(Error::from(e)), file, path),
+                }
+            }
+            chunk.truncate(filled);
+            (Ok(chunk.freeze()), file, path)
+        })
+        .await
+        .map_err(|e| Error::caused(Kind::Internal, "a reading thread failed", e))?;
+        let chunk = read.context(|| format!("cannot read `{}`", path.display()))?;
+        if chunk.is_empty() {
+            let message = format!("`{}` became shorter while it was read", path.display());
+            return Err(Error::new(Kind::Changed, message));
+        }
+        let left = left.saturating_sub(chunk.len() as u64);
+        Ok(Some((chunk, (file, path, left))))
+    })
+    .boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::TryStreamExt as _;
+
+    async fn all(blob: &dyn Blob, from: u64) -> Result<Vec<u8>> {
+        blob.open(from)
+            .await?
+            .try_fold(Vec::new(), |mut v, b| async move {
+                v.extend(&b);
+                Ok(v)
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_blob_opens_at_any_offset_any_number_of_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, b"hello world").unwrap();
+        let file = SourceFile::new(&path).unwrap();
+        let slice = FileSlice { path, offset: 6, len: 5 };
+        assert_eq!(all(&file, 0).await.unwrap(), b"hello world");
+        assert_eq!(all(&file, 6).await.unwrap(), b"world");
+        assert_eq!(all(&slice, 2).await.unwrap(), b"rld");
+        assert_eq!(all(&Bytes::from_static(b"abc"), 9).await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_source_file_that_changes_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.txt");
+        std::fs::write(&path, b"before").unwrap();
+        let file = SourceFile::new(&path).unwrap();
+        std::fs::write(&path, b"afterwards").unwrap();
+        let error = all(&file, 0).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed);
+        assert!(error.to_string().contains("notes.txt"));
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_does_not_hang() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(SourceFile::new(&path).unwrap_err().kind(), Kind::Invalid);
+    }
+}

@@ -1,0 +1,309 @@
+//! The engine: everything that moves is a copy between two stores. Blobs in parallel, then manifests children first,
+//! referrers after subjects, the tag last; nothing that the destination has is moved.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    blob::{Blob, ByteStream, FileSlice},
+    error::{Context as _, Error, Kind, Result},
+    graph::{Graph, Root},
+    oci::{Descriptor, Digest, Platform},
+    store::{ReadStore, Store, Stored},
+};
+
+/// What [`copy`] does beyond carrying one artifact.
+#[derive(Clone)]
+pub struct Options {
+    /// Tags at the destination.
+    pub tags: Vec<String>,
+    /// Whether signatures, SBOMs and whatever else refers to the artifact come along.
+    pub referrers: bool,
+    /// Of an index, only the manifest for this platform.
+    pub platform: Option<Platform>,
+    /// How many blobs move at a time.
+    pub concurrency: usize,
+    /// Who is told what happens.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { tags: Vec::new(), referrers: false, platform: None, concurrency: 6, progress: Arc::new(Silent) }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("tags", &self.tags).field("referrers", &self.referrers).finish_non_exhaustive()
+    }
+}
+
+/// What happens during a copy.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// All that the artifact consists of is known: so many manifests and blobs, so many bytes.
+    Planned {
+        /// Manifests and blobs.
+        items: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// This content starts to move.
+    Started(Descriptor),
+    /// So many more bytes of this content have moved.
+    Moved(Digest, u64),
+    /// This content starts over from its first byte.
+    Restarted(Digest),
+    /// This content is at the destination.
+    Done(Descriptor, Outcome),
+    /// Nothing moves for a while, for this reason.
+    Waiting(String, Duration),
+}
+
+/// How content came to be at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was moved.
+    Moved,
+    /// It was there already.
+    Present,
+    /// The destination took it from a neighbour.
+    Mounted,
+}
+
+/// One who is told what happens; called from several threads, must return at once.
+pub trait Progress: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: Event);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: Event) {}
+}
+
+/// What a copy did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The manifest that was asked for.
+    pub root: Descriptor,
+    /// Manifests and blobs that moved.
+    pub moved: usize,
+    /// Bytes that moved.
+    pub bytes: u64,
+    /// Manifests and blobs that were there already.
+    pub present: usize,
+    /// Blobs that the destination took from a neighbour.
+    pub mounted: usize,
+}
+
+impl Report {
+    /// A report of nothing done.
+    #[must_use]
+    pub fn of(root: Descriptor) -> Self {
+        Self { root, moved: 0, bytes: 0, present: 0, mounted: 0 }
+    }
+
+    fn count(&mut self, desc: &Descriptor, outcome: Outcome) {
+        match outcome {
+            Outcome::Moved => {
+                self.moved += 1;
+                self.bytes = self.bytes.saturating_add(desc.size);
+            }
+            Outcome::Present => self.present += 1,
+            Outcome::Mounted => self.mounted += 1,
+        }
+    }
+}
+
+/// Copies what `name` (a tag or a digest) stands for, with all that it points at.
+///
+/// A destination that has the artifact under all the tags asked for is left alone. On an error no tag has moved, and
+/// what was copied so far stays for the next attempt.
+pub async fn copy(from: &Arc<dyn ReadStore>, name: &str, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
+    let root = select(from, from.resolve(name).await?, options.platform.as_ref()).await?;
+    if !options.referrers && to.closed() && is_tagged(to, &root, &options.tags).await? {
+        let mut report = Report::of(root.clone());
+        report.count(&root, Outcome::Present);
+        options.progress.event(Event::Done(root, Outcome::Present));
+        return Ok(report);
+    }
+    let near: Arc<dyn ReadStore> = Arc::clone(to) as Arc<dyn ReadStore>;
+    let stores = if to.closed() { vec![Arc::clone(from)] } else { vec![near, Arc::clone(from)] };
+    let roots = vec![Root { desc: root.clone(), tags: options.tags.clone() }];
+    let graph = Graph::of(&stores, roots, options.referrers).await?;
+    copy_graph(from, &graph, to, options).await
+}
+
+/// Copies a graph that is known already; its roots carry the tags. See [`copy`].
+pub async fn copy_graph(
+    from: &Arc<dyn ReadStore>,
+    graph: &Graph,
+    to: &Arc<dyn Store>,
+    options: &Options,
+) -> Result<Report> {
+    let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
+    let mut report = Report::of(first.desc.clone());
+    options.progress.event(Event::Planned { items: graph.len(), bytes: graph.size() });
+    to.expect(graph).await?;
+    copy_blobs(from, graph, to, options, &mut report).await?;
+    for node in &graph.manifests {
+        let tags: Vec<String> = graph
+            .roots
+            .iter()
+            .filter(|root| root.desc.digest == node.desc.digest)
+            .flat_map(|root| root.tags.iter().cloned())
+            .collect();
+        let outcome = copy_manifest(&node.desc, &node.bytes, &tags, to)
+            .await
+            .context(|| format!("copy manifest {} to {to}", node.desc.digest))?;
+        report.count(&node.desc, outcome);
+        options.progress.event(Event::Done(node.desc.clone(), outcome));
+    }
+    to.finish().await?;
+    Ok(report)
+}
+
+/// Of an index, the manifest for this platform; anything else as it is.
+async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
+    let Some(platform) = platform else { return Ok(root) };
+    if !crate::oci::media_type::is_index(&root.media_type) {
+        return Ok(root);
+    }
+    let bytes = crate::store::read_manifest(from.as_ref(), &root).await?;
+    let index = crate::oci::Parsed::read(&root.media_type, &bytes)?;
+    let fits = |p: &Platform| {
+        p.os == platform.os
+            && p.architecture == platform.architecture
+            && (platform.variant.is_none() || p.variant == platform.variant)
+    };
+    let found = index.children().into_iter().find(|d| d.platform.as_ref().is_some_and(fits)).cloned();
+    found.ok_or_else(|| Error::not_found(format!("no manifest for platform {platform} in {}", root.digest)))
+}
+
+/// Whether all tags at the destination stand for this manifest; without tags, whether it is there.
+async fn is_tagged(to: &Arc<dyn Store>, root: &Descriptor, tags: &[String]) -> Result<bool> {
+    if tags.is_empty() {
+        return to.contains(root).await;
+    }
+    for tag in tags {
+        match to.resolve(tag).await {
+            Ok(found) if found.digest == root.digest => {}
+            Ok(_) => return Ok(false),
+            Err(e) if e.kind() == Kind::NotFound => return Ok(false),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+async fn copy_blobs(
+    from: &Arc<dyn ReadStore>,
+    graph: &Graph,
+    to: &Arc<dyn Store>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
+    let mut tasks = JoinSet::new();
+    for desc in &graph.blobs {
+        let (from, to, slots) = (Arc::clone(from), Arc::clone(to), Arc::clone(&slots));
+        let (desc, progress) = (desc.clone(), Arc::clone(&options.progress));
+        tasks.spawn(async move {
+            let _slot = slots.acquire().await.map_err(|e| Error::caused(Kind::Internal, "copy was closed", e))?;
+            let outcome = copy_blob(&from, &desc, &to, &progress)
+                .await
+                .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
+            progress.event(Event::Done(desc.clone(), outcome));
+            Ok::<_, Error>((desc, outcome))
+        });
+    }
+    while let Some(joined) = tasks.join_next().await {
+        let (desc, outcome) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
+        report.count(&desc, outcome);
+    }
+    Ok(())
+}
+
+async fn copy_blob(
+    from: &Arc<dyn ReadStore>,
+    desc: &Descriptor,
+    to: &Arc<dyn Store>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Outcome> {
+    if to.contains(desc).await? {
+        return Ok(Outcome::Present);
+    }
+    if to.mount(desc, from.as_ref()).await? {
+        return Ok(Outcome::Mounted);
+    }
+    progress.event(Event::Started(desc.clone()));
+    let blob = Counted {
+        blob: Stored::new(Arc::clone(from), desc.clone()),
+        digest: desc.digest.clone(),
+        opened: Mutex::new(false),
+        progress: Arc::clone(progress),
+    };
+    to.push(desc, &blob).await?;
+    Ok(Outcome::Moved)
+}
+
+async fn copy_manifest(desc: &Descriptor, bytes: &Bytes, tags: &[String], to: &Arc<dyn Store>) -> Result<Outcome> {
+    if to.contains(desc).await? {
+        for tag in tags {
+            if to.resolve(tag).await.is_ok_and(|found| found.digest == desc.digest) {
+                continue;
+            }
+            to.tag(tag, desc).await?;
+        }
+        return Ok(Outcome::Present);
+    }
+    to.publish(desc, bytes, tags).await?;
+    Ok(Outcome::Moved)
+}
+
+/// A blob whose streams report what passes through them.
+struct Counted {
+    blob: Stored,
+    digest: Digest,
+    opened: Mutex<bool>,
+    progress: Arc<dyn Progress>,
+}
+
+#[async_trait]
+impl Blob for Counted {
+    fn size(&self) -> u64 {
+        self.blob.size()
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        let again = std::mem::replace(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner), true);
+        if again && from == 0 {
+            self.progress.event(Event::Restarted(self.digest.clone()));
+        }
+        let (digest, progress) = (self.digest.clone(), Arc::clone(&self.progress));
+        let count = move |chunk: &Result<Bytes>| {
+            if let Ok(bytes) = chunk {
+                progress.event(Event::Moved(digest.clone(), bytes.len() as u64));
+            }
+        };
+        Ok(self.blob.open(from).await?.inspect(count).boxed())
+    }
+
+    fn local(&self) -> Option<FileSlice> {
+        self.blob.local()
+    }
+}

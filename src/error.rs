@@ -1,0 +1,211 @@
+//! One error for the whole library: what failed, where, and because of what.
+//!
+//! Advice ("pass `--plain-http`") is not here: the library states facts, the command line knows its flags.
+
+use std::fmt;
+
+/// The result of everything in this library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure this is: what a caller can act on without reading the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The input is malformed: a reference, a definition, a manifest, a flag's value.
+    Invalid,
+    /// No artifact type fits the source, or none has the name asked for.
+    UnknownType,
+    /// Several artifact types fit the source equally well.
+    Ambiguous,
+    /// The file, tag, manifest, blob or repository is not there.
+    NotFound,
+    /// A name is taken: two files with one title, a destination that exists.
+    Exists,
+    /// Content is not what its digest, size or media type says.
+    Mismatch,
+    /// A source file changed while it was read.
+    Changed,
+    /// Something reaches outside the place it is confined to.
+    Escape,
+    /// A limit on what is read was exceeded.
+    Limit,
+    /// The operation is not supported by this store, type or format.
+    Unsupported,
+    /// The store only reads.
+    ReadOnly,
+    /// The registry wants credentials, or other ones.
+    Unauthorized,
+    /// The registry knows who asks and refuses.
+    Denied,
+    /// The registry asks to come later, or failed by its own fault: the same request may succeed again.
+    Unavailable,
+    /// The registry cannot be reached.
+    Unreachable,
+    /// Something answered that does not speak the distribution API.
+    NotARegistry,
+    /// The disk is full or a quota is used up.
+    NoSpace,
+    /// Any other failure of the file system or the operating system.
+    Io,
+    /// A bug in this program.
+    Internal,
+}
+
+/// What failed, where, and because of what.
+///
+/// `Display` gives the whole chain on one line, outermost first: `pull oci:out:v1: read blob sha256:…: No space left on device`.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    context: Vec<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind; `message` is lower case, one line, without a full stop.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), source: None }))
+    }
+
+    /// Malformed input.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// Something that is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// A limit that was exceeded: what, and how much is allowed.
+    pub fn limit(message: impl Into<String>) -> Self {
+        Self::new(Kind::Limit, message)
+    }
+
+    /// Content that is not what it was described as.
+    pub fn mismatch(message: impl Into<String>) -> Self {
+        Self::new(Kind::Mismatch, message)
+    }
+
+    /// What this store, type or format cannot do.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unsupported, message)
+    }
+
+    /// A failure that another error caused.
+    pub fn caused(
+        kind: Kind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let mut error = Self::new(kind, message);
+        error.0.source = Some(source.into());
+        error
+    }
+
+    /// The same error, with what was being done, or where, put in front.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.0.context.push(context.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What failed, without what was being done and without the cause.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for context in self.0.context.iter().rev() {
+            write!(f, "{context}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        let mut source = self.0.source.as_deref().map(|e| e as &dyn std::error::Error);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `File not found`, `disk full` and `read-only` are worth telling apart from other file system failures.
+fn kind_of(error: &std::io::Error) -> Kind {
+    use std::io::ErrorKind as E;
+    match error.kind() {
+        E::NotFound => Kind::NotFound,
+        E::AlreadyExists => Kind::Exists,
+        E::StorageFull | E::QuotaExceeded => Kind::NoSpace,
+        E::ReadOnlyFilesystem => Kind::ReadOnly,
+        _ => Kind::Io,
+    }
+}
+
+impl From<std::io::Error> for Error {
+    /// Recovers an [`Error`] that travelled through `std::io`, else takes the kind from the `io::ErrorKind`.
+    fn from(error: std::io::Error) -> Self {
+        let kind = kind_of(&error);
+        match error.downcast::<Self>() {
+            Ok(own) => own,
+            Err(error) => Self::new(kind, error.to_string()),
+        }
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}
+
+/// Puts what was being done, or where, in front of an error.
+pub trait Context<T> {
+    /// Adds `what()` in front; evaluated only on failure.
+    fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for Result<T, E> {
+    fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|e| e.into().context(what()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_from_the_outside_in() {
+        let error = Error::caused(Kind::Io, "cannot read", std::io::Error::other("disk on fire"))
+            .context("blob sha256:00")
+            .context("pull oci:x");
+        assert_eq!(error.to_string(), "pull oci:x: blob sha256:00: cannot read: disk on fire");
+    }
+
+    #[test]
+    fn an_error_survives_a_journey_through_io() {
+        let io: std::io::Error = Error::mismatch("wrong bytes").context("blob").into();
+        let back = Error::from(io);
+        assert_eq!(back.kind(), Kind::Mismatch);
+        assert_eq!(back.to_string(), "blob: wrong bytes");
+    }
+}

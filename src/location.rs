@@ -1,0 +1,189 @@
+//! Where an artifact is, as users write it: `host/repo:tag`, `oci:dir:tag`, `oci-archive:x.tar:tag`.
+//!
+//! The only list of such forms. skopeo's and oras' habits are kept where they agree.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use crate::{
+    error::{Error, Result},
+    oci::Digest,
+};
+
+/// Where an artifact is, or is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The store.
+    pub place: Place,
+    /// The tag in it, if one was given.
+    pub tag: Option<String>,
+    /// The digest in it, if one was given; it wins over the tag.
+    pub digest: Option<Digest>,
+}
+
+/// A store, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A repository in a registry.
+    Registry {
+        /// `host[:port]`
+        registry: String,
+        /// The repository's name.
+        repository: String,
+    },
+    /// An OCI image layout directory.
+    Layout(PathBuf),
+    /// An OCI image layout in one tar file.
+    Archive(PathBuf),
+}
+
+impl Location {
+    /// The digest, else the tag, else `latest`: what to resolve in the store.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, Some(tag)) => tag.clone(),
+            (None, None) => "latest".into(),
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    /// Reads the forms of this module's head. A path that starts with `./`, `../` or `/` is a layout directory, or an
+    /// archive when it ends in `.tar`; everything without a scheme and without such a start is a registry.
+    fn from_str(text: &str) -> Result<Self> {
+        if text.chars().any(char::is_control) || text.is_empty() {
+            return Err(Error::invalid(format!("`{}` is not a location", text.escape_default())));
+        }
+        if let Some(rest) = text.strip_prefix("oci-archive:") {
+            return local(text, rest, Place::Archive);
+        }
+        if let Some(rest) = text.strip_prefix("oci:") {
+            return local(text, rest, Place::Layout);
+        }
+        if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || matches!(text, "." | "..") {
+            let archive = split(text).0.ends_with(".tar");
+            return local(text, text, if archive { Place::Archive } else { Place::Layout });
+        }
+        registry(text)
+    }
+}
+
+/// `path[:tag][@digest]`, as skopeo splits it: at the first colon.
+fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
+    let (rest, digest) = match text.rsplit_once('@') {
+        Some((rest, digest)) if digest.contains(':') && !digest.contains('/') => (rest, Some(digest)),
+        _ => (text, None),
+    };
+    match rest.split_once(':') {
+        Some((path, tag)) => (path, Some(tag), digest),
+        None => (rest, None, digest),
+    }
+}
+
+fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Location> {
+    let (path, tag, digest) = split(text);
+    if path.is_empty() || tag.is_some_and(str::is_empty) {
+        return Err(Error::invalid(format!("`{whole}` has an empty path or tag")));
+    }
+    if tag.is_some_and(|tag| !is_ref_name(tag)) {
+        return Err(Error::invalid(format!("`{whole}` has a tag that an OCI layout cannot hold")));
+    }
+    Ok(Location { place: place(path.into()), tag: tag.map(Into::into), digest: digest.map(str::parse).transpose()? })
+}
+
+/// The grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md): components of letters and digits,
+/// separators `-._:@/+` and `--` between them.
+fn is_ref_name(name: &str) -> bool {
+    let separated = |c: char| "-._:@/+".contains(c);
+    name.len() <= 512
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || separated(c))
+        && !name.starts_with(separated)
+        && !name.ends_with(separated)
+}
+
+fn registry(text: &str) -> Result<Location> {
+    let bad = |why: &str| Error::invalid(format!("`{text}` is not a reference: {why}"));
+    let Some((host, rest)) = text.split_once('/') else {
+        return Err(bad("a registry and a repository are needed, as in `localhost:5000/name:tag`"));
+    };
+    if host != "localhost" && !host.contains(['.', ':']) {
+        return Err(bad("its first part must be a registry such as `ghcr.io` or `localhost:5000`"));
+    }
+    let repository = rest.split(['@', ':']).next().unwrap_or_default();
+    if repository.chars().any(|c| c.is_ascii_uppercase()) {
+        return Err(bad("a repository must be lower case"));
+    }
+    let parsed: oci_spec::distribution::Reference = text.parse().map_err(|e| bad(&format!("{e}")))?;
+    let given_tag = rest.split('@').next().is_some_and(|r| r.contains(':'));
+    Ok(Location {
+        place: Place::Registry { registry: parsed.registry().into(), repository: parsed.repository().into() },
+        tag: parsed.tag().filter(|_| given_tag).map(Into::into),
+        digest: parsed.digest().map(str::parse).transpose()?,
+    })
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry { registry, repository } => write!(f, "{registry}/{repository}"),
+            Self::Layout(path) => write!(f, "oci:{}", path.display()),
+            Self::Archive(path) => write!(f, "oci-archive:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)?;
+        self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
+        self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_reads_back_as_it_was_written() {
+        let digest = Digest::of(b"");
+        for text in [
+            "localhost:5000/a/b:v1".to_owned(),
+            format!("ghcr.io/a/b@{digest}"),
+            format!("ghcr.io/a/b:v1@{digest}"),
+            "oci:dir".into(),
+            "oci:some/dir:v1".into(),
+            "oci:dir:ghcr.io/a/b:v1".into(),
+            format!("oci:dir@{digest}"),
+            "oci-archive:x.tar:v1".into(),
+        ] {
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_layout_or_an_archive() {
+        assert_eq!("./x:v1".parse::<Location>().unwrap().to_string(), "oci:./x:v1");
+        assert_eq!("/t/x.tar:v1".parse::<Location>().unwrap().to_string(), "oci-archive:/t/x.tar:v1");
+    }
+
+    #[test]
+    fn a_bad_reference_says_what_is_wrong() {
+        for (text, why) in [
+            ("localhost:5000/Repo:v1", "lower case"),
+            ("repo:v1", "registry and a repository"),
+            ("team/repo:v1", "must be a registry"),
+            ("localhost:5000/a:", "not a reference"),
+            ("localhost:5000/a/../b:v1", "not a reference"),
+            ("oci:", "empty"),
+            ("oci:x:", "empty"),
+            ("ghcr.io/a\u{1b}[31m", "not a location"),
+        ] {
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

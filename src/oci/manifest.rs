@@ -1,0 +1,352 @@
+//! Descriptors, manifests and indexes, in the field order of the image specification's Go structs.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Annotations, Digest, media_type};
+use crate::error::{Error, Kind, Result};
+
+/// Largest manifest or index that is written, and that every registry must take (distribution-spec, "Pushing
+/// Manifests": 4 MiB). Reading allows twice as much.
+pub const MAX_MANIFEST: u64 = 4 << 20;
+
+/// Deepest nesting of JSON that is read in an OCI document.
+pub const MAX_JSON_DEPTH: usize = 64;
+
+/// What points at content: its type, digest and size (image-spec descriptor.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Media type of the content.
+    pub media_type: String,
+    /// Digest of the content.
+    pub digest: Digest,
+    /// Size of the content in bytes.
+    pub size: u64,
+    /// Where else the content may be had; carried, never fetched.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Annotations of this descriptor.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+    /// The content itself, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The platform that the content is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// The artifact type of the manifest that this points at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+}
+
+/// Go's encoder writes `null` for a nil slice or map; both mean empty.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+impl Descriptor {
+    /// A descriptor of these bytes.
+    #[must_use]
+    pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
+    }
+
+    /// A descriptor with nothing optional.
+    #[must_use]
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.into(),
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: Annotations::new(),
+            data: None,
+            platform: None,
+            artifact_type: None,
+        }
+    }
+
+    /// The empty descriptor: `{}`, two bytes (image-spec manifest.md, "Guidance for an Empty Descriptor"), with its
+    /// content inline as oras writes it.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { data: Some("e30=".into()), ..Self::of(media_type::EMPTY, b"{}") }
+    }
+
+    /// The file name that this layer holds, by the oras convention.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.annotations.get(super::annotation::TITLE).map(String::as_str)
+    }
+
+    /// Type, digest and size, without what describes this one use of the content.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self::new(self.media_type.clone(), self.digest.clone(), self.size)
+    }
+}
+
+/// What a manifest in an index is for (image-spec image-index.md).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+pub struct Platform {
+    /// CPU architecture, Go's names.
+    #[serde(default)]
+    pub architecture: String,
+    /// Operating system, Go's names.
+    #[serde(default)]
+    pub os: String,
+    /// Version of the operating system.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Required features of the operating system.
+    #[serde(rename = "os.features", default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// Variant of the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl std::fmt::Display for Platform {
+    /// `os/architecture[/variant]`, as Docker and oras write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().try_for_each(|v| write!(f, "/{v}"))
+    }
+}
+
+/// An image manifest (image-spec manifest.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Always 2.
+    pub schema_version: u32,
+    /// Should be given; Helm, among others, leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Type of the artifact; must be given when the config is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The config blob.
+    pub config: Descriptor,
+    /// The content, in order.
+    #[serde(default, deserialize_with = "nullable")]
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Annotations of the artifact.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+}
+
+/// An image index (image-spec image-index.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// Should be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Type of the artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The manifests, in order of preference.
+    #[serde(default, deserialize_with = "nullable")]
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Annotations of the index.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+}
+
+impl Index {
+    /// An index of these manifests and nothing else.
+    #[must_use]
+    pub fn of(manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(media_type::INDEX.into()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: Annotations::new(),
+        }
+    }
+}
+
+/// A document that points at other content, read by the media type it was described with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// An image manifest, OCI's or Docker's.
+    Manifest(Box<Manifest>),
+    /// An index, OCI's, or Docker's manifest list.
+    Index(Index),
+}
+
+impl Parsed {
+    /// Reads a manifest or index of this media type.
+    ///
+    /// Errors: malformed or too deeply nested JSON, a duplicate key, a `schemaVersion` other than 2, a body
+    /// `mediaType` that disagrees, a document with both `layers` and `manifests` (security.md of containerd,
+    /// GHSA-77vh-xpmg-72qh).
+    pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > 2 * MAX_MANIFEST {
+            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", bytes.len(), 2 * MAX_MANIFEST)));
+        }
+        let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
+        let keys: Keys = serde_json::from_slice(bytes).map_err(malformed)?;
+        if depth(bytes) > MAX_JSON_DEPTH {
+            return Err(Error::limit(format!("a manifest nested more than {MAX_JSON_DEPTH} deep")));
+        }
+        if keys.layers.is_some() && keys.manifests.is_some() {
+            return Err(Error::invalid("a manifest with both `layers` and `manifests`"));
+        }
+        if let Some(own) = keys.media_type.filter(|own| own != media_type) {
+            return Err(Error::mismatch(format!(
+                "a manifest described as `{}` that calls itself `{}`",
+                media_type.escape_default(),
+                own.escape_default()
+            )));
+        }
+        let (parsed, version) = if media_type::is_index(media_type) {
+            let index: Index = serde_json::from_slice(bytes).map_err(malformed)?;
+            let version = index.schema_version;
+            (Self::Index(index), version)
+        } else if media_type::is_manifest(media_type) {
+            let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
+            let version = manifest.schema_version;
+            (Self::Manifest(Box::new(manifest)), version)
+        } else {
+            return Err(Error::unsupported(format!("manifests of type `{}`", media_type.escape_default())));
+        };
+        if version != 2 {
+            return Err(Error::invalid(format!("a manifest of schema version {version}")));
+        }
+        Ok(parsed)
+    }
+
+    /// Reads a document whose media type was not said: its own `mediaType`, else what its keys show (image-spec
+    /// leaves `mediaType` optional; Helm, Conftest and Homebrew omit it).
+    pub fn sniff(bytes: &[u8]) -> Result<String> {
+        let keys: Keys =
+            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
+        match keys {
+            Keys { media_type: Some(own), .. } => Ok(own),
+            Keys { manifests: Some(_), layers: None, .. } => Ok(media_type::INDEX.into()),
+            Keys { manifests: None, .. } => Ok(media_type::MANIFEST.into()),
+            _ => Err(Error::invalid("a manifest with both `layers` and `manifests`")),
+        }
+    }
+
+    /// All that this document points at, its subject aside, in its order.
+    #[must_use]
+    pub fn children(&self) -> Vec<&Descriptor> {
+        match self {
+            Self::Manifest(m) => std::iter::once(&m.config).chain(&m.layers).collect(),
+            Self::Index(i) => i.manifests.iter().collect(),
+        }
+    }
+
+    /// What this document is about.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Manifest(m) => m.subject.as_ref(),
+            Self::Index(i) => i.subject.as_ref(),
+        }
+    }
+
+    /// Annotations of this document.
+    #[must_use]
+    pub fn annotations(&self) -> &Annotations {
+        match self {
+            Self::Manifest(m) => &m.annotations,
+            Self::Index(i) => &i.annotations,
+        }
+    }
+
+    /// The artifact type that a referrers list shows: the manifest's, else its config's media type
+    /// (distribution-spec, "Listing Referrers").
+    #[must_use]
+    pub fn artifact_type(&self) -> Option<&str> {
+        match self {
+            Self::Manifest(m) => Some(m.artifact_type.as_deref().unwrap_or(&m.config.media_type)),
+            Self::Index(i) => i.artifact_type.as_deref(),
+        }
+    }
+}
+
+/// The keys that decide what a document is; a duplicate of any of them is an error in serde.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys {
+    media_type: Option<String>,
+    layers: Option<serde::de::IgnoredAny>,
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// How deep brackets nest, strings aside.
+fn depth(json: &[u8]) -> usize {
+    let (mut now, mut most, mut string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (true, b'"') => string = false,
+            (true, _) => {}
+            (false, b'"') => string = true,
+            (false, b'{' | b'[') => {
+                now += 1;
+                most = most.max(now);
+            }
+            (false, b'}' | b']') => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DESC: &str = r#"{"mediaType":"a/b","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#;
+
+    #[test]
+    fn a_manifest_without_media_type_is_read() {
+        let bytes = format!(r#"{{"schemaVersion":2,"config":{DESC},"layers":null}}"#);
+        assert!(matches!(Parsed::read(media_type::MANIFEST, bytes.as_bytes()), Ok(Parsed::Manifest(_))));
+        assert_eq!(Parsed::sniff(bytes.as_bytes()).unwrap(), media_type::MANIFEST);
+    }
+
+    #[test]
+    fn hostile_manifests_are_refused() {
+        for bad in [
+            format!(r#"{{"schemaVersion":2,"config":{DESC},"layers":[],"manifests":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"config":{DESC},"layers":[],"layers":[]}}"#),
+            format!(r#"{{"schemaVersion":1,"config":{DESC},"layers":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{DESC},"layers":[]}}"#, media_type::INDEX),
+            format!(r#"{{"schemaVersion":2,"config":{DESC},"layers":[],"x":{}{}}}"#, "[".repeat(70), "]".repeat(70)),
+            r#"{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"sha256:00","size":2},"layers":[]}"#.into(),
+            DESC.replace("2}", "-1}"),
+            String::new(),
+        ] {
+            assert!(Parsed::read(media_type::MANIFEST, bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_written_in_the_order_of_the_spec() {
+        assert_eq!(
+            serde_json::to_string(&Descriptor::empty()).unwrap(),
+            format!(
+                r#"{{"mediaType":"{}","digest":"{}","size":2,"data":"e30="}}"#,
+                media_type::EMPTY,
+                Digest::of(b"{}")
+            )
+        );
+    }
+}

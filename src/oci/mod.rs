@@ -1,0 +1,30 @@
+//! The OCI specifications as plain data: digests, descriptors, manifests, indexes and their media types.
+//!
+//! Nothing here reads, writes or knows another module of this crate but [`crate::error`]. Fields are public and
+//! optional where the specification makes them so; what was read from elsewhere is carried as bytes and never
+//! written from these types again.
+
+mod digest;
+pub mod json;
+mod manifest;
+pub mod media_type;
+
+pub use digest::{Algorithm, Digest, Hasher};
+pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed, Platform};
+
+/// Annotations: sorted by key, as Go's encoder writes maps, so that equal content has equal bytes.
+pub type Annotations = std::collections::BTreeMap<String, String>;
+
+/// Annotation keys that the image specification or common practice defines.
+pub mod annotation {
+    /// The name of the file that a layer holds (image-spec annotations.md; the oras convention on layers).
+    pub const TITLE: &str = "org.opencontainers.image.title";
+    /// When the content was made, RFC 3339.
+    pub const CREATED: &str = "org.opencontainers.image.created";
+    /// The reference of a descriptor in an `index.json` (image-spec annotations.md).
+    pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    /// `true` on a layer that is a directory packed as tar+gzip (oras-go `content/file`).
+    pub const UNPACK: &str = "io.deis.oras.content.unpack";
+    /// Digest of the uncompressed tar of such a layer (oras-go `content/file`).
+    pub const UNPACK_DIGEST: &str = "io.deis.oras.content.digest";
+}

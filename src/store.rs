@@ -1,0 +1,276 @@
+//! The joint between everything that moves and everything that holds: two traits, and the one verifying reader.
+
+use std::{fmt::Display, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{
+    blob::{Blob, ByteStream, FileSlice},
+    error::{Context as _, Error, Result},
+    graph::Graph,
+    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST},
+};
+
+/// A place that content is read from. `Display` names it for people.
+///
+/// A store is *not* asked to verify what it hands out: [`open`] and [`read`] do, for all of them.
+#[async_trait]
+pub trait ReadStore: Display + Send + Sync {
+    /// The descriptor that a tag or a digest stands for. Error kind `NotFound` when there is none.
+    async fn resolve(&self, name: &str) -> Result<Descriptor>;
+
+    /// The bytes of this content from an offset on, unverified. Error kind `NotFound` when it is not there.
+    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream>;
+
+    /// All tags, sorted by bytes.
+    async fn tags(&self) -> Result<Vec<String>>;
+
+    /// The manifests whose `subject` this is, with their artifact type and annotations, sorted by digest.
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>>;
+
+    /// Where this content lies in a local file, if it does: the way to zero-copy paths.
+    fn local(&self, _desc: &Descriptor) -> Option<FileSlice> {
+        None
+    }
+
+    /// The registry and repository that hold this content, if any: what makes a mount possible.
+    fn home(&self, _desc: &Descriptor) -> Option<Home> {
+        None
+    }
+}
+
+/// A registry (`host[:port]`) and a repository in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// `host[:port]`
+    pub registry: String,
+    /// The repository's name.
+    pub repository: String,
+}
+
+/// A place that content is written to.
+///
+/// The order of calls is that of [`crate::copy`]: `expect`, then blobs, then manifests children first with `push` and
+/// `publish`, then `finish`. A store may refuse content that it was not told to expect.
+#[async_trait]
+pub trait Store: ReadStore {
+    /// All that is about to be pushed. An archive lays itself out here.
+    async fn expect(&self, _graph: &Graph) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether this content is here already.
+    async fn contains(&self, desc: &Descriptor) -> Result<bool>;
+
+    /// Whether a manifest that is here proves that all its content is: true of registries, which refuse a manifest
+    /// whose content they lack.
+    fn closed(&self) -> bool {
+        false
+    }
+
+    /// Stores this content, verified. Pushing what is there already is no error.
+    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()>;
+
+    /// Takes this content from a neighbour without moving it; `false` when that is not possible.
+    async fn mount(&self, _desc: &Descriptor, _from: &dyn ReadStore) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Points a tag at a manifest that is here, replacing what it pointed at.
+    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()>;
+
+    /// Stores a manifest and points tags at it.
+    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
+        self.push(desc, manifest).await?;
+        for tag in tags {
+            self.tag(tag, desc).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was pushed durable and visible. Nothing else is needed after the last call.
+    async fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes a tag, not what it points at. Error kind `NotFound` when there is none.
+    async fn untag(&self, name: &str) -> Result<()>;
+
+    /// Removes this content, and the tags that point at it.
+    async fn delete(&self, desc: &Descriptor) -> Result<()>;
+
+    /// A way to store content whose digest is not known yet.
+    async fn upload(&self, _algorithm: Algorithm) -> Result<Box<dyn Upload>> {
+        Err(Error::unsupported(format!("{self} takes no content of unknown digest")))
+    }
+}
+
+/// Content on its way into a store. Dropping it discards it.
+#[async_trait]
+pub trait Upload: Send + Sync {
+    /// How many bytes have been taken.
+    fn offset(&self) -> u64;
+
+    /// Takes more bytes.
+    async fn write(&mut self, chunk: Bytes) -> Result<()>;
+
+    /// Stores what was taken under its digest. With `expected`, any other digest is an error of kind `Mismatch`
+    /// and nothing is stored.
+    async fn commit(self: Box<Self>, expected: Option<&Digest>) -> Result<Digest>;
+}
+
+/// A stream that fails unless exactly the described bytes come: the size is checked as it runs, size and digest with
+/// the last byte, before that byte is handed out.
+pub fn verified(desc: &Descriptor, stream: ByteStream) -> ByteStream {
+    struct State {
+        stream: ByteStream,
+        hasher: Hasher,
+        desc: Descriptor,
+        seen: u64,
+        done: bool,
+    }
+    let hasher = Hasher::new(desc.digest.algorithm());
+    let state = State { stream, hasher, desc: desc.bare(), seen: 0, done: false };
+    stream::try_unfold(state, |mut s| async move {
+        if s.done {
+            return Ok(None);
+        }
+        while let Some(chunk) = s.stream.try_next().await? {
+            if chunk.is_empty() {
+                continue;
+            }
+            s.seen = s.seen.saturating_add(chunk.len() as u64);
+            if s.seen > s.desc.size {
+                return Err(Error::mismatch(format!("{} is longer than {} bytes", s.desc.digest, s.desc.size)));
+            }
+            s.hasher.update(&chunk);
+            if s.seen < s.desc.size {
+                return Ok(Some((chunk, s)));
+            }
+            while let Some(more) = s.stream.try_next().await? {
+                if !more.is_empty() {
+                    return Err(Error::mismatch(format!("{} is longer than {} bytes", s.desc.digest, s.desc.size)));
+                }
+            }
+            compare(&s.desc.digest, std::mem::take(&mut s.hasher).finish())?;
+            s.done = true;
+            return Ok(Some((chunk, s)));
+        }
+        if s.seen != s.desc.size {
+            let message = format!("{} ends after {} of {} bytes", s.desc.digest, s.seen, s.desc.size);
+            return Err(Error::mismatch(message));
+        }
+        compare(&s.desc.digest, s.hasher.finish())?;
+        Ok(None)
+    })
+    .boxed()
+}
+
+/// An error of kind `Mismatch` that names both, unless the digests are equal.
+pub(crate) fn compare(expected: &Digest, found: Digest) -> Result<()> {
+    if *expected == found {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!("the content of {expected} has digest {found}")))
+}
+
+/// The content of this descriptor, verified while it is read.
+pub async fn open(store: &dyn ReadStore, desc: &Descriptor) -> Result<ByteStream> {
+    Ok(verified(desc, store.fetch(desc, 0).await?))
+}
+
+/// The whole content of this descriptor, verified, in memory. Errors: more than `limit` bytes.
+pub async fn read(store: &dyn ReadStore, desc: &Descriptor, limit: u64) -> Result<Bytes> {
+    if desc.size > limit {
+        return Err(Error::limit(format!("{} has {} bytes; {limit} are allowed here", desc.digest, desc.size)));
+    }
+    collect(open(store, desc).await?, desc.size).await.context(|| format!("read {} from {store}", desc.digest))
+}
+
+/// A manifest, verified: at most 8 MiB, twice what may be written.
+pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<Bytes> {
+    read(store, desc, 2 * MAX_MANIFEST).await
+}
+
+/// All chunks as one. Errors: more than `limit` bytes.
+pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = stream.try_next().await? {
+        if (all.len() as u64).saturating_add(chunk.len() as u64) > limit {
+            return Err(Error::limit(format!("more than {limit} bytes")));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.freeze())
+}
+
+/// Content of a store, as a blob: opened by fetching, sent onwards without a copy in between.
+#[derive(Clone)]
+pub struct Stored {
+    store: Arc<dyn ReadStore>,
+    desc: Descriptor,
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in {}", self.desc.digest, self.store)
+    }
+}
+
+impl Stored {
+    /// This content of this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn ReadStore>, desc: Descriptor) -> Self {
+        Self { store, desc }
+    }
+}
+
+#[async_trait]
+impl Blob for Stored {
+    fn size(&self) -> u64 {
+        self.desc.size
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        self.store.fetch(&self.desc, from).await
+    }
+
+    fn local(&self) -> Option<FileSlice> {
+        self.store.local(&self.desc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{blob, error::Kind};
+
+    async fn through(desc: &Descriptor, chunks: &[&'static [u8]]) -> Result<Bytes> {
+        let items: Vec<_> = chunks.iter().map(|c| Ok(Bytes::from_static(c))).collect();
+        collect(verified(desc, stream::iter(items).boxed()), 100).await
+    }
+
+    #[tokio::test]
+    async fn exactly_the_described_bytes_pass() {
+        let desc = Descriptor::of("a/b", b"hello");
+        assert_eq!(through(&desc, &[b"he", b"", b"llo"]).await.unwrap(), "hello");
+        for wrong in [&[&b"hellO"[..]][..], &[b"hell"], &[b"hello", b"!"], &[b"hello!"], &[]] {
+            assert_eq!(through(&desc, wrong).await.unwrap_err().kind(), Kind::Mismatch, "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_byte_of_wrong_content_is_never_handed_out() {
+        let desc = Descriptor::of("a/b", b"hello");
+        let mut stream = verified(&desc, blob::once(Bytes::from_static(b"hellO")));
+        assert!(stream.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_content_too() {
+        let desc = Descriptor::of("a/b", b"");
+        assert_eq!(through(&desc, &[]).await.unwrap(), "");
+    }
+}

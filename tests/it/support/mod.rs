@@ -1,0 +1,24 @@
+//! The instruments of the tests: real peers where the machine has them.
+#![allow(dead_code)]
+
+use std::{path::PathBuf, process::Command};
+
+/// The path of another tool's program, or `None` with a visible line when the machine has none.
+/// `.ci/run` installs them all, and sets `ARTIFACT_REQUIRE_PEERS` so that there nothing is skipped.
+pub(crate) fn peer(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("ARTIFACT_REQUIRE_PEERS").is_none(), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+/// Runs a peer and returns its standard output; fails the test with all its output when it fails.
+pub(crate) fn run(command: &mut Command) -> String {
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", out.status);
+    stdout.into_owned()
+}
