@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
-    blob::{Blob, ByteStream, FileSlice},
+    blob::{Blob, ByteStream, CHUNK, FileSlice},
     error::{Context as _, Error, Result},
     graph::Graph,
     oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST},
@@ -23,6 +23,12 @@ pub trait ReadStore: Display + Send + Sync {
 
     /// The bytes of this content from an offset on, unverified. Error kind `NotFound` when it is not there.
     async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream>;
+
+    /// How many bytes the content of this digest has, be it a blob or a manifest. Error kind `NotFound` when it is not
+    /// here. Stores that know blobs by digest alone answer for themselves.
+    async fn size(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.resolve(&digest.to_string()).await?.size)
+    }
 
     /// All tags, sorted by bytes.
     async fn tags(&self) -> Result<Vec<String>>;
@@ -198,6 +204,15 @@ pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<B
 pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.try_next().await? {
+        // Content that comes in one piece stays where it is; a small piece could hold on to a large buffer.
+        if all.is_empty() && chunk.len() >= CHUNK && chunk.len() as u64 == limit {
+            while let Some(more) = stream.try_next().await? {
+                if !more.is_empty() {
+                    return Err(Error::limit(format!("more than {limit} bytes")));
+                }
+            }
+            return Ok(chunk);
+        }
         if (all.len() as u64).saturating_add(chunk.len() as u64) > limit {
             return Err(Error::limit(format!("more than {limit} bytes")));
         }
@@ -266,6 +281,15 @@ mod tests {
         let desc = Descriptor::of("a/b", b"hello");
         let mut stream = verified(&desc, blob::once(Bytes::from_static(b"hellO")));
         assert!(stream.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn content_in_one_large_piece_is_not_copied() {
+        let large = Bytes::from(vec![7; CHUNK]);
+        let same = collect(blob::once(large.clone()), CHUNK as u64).await.unwrap();
+        assert_eq!(same.as_ptr(), large.as_ptr());
+        let more = blob::once(large).chain(blob::once(Bytes::from_static(b"x"))).boxed();
+        assert_eq!(collect(more, CHUNK as u64).await.unwrap_err().kind(), Kind::Limit);
     }
 
     #[tokio::test]

@@ -68,6 +68,11 @@ impl ReadStore for Memory {
         bytes.ok_or_else(|| self.missing(&desc.digest))?.open(from).await
     }
 
+    async fn size(&self, digest: &Digest) -> Result<u64> {
+        let found = self.read(|c| c.blobs.get(digest).map(Bytes::len));
+        found.map(|len| len as u64).ok_or_else(|| self.missing(digest))
+    }
+
     async fn tags(&self) -> Result<Vec<String>> {
         Ok(self.read(|c| c.tags.keys().cloned().collect()))
     }
