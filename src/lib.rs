@@ -12,6 +12,7 @@ pub mod oci;
 pub mod plan;
 pub mod store;
 pub mod stores;
+pub mod tarball;
 
 pub use copy::copy;
 pub use error::{Error, Kind, Result};

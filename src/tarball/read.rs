@@ -1,0 +1,317 @@
+//! The one tar reader: bounded, strict, and without an opinion of its own about what an odd header may mean.
+//!
+//! It reads V7, ustar, GNU and PAX headers. Whatever programs are known to read differently from each other is an
+//! error, and so are devices, FIFOs, sparse files, unknown kinds, a missing end marker and data behind it. Names are
+//! UTF-8 of bounded length; whether a name is *safe* is for the one who writes files to judge.
+
+mod extension;
+mod header;
+
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    time::Duration,
+};
+
+use self::{
+    extension::Extensions,
+    header::{BLOCK, Header},
+};
+use crate::error::{Context as _, Error, Result};
+
+/// How long a PAX header, a long name or a long link target may be, in bytes.
+pub const MAX_EXTENSION: u64 = 64 << 10;
+
+/// What an archive may demand of its reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Members, extension headers included.
+    pub entries: u64,
+    /// Components of a path.
+    pub depth: usize,
+    /// Bytes of a path or link target.
+    pub path: usize,
+    /// Bytes of one component.
+    pub component: usize,
+    /// Bytes of one file.
+    pub file: u64,
+    /// Bytes of all files together.
+    pub total: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries: 1_000_000, depth: 128, path: 4096, component: 255, file: u64::MAX, total: u64::MAX }
+    }
+}
+
+/// One member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name as the archive has it: not empty, without NUL, perhaps with `./` in front or `..` within.
+    pub path: String,
+    /// What it is.
+    pub kind: MemberKind,
+    /// Bytes of data; 0 unless it is a file.
+    pub size: u64,
+    /// Permission bits, with set-id and sticky bits.
+    pub mode: u32,
+    /// Time of the last change, since 1970.
+    pub mtime: Duration,
+    /// Whether it has extended attributes or the like, which are not read.
+    pub attributes: bool,
+}
+
+/// What a member of an archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target, relative to its own directory.
+    Symlink(String),
+    /// A further name of the member with this name.
+    HardLink(String),
+}
+
+/// Reads the members of an archive, one after the other.
+#[derive(Debug)]
+pub struct Reader<R> {
+    source: BufReader<R>,
+    limits: Limits,
+    entries: u64,
+    total: u64,
+    /// Data of the current member that was not read yet.
+    left: u64,
+    /// Bytes between that data and the next header.
+    padding: u64,
+    ended: bool,
+}
+
+impl<R: Read> Reader<R> {
+    /// A reader of the archive that `source` holds from here to its end.
+    pub fn new(source: R, limits: Limits) -> Self {
+        let source = BufReader::with_capacity(128 << 10, source);
+        Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false }
+    }
+
+    /// The next member, whose data [`Self::data`] then reads; `None` once the source was read to its very end.
+    ///
+    /// Errors: what the module's head says, kind `Limit` for what goes beyond [`Limits`], and those of the source.
+    pub fn next_member(&mut self) -> Result<Option<Member>> {
+        self.skip().context(|| "tar archive")?;
+        self.find_member().context(|| "tar archive")
+    }
+
+    /// The data of the current member that was not read yet.
+    pub fn data(&mut self) -> Data<'_, R> {
+        Data(self)
+    }
+
+    fn find_member(&mut self) -> Result<Option<Member>> {
+        let mut extensions = Extensions::default();
+        while let Some(block) = self.block()? {
+            let header = Header::new(&block)?;
+            self.entries = self.entries.saturating_add(1);
+            if self.entries > self.limits.entries {
+                return Err(Error::limit(format!("more than {} members", self.limits.entries)));
+            }
+            match header.type_flag() {
+                flag @ (b'x' | b'L' | b'K') => extensions.take(flag, &self.extension(&header)?)?,
+                b'g' => extension::global(&self.extension(&header)?)?,
+                _ => return self.member(&header, extensions).map(Some),
+            }
+        }
+        if !extensions.is_empty() {
+            return Err(Error::invalid("an extension header has no member"));
+        }
+        Ok(None)
+    }
+
+    /// The next header block; `None` at the end marker, with everything behind it read.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut block = [0; BLOCK];
+        self.exact(&mut block)?;
+        if block.iter().any(|b| *b != 0) {
+            return Ok(Some(block));
+        }
+        self.exact(&mut block)?;
+        if block.iter().any(|b| *b != 0) {
+            return Err(Error::invalid("a lone zero block between members"));
+        }
+        self.drain()?;
+        Ok(None)
+    }
+
+    /// Reads to the end of the source, where only zeros may be.
+    fn drain(&mut self) -> Result<()> {
+        loop {
+            let rest = self.source.fill_buf()?;
+            if rest.is_empty() {
+                self.ended = true;
+                return Ok(());
+            }
+            if rest.iter().any(|b| *b != 0) {
+                return Err(Error::invalid("data behind the end marker"));
+            }
+            let len = rest.len();
+            self.source.consume(len);
+        }
+    }
+
+    fn exact(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.source.read_exact(buffer).map_err(truncated)
+    }
+
+    /// The data of an extension header, at most [`MAX_EXTENSION`] bytes, refused by its header when it is more.
+    fn extension(&mut self, header: &Header<'_>) -> Result<Vec<u8>> {
+        let size = header.size()?;
+        if size > MAX_EXTENSION {
+            return Err(Error::limit(format!("an extension header of {size} bytes; {MAX_EXTENSION} are allowed")));
+        }
+        let mut data = vec![0; usize::try_from(size).unwrap_or_default()];
+        self.exact(&mut data)?;
+        (self.left, self.padding) = (0, padding(size));
+        self.skip()?;
+        Ok(data)
+    }
+
+    fn member(&mut self, header: &Header<'_>, found: Extensions) -> Result<Member> {
+        let path = found.path.clone().map_or_else(|| header.path(), Ok)?;
+        let member = self.describe(header, &path, found).context(|| quote(&path))?;
+        (self.left, self.padding) = (member.size, padding(member.size));
+        Ok(Member { path, ..member })
+    }
+
+    fn describe(&mut self, header: &Header<'_>, path: &str, found: Extensions) -> Result<Member> {
+        self.check_path(path)?;
+        let size = found.size.map_or_else(|| header.size(), Ok)?;
+        let kind = self.kind(header, path, found.link)?;
+        if size != 0 && kind != MemberKind::File {
+            return Err(Error::invalid(format!("{size} bytes of data, but it is no file")));
+        }
+        self.count(size)?;
+        let mtime = found.mtime.map_or_else(|| header.mtime(), Ok)?;
+        Ok(Member { path: String::new(), kind, size, mode: header.mode()?, mtime, attributes: found.attributes })
+    }
+
+    fn count(&mut self, size: u64) -> Result<()> {
+        self.total = self.total.saturating_add(size);
+        if size > self.limits.file || self.total > self.limits.total {
+            let Limits { file, total, .. } = self.limits;
+            return Err(Error::limit(format!("files may have {file} bytes each and {total} bytes together")));
+        }
+        Ok(())
+    }
+
+    fn kind(&self, header: &Header<'_>, path: &str, link: Option<String>) -> Result<MemberKind> {
+        let target = || {
+            let target = link.clone().map_or_else(|| header.link(), Ok)?;
+            if target.is_empty() || target.len() > self.limits.path {
+                return Err(Error::invalid("its link target is empty or too long"));
+            }
+            Ok(target)
+        };
+        match (header.type_flag(), path.ends_with('/')) {
+            // Before there was a flag for directories, a slash at the end marked them.
+            (0, true) | (b'5', _) => Ok(MemberKind::Directory),
+            (0 | b'0', false) => Ok(MemberKind::File),
+            (b'0', true) => Err(Error::invalid("a file whose name ends with a slash")),
+            (b'1', _) => Ok(MemberKind::HardLink(target()?)),
+            (b'2', _) => Ok(MemberKind::Symlink(target()?)),
+            (b'3' | b'4', _) => Err(Error::unsupported("a device")),
+            (b'6', _) => Err(Error::unsupported("a FIFO")),
+            (b'S', _) => Err(Error::unsupported("a sparse file")),
+            (flag, _) => Err(Error::unsupported(format!("a member of kind `{}`", char::from(flag).escape_default()))),
+        }
+    }
+
+    fn check_path(&self, path: &str) -> Result<()> {
+        let Limits { path: max, component, depth, .. } = self.limits;
+        if path.is_empty() {
+            return Err(Error::invalid("a member without a name"));
+        }
+        if path.len() > max {
+            return Err(Error::limit(format!("a name of {} bytes; {max} are allowed", path.len())));
+        }
+        if path.split('/').any(|c| c.len() > component) {
+            return Err(Error::limit(format!("a component of its name has more than {component} bytes")));
+        }
+        if path.split('/').filter(|c| !matches!(*c, "" | ".")).count() > depth {
+            return Err(Error::limit(format!("more than {depth} directories deep")));
+        }
+        Ok(())
+    }
+
+    /// Reads over what is left of the current member.
+    fn skip(&mut self) -> Result<()> {
+        let mut left = self.left.saturating_add(self.padding);
+        (self.left, self.padding) = (0, 0);
+        while left > 0 {
+            let len = self.source.fill_buf()?.len();
+            if len == 0 {
+                return Err(ends_early());
+            }
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+            self.source.consume(step);
+            left = left.saturating_sub(step as u64);
+        }
+        Ok(())
+    }
+}
+
+/// The data of one member. Reading ends with its last byte; a source that ends before is an error.
+#[derive(Debug)]
+pub struct Data<'a, R>(&'a mut Reader<R>);
+
+impl<R: Read> BufRead for Data<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.left == 0 {
+            return Ok(&[]);
+        }
+        let buffer = self.0.source.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(ends_early().context("tar archive").into());
+        }
+        let len = usize::try_from(self.0.left).unwrap_or(usize::MAX).min(buffer.len());
+        Ok(buffer.get(..len).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        let amount = usize::try_from(self.0.left).unwrap_or(usize::MAX).min(amount);
+        self.0.left = self.0.left.saturating_sub(amount as u64);
+        self.0.source.consume(amount);
+    }
+}
+
+impl<R: Read> Read for Data<'_, R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let len = self.fill_buf()?.read(target)?;
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+/// A name for people: escaped, in backticks, and shortened.
+#[must_use]
+pub fn quote(name: &str) -> String {
+    const SHOWN: usize = 120;
+    let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    let shown: String = name.chars().take(SHOWN).collect();
+    format!("`{}{more}`", shown.escape_debug())
+}
+
+fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}
+
+fn ends_early() -> Error {
+    Error::mismatch("it ends before its end marker")
+}
+
+fn truncated(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { ends_early() } else { error.into() }
+}

@@ -1,0 +1,173 @@
+//! One 512-byte header: V7, ustar (POSIX.1-1988) or GNU, checked by its own checksum and read strictly.
+
+use std::time::Duration;
+
+use super::quote;
+use crate::error::{Error, Result};
+
+/// Headers and data come in blocks of this many bytes.
+pub(super) const BLOCK: usize = 512;
+
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A header whose checksum is right.
+pub(super) struct Header<'a>(&'a [u8; BLOCK]);
+
+impl<'a> Header<'a> {
+    /// Errors: the checksum is missing or wrong.
+    pub(super) fn new(block: &'a [u8; BLOCK]) -> Result<Self> {
+        let this = Self(block);
+        let claimed = octal(this.field(148, 8)).filter(|_| this.field(148, 8).iter().any(u8::is_ascii_digit));
+        let found: u64 =
+            block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum();
+        if claimed != Some(found) {
+            return Err(Error::mismatch("the checksum of a tar header does not match"));
+        }
+        Ok(this)
+    }
+
+    fn field(&self, start: usize, len: usize) -> &'a [u8] {
+        self.0.get(start..start.saturating_add(len)).unwrap_or_default()
+    }
+
+    /// What kind of member it announces.
+    pub(super) fn type_flag(&self) -> u8 {
+        self.field(156, 1).first().copied().unwrap_or_default()
+    }
+
+    /// The name, with the prefix that only POSIX headers have (GNU keeps times there).
+    pub(super) fn path(&self) -> Result<String> {
+        let name = text(self.field(0, 100), "name")?;
+        if self.field(257, 6) != b"ustar\0" {
+            return Ok(name);
+        }
+        let prefix = text(self.field(345, 155), "name prefix")?;
+        Ok(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
+    }
+
+    /// The target of a link.
+    pub(super) fn link(&self) -> Result<String> {
+        text(self.field(157, 100), "link target")
+    }
+
+    /// The size of the data, in bytes.
+    pub(super) fn size(&self) -> Result<u64> {
+        number(self.field(124, 12)).ok_or_else(|| Error::invalid("the size in a tar header is not a number"))
+    }
+
+    /// Permission bits, with set-id and sticky bits.
+    pub(super) fn mode(&self) -> Result<u32> {
+        let mode =
+            number(self.field(100, 8)).ok_or_else(|| Error::invalid("the mode in a tar header is not a number"))?;
+        Ok(u32::try_from(mode & 0o7777).unwrap_or_default())
+    }
+
+    /// Time of the last change, since 1970.
+    pub(super) fn mtime(&self) -> Result<Duration> {
+        let seconds = number(self.field(136, 12)).ok_or_else(bad_time)?;
+        time(seconds, 0)
+    }
+}
+
+fn bad_time() -> Error {
+    Error::invalid("the modification time of a tar member is not one between 1970 and 9999")
+}
+
+/// A time since 1970. Errors: later than the year 9999.
+pub(super) fn time(seconds: u64, nanos: u32) -> Result<Duration> {
+    if seconds > LAST_SECOND {
+        return Err(bad_time());
+    }
+    Ok(Duration::new(seconds, nanos))
+}
+
+/// A PAX time: decimal seconds, perhaps with a fraction, of which nanoseconds are kept.
+pub(super) fn pax_time(text: &str) -> Result<Duration> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let seconds = decimal(seconds).ok_or_else(bad_time)?;
+    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad_time());
+    }
+    let nanos: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    time(seconds, nanos.parse().map_err(|_| bad_time())?)
+}
+
+/// Decimal digits and nothing else.
+pub(super) fn decimal(text: &str) -> Option<u64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// A field of text: up to the first NUL, behind which only NULs may follow.
+fn text(field: &[u8], what: &str) -> Result<String> {
+    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
+    let (text, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
+    if rest.iter().any(|b| *b != 0) {
+        let shown = quote(&String::from_utf8_lossy(text));
+        return Err(Error::invalid(format!("the {what} {shown} of a tar member has a NUL in it")));
+    }
+    utf8(text, what)
+}
+
+/// Text that must be UTF-8.
+pub(super) fn utf8(text: &[u8], what: &str) -> Result<String> {
+    let lossy = || quote(&String::from_utf8_lossy(text));
+    String::from_utf8(text.to_vec())
+        .map_err(|_| Error::invalid(format!("the {what} {} of a tar member is not UTF-8", lossy())))
+}
+
+/// Octal digits, or GNU's base-256 when the first bit is set. `None`: neither, negative, or more than 64 bits.
+fn number(field: &[u8]) -> Option<u64> {
+    let Some((0x80, rest)) = field.split_first() else { return octal(field) };
+    rest.iter().try_fold(0_u64, |sum, b| sum.checked_mul(256)?.checked_add(u64::from(*b)))
+}
+
+/// Octal digits with blanks around them; blanks alone are 0, as V7 wrote it.
+fn octal(field: &[u8]) -> Option<u64> {
+    let blank = |b: &u8| matches!(b, 0 | b' ');
+    let start = field.iter().position(|b| *b != b' ').unwrap_or(field.len());
+    let digits = field.get(start..).unwrap_or_default();
+    let end = digits.iter().position(blank).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at_checked(end)?;
+    if !rest.iter().all(blank) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, b| match b {
+        b'0'..=b'7' => sum.checked_mul(8)?.checked_add(u64::from(b - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_octal_or_base_256_and_never_negative() {
+        for (field, value) in [
+            (&b"0000644\0"[..], Some(0o644)),
+            (b"   644 \0", Some(0o644)),
+            (b"00000000144", Some(100)),
+            (b"\0\0\0\0", Some(0)),
+            (b"    ", Some(0)),
+            (b"\x80\0\0\0\0\0\0\0\x01\0\0\0", Some(1 << 24)),
+            (b"\x80\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff", None),
+            (b"-0000001", None),
+            (b"0000008\0", None),
+            (b"644 1\0\0\0", None),
+        ] {
+            assert_eq!(number(field), value, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn pax_times_have_at_most_one_fraction_and_no_sign() {
+        assert_eq!(pax_time("12.5").unwrap(), Duration::new(12, 500_000_000));
+        assert_eq!(pax_time("7").unwrap(), Duration::new(7, 0));
+        assert_eq!(pax_time("1.1234567899").unwrap().subsec_nanos(), 123_456_789);
+        for bad in ["", "-1", "+1", "nan", "inf", "1e5", "1.", ".5", "1.2.3", "9223372036854775808", "253402300800"] {
+            assert!(pax_time(bad).is_err(), "{bad:?}");
+        }
+    }
+}
