@@ -183,7 +183,7 @@ pub enum Parsed {
     /// An image manifest, OCI's or Docker's.
     Manifest(Box<Manifest>),
     /// An index, OCI's, or Docker's manifest list.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 impl Parsed {
@@ -214,7 +214,7 @@ impl Parsed {
         let (parsed, version) = if media_type::is_index(media_type) {
             let index: Index = serde_json::from_slice(bytes).map_err(malformed)?;
             let version = index.schema_version;
-            (Self::Index(index), version)
+            (Self::Index(Box::new(index)), version)
         } else if media_type::is_manifest(media_type) {
             let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
             let version = manifest.schema_version;
