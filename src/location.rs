@@ -7,6 +7,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use crate::{
     error::{Error, Result},
     oci::Digest,
+    plan::ReferencePlan,
 };
 
 /// Where an artifact is, or is to go.
@@ -46,6 +47,60 @@ impl Location {
             (None, None) => "latest".into(),
         }
     }
+
+    /// The same place under this tag. Errors: a tag that the place cannot hold.
+    pub fn with_tag(&self, tag: &str) -> Result<Self> {
+        let fits = match self.place {
+            Place::Registry { .. } => is_tag(tag),
+            Place::Layout(_) | Place::Archive(_) => is_ref_name(tag),
+        };
+        if !fits {
+            return Err(Error::invalid(format!("`{}` is not a tag", tag.escape_default())));
+        }
+        Ok(Self { place: self.place.clone(), tag: Some(tag.into()), digest: None })
+    }
+
+    /// Where an artifact goes that has a wish of its own: a location with a tag is taken as it is; without one, the
+    /// wish's tag is used, and in a registry the wish's last component is appended to the repository where it is
+    /// missing, as `helm push` does.
+    ///
+    /// Errors: with [`ReferencePlan::strict`], a tag or a last component other than the wish's.
+    pub fn fill(&self, wish: &ReferencePlan) -> Result<Self> {
+        if self.digest.is_some() {
+            return Err(Error::invalid(format!("`{self}` names a digest; what is pushed gets its own")));
+        }
+        let mut filled = self.clone();
+        if self.tag.is_none() {
+            filled = filled.with_tag(wish.tag.as_deref().unwrap_or("latest"))?;
+            if let (Place::Registry { repository, .. }, Some(last)) = (&mut filled.place, &wish.repository)
+                && repository.rsplit('/').next() != Some(last)
+            {
+                *repository = format!("{repository}/{last}");
+            }
+        }
+        if wish.strict {
+            filled.agrees(wish)?;
+        }
+        Ok(filled)
+    }
+
+    fn agrees(&self, wish: &ReferencePlan) -> Result<()> {
+        let Place::Registry { repository, .. } = &self.place else { return Ok(()) };
+        let last = repository.rsplit('/').next().unwrap_or_default();
+        if let Some(name) = wish.repository.as_deref().filter(|name| *name != last) {
+            return Err(Error::mismatch(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
+        }
+        match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
+            Some(tag) => Err(Error::mismatch(format!("`{self}` must have the tag `{tag}`, the version of what is pushed"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The grammar of a tag (distribution-spec, "Pulling manifests").
+fn is_tag(tag: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=128).contains(&tag.len()) && tag.chars().all(inner) && !tag.starts_with(['.', '-'])
 }
 
 impl FromStr for Location {
@@ -168,6 +223,17 @@ mod tests {
     fn a_path_is_a_layout_or_an_archive() {
         assert_eq!("./x:v1".parse::<Location>().unwrap().to_string(), "oci:./x:v1");
         assert_eq!("/t/x.tar:v1".parse::<Location>().unwrap().to_string(), "oci-archive:/t/x.tar:v1");
+    }
+
+    #[test]
+    fn an_artifact_with_a_name_of_its_own_fills_the_location() {
+        let wish = ReferencePlan { repository: Some("web".into()), tag: Some("0.1.0".into()), strict: true };
+        let fill = |text: &str| text.parse::<Location>().unwrap().fill(&wish).map(|l| l.to_string());
+        assert_eq!(fill("localhost:5000/charts").unwrap(), "localhost:5000/charts/web:0.1.0");
+        assert_eq!(fill("localhost:5000/web").unwrap(), "localhost:5000/web:0.1.0");
+        assert_eq!(fill("oci:dir").unwrap(), "oci:dir:0.1.0");
+        assert!(fill("localhost:5000/charts/web:0.2.0").unwrap_err().to_string().contains("`0.1.0`"));
+        assert!(fill("localhost:5000/charts:0.1.0").unwrap_err().to_string().contains("`/web`"));
     }
 
     #[test]

@@ -1,1 +1,96 @@
-//! Tests of `architecture`.
+//! Tests about the repository: which room may use which, and that no test file is forgotten.
+
+use std::{fs, path::Path};
+
+/// A module may use only modules in front of it.
+const ORDER: [&str; 17] = [
+    "error", "oci", "blob", "plan", "tarball", "source", "types", "store", "graph", "pack", "stores", "copy",
+    "location", "unpack", "check", "serve", "cli",
+];
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The rooms that a file names: every `crate::NAME`, and every name in `use crate::{…}`, tests aside.
+fn used(code: &str) -> Vec<String> {
+    let code = code.split("#[cfg(test)]").next().unwrap();
+    let code: String = code.lines().filter(|l| !l.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect();
+    let mut names = Vec::new();
+    for part in code.split("crate::").skip(1) {
+        if !part.starts_with('{') {
+            names.push(part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect());
+            continue;
+        }
+        let mut depth = 0;
+        let mut name = String::new();
+        for c in part.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            match c {
+                ',' | ':' | '{' | '}' if !name.is_empty() => names.push(std::mem::take(&mut name)),
+                c if depth == 1 && (c.is_ascii_lowercase() || c == '_') => name.push(c),
+                _ => name.clear(),
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn a_module_uses_only_modules_in_front_of_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let place = |name: &str| ORDER.iter().position(|room| *room == name);
+    for path in files(&src) {
+        let room = path.strip_prefix(&src).unwrap().iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        let Some(own) = place(room) else { continue };
+        for name in used(&fs::read_to_string(&path).unwrap()) {
+            if let Some(other) = place(&name) {
+                assert!(other <= own, "{} uses `{name}`, which comes after `{room}`", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_command_line_uses_the_public_interface_only() {
+    let cli = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    for path in files(&cli) {
+        let code = fs::read_to_string(&path).unwrap();
+        assert!(!code.contains("crate::"), "{} reaches into its own crate", path.display());
+    }
+}
+
+#[test]
+fn every_test_file_is_run() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = fs::read_to_string(dir.join("main.rs")).unwrap();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_some_and(|e| e == "rs") && name != "main" {
+            assert!(main.contains(&format!("mod {name};")), "{name}.rs is not in main.rs");
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_imports_sees_both_forms() {
+    let code = "use crate::{\n    error::{Error, Result},\n    oci,\n};\nfn f() { crate::blob::once() }\n";
+    assert_eq!(used(code), ["error", "oci", "blob"]);
+}
