@@ -2,10 +2,25 @@
 
 use std::{fs, path::Path};
 
-/// A module may use only modules in front of it.
-const ORDER: [&str; 17] = [
-    "error", "oci", "blob", "plan", "tarball", "source", "types", "store", "graph", "pack", "stores", "copy",
-    "location", "unpack", "check", "serve", "cli",
+/// A module may use only modules in front of it, and its neighbour in the same place: a store is told of a graph, a
+/// graph is read from a store.
+const ORDER: [&[&str]; 16] = [
+    &["error"],
+    &["oci"],
+    &["blob"],
+    &["plan"],
+    &["tarball"],
+    &["source"],
+    &["types"],
+    &["store", "graph"],
+    &["pack"],
+    &["stores"],
+    &["copy"],
+    &["location"],
+    &["unpack"],
+    &["check"],
+    &["serve"],
+    &["cli"],
 ];
 
 fn files(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -55,7 +70,7 @@ fn used(code: &str) -> Vec<String> {
 #[test]
 fn a_module_uses_only_modules_in_front_of_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let place = |name: &str| ORDER.iter().position(|room| *room == name);
+    let place = |name: &str| ORDER.iter().position(|rooms| rooms.contains(&name));
     for path in files(&src) {
         let room = path.strip_prefix(&src).unwrap().iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
         let Some(own) = place(room) else { continue };
