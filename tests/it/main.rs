@@ -1,4 +1,6 @@
 //! One test binary: one file per room, the instruments in `support`.
+// Clippy allows these in test functions only, and not in the functions that they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod support;
 
