@@ -1,11 +1,15 @@
 //! Bytes that can be opened again: whoever sends them can start over, from any offset.
 
+mod base;
+
 use std::{
     fs::{File, Metadata},
     io::{Read as _, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+pub use base::Base;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -109,6 +113,12 @@ impl SourceFile {
         Ok(Self { stamp: Stamp::of(&meta), path })
     }
 
+    /// Looks at a regular file beneath a directory, and opens it. Errors: see [`Base::open`].
+    pub fn beneath(base: &Base, path: &Path) -> Result<(Self, File)> {
+        let (file, meta) = base.open(path)?;
+        Ok((Self { stamp: Stamp::of(&meta), path: base.path().join(path) }, file))
+    }
+
     /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -157,7 +167,12 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let fail = |e: std::io::Error| Error::from(e).context(format!("cannot read `{}`", path.display()));
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?);
-    let meta = file.metadata().map_err(fail)?;
+    regular(file, path)
+}
+
+/// The file with its metadata; an error of kind `Invalid` unless it is a regular one.
+fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
+    let meta = file.metadata().context(|| format!("cannot read `{}`", path.display()))?;
     if !meta.is_file() {
         return Err(Error::new(Kind::Invalid, format!("`{}` is not a regular file", path.display())));
     }
