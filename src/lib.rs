@@ -9,6 +9,7 @@ pub mod error;
 pub mod graph;
 pub mod location;
 pub mod oci;
+pub mod pack;
 pub mod plan;
 pub mod store;
 pub mod stores;

@@ -1,0 +1,185 @@
+//! One gzip member (RFC 1952) whose deflate blocks are compressed side by side.
+//!
+//! Every block of content starts with the 32 KiB before it as dictionary and ends at a byte border (a sync flush), so
+//! that the pieces only have to be put one after the other.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+};
+
+use crc32fast::Hasher as Crc;
+use flate2::{Compress, Compression, FlushCompress};
+
+use crate::error::Result;
+
+/// Bytes of content per block: a part of the format of our output.
+const BLOCK: usize = 256 << 10;
+/// How far deflate looks back.
+const WINDOW: usize = 32 << 10;
+/// An empty final block: what ends a deflate stream.
+const END: [u8; 2] = [3, 0];
+
+/// Compresses what is written to it.
+pub(super) struct Gzip<W: Write> {
+    sink: W,
+    block: Vec<u8>,
+    /// The end of the block before.
+    before: Vec<u8>,
+    crc: Crc,
+    /// Bytes of content modulo 2^32, as the trailer wants them.
+    size: u32,
+    workers: Workers,
+}
+
+impl<W: Write> Gzip<W> {
+    pub(super) fn new(mut sink: W, level: u32, threads: usize) -> Result<Self> {
+        let extra = match level {
+            1 => 4,
+            9 => 2,
+            _ => 0,
+        };
+        sink.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255])?;
+        let workers = Workers::start(level, threads)?;
+        Ok(Self { sink, block: Vec::with_capacity(BLOCK), before: Vec::new(), crc: Crc::new(), size: 0, workers })
+    }
+
+    pub(super) fn finish(mut self) -> Result<W> {
+        if !self.block.is_empty() {
+            self.send()?;
+        }
+        while let Some(piece) = self.workers.next()? {
+            self.take(&piece)?;
+        }
+        self.sink.write_all(&END)?;
+        self.sink.write_all(&self.crc.clone().finalize().to_le_bytes())?;
+        self.sink.write_all(&self.size.to_le_bytes())?;
+        Ok(self.sink)
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let content = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        self.size = self.size.wrapping_add(content.len() as u32);
+        let window = content.get(content.len().saturating_sub(WINDOW)..).unwrap_or_default().to_vec();
+        let dictionary = std::mem::replace(&mut self.before, window);
+        self.workers.send(Block { content, dictionary })?;
+        while self.workers.full() {
+            let Some(piece) = self.workers.next()? else { break };
+            self.take(&piece)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &Piece) -> io::Result<()> {
+        self.crc.combine(&piece.crc);
+        self.sink.write_all(&piece.bytes)
+    }
+}
+
+impl<W: Write> Write for Gzip<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BLOCK.saturating_sub(self.block.len()));
+        self.block.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+        if self.block.len() == BLOCK {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Content to compress.
+struct Block {
+    content: Vec<u8>,
+    dictionary: Vec<u8>,
+}
+
+/// Compressed content, and the checksum of what it was.
+struct Piece {
+    bytes: Vec<u8>,
+    crc: Crc,
+}
+
+type Job = (Block, SyncSender<io::Result<Piece>>);
+
+/// Threads that compress blocks; with at most one, the caller's own. Pieces come back in the order of the blocks.
+struct Workers {
+    jobs: Option<Sender<Job>>,
+    level: u32,
+    pending: VecDeque<Receiver<io::Result<Piece>>>,
+    most: usize,
+}
+
+impl Workers {
+    fn start(level: u32, threads: usize) -> io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..if threads > 1 { threads } else { 0 } {
+            let queue = Arc::clone(&queue);
+            // The thread ends when the queue does: with the compressor, finished or dropped.
+            std::thread::Builder::new().name("gzip".into()).spawn(move || work(&queue, level))?;
+        }
+        Ok(Self { jobs: (threads > 1).then_some(jobs), level, pending: VecDeque::new(), most: threads * 2 })
+    }
+
+    fn full(&self) -> bool {
+        self.jobs.is_none() || self.pending.len() > self.most
+    }
+
+    fn send(&mut self, block: Block) -> io::Result<()> {
+        let (reply, piece) = sync_channel(1);
+        self.pending.push_back(piece);
+        match &self.jobs {
+            Some(jobs) => jobs.send((block, reply)).map_err(|_| ended()),
+            None => reply.send(deflate(self.level, &block)).map_err(|_| ended()),
+        }
+    }
+
+    /// The oldest piece not taken yet; waits for it.
+    fn next(&mut self) -> io::Result<Option<Piece>> {
+        self.pending.pop_front().map(|piece| piece.recv().map_err(|_| ended())?).transpose()
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("a compressing thread ended early")
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, level: u32) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((block, reply)) = job else { return };
+        // A compressor that was dropped does not wait for its pieces.
+        let _ = reply.send(deflate(level, &block));
+    }
+}
+
+/// Compresses one block by raw deflate.
+///
+/// The state is made anew each time: what `Compress::reset` leaves of the block before (zlib-rs 0.6) shows in the
+/// bytes, which then depend on which thread had which block.
+fn deflate(level: u32, block: &Block) -> io::Result<Piece> {
+    let mut state = Compress::new(Compression::new(level), false);
+    if !block.dictionary.is_empty() {
+        state.set_dictionary(&block.dictionary)?;
+    }
+    let mut crc = Crc::new();
+    crc.update(&block.content);
+    let mut bytes = Vec::with_capacity(block.content.len() / 2 + 1024);
+    loop {
+        let done = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
+        let rest = block.content.get(done..).unwrap_or_default();
+        if rest.is_empty() && done > 0 && bytes.len() < bytes.capacity() {
+            return Ok(Piece { bytes, crc });
+        }
+        bytes.reserve(BLOCK / 4);
+        state.compress_vec(rest, &mut bytes, FlushCompress::Sync)?;
+    }
+}

@@ -1,0 +1,87 @@
+//! The one tar writer: the same entries give the same bytes, everywhere.
+//!
+//! The layout is POSIX ustar (pax, "ustar Interchange Format"), no owner, no owner names; what ustar cannot hold goes
+//! into an extension. The choices are those of Go's `archive/tar`, whose tars have published digests: ustar unless an
+//! extension is needed, `/`-splitting at the last place that fits, two zero blocks at the end and no padding to a
+//! record.
+
+mod header;
+
+use std::io::{self, Read, Write};
+
+pub use header::{BLOCK, Extension, Header, Type};
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// How much is read from a file at a time.
+const CHUNK: usize = 256 << 10;
+
+/// How many zero bytes follow this many bytes of content, up to the next block.
+#[must_use]
+pub fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}
+
+/// Writes a tar archive. Names are checked, sizes are kept: no sequence of calls gives a malformed archive but one
+/// that ends with an error.
+#[derive(Debug)]
+pub struct Writer<W> {
+    sink: W,
+    extension: Extension,
+    chunk: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// An archive without entries; long names become PAX records.
+    pub fn new(sink: W) -> Self {
+        Self { sink, extension: Extension::Pax, chunk: Vec::new() }
+    }
+
+    /// Writes a directory. Whether its name ends in `/` is the caller's choice.
+    pub fn directory(&mut self, path: &str, mode: u32, mtime: u64) -> Result<()> {
+        self.header(&Header { kind: Type::Directory, path, link: "", mode, mtime, size: 0 })
+    }
+
+    /// Writes a symbolic link.
+    pub fn symlink(&mut self, path: &str, target: &str, mode: u32, mtime: u64) -> Result<()> {
+        self.header(&Header { kind: Type::Symlink, path, link: target, mode, mtime, size: 0 })
+    }
+
+    /// Writes a regular file of exactly `size` bytes. Errors: kind `Changed` when `content` ends before.
+    pub fn file(&mut self, path: &str, mode: u32, mtime: u64, size: u64, content: &mut dyn Read) -> Result<()> {
+        self.header(&Header { kind: Type::File, path, link: "", mode, mtime, size })?;
+        self.chunk.resize(CHUNK, 0);
+        let mut left = size;
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let room = self.chunk.get_mut(..want).unwrap_or_default();
+            let read = match content.read(room) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.context(|| format!("cannot read `{}`", path.escape_debug()))?,
+            };
+            if read == 0 {
+                let message = format!("`{}` became shorter while it was read", path.escape_debug());
+                return Err(Error::new(Kind::Changed, message));
+            }
+            self.sink.write_all(self.chunk.get(..read).unwrap_or_default())?;
+            left = left.saturating_sub(read as u64);
+        }
+        self.zeros(padding(size))
+    }
+
+    /// Writes the end of the archive and gives the sink back, not flushed.
+    pub fn finish(mut self) -> Result<W> {
+        self.zeros(2 * BLOCK as u64)?;
+        Ok(self.sink)
+    }
+
+    fn header(&mut self, header: &Header<'_>) -> Result<()> {
+        Ok(self.sink.write_all(&header.encode(self.extension)?)?)
+    }
+
+    fn zeros(&mut self, count: u64) -> Result<()> {
+        let zeros = [0; 2 * BLOCK];
+        let count = usize::try_from(count).unwrap_or(0);
+        Ok(self.sink.write_all(zeros.get(..count).unwrap_or(&zeros))?)
+    }
+}
