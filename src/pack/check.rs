@@ -1,0 +1,110 @@
+//! What is refused before a byte is read.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::quote;
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::{annotation, media_type},
+    plan::{API_VERSION, Content, Entry, Part, Plan},
+    tarball::compress,
+};
+
+/// An error unless a plan can become an artifact that every registry takes.
+pub(super) fn plan(plan: &Plan) -> Result<()> {
+    if plan.api_version != API_VERSION {
+        let message = format!("a plan of version `{}`; this is `{API_VERSION}`", plan.api_version.escape_debug());
+        return Err(Error::unsupported(message));
+    }
+    let count = plan.layers.len();
+    part(&plan.config, count).context(|| "config")?;
+    for (index, layer) in plan.layers.iter().enumerate() {
+        self::layer(layer, count).context(|| super::layer::named(index, layer))?;
+    }
+    titles(plan.layers.iter().map(|layer| layer.annotations.get(annotation::TITLE).and_then(Value::as_str)))?;
+    manifest(plan).context(|| "manifest")
+}
+
+fn manifest(plan: &Plan) -> Result<()> {
+    let manifest = &plan.manifest;
+    let subject = manifest.subject.iter().map(|subject| &subject.media_type);
+    manifest.artifact_type.iter().chain(subject).try_for_each(|t| valid(t))?;
+    if manifest.artifact_type.is_none() && plan.config.media_type == media_type::EMPTY {
+        // image-spec manifest.md, `artifactType`: MUST be set when the config is empty.
+        return Err(Error::invalid("an artifact with an empty config needs an artifact type"));
+    }
+    quotes(manifest.annotations.values(), plan.layers.len())
+}
+
+fn layer(part: &Part, layers: usize) -> Result<()> {
+    if let Content::Json { value, .. } = &part.content
+        && !quote::all(value)?.is_empty()
+    {
+        return Err(Error::invalid("the content of a layer may not quote layers; only configs and annotations may"));
+    }
+    self::part(part, layers)
+}
+
+fn part(part: &Part, layers: usize) -> Result<()> {
+    valid(&part.media_type)?;
+    if media_type::points(&part.media_type) {
+        return Err(Error::invalid(format!("`{}` is a type of manifests, not of blobs", part.media_type)));
+    }
+    quotes(part.annotations.values(), layers)?;
+    match &part.content {
+        Content::Json { value, .. } => quotes([value], layers),
+        Content::Tar { entries, compress } => {
+            compress::check(*compress)?;
+            names(entries)
+        }
+        Content::Text(_) | Content::File(_) if part.media_type == media_type::EMPTY => {
+            Err(Error::invalid(format!("content of type `{}` is always `{{}}`", media_type::EMPTY)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn valid(media_type: &str) -> Result<()> {
+    if media_type::is_valid(media_type) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("`{}` is not a media type such as `text/plain`", media_type.escape_debug())))
+}
+
+fn quotes<'a>(values: impl IntoIterator<Item = &'a Value>, layers: usize) -> Result<()> {
+    for value in values {
+        if let Some(quote) = quote::all(value)?.iter().find(|quote| quote.layer >= layers) {
+            return Err(quote::missing(quote.layer, layers));
+        }
+    }
+    Ok(())
+}
+
+/// An error of kind `Exists` when two layers have the same title: on pull, one would replace the other.
+pub(super) fn titles<'a>(titles: impl Iterator<Item = Option<&'a str>>) -> Result<()> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (index, title) in titles.enumerate() {
+        let Some(title) = title else { continue };
+        if let Some(first) = seen.insert(title, index) {
+            let title = title.escape_debug();
+            let message =
+                format!("two files are named `{title}` (layers {first} and {index}): unpacking would keep only one");
+            return Err(Error::new(Kind::Exists, message));
+        }
+    }
+    Ok(())
+}
+
+/// An error of kind `Exists` when two members of an archive have the same name.
+fn names(entries: &[Entry]) -> Result<()> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    for entry in entries {
+        if !seen.insert(entry.path.trim_end_matches('/')) {
+            let message = format!("two entries of an archive are named `{}`", entry.path.escape_debug());
+            return Err(Error::new(Kind::Exists, message));
+        }
+    }
+    Ok(())
+}

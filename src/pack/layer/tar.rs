@@ -1,0 +1,110 @@
+//! A tar layer: one thread reads files and writes the tar, another hashes, compresses and keeps it.
+
+use std::{
+    io::{self, Write},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+};
+
+use super::{Made, Workshop, panicked};
+use crate::{
+    blob::{Blob as _, CHUNK},
+    error::Result,
+    oci::{Descriptor, Hasher},
+    pack::spool::Spool,
+    plan::{Compression, Entry, EntryKind},
+    tarball::{compress::Compressor, write::Writer},
+};
+
+/// How many chunks are read ahead of the compression.
+const AHEAD: usize = 8;
+
+/// Packs these entries. A tar is never in memory as a whole, nor written to disk uncompressed before it is compressed.
+pub(super) fn pack(
+    workshop: &Workshop<'_>,
+    media_type: &str,
+    entries: &[Entry],
+    compression: Compression,
+    threads: usize,
+) -> Result<Made> {
+    let (chunks, queue) = sync_channel(AHEAD);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write(workshop, entries, chunks));
+        let made = keep(workshop, media_type, queue, compression, threads);
+        let written = writer.join().map_err(|_| panicked())?;
+        // When keeping failed, writing did too, for want of somebody to write to: that is not the cause.
+        let made = made?;
+        written.map(|()| made)
+    })
+}
+
+fn write(workshop: &Workshop<'_>, entries: &[Entry], chunks: SyncSender<Vec<u8>>) -> Result<()> {
+    let mut tar = Writer::new(Chunks { chunk: Vec::with_capacity(CHUNK), to: chunks });
+    for entry in entries {
+        workshop.go_on()?;
+        add(workshop, &mut tar, entry)?;
+    }
+    Ok(tar.finish()?.send()?)
+}
+
+fn add(workshop: &Workshop<'_>, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<()> {
+    let Entry { path, mode, mtime, kind } = entry;
+    match kind {
+        EntryKind::Directory => tar.directory(path, *mode, *mtime),
+        EntryKind::Symlink(target) => tar.symlink(path, target, *mode, *mtime),
+        EntryKind::Text(text) => tar.file(path, *mode, *mtime, text.len() as u64, &mut text.as_bytes()),
+        EntryKind::File(from) => {
+            let (source, mut file) = workshop.open(from)?;
+            tar.file(path, *mode, *mtime, source.size(), &mut file)?;
+            super::at_end(&source, &mut file)
+        }
+    }
+}
+
+fn keep(
+    workshop: &Workshop<'_>,
+    media_type: &str,
+    queue: Receiver<Vec<u8>>,
+    compression: Compression,
+    threads: usize,
+) -> Result<Made> {
+    let mut plain = (compression != Compression::None).then(Hasher::default);
+    let mut compressor = Compressor::new(Spool::new(workshop.scratch), compression, threads)?;
+    for chunk in queue {
+        workshop.go_on()?;
+        if let Some(hasher) = &mut plain {
+            hasher.update(&chunk);
+        }
+        compressor.write_all(&chunk)?;
+    }
+    let (digest, size, held) = compressor.finish()?.finish();
+    let diff_id = plain.map_or_else(|| digest.clone(), Hasher::finish);
+    Ok(Made { desc: Descriptor::new(media_type, digest, size), diff_id, held })
+}
+
+/// Sends what is written to it to another thread, in chunks of [`CHUNK`] bytes.
+struct Chunks {
+    chunk: Vec<u8>,
+    to: SyncSender<Vec<u8>>,
+}
+
+impl Chunks {
+    fn send(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.to.send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(CHUNK.saturating_sub(self.chunk.len()));
+        self.chunk.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+        if self.chunk.len() == CHUNK {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

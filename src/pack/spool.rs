@@ -1,0 +1,102 @@
+//! Where the bytes of a blob are kept: small ones in memory, archives in temporary files.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use bytes::Bytes;
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::{
+    blob::{Blob, FileSlice, SourceFile},
+    error::{Context as _, Result},
+    oci::{Digest, Hasher},
+};
+
+/// How many bytes of an archive are kept in memory; an artifact may have hundreds of them.
+const IN_MEMORY: usize = 64 << 10;
+
+/// The bytes of a blob.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// In memory.
+    Memory(Bytes),
+    /// In a file of the user's, as it was when it was hashed.
+    Source(SourceFile),
+    /// In a file that is deleted when this is dropped.
+    Temporary { slice: FileSlice, _path: TempPath },
+}
+
+impl Held {
+    pub(super) fn blob(&self) -> &dyn Blob {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::Source(file) => file,
+            Self::Temporary { slice, .. } => slice,
+        }
+    }
+}
+
+/// Keeps what is written to it, in memory as long as it is small, and hashes it.
+pub(super) struct Spool<'a> {
+    scratch: &'a Path,
+    memory: Vec<u8>,
+    file: Option<NamedTempFile>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<'a> Spool<'a> {
+    pub(super) fn new(scratch: &'a Path) -> Self {
+        Self { scratch, memory: Vec::new(), file: None, hasher: Hasher::default(), size: 0 }
+    }
+
+    /// Digest, size and place of what was written.
+    pub(super) fn finish(self) -> (Digest, u64, Held) {
+        let held = match self.file {
+            None => Held::Memory(self.memory.into()),
+            Some(file) => {
+                let path = file.into_temp_path();
+                Held::Temporary {
+                    slice: FileSlice { path: path.to_path_buf(), offset: 0, len: self.size },
+                    _path: path,
+                }
+            }
+        };
+        (self.hasher.finish(), self.size, held)
+    }
+
+    /// The file, made and filled with what was in memory when it is needed first.
+    fn file(&mut self) -> Result<&mut NamedTempFile> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut file = tempfile::Builder::new().prefix(".artifact-").tempfile_in(self.scratch)?;
+                file.write_all(&std::mem::take(&mut self.memory))?;
+                file
+            }
+        };
+        Ok(self.file.insert(file))
+    }
+}
+
+impl Write for Spool<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = if self.file.is_none() && self.memory.len().saturating_add(bytes.len()) <= IN_MEMORY {
+            self.memory.write(bytes)?
+        } else {
+            let scratch = self.scratch;
+            self.file()
+                .and_then(|file| Ok(file.write(bytes)?))
+                .context(|| format!("write a temporary file in `{}`", scratch.display()))?
+        };
+        self.hasher.update(bytes.get(..taken).unwrap_or_default());
+        self.size = self.size.saturating_add(taken as u64);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
