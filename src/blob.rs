@@ -4,9 +4,9 @@ mod base;
 
 use std::{
     fs::{File, Metadata},
-    io::{Read as _, Seek as _, SeekFrom},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use base::Base;
@@ -74,8 +74,8 @@ impl Blob for FileSlice {
     }
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
-        let file = open_regular(&self.path)?.0;
-        read_file(file, self.path.clone(), self.offset.saturating_add(from), self.len.saturating_sub(from))
+        let file = Arc::new(open_regular(&self.path)?.0);
+        Ok(read_file(file, self.path.clone(), self.offset.saturating_add(from), self.len.saturating_sub(from)))
     }
 
     fn local(&self) -> Option<FileSlice> {
@@ -152,10 +152,9 @@ impl Blob for SourceFile {
     }
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
-        let file = self.reopen()?;
-        let watched = file.try_clone().context(|| format!("cannot read `{}`", self.path.display()))?;
-        let this = self.clone();
-        let body = read_file(file, self.path.clone(), from, self.stamp.len.saturating_sub(from))?;
+        let file = Arc::new(self.reopen()?);
+        let (this, watched) = (self.clone(), Arc::clone(&file));
+        let body = read_file(file, self.path.clone(), from, self.stamp.len.saturating_sub(from));
         let check = stream::once(async move { this.check(&watched).map(|()| Bytes::new()) });
         Ok(body.chain(check).filter(|item| std::future::ready(!matches!(item, Ok(b) if b.is_empty()))).boxed())
     }
@@ -179,39 +178,42 @@ fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
     Ok((file, meta))
 }
 
-/// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`.
-fn read_file(mut file: File, path: PathBuf, offset: u64, len: u64) -> Result<ByteStream> {
-    file.seek(SeekFrom::Start(offset)).context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(stream::try_unfold((file, path, len), |(mut file, path, left)| async move {
+/// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`. Reading is by position,
+/// so that any number of streams may share one open file.
+pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -> ByteStream {
+    stream::try_unfold((file, path, offset, len), |(file, path, at, left)| async move {
         if left == 0 {
             return Ok(None);
         }
-        let (read, file, path) = tokio::task::spawn_blocking(move || {
-            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let mut chunk = BytesMut::zeroed(want);
-            let mut filled = 0;
-            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                match file.read(rest) {
-                    Ok(0) => break,
-                    Ok(n) => filled += n,
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(e) => return (Err(Error::from(e)), file, path),
-                }
-            }
-            chunk.truncate(filled);
-            (Ok(chunk.freeze()), file, path)
-        })
-        .await
-        .map_err(|e| Error::caused(Kind::Internal, "a reading thread failed", e))?;
-        let chunk = read.context(|| format!("cannot read `{}`", path.display()))?;
+        let from = Arc::clone(&file);
+        let read = tokio::task::spawn_blocking(move || read_chunk(&from, at, left)).await;
+        let chunk = read
+            .map_err(|e| Error::caused(Kind::Internal, "a reading thread failed", e))?
+            .context(|| format!("cannot read `{}`", path.display()))?;
         if chunk.is_empty() {
             let message = format!("`{}` became shorter while it was read", path.display());
             return Err(Error::new(Kind::Changed, message));
         }
-        let left = left.saturating_sub(chunk.len() as u64);
-        Ok(Some((chunk, (file, path, left))))
+        let len = chunk.len() as u64;
+        Ok(Some((chunk, (file, path, at.saturating_add(len), left.saturating_sub(len)))))
     })
-    .boxed())
+    .boxed()
+}
+
+/// At most [`CHUNK`] bytes; fewer only at the end of the file.
+fn read_chunk(file: &File, at: u64, left: u64) -> std::io::Result<Bytes> {
+    let mut chunk = BytesMut::zeroed(usize::try_from(left).unwrap_or(CHUNK).min(CHUNK));
+    let mut filled = 0;
+    while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk.freeze())
 }
 
 #[cfg(test)]

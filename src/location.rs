@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use crate::{
     error::{Error, Result},
-    oci::Digest,
+    oci::{Digest, annotation::is_ref_name},
     plan::ReferencePlan,
 };
 
@@ -147,16 +147,6 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
         return Err(Error::invalid(format!("`{whole}` has a tag that an OCI layout cannot hold")));
     }
     Ok(Location { place: place(path.into()), tag: tag.map(Into::into), digest: digest.map(str::parse).transpose()? })
-}
-
-/// The grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md): components of letters and digits,
-/// separators `-._:@/+` and `--` between them.
-fn is_ref_name(name: &str) -> bool {
-    let separated = |c: char| "-._:@/+".contains(c);
-    name.len() <= 512
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || separated(c))
-        && !name.starts_with(separated)
-        && !name.ends_with(separated)
 }
 
 fn registry(text: &str) -> Result<Location> {

@@ -1,6 +1,6 @@
 //! The joint between everything that moves and everything that holds: two traits, and the one verifying reader.
 
-use std::{fmt::Display, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -45,6 +45,26 @@ pub trait ReadStore: Display + Send + Sync {
     fn home(&self, _desc: &Descriptor) -> Option<Home> {
         None
     }
+
+    /// All that is held here, unread and unverified, for those who check or clean up; `None` for a store that cannot
+    /// say.
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        Ok(None)
+    }
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    /// The manifests that are listed, each as it is described in the list: tagged ones with their
+    /// [`crate::oci::annotation::REF_NAME`].
+    pub entries: Vec<Descriptor>,
+    /// All content, with its size in bytes.
+    pub blobs: BTreeMap<Digest, u64>,
+    /// Paths of what is neither content nor part of the format.
+    pub strays: Vec<String>,
+    /// Paths of unfinished files that a crash left behind.
+    pub leftovers: Vec<String>,
 }
 
 /// A registry (`host[:port]`) and a repository in it.

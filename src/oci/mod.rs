@@ -27,4 +27,15 @@ pub mod annotation {
     pub const UNPACK: &str = "io.deis.oras.content.unpack";
     /// Digest of the uncompressed tar of such a layer (oras-go `content/file`).
     pub const UNPACK_DIGEST: &str = "io.deis.oras.content.digest";
+
+    /// Whether [`REF_NAME`] may have this value (image-spec annotations.md): components of letters and digits, with
+    /// separators `-._:@/+` and `--` between them; at most 512 bytes.
+    #[must_use]
+    pub fn is_ref_name(name: &str) -> bool {
+        let separated = |c: char| "-._:@/+".contains(c);
+        (1..=512).contains(&name.len())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || separated(c))
+            && !name.starts_with(separated)
+            && !name.ends_with(separated)
+    }
 }

@@ -117,9 +117,10 @@ impl Store for Memory {
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
+        let name = super::index::checked_name(name)?;
         self.write(|c| match c.manifests.get(&desc.digest).cloned() {
             Some(own) => {
-                c.tags.insert(name.to_owned(), own);
+                c.tags.insert(name, own);
                 Ok(())
             }
             None => Err(self.missing(&desc.digest)),

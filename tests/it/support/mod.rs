@@ -1,6 +1,8 @@
 //! The instruments of the tests: real peers where the machine has them.
 #![allow(dead_code)]
 
+pub(crate) mod samples;
+
 use std::{path::PathBuf, process::Command};
 
 /// The path of another tool's program, or `None` with a visible line when the machine has none.

@@ -1,0 +1,409 @@
+//! The `index.json` of layouts and archives: what others wrote stays as they wrote it, and equal content has equal
+//! bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{
+    Deserialize, Deserializer, Serialize as _,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, annotation, media_type},
+};
+
+/// Largest `index.json` that is read or written.
+pub(super) const MAX_BYTES: u64 = 32 << 20;
+/// Most entries in an `index.json`.
+const MAX_ENTRIES: usize = 100_000;
+
+/// The entries of an `index.json`, and the rest of it.
+#[derive(Debug, Clone)]
+pub(super) struct IndexFile {
+    fields: Vec<(String, Box<RawValue>)>,
+    entries: Vec<Entry>,
+    changed: bool,
+}
+
+/// One entry: as it is written, and as a descriptor if it is one that we understand.
+#[derive(Debug, Clone)]
+struct Entry {
+    raw: Box<RawValue>,
+    desc: Option<Descriptor>,
+}
+
+impl Entry {
+    fn of(desc: Descriptor) -> Result<Self> {
+        Ok(Self { raw: raw(&desc)?, desc: Some(desc) })
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.desc.as_ref().and_then(name)
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.desc.as_ref().map(|desc| &desc.digest)
+    }
+
+    /// This entry with this name, or without one; all else as it is.
+    fn named(&self, name: Option<&str>) -> Result<Self> {
+        let malformed = |e| Error::caused(Kind::Internal, "cannot edit an entry of `index.json`", e);
+        let mut value: Value = serde_json::from_str(self.raw.get()).map_err(malformed)?;
+        if let Some(entry) = value.as_object_mut() {
+            let mut annotations = match entry.remove("annotations") {
+                Some(Value::Object(map)) => map,
+                _ => serde_json::Map::new(),
+            };
+            match name {
+                Some(name) => drop(annotations.insert(annotation::REF_NAME.into(), name.into())),
+                None => drop(annotations.shift_remove(annotation::REF_NAME)),
+            }
+            if !annotations.is_empty() {
+                entry.insert("annotations".into(), Value::Object(annotations));
+            }
+        }
+        Ok(Self { raw: raw(&value)?, desc: serde_json::from_value(value).ok() })
+    }
+}
+
+/// The name of an entry of an `index.json`.
+pub(super) fn name(desc: &Descriptor) -> Option<&str> {
+    desc.annotations.get(annotation::REF_NAME).map(String::as_str)
+}
+
+/// A name for an entry. Errors: what image-spec does not allow, and what reads as a digest.
+pub(super) fn checked_name(name: &str) -> Result<String> {
+    if annotation::is_ref_name(name) && name.parse::<Digest>().is_err() {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid(format!("`{}` is not a tag that an OCI layout can hold", name.escape_debug())))
+}
+
+fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).map_err(|e| Error::caused(Kind::Internal, "cannot encode JSON", e))
+}
+
+impl IndexFile {
+    /// An index without entries.
+    pub(super) fn empty() -> Result<Self> {
+        let fields = vec![
+            ("schemaVersion".to_owned(), raw(&2)?),
+            ("mediaType".to_owned(), raw(&media_type::INDEX)?),
+            ("manifests".to_owned(), raw(&[0_u8; 0])?),
+        ];
+        Ok(Self { fields, entries: Vec::new(), changed: true })
+    }
+
+    /// Reads an `index.json`. Entries that are no descriptors are kept and otherwise ignored (image-spec
+    /// image-layout.md: unknown media types must not fail).
+    ///
+    /// Errors: not a JSON object with `schemaVersion` 2, a key twice, too large, more than 100 000 entries.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(Error::limit(format!("an `index.json` of {} bytes; {MAX_BYTES} are allowed", bytes.len())));
+        }
+        let index: Self =
+            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
+        let version = index.fields.iter().find(|(key, _)| key == "schemaVersion").map(|(_, value)| value.get());
+        if version != Some("2") {
+            return Err(Error::invalid("an `index.json` whose `schemaVersion` is not 2"));
+        }
+        Ok(index)
+    }
+
+    /// The bytes: entries sorted by name, then the unnamed; equal ones by digest.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut sorted: Vec<&Entry> = self.entries.iter().collect();
+        let key = |e: &Entry| (e.name().is_none(), e.name().map(str::to_owned), e.digest().cloned());
+        sorted.sort_by_cached_key(|entry| (key(entry), entry.raw.get().to_owned()));
+        let mut out = b"{".to_vec();
+        for (i, (key, value)) in self.fields.iter().enumerate() {
+            out.extend_from_slice(if i == 0 { b"" } else { b"," });
+            out.extend_from_slice(&serde_json::to_vec(key).unwrap_or_default());
+            out.push(b':');
+            if key != "manifests" {
+                out.extend_from_slice(value.get().as_bytes());
+                continue;
+            }
+            let entries: Vec<&RawValue> = sorted.iter().map(|entry| &*entry.raw).collect();
+            let mut list = serde_json::Serializer::new(&mut out);
+            entries.serialize(&mut list).map_err(|e| Error::caused(Kind::Internal, "cannot encode JSON", e))?;
+        }
+        out.push(b'}');
+        if out.len() as u64 > MAX_BYTES || self.entries.len() > MAX_ENTRIES {
+            return Err(Error::limit(format!(
+                "an `index.json` of more than {MAX_ENTRIES} entries or {MAX_BYTES} bytes"
+            )));
+        }
+        Ok(out)
+    }
+
+    /// Whether anything differs from what was read.
+    pub(super) fn changed(&self) -> bool {
+        self.changed
+    }
+
+    /// All entries that are descriptors.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Descriptor> {
+        self.entries.iter().filter_map(|entry| entry.desc.as_ref())
+    }
+
+    /// All names, sorted, each once.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.entries().filter_map(name).map(str::to_owned).collect()
+    }
+
+    /// What a name stands for. Errors: two different manifests, since two readers would take two different ones.
+    pub(super) fn named(&self, wanted: &str) -> Result<Option<&Descriptor>> {
+        let mut found = self.entries().filter(|desc| name(desc) == Some(wanted));
+        let Some(first) = found.next() else { return Ok(None) };
+        if found.any(|other| other.digest != first.digest) {
+            return Err(Error::invalid(format!("`{}` stands for two manifests", wanted.escape_debug())));
+        }
+        Ok(Some(first))
+    }
+
+    /// Lists manifests without a name, unless they are listed already.
+    pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
+        let mut known: BTreeSet<Digest> = self.entries().map(|desc| desc.digest.clone()).collect();
+        for desc in descs {
+            if known.insert(desc.digest.clone()) {
+                let listed = Descriptor { artifact_type: desc.artifact_type.clone(), ..desc.bare() };
+                self.entries.push(Entry::of(listed)?);
+                self.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Points names at manifests, and returns the manifests that are no longer listed because of it.
+    pub(super) fn tag(&mut self, tags: &BTreeMap<String, Descriptor>) -> Result<Vec<Descriptor>> {
+        let mut left = tags.clone();
+        // One entry that says so already is enough; a second one of the same name must not remain.
+        let mut displaced = Vec::new();
+        let mut kept = Vec::with_capacity(self.entries.len().saturating_add(tags.len()));
+        for entry in std::mem::take(&mut self.entries) {
+            match entry.name().and_then(|name| tags.get(name).map(|desc| (name, desc))) {
+                Some((name, desc)) if entry.digest() == Some(&desc.digest) && left.remove(name).is_some() => {
+                    kept.push(entry);
+                }
+                Some(_) => displaced.extend(entry.desc),
+                None => kept.push(entry),
+            }
+        }
+        self.changed |= !left.is_empty() || !displaced.is_empty();
+        let mut unnamed: BTreeMap<Digest, usize> = BTreeMap::new();
+        for (at, entry) in kept.iter().enumerate().filter(|(_, entry)| entry.name().is_none()) {
+            unnamed.extend(entry.digest().cloned().map(|digest| (digest, at)));
+        }
+        for (name, desc) in left {
+            match unnamed.remove(&desc.digest).and_then(|at| kept.get_mut(at)) {
+                Some(entry) => *entry = entry.named(Some(&name))?,
+                None => {
+                    let annotations = [(annotation::REF_NAME.to_owned(), name)].into();
+                    kept.push(Entry::of(Descriptor { annotations, ..desc.bare() })?);
+                }
+            }
+        }
+        self.entries = kept;
+        let listed: BTreeSet<&Digest> = self.entries.iter().filter_map(Entry::digest).collect();
+        displaced.retain(|desc| !listed.contains(&desc.digest));
+        Ok(displaced)
+    }
+
+    /// Takes a name away; what it stood for stays listed. `false` when there is no such name.
+    pub(super) fn untag(&mut self, wanted: &str) -> Result<bool> {
+        let (named, mut rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.entries).into_iter().partition(|entry| entry.name() == Some(wanted));
+        for entry in &named {
+            if !rest.iter().any(|other| other.digest() == entry.digest()) {
+                rest.push(entry.named(None)?);
+            }
+        }
+        self.entries = rest;
+        self.changed |= !named.is_empty();
+        Ok(!named.is_empty())
+    }
+
+    /// Removes all entries of a manifest.
+    pub(super) fn forget(&mut self, digest: &Digest) {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.digest() != Some(digest));
+        self.changed |= self.entries.len() != before;
+    }
+}
+
+impl<'de> Deserialize<'de> for IndexFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Document)
+    }
+}
+
+struct Document;
+
+impl<'de> Visitor<'de> for Document {
+    type Value = IndexFile;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an image index")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<IndexFile, A::Error> {
+        let mut index = IndexFile { fields: Vec::new(), entries: Vec::new(), changed: false };
+        let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
+        while let Some(key) = map.next_key::<String>()? {
+            if index.fields.iter().any(|(known, _)| *known == key) {
+                return Err(A::Error::custom(format_args!("key `{}` twice", key.escape_debug())));
+            }
+            if index.fields.len() >= MAX_FIELDS {
+                return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));
+            }
+            if key == "manifests" {
+                index.entries = map.next_value::<Option<Entries>>()?.unwrap_or_default().0;
+                index.fields.push((key, null()?));
+            } else {
+                index.fields.push((key, map.next_value()?));
+            }
+        }
+        if !index.fields.iter().any(|(key, _)| key == "manifests") {
+            index.fields.push(("manifests".to_owned(), null()?));
+        }
+        Ok(index)
+    }
+}
+
+/// Most keys of an `index.json` itself.
+const MAX_FIELDS: usize = 100;
+
+#[derive(Default)]
+struct Entries(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(List)
+    }
+}
+
+struct List;
+
+impl<'de> Visitor<'de> for List {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of descriptors")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(raw) = list.next_element::<Box<RawValue>>()? {
+            if entries.len() >= MAX_ENTRIES {
+                return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
+            }
+            entries.push(Entry { desc: serde_json::from_str(raw.get()).ok(), raw });
+        }
+        Ok(Entries(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desc(text: &str) -> Descriptor {
+        Descriptor::of(media_type::MANIFEST, text.as_bytes())
+    }
+
+    fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, Descriptor> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), desc(text))).collect()
+    }
+
+    #[test]
+    fn what_others_wrote_stays_as_they_wrote_it() {
+        let foreign = format!(
+            r#"{{ "x-big": 123456789012345678901234567890, "schemaVersion":2, "manifests":[ {{"mediaType":"a/b", "future": [1, 2.50]}}, {{"digest":"{}","size":1,"mediaType":"a/b","extra":{{"a": 1e400}}}}, null ], "annotations":{{"k":"v"}} }}"#,
+            Digest::of(b"x")
+        );
+        let mut index = IndexFile::read(foreign.as_bytes()).unwrap();
+        index.tag(&tags(&[("v1", "one")])).unwrap();
+        let bytes = String::from_utf8(index.encode().unwrap()).unwrap();
+        for part in [
+            r#""x-big":123456789012345678901234567890"#,
+            r#"{"mediaType":"a/b", "future": [1, 2.50]}"#,
+            r#""extra":{"a": 1e400}}"#,
+            r#",null"#,
+            r#""annotations":{"k":"v"}"#,
+        ] {
+            assert!(bytes.contains(part), "{part} is not in {bytes}");
+        }
+        assert_eq!(IndexFile::read(bytes.as_bytes()).unwrap().encode().unwrap(), bytes.as_bytes());
+    }
+
+    #[test]
+    fn the_order_of_events_does_not_show_in_the_bytes() {
+        let mut one = IndexFile::empty().unwrap();
+        one.tag(&tags(&[("b", "2"), ("a", "1")])).unwrap();
+        one.list([&desc("3")]).unwrap();
+        let mut two = IndexFile::empty().unwrap();
+        for (name, text) in [("a", "0"), ("b", "2"), ("a", "1")] {
+            two.list([&desc("3")]).unwrap();
+            two.tag(&tags(&[(name, text)])).unwrap();
+        }
+        assert_eq!(one.encode().unwrap(), two.encode().unwrap());
+    }
+
+    #[test]
+    fn a_tag_moves_and_names_what_it_displaced() {
+        let mut index = IndexFile::empty().unwrap();
+        index.tag(&tags(&[("v1", "one"), ("v2", "one")])).unwrap();
+        assert!(index.tag(&tags(&[("v1", "two")])).unwrap().is_empty(), "still listed as v2");
+        let displaced = index.tag(&tags(&[("v2", "two")])).unwrap();
+        assert_eq!(displaced.iter().map(|d| &d.digest).collect::<Vec<_>>(), [&desc("one").digest]);
+        assert_eq!(index.entries().count(), 2);
+    }
+
+    #[test]
+    fn an_unnamed_entry_gets_its_name_and_loses_it_again() {
+        let mut index = IndexFile::empty().unwrap();
+        index.list([&desc("one")]).unwrap();
+        let before = index.encode().unwrap();
+        index.tag(&tags(&[("v1", "one")])).unwrap();
+        assert_eq!(index.entries().count(), 1);
+        assert!(index.untag("v1").unwrap());
+        assert!(!index.untag("v1").unwrap());
+        assert_eq!(index.encode().unwrap(), before);
+    }
+
+    #[test]
+    fn a_name_that_stands_for_two_manifests_is_an_error() {
+        let entry = |text: &str| {
+            let annotations = [(annotation::REF_NAME.to_owned(), "v1".to_owned())].into();
+            serde_json::to_string(&Descriptor { annotations, ..desc(text) }).unwrap()
+        };
+        let bytes = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, entry("one"), entry("two"));
+        let mut index = IndexFile::read(bytes.as_bytes()).unwrap();
+        assert_eq!(index.named("v1").unwrap_err().kind(), Kind::Invalid);
+        index.tag(&tags(&[("v1", "one")])).unwrap();
+        assert_eq!(index.named("v1").unwrap().unwrap().digest, desc("one").digest);
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        let many = format!(r#"{{"schemaVersion":2,"manifests":[{}1]}}"#, "1,".repeat(MAX_ENTRIES));
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            "null",
+            r#"{"schemaVersion":1,"manifests":[]}"#,
+            r#"{"schemaVersion":2,"manifests":{}}"#,
+            r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
+            r#"{"schemaVersion":2,"manifests":[]}x"#,
+            r#"{"schemaVersion":2,"manifests":["#,
+            many.as_str(),
+        ] {
+            assert!(IndexFile::read(bad.as_bytes()).is_err(), "{bad:.60}");
+        }
+    }
+}

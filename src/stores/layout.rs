@@ -1,0 +1,453 @@
+//! An OCI image layout directory (image-spec image-layout.md 1.0.0), shared safely between processes.
+//!
+//! A blob is written beside its place under a temporary name, verified, synced and renamed; `index.json` comes last,
+//! under a lock, re-read and merged. A crash at any point leaves a valid layout, and the next writer cleans up.
+//! Listed are what is tagged, what was copied as a root, and manifests with a subject (the convention of oras).
+
+mod files;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use self::files::Files;
+use super::{
+    disk::{Behind, Draft, Stamp, blocking},
+    index::{self, IndexFile},
+};
+use crate::{
+    blob::{Blob, ByteStream, FileSlice, read_file},
+    error::{Error, Result},
+    graph::Graph,
+    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
+    store::{Inventory, ReadStore, Store, Upload, collect, verified},
+};
+
+/// Blobs up to this size are collected and written in one go.
+const SMALL: u64 = 256 << 10;
+
+/// A layout directory. Cloning gives another handle on the same store.
+///
+/// Between `expect` and `finish`, changes of the list are held back and written together by `finish`; otherwise each
+/// is written at once.
+#[derive(Debug, Clone)]
+pub struct Layout(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    files: Files,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many copies are under way.
+    copies: usize,
+    pending: Pending,
+    /// The list as it was last read, and what it was read from.
+    index: Option<(Stamp, Arc<IndexFile>)>,
+    /// What listed manifests say about their subjects: content, so it never changes.
+    about: BTreeMap<Digest, Option<About>>,
+}
+
+/// Changes of the list that are still to be written.
+#[derive(Debug, Default)]
+struct Pending {
+    tags: BTreeMap<String, Descriptor>,
+    listed: BTreeMap<Digest, Descriptor>,
+}
+
+/// What a manifest is about, and how it is shown among the referrers of that.
+#[derive(Debug, Clone)]
+struct About {
+    subject: Digest,
+    shown: Descriptor,
+}
+
+impl Layout {
+    /// Opens a layout that exists. Blocks on the file system.
+    ///
+    /// Errors: kind `NotFound` when there is no such directory, `Invalid` when it is no layout.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::of(Files::open(path.as_ref())?))
+    }
+
+    /// Opens a layout, or makes one in a new or empty directory, and removes what crashed writers left in it. Blocks
+    /// on the file system.
+    ///
+    /// Errors: kind `Exists` when the directory holds something else.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::of(Files::create(path.as_ref())?))
+    }
+
+    fn of(files: Files) -> Self {
+        Self(Arc::new(Shared { files, state: Mutex::default() }))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.files.path()
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || work(&shared)).await
+    }
+
+    /// Notes changes of the list, and writes them unless a copy is under way.
+    async fn note(&self, tags: Vec<(String, Descriptor)>, listed: Option<Descriptor>) -> Result<()> {
+        let held_back = {
+            let mut state = self.0.state();
+            state.pending.tags.extend(tags);
+            state.pending.listed.extend(listed.map(|desc| (desc.digest.clone(), desc)));
+            state.copies > 0
+        };
+        if held_back { Ok(()) } else { self.run(Shared::write_pending).await }
+    }
+
+    async fn push_manifest(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Option<Descriptor>> {
+        if desc.size > 2 * MAX_MANIFEST {
+            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", desc.size, 2 * MAX_MANIFEST)));
+        }
+        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+        let parsed = Parsed::read(&desc.media_type, &bytes)?;
+        self.push_small(desc, bytes).await?;
+        Ok(parsed.subject().map(|_| listed(desc, &parsed)))
+    }
+
+    async fn push_small(&self, desc: &Descriptor, bytes: Bytes) -> Result<()> {
+        let desc = desc.bare();
+        self.run(move |shared| {
+            if shared.files.blob_size(&desc.digest)? == Some(desc.size) {
+                return Ok(());
+            }
+            shared.files.write(&desc.digest, &bytes)
+        })
+        .await
+    }
+
+    async fn push_large(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        let mut draft = self.draft(desc.digest.algorithm()).await?;
+        let mut stream = verified(desc, blob.open(0).await?);
+        while let Some(chunk) = stream.try_next().await? {
+            draft.behind.write(chunk).await?;
+        }
+        draft.behind.finish().await?;
+        let digest = desc.digest.clone();
+        self.run(move |shared| shared.files.adopt(draft.draft, digest, None)).await?;
+        Ok(())
+    }
+
+    async fn draft(&self, algorithm: Algorithm) -> Result<Growing> {
+        let draft = self.run(move |shared| Draft::new(&shared.files.blobs_to_write(algorithm)?)).await?;
+        let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
+        Ok(Growing { store: self.clone(), behind, draft, hasher: Hasher::new(algorithm), taken: 0 })
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The list, from memory when the file is as it was.
+    fn index(&self) -> Result<Arc<IndexFile>> {
+        let stamp = self.files.index_stamp()?;
+        if let Some((known, index)) = &self.state().index
+            && *known == stamp
+        {
+            return Ok(Arc::clone(index));
+        }
+        let index = Arc::new(self.files.index()?);
+        // Changed while it was read: good for now, but not to be kept.
+        if self.files.index_stamp()? == stamp {
+            self.state().index = Some((stamp, Arc::clone(&index)));
+        }
+        Ok(index)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Descriptor> {
+        let index = self.index()?;
+        if let Ok(digest) = name.parse::<Digest>() {
+            let listed = index.entries().find(|desc| desc.digest == digest && media_type::points(&desc.media_type));
+            return listed.map_or_else(|| self.files.sniff(&digest), |desc| Ok(desc.bare()));
+        }
+        if let Some(desc) = self.state().pending.tags.get(name) {
+            return Ok(desc.bare());
+        }
+        let found = index.named(name)?.map(Descriptor::bare);
+        found.ok_or_else(|| self.files.missing(format_args!("`{}`", name.escape_debug())))
+    }
+
+    /// Writes all changes that are possible now: what is not here yet is not listed.
+    fn write_pending(&self) -> Result<()> {
+        let Pending { tags, listed } = std::mem::take(&mut self.state().pending);
+        let here =
+            |desc: &Descriptor| matches!(self.files.blob_size(&desc.digest), Ok(Some(size)) if size == desc.size);
+        let (ready, waiting): (BTreeMap<_, _>, BTreeMap<_, _>) = listed.into_iter().partition(|(_, desc)| here(desc));
+        if self.state().copies > 0 {
+            self.state().pending.listed.extend(waiting);
+        }
+        if ready.is_empty() && tags.is_empty() {
+            return Ok(());
+        }
+        let written = self.files.change(|index| {
+            let displaced = index.tag(&tags)?;
+            index.list(displaced.iter().filter(|desc| self.about(desc).is_ok_and(|about| about.is_some())))?;
+            index.list(ready.values())
+        });
+        if written.is_err() {
+            let mut state = self.state();
+            for (name, desc) in tags {
+                state.pending.tags.entry(name).or_insert(desc);
+            }
+            state.pending.listed.extend(ready);
+        }
+        written
+    }
+
+    /// What a manifest is about; `None` when it has no subject, is no manifest, or is not here.
+    fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
+        if !media_type::points(&desc.media_type) {
+            return Ok(None);
+        }
+        if let Some(known) = self.state().about.get(&desc.digest) {
+            return Ok(known.clone());
+        }
+        let bytes = match self.files.manifest(&desc.digest) {
+            Err(e) if e.kind() == crate::Kind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let about = Parsed::read(&desc.media_type, &bytes).ok().and_then(|parsed| {
+            let subject = parsed.subject()?.digest.clone();
+            Some(About { subject, shown: shown(desc, &parsed, bytes.len() as u64) })
+        });
+        self.state().about.insert(desc.digest.clone(), about.clone());
+        Ok(about)
+    }
+
+    /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
+    /// tag of distribution-spec ("Referrers Tag Schema"), the way of regctl.
+    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let index = self.index()?;
+        let mut candidates: Vec<Descriptor> = index.entries().cloned().collect();
+        candidates.extend(self.state().pending.listed.values().cloned());
+        if let Ok(Some(fallback)) = index.named(&fallback_tag(subject))
+            && media_type::is_index(&fallback.media_type)
+        {
+            let bytes = self.files.manifest(&fallback.digest)?;
+            let parsed = Parsed::read(&fallback.media_type, &bytes)?;
+            candidates.extend(parsed.children().into_iter().cloned());
+        }
+        let mut found = BTreeMap::new();
+        for desc in candidates {
+            if let Some(about) = self.about(&desc)?.filter(|about| about.subject == *subject) {
+                found.insert(desc.digest.clone(), about.shown);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+/// The tag under which a registry without a referrers API, or a layout of regctl, keeps the referrers of a manifest.
+fn fallback_tag(subject: &Digest) -> String {
+    let hex = subject.hex();
+    format!("{}-{}", subject.algorithm().name(), hex.get(..64).unwrap_or(hex))
+}
+
+/// How a manifest with a subject is listed.
+fn listed(desc: &Descriptor, parsed: &Parsed) -> Descriptor {
+    Descriptor { artifact_type: parsed.artifact_type().map(Into::into), ..desc.bare() }
+}
+
+/// How a manifest is shown among the referrers of its subject (distribution-spec, "Listing Referrers").
+fn shown(desc: &Descriptor, parsed: &Parsed, size: u64) -> Descriptor {
+    Descriptor { annotations: parsed.annotations().clone(), size, ..listed(desc, parsed) }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "oci:{}", self.path().display())
+    }
+}
+
+#[async_trait]
+impl ReadStore for Layout {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        let name = name.to_owned();
+        self.run(move |shared| shared.resolve(&name)).await
+    }
+
+    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
+        let digest = desc.digest.clone();
+        let (file, size) = self.run(move |shared| shared.files.blob(&digest)).await?;
+        let path = self.path().join(blob_path(&desc.digest));
+        Ok(read_file(Arc::new(file), path, from, size.saturating_sub(from)))
+    }
+
+    async fn size(&self, digest: &Digest) -> Result<u64> {
+        let digest = digest.clone();
+        self.run(move |shared| shared.files.blob_size(&digest)?.ok_or_else(|| shared.files.missing(&digest))).await
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        self.run(|shared| {
+            let mut names = shared.index()?.names();
+            names.extend(shared.state().pending.tags.keys().cloned());
+            Ok(names.into_iter().collect())
+        })
+        .await
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        let subject = subject.digest.clone();
+        self.run(move |shared| shared.referrers(&subject)).await
+    }
+
+    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
+        let size = self.0.files.blob_size(&desc.digest).ok()??;
+        let path = self.path().join(blob_path(&desc.digest));
+        (size == desc.size).then_some(FileSlice { path, offset: 0, len: size })
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        self.run(|shared| shared.files.inventory().map(Some)).await
+    }
+}
+
+#[async_trait]
+impl Store for Layout {
+    async fn expect(&self, graph: &Graph) -> Result<()> {
+        let about = graph.manifests.iter().filter(|node| node.parsed.subject().is_some());
+        let untagged = graph.roots.iter().filter(|root| root.tags.is_empty());
+        let listed: Vec<Descriptor> =
+            about.map(|node| listed(&node.desc, &node.parsed)).chain(untagged.map(|root| root.desc.bare())).collect();
+        {
+            let mut state = self.0.state();
+            state.copies = state.copies.saturating_add(1);
+            for desc in listed {
+                state.pending.listed.entry(desc.digest.clone()).or_insert(desc);
+            }
+        }
+        self.run(|shared| shared.files.clean()).await
+    }
+
+    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
+        let desc = desc.bare();
+        self.run(move |shared| Ok(shared.files.blob_size(&desc.digest)? == Some(desc.size))).await
+    }
+
+    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        if media_type::points(&desc.media_type) {
+            return match self.push_manifest(desc, blob).await? {
+                Some(listed) => self.note(Vec::new(), Some(listed)).await,
+                None => Ok(()),
+            };
+        }
+        if self.contains(desc).await? {
+            return Ok(());
+        }
+        if desc.size <= SMALL {
+            let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+            return self.push_small(desc, bytes).await;
+        }
+        self.push_large(desc, blob).await
+    }
+
+    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
+        let own = self.resolve(&desc.digest.to_string()).await?;
+        if !self.contains(&own).await? {
+            return Err(self.0.files.missing(&own.digest));
+        }
+        self.note(vec![(index::checked_name(name)?, own)], None).await
+    }
+
+    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
+        let named = |tag: &String| Ok((index::checked_name(tag)?, desc.bare()));
+        let named = tags.iter().map(named).collect::<Result<Vec<_>>>()?;
+        let listed = self.push_manifest(desc, manifest).await?;
+        self.note(named, listed).await
+    }
+
+    async fn finish(&self) -> Result<()> {
+        {
+            let mut state = self.0.state();
+            state.copies = state.copies.saturating_sub(1);
+        }
+        self.run(Shared::write_pending).await
+    }
+
+    async fn untag(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.run(move |shared| {
+            let pending = shared.state().pending.tags.remove(&name).is_some();
+            if shared.files.change(|index| index.untag(&name))? || pending {
+                return Ok(());
+            }
+            Err(shared.files.missing(format_args!("tag `{}`", name.escape_debug())))
+        })
+        .await
+    }
+
+    async fn delete(&self, desc: &Descriptor) -> Result<()> {
+        let digest = desc.digest.clone();
+        self.run(move |shared| {
+            {
+                let mut state = shared.state();
+                state.pending.tags.retain(|_, tagged| tagged.digest != digest);
+                state.pending.listed.remove(&digest);
+            }
+            shared.files.change(|index| {
+                index.forget(&digest);
+                Ok(())
+            })?;
+            if shared.files.remove(&digest)? { Ok(()) } else { Err(shared.files.missing(&digest)) }
+        })
+        .await
+    }
+
+    async fn upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(self.draft(algorithm).await?))
+    }
+}
+
+/// `blobs/sha256/…`: safe, since a digest is parsed.
+pub(in crate::stores) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+struct Growing {
+    store: Layout,
+    behind: Behind,
+    draft: Draft,
+    hasher: Hasher,
+    taken: u64,
+}
+
+#[async_trait]
+impl Upload for Growing {
+    fn offset(&self) -> u64 {
+        self.taken
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.hasher.update(&chunk);
+        self.taken = self.taken.saturating_add(chunk.len() as u64);
+        self.behind.write(chunk).await
+    }
+
+    async fn commit(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Digest> {
+        self.behind.finish().await?;
+        let Self { store, draft, hasher, .. } = *self;
+        let expected = expected.cloned();
+        store.run(move |shared| shared.files.adopt(draft, hasher.finish(), expected.as_ref())).await
+    }
+}

@@ -1,0 +1,292 @@
+//! The files of a layout: blobs by digest, `index.json` under a lock. All of it blocks.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use rustix::fs::OFlags;
+
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
+    store::{Inventory, compare},
+    stores::{
+        disk::{Dir, Draft, Stamp, TEMPORARY, replace},
+        index::{IndexFile, MAX_BYTES},
+    },
+};
+
+/// The marker file of a layout (image-spec image-layout.md), and the one that is locked: it is there from the start
+/// and never replaced by us.
+const MARKER: &str = "oci-layout";
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs";
+/// The only version there is.
+const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The marker is a few dozen bytes; extra fields are allowed.
+const MAX_MARKER: u64 = 64 << 10;
+
+/// A layout directory.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: Dir,
+}
+
+impl Files {
+    /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let files = Self { root: Dir::open(path)? };
+        match files.small(MARKER, MAX_MARKER) {
+            Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
+            Err(e) if e.kind() == Kind::NotFound => {
+                return Err(Error::invalid(format!("`{}` is not an OCI layout: no `{MARKER}`", path.display())));
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(files)
+    }
+
+    /// Opens a layout or makes one. Errors: kind `Exists` when the directory holds something else.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).context(|| format!("cannot make directory `{}`", path.display()))?;
+        let root = Dir::open(path)?;
+        if root.size(MARKER)?.is_none() {
+            if root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER) {
+                let message = format!("`{}` is neither empty nor an OCI layout", path.display());
+                return Err(Error::new(Kind::Exists, message));
+            }
+            replace(&root, MARKER, MARKER_CONTENT)?;
+        }
+        let files = Self::open(path)?;
+        files.root.make_dir(BLOBS)?.make_dir(Algorithm::Sha256.name())?;
+        if files.root.size(INDEX)?.is_none() {
+            files.change(|_| Ok(()))?;
+        }
+        files.clean()?;
+        Ok(files)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Removes what crashed writers left.
+    pub(super) fn clean(&self) -> Result<()> {
+        self.root.clean()?;
+        self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.clean())
+    }
+
+    /// The directories of blobs that there are.
+    fn existing_algorithms(&self) -> Result<Vec<(Algorithm, Dir)>> {
+        let mut found = Vec::new();
+        for algorithm in Algorithm::ALL {
+            match self.root.dir(BLOBS).and_then(|blobs| blobs.dir(algorithm.name())) {
+                Ok(dir) => found.push((algorithm, dir)),
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(found)
+    }
+
+    fn blobs(&self, algorithm: Algorithm) -> Result<Dir> {
+        self.root.dir(BLOBS)?.dir(algorithm.name())
+    }
+
+    /// The directory of these blobs, made if it is not there.
+    pub(super) fn blobs_to_write(&self, algorithm: Algorithm) -> Result<Dir> {
+        self.root.make_dir(BLOBS)?.make_dir(algorithm.name())
+    }
+
+    /// The size of a blob; `None` when there is none, or something that is no regular file.
+    pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self.blobs(digest.algorithm()) {
+            Ok(dir) => dir.size(digest.hex()),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// An open blob and its size.
+    pub(super) fn blob(&self, digest: &Digest) -> Result<(File, u64)> {
+        let opened = self.blobs(digest.algorithm()).and_then(|dir| dir.file(digest.hex()));
+        match opened {
+            Ok((file, meta)) => Ok((file, meta.len())),
+            Err(e) if e.kind() == Kind::NotFound => Err(self.missing(digest)),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(super) fn missing(&self, what: impl std::fmt::Display) -> Error {
+        Error::not_found(format!("{what} is not in oci:{}", self.path().display()))
+    }
+
+    /// The bytes of a manifest, verified. Errors: kind `NotFound`; more than 8 MiB; another digest.
+    pub(super) fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let (file, size) = self.blob(digest)?;
+        let bytes = read_all(file, size, 2 * MAX_MANIFEST).context(|| format!("read {digest}"))?;
+        compare(digest, Digest::with(digest.algorithm(), &bytes))?;
+        Ok(bytes)
+    }
+
+    /// A manifest that is in no list, described by what it says itself. Errors: kind `NotFound` when there is no
+    /// such content or when it is no manifest.
+    pub(super) fn sniff(&self, digest: &Digest) -> Result<Descriptor> {
+        let bytes = match self.manifest(digest) {
+            Err(e) if e.kind() == Kind::Limit => return Err(self.missing(format_args!("a manifest {digest}"))),
+            other => other?,
+        };
+        let media_type = Parsed::sniff(&bytes).ok().filter(|own| media_type::points(own));
+        match media_type.filter(|own| Parsed::read(own, &bytes).is_ok()) {
+            Some(media_type) => Ok(Descriptor::new(media_type, digest.clone(), bytes.len() as u64)),
+            None => Err(self.missing(format_args!("a manifest {digest}"))),
+        }
+    }
+
+    /// Stores small content whose digest the caller has checked.
+    pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let dir = self.blobs_to_write(digest.algorithm())?;
+        let draft = Draft::new(&dir)?;
+        draft.write_at(bytes, 0)?;
+        draft.keep(&dir, digest.hex())
+    }
+
+    /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
+    pub(super) fn adopt(&self, draft: Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
+        let found = match expected {
+            Some(expected) if expected.algorithm() != found.algorithm() => hash(&draft, expected.algorithm())?,
+            _ => found,
+        };
+        if let Some(expected) = expected {
+            compare(expected, found.clone())?;
+        }
+        draft.keep(&self.blobs_to_write(found.algorithm())?, found.hex())?;
+        Ok(found)
+    }
+
+    /// Removes a blob; `false` when there was none.
+    pub(super) fn remove(&self, digest: &Digest) -> Result<bool> {
+        match self.blobs(digest.algorithm()) {
+            Ok(dir) => {
+                let gone = dir.remove(digest.hex())?;
+                dir.sync()?;
+                Ok(gone)
+            }
+            Err(e) if e.kind() == Kind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Changes the list, alone among all processes: whatever others wrote in the meantime is kept. Blobs become
+    /// durable first. Nothing is written when nothing changes.
+    pub(super) fn change<T>(&self, edit: impl FnOnce(&mut IndexFile) -> Result<T>) -> Result<T> {
+        let _lock = self.lock()?;
+        let mut index = match self.index() {
+            Err(e) if e.kind() == Kind::NotFound => IndexFile::empty()?,
+            other => other?,
+        };
+        let outcome = edit(&mut index)?;
+        if index.changed() {
+            self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.sync())?;
+            replace(&self.root, INDEX, &index.encode()?)?;
+        }
+        Ok(outcome)
+    }
+
+    /// The list as it is now.
+    pub(super) fn index(&self) -> Result<IndexFile> {
+        let name = || self.root.path().join(INDEX).display().to_string();
+        IndexFile::read(&self.small(INDEX, MAX_BYTES)?).context(name)
+    }
+
+    /// What tells this state of the list from another.
+    pub(super) fn index_stamp(&self) -> Result<Stamp> {
+        Ok(Stamp::of(&self.root.file(INDEX)?.1))
+    }
+
+    fn small(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
+        let (file, meta) = self.root.file(name)?;
+        read_all(file, meta.len(), limit).context(|| format!("read `{}`", self.root.path().join(name).display()))
+    }
+
+    fn lock(&self) -> Result<File> {
+        loop {
+            let (file, _) = self.root.file_with(MARKER, OFlags::RDWR)?;
+            file.lock().context(|| format!("cannot lock `{}`", self.root.path().join(MARKER).display()))?;
+            // Another tool may have replaced the file while we waited.
+            if self.root.holds(MARKER, &file) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// All that is there.
+    pub(super) fn inventory(&self) -> Result<Inventory> {
+        let mut all = Inventory { entries: self.index()?.entries().cloned().collect(), ..Inventory::default() };
+        for name in self.root.names()? {
+            if ![MARKER, INDEX, BLOBS].contains(&&*name) {
+                sort_out(&mut all, name);
+            }
+        }
+        for name in self.root.dir(BLOBS)?.names()? {
+            if name.parse::<Algorithm>().is_err() {
+                sort_out(&mut all, format!("{BLOBS}/{name}"));
+            }
+        }
+        for (algorithm, dir) in self.existing_algorithms()? {
+            for name in dir.names()? {
+                let digest = format!("{}:{name}", algorithm.name()).parse();
+                match (digest, dir.size(&name)?) {
+                    (Ok(digest), Some(size)) => drop(all.blobs.insert(digest, size)),
+                    _ => sort_out(&mut all, format!("{BLOBS}/{}/{name}", algorithm.name())),
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Tells unfinished files from files that belong to somebody else.
+fn sort_out(all: &mut Inventory, path: String) {
+    let unfinished = path.rsplit('/').next().is_some_and(|name| name.starts_with(TEMPORARY));
+    if unfinished { all.leftovers.push(path) } else { all.strays.push(path) }
+}
+
+/// An error unless these are the bytes of an `oci-layout` of version 1.0.0.
+pub(in crate::stores) fn check_marker(bytes: &[u8]) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Marker {
+        image_layout_version: String,
+    }
+    let marker: Marker =
+        serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
+    if marker.image_layout_version != "1.0.0" {
+        let version = marker.image_layout_version.escape_debug().to_string();
+        return Err(Error::unsupported(format!("OCI layouts of version `{version:.40}`")));
+    }
+    Ok(())
+}
+
+fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if size <= limit {
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    }
+    if size > limit || bytes.len() as u64 > limit {
+        return Err(Error::limit(format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn hash(draft: &Draft, algorithm: Algorithm) -> Result<Digest> {
+    use std::os::unix::fs::FileExt as _;
+    let (mut hasher, mut at, mut chunk) = (Hasher::new(algorithm), 0, vec![0; crate::blob::CHUNK]);
+    loop {
+        let read = draft.file().read_at(&mut chunk, at)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(chunk.get(..read).unwrap_or_default());
+        at = at.saturating_add(read as u64);
+    }
+}

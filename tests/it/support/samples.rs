@@ -1,0 +1,140 @@
+//! Small artifacts, and the way that they get into a store.
+
+use std::sync::Arc;
+
+use artifact::{
+    Result,
+    graph::{Graph, Root},
+    oci::{Descriptor, Digest, Index, Manifest, Parsed, media_type},
+    store::{ReadStore, Store},
+    stores::Memory,
+};
+use bytes::Bytes;
+
+/// An artifact in memory: manifests children first, the root last.
+#[derive(Clone, Default)]
+pub(crate) struct Sample {
+    pub(crate) blobs: Vec<(Descriptor, Bytes)>,
+    pub(crate) manifests: Vec<(Descriptor, Bytes)>,
+}
+
+pub(crate) const TYPE: &str = "application/vnd.test.v1";
+pub(crate) const LAYER: &str = "text/plain";
+
+impl Sample {
+    /// An artifact of an empty config and these layers.
+    pub(crate) fn of(layers: &[&[u8]]) -> Self {
+        Self::new(layers, None)
+    }
+
+    /// An artifact about another one.
+    pub(crate) fn about(subject: &Descriptor, layer: &[u8]) -> Self {
+        Self::new(&[layer], Some(subject.bare()))
+    }
+
+    fn new(layers: &[&[u8]], subject: Option<Descriptor>) -> Self {
+        let layers = layers.iter().map(|bytes| (Descriptor::of(LAYER, bytes), Bytes::copy_from_slice(bytes)));
+        Self::with_layers(layers.collect(), subject)
+    }
+
+    /// An artifact of these layers, described by any algorithm.
+    pub(crate) fn with_layers(layers: Vec<(Descriptor, Bytes)>, subject: Option<Descriptor>) -> Self {
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(media_type::MANIFEST.into()),
+            artifact_type: Some(TYPE.into()),
+            config: Descriptor::empty(),
+            layers: layers.iter().map(|(desc, _)| desc.clone()).collect(),
+            subject,
+            annotations: [("org.example.note".to_owned(), "sample".to_owned())].into(),
+        };
+        let bytes = Bytes::from(serde_json::to_vec(&manifest).unwrap());
+        let mut blobs = vec![(Descriptor::empty(), Bytes::from_static(b"{}"))];
+        blobs.extend(layers);
+        Self { blobs, manifests: vec![(Descriptor::of(media_type::MANIFEST, &bytes), bytes)] }
+    }
+
+    /// An index of other artifacts.
+    pub(crate) fn index(children: &[Self]) -> Self {
+        let index = Index::of(children.iter().map(|child| child.root().clone()).collect());
+        let bytes = Bytes::from(serde_json::to_vec(&index).unwrap());
+        let mut all = Self::default();
+        for child in children {
+            all.blobs.extend(child.blobs.iter().cloned());
+            all.manifests.extend(child.manifests.iter().cloned());
+        }
+        all.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
+        all
+    }
+
+    pub(crate) fn root(&self) -> &Descriptor {
+        &self.manifests.last().unwrap().0
+    }
+
+    pub(crate) fn layer(&self) -> &(Descriptor, Bytes) {
+        self.blobs.last().unwrap()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &(Descriptor, Bytes)> {
+        self.blobs.iter().chain(&self.manifests)
+    }
+
+    /// A store that holds this and nothing else, its root tagged.
+    pub(crate) async fn in_memory(&self, tags: &[&str]) -> Arc<dyn ReadStore> {
+        let memory: Arc<dyn Store> = Arc::new(Memory::new());
+        deliver(&memory, self, tags).await.unwrap();
+        memory
+    }
+
+    /// The graph of this artifact, as a copy would find it.
+    pub(crate) fn graph(&self, tags: &[&str]) -> Graph {
+        let mut graph = Graph {
+            roots: vec![Root { desc: self.root().clone(), tags: names(tags) }],
+            blobs: Vec::new(),
+            manifests: Vec::new(),
+        };
+        let mut seen: Vec<Digest> = Vec::new();
+        for (desc, bytes) in self.all() {
+            if seen.contains(&desc.digest) {
+                continue;
+            }
+            seen.push(desc.digest.clone());
+            if media_type::points(&desc.media_type) {
+                let parsed = Parsed::read(&desc.media_type, bytes).unwrap();
+                graph.manifests.push(artifact::graph::Node { desc: desc.clone(), bytes: bytes.clone(), parsed });
+            } else {
+                graph.blobs.push(desc.clone());
+            }
+        }
+        graph
+    }
+}
+
+pub(crate) fn names(tags: &[&str]) -> Vec<String> {
+    tags.iter().map(|tag| (*tag).to_owned()).collect()
+}
+
+/// Stores a sample the way that a copy does: expect, blobs, manifests, finish.
+pub(crate) async fn deliver(store: &Arc<dyn Store>, sample: &Sample, tags: &[&str]) -> Result<()> {
+    store.expect(&sample.graph(tags)).await?;
+    for (desc, bytes) in &sample.blobs {
+        store.push(desc, bytes).await?;
+    }
+    for (desc, bytes) in &sample.manifests {
+        let tags = if desc.digest == sample.root().digest { names(tags) } else { Vec::new() };
+        store.publish(desc, bytes, &tags).await?;
+    }
+    store.finish().await
+}
+
+/// Bytes that do not repeat, the same for the same seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
