@@ -11,6 +11,7 @@ pub mod location;
 pub mod oci;
 pub mod pack;
 pub mod plan;
+pub mod serve;
 pub mod store;
 pub mod stores;
 pub mod tarball;

@@ -1,0 +1,132 @@
+//! Who may ask: the `Host` and `Origin` headers against hostile web pages, and a user name with a password.
+
+use std::{fmt, net::IpAddr};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, header, uri::Authority};
+
+use super::reply::{Code, Refusal};
+use crate::oci::Digest;
+
+/// A user name and a password (HTTP basic authentication).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name; without a colon.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({}, …)", self.user)
+    }
+}
+
+/// Refuses a request whose `Host` is neither `localhost`, nor an IP address, nor listed; `*` lists any.
+///
+/// A web page cannot choose the header: it always carries the name that the browser resolved. A page of `evil.example`
+/// whose name suddenly resolves to this machine (DNS rebinding) is told apart by that.
+pub(super) fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+    let denied = || Refusal::new(Code::Denied, "this registry does not go by this name").status(421);
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::new(Code::Denied, "a request needs one `Host` header").status(400));
+    };
+    let authority: Authority = host.to_str().ok().and_then(|h| h.parse().ok()).ok_or_else(denied)?;
+    let name = authority.host();
+    let rest = authority.as_str().strip_prefix(name).ok_or_else(denied)?;
+    if !rest.is_empty() && rest.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_err()) {
+        return Err(denied());
+    }
+    let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    let listed = |entry: &String| entry == "*" || entry.eq_ignore_ascii_case(name);
+    match ip || name.eq_ignore_ascii_case("localhost") || allowed.iter().any(listed) {
+        true => Ok(()),
+        false => Err(denied()),
+    }
+}
+
+/// Refuses a request that a web page of another origin makes.
+pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let own = |origin: &str| origin.split_once("://").map(|(_, host)| host) == text(header::HOST);
+    match headers.contains_key(header::ORIGIN) && !text(header::ORIGIN).is_some_and(own) {
+        true => Err(Refusal::new(Code::Denied, "web pages of other origins may not use this registry")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a request without the right user name and password.
+///
+/// Digests are compared instead of the texts, and all of both, so that the time taken tells nothing about either.
+pub(super) fn check_credentials(headers: &HeaderMap, expected: &Credentials) -> Result<(), Refusal> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(basic);
+    let given = given.unwrap_or_default();
+    let expected = format!("{}:{}", expected.user, expected.password);
+    let (given, expected) = (Digest::of(&given), Digest::of(expected.as_bytes()));
+    let difference = given.hex().bytes().zip(expected.hex().bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+    match std::hint::black_box(difference) {
+        0 => Ok(()),
+        _ => Err(Refusal::new(Code::Unauthorized, "a user name and a password are needed")
+            .header(header::WWW_AUTHENTICATE, "Basic realm=\"artifact\", charset=\"UTF-8\"")),
+    }
+}
+
+/// `user:password` from a basic `Authorization` header.
+fn basic(value: &str) -> Option<Vec<u8>> {
+    let (scheme, rest) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(rest.trim()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_names_that_are_meant_are_answered() {
+        let allowed = ["registry.example".to_owned()];
+        for good in ["localhost", "LOCALHOST:5000", "127.0.0.1:1", "[::1]:5000", "10.0.0.1", "registry.example:443"] {
+            assert!(check_host(&headers(&[("host", good)]), &allowed).is_ok(), "{good}");
+        }
+        for bad in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1].evil.example", "a b"]
+        {
+            assert!(check_host(&headers(&[("host", bad)]), &allowed).is_err(), "{bad}");
+        }
+        assert!(check_host(&headers(&[]), &allowed).is_err());
+        assert!(check_host(&headers(&[("host", "localhost"), ("host", "evil.example")]), &allowed).is_err());
+        assert!(check_host(&headers(&[("host", "any.example")]), &["*".into()]).is_ok());
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let own = headers(&[("host", "localhost:5000"), ("origin", "http://localhost:5000")]);
+        assert!(check_origin(&own).is_ok() && check_origin(&headers(&[])).is_ok());
+        for origin in ["http://evil.example", "null", "http://localhost:5001", "http://localhost:5000.evil.example"] {
+            assert!(check_origin(&headers(&[("host", "localhost:5000"), ("origin", origin)])).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn only_the_right_password_opens() {
+        let expected = Credentials { user: "me".into(), password: "p:w".into() };
+        let check = |text: &str| check_credentials(&headers(&[("authorization", text)]), &expected);
+        let encode = |text: &str| BASE64_STANDARD.encode(text);
+        assert!(check(&format!("Basic {}", encode("me:p:w"))).is_ok());
+        assert!(check(&format!("basic {}", encode("me:p:w"))).is_ok());
+        for bad in ["me:p", "me:p:w2", "you:p:w", ":", ""] {
+            assert!(check(&format!("Basic {}", encode(bad))).is_err(), "{bad}");
+        }
+        assert!(check("Bearer x").is_err() && check("Basic ***").is_err());
+        assert!(check_credentials(&headers(&[]), &expected).is_err());
+        assert!(!format!("{expected:?}").contains("p:w"));
+    }
+}

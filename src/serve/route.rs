@@ -1,0 +1,222 @@
+//! What a request asks for: its path and its query, parsed into values that cannot be wrong.
+
+use super::{
+    name::{Name, is_tag},
+    reply::{Code, Refusal},
+};
+use crate::oci::{Algorithm, Digest};
+
+/// What a path names. The numbers are those of the specification's table of endpoints.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/v2/` (end-1)
+    Base,
+    /// `/v2/_catalog`, which is Docker's, not the specification's
+    Catalog,
+    /// `/v2/<name>/blobs/<digest>` (end-2, end-10)
+    Blob(Name, Digest),
+    /// `/v2/<name>/manifests/<tag or digest>` (end-3, end-7, end-9)
+    Manifest(Name, Reference),
+    /// `/v2/<name>/blobs/uploads/` (end-4, end-11)
+    Uploads(Name),
+    /// `/v2/<name>/blobs/uploads/<session>` (end-5, end-6, end-13, end-14)
+    Upload(Name, String),
+    /// `/v2/<name>/tags/list` (end-8)
+    Tags(Name),
+    /// `/v2/<name>/referrers/<digest>` (end-12)
+    Referrers(Name, Digest),
+}
+
+/// How a path names a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// By a tag.
+    Tag(String),
+    /// By its digest.
+    Digest(Digest),
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(tag) => f.write_str(tag),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl Route {
+    /// Reads a path. Parts are percent-decoded one by one, so that an escaped slash never separates.
+    pub(super) fn of(path: &str) -> Result<Self, Refusal> {
+        let nothing = || Refusal::new(Code::Unsupported, "there is nothing at this path").status(404);
+        let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            return Err(nothing());
+        };
+        let parts: Option<Vec<String>> = rest.split('/').skip(1).map(decode).collect();
+        let parts = parts.ok_or_else(nothing)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            [] | [""] => Ok(Self::Base),
+            ["_catalog"] => Ok(Self::Catalog),
+            [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => Ok(Self::Uploads(join(name)?)),
+            [name @ .., "blobs", "uploads", session] => Ok(Self::Upload(join(name)?, (*session).to_owned())),
+            [name @ .., "blobs", digest] => Ok(Self::Blob(join(name)?, parse_digest(digest)?)),
+            [name @ .., "manifests", reference] => Ok(Self::Manifest(join(name)?, parse_reference(reference)?)),
+            [name @ .., "tags", "list"] => Ok(Self::Tags(join(name)?)),
+            [name @ .., "referrers", digest] => Ok(Self::Referrers(join(name)?, parse_digest(digest)?)),
+            _ => Err(nothing()),
+        }
+    }
+}
+
+fn join(parts: &[&str]) -> Result<Name, Refusal> {
+    let slashed = parts.iter().any(|part| part.contains('/'));
+    let name = (!slashed).then(|| parts.join("/").parse().ok()).flatten();
+    name.ok_or_else(|| Refusal::new(Code::NameInvalid, "this is not a repository name"))
+}
+
+/// A digest from a path or a query.
+pub(super) fn parse_digest(text: &str) -> Result<Digest, Refusal> {
+    text.parse().map_err(|_| Refusal::new(Code::DigestInvalid, "this is not a sha256 or sha512 digest"))
+}
+
+fn parse_reference(text: &str) -> Result<Reference, Refusal> {
+    if text.contains(':') {
+        return parse_digest(text).map(Reference::Digest);
+    }
+    parse_tag(text).map(Reference::Tag)
+}
+
+fn parse_tag(text: &str) -> Result<String, Refusal> {
+    match is_tag(text) {
+        true => Ok(text.to_owned()),
+        false => Err(Refusal::new(Code::ManifestInvalid, "this is neither a tag nor a digest")),
+    }
+}
+
+/// The pairs behind the question mark.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query. `+` stays `+`: no value of this API has a space, but media types have `+` and not every client
+    /// escapes it.
+    pub(super) fn of(query: Option<&str>) -> Result<Self, Refusal> {
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(key)?, decode(value)?))
+        };
+        let pairs: Option<Vec<_>> = query.unwrap_or_default().split('&').filter(|p| !p.is_empty()).map(pair).collect();
+        Ok(Self(pairs.ok_or_else(|| Refusal::new(Code::Unsupported, "malformed query").status(400))?))
+    }
+
+    /// The first value of this key.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// The digest under this key, if the key is there.
+    pub(super) fn digest(&self, key: &str) -> Result<Option<Digest>, Refusal> {
+        self.get(key).map(parse_digest).transpose()
+    }
+
+    /// The algorithm under `digest-algorithm`, else SHA-256.
+    pub(super) fn algorithm(&self) -> Result<Algorithm, Refusal> {
+        let unknown = |_| Refusal::new(Code::DigestInvalid, "this digest algorithm is not supported");
+        self.get("digest-algorithm").map_or(Ok(Algorithm::default()), |name| name.parse().map_err(unknown))
+    }
+
+    /// All values of `tag`.
+    pub(super) fn tags(&self) -> Result<Vec<String>, Refusal> {
+        self.0.iter().filter(|(k, _)| k == "tag").map(|(_, v)| parse_tag(v)).collect()
+    }
+
+    /// The number under `n`. Never used as the size of anything.
+    pub(super) fn limit(&self) -> Result<Option<usize>, Refusal> {
+        let bad = || Refusal::new(Code::Unsupported, "`n` must be a number that is not negative").status(400);
+        let parse = |n: &str| n.parse::<u64>().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).map_err(|_| bad());
+        self.get("n").map(parse).transpose()
+    }
+}
+
+/// `%xx` decoded; `None` when that is malformed, not UTF-8, or a control character.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let hex = |b: u8| char::from(b).to_digit(16);
+        out.push(match byte {
+            b'%' => u8::try_from(hex(bytes.next()?)? * 16 + hex(bytes.next()?)?).ok()?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).ok().filter(|text| !text.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_path_is_read_from_its_end_so_that_any_name_works() {
+        let digest = Digest::of(b"");
+        for (path, route) in [
+            ("/v2/".to_owned(), Route::Base),
+            ("/v2".into(), Route::Base),
+            ("/v2/_catalog".into(), Route::Catalog),
+            (format!("/v2/a/b/blobs/{digest}"), Route::Blob(name("a/b"), digest.clone())),
+            (format!("/v2/a/blobs/sha256%3A{}", digest.hex()), Route::Blob(name("a"), digest.clone())),
+            ("/v2/a/blobs/manifests/v1".into(), Route::Manifest(name("a/blobs"), Reference::Tag("v1".into()))),
+            ("/v2/a/blobs/uploads/".into(), Route::Uploads(name("a"))),
+            ("/v2/a/blobs/uploads".into(), Route::Uploads(name("a"))),
+            ("/v2/a/blobs/uploads/x".into(), Route::Upload(name("a"), "x".into())),
+            ("/v2/tags/tags/list".into(), Route::Tags(name("tags"))),
+            (format!("/v2/a/referrers/{digest}"), Route::Referrers(name("a"), digest.clone())),
+        ] {
+            assert_eq!(Route::of(&path).unwrap(), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_its_place_names_nothing() {
+        for path in [
+            "/",
+            "/v1/",
+            "/v22/",
+            "/v2/x",
+            "/v2/../../etc/passwd",
+            "/v2/a/../b/tags/list",
+            "/v2//tags/list",
+            "/v2/%2e%2e/tags/list",
+            "/v2/a%2fb/tags/list",
+            "/v2/a%00/tags/list",
+            "/v2/a%/tags/list",
+            "/v2/A/tags/list",
+            "/v2/a/blobs/sha256:..",
+            "/v2/a/blobs/sha256:%2e%2e%2fx",
+            "/v2/a/manifests/..",
+            "/v2/a/manifests/.hidden",
+            "/v2/a/manifests/%0a",
+            "/v2/tags/list",
+            "/v2/blobs/uploads/",
+        ] {
+            assert!(Route::of(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_in_a_query_keeps_its_plus() {
+        let query = Query::of(Some("artifactType=a/b+json&tag=x&tag=y&n=3")).unwrap();
+        assert_eq!(query.get("artifactType"), Some("a/b+json"));
+        assert_eq!(Query::of(Some("artifactType=a%2Fb%2Bjson")).unwrap().get("artifactType"), Some("a/b+json"));
+        assert_eq!(query.tags().unwrap(), ["x", "y"]);
+        assert_eq!(query.limit().unwrap(), Some(3));
+        for bad in ["-1", "x", "", "1e3"] {
+            assert!(Query::of(Some(&format!("n={bad}"))).unwrap().limit().is_err(), "{bad}");
+        }
+    }
+}

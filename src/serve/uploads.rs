@@ -1,0 +1,306 @@
+//! Uploads: content that is hashed while it arrives, in one request or in many.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use http_body_util::BodyExt as _;
+
+use super::{
+    name::Name,
+    registry::Registry,
+    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    route::Query,
+    sessions::{Session, Turn},
+    watch::Activity,
+};
+use crate::{
+    blob::CHUNK,
+    error::{Error, Kind},
+    oci::{Descriptor, Digest, media_type},
+    store::{Store, Stored, Upload},
+};
+
+const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+impl Registry {
+    /// Mounts a blob, takes it whole, or starts a session (distribution-spec, "Pushing blobs").
+    pub(super) async fn start_upload(&self, name: &Name, query: &Query, content: Incoming) -> Result<Reply, Refusal> {
+        if let Some(digest) = query.digest("mount")? {
+            if self.mount(name, &digest, query).await? {
+                return Ok(stored(name, &digest));
+            }
+            return self.start_session(name, query).await;
+        }
+        let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
+        let store = self.options.repositories.create(name).await?;
+        let mut upload = store.upload(digest.algorithm()).await?;
+        let expected = digest.clone();
+        on_its_own(async move {
+            content.write_to(&mut *upload, None).await?;
+            commit(&*store, upload, &expected).await
+        })
+        .await?;
+        Ok(stored(name, &digest))
+    }
+
+    async fn start_session(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
+        let store = self.options.repositories.create(name).await?;
+        let id = self.sessions.start(name, store.upload(query.algorithm()?).await?)?;
+        Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
+    }
+
+    /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
+    async fn mount(&self, name: &Name, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
+        let Some(from) = query.get("from").and_then(|from| from.parse::<Name>().ok()) else { return Ok(false) };
+        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(Code::NameUnknown))?;
+        let Some(from) = found else { return Ok(false) };
+        let Ok(size) = from.size(digest).await else { return Ok(false) };
+        let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
+        let store = self.options.repositories.create(name).await?;
+        if !store.contains(&desc).await? && !store.mount(&desc, &*from).await? {
+            store.push(&desc, &Stored::new(from, desc.clone())).await?;
+        }
+        store.finish().await?;
+        Ok(true)
+    }
+
+    /// Takes a chunk, or with no `Content-Range` as much as comes.
+    pub(super) async fn continue_upload(&self, name: &Name, id: &str, content: Incoming) -> Result<Reply, Refusal> {
+        let session = self.sessions.get(name, id)?;
+        let turn = session.turn()?;
+        self.check_range(name, id, &session, &content)?;
+        let written = on_its_own(write(Arc::clone(&session), turn, content)).await;
+        let offset = written.inspect_err(|_| self.end_if_over(id, &session))?.1;
+        Ok(progress(StatusCode::ACCEPTED, name, id, offset))
+    }
+
+    /// Takes the last chunk, if any, and stores the blob.
+    pub(super) async fn finish_upload(
+        &self,
+        name: &Name,
+        id: &str,
+        query: &Query,
+        content: Incoming,
+    ) -> Result<Reply, Refusal> {
+        let session = self.sessions.get(name, id)?;
+        let turn = session.turn()?;
+        let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
+        let digest = query.digest("digest")?.ok_or_else(missing)?;
+        self.check_range(name, id, &session, &content)?;
+        let store = self.options.repositories.create(name).await?;
+        let expected = digest.clone();
+        let writer = Arc::clone(&session);
+        let done = on_its_own(async move {
+            let (mut turn, _) = write(writer, turn, content).await?;
+            let upload = turn.take().ok_or_else(gone)?;
+            commit(&*store, upload, &expected).await
+        });
+        let done = done.await;
+        self.end_if_over(id, &session);
+        done.map(|()| stored(name, &digest))
+    }
+
+    /// Forgets a session that can take no more: its upload is stored, or failed. One whose request broke off goes on.
+    fn end_if_over(&self, id: &str, session: &Session) {
+        if session.turn().is_ok_and(|turn| turn.is_none()) {
+            self.sessions.end(id);
+        }
+    }
+
+    pub(super) fn upload_status(&self, name: &Name, id: &str) -> Result<Reply, Refusal> {
+        let offset = self.sessions.get(name, id)?.offset();
+        Ok(progress(StatusCode::NO_CONTENT, name, id, offset))
+    }
+
+    pub(super) fn cancel_upload(&self, name: &Name, id: &str) -> Result<Reply, Refusal> {
+        self.sessions.get(name, id)?;
+        self.sessions.end(id);
+        Ok(Reply::new(StatusCode::NO_CONTENT))
+    }
+
+    /// Refuses a chunk that does not start where the last one ended, and tells where that is.
+    fn check_range(&self, name: &Name, id: &str, session: &Session, content: &Incoming) -> Result<(), Refusal> {
+        let offset = session.offset();
+        let Some((start, end)) = content.range else { return Ok(()) };
+        if start != offset {
+            return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk starts at {offset}"))
+                .status(416)
+                .header(header::LOCATION, location(name, id))
+                .header(header::RANGE, shown(offset)));
+        }
+        let len = end.saturating_sub(start).saturating_add(1);
+        if content.declared.is_some_and(|declared| declared != len) {
+            return Err(Refusal::new(Code::SizeInvalid, "`Content-Range` and `Content-Length` differ"));
+        }
+        Ok(())
+    }
+}
+
+fn location(name: &Name, id: &str) -> String {
+    format!("/v2/{name}/blobs/uploads/{id}")
+}
+
+/// `0-<last byte>`; of nothing it is `0-0`, as registries have always written it.
+fn shown(offset: u64) -> String {
+    format!("0-{}", offset.saturating_sub(1))
+}
+
+fn progress(status: StatusCode, name: &Name, id: &str, offset: u64) -> Reply {
+    Reply::new(status)
+        .header(header::LOCATION, location(name, id))
+        .header(header::RANGE, shown(offset))
+        .header(DOCKER_UPLOAD_UUID, id)
+}
+
+fn stored(name: &Name, digest: &Digest) -> Reply {
+    Reply::new(StatusCode::CREATED)
+        .header(header::LOCATION, format_args!("/v2/{name}/blobs/{digest}"))
+        .header(DOCKER_CONTENT_DIGEST, digest)
+}
+
+fn gone() -> Refusal {
+    Refusal::new(Code::BlobUploadUnknown, "this upload has failed")
+}
+
+/// Runs to its end even if the connection breaks: a write that is dropped half-way would leave the store's upload in
+/// no defined state.
+async fn on_its_own<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
+}
+
+/// Writes to a session and notes how far it came. An upload that failed to write is over.
+async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
+    let upload = turn.as_deref_mut().ok_or_else(gone)?;
+    let result = content.write_to(upload, Some(&session)).await;
+    let offset = upload.offset();
+    session.reached(offset);
+    match result {
+        Ok(()) => Ok((turn, offset)),
+        Err(Broken::Client(refusal)) => Err(refusal),
+        Err(Broken::Upload(refusal)) => {
+            *turn = None;
+            Err(refusal)
+        }
+    }
+}
+
+async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<(), Refusal> {
+    upload.commit(Some(expected)).await?;
+    Ok(store.finish().await?)
+}
+
+/// Why content did not arrive.
+enum Broken {
+    /// The client stopped; what came so far stays.
+    Client(Refusal),
+    /// It was too much, or could not be kept.
+    Upload(Refusal),
+}
+
+impl From<Broken> for Refusal {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Client(refusal) | Broken::Upload(refusal) => refusal,
+        }
+    }
+}
+
+/// The content of a request, and what its headers say about it.
+pub(super) struct Incoming {
+    body: hyper::body::Incoming,
+    declared: Option<u64>,
+    /// First and last byte, from `Content-Range`.
+    range: Option<(u64, u64)>,
+    most: u64,
+    activity: Activity,
+}
+
+impl Incoming {
+    /// Errors: a `Content-Range` that is not `<first>-<last>`, more than `most` bytes announced.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        body: hyper::body::Incoming,
+        most: u64,
+        activity: Activity,
+    ) -> Result<Self, Refusal> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
+        let malformed =
+            || Refusal::new(Code::BlobUploadInvalid, "`Content-Range` must be `<first>-<last>`").status(416);
+        let range = text(header::CONTENT_RANGE).map(|range| parse_range(range).ok_or_else(malformed)).transpose()?;
+        if declared.is_some_and(|declared| declared > most) {
+            return Err(too_large(most));
+        }
+        Ok(Self { body, declared, range, most, activity })
+    }
+
+    /// All of it, in memory. Errors: more than `limit` bytes.
+    pub(super) async fn collect(mut self, limit: u64) -> Result<Bytes, Refusal> {
+        if self.declared.is_some_and(|declared| declared > limit) {
+            return Err(too_large(limit));
+        }
+        let mut all = BytesMut::new();
+        while let Some(data) = self.next().await? {
+            if (all.len() as u64).saturating_add(data.len() as u64) > limit {
+                return Err(too_large(limit));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Writes all of it, in pieces that are worth a trip to the disk.
+    async fn write_to(mut self, upload: &mut dyn Upload, session: Option<&Session>) -> Result<(), Broken> {
+        let mut left = match self.range {
+            Some((start, end)) => end.saturating_sub(start).saturating_add(1),
+            None => u64::MAX,
+        };
+        let mut pending = BytesMut::new();
+        loop {
+            let data = self.next().await;
+            if let Ok(Some(data)) = &data {
+                let len = data.len() as u64;
+                let total = upload.offset().saturating_add(pending.len() as u64).saturating_add(len);
+                if len > left || total > self.most {
+                    return Err(Broken::Upload(too_large(self.most)));
+                }
+                left = left.saturating_sub(len);
+                pending.extend_from_slice(data);
+            }
+            let more = matches!(data, Ok(Some(_)));
+            if !pending.is_empty() && (!more || pending.len() >= CHUNK) {
+                let written = upload.write(pending.split().freeze()).await;
+                written.map_err(|e| Broken::Upload(e.into()))?;
+                session.into_iter().for_each(|session| session.reached(upload.offset()));
+            }
+            if !more {
+                return data.map(drop).map_err(Broken::Client);
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while let Some(frame) = self.body.frame().await {
+            self.activity.touch();
+            let broken = |_| Refusal::new(Code::BlobUploadInvalid, "the content broke off");
+            if let Ok(data) = frame.map_err(broken)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::new(Code::SizeInvalid, format!("more than {limit} bytes, or more than was announced")).status(413)
+}
+
+fn parse_range(text: &str) -> Option<(u64, u64)> {
+    let (start, end) = text.split_once('-')?;
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let (start, end) = (number(start)?, number(end)?);
+    (start <= end).then_some((start, end))
+}
