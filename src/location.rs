@@ -91,7 +91,9 @@ impl Location {
             return Err(Error::mismatch(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
         }
         match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
-            Some(tag) => Err(Error::mismatch(format!("`{self}` must have the tag `{tag}`, the version of what is pushed"))),
+            Some(tag) => {
+                Err(Error::mismatch(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
+            }
             None => Ok(()),
         }
     }

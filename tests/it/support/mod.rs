@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod samples;
+pub(crate) mod http;
+pub(crate) mod server;
 
 use std::{path::PathBuf, process::Command};
 
