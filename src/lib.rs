@@ -12,6 +12,7 @@ pub mod oci;
 pub mod pack;
 pub mod plan;
 pub mod serve;
+pub mod source;
 pub mod store;
 pub mod stores;
 pub mod tarball;

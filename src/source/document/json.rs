@@ -1,0 +1,124 @@
+//! JSON text becomes a tree: `serde_json` says whether it is JSON, and a scanner that relies on it finds the positions.
+
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
+
+use super::{
+    Located, Position, invalid,
+    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, too_deep, twice},
+};
+
+/// The tree of a JSON text; nothing for an empty one.
+pub(super) fn parse(text: &str) -> Result<Node, Located> {
+    if text.trim().is_empty() {
+        return Ok(Node::nothing());
+    }
+    serde_json::from_str::<IgnoredAny>(text).map_err(|e| syntax(text, &e))?;
+    Scanner { rest: text, at: Position { line: 1, column: 1 } }.value(0)
+}
+
+fn syntax(text: &str, error: &serde_json::Error) -> Located {
+    let (line, bytes) = (error.line().max(1), error.column());
+    let before = text.lines().nth(line - 1).unwrap_or_default();
+    let column = before.char_indices().take_while(|(at, _)| *at < bytes.saturating_sub(1)).count() + 1;
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    invalid(Position { line, column }, message)
+}
+
+/// Walks a text that is known to be JSON. Where that turns out wrong it stops, with an error.
+struct Scanner<'a> {
+    rest: &'a str,
+    at: Position,
+}
+
+impl<'a> Scanner<'a> {
+    fn value(&mut self, depth: usize) -> Result<Node, Located> {
+        self.space();
+        let at = self.at;
+        let kind = match self.rest.as_bytes().first() {
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => return Err(too_deep(at)),
+            Some(b'{') => self.map(depth)?,
+            Some(b'[') => self.list(depth)?,
+            Some(b'"') => Kind::Scalar(Scalar { text: self.string()?, style: Style::Text }),
+            _ => {
+                let len = self.rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(self.rest.len());
+                Kind::Scalar(Scalar { text: self.take(len).to_owned(), style: Style::Json })
+            }
+        };
+        Ok(Node { at, kind })
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Kind, Located> {
+        let mut entries = Vec::new();
+        let mut seen = HashMap::new();
+        self.take(1);
+        while !self.closes('}')? {
+            let key = Key { at: self.at, name: self.string()? };
+            if let Some(first) = seen.insert(key.name.clone(), key.at) {
+                return Err(twice(&key, first));
+            }
+            self.space();
+            self.take(1);
+            entries.push((key, self.value(depth + 1)?));
+        }
+        Ok(Kind::Map(entries))
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, Located> {
+        let mut items = Vec::new();
+        self.take(1);
+        while !self.closes(']')? {
+            items.push(self.value(depth + 1)?);
+        }
+        Ok(Kind::List(items))
+    }
+
+    /// Passes a separator; true when the end was there instead, and passed.
+    fn closes(&mut self, end: char) -> Result<bool, Located> {
+        self.space();
+        if self.rest.is_empty() {
+            return Err(invalid(self.at, "the text ends too early"));
+        }
+        if self.rest.starts_with(end) {
+            self.take(1);
+            return Ok(true);
+        }
+        if self.rest.starts_with(',') {
+            self.take(1);
+            self.space();
+        }
+        Ok(false)
+    }
+
+    fn string(&mut self) -> Result<String, Located> {
+        let at = self.at;
+        let mut escaped = false;
+        let end = self.rest.bytes().enumerate().skip(1).find(|(_, byte)| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        let literal = self.take(end.map_or(self.rest.len(), |(at, _)| at + 1));
+        serde_json::from_str(literal).map_err(|e| invalid(at, e.to_string()))
+    }
+
+    fn space(&mut self) {
+        let trimmed = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        self.take(self.rest.len() - trimmed.len());
+    }
+
+    /// Passes so many bytes and hands them out.
+    fn take(&mut self, len: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, ""));
+        for c in taken.chars() {
+            match c {
+                '\n' => self.at = Position { line: self.at.line + 1, column: 1 },
+                _ => self.at.column += 1,
+            }
+        }
+        self.rest = rest;
+        taken
+    }
+}

@@ -1,0 +1,125 @@
+//! The tree between text and value: what stands where, scalars still as they were written.
+
+use super::{Located, Position, invalid};
+use crate::error::Error;
+
+/// Deepest nesting of lists and maps.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// What a node weighs beyond its text, in bytes.
+const NODE_WEIGHT: u64 = 64;
+
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) at: Position,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A scalar as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    pub(super) style: Style,
+}
+
+/// What the way a scalar was written says about its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Unquoted: the text decides.
+    Plain,
+    /// Quoted, a block, or tagged `!!str`: a string.
+    Text,
+    /// Tagged with a type of the core schema.
+    Tagged(Tag),
+    /// A literal of JSON: number, `true`, `false` or `null`.
+    Json,
+}
+
+/// The scalar types of the core schema that are no strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    Null,
+    Bool,
+    Int,
+    Float,
+}
+
+/// The key of a map, by the name that it has in a value.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) at: Position,
+    pub(super) name: String,
+}
+
+impl Node {
+    /// What an empty text holds.
+    pub(super) fn nothing() -> Self {
+        let scalar = Scalar { text: String::new(), style: Style::Plain };
+        Self { at: Position { line: 1, column: 1 }, kind: Kind::Scalar(scalar) }
+    }
+
+    /// Whether this is what a document without content holds. The parser writes it as `~`.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(s) if matches!(s.text.as_str(), "" | "~") && s.style == Style::Plain)
+    }
+
+    /// About how much memory this node takes without what is in it, in bytes.
+    pub(super) fn own_weight(&self) -> u64 {
+        let text = match &self.kind {
+            Kind::Scalar(scalar) => scalar.text.len(),
+            Kind::List(_) | Kind::Map(_) => 0,
+        };
+        NODE_WEIGHT + text as u64
+    }
+
+    /// About how much memory this node takes with all that is in it, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        self.own_weight()
+            + match &self.kind {
+                Kind::Scalar(_) => 0,
+                Kind::List(items) => items.iter().map(Self::weight).sum(),
+                Kind::Map(entries) => entries.iter().map(|(key, node)| key.name.len() as u64 + node.weight()).sum(),
+            }
+    }
+
+    /// How deep lists and maps are nested in this one.
+    pub(super) fn depth(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(_) => 0,
+            Kind::List(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Kind::Map(entries) => 1 + entries.iter().map(|(_, node)| node.depth()).max().unwrap_or(0),
+        }
+    }
+
+    /// The node at a JSON pointer (RFC 6901).
+    pub(super) fn find(&self, pointer: &str) -> Option<&Self> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        pointer.strip_prefix('/')?.split('/').try_fold(self, |node, token| {
+            let name = token.replace("~1", "/").replace("~0", "~");
+            match &node.kind {
+                Kind::Scalar(_) => None,
+                Kind::List(items) => items.get(name.parse::<usize>().ok()?),
+                Kind::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            }
+        })
+    }
+}
+
+/// The error for something nested too deeply.
+pub(super) fn too_deep(at: Position) -> Located {
+    (at, Error::limit(format!("nested deeper than {MAX_DEPTH} levels")))
+}
+
+/// The error for a key that comes twice.
+pub(super) fn twice(key: &Key, first: Position) -> Located {
+    invalid(key.at, format!("the key `{}` comes twice; the first is in line {}", super::escape(&key.name), first.line))
+}

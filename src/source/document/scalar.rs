@@ -1,0 +1,42 @@
+//! Numbers as both sets of rules need them.
+
+use serde_json::{Number, Value};
+
+/// An integer whose digits are in this base; `None` when there are no digits, others, or they do not fit 64 bits.
+pub(super) fn integer(negative: bool, digits: &str, radix: u32) -> Option<Value> {
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    let size = u64::from_str_radix(digits, radix).ok()?;
+    match negative {
+        false => Some(Value::from(size)),
+        true => 0_i64.checked_sub_unsigned(size).map(Value::from),
+    }
+}
+
+/// Whether this is a decimal float of YAML: `[-+]? ( \. digits | digits ( \. digits? )? ) ( [eE] [-+]? digits )?`.
+pub(super) fn is_float(text: &str) -> bool {
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let mantissa = unsigned(mantissa);
+    let well_formed = match mantissa.split_once('.') {
+        Some(("", fraction)) => digits(fraction),
+        Some((whole, fraction)) => digits(whole) && (fraction.is_empty() || digits(fraction)),
+        None => digits(mantissa),
+    };
+    well_formed && exponent.is_none_or(|e| digits(unsigned(e)))
+}
+
+/// Without its sign.
+pub(super) fn unsigned(text: &str) -> &str {
+    text.strip_prefix(['-', '+']).unwrap_or(text)
+}
+
+/// A finite float; `None` when it is too large.
+pub(super) fn float(text: &str) -> Option<Value> {
+    let number: f64 = text.parse().ok()?;
+    Number::from_f64(number).map(Value::Number)
+}

@@ -1,0 +1,245 @@
+//! YAML text becomes trees, one for each document, within budgets: depth, memory, uses of aliases.
+//!
+//! This sits on the events of the parser inside `serde_saphyr` rather than on its deserializer: Go's rules need scalars as
+//! they were written, and schema violations need the position of every part.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, ScanError, Tag as YamlTag};
+
+use super::{
+    Located, Options, Position, Scalars, coerce, invalid,
+    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, Tag, too_deep, twice},
+};
+use crate::error::Error;
+
+/// How many bytes of memory a document may take for each byte that its text may have.
+const MEMORY: u64 = 40;
+
+/// The trees of all documents of a text.
+pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<Vec<Node>, Located> {
+    let mut limits = granit_parser::options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
+    limits.set_emit_comments(false);
+    let mut builder = Builder::new(options);
+    for event in Parser::new_from_str_with_options(text, limits) {
+        let (event, span) = event.map_err(scan_error)?;
+        builder.event(event, position(&span.start))?;
+    }
+    Ok(builder.roots)
+}
+
+fn position(marker: &Marker) -> Position {
+    Position { line: marker.line().max(1), column: marker.col() + 1 }
+}
+
+fn scan_error(error: ScanError) -> Located {
+    let message = error.info().to_lowercase();
+    invalid(position(error.marker()), message.trim_end_matches('.'))
+}
+
+struct Builder<'a> {
+    options: &'a Options<'a>,
+    roots: Vec<Node>,
+    open: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    aliases: usize,
+    weight: u64,
+}
+
+/// A list or a map whose end has not come.
+struct Frame {
+    at: Position,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { entries: Vec<(Key, Node)>, seen: HashMap<String, Position>, key: Pending, merged: Merged },
+}
+
+/// What merge keys bring into a map.
+#[derive(Default)]
+struct Merged {
+    entries: Vec<(Key, Node)>,
+    names: HashSet<String>,
+}
+
+/// What the next node of a map is.
+enum Pending {
+    Key,
+    Value(Key),
+    /// The value of a merge key, `<<`.
+    Merge,
+}
+
+impl<'a> Builder<'a> {
+    fn new(options: &'a Options<'a>) -> Self {
+        let (roots, open) = (Vec::new(), Vec::new());
+        Self { options, roots, open, anchors: HashMap::new(), aliases: 0, weight: 0 }
+    }
+
+    fn event(&mut self, event: Event<'_>, at: Position) -> Result<(), Located> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let style = self.style(style, tag.as_deref(), at)?;
+                self.finish(Node { at, kind: Kind::Scalar(Scalar { text: text.into_owned(), style }) }, anchor)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.start(at, anchor, tag.as_deref(), "seq", Content::List(Vec::new()))
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let (entries, merged, seen) = (Vec::new(), Merged::default(), HashMap::new());
+                let content = Content::Map { entries, seen, key: Pending::Key, merged };
+                self.start(at, anchor, tag.as_deref(), "map", content)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(anchor) => self.alias(anchor, at),
+            Event::DocumentStart(..) => {
+                self.anchors.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn style(&self, style: ScalarStyle, tag: Option<&YamlTag>, at: Position) -> Result<Style, Located> {
+        let Some(tag) = tag else {
+            return Ok(if style == ScalarStyle::Plain { Style::Plain } else { Style::Text });
+        };
+        match tag.core_suffix() {
+            Some("str") => Ok(Style::Text),
+            Some("null") => Ok(Style::Tagged(Tag::Null)),
+            Some("bool") => Ok(Style::Tagged(Tag::Bool)),
+            Some("int") => Ok(Style::Tagged(Tag::Int)),
+            Some("float") => Ok(Style::Tagged(Tag::Float)),
+            _ if tag.parts() == ("", "!") || tag.parts() == ("!", "") => Ok(Style::Text),
+            // Go takes a scalar with a tag that it does not know for text, but decodes binary ones.
+            _ if self.options.scalars == Scalars::GoYaml && tag.suffix() != "binary" => Ok(Style::Text),
+            _ => Err(unsupported(tag, at)),
+        }
+    }
+
+    fn start(
+        &mut self,
+        at: Position,
+        anchor: usize,
+        tag: Option<&YamlTag>,
+        own: &str,
+        content: Content,
+    ) -> Result<(), Located> {
+        if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(own)) {
+            return Err(unsupported(tag, at));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep(at));
+        }
+        self.open.push(Frame { at, anchor, content });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Located> {
+        let Some(Frame { at, anchor, content }) = self.open.pop() else {
+            return Ok(());
+        };
+        let kind = match content {
+            Content::List(items) => Kind::List(items),
+            Content::Map { mut entries, seen, merged, .. } => {
+                entries.extend(merged.entries.into_iter().filter(|(key, _)| !seen.contains_key(&key.name)));
+                Kind::Map(entries)
+            }
+        };
+        self.finish(Node { at, kind }, anchor)
+    }
+
+    /// Files a complete node, and remembers it when it has an anchor.
+    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Located> {
+        self.weigh(node.at, node.own_weight())?;
+        if anchor != 0 {
+            self.weigh(node.at, node.weight())?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        self.place(node)
+    }
+
+    fn weigh(&mut self, at: Position, weight: u64) -> Result<(), Located> {
+        self.weight = self.weight.saturating_add(weight);
+        match self.weight > self.options.limit.saturating_mul(MEMORY) {
+            true => Err((at, Error::limit("the document takes too much memory"))),
+            false => Ok(()),
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, at: Position) -> Result<(), Located> {
+        self.aliases += 1;
+        if self.aliases > self.options.aliases {
+            let message = format!("{} aliases; {} are allowed", self.aliases, self.options.aliases);
+            return Err((at, Error::limit(message)));
+        }
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(invalid(at, "an alias to what it is part of"));
+        };
+        if self.open.len() + node.depth() > MAX_DEPTH {
+            return Err(too_deep(at));
+        }
+        let node = Node { at, kind: node.kind.clone() };
+        self.weigh(at, node.weight())?;
+        self.place(node)
+    }
+
+    /// Puts a complete node where it belongs: into what is open, or among the roots.
+    fn place(&mut self, node: Node) -> Result<(), Located> {
+        let scalars = self.options.scalars;
+        match self.open.last_mut().map(|frame| &mut frame.content) {
+            None => self.roots.push(node),
+            Some(Content::List(items)) => items.push(node),
+            Some(Content::Map { entries, seen, key, merged }) => match std::mem::replace(key, Pending::Key) {
+                Pending::Key => *key = next_key(&node, scalars, seen)?,
+                Pending::Value(name) => entries.push((name, node)),
+                Pending::Merge => merge(node, merged)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+fn unsupported(tag: &YamlTag, at: Position) -> Located {
+    invalid(at, format!("the tag `{}` is not supported", super::escape(tag.original())))
+}
+
+fn next_key(node: &Node, scalars: Scalars, seen: &mut HashMap<String, Position>) -> Result<Pending, Located> {
+    let Kind::Scalar(scalar) = &node.kind else {
+        return Err(invalid(node.at, "a key that is a list or a map"));
+    };
+    if scalar.text == "<<" && scalar.style == Style::Plain {
+        return match scalars {
+            Scalars::GoYaml => Ok(Pending::Merge),
+            Scalars::Strict => Err(invalid(node.at, "merge keys (`<<`) are not part of YAML 1.2")),
+        };
+    }
+    let name = coerce::key(scalar, scalars).map_err(|why| invalid(node.at, why))?;
+    let key = Key { at: node.at, name: name.ok_or_else(|| invalid(node.at, "a key that is null"))? };
+    match seen.insert(key.name.clone(), key.at) {
+        Some(first) => Err(twice(&key, first)),
+        None => Ok(Pending::Value(key)),
+    }
+}
+
+/// Takes over the entries of a map, or of each map of a list, for keys that have none yet.
+fn merge(node: Node, merged: &mut Merged) -> Result<(), Located> {
+    let at = node.at;
+    match node.kind {
+        Kind::Map(entries) => {
+            for (key, node) in entries {
+                if merged.names.insert(key.name.clone()) {
+                    merged.entries.push((key, node));
+                }
+            }
+            Ok(())
+        }
+        Kind::List(items) if items.iter().all(|item| matches!(item.kind, Kind::Map(_))) => {
+            items.into_iter().try_for_each(|item| merge(item, merged))
+        }
+        _ => Err(invalid(at, "only maps can be merged")),
+    }
+}

@@ -1,0 +1,103 @@
+//! Files of a source by name: every name that a document gives passes through here.
+
+use std::{fs, io::Read as _, path::PathBuf};
+
+use super::{
+    Member, Source, escapes,
+    list::{Listing, MemberKind},
+    names::{escape, relative},
+};
+use crate::{
+    blob,
+    error::{Context as _, Error, Kind, Result},
+};
+
+impl Source {
+    /// The file at this relative path.
+    ///
+    /// Errors: kind `NotFound` when it is missing (the message names the most similar file beside it); kind `Escape` when
+    /// the path is absolute, has a `..`, or leaves the base through a link; kind `Invalid` when it is no regular file.
+    pub fn resolve(&self, path: &str) -> Result<Member> {
+        let path = relative(path)?;
+        let shown = escape(&path);
+        let real = match fs::canonicalize(self.base().join(&path)) {
+            Ok(real) => real,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(self.missing(&path)),
+            Err(e) => return Err(Error::from(e).context(format!("cannot read `{shown}`"))),
+        };
+        if !real.starts_with(&self.real) && self.file() != Some(path.as_str()) {
+            return Err(escapes(format!("`{shown}` is a link that leaves `{self}`")));
+        }
+        let meta = fs::metadata(&real).context(|| format!("cannot read `{shown}`"))?;
+        if !meta.is_file() {
+            let what = if meta.is_dir() { "a directory, not a file" } else { "not a regular file" };
+            return Err(Error::invalid(format!("`{shown}` is {what}")));
+        }
+        Ok(Member::of(path, MemberKind::File, &meta))
+    }
+
+    /// The files at these relative paths, in this order. Errors: those of [`Source::resolve`], for the first that fails.
+    pub fn resolve_all<S: AsRef<str>>(&self, paths: impl IntoIterator<Item = S>) -> Result<Vec<Member>> {
+        paths.into_iter().map(|path| self.resolve(path.as_ref())).collect()
+    }
+
+    /// The file at this relative path, if it is there. Errors: those of [`Source::resolve`] but for `NotFound`.
+    pub fn resolve_optional(&self, path: &str) -> Result<Option<Member>> {
+        match self.resolve(path) {
+            Ok(member) => Ok(Some(member)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The regular files that one of these globs matches, in byte-lexical order. `listing` gives policies and limits;
+    /// its own `include` is not used. No match is no error.
+    pub fn expand(&self, globs: &[String], listing: &Listing) -> Result<Vec<Member>> {
+        if globs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut members = self.list(&Listing { include: globs.to_vec(), ..listing.clone() })?;
+        members.retain(|member| member.kind == MemberKind::File);
+        Ok(members)
+    }
+
+    /// The bytes of the file at this relative path. Errors: those of [`Source::resolve`]; more than `limit` bytes.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        let member = self.resolve(path)?;
+        let shown = escape(&member.path);
+        let (file, _) = blob::open_regular(&self.locate(&member.path))?;
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).context(|| format!("cannot read `{shown}`"))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here")));
+        }
+        Ok(bytes)
+    }
+
+    /// Where the file at this relative path lies.
+    pub(super) fn locate(&self, path: &str) -> PathBuf {
+        self.base().join(path)
+    }
+
+    fn missing(&self, path: &str) -> Error {
+        let shown = escape(path);
+        match self.similar(path) {
+            Some(name) => Error::not_found(format!("`{shown}` is not in `{self}`; `{name}` is")),
+            None => Error::not_found(format!("`{shown}` is not in `{self}`")),
+        }
+    }
+
+    /// The file in the same directory whose name is most like the one asked for.
+    fn similar(&self, path: &str) -> Option<String> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let entries = fs::read_dir(self.base().join(dir)).ok()?;
+        let found = entries
+            .take(10_000)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .map(|other| (strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase()), other))
+            .filter(|(score, _)| *score > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(&a.1)))?
+            .1;
+        Some(escape(if dir.is_empty() { found } else { format!("{dir}/{found}") }))
+    }
+}

@@ -1,0 +1,103 @@
+//! Globs over relative paths: `*` and `?` stay within a component, `**` crosses them, `{a,b}` and `[a-z]` choose.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::{escapes, names::escape};
+use crate::error::{Error, Result};
+
+/// Longest glob, in bytes, and most globs in a list: compiled sizes stay small.
+const MAX_GLOB: usize = 1024;
+const MAX_GLOBS: usize = 10_000;
+
+/// A compiled list of globs.
+#[derive(Debug, Clone)]
+pub(super) struct Globs(GlobSet);
+
+impl Globs {
+    /// Compiles a list. Errors: kind `Escape` for an absolute glob or one with `..`, kind `Invalid` for a malformed one.
+    pub(super) fn new(globs: &[String]) -> Result<Self> {
+        if globs.len() > MAX_GLOBS {
+            return Err(Error::limit(format!("{} globs; {MAX_GLOBS} are allowed", globs.len())));
+        }
+        let mut set = GlobSetBuilder::new();
+        for glob in globs {
+            let tidy = tidy(glob)?;
+            let fail = |e: globset::Error| Error::invalid(format!("the glob `{}`: {}", escape(glob), e.kind()));
+            set.add(GlobBuilder::new(&tidy).literal_separator(true).backslash_escape(true).build().map_err(fail)?);
+        }
+        set.build().map(Self).map_err(|e| Error::invalid(format!("the globs are too complex: {e}")))
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them matches this relative path.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        self.0.is_match(path)
+    }
+}
+
+/// A glob without a leading `./`; one that ends in `/` stands for everything below.
+fn tidy(glob: &str) -> Result<String> {
+    let shown = escape(glob);
+    if glob.is_empty() || glob.len() > MAX_GLOB {
+        return Err(Error::invalid(format!("a glob has 1 to {MAX_GLOB} bytes: `{shown}`")));
+    }
+    if glob.starts_with('/') || glob.starts_with("~/") {
+        return Err(escapes(format!("the glob `{shown}` is absolute")));
+    }
+    if glob.split(['/', '{', '}', ',']).any(|part| part == "..") {
+        return Err(escapes(format!("the glob `{shown}` leads upwards")));
+    }
+    let mut rest = glob;
+    while let Some(short) = rest.strip_prefix("./") {
+        rest = short;
+    }
+    Ok(match rest.strip_suffix('/') {
+        Some(dir) => format!("{dir}/**"),
+        None if rest == "." || rest.is_empty() => "**".to_owned(),
+        None => rest.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn globs(list: &[&str]) -> Result<Globs> {
+        Globs::new(&list.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_star_stays_within_a_component_and_two_do_not() {
+        for (glob, path, yes) in [
+            ("*.png", "a.png", true),
+            ("*.png", "d/a.png", false),
+            ("**/*.png", "a.png", true),
+            ("**/*.png", "d/e/a.png", true),
+            ("d/**", "d/e/f", true),
+            ("d/**", "d", false),
+            ("d/", "d/e", true),
+            ("./d/*.md", "d/x.md", true),
+            ("{a,b}.md", "b.md", true),
+            ("[a-c].md", "d.md", false),
+            (".", "any/thing", true),
+            ("a..b", "a..b", true),
+        ] {
+            assert_eq!(globs(&[glob]).unwrap().matches(path), yes, "{glob} {path}");
+        }
+    }
+
+    #[test]
+    fn a_glob_that_leaves_is_refused() {
+        for glob in ["../x", "a/../../b", "/etc/*", "../../**", "~/x", "{..,a}/x", "./../x"] {
+            assert_eq!(globs(&[glob]).unwrap_err().kind(), Kind::Escape, "{glob}");
+        }
+        for glob in ["", "[", "{a", &"*".repeat(2000)] {
+            assert_eq!(globs(&[glob]).unwrap_err().kind(), Kind::Invalid, "{glob}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The rules of Docker: patterns count from the top, the last one that matches a path or a directory above it decides,
+//! and `!` brings back what an earlier one took.
+
+use regex::Regex;
+
+use super::{
+    malformed,
+    pattern::{Stars, compile},
+};
+use crate::error::Result;
+
+#[derive(Debug)]
+pub(super) struct List(Vec<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    exception: bool,
+    pattern: Regex,
+}
+
+impl List {
+    pub(super) fn new(lines: &[&str]) -> Result<Self> {
+        (1..).zip(lines).filter_map(|(at, line)| Rule::new(at, line).transpose()).collect::<Result<_>>().map(Self)
+    }
+
+    pub(super) fn reincludes(&self) -> bool {
+        self.0.iter().any(|rule| rule.exception)
+    }
+
+    pub(super) fn ignores(&self, path: &str) -> bool {
+        self.0.iter().rfind(|rule| rule.matches(path)).is_some_and(|rule| !rule.exception)
+    }
+}
+
+impl Rule {
+    fn new(at: usize, line: &str) -> Result<Option<Self>> {
+        // Only a `#` in the first column begins a comment.
+        if line.starts_with('#') || line.trim().is_empty() {
+            return Ok(None);
+        }
+        let line = line.trim();
+        let (exception, rest) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
+        let clean: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if rest.is_empty() {
+            return Err(malformed(at, line, "excepts nothing"));
+        }
+        if clean.is_empty() {
+            // `.` and `/` are the whole context, which cannot be ignored.
+            return Ok(None);
+        }
+        let pattern = compile(&clean.join("/"), Stars::Any).map_err(|why| malformed(at, line, why))?;
+        Ok(Some(Self { exception, pattern }))
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        parents.chain([path]).any(|part| self.pattern.is_match(part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ignored(text: &str, path: &str) -> bool {
+        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path)
+    }
+
+    #[test]
+    fn rules_read_as_docker_reads_them() {
+        for (text, path, yes) in [
+            ("temp", "temp", true),
+            ("temp", "temp/a", true),
+            ("temp", "x/temp", false),
+            ("*/temp*", "x/temporary", true),
+            ("*/*/temp*", "x/temp", false),
+            ("temp?", "tempa", true),
+            ("**/*.go", "a.go", true),
+            ("**/*.go", "x/y/a.go", true),
+            ("/foo/bar", "foo/bar", true),
+            ("./foo//bar/", "foo/bar/x", true),
+            ("*.md\n!README.md", "README.md", false),
+            ("*.md\n!README*.md\nREADME-secret.md", "README-secret.md", true),
+            ("*.md\nREADME-secret.md\n!README*.md", "README-secret.md", false),
+            ("docs\n!docs/keep", "docs/keep", false),
+            ("docs\n!docs/keep", "docs/other", true),
+            ("# c", "c", false),
+            (" # c", "# c", true),
+            (".", "a", false),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("**", "a/b", true),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+        ] {
+            assert_eq!(ignored(text, path), yes, "{text:?} {path}");
+        }
+    }
+
+    #[test]
+    fn an_exception_from_nothing_is_an_error() {
+        for text in ["!", "a\n! "] {
+            assert!(List::new(&text.lines().collect::<Vec<_>>()).is_err(), "{text}");
+        }
+    }
+}

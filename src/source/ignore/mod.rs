@@ -1,0 +1,197 @@
+//! Ignore rules: one dialect a file, all behind [`Rules::ignores`].
+
+mod docker;
+mod gitignore;
+mod helm;
+mod pattern;
+
+use super::{Source, escapes, names::escape};
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// Largest ignore file, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Most rules in one list, and longest rule in bytes.
+const MAX_RULES: usize = 10_000;
+const MAX_RULE: usize = 4096;
+
+/// Which rules an ignore file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// As git reads `.gitignore`; one file, at the top.
+    Gitignore,
+    /// As Docker reads `.dockerignore`.
+    Docker,
+    /// As Helm reads `.helmignore`; `templates/.?*` is always ignored.
+    Helm,
+}
+
+/// What a listing ignores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignore {
+    /// How the patterns are read.
+    pub dialect: Dialect,
+    /// Name of the ignore file in the directory that is listed; a missing file holds no rules.
+    pub file: Option<String>,
+    /// Patterns that hold whatever the file says.
+    pub always: Vec<String>,
+}
+
+impl Ignore {
+    /// The rules of the file in this directory of the source. Errors: it is larger than 1 MiB, or a pattern is malformed.
+    pub(super) fn load(&self, source: &Source, dir: &str) -> Result<Rules> {
+        let mut text = Vec::new();
+        let mut origin = String::new();
+        if let Some(file) = &self.file {
+            origin = if dir.is_empty() { file.clone() } else { format!("{dir}/{file}") };
+            text = match source.read(&origin, MAX_FILE) {
+                Err(e) if e.kind() == Kind::NotFound => Vec::new(),
+                other => other?,
+            };
+        }
+        let text =
+            String::from_utf8(text).map_err(|_| Error::invalid(format!("`{}` is not UTF-8", escape(&origin))))?;
+        Rules::new(self.dialect, &text, &self.always).context(|| escape(&origin))
+    }
+}
+
+/// Compiled ignore rules.
+#[derive(Debug)]
+pub struct Rules {
+    file: List,
+    always: List,
+}
+
+#[derive(Debug)]
+enum List {
+    Gitignore(gitignore::List),
+    Docker(docker::List),
+    Helm(helm::List),
+}
+
+impl Rules {
+    /// Compiles the text of an ignore file, and patterns that hold whatever it says.
+    ///
+    /// Errors name the line: kind `Escape` for a pattern with `..`, kind `Invalid` for one that is malformed.
+    pub fn new(dialect: Dialect, text: &str, always: &[String]) -> Result<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(Self {
+            file: List::new(dialect, text.lines())?,
+            always: List::new(dialect, always.iter().map(String::as_str))?,
+        })
+    }
+
+    /// Whether this relative path is ignored. Directories are asked before what lies in them: what is below an ignored
+    /// directory is ignored too, unless [`Rules::reincludes`].
+    #[must_use]
+    pub fn ignores(&self, path: &str, directory: bool) -> bool {
+        self.always.ignores(path, directory) || self.file.ignores(path, directory)
+    }
+
+    /// Whether something below an ignored directory may be wanted after all.
+    #[must_use]
+    pub fn reincludes(&self) -> bool {
+        matches!(&self.file, List::Docker(list) if list.reincludes())
+    }
+}
+
+impl List {
+    fn new<'a>(dialect: Dialect, lines: impl Iterator<Item = &'a str>) -> Result<Self> {
+        let lines: Vec<&str> = lines.take(MAX_RULES + 1).collect();
+        if lines.len() > MAX_RULES {
+            return Err(Error::limit(format!("more than {MAX_RULES} ignore rules")));
+        }
+        for (at, line) in (1..).zip(&lines) {
+            check(line).context(|| format!("line {at}"))?;
+        }
+        Ok(match dialect {
+            Dialect::Gitignore => Self::Gitignore(gitignore::List::new(&lines)?),
+            Dialect::Docker => Self::Docker(docker::List::new(&lines)?),
+            Dialect::Helm => Self::Helm(helm::List::new(&lines)?),
+        })
+    }
+
+    fn ignores(&self, path: &str, directory: bool) -> bool {
+        match self {
+            Self::Gitignore(list) => list.ignores(path, directory),
+            Self::Docker(list) => list.ignores(path),
+            Self::Helm(list) => list.ignores(path, directory),
+        }
+    }
+}
+
+/// Errors: a rule that is too long, or that leads upwards (no dialect gives `..` a meaning that is of use).
+fn check(line: &str) -> Result<()> {
+    if line.len() > MAX_RULE {
+        return Err(Error::limit(format!("an ignore rule of {} bytes; {MAX_RULE} are allowed", line.len())));
+    }
+    if line.starts_with('#') {
+        return Ok(());
+    }
+    let pattern = line.trim().trim_start_matches('!').trim();
+    if pattern.split('/').any(|part| part == "..") {
+        return Err(escapes(format!("the pattern `{}` leads upwards", escape(line))));
+    }
+    Ok(())
+}
+
+/// The error for a pattern that does not follow its dialect.
+fn malformed(at: usize, pattern: &str, why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("line {at}: the pattern `{}` {why}", escape(pattern)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DIALECTS: [Dialect; 3] = [Dialect::Gitignore, Dialect::Docker, Dialect::Helm];
+
+    #[test]
+    fn patterns_that_lead_upwards_are_refused_in_every_dialect() {
+        for dialect in DIALECTS {
+            for pattern in ["../x", "!../x", "a/../../b", "..", "! ../x"] {
+                let error = Rules::new(dialect, &format!("ok\n{pattern}\n"), &[]).unwrap_err();
+                assert_eq!(error.kind(), Kind::Escape, "{dialect:?} {pattern}");
+                assert!(error.to_string().starts_with("line 2"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_always_ignored_cannot_be_wanted_again() {
+        let rules = Rules::new(Dialect::Gitignore, "!secret\n", &["secret".to_owned()]).unwrap();
+        assert!(rules.ignores("secret", false));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_pattern() {
+        for dialect in DIALECTS {
+            assert!(Rules::new(dialect, "\u{feff}a\n", &[]).unwrap().ignores("a", false), "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_defeats_backtracking_is_answered_at_once() {
+        let (pattern, name) = ("*a".repeat(100) + "b", "a".repeat(250));
+        for dialect in DIALECTS {
+            assert!(!Rules::new(dialect, &pattern, &[]).unwrap().ignores(&name, false), "{dialect:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_ignore_file_makes_a_matcher_panic(
+            text in "([!#/a-c.*?\\[\\]{},^\\\\ é\u{feff}-]{0,8}\n){0,4}",
+            path in "[a-c.é!*]{1,4}(/[a-c.é]{1,3}){0,3}",
+            directory: bool,
+        ) {
+            for dialect in DIALECTS {
+                if let Ok(rules) = Rules::new(dialect, &text, &[]) {
+                    let _ = rules.ignores(&path, directory);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Names of files: which can be carried to another machine, and how the others are shown.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+use super::escapes;
+use crate::error::{Error, Result};
+
+/// Longest relative path, in bytes.
+const MAX_PATH: usize = 4096;
+
+/// Longest component of a path, in bytes.
+const MAX_COMPONENT: usize = 255;
+
+/// A name as text that is safe to show: what is not printable is escaped.
+#[must_use]
+pub fn escape(name: impl AsRef<OsStr>) -> String {
+    let mut shown = String::new();
+    for chunk in name.as_ref().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match carried(c) {
+                true => shown.push(c),
+                false => shown.extend(c.escape_default()),
+            }
+        }
+        shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    shown
+}
+
+/// Whether a name may hold this character. Control characters forge terminals and logs, direction overrides make a name
+/// look like another, and a backslash is a separator elsewhere.
+fn carried(c: char) -> bool {
+    !c.is_control() && c != '\\' && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// One component of a path. Errors: it is not UTF-8, longer than 255 bytes, or holds a character that is not carried.
+pub(super) fn component(name: &OsStr) -> Result<&str> {
+    let reject = |why: &str| Err(Error::invalid(format!("the file name `{}` {why}", escape(name))));
+    let Some(text) = name.to_str() else {
+        return reject("is not UTF-8");
+    };
+    if text.len() > MAX_COMPONENT {
+        return reject("is longer than 255 bytes");
+    }
+    if !text.chars().all(carried) {
+        return reject("holds a control character or a backslash");
+    }
+    Ok(text)
+}
+
+/// A relative path in its shortest form: `./a//b/` becomes `a/b`, and `.` the empty path.
+///
+/// Errors: kind `Escape` when it is absolute or has a `..`; kind `Invalid` when it is empty, longer than 4096 bytes, or
+/// holds what no file name may.
+pub fn relative(path: &str) -> Result<String> {
+    if path.is_empty() {
+        return Err(Error::invalid("an empty path names no file"));
+    }
+    if path.len() > MAX_PATH {
+        return Err(Error::invalid(format!("a path of {} bytes; {MAX_PATH} are allowed", path.len())));
+    }
+    if path.starts_with('/') {
+        return Err(escapes(format!("`{}` is an absolute path", escape(path))));
+    }
+    let mut short: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." {
+            return Err(escapes(format!("`{}` leads upwards", escape(path))));
+        }
+        short.push(component(OsStr::new(part))?);
+    }
+    Ok(short.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_path_is_brought_to_its_shortest_form() {
+        for (given, short) in [("a", "a"), ("./a//b/", "a/b"), (".", ""), ("a/./b", "a/b"), ("...", "..."), ("~", "~")]
+        {
+            assert_eq!(relative(given).unwrap(), short, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_is_told_apart_from_one_that_is_none() {
+        for path in ["/a", "..", "a/../b", "a/..", "//x"] {
+            assert_eq!(relative(path).unwrap_err().kind(), Kind::Escape, "{path}");
+        }
+        for path in ["", "a\\b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(256), &"x/".repeat(3000)] {
+            assert_eq!(relative(path).unwrap_err().kind(), Kind::Invalid, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_name_is_printable() {
+        assert_eq!(escape("täst"), "täst");
+        assert_eq!(escape("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(escape(OsStr::from_bytes(b"a\xffb\\")), "a\\xffb\\\\");
+    }
+}

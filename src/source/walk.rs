@@ -1,0 +1,265 @@
+//! The walk behind a listing: one `stat` for each member, none for what is left out, and nothing is ever opened.
+
+use std::{
+    fs::{self, DirEntry, FileType, Metadata},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Component, Path},
+};
+
+use super::{
+    Member, Source, escapes,
+    globs::Globs,
+    ignore::Rules,
+    list::{Irregular, Listing, MemberKind, Symlinks},
+    names::{self, escape},
+};
+use crate::error::{Context as _, Error, Kind, Result};
+
+pub(super) struct Walk<'a> {
+    source: &'a Source,
+    listing: &'a Listing,
+    include: Globs,
+    exclude: Globs,
+    rules: Option<Rules>,
+    /// How many bytes of a path come before what ignore rules see: they are relative to where the listing begins.
+    prefix: usize,
+    members: Vec<Member>,
+    entries: u64,
+    total: u64,
+    /// Device and inode of the directories that are open: one of them again, below itself, is a loop.
+    open: Vec<(u64, u64)>,
+}
+
+/// What is to be done with an entry whose name is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Listed,
+    /// Listed only as the way to something that is.
+    Way,
+    Left,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        source: &'a Source,
+        listing: &'a Listing,
+        include: Globs,
+        exclude: Globs,
+        rules: Option<Rules>,
+    ) -> Self {
+        let (members, open) = (Vec::new(), Vec::new());
+        Self { source, listing, include, exclude, rules, prefix: 0, members, entries: 0, total: 0, open }
+    }
+
+    /// Lists this directory, which is the base when it is empty; the members are in no order.
+    pub(super) fn run(mut self, dir: &str) -> Result<Vec<Member>> {
+        let start = self.source.locate(dir);
+        let fail = || format!("cannot read `{}`", escape(&start));
+        let real = fs::canonicalize(&start).context(fail)?;
+        if !real.starts_with(&self.source.real) {
+            return Err(escapes(format!("`{}` is a link that leaves `{}`", escape(dir), self.source)));
+        }
+        let meta = fs::metadata(&start).context(fail)?;
+        if !meta.is_dir() {
+            return Err(Error::invalid(format!("`{}` is not a directory", escape(&start))));
+        }
+        self.prefix = if dir.is_empty() { 0 } else { dir.len() + 1 };
+        self.directory(&start, dir, &meta)?;
+        Ok(self.members)
+    }
+
+    fn directory(&mut self, dir: &Path, path: &str, meta: &Metadata) -> Result<()> {
+        let id = (meta.dev(), meta.ino());
+        if self.open.contains(&id) {
+            return Err(escapes(format!("`{}` is a link to a directory that it lies in", escape(path))));
+        }
+        if self.open.len() > self.listing.limits.depth {
+            let depth = self.listing.limits.depth;
+            return Err(Error::limit(format!("`{}` is deeper than {depth} directories", escape(path))));
+        }
+        self.open.push(id);
+        let fail = || format!("cannot read the directory `{}`", escape(dir));
+        for entry in fs::read_dir(dir).context(fail)? {
+            self.entry(&entry.context(fail)?, path)?;
+        }
+        self.open.pop();
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &DirEntry, parent: &str) -> Result<()> {
+        self.entries = self.entries.saturating_add(1);
+        if self.entries > self.listing.limits.entries {
+            let entries = self.listing.limits.entries;
+            return Err(Error::limit(format!("`{}` has more than {entries} entries", self.source)));
+        }
+        let name = entry.file_name();
+        let Some(text) = name.to_str() else {
+            return names::component(&name).map(|_| ()).context(|| format!("in `{}`", escape(parent)));
+        };
+        let path = if parent.is_empty() { text.to_owned() } else { format!("{parent}/{text}") };
+        let kind = entry.file_type().map_err(|e| vanished(e, &path))?;
+        let verdict = self.verdict(&path, kind, &entry.path());
+        if verdict == Verdict::Left {
+            return Ok(());
+        }
+        names::component(&name).context(|| format!("in `{}`", escape(parent)))?;
+        self.list(entry, path, kind, verdict)
+    }
+
+    fn verdict(&self, path: &str, kind: FileType, full: &Path) -> Verdict {
+        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip || self.exclude.matches(path) {
+            return Verdict::Left;
+        }
+        // A link counts as what it leads to where links are followed, and as a file elsewhere, as in git.
+        let directory =
+            kind.is_dir() || kind.is_symlink() && self.listing.symlinks == Symlinks::Follow && full.is_dir();
+        let relative = path.get(self.prefix..).unwrap_or(path);
+        let ignored = self.rules.as_ref().is_some_and(|rules| rules.ignores(relative, directory));
+        let reinclude = self.rules.as_ref().is_some_and(Rules::reincludes);
+        match (directory, ignored) {
+            (true, true) if reinclude => Verdict::Way,
+            (_, true) => Verdict::Left,
+            (true, false) if self.include.is_empty() => Verdict::Listed,
+            (true, false) => Verdict::Way,
+            (false, false) if self.include.is_empty() || self.include.matches(path) => Verdict::Listed,
+            (false, false) => Verdict::Left,
+        }
+    }
+
+    fn list(&mut self, entry: &DirEntry, path: String, kind: FileType, verdict: Verdict) -> Result<()> {
+        if kind.is_symlink() {
+            return self.link(&entry.path(), path, verdict);
+        }
+        // The type of an entry comes with its name; a size is needed only of what is listed.
+        if !kind.is_dir() && !kind.is_file() {
+            return self.irregular(&path);
+        }
+        let meta = entry.metadata().map_err(|e| vanished(e, &path))?;
+        self.member(&entry.path(), path, &meta, verdict)
+    }
+
+    fn member(&mut self, full: &Path, path: String, meta: &Metadata, verdict: Verdict) -> Result<()> {
+        if meta.is_file() {
+            self.weigh(&path, meta.len())?;
+            self.members.push(Member::of(path, MemberKind::File, meta));
+            return Ok(());
+        }
+        if !meta.is_dir() {
+            return self.irregular(&path);
+        }
+        let before = self.members.len();
+        self.members.push(Member::of(path.clone(), MemberKind::Directory, meta));
+        self.directory(full, &path, meta)?;
+        if verdict == Verdict::Way && self.members.len() == before + 1 {
+            self.members.pop();
+        }
+        Ok(())
+    }
+
+    fn irregular(&self, path: &str) -> Result<()> {
+        match self.listing.irregular {
+            Irregular::Skip => Ok(()),
+            Irregular::Error => Err(Error::invalid(format!("`{}` is neither a file nor a directory", escape(path)))),
+        }
+    }
+
+    fn weigh(&mut self, path: &str, len: u64) -> Result<()> {
+        let limits = self.listing.limits;
+        if len > limits.file {
+            let message = format!("`{}` has {len} bytes; {} are allowed for a file", escape(path), limits.file);
+            return Err(Error::limit(message));
+        }
+        self.total = self.total.saturating_add(len);
+        if self.total > limits.total {
+            return Err(Error::limit(format!("the files of `{}` have more than {} bytes", self.source, limits.total)));
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, full: &Path, path: String, verdict: Verdict) -> Result<()> {
+        match self.listing.symlinks {
+            Symlinks::Skip => Ok(()),
+            Symlinks::Error => Err(Error::invalid(format!("`{}` is a symbolic link", escape(&path)))),
+            Symlinks::Follow => self.follow(full, path, verdict),
+            Symlinks::Keep => self.keep(full, path),
+        }
+    }
+
+    fn follow(&mut self, full: &Path, path: String, verdict: Verdict) -> Result<()> {
+        let shown = escape(&path);
+        let real = fs::canonicalize(full).context(|| format!("cannot follow the link `{shown}`"))?;
+        if !real.starts_with(&self.source.real) {
+            return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.source)));
+        }
+        let meta = fs::metadata(&real).context(|| format!("cannot follow the link `{shown}`"))?;
+        self.member(&real, path, &meta, verdict)
+    }
+
+    fn keep(&mut self, full: &Path, path: String) -> Result<()> {
+        let target = fs::read_link(full).map_err(|e| vanished(e, &path))?;
+        let meta = fs::symlink_metadata(full).map_err(|e| vanished(e, &path))?;
+        let target = confined(path.get(self.prefix..).unwrap_or(&path), &target)?;
+        self.members.push(Member::of(path, MemberKind::Symlink { target }, &meta));
+        Ok(())
+    }
+}
+
+/// The target of a link at this path, when it stays below the directory that the path is relative to.
+///
+/// Only leading `..` are taken: after a name they would depend on what that name links to.
+fn confined(path: &str, target: &Path) -> Result<String> {
+    let leaves = || escapes(format!("`{}` is a link to `{}`, outside the source", escape(path), escape(target)));
+    let mut up = path.matches('/').count();
+    let mut named = false;
+    for part in target.components() {
+        match part {
+            Component::RootDir | Component::Prefix(_) => return Err(leaves()),
+            Component::ParentDir if named => return Err(leaves()),
+            Component::ParentDir => up = up.checked_sub(1).ok_or_else(leaves)?,
+            Component::CurDir => {}
+            Component::Normal(name) => {
+                names::component(name).context(|| format!("the link `{}`", escape(path)))?;
+                named = true;
+            }
+        }
+    }
+    Ok(target.to_string_lossy().into_owned())
+}
+
+fn vanished(error: io::Error, path: &str) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::new(Kind::Changed, format!("`{}` vanished while it was listed", escape(path)))
+        }
+        _ => Error::from(error).context(format!("cannot read `{}`", escape(path))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_link_stays_inside_whatever_other_links_do() {
+        for (path, target, inside) in [
+            ("l", "a", true),
+            ("l", "a/b", true),
+            ("l", "./a", true),
+            ("d/l", "../a", true),
+            ("d/e/l", "../../a", true),
+            ("l", "../a", false),
+            ("d/l", "../../a", false),
+            ("l", "/etc/passwd", false),
+            ("l", "a/../b", false),
+            ("l", "a/../../b", false),
+        ] {
+            assert_eq!(confined(path, Path::new(target)).is_ok(), inside, "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_kept_link_has_a_target_that_can_be_carried() {
+        assert_eq!(confined("l", Path::new("a\nb")).unwrap_err().kind(), Kind::Invalid);
+    }
+}
