@@ -7,7 +7,10 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::fs::FileExt as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -173,7 +176,7 @@ pub(super) struct Draft {
     dir: Dir,
     name: String,
     file: Arc<File>,
-    kept: bool,
+    kept: AtomicBool,
 }
 
 impl Draft {
@@ -189,7 +192,7 @@ impl Draft {
             file.lock().context(|| format!("cannot lock `{}`", dir.path.join(&name).display()))?;
             // Between creation and lock, another process may have taken it for a leftover.
             if dir.holds(&name, &file) {
-                return Ok(Self { dir: dir.clone(), name, file: Arc::new(file), kept: false });
+                return Ok(Self { dir: dir.clone(), name, file: Arc::new(file), kept: AtomicBool::new(false) });
             }
         }
     }
@@ -210,18 +213,18 @@ impl Draft {
     }
 
     /// Makes the content durable and gives the file its name, replacing what had it. The directory is not synced.
-    pub(super) fn keep(mut self, dir: &Dir, name: &str) -> Result<()> {
+    pub(super) fn keep(&self, dir: &Dir, name: &str) -> Result<()> {
         self.file.sync_all().context(|| format!("cannot sync `{}`", self.path().display()))?;
         rustix::fs::renameat(&*self.dir.fd, &*self.name, &*dir.fd, name)
             .map_err(|e| cannot("write", &dir.path.join(name), e))?;
-        self.kept = true;
+        self.kept.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.kept.load(Ordering::Relaxed) {
             // A leftover that cannot be removed now is found by the next writer.
             let _ = self.dir.remove(&self.name);
         }

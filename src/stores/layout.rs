@@ -21,6 +21,7 @@ use self::files::Files;
 use super::{
     disk::{Behind, Draft, Stamp, blocking},
     index::{self, IndexFile},
+    listing::{About, Manifests, blob_path, listed, unnamed},
 };
 use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
@@ -62,13 +63,6 @@ struct State {
 struct Pending {
     tags: BTreeMap<String, Descriptor>,
     listed: BTreeMap<Digest, Descriptor>,
-}
-
-/// What a manifest is about, and how it is shown among the referrers of that.
-#[derive(Debug, Clone)]
-struct About {
-    subject: Digest,
-    shown: Descriptor,
 }
 
 impl Layout {
@@ -142,7 +136,7 @@ impl Layout {
         }
         draft.behind.finish().await?;
         let digest = desc.digest.clone();
-        self.run(move |shared| shared.files.adopt(draft.draft, digest, None)).await?;
+        self.run(move |shared| shared.files.adopt(&draft.draft, digest, None)).await?;
         Ok(())
     }
 
@@ -176,15 +170,8 @@ impl Shared {
 
     fn resolve(&self, name: &str) -> Result<Descriptor> {
         let index = self.index()?;
-        if let Ok(digest) = name.parse::<Digest>() {
-            let listed = index.entries().find(|desc| desc.digest == digest && media_type::points(&desc.media_type));
-            return listed.map_or_else(|| self.files.sniff(&digest), |desc| Ok(desc.bare()));
-        }
-        if let Some(desc) = self.state().pending.tags.get(name) {
-            return Ok(desc.bare());
-        }
-        let found = index.named(name)?.map(Descriptor::bare);
-        found.ok_or_else(|| self.files.missing(format_args!("`{}`", name.escape_debug())))
+        let pending = self.state().pending.tags.get(name).cloned();
+        Manifests::resolve(self, &index, pending.as_ref(), name)
     }
 
     /// Writes all changes that are possible now: what is not here yet is not listed.
@@ -199,11 +186,7 @@ impl Shared {
         if ready.is_empty() && tags.is_empty() {
             return Ok(());
         }
-        let written = self.files.change(|index| {
-            let displaced = index.tag(&tags)?;
-            index.list(displaced.iter().filter(|desc| self.about(desc).is_ok_and(|about| about.is_some())))?;
-            index.list(ready.values())
-        });
+        let written = self.files.change(|index| self.list(index, &tags, &ready));
         if written.is_err() {
             let mut state = self.state();
             for (name, desc) in tags {
@@ -214,63 +197,44 @@ impl Shared {
         written
     }
 
-    /// What a manifest is about; `None` when it has no subject, is no manifest, or is not here.
+    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let pending = self.state().pending.listed.values().cloned().collect();
+        Manifests::referrers(self, &*self.index()?, pending, subject)
+    }
+}
+
+impl Manifests for Shared {
+    fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.files.manifest(digest)
+    }
+
+    fn missing(&self, what: fmt::Arguments<'_>) -> Error {
+        self.files.missing(what)
+    }
+
     fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
-        if !media_type::points(&desc.media_type) {
-            return Ok(None);
-        }
         if let Some(known) = self.state().about.get(&desc.digest) {
             return Ok(known.clone());
         }
-        let bytes = match self.files.manifest(&desc.digest) {
-            Err(e) if e.kind() == crate::Kind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let about = Parsed::read(&desc.media_type, &bytes).ok().and_then(|parsed| {
-            let subject = parsed.subject()?.digest.clone();
-            Some(About { subject, shown: shown(desc, &parsed, bytes.len() as u64) })
-        });
-        self.state().about.insert(desc.digest.clone(), about.clone());
+        let about = Read(&self.files).about(desc)?;
+        if about.is_some() || self.files.blob_size(&desc.digest)? == Some(desc.size) {
+            self.state().about.insert(desc.digest.clone(), about.clone());
+        }
         Ok(about)
     }
+}
 
-    /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
-    /// tag of distribution-spec ("Referrers Tag Schema"), the way of regctl.
-    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let index = self.index()?;
-        let mut candidates: Vec<Descriptor> = index.entries().cloned().collect();
-        candidates.extend(self.state().pending.listed.values().cloned());
-        if let Ok(Some(fallback)) = index.named(&fallback_tag(subject))
-            && media_type::is_index(&fallback.media_type)
-        {
-            let bytes = self.files.manifest(&fallback.digest)?;
-            let parsed = Parsed::read(&fallback.media_type, &bytes)?;
-            candidates.extend(parsed.children().into_iter().cloned());
-        }
-        let mut found = BTreeMap::new();
-        for desc in candidates {
-            if let Some(about) = self.about(&desc)?.filter(|about| about.subject == *subject) {
-                found.insert(desc.digest.clone(), about.shown);
-            }
-        }
-        Ok(found.into_values().collect())
+/// The same without the memory of what was read.
+struct Read<'a>(&'a Files);
+
+impl Manifests for Read<'_> {
+    fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.0.manifest(digest)
     }
-}
 
-/// The tag under which a registry without a referrers API, or a layout of regctl, keeps the referrers of a manifest.
-fn fallback_tag(subject: &Digest) -> String {
-    let hex = subject.hex();
-    format!("{}-{}", subject.algorithm().name(), hex.get(..64).unwrap_or(hex))
-}
-
-/// How a manifest with a subject is listed.
-fn listed(desc: &Descriptor, parsed: &Parsed) -> Descriptor {
-    Descriptor { artifact_type: parsed.artifact_type().map(Into::into), ..desc.bare() }
-}
-
-/// How a manifest is shown among the referrers of its subject (distribution-spec, "Listing Referrers").
-fn shown(desc: &Descriptor, parsed: &Parsed, size: u64) -> Descriptor {
-    Descriptor { annotations: parsed.annotations().clone(), size, ..listed(desc, parsed) }
+    fn missing(&self, what: fmt::Arguments<'_>) -> Error {
+        self.0.missing(what)
+    }
 }
 
 impl fmt::Display for Layout {
@@ -326,15 +290,11 @@ impl ReadStore for Layout {
 #[async_trait]
 impl Store for Layout {
     async fn expect(&self, graph: &Graph) -> Result<()> {
-        let about = graph.manifests.iter().filter(|node| node.parsed.subject().is_some());
-        let untagged = graph.roots.iter().filter(|root| root.tags.is_empty());
-        let listed: Vec<Descriptor> =
-            about.map(|node| listed(&node.desc, &node.parsed)).chain(untagged.map(|root| root.desc.bare())).collect();
         {
             let mut state = self.0.state();
             state.copies = state.copies.saturating_add(1);
-            for desc in listed {
-                state.pending.listed.entry(desc.digest.clone()).or_insert(desc);
+            for (digest, desc) in unnamed(graph) {
+                state.pending.listed.entry(digest).or_insert(desc);
             }
         }
         self.run(|shared| shared.files.clean()).await
@@ -419,11 +379,6 @@ impl Store for Layout {
     }
 }
 
-/// `blobs/sha256/…`: safe, since a digest is parsed.
-pub(in crate::stores) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
-}
-
 struct Growing {
     store: Layout,
     behind: Behind,
@@ -448,6 +403,6 @@ impl Upload for Growing {
         self.behind.finish().await?;
         let Self { store, draft, hasher, .. } = *self;
         let expected = expected.cloned();
-        store.run(move |shared| shared.files.adopt(draft, hasher.finish(), expected.as_ref())).await
+        store.run(move |shared| shared.files.adopt(&draft, hasher.finish(), expected.as_ref())).await
     }
 }

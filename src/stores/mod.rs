@@ -1,9 +1,12 @@
 //! The places that content lives in, each behind [`crate::store::Store`].
 
+mod archive;
 mod disk;
 mod index;
 mod layout;
+mod listing;
 mod memory;
 
+pub use archive::Archive;
 pub use layout::Layout;
 pub use memory::Memory;

@@ -8,7 +8,7 @@ mod extension;
 mod header;
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek},
     time::Duration,
 };
 
@@ -260,6 +260,21 @@ impl<R: Read> Reader<R> {
             left = left.saturating_sub(step as u64);
         }
         Ok(())
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Goes over the data of the current member without reading it, and returns where in the source it starts. That
+    /// the source ends before the data does is found by the next call of [`Self::next_member`].
+    pub fn jump(&mut self) -> Result<u64> {
+        let start = self.source.stream_position()?;
+        let left = self.left.saturating_add(self.padding);
+        (self.left, self.padding) = (0, 0);
+        match i64::try_from(left) {
+            Ok(left) => self.source.seek_relative(left)?,
+            Err(_) => return Err(ends_early()),
+        }
+        Ok(start)
     }
 }
 

@@ -2,14 +2,6 @@
 // Clippy allows these in test functions only, and not in the functions that they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a test fails this way"
-)]
-
 mod support;
 
 mod architecture;

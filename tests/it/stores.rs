@@ -9,7 +9,7 @@ use artifact::{
     blob::{Blob, ByteStream},
     oci::{Algorithm, Descriptor, Digest, media_type},
     store::{self, ReadStore, Store},
-    stores::{Layout, Memory},
+    stores::{Archive, Layout, Memory},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -41,6 +41,14 @@ fn layout() -> Candidate {
     let store = Arc::new(Layout::create(&path).unwrap());
     let again = Box::new(move || Arc::new(Layout::open(&path).unwrap()) as Arc<dyn ReadStore>);
     Candidate { store, again, uploads: true, _keep: Box::new(dir) }
+}
+
+fn archive() -> Candidate {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    let store = Arc::new(Archive::create(&path).unwrap());
+    let again = Box::new(move || Arc::new(Archive::create(&path).unwrap()) as Arc<dyn ReadStore>);
+    Candidate { store, again, uploads: false, _keep: Box::new(dir) }
 }
 
 fn sample() -> Sample {
@@ -450,4 +458,4 @@ macro_rules! exam {
 
 // A store joins the exam here, with a function of its name that makes a `Candidate` (for a registry, one that also
 // keeps the server). Where the server is started asynchronously, it is started on a runtime of its own.
-exam!(memory, layout);
+exam!(memory, layout, archive);

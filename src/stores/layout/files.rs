@@ -6,23 +6,14 @@ use rustix::fs::OFlags;
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
+    oci::{Algorithm, Digest, Hasher, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
         disk::{Dir, Draft, Stamp, TEMPORARY, replace},
         index::{IndexFile, MAX_BYTES},
+        listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker},
     },
 };
-
-/// The marker file of a layout (image-spec image-layout.md), and the one that is locked: it is there from the start
-/// and never replaced by us.
-const MARKER: &str = "oci-layout";
-const INDEX: &str = "index.json";
-const BLOBS: &str = "blobs";
-/// The only version there is.
-const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// The marker is a few dozen bytes; extra fields are allowed.
-const MAX_MARKER: u64 = 64 << 10;
 
 /// A layout directory.
 #[derive(Debug)]
@@ -128,20 +119,6 @@ impl Files {
         Ok(bytes)
     }
 
-    /// A manifest that is in no list, described by what it says itself. Errors: kind `NotFound` when there is no
-    /// such content or when it is no manifest.
-    pub(super) fn sniff(&self, digest: &Digest) -> Result<Descriptor> {
-        let bytes = match self.manifest(digest) {
-            Err(e) if e.kind() == Kind::Limit => return Err(self.missing(format_args!("a manifest {digest}"))),
-            other => other?,
-        };
-        let media_type = Parsed::sniff(&bytes).ok().filter(|own| media_type::points(own));
-        match media_type.filter(|own| Parsed::read(own, &bytes).is_ok()) {
-            Some(media_type) => Ok(Descriptor::new(media_type, digest.clone(), bytes.len() as u64)),
-            None => Err(self.missing(format_args!("a manifest {digest}"))),
-        }
-    }
-
     /// Stores small content whose digest the caller has checked.
     pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let dir = self.blobs_to_write(digest.algorithm())?;
@@ -151,9 +128,9 @@ impl Files {
     }
 
     /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
-    pub(super) fn adopt(&self, draft: Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
+    pub(super) fn adopt(&self, draft: &Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
         let found = match expected {
-            Some(expected) if expected.algorithm() != found.algorithm() => hash(&draft, expected.algorithm())?,
+            Some(expected) if expected.algorithm() != found.algorithm() => hash(draft, expected.algorithm())?,
             _ => found,
         };
         if let Some(expected) = expected {
@@ -208,6 +185,7 @@ impl Files {
         read_all(file, meta.len(), limit).context(|| format!("read `{}`", self.root.path().join(name).display()))
     }
 
+    /// Locks the marker file, which is there from the start and never replaced by us.
     fn lock(&self) -> Result<File> {
         loop {
             let (file, _) = self.root.file_with(MARKER, OFlags::RDWR)?;
@@ -249,22 +227,6 @@ impl Files {
 fn sort_out(all: &mut Inventory, path: String) {
     let unfinished = path.rsplit('/').next().is_some_and(|name| name.starts_with(TEMPORARY));
     if unfinished { all.leftovers.push(path) } else { all.strays.push(path) }
-}
-
-/// An error unless these are the bytes of an `oci-layout` of version 1.0.0.
-pub(in crate::stores) fn check_marker(bytes: &[u8]) -> Result<()> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Marker {
-        image_layout_version: String,
-    }
-    let marker: Marker =
-        serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
-    if marker.image_layout_version != "1.0.0" {
-        let version = marker.image_layout_version.escape_debug().to_string();
-        return Err(Error::unsupported(format!("OCI layouts of version `{version:.40}`")));
-    }
-    Ok(())
 }
 
 fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {

@@ -1,0 +1,206 @@
+//! What is in an archive file: one walk over its headers, then everything is read by position.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io::Read as _,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    blob::{CHUNK, FileSlice, open_regular},
+    error::{Context as _, Error, Kind, Result},
+    oci::{Digest, Hasher, MAX_MANIFEST, Parsed},
+    store::compare,
+    stores::{
+        index::{IndexFile, MAX_BYTES},
+        listing::{BLOBS, INDEX, MARKER, MAX_MARKER, Manifests, check_marker},
+    },
+    tarball::read::{Limits, MemberKind, Reader, quote},
+};
+
+/// Most names of foreign files that are remembered.
+const MAX_STRAYS: usize = 1000;
+
+/// A part of an open file that holds a blob. The file stays readable when its name is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub(super) file: Arc<File>,
+    pub(super) slice: FileSlice,
+    /// Whether this process has seen that the digest is right.
+    pub(super) verified: bool,
+}
+
+impl Piece {
+    /// The bytes, verified. Errors: more than `limit`; another digest.
+    pub(super) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        if self.slice.len > limit {
+            return Err(Error::limit(format!("{digest} has {} bytes; {limit} are allowed here", self.slice.len)));
+        }
+        let mut bytes = vec![0; usize::try_from(self.slice.len).unwrap_or_default()];
+        self.file.read_exact_at(&mut bytes, self.slice.offset).context(|| self.cannot_read())?;
+        compare(digest, Digest::with(digest.algorithm(), &bytes))?;
+        Ok(bytes)
+    }
+
+    /// Writes the bytes into another file at a position, verified on the way.
+    pub(super) fn copy_to(&self, digest: &Digest, to: &File, at: u64) -> Result<()> {
+        let (mut hasher, mut done, mut chunk) = (Hasher::new(digest.algorithm()), 0_u64, vec![0; CHUNK]);
+        while done < self.slice.len {
+            let want = usize::try_from(self.slice.len.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
+            let part = chunk.get_mut(..want).unwrap_or_default();
+            self.file.read_exact_at(part, self.slice.offset.saturating_add(done)).context(|| self.cannot_read())?;
+            to.write_all_at(part, at.saturating_add(done)).context(|| format!("cannot write {digest}"))?;
+            if !self.verified {
+                hasher.update(part);
+            }
+            done = done.saturating_add(part.len() as u64);
+        }
+        if self.verified { Ok(()) } else { compare(digest, hasher.finish()) }
+    }
+
+    fn cannot_read(&self) -> String {
+        format!("cannot read `{}`", self.slice.path.display())
+    }
+}
+
+/// An archive: its list, and where its blobs are.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    pub(super) path: PathBuf,
+    pub(super) index: IndexFile,
+    pub(super) blobs: BTreeMap<Digest, Piece>,
+    /// Names of files that do not belong to the format.
+    pub(super) strays: Vec<String>,
+}
+
+impl Contents {
+    /// What an archive that is not there yet holds.
+    pub(super) fn empty(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.into(), index: IndexFile::empty()?, blobs: BTreeMap::new(), strays: Vec::new() })
+    }
+
+    /// Reads an archive, entries in any order.
+    ///
+    /// Errors: kind `NotFound`; no `oci-layout` or `index.json`; a link, a device, a file twice; more than a million
+    /// entries; an archive that ends early; one that is compressed (kind `Unsupported`).
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let file = Arc::new(open_regular(path)?.0);
+        refuse_compressed(&file).context(|| path.display().to_string())?;
+        Walk { file: &file, path, seen: HashSet::new(), strays: Vec::new(), index: None, marked: false }
+            .run()
+            .context(|| path.display().to_string())
+    }
+
+    /// Digests of all manifests that the list leads to, as far as they are here and readable.
+    pub(super) fn manifests(&self) -> HashSet<Digest> {
+        let mut found = HashSet::new();
+        let mut next: Vec<_> = self.index.entries().cloned().collect();
+        while let Some(desc) = next.pop() {
+            if !crate::oci::media_type::points(&desc.media_type) || !found.insert(desc.digest.clone()) {
+                continue;
+            }
+            let parsed = self.manifest(&desc.digest).and_then(|bytes| Parsed::read(&desc.media_type, &bytes));
+            next.extend(parsed.iter().flat_map(|parsed| parsed.children().into_iter().cloned()));
+        }
+        found
+    }
+}
+
+impl Manifests for Contents {
+    fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let piece = self.blobs.get(digest).ok_or_else(|| self.missing(format_args!("{digest}")))?;
+        piece.read(digest, 2 * MAX_MANIFEST)
+    }
+
+    fn missing(&self, what: std::fmt::Arguments<'_>) -> Error {
+        Error::not_found(format!("{what} is not in oci-archive:{}", self.path.display()))
+    }
+}
+
+/// A compressed archive cannot be read in place; to say so is better than "no tar header".
+fn refuse_compressed(file: &File) -> Result<()> {
+    let mut start = [0; 4];
+    let read = file.read_at(&mut start, 0)?;
+    for (magic, name) in [(&[0x1f, 0x8b][..], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2")] {
+        if start.get(..read).unwrap_or_default().starts_with(magic) {
+            return Err(Error::unsupported(format!("an archive compressed with {name}; it must be a plain tar")));
+        }
+    }
+    Ok(())
+}
+
+/// A walk over the headers of an archive.
+struct Walk<'a> {
+    file: &'a Arc<File>,
+    path: &'a Path,
+    seen: HashSet<String>,
+    strays: Vec<String>,
+    index: Option<IndexFile>,
+    marked: bool,
+}
+
+impl Walk<'_> {
+    fn run(mut self) -> Result<Contents> {
+        let mut blobs = BTreeMap::new();
+        let mut reader = Reader::new(&**self.file, Limits::default());
+        while let Some(member) = reader.next_member()? {
+            let name = member.path.trim_start_matches("./").to_owned();
+            match member.kind {
+                MemberKind::Directory => continue,
+                MemberKind::File => {}
+                MemberKind::Symlink(_) | MemberKind::HardLink(_) => {
+                    return Err(Error::invalid(format!("entry {} is a link", quote(&member.path))));
+                }
+            }
+            if let Some(digest) = blob_digest(&name) {
+                let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
+                let piece = Piece { file: Arc::clone(self.file), slice, verified: false };
+                if blobs.insert(digest, piece).is_some() {
+                    return Err(Error::invalid(format!("entry {} is there twice", quote(&name))));
+                }
+                continue;
+            }
+            self.other(&name, &mut reader)?;
+            reader.jump()?;
+        }
+        if !self.marked {
+            return Err(Error::invalid(format!("not an OCI archive: no `{MARKER}`")));
+        }
+        let index = self.index.ok_or_else(|| Error::invalid(format!("not an OCI archive: no `{INDEX}`")))?;
+        Ok(Contents { path: self.path.into(), index, blobs, strays: self.strays })
+    }
+
+    fn other(&mut self, name: &str, reader: &mut Reader<&File>) -> Result<()> {
+        if matches!(name, MARKER | INDEX) && !self.seen.insert(name.to_owned()) {
+            return Err(Error::invalid(format!("entry `{name}` is there twice")));
+        }
+        match name {
+            MARKER => {
+                check_marker(&small(reader, MAX_MARKER).context(|| MARKER)?)?;
+                self.marked = true;
+            }
+            INDEX => self.index = Some(IndexFile::read(&small(reader, MAX_BYTES).context(|| INDEX)?)?),
+            _ if self.strays.len() < MAX_STRAYS => self.strays.push(name.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The digest of a blob's name; `None` for any other name.
+fn blob_digest(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.strip_prefix(BLOBS)?.strip_prefix('/')?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+fn small(reader: &mut Reader<&File>, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.data().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::new(Kind::Limit, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,154 @@
+//! What layouts and archives have in common: manifests are listed in an `index.json`, and found by reading.
+
+use std::collections::BTreeMap;
+
+use super::index::IndexFile;
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Parsed, media_type},
+};
+
+/// The marker file of a layout (image-spec image-layout.md).
+pub(super) const MARKER: &str = "oci-layout";
+/// The list of manifests.
+pub(super) const INDEX: &str = "index.json";
+/// Where content lies, by algorithm and digest.
+pub(super) const BLOBS: &str = "blobs";
+/// The only version of layout that there is.
+pub(super) const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The marker is a few dozen bytes; extra fields are allowed.
+pub(super) const MAX_MARKER: u64 = 64 << 10;
+
+/// `blobs/sha256/…`: safe as a path, since a digest is parsed.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("{BLOBS}/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// An error unless these are the bytes of an `oci-layout` of version 1.0.0.
+pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Marker {
+        image_layout_version: String,
+    }
+    let marker: Marker =
+        serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
+    if marker.image_layout_version != "1.0.0" {
+        let version = marker.image_layout_version.escape_debug().to_string();
+        return Err(Error::unsupported(format!("OCI layouts of version `{version:.40}`")));
+    }
+    Ok(())
+}
+
+/// What a manifest is about, and how it is shown among the referrers of that.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) subject: Digest,
+    pub(super) shown: Descriptor,
+}
+
+/// A place that manifests are read from, on a thread that may block.
+pub(super) trait Manifests {
+    /// The verified bytes. Errors: kind `NotFound`; `Limit` beyond 8 MiB; `Mismatch`.
+    fn manifest(&self, digest: &Digest) -> Result<Vec<u8>>;
+
+    /// The error that says that something is not here.
+    fn missing(&self, what: std::fmt::Arguments<'_>) -> Error;
+
+    /// What a manifest is about; `None` when it has no subject, is no manifest, or is not here.
+    fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
+        if !media_type::points(&desc.media_type) {
+            return Ok(None);
+        }
+        let bytes = match self.manifest(&desc.digest) {
+            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let Ok(parsed) = Parsed::read(&desc.media_type, &bytes) else { return Ok(None) };
+        let Some(subject) = parsed.subject().map(|subject| subject.digest.clone()) else { return Ok(None) };
+        let size = bytes.len() as u64;
+        let shown = Descriptor { annotations: parsed.annotations().clone(), size, ..listed(desc, &parsed) };
+        Ok(Some(About { subject, shown }))
+    }
+
+    /// A manifest that is in no list, described by what it says itself. Errors: kind `NotFound` when there is no
+    /// such content or when it is no manifest.
+    fn sniff(&self, digest: &Digest) -> Result<Descriptor> {
+        let bytes = match self.manifest(digest) {
+            Err(e) if e.kind() == Kind::Limit => return Err(self.missing(format_args!("a manifest {digest}"))),
+            other => other?,
+        };
+        let media_type = Parsed::sniff(&bytes).ok().filter(|own| media_type::points(own));
+        match media_type.filter(|own| Parsed::read(own, &bytes).is_ok()) {
+            Some(media_type) => Ok(Descriptor::new(media_type, digest.clone(), bytes.len() as u64)),
+            None => Err(self.missing(format_args!("a manifest {digest}"))),
+        }
+    }
+
+    /// The manifest that a tag or a digest stands for; `pending` are tags that are still to be written.
+    fn resolve(&self, index: &IndexFile, pending: Option<&Descriptor>, name: &str) -> Result<Descriptor> {
+        if let Ok(digest) = name.parse::<Digest>() {
+            let listed = index.entries().find(|desc| desc.digest == digest && media_type::points(&desc.media_type));
+            return listed.map_or_else(|| self.sniff(&digest), |desc| Ok(desc.bare()));
+        }
+        if let Some(desc) = pending {
+            return Ok(desc.bare());
+        }
+        let found = index.named(name)?.map(Descriptor::bare);
+        found.ok_or_else(|| self.missing(format_args!("`{}`", name.escape_debug())))
+    }
+
+    /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
+    /// tag of distribution-spec ("Referrers Tag Schema"), the way of regctl. An entry whose manifest cannot be read
+    /// is an error: it might be the signature that somebody wants to hide.
+    fn referrers(&self, index: &IndexFile, pending: Vec<Descriptor>, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let mut candidates = pending;
+        candidates.extend(index.entries().cloned());
+        if let Ok(Some(fallback)) = index.named(&fallback_tag(subject))
+            && media_type::is_index(&fallback.media_type)
+        {
+            let bytes = self.manifest(&fallback.digest)?;
+            let parsed = Parsed::read(&fallback.media_type, &bytes)?;
+            candidates.extend(parsed.children().into_iter().cloned());
+        }
+        let mut found = BTreeMap::new();
+        for desc in candidates {
+            if let Some(about) = self.about(&desc)?.filter(|about| about.subject == *subject) {
+                found.insert(desc.digest.clone(), about.shown);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Writes tags and unnamed manifests into a list. A manifest that lost its tag stays listed when it is about
+    /// another one: nobody would find it otherwise.
+    fn list(
+        &self,
+        index: &mut IndexFile,
+        tags: &BTreeMap<String, Descriptor>,
+        unnamed: &BTreeMap<Digest, Descriptor>,
+    ) -> Result<()> {
+        let displaced = index.tag(tags)?;
+        index.list(displaced.iter().filter(|desc| self.about(desc).is_ok_and(|about| about.is_some())))?;
+        index.list(unnamed.values())
+    }
+}
+
+/// The tag under which a registry without a referrers API, or a layout of regctl, keeps the referrers of a manifest.
+fn fallback_tag(subject: &Digest) -> String {
+    let hex = subject.hex();
+    format!("{}-{}", subject.algorithm().name(), hex.get(..64).unwrap_or(hex))
+}
+
+/// How a manifest with a subject is listed.
+pub(super) fn listed(desc: &Descriptor, parsed: &Parsed) -> Descriptor {
+    Descriptor { artifact_type: parsed.artifact_type().map(Into::into), ..desc.bare() }
+}
+
+/// What of a graph is listed without a name: manifests with a subject, and roots that get no tag.
+pub(super) fn unnamed(graph: &crate::graph::Graph) -> BTreeMap<Digest, Descriptor> {
+    let about = graph.manifests.iter().filter(|node| node.parsed.subject().is_some());
+    let untagged = graph.roots.iter().filter(|root| root.tags.is_empty()).map(|root| root.desc.bare());
+    let all = untagged.chain(about.map(|node| listed(&node.desc, &node.parsed)));
+    all.map(|desc| (desc.digest.clone(), desc)).collect()
+}
