@@ -6,6 +6,7 @@ mod index;
 mod layout;
 mod listing;
 mod memory;
+pub mod registry;
 
 pub use archive::Archive;
 pub use layout::Layout;

@@ -1,0 +1,240 @@
+//! What came back: the only place where a body is read, and where a refusal becomes an error.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use url::Url;
+
+use super::{credentials::Credential, origin::redacted};
+use crate::{
+    blob::ByteStream,
+    error::{Error, Kind, Result},
+};
+
+/// Largest body of an error that is read, in bytes.
+const MAX_ERROR: u64 = 64 << 10;
+/// Largest body that is read only to keep its connection, in bytes.
+const MAX_DRAIN: u64 = 16 << 10;
+/// Longest text of a server that an error message quotes, in characters.
+const MAX_QUOTE: usize = 500;
+
+/// An answer whose body has not been read.
+pub(super) struct Answer {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
+    /// What was asked, after all redirects.
+    pub(super) url: Url,
+    /// How it was asked.
+    pub(super) method: Method,
+    /// What was attached, so that no message repeats it.
+    pub(super) credential: Option<Credential>,
+    /// How long one read may take.
+    pub(super) patience: Duration,
+    /// The body.
+    pub(super) body: Incoming,
+}
+
+impl Answer {
+    /// `GET https://host/v2/…`, for messages.
+    pub(super) fn what(&self) -> String {
+        format!("{} {}", self.method, redacted(&self.url))
+    }
+
+    /// A header that occurs, as text.
+    pub(super) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The media type of the body, without its parameters, in lower case.
+    pub(super) fn media_type(&self) -> String {
+        let given = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// A header that is a decimal number.
+    pub(super) fn number(&self, name: HeaderName) -> Option<u64> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    /// The body. Errors: it breaks off, nothing comes for a while, it is compressed although nobody asked for that.
+    pub(super) fn stream(self) -> Result<ByteStream> {
+        let what = self.what();
+        if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
+            let encoding = quoted(encoding);
+            return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
+        }
+        let (body, patience) = (self.body, self.patience);
+        Ok(stream::try_unfold((body, what), move |(mut body, what)| async move {
+            loop {
+                let frame = match tokio::time::timeout(patience, body.frame()).await {
+                    Err(_) => return Err(unavailable(&what, &format!("nothing came for {} s", patience.as_secs()))),
+                    Ok(None) => return Ok(None),
+                    Ok(Some(Err(error))) => return Err(unavailable(&what, &format!("broke off: {}", innermost(&error)))),
+                    Ok(Some(Ok(frame))) => frame,
+                };
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some((data, (body, what))));
+                }
+            }
+        })
+        .boxed())
+    }
+
+    /// The whole body. Errors: more than `limit` bytes, and those of [`Answer::stream`].
+    pub(super) async fn bytes(self, limit: u64) -> Result<Bytes> {
+        let what = self.what();
+        if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
+            return Err(Error::limit(format!("{what}: answered with {length} bytes; {limit} are allowed here")));
+        }
+        let (all, whole) = gather(self.stream()?, limit).await?;
+        if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
+    }
+
+    /// Reads what is left, so that the connection can be used again.
+    pub(super) async fn finish(self) {
+        if let Ok(stream) = self.stream() {
+            // A body that fails or is too long costs the connection and nothing else.
+            let _ = gather(stream, MAX_DRAIN).await;
+        }
+    }
+
+    /// The answer itself when its status is one of these, else the error that it stands for.
+    pub(super) async fn expect(self, statuses: &[u16]) -> Result<Self> {
+        if statuses.contains(&self.status.as_u16()) {
+            return Ok(self);
+        }
+        Err(self.into_error().await)
+    }
+
+    /// The error that this answer stands for, with what the server says, read up to 64 KiB.
+    pub(super) async fn into_error(self) -> Error {
+        let (what, status, media_type) = (self.what(), self.status, self.media_type());
+        let wait = self.header(header::RETRY_AFTER).map(quoted);
+        let credential = self.credential.clone();
+        let body = match self.stream() {
+            Ok(stream) => gather(stream, MAX_ERROR).await.map(|(bytes, _)| bytes).unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
+        let (mut kind, mut said) = (kind_of(status), said(&body));
+        if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
+            kind = Kind::NotARegistry;
+        }
+        if let Some(credential) = credential {
+            said = credential.redact(&said);
+        }
+        let mut message = format!("{what}: {status}");
+        if !said.is_empty() {
+            message = format!("{message}: {}", quoted(&said));
+        }
+        if let Some(wait) = wait {
+            message = format!("{message} (asks to wait for {wait})");
+        }
+        Error::new(kind, message)
+    }
+}
+
+/// Bytes up to the limit, and whether that was all.
+async fn gather(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(all.len());
+        all.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if chunk.len() > room {
+            return Ok((all.freeze(), false));
+        }
+    }
+    Ok((all.freeze(), true))
+}
+
+fn unavailable(what: &str, why: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("{what}: {why}"))
+}
+
+/// The innermost cause of an error: the outer ones only say that there is one.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
+fn kind_of(status: StatusCode) -> Kind {
+    match status.as_u16() {
+        401 => Kind::Unauthorized,
+        403 => Kind::Denied,
+        404 | 410 => Kind::NotFound,
+        405 | 501 => Kind::Unsupported,
+        413 => Kind::Limit,
+        408 | 425 | 429 | 499 | 500.. => Kind::Unavailable,
+        400 | 402 | 406..=424 | 426..=428 | 430..=498 => Kind::Invalid,
+        _ => Kind::NotARegistry,
+    }
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// What a body says: the errors of the specification's JSON, else its first line that is not markup.
+fn said(body: &[u8]) -> String {
+    if let Ok(Errors { errors }) = serde_json::from_slice(body) {
+        let each = |f: Fault| [f.code, f.message].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
+        return errors.into_iter().take(5).map(each).collect::<Vec<_>>().join("; ");
+    }
+    let text = String::from_utf8_lossy(body);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// An answer that is not the JSON that the specification asks for.
+pub(super) fn not_json(what: &str, media_type: &str, body: &[u8], error: &serde_json::Error) -> Error {
+    let first = quoted(String::from_utf8_lossy(body).lines().next().unwrap_or_default());
+    let shape = format!("line {} column {}", error.line(), error.column());
+    let media_type = quoted(media_type);
+    let message = format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
+    Error::new(Kind::NotARegistry, message)
+}
+
+/// A server's text, fit for a message: at most 500 characters, nothing that a terminal acts on.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars().take(MAX_QUOTE) {
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            c => out.extend(c.escape_debug()),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_found_and_made_harmless() {
+        assert_eq!(said(br#"{"errors":[{"code":"DENIED","message":"no"},{"message":"x"}]}"#), "DENIED: no; x");
+        assert_eq!(said(b"\n  404 page not found\nmore"), "404 page not found");
+        assert_eq!(said(b""), "");
+        assert_eq!(quoted("a\u{1b}[31m\u{202e}\"b\""), "a\\u{1b}[31m\\u{202e}\"b\"");
+        assert_eq!(quoted(&"x".repeat(9999)).len(), MAX_QUOTE);
+    }
+}

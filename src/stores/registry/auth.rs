@@ -1,0 +1,293 @@
+//! Proving who asks: anonymous first, then what the registry's challenge asks for (distribution-spec, "Authentication";
+//! the token protocol of the distribution project's `token` specification).
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{
+    body::Payload,
+    challenge::{self, Challenge},
+    credentials::{Credential, Credentials, Secret},
+    origin::{Lane, Origin, realm_is_allowed, redacted},
+    transport::{Ask, Wire},
+};
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// Largest answer of a token service, in bytes.
+const MAX_TOKEN: u64 = 64 << 10;
+/// How long a token lives whose answer does not say, by the token protocol.
+const DEFAULT_LIFE: u64 = 60;
+/// A token that ends sooner is not used for another request.
+const MARGIN: Duration = Duration::from_secs(5);
+/// What we call ourselves where a token service asks.
+const CLIENT_ID: &str = "artifact";
+
+/// What may be done with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// Reading.
+    Pull,
+    /// Reading and writing.
+    Push,
+    /// Removing.
+    Delete,
+}
+
+/// What a request needs a token for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// The repository; empty for the registry as such.
+    pub(super) repository: String,
+    /// What is done to it.
+    pub(super) access: Access,
+    /// A second repository that is read: the source of a mount.
+    pub(super) from: Option<String>,
+}
+
+impl Scope {
+    /// The registry as such.
+    pub(super) fn registry() -> Self {
+        Self { repository: String::new(), access: Access::Pull, from: None }
+    }
+
+    /// The scopes to ask for, in the token protocol's grammar.
+    fn names(&self) -> Vec<String> {
+        if self.repository.is_empty() {
+            return Vec::new();
+        }
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+            Access::Delete => "delete,pull,push",
+        };
+        let own = format!("repository:{}:{actions}", self.repository);
+        let other = self.from.as_ref().map(|from| format!("repository:{from}:pull"));
+        std::iter::once(own).chain(other).collect()
+    }
+
+    /// The cache keys whose tokens would do, the exact one first.
+    fn keys(&self) -> Vec<String> {
+        let mut keys = vec![self.names().join(" ")];
+        if self.access == Access::Pull && self.from.is_none() && !self.repository.is_empty() {
+            keys.push(Self { access: Access::Push, ..self.clone() }.names().join(" "));
+        }
+        keys
+    }
+}
+
+/// What one registry has asked for, and what we have answered.
+pub(super) struct Auth {
+    origin: Origin,
+    credentials: Arc<dyn Credentials>,
+    trusted: Vec<String>,
+    // Held while a token is fetched, so that many requests at once fetch one.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    challenge: Option<Challenge>,
+    proofs: HashMap<String, Proof>,
+}
+
+/// A credential for requests, and until when it may be used.
+struct Proof {
+    credential: Credential,
+    until: Option<Instant>,
+}
+
+impl Proof {
+    fn is_good(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() + MARGIN < until)
+    }
+}
+
+impl Auth {
+    pub(super) fn new(origin: Origin, credentials: Arc<dyn Credentials>, trusted: Vec<String>) -> Self {
+        Self { origin, credentials, trusted, state: Mutex::default() }
+    }
+
+    pub(super) async fn was_challenged(&self) -> bool {
+        self.state.lock().await.challenge.is_some()
+    }
+
+    /// What to attach to a request before the registry says anything: nothing, until it has asked once.
+    pub(super) async fn known(&self, wire: &Wire, scope: &Scope) -> Result<Option<Credential>> {
+        let mut state = self.state.lock().await;
+        match state.challenge.clone() {
+            Some(challenge) => self.prove(wire, &mut state, &challenge, scope, None).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What to attach after a 401. `None` when there is nothing new to say.
+    ///
+    /// Errors: a challenge that is not understood, or that sends us where credentials must not go; a token service that
+    /// fails or refuses.
+    pub(super) async fn answer(
+        &self,
+        wire: &Wire,
+        headers: &HeaderMap,
+        scope: &Scope,
+        used: Option<&Credential>,
+    ) -> Result<Option<Credential>> {
+        let Some(challenge) = challenge::best(headers) else {
+            if headers.contains_key(header::WWW_AUTHENTICATE) {
+                let message = format!("{} asks for credentials in a way that is not understood", self.origin);
+                return Err(Error::new(Kind::Unauthorized, message));
+            }
+            return Ok(None);
+        };
+        let mut state = self.state.lock().await;
+        state.challenge = Some(challenge.clone());
+        self.prove(wire, &mut state, &challenge, scope, used).await
+    }
+
+    /// A proof from the cache, but not the one that was `used` in vain; else a new one.
+    async fn prove(
+        &self,
+        wire: &Wire,
+        state: &mut State,
+        challenge: &Challenge,
+        scope: &Scope,
+        used: Option<&Credential>,
+    ) -> Result<Option<Credential>> {
+        let keys = match challenge {
+            Challenge::Basic => vec![format!("basic {}", scope.repository)],
+            Challenge::Bearer { .. } => scope.keys(),
+        };
+        let fresh = |proof: &&Proof| proof.is_good() && used.is_none_or(|used| !used.is(&proof.credential));
+        if let Some(proof) = keys.iter().filter_map(|key| state.proofs.get(key)).find(fresh) {
+            return Ok(Some(proof.credential.clone()));
+        }
+        let made = match challenge {
+            Challenge::Basic if used.is_some() => None,
+            Challenge::Basic => self.basic(scope).await?,
+            Challenge::Bearer { realm, service, scope: asked } => {
+                Some(self.token(wire, realm, service.as_deref(), asked.as_deref(), scope).await?)
+            }
+        };
+        let Some(proof) = made else { return Ok(None) };
+        let credential = proof.credential.clone();
+        if let Some(key) = keys.into_iter().next() {
+            state.proofs.insert(key, proof);
+        }
+        Ok(Some(credential))
+    }
+
+    async fn basic(&self, scope: &Scope) -> Result<Option<Proof>> {
+        let found = self.credentials.get(&self.origin, &scope.repository).await?;
+        Ok(found.map(|credential| Proof { credential, until: None }))
+    }
+
+    /// Fetches a token: with the credentials there are, else anonymously.
+    async fn token(
+        &self,
+        wire: &Wire,
+        realm: &str,
+        service: Option<&str>,
+        asked: Option<&str>,
+        scope: &Scope,
+    ) -> Result<Proof> {
+        let login = self.credentials.get(&self.origin, &scope.repository).await?;
+        if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
+            return Ok(Proof { credential: ready.clone(), until: None });
+        }
+        let realm = self.realm(realm)?;
+        let mut scopes = scope.names();
+        // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
+        // and others use a word of their own, and then it is the only one that they understand.
+        if let Some(asked) = asked.filter(|asked| !asked.is_empty() && (!asked.contains(':') || scopes.is_empty())) {
+            scopes = vec![asked.to_owned()];
+        }
+        let at = Origin::of(&realm)?;
+        let login = login.map(|login| login.addressed_to(&at));
+        let fetched = match login.as_ref().map(|login| login.secret()) {
+            Some(Secret::Identity(token)) => ask(wire, refresh(&realm, service, &scopes, token), login.as_ref()).await,
+            _ => ask(wire, fetch(&realm, service, &scopes), login.as_ref()).await,
+        };
+        let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
+        fetched.proof(&self.origin)
+    }
+
+    /// The token service's URL. Errors: not one that may see credentials for this registry.
+    fn realm(&self, realm: &str) -> Result<Url> {
+        let refuse = |realm: &str| {
+            let message = format!("{} sends credentials to `{realm}`, which is not its own", self.origin);
+            Error::new(Kind::Unauthorized, message)
+        };
+        let url = Url::parse(realm).map_err(|_| refuse(&super::answer::quoted(realm)))?;
+        let to = Origin::of(&url)?;
+        if realm_is_allowed(&self.origin, &to, &self.trusted) { Ok(url) } else { Err(refuse(&redacted(&url))) }
+    }
+}
+
+/// What a token service answers.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Token {
+    fn proof(self, origin: &Origin) -> Result<Proof> {
+        let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
+        let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
+        let Some(token) = token else {
+            return Err(Error::new(Kind::Unauthorized, format!("the token service of {origin} answered without a token")));
+        };
+        let credential = Credential::bearer(origin, token);
+        credential.header()?;
+        Ok(Proof { credential, until: Instant::now().checked_add(life) })
+    }
+}
+
+/// The request for a token; a user name and a password travel in its header.
+fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Ask<'static> {
+    let mut url = realm.clone();
+    if service.is_some() || !scopes.is_empty() {
+        let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
+        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
+    }
+    Ask::new(Method::GET, url, Scope::registry())
+}
+
+/// The request that exchanges an identity token for a token (RFC 6749 section 6).
+fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -> Ask<'static> {
+    let scope = scopes.join(" ");
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", CLIENT_ID)
+        .extend_pairs(service.map(|service| ("service", service)))
+        .extend_pairs((!scope.is_empty()).then_some(("scope", &scope)))
+        .append_pair("refresh_token", token)
+        .finish();
+    let mut ask = Ask::new(Method::POST, realm.clone(), Scope::registry())
+        .with(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    ask.payload = Payload::Bytes(Bytes::from(form));
+    ask
+}
+
+/// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
+async fn ask(wire: &Wire, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
+    ask.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let url = ask.url.clone();
+    let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
+    let mut answer = wire.exchange(Lane::Home, &ask, &url, attached).await?;
+    answer.credential = login.cloned();
+    let answer = answer.expect(&[200]).await?;
+    let what = answer.what();
+    // Neither the body nor what the parser says of it: both may hold the token.
+    serde_json::from_slice(&answer.bytes(MAX_TOKEN).await?)
+        .map_err(|_| Error::new(Kind::NotARegistry, format!("{what}: answered with something that is no token")))
+}

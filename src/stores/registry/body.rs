@@ -1,0 +1,132 @@
+//! What is sent: nothing, a few bytes, or a blob that is verified while it passes.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{self, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::{
+    blob::{self, Blob, ByteStream},
+    error::{Error, Result},
+    oci::Descriptor,
+    store,
+};
+
+/// What a request carries; opened anew for every attempt.
+#[derive(Clone)]
+pub(super) enum Payload<'a> {
+    /// Nothing.
+    Empty,
+    /// Bytes that were verified already.
+    Bytes(Bytes),
+    /// A blob, streamed. Its last byte leaves only when size and digest are right.
+    Blob(&'a Descriptor, &'a dyn Blob),
+}
+
+impl Payload<'_> {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Blob(desc, _) => desc.size,
+        }
+    }
+
+    /// The body of one attempt, and the eye on it.
+    pub(super) async fn open(&self) -> Result<(Outgoing, Arc<Watch>)> {
+        let stream = match self {
+            Self::Empty => blob::once(Bytes::new()),
+            Self::Bytes(bytes) => blob::once(bytes.clone()),
+            Self::Blob(desc, blob) => ahead(store::verified(desc, blob.open(0).await?)),
+        };
+        let watch = Arc::new(Watch { failure: Mutex::new(None), moved: Mutex::new(Instant::now()) });
+        Ok((Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) }, watch))
+    }
+}
+
+/// Reads and hashes in a task of its own, a few chunks ahead of the connection.
+fn ahead(mut stream: ByteStream) -> ByteStream {
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        while let Some(item) = stream.next().await {
+            if send.send(item).await.is_err() {
+                break;
+            }
+        }
+    });
+    futures_util::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) }).boxed()
+}
+
+/// What is known of a body that is being sent.
+pub(super) struct Watch {
+    failure: Mutex<Option<Error>>,
+    moved: Mutex<Instant>,
+}
+
+impl Watch {
+    /// Why the source of the body failed, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// When the connection last took a piece.
+    pub(super) fn moved(&self) -> Instant {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn fail(&self, error: Error) -> std::io::Error {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        std::io::Error::other("the source of the content failed")
+    }
+}
+
+/// A body of known length.
+pub(super) struct Outgoing {
+    stream: ByteStream,
+    left: u64,
+    watch: Arc<Watch>,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let this = self.get_mut();
+        let item = task::ready!(this.stream.poll_next_unpin(cx));
+        this.watch.touch();
+        Poll::Ready(match item {
+            Some(Ok(chunk)) => {
+                this.left = this.left.saturating_sub(chunk.len() as u64);
+                Some(Ok(Frame::data(chunk)))
+            }
+            Some(Err(error)) => Some(Err(this.watch.fail(error))),
+            None if this.left > 0 => {
+                let message = format!("the content ends {} bytes early", this.left);
+                Some(Err(this.watch.fail(Error::mismatch(message))))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,254 @@
+//! Reading: names into descriptors, content as streams, tags.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+
+use super::{
+    Repository,
+    answer::{Answer, not_json, quoted},
+    auth::Access,
+    is_tag,
+    pages::Pages,
+    quirks,
+};
+use crate::{
+    blob::{self, Blob as _, ByteStream},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, media_type},
+};
+
+/// The manifest types that are understood; some registries answer 404 unless the right one is listed.
+pub(super) const ACCEPT: HeaderValue = HeaderValue::from_static(
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, \
+     */*;q=0.1",
+);
+
+/// The digest of a manifest, as the registry says (distribution-spec, "Pulling manifests").
+pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
+
+impl Repository {
+    /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
+    pub(super) async fn describe(&self, name: &str) -> Result<Descriptor> {
+        let wanted = name.parse::<Digest>().ok();
+        if wanted.is_none() && !is_tag(name) {
+            return Err(Error::invalid(format!("`{}` is neither a tag nor a digest", quoted(name))));
+        }
+        let ask = self.ask(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
+        let answer = self.send(&ask).await?;
+        let answer = match answer.status {
+            StatusCode::OK => answer,
+            // Some answer HEAD for what they do not have in the type they would serve, some not at all.
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
+            _ => return Err(self.refused(answer, name).await),
+        };
+        let said = said_digest(&answer, wanted.as_ref())?;
+        let (media_type, size) = (answer.media_type(), answer.number(header::CONTENT_LENGTH));
+        match (wanted.or(said), size) {
+            (Some(digest), Some(size)) if media_type::points(&media_type) => {
+                Ok(Descriptor::new(media_type, digest, size))
+            }
+            _ => self.describe_by_get(name).await,
+        }
+    }
+
+    async fn describe_by_get(&self, name: &str) -> Result<Descriptor> {
+        let wanted = name.parse::<Digest>().ok();
+        let answer = self.get_manifest(name).await?;
+        let (what, given) = (answer.what(), answer.media_type());
+        let said = said_digest(&answer, wanted.as_ref())?;
+        let bytes = answer.bytes(2 * MAX_MANIFEST).await?;
+        let algorithm = wanted.as_ref().or(said.as_ref()).map(Digest::algorithm).unwrap_or_default();
+        let digest = Digest::with(algorithm, &bytes);
+        if let Some(expected) = wanted.or(said).filter(|expected| *expected != digest) {
+            return Err(Error::mismatch(format!("{what}: the content of {expected} has digest {digest}")));
+        }
+        let media_type = if media_type::points(&given) { given } else { Parsed::sniff(&bytes)? };
+        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+    }
+
+    /// A manifest by tag or digest, its body unread.
+    pub(super) async fn get_manifest(&self, name: &str) -> Result<Answer> {
+        let ask = self.ask(Method::GET, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
+        let answer = self.send(&ask).await?;
+        if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(answer, name).await) }
+    }
+
+    /// What a tag points at now: digest, media type and bytes; `None` when there is no such tag.
+    pub(super) async fn tagged(&self, tag: &str) -> Result<Option<(String, Bytes)>> {
+        match self.get_manifest(tag).await {
+            Ok(answer) => {
+                let media_type = answer.media_type();
+                Ok(Some((media_type, answer.bytes(2 * MAX_MANIFEST).await?)))
+            }
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The bytes of a manifest, compared with the digest that the registry says they have.
+    pub(super) async fn manifest(&self, desc: &Descriptor) -> Result<Bytes> {
+        let answer = self.get_manifest(&desc.digest.to_string()).await?;
+        said_digest(&answer, Some(&desc.digest))?;
+        answer.bytes(2 * MAX_MANIFEST).await
+    }
+
+    /// The bytes of a blob from an offset on, in constant memory.
+    pub(super) async fn blob(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
+        if from > 0 && from >= desc.size {
+            return Ok(blob::once(Bytes::new()));
+        }
+        let mut ask = self.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
+        if from > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={from}-"));
+            ask = ask.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
+        }
+        let answer = self.send(&ask).await?;
+        match answer.status {
+            StatusCode::OK => Ok(skip(answer.stream()?, from)),
+            StatusCode::PARTIAL_CONTENT if from > 0 => {
+                check_range(&answer, from, desc.size)?;
+                answer.stream()
+            }
+            _ => Err(self.refused(answer, &desc.digest.to_string()).await),
+        }
+    }
+
+    /// Content from an offset on: of a manifest, or of a blob.
+    pub(super) async fn read(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
+        if media_type::points(&desc.media_type) {
+            return self.manifest(desc).await?.open(from).await;
+        }
+        self.blob(desc, from).await
+    }
+
+    /// The size of a blob or manifest by digest alone.
+    pub(super) async fn size_of(&self, digest: &Digest) -> Result<u64> {
+        let ask = self.ask(Method::HEAD, &format!("blobs/{digest}"), Access::Pull)?;
+        let answer = self.send(&ask).await?;
+        match (answer.status, answer.number(header::CONTENT_LENGTH)) {
+            (StatusCode::OK, Some(size)) => Ok(size),
+            (StatusCode::OK, None) => {
+                Err(Error::new(Kind::NotARegistry, format!("{}: answered without a length", answer.what())))
+            }
+            (StatusCode::NOT_FOUND, _) => Ok(self.describe(&digest.to_string()).await?.size),
+            _ => Err(answer.into_error().await),
+        }
+    }
+
+    /// Whether content is there.
+    pub(super) async fn has(&self, desc: &Descriptor) -> Result<bool> {
+        let kind = if media_type::points(&desc.media_type) { "manifests" } else { "blobs" };
+        let ask = self.ask(Method::HEAD, &format!("{kind}/{}", desc.digest), Access::Pull)?;
+        let answer = self.send(&ask.with(header::ACCEPT, ACCEPT)).await?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(answer.into_error().await),
+        }
+    }
+
+    /// All tags of the repository, over all pages.
+    pub(super) async fn list_tags(&self) -> Result<Vec<String>> {
+        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?;
+        ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let mut tags = BTreeSet::new();
+        let first = self.send(&ask).await?.expect(&[200]).await?;
+        let mut pages = Pages::from(self, first);
+        while let Some((what, media_type, bytes)) = pages.next().await? {
+            let list: TagList =
+                serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &media_type, &bytes, &e))?;
+            let before = tags.len();
+            for tag in list.tags.unwrap_or_default() {
+                if !is_tag(&tag) {
+                    return Err(Error::new(Kind::NotARegistry, format!("{what}: lists a tag `{}`", quoted(&tag))));
+                }
+                tags.insert(tag);
+            }
+            pages.count(tags.len().saturating_sub(before), tags.len())?;
+        }
+        Ok(tags.into_iter().collect())
+    }
+
+    /// The error of an answer about something that was asked for by name.
+    async fn refused(&self, answer: Answer, name: &str) -> Error {
+        let error = answer.into_error().await;
+        if error.kind() == Kind::NotFound {
+            return error.context(format!("`{}` is not in {self}", quoted(name)));
+        }
+        error
+    }
+}
+
+#[derive(Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
+/// The digest that the registry says its answer has. It is compared only with a digest of the same algorithm:
+/// registries answer requests by sha512 with a sha256 header.
+pub(super) fn said_digest(answer: &Answer, wanted: Option<&Digest>) -> Result<Option<Digest>> {
+    let said: Option<Digest> = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+    match (&said, wanted) {
+        (Some(said), Some(wanted)) if said.algorithm() == wanted.algorithm() && said != wanted => {
+            Err(Error::mismatch(format!("{}: answered with {said} instead of {wanted}", answer.what())))
+        }
+        _ => Ok(said),
+    }
+}
+
+/// A partial answer must start where it was asked to and belong to content of the right size.
+fn check_range(answer: &Answer, from: u64, size: u64) -> Result<()> {
+    let given = answer.header(header::CONTENT_RANGE).unwrap_or_default();
+    let parsed = given.strip_prefix("bytes ").and_then(|range| {
+        let (range, total) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let total = if total == "*" { size } else { total.parse().ok()? };
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
+    });
+    match parsed {
+        Some((first, last, total)) if first == from && total == size && last < size => Ok(()),
+        _ => Err(Error::mismatch(format!(
+            "{}: answered with range `{}` where bytes {from} to {size} were asked for",
+            answer.what(),
+            quoted(given)
+        ))),
+    }
+}
+
+/// A stream without its first bytes: what a whole answer to a request for a part becomes.
+fn skip(stream: ByteStream, from: u64) -> ByteStream {
+    if from == 0 {
+        return stream;
+    }
+    stream::unfold((stream, from), |(mut stream, mut left)| async move {
+        loop {
+            let item = stream.next().await?;
+            let Ok(chunk) = item else { return Some((item, (stream, left))) };
+            let cut = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+            left = left.saturating_sub(cut as u64);
+            if cut < chunk.len() {
+                return Some((Ok(chunk.slice(cut..)), (stream, left)));
+            }
+        }
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::collect;
+
+    #[tokio::test]
+    async fn a_whole_answer_to_a_request_for_a_part_is_cut() {
+        for (from, want) in [(0, "abcdef"), (1, "bcdef"), (3, "def"), (5, "f"), (6, ""), (9, "")] {
+            let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
+            assert_eq!(collect(skip(stream::iter(parts).boxed(), from), 9).await.unwrap(), want);
+        }
+    }
+}

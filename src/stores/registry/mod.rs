@@ -1,0 +1,358 @@
+//! A repository in an OCI registry, over the network (distribution-spec 1.1).
+//!
+//! Own transport, because of what it must refuse: credentials stay with the origin that they belong to, redirects are
+//! judged one by one, and everything that is read has a limit. Nothing is taken from the environment.
+
+mod answer;
+mod auth;
+mod body;
+mod challenge;
+mod connect;
+mod credentials;
+mod download;
+mod origin;
+mod pages;
+mod quirks;
+mod referrers;
+mod transport;
+mod upload;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+
+use self::{
+    answer::Answer,
+    auth::{Access, Scope},
+    transport::{Ask, Transport},
+};
+pub use self::{
+    credentials::{Anonymous, Credential, Credentials},
+    origin::{Origin, Protocol},
+};
+use crate::{
+    blob::{Blob, ByteStream},
+    error::{Error, Kind, Result},
+    graph::Graph,
+    oci::{Descriptor, Digest, media_type},
+    store::{Home, ReadStore, Store},
+};
+
+/// How a registry is spoken to.
+#[derive(Clone)]
+pub struct Options {
+    /// http or https.
+    pub protocol: Protocol,
+    /// Certificate authorities: each item one certificate in DER, or any number in PEM. Without any, https fails.
+    pub roots: Vec<Vec<u8>>,
+    /// Takes every certificate of the registry and of what is in `trusted`.
+    pub insecure_tls: bool,
+    /// Who we say we are.
+    pub credentials: Arc<dyn Credentials>,
+    /// `host[:port]` of token services and storage that the registry may send us to although they are on another
+    /// domain, or on a private network.
+    pub trusted: Vec<String>,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long an answer may take after the request was sent.
+    pub header_timeout: Duration,
+    /// How long the next bytes of an answer may take.
+    pub read_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Auto,
+            roots: Vec::new(),
+            insecure_tls: false,
+            credentials: Arc::new(Anonymous),
+            trusted: Vec::new(),
+            user_agent: concat!("artifact/", env!("CARGO_PKG_VERSION")).into(),
+            connect_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+/// A client of one registry. Cloning gives another handle on the same connections, tokens and knowledge.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    transport: Transport,
+    /// By repository: whether the registry lists referrers by itself.
+    referrers: Mutex<HashMap<String, bool>>,
+    locks: Mutex<referrers::Locks>,
+}
+
+/// What a registry said when it was asked who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// It did not ask: credentials, if any, were not looked at.
+    Open,
+    /// It asked, and took the answer.
+    Authenticated,
+}
+
+impl Registry {
+    /// A client of the registry `host[:port]`. Connects to nothing yet.
+    ///
+    /// Errors: not a host, unusable certificates.
+    pub fn new(registry: &str, options: &Options) -> Result<Self> {
+        let origin = Origin::of_registry(registry, options.protocol)?;
+        Ok(Self(Arc::new(Inner {
+            name: registry.to_owned(),
+            transport: Transport::new(origin, options)?,
+            referrers: Mutex::default(),
+            locks: Mutex::default(),
+        })))
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0.transport.origin
+    }
+
+    /// A repository of this registry. Errors: a name outside the specification's grammar.
+    pub fn repository(&self, name: &str) -> Result<Repository> {
+        if !is_repository(name) {
+            return Err(Error::invalid(format!("`{}` is not the name of a repository", answer::quoted(name))));
+        }
+        let sessions = Mutex::default();
+        Ok(Repository { registry: self.clone(), name: name.to_owned(), writing: Mutex::new(false), sessions })
+    }
+
+    /// Whether there is a registry that lets us in (distribution-spec, "Determining Support").
+    ///
+    /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
+    pub async fn ping(&self) -> Result<Greeting> {
+        let transport = &self.0.transport;
+        let answer = transport.send(&Ask::new(Method::GET, self.origin().url("/v2/")?, Scope::registry())).await?;
+        let what = answer.what();
+        let html = answer.media_type() == "text/html";
+        match answer.status.as_u16() {
+            200 if !html => answer.finish().await,
+            200 | 404 => return Err(Error::new(Kind::NotARegistry, format!("{what}: this is not an OCI registry"))),
+            _ => return Err(answer.into_error().await),
+        }
+        Ok(if transport.was_challenged().await { Greeting::Authenticated } else { Greeting::Open })
+    }
+
+    /// Whether `host[:port]` means this registry, however it is written.
+    fn is(&self, registry: &str) -> bool {
+        let same = |protocol| Origin::of_registry(registry, protocol).is_ok_and(|origin| origin == *self.origin());
+        same(if self.origin().is_secure() { Protocol::Https } else { Protocol::Http })
+    }
+
+    fn referrers(&self) -> &Mutex<HashMap<String, bool>> {
+        &self.0.referrers
+    }
+
+    fn lock(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(name.to_owned()).or_default())
+    }
+}
+
+impl fmt::Display for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry({self})")
+    }
+}
+
+/// One repository of a registry.
+pub struct Repository {
+    registry: Registry,
+    name: String,
+    /// Whether something was written: then tokens for writing are asked for at once.
+    writing: Mutex<bool>,
+    /// Uploads that the registry opened where we asked for a mount, until they are used.
+    sessions: Mutex<HashMap<Digest, url::Url>>,
+}
+
+impl Repository {
+    /// The name of the repository, without the registry.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The registry that it is in.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn origin(&self) -> &Origin {
+        self.registry.origin()
+    }
+
+    /// A request about something in this repository. `tail` is made of parsed values only.
+    fn ask(&self, method: Method, tail: &str, access: Access) -> Result<Ask<'static>> {
+        let url = self.origin().url(&format!("/v2/{}/{tail}", self.name))?;
+        Ok(Ask::new(method, url, self.scope(access)))
+    }
+
+    /// What a token must allow; once something was written, writing, so that one token serves for all.
+    fn scope(&self, access: Access) -> Scope {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        *writing |= access == Access::Push;
+        let access = if *writing { access.max(Access::Push) } else { access };
+        Scope { repository: self.name.clone(), access, from: None }
+    }
+
+    async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+        self.registry.0.transport.send(ask).await
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.name)
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Repository({self})")
+    }
+}
+
+#[async_trait]
+impl ReadStore for Repository {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.describe(name).await
+    }
+
+    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
+        self.read(desc, from).await
+    }
+
+    async fn size(&self, digest: &Digest) -> Result<u64> {
+        self.size_of(digest).await
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        self.list_tags().await
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.list_referrers(subject).await
+    }
+
+    fn home(&self, _desc: &Descriptor) -> Option<Home> {
+        Some(Home { registry: self.registry.0.name.clone(), repository: self.name.clone() })
+    }
+}
+
+#[async_trait]
+impl Store for Repository {
+    async fn expect(&self, _graph: &Graph) -> Result<()> {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        Ok(())
+    }
+
+    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
+        self.has(desc).await
+    }
+
+    fn closed(&self) -> bool {
+        true
+    }
+
+    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        if media_type::points(&desc.media_type) {
+            let limit = crate::oci::MAX_MANIFEST;
+            let bytes = crate::store::collect(blob.open(0).await?, limit).await?;
+            return self.publish_manifest(desc, &bytes, &[]).await;
+        }
+        self.push_blob(desc, blob).await
+    }
+
+    async fn mount(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
+        self.mount_blob(desc, from).await
+    }
+
+    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
+        self.put_tag(name, desc).await
+    }
+
+    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
+        self.publish_manifest(desc, manifest, tags).await
+    }
+
+    async fn untag(&self, name: &str) -> Result<()> {
+        self.remove_tag(name).await
+    }
+
+    async fn delete(&self, desc: &Descriptor) -> Result<()> {
+        self.remove(desc).await
+    }
+}
+
+/// The grammar of `<reference>` as a tag (distribution-spec, "Pulling manifests").
+fn is_tag(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (1..=128).contains(&text.len()) && text.starts_with(word) && text.chars().all(|c| word(c) || c == '.' || c == '-')
+}
+
+/// The grammar of `<name>` (distribution-spec, "Pulling manifests"): components of lower-case letters and digits, with
+/// `.`, `_`, `__` or any number of `-` between them; at most 255 characters.
+fn is_repository(name: &str) -> bool {
+    name.len() <= 255 && name.split('/').all(is_component)
+}
+
+fn is_component(part: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let separators = part.split(alphanumeric).filter(|s| !s.is_empty());
+    part.starts_with(alphanumeric)
+        && part.ends_with(alphanumeric)
+        && { separators }.all(|s| matches!(s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_and_tags_are_those_of_the_specification() {
+        for good in ["a", "a/b", "a.b/c_d/e__f/g--h", "library/x1"] {
+            assert!(is_repository(good), "{good}");
+        }
+        let long = "a/".repeat(128) + "a";
+        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "A", "a_", "-a", "a___b", "a._b", "a%2fb", "a b", &long] {
+            assert!(!is_repository(bad), "{bad}");
+        }
+        for good in ["v1", "_x", "1.0-rc.1_a", &"a".repeat(128)] {
+            assert!(is_tag(good), "{good}");
+        }
+        for bad in ["", "-x", ".x", "a b", "a/b", "a:b", "ä", &"a".repeat(129)] {
+            assert!(!is_tag(bad), "{bad}");
+        }
+    }
+}

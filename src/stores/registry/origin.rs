@@ -1,0 +1,339 @@
+//! Who is at the other end: scheme, host and port, and which other ends may be talked to on a registry's word.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use url::{Host, Url};
+
+use super::quirks;
+use crate::error::{Error, Result};
+
+/// How a registry is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// https; plain http only for `localhost` and the loopback addresses.
+    #[default]
+    Auto,
+    /// Plain http.
+    Http,
+    /// https, for `localhost` too.
+    Https,
+}
+
+/// Scheme, host and port: what a credential is bound to (RFC 6454).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    secure: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of the registry `host[:port]`; Docker Hub's names stand for the host that serves its API.
+    ///
+    /// Errors: anything that is not a host with an optional port.
+    pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
+        let bad = || Error::invalid(format!("`{}` is not a registry's `host[:port]`", registry.escape_default()));
+        if registry.contains(['/', '@', '?', '#', '\\', '%']) || registry.chars().any(|c| c.is_whitespace()) {
+            return Err(bad());
+        }
+        let api = quirks::api_host(registry);
+        let secure = Url::parse(&format!("https://{api}/")).map_err(|_| bad())?;
+        let plain = Url::parse(&format!("http://{api}/")).map_err(|_| bad())?;
+        let chosen = match protocol {
+            Protocol::Http => plain,
+            Protocol::Auto if is_loopback(&secure) => plain,
+            Protocol::Auto | Protocol::Https => secure,
+        };
+        Self::of(&chosen)
+    }
+
+    /// The origin of a URL. Errors: neither http nor https, no host, user information in it.
+    pub fn of(url: &Url) -> Result<Self> {
+        let bad = |why: &str| Error::invalid(format!("`{}` {why}", redacted(url)));
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(bad("is neither http nor https")),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("holds user information"));
+        }
+        match (url.host_str(), url.port_or_known_default()) {
+            (Some(host), Some(port)) if !host.is_empty() => Ok(Self { secure, host: host.to_owned(), port }),
+            _ => Err(bad("has no host")),
+        }
+    }
+
+    /// Whether this is https.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host, without the port; an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// `host[:port]`, without a port that the scheme implies.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match (self.secure, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
+    }
+
+    /// The URL of a path here.
+    pub(super) fn url(&self, path: &str) -> Result<Url> {
+        Url::parse(&format!("{self}{path}")).map_err(|e| Error::invalid(format!("{self}: {e}")))
+    }
+
+    fn parsed(&self) -> Option<Host<String>> {
+        Host::parse(&self.host).ok()
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.parsed() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    Origin::of(url).is_ok_and(|origin| origin.is_loopback())
+}
+
+/// A URL for people and logs: without user information, query and fragment, which may hold secrets.
+pub(super) fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Both fail only where there is no host, and then there is no user information either.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let text: String = url.as_str().chars().take(300).collect();
+    text.escape_default().to_string()
+}
+
+/// Whose resolver and trust apply to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// The registry itself, and what the user or the rules below vouch for: any address.
+    Home,
+    /// Where the registry sends us: https to public addresses only.
+    Foreign,
+}
+
+/// May this registry send us there, by a redirect or by an upload's `Location`?
+///
+/// Never from https to http. Another origin must be https at a public address; a loopback registry may use other
+/// loopback ports; hosts that the user listed may be anywhere. No credential goes along in any of these cases.
+pub(super) fn lane(registry: &Origin, to: &Origin, trusted: &[String]) -> Result<Lane> {
+    if registry == to {
+        return Ok(Lane::Home);
+    }
+    let refuse = |why: &str| Err(Error::invalid(format!("{registry} sends us to {to}: {why}")));
+    if registry.secure && !to.secure {
+        return refuse("https never leads to http");
+    }
+    if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
+        return Ok(Lane::Home);
+    }
+    if !to.secure {
+        return refuse("only https leads to another host");
+    }
+    match to.parsed() {
+        Some(Host::Domain(name)) if name != "localhost" => Ok(Lane::Foreign),
+        Some(Host::Ipv4(ip)) if is_public(ip.into()) => Ok(Lane::Foreign),
+        Some(Host::Ipv6(ip)) if is_public(ip.into()) => Ok(Lane::Foreign),
+        _ => refuse("that address is not public"),
+    }
+}
+
+/// May credentials for this registry be sent to that token service?
+///
+/// Yes to the same origin, to https on the same registrable domain, to another port of the same loopback address, and
+/// to what the user listed. An IP address is only ever equal to itself.
+pub(super) fn realm_is_allowed(registry: &Origin, realm: &Origin, trusted: &[String]) -> bool {
+    if registry == realm {
+        return true;
+    }
+    if registry.secure && !realm.secure {
+        return false;
+    }
+    if is_listed(realm, trusted) || (registry.is_loopback() && registry.host == realm.host) {
+        return true;
+    }
+    realm.secure && (registry.host == realm.host || same_site(registry, realm))
+}
+
+fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
+    let authority = origin.authority();
+    trusted.iter().any(|host| host.eq_ignore_ascii_case(&authority))
+}
+
+fn same_site(a: &Origin, b: &Origin) -> bool {
+    match (a.parsed(), b.parsed()) {
+        (Some(Host::Domain(a)), Some(Host::Domain(b))) => {
+            registrable(&a).is_some_and(|domain| registrable(&b) == Some(domain))
+        }
+        _ => false,
+    }
+}
+
+/// The registrable domain of a name, approximately: its last two labels, three where the last two are a suffix under
+/// which strangers register (`co.uk`, `github.io`). A name that is itself such a suffix has none. The public suffix
+/// list would be exact, and is as large as the rest of this program's data together.
+fn registrable(name: &str) -> Option<&str> {
+    let labels = |n: usize| {
+        let (cut, _) = name.rmatch_indices('.').nth(n)?;
+        name.get(cut + 1..)
+    };
+    let last_two = labels(1).or_else(|| name.contains('.').then_some(name))?;
+    if !quirks::is_shared_suffix(last_two) {
+        return Some(last_two);
+    }
+    labels(2).or_else(|| (name.matches('.').count() == 2).then_some(name))
+}
+
+/// Whether an address is reachable from anywhere, so that nobody's private network is asked on a stranger's word
+/// (the special-purpose registries of RFC 6890).
+pub(super) fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || a == 0
+        || a >= 224
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b));
+    !special
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    if let Some(v4) = ip.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    let [a, b, c, d, e, f, g, h] = ip.segments();
+    let embedded = |high: u16, low: u16| {
+        let ([w, x], [y, z]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_v4(Ipv4Addr::new(w, x, y, z))
+    };
+    match (a, b) {
+        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => embedded(g, h),
+        (0x2002, _) => embedded(b, c),
+        (0x2001, 0x0db8 | 0) => false,
+        _ => a & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Origin {
+        Origin::of(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn plain_http_is_for_exact_loopback_names_only() {
+        for (registry, url) in [
+            ("localhost:5000", "http://localhost:5000"),
+            ("127.0.0.1:80", "http://127.0.0.1"),
+            ("127.9.9.9", "http://127.9.9.9"),
+            ("[::1]:5000", "http://[::1]:5000"),
+            ("127.0.0.1.evil.test", "https://127.0.0.1.evil.test"),
+            ("localhost.evil.test", "https://localhost.evil.test"),
+            ("x.local", "https://x.local"),
+            ("10.0.0.1", "https://10.0.0.1"),
+            ("ghcr.io:443", "https://ghcr.io"),
+            ("GHCR.io", "https://ghcr.io"),
+            ("docker.io", "https://registry-1.docker.io"),
+        ] {
+            assert_eq!(Origin::of_registry(registry, Protocol::Auto).unwrap().to_string(), url);
+        }
+        for bad in ["", "[::1].evil", "a b", "host:99999", "u@host", "host/x", "host?x", "h%2fx", "https://x"] {
+            assert!(Origin::of_registry(bad, Protocol::Auto).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_registry_leads_to_public_https_or_nowhere() {
+        let registry = at("https://registry.example.com");
+        for good in ["https://registry.example.com/x", "https://blobs.s3.amazonaws.com/x", "https://8.8.8.8/x"] {
+            assert!(lane(&registry, &at(good), &[]).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://registry.example.com/x",
+            "http://registry.example.com:443/x",
+            "https://169.254.169.254/x",
+            "https://127.0.0.1/x",
+            "https://localhost/x",
+            "https://[::1]/x",
+            "https://0.0.0.0/x",
+            "https://[::ffff:127.0.0.1]/x",
+            "https://2130706433/x",
+            "https://0177.0.0.1/x",
+            "https://10.1.2.3/x",
+            "https://[fd00::1]/x",
+            "https://[64:ff9b::7f00:1]/x",
+        ] {
+            assert!(lane(&registry, &at(bad), &[]).is_err(), "{bad}");
+        }
+        let listed = ["minio.corp:9000".to_owned()];
+        assert_eq!(lane(&registry, &at("https://minio.corp:9000/x"), &listed).unwrap(), Lane::Home);
+        assert_eq!(lane(&at("http://127.0.0.1:1"), &at("http://127.0.0.1:2"), &[]).unwrap(), Lane::Home);
+        assert!(lane(&at("http://registry.corp"), &at("http://127.0.0.1:2"), &[]).is_err());
+        assert!(Origin::of(&Url::parse("https://u:p@evil.test/x").unwrap()).is_err());
+    }
+
+    #[test]
+    fn credentials_go_to_a_realm_of_the_same_owner_only() {
+        let allowed = |registry, realm| realm_is_allowed(&at(registry), &at(realm), &[]);
+        assert!(allowed("https://registry-1.docker.io", "https://auth.docker.io/token"));
+        assert!(allowed("https://registry.gitlab.com", "https://gitlab.com/jwt/auth"));
+        assert!(allowed("https://ghcr.io", "https://ghcr.io/token"));
+        assert!(allowed("https://registry.corp.co.uk", "https://auth.corp.co.uk/token"));
+        assert!(allowed("http://127.0.0.1:5000", "http://127.0.0.1:5001/token"));
+        assert!(!allowed("https://ghcr.io", "https://evil.io/token"));
+        assert!(!allowed("https://ghcr.io", "http://ghcr.io/token"));
+        assert!(!allowed("https://a.co.uk", "https://b.co.uk/token"));
+        assert!(!allowed("https://a.github.io", "https://b.github.io/token"));
+        assert!(!allowed("https://registry.example.com", "https://example.com.evil.test/token"));
+        assert!(!allowed("https://registry.example.com", "https://evilexample.com/token"));
+        assert!(!allowed("https://10.0.0.1", "https://10.0.0.2/token"));
+        assert!(!allowed("https://registry.example.com", "https://169.254.169.254/token"));
+        assert!(!allowed("http://127.0.0.1:5000", "http://127.0.0.2:5000/token"));
+        assert!(!allowed("http://registry.corp.test", "http://auth.corp.test/token"));
+        assert!(realm_is_allowed(&at("https://a.test"), &at("https://b.test"), &["b.test".into()]));
+    }
+
+    #[test]
+    fn a_url_for_people_holds_no_secret() {
+        let url = Url::parse("https://u:hunter2@h/p?X-Amz-Signature=hunter2#hunter2").unwrap();
+        assert_eq!(redacted(&url), "https://h/p");
+    }
+}

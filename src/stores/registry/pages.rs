@@ -1,0 +1,138 @@
+//! Listings that come in pages: `Link: <…>; rel="next"` (RFC 8288), followed on the same origin, within limits.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use http::{Method, header};
+use url::Url;
+
+use super::{
+    Repository,
+    answer::Answer,
+    auth::{Access, Scope},
+    origin::{Origin, redacted},
+    transport::Ask,
+};
+use crate::error::{Error, Kind, Result};
+
+/// Most pages of one listing.
+const MAX_PAGES: usize = 1000;
+/// Most entries of one listing.
+const MAX_ITEMS: usize = 1_000_000;
+/// Largest page, in bytes; a registry without pagination sends all tags in one.
+const MAX_PAGE: u64 = 32 << 20;
+/// Longest `Link`, in bytes.
+const MAX_LINK: usize = 8 << 10;
+
+/// The pages of a listing, one after another.
+pub(super) struct Pages<'a> {
+    repository: &'a Repository,
+    now: Option<Answer>,
+    next: Option<Url>,
+    seen: HashSet<Url>,
+}
+
+impl<'a> Pages<'a> {
+    /// The listing that starts with this page.
+    pub(super) fn from(repository: &'a Repository, first: Answer) -> Self {
+        Self { repository, now: Some(first), next: None, seen: HashSet::new() }
+    }
+
+    /// The next page: what was asked, its media type, its body.
+    pub(super) async fn next(&mut self) -> Result<Option<(String, String, Bytes)>> {
+        let answer = match (self.now.take(), self.next.take()) {
+            (Some(first), _) => first,
+            (None, Some(url)) => {
+                let scope = Scope { repository: self.repository.name().into(), access: Access::Pull, from: None };
+                self.repository.send(&Ask::new(Method::GET, url, scope)).await?.expect(&[200]).await?
+            }
+            (None, None) => return Ok(None),
+        };
+        self.seen.insert(answer.url.clone());
+        self.next = next_link(&answer)?;
+        if let Some(next) = &self.next {
+            self.check(next)?;
+        }
+        let (what, media_type) = (answer.what(), answer.media_type());
+        Ok(Some((what, media_type, answer.bytes(MAX_PAGE).await?)))
+    }
+
+    /// To be told how many new entries the last page brought, and how many there are in all.
+    pub(super) fn count(&self, new: usize, all: usize) -> Result<()> {
+        if new == 0 && self.next.is_some() {
+            return Err(Error::new(Kind::NotARegistry, "a listing goes on with a page that brings nothing new"));
+        }
+        if all > MAX_ITEMS {
+            return Err(Error::limit(format!("a listing of more than {MAX_ITEMS} entries")));
+        }
+        Ok(())
+    }
+
+    fn check(&self, next: &Url) -> Result<()> {
+        let home = self.repository.origin();
+        if Origin::of(next)? != *home {
+            let message = format!("{home} continues a listing at `{}`, another origin", redacted(next));
+            return Err(Error::new(Kind::NotARegistry, message));
+        }
+        if self.seen.contains(next) {
+            return Err(Error::new(Kind::NotARegistry, format!("a listing of {home} runs in circles")));
+        }
+        if self.seen.len() >= MAX_PAGES {
+            return Err(Error::limit(format!("a listing of more than {MAX_PAGES} pages")));
+        }
+        Ok(())
+    }
+}
+
+/// Where the listing goes on. Errors: a `Link` that cannot be read, so that no listing is cut short in silence.
+fn next_link(answer: &Answer) -> Result<Option<Url>> {
+    let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", answer.what()));
+    for value in answer.headers.get_all(header::LINK) {
+        let text = value.to_str().ok().filter(|text| text.len() <= MAX_LINK).ok_or_else(bad)?;
+        for (target, parameters) in links(text).ok_or_else(bad)? {
+            let is_next = |p: &str| {
+                let (name, value) = p.split_once('=').unwrap_or((p, ""));
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_matches('"').split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
+            };
+            if parameters.split(';').any(is_next) {
+                let mut url = answer.url.join(target).map_err(|_| bad())?;
+                url.set_fragment(None);
+                return Ok(Some(url));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `<target>; parameters` parts of a header. `None` when malformed.
+fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
+    let mut all = Vec::new();
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(all);
+        }
+        let (target, rest) = text.strip_prefix('<')?.split_once('>')?;
+        let end = rest.find(",<").or_else(|| rest.find(", <")).unwrap_or(rest.len());
+        let (parameters, more) = rest.split_at(end);
+        all.push((target, parameters));
+        text = more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_told_apart() {
+        assert_eq!(links(r#"</a?b,c>; rel="next""#), Some(vec![("/a?b,c", r#"; rel="next""#)]));
+        let two = links(r#"</a>; rel=prev, </b>; title="x"; rel=next"#).unwrap();
+        assert_eq!(two, [("/a", "; rel=prev"), ("/b", r#"; title="x"; rel=next"#)]);
+        assert_eq!(links(""), Some(vec![]));
+        for bad in ["/a; rel=next", "<a; rel=next", "x<a>"] {
+            assert_eq!(links(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Who refers to a manifest: the registry's own list, else the one that clients keep under a tag
+//! (distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema").
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::{HeaderValue, Method, header};
+
+use super::{Repository, answer::not_json, auth::Access, pages::Pages, upload::referrer};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Index, Parsed, json::Encoding, media_type},
+    store,
+};
+
+/// How often a list is written again after somebody else wrote it at the same time.
+const ATTEMPTS: usize = 8;
+/// How many members of a list are checked at a time.
+const PARALLEL: usize = 6;
+
+/// The tag under which clients list the referrers of a digest where the registry does not: the algorithm cut to 32
+/// characters, `-`, the encoded part cut to 64.
+pub(super) fn tag(subject: &Digest) -> String {
+    let hex: String = subject.hex().chars().take(64).collect();
+    format!("{}-{hex}", subject.algorithm().name())
+}
+
+impl Repository {
+    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Whatever is not a clear
+    /// answer is an error, never an empty list.
+    pub(super) async fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        if self.lists_referrers() != Some(false)
+            && let Some(found) = self.referrers_by_api(&subject.digest).await?
+        {
+            return Ok(found);
+        }
+        self.referrers_by_tag(&subject.digest).await
+    }
+
+    /// What the registry's own list says; `None` when it keeps none.
+    async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
+        let ask = self
+            .ask(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
+            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
+        let answer = self.send(&ask).await?;
+        if matches!(answer.status.as_u16(), 404 | 405 | 501) {
+            let unknown = answer.into_error().await.to_string().contains("NAME_UNKNOWN");
+            // Of a repository that does not exist yet nothing can be learned about the registry.
+            if !unknown {
+                self.set_lists_referrers(false);
+            }
+            return Ok(None);
+        }
+        let first = answer.expect(&[200]).await?;
+        let mut all = BTreeMap::new();
+        let mut pages = Pages::from(self, first);
+        while let Some((what, given, bytes)) = pages.next().await? {
+            if given != media_type::INDEX {
+                return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with `{given}`, not an index")));
+            }
+            let index: Index = serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &given, &bytes, &e))?;
+            let before = all.len();
+            all.extend(index.manifests.into_iter().map(|desc| (desc.digest.clone(), desc)));
+            pages.count(all.len().saturating_sub(before), all.len())?;
+        }
+        self.set_lists_referrers(true);
+        Ok(Some(all.into_values().collect()))
+    }
+
+    /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
+    /// subject itself, and anybody may push it.
+    async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let Some((media_type, bytes)) = self.tagged(&tag(subject)).await? else { return Ok(Vec::new()) };
+        let is_subject = Digest::with(subject.algorithm(), &bytes) == *subject;
+        if is_subject || !media_type::is_index(&media_type) {
+            return Ok(Vec::new());
+        }
+        let index = read_index(&media_type, &bytes)?;
+        let members: BTreeMap<_, _> = index.manifests.into_iter().map(|d| (d.digest.clone(), d)).collect();
+        let checked: Vec<Option<Descriptor>> = stream::iter(members.into_values())
+            .map(|member| self.checked(member, subject))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        Ok(checked.into_iter().flatten().collect())
+    }
+
+    /// The member as its own manifest describes it; `None` when it is gone or is about something else.
+    async fn checked(&self, member: Descriptor, subject: &Digest) -> Result<Option<Descriptor>> {
+        if !media_type::points(&member.media_type) {
+            return Ok(None);
+        }
+        let bytes = match store::read_manifest(self, &member.bare()).await {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let parsed = Parsed::read(&member.media_type, &bytes)?;
+        let about = parsed.subject().is_some_and(|own| own.digest == *subject);
+        Ok(about.then(|| referrer(&member, Some(&parsed))))
+    }
+
+    /// Sees to it that a manifest that was just pushed is listed. `listed`: the registry says that it does so itself,
+    /// which is believed where it also answers for the list.
+    pub(super) async fn list_referrer(&self, subject: &Descriptor, new: &Descriptor, listed: bool) -> Result<()> {
+        if listed {
+            let known = match self.lists_referrers() {
+                Some(known) => known,
+                None => self.referrers_by_api(&subject.digest).await?.is_some(),
+            };
+            if known {
+                return Ok(());
+            }
+        }
+        self.edit_list(&subject.digest, |list| {
+            let missing = list.iter().all(|desc| desc.digest != new.digest);
+            if missing {
+                list.push(new.clone());
+            }
+            missing
+        })
+        .await
+    }
+
+    /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
+    pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
+        if self.lists_referrers() == Some(true) || self.tagged(&tag(&subject.digest)).await?.is_none() {
+            return Ok(());
+        }
+        self.edit_list(&subject.digest, |list| {
+            let before = list.len();
+            list.retain(|desc| desc.digest != *gone);
+            list.len() != before
+        })
+        .await
+    }
+
+    /// Changes the list under the fallback tag: one writer at a time in this process; and because registries know no
+    /// conditional write, the list is read again afterwards, and changed again when another process was faster.
+    async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
+        let lock = self.registry.lock(&format!("{}@{subject}", self.name()));
+        let _alone = lock.lock().await;
+        let name = tag(subject);
+        for _ in 0..ATTEMPTS {
+            let mut index = match self.tagged(&name).await? {
+                None => Index::of(Vec::new()),
+                Some((media_type, bytes)) if media_type::is_index(&media_type) => read_index(&media_type, &bytes)?,
+                Some((media_type, _)) => {
+                    let media_type = super::answer::quoted(&media_type);
+                    return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
+                }
+            };
+            if !change(&mut index.manifests) {
+                return Ok(());
+            }
+            index.media_type = Some(media_type::INDEX.into());
+            let bytes = Bytes::from(Encoding::Go.encode(&index)?);
+            let desc = Descriptor::of(media_type::INDEX, &bytes);
+            self.put_manifest(&desc, &bytes, &name).await?;
+        }
+        Err(Error::new(Kind::Unavailable, format!("tag `{name}` of {self} is changed by somebody else all the time")))
+    }
+
+    fn lists_referrers(&self) -> Option<bool> {
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).get(self.name()).copied()
+    }
+
+    fn set_lists_referrers(&self, known: bool) {
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).insert(self.name().into(), known);
+    }
+}
+
+fn read_index(media_type: &str, bytes: &[u8]) -> Result<Index> {
+    match Parsed::read(media_type, bytes)? {
+        Parsed::Index(index) => Ok(index),
+        Parsed::Manifest(_) => Err(Error::mismatch("a manifest where a list of manifests was expected")),
+    }
+}
+
+/// Locks by name: one writer at a time for each list.
+pub(super) type Locks = BTreeMap<String, Arc<tokio::sync::Mutex<()>>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    #[test]
+    fn the_fallback_tag_is_cut_as_the_specification_says() {
+        assert_eq!(tag(&Digest::of(b"{}")), format!("sha256-{}", Digest::of(b"{}").hex()));
+        let long = Digest::with(Algorithm::Sha512, b"{}");
+        assert_eq!(tag(&long), format!("sha512-{}", &long.hex()[..64]));
+        assert!(super::super::is_tag(&tag(&long)));
+    }
+}

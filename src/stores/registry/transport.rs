@@ -1,0 +1,240 @@
+//! The only place where a request is sent: authentication, redirects, timeouts.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    Options,
+    answer::Answer,
+    auth::{Auth, Scope},
+    body::{Payload, Watch},
+    connect::{self, Pool},
+    credentials::Credential,
+    origin::{Lane, Origin, lane, redacted},
+};
+use crate::error::{Error, Kind, Result};
+
+/// Most redirects of one request.
+const MAX_REDIRECTS: usize = 5;
+/// Longest `Location`, in bytes.
+const MAX_LOCATION: usize = 8 << 10;
+/// Most headers of a response, in bytes.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// How many bytes of an upload a registry may take another second to store.
+const BYTES_PER_SECOND: u64 = 16 << 20;
+
+/// A request.
+pub(super) struct Ask<'a> {
+    /// How.
+    pub(super) method: Method,
+    /// What.
+    pub(super) url: Url,
+    /// Everything but what this module adds.
+    pub(super) headers: HeaderMap,
+    /// The body.
+    pub(super) payload: Payload<'a>,
+    /// What a token must allow.
+    pub(super) scope: Scope,
+}
+
+impl Ask<'_> {
+    /// A request without headers and body.
+    pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope }
+    }
+
+    /// With this header.
+    pub(super) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// Connections, without a notion of who may see which secret.
+pub(super) struct Wire {
+    home: Pool,
+    foreign: Pool,
+    user_agent: HeaderValue,
+    header_timeout: Duration,
+    read_timeout: Duration,
+}
+
+impl Wire {
+    fn new(options: &Options) -> Result<Self> {
+        let user_agent = HeaderValue::from_str(&options.user_agent)
+            .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
+        Ok(Self {
+            home: connect::pool(options, false)?,
+            foreign: connect::pool(options, true)?,
+            user_agent,
+            header_timeout: options.header_timeout,
+            read_timeout: options.read_timeout,
+        })
+    }
+
+    /// One request, one answer; redirects are answers. The credential is attached if it belongs to that origin.
+    pub(super) async fn exchange(
+        &self,
+        lane: Lane,
+        ask: &Ask<'_>,
+        url: &Url,
+        credential: Option<&Credential>,
+    ) -> Result<Answer> {
+        let origin = Origin::of(url)?;
+        let what = format!("{} {}", ask.method, redacted(url));
+        let attached = credential.filter(|c| c.origin() == &origin);
+        let request = self.request(ask, url, &what, attached)?;
+        let (body, watch) = ask.payload.open().await?;
+        let pool = if lane == Lane::Home { &self.home } else { &self.foreign };
+        tracing::debug!(method = %ask.method, url = redacted(url), "request");
+        let sending = pool.request(request.map(|()| body));
+        let patience = self.header_timeout + Duration::from_secs(ask.payload.len() / BYTES_PER_SECOND);
+        let response = match patiently(sending, &watch, patience).await {
+            Some(Ok(response)) => response,
+            Some(Err(error)) => {
+                return Err(watch.failure().unwrap_or_else(|| connect::no_answer(&what, &origin, error)));
+            }
+            None => {
+                let message = format!("{what}: no answer within {} s", patience.as_secs());
+                return Err(Error::new(Kind::Unavailable, message));
+            }
+        };
+        // A registry that answers before it has read everything must not hide that our own source failed.
+        if let Some(failure) = watch.failure() {
+            return Err(failure);
+        }
+        let (head, body) = response.into_parts();
+        tracing::debug!(status = %head.status, url = redacted(url), "answer");
+        let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if bytes > MAX_HEADER_BYTES {
+            return Err(Error::limit(format!("{what}: answered with {bytes} bytes of headers")));
+        }
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            url: url.clone(),
+            method: ask.method.clone(),
+            credential: attached.cloned(),
+            patience: self.read_timeout,
+            body,
+        })
+    }
+
+    fn request(&self, ask: &Ask<'_>, url: &Url, what: &str, credential: Option<&Credential>) -> Result<Request<()>> {
+        let bad = |e: http::Error| Error::invalid(format!("{what}: {e}"));
+        let mut plain = url.clone();
+        plain.set_fragment(None);
+        let mut request = Request::builder().method(ask.method.clone()).uri(plain.as_str()).body(()).map_err(bad)?;
+        let headers = request.headers_mut();
+        headers.extend(ask.headers.clone());
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if matches!(ask.method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(header::CONTENT_LENGTH, ask.payload.len().into());
+        }
+        if let Some(credential) = credential {
+            headers.insert(header::AUTHORIZATION, credential.header()?);
+        }
+        Ok(request)
+    }
+}
+
+/// Waits for an answer as long as the body moves, and then for `patience`; `None` when nothing came.
+async fn patiently<T>(sending: impl Future<Output = T>, watch: &Arc<Watch>, patience: Duration) -> Option<T> {
+    let mut sending = std::pin::pin!(sending);
+    loop {
+        let deadline = watch.moved() + patience;
+        tokio::select! {
+            answer = &mut sending => return Some(answer),
+            () = tokio::time::sleep_until(deadline) => {
+                if watch.moved() + patience <= Instant::now() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// One registry: its connections, what it asked us to prove, and the rules about where else it may send us.
+pub(super) struct Transport {
+    /// Where its API is.
+    pub(super) origin: Origin,
+    wire: Wire,
+    auth: Auth,
+    trusted: Vec<String>,
+}
+
+impl Transport {
+    pub(super) fn new(origin: Origin, options: &Options) -> Result<Self> {
+        let auth = Auth::new(origin.clone(), Arc::clone(&options.credentials), options.trusted.clone());
+        Ok(Self { wire: Wire::new(options)?, auth, trusted: options.trusted.clone(), origin })
+    }
+
+    /// Sends a request with what proof is known, and once more with a new one when the registry asks for it.
+    ///
+    /// Any answer of any status is a success here, 401 included, redirects excepted.
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+        let known = self.auth.known(&self.wire, &ask.scope).await?;
+        let answer = self.follow(ask, known.as_ref()).await?;
+        if answer.status != StatusCode::UNAUTHORIZED || Origin::of(&answer.url)? != self.origin {
+            return Ok(answer);
+        }
+        match self.auth.answer(&self.wire, &answer.headers, &ask.scope, known.as_ref()).await? {
+            Some(credential) => {
+                answer.finish().await;
+                self.follow(ask, Some(&credential)).await
+            }
+            None => Ok(answer),
+        }
+    }
+
+    /// Whether the registry has asked for a proof since we know it.
+    pub(super) async fn was_challenged(&self) -> bool {
+        self.auth.was_challenged().await
+    }
+
+    /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only.
+    async fn follow(&self, ask: &Ask<'_>, credential: Option<&Credential>) -> Result<Answer> {
+        let mut url = ask.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let to = Origin::of(&url)?;
+            let lane = lane(&self.origin, &to, &self.trusted)?;
+            let answer = self.wire.exchange(lane, ask, &url, credential).await?;
+            if !is_redirect(answer.status) {
+                return Ok(answer);
+            }
+            let next = location(&answer)?;
+            let reads = matches!(ask.method, Method::GET | Method::HEAD);
+            let keeps = matches!(answer.status.as_u16(), 307 | 308) && Origin::of(&next)? == to;
+            if !reads && !keeps {
+                let message = format!("{}: {} to `{}`", answer.what(), answer.status, redacted(&next));
+                return Err(Error::new(Kind::NotARegistry, message));
+            }
+            if to.is_secure() && !Origin::of(&next)?.is_secure() {
+                return Err(Error::invalid(format!("{}: redirects https to http", answer.what())));
+            }
+            answer.finish().await;
+            url = next;
+        }
+        Err(Error::limit(format!("{} {}: more than {MAX_REDIRECTS} redirects", ask.method, redacted(&ask.url))))
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// The `Location` of an answer, made absolute. Errors: none, too long, not a URL that can be asked.
+pub(super) fn location(answer: &Answer) -> Result<Url> {
+    let bad = |why: &str| Error::new(Kind::NotARegistry, format!("{}: {why}", answer.what()));
+    let text = answer.header(header::LOCATION).ok_or_else(|| bad("answered without a `Location`"))?;
+    if text.is_empty() || text.len() > MAX_LOCATION {
+        return Err(bad("answered with an unusable `Location`"));
+    }
+    let url = answer.url.join(text).map_err(|_| bad("answered with a `Location` that is no URL"))?;
+    Origin::of(&url).map_err(|e| e.context(answer.what()))?;
+    Ok(url)
+}

@@ -1,0 +1,225 @@
+//! Writing: blobs in one PUT each, mounts, manifests, tags, removal.
+
+use std::{sync::PoisonError, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    Repository,
+    answer::quoted,
+    auth::{Access, Scope},
+    body::Payload,
+    download::said_digest,
+    is_tag,
+    origin::Origin,
+    transport::{Ask, location},
+};
+use crate::{
+    blob::Blob,
+    error::{Context as _, Error, Kind, Result},
+    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, media_type},
+    store::{Home, ReadStore, collect, compare, verified},
+};
+
+/// Up to this size, in bytes, a blob is read and verified before anything is sent: one write, and no upload that is
+/// begun in vain. Larger ones are hashed while they are sent.
+const SMALL: u64 = 1 << 20;
+/// How long the cancelling of an upload may take.
+const CANCEL: Duration = Duration::from_secs(5);
+/// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
+/// manifests with subject").
+const SUBJECT: &str = "oci-subject";
+
+impl Repository {
+    /// Stores a blob: POST for a place to put it, one PUT with all of it.
+    pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        let payload = if desc.size <= SMALL {
+            Payload::Bytes(collect(verified(desc, blob.open(0).await?), desc.size).await?)
+        } else {
+            Payload::Blob(desc, blob)
+        };
+        let place = match self.take_session(desc) {
+            Some(place) => place,
+            None => self.open_session().await?,
+        };
+        let put = self.put_blob(desc, payload, place.clone()).await;
+        if put.is_err() {
+            self.cancel(place).await;
+        }
+        put
+    }
+
+    /// Opens an upload: where to PUT.
+    async fn open_session(&self) -> Result<Url> {
+        let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
+        let answer = self.send(&ask).await?.expect(&[202, 201, 200]).await?;
+        location(&answer)
+    }
+
+    async fn put_blob(&self, desc: &Descriptor, payload: Payload<'_>, mut place: Url) -> Result<()> {
+        place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
+        place.set_fragment(None);
+        let mut ask = Ask::new(Method::PUT, place, self.scope(Access::Push))
+            .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
+        ask.payload = payload;
+        let answer = self.send(&ask).await?.expect(&[201, 200, 204]).await?;
+        said_digest(&answer, Some(&desc.digest))?;
+        answer.finish().await;
+        Ok(())
+    }
+
+    /// Gives an upload up, as far as the registry listens.
+    async fn cancel(&self, place: Url) {
+        if Origin::of(&place).is_ok_and(|origin| origin == *self.origin()) {
+            let ask = Ask::new(Method::DELETE, place, self.scope(Access::Push));
+            let _ = tokio::time::timeout(CANCEL, self.send(&ask)).await;
+        }
+    }
+
+    /// Takes a blob from another repository of the same registry. An upload that the registry opens instead is kept
+    /// for the push that follows.
+    pub(super) async fn mount_blob(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
+        let Some(Home { registry, repository }) = from.home(desc) else { return Ok(false) };
+        let here = self.registry.is(&registry) && repository != self.name() && super::is_repository(&repository);
+        if !here || media_type::points(&desc.media_type) {
+            return Ok(false);
+        }
+        let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
+        ask.url
+            .query_pairs_mut()
+            .append_pair("mount", &desc.digest.to_string())
+            .append_pair("from", &repository);
+        ask.scope = Scope { from: Some(repository), ..ask.scope };
+        let answer = match self.send(&ask).await {
+            Ok(answer) => answer,
+            // A token for both repositories may be refused where one for the target alone is not.
+            Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(false),
+            Err(e) => return Err(e),
+        };
+        match answer.status {
+            StatusCode::CREATED => {
+                answer.finish().await;
+                Ok(true)
+            }
+            StatusCode::ACCEPTED => {
+                if let Ok(place) = location(&answer) {
+                    self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), place);
+                }
+                answer.finish().await;
+                Ok(false)
+            }
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                answer.finish().await;
+                Ok(false)
+            }
+            _ => Err(answer.into_error().await),
+        }
+    }
+
+    fn take_session(&self, desc: &Descriptor) -> Option<Url> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&desc.digest)
+    }
+
+    /// Stores a manifest under its digest, or under tags; keeps the list of referrers where the registry does not.
+    pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<()> {
+        let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
+        if bytes.len() as u64 > MAX_MANIFEST {
+            let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
+            return Err(Error::limit(message));
+        }
+        if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
+        }
+        // By tag, a registry computes sha256; under another algorithm the content must be put by its digest first.
+        let by_digest = tags.is_empty() || desc.digest.algorithm() != Algorithm::Sha256;
+        let digest = desc.digest.to_string();
+        let names = by_digest.then_some(&digest).into_iter().chain(tags);
+        let mut listed = false;
+        for name in names {
+            listed |= self.put_manifest(desc, &bytes, name).await?;
+        }
+        let parsed = Parsed::read(&desc.media_type, &bytes).ok();
+        match parsed.as_ref().and_then(Parsed::subject) {
+            Some(subject) => {
+                let added = self.list_referrer(subject, &referrer(desc, parsed.as_ref()), listed).await;
+                added.context(|| format!("list {digest} among the referrers of {}", subject.digest))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// PUTs a manifest; whether the registry says that it lists it among the referrers of its subject.
+    pub(super) async fn put_manifest(&self, desc: &Descriptor, bytes: &Bytes, name: &str) -> Result<bool> {
+        let media_type = HeaderValue::from_str(&desc.media_type)
+            .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
+        let mut ask = self
+            .ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?
+            .with(header::CONTENT_TYPE, media_type);
+        ask.payload = Payload::Bytes(bytes.clone());
+        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await?;
+        said_digest(&answer, Some(&desc.digest))?;
+        let listed = answer.headers.contains_key(SUBJECT);
+        answer.finish().await;
+        Ok(listed)
+    }
+
+    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
+    pub(super) async fn put_tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
+        if !is_tag(name) {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+        }
+        let found = self.describe(&desc.digest.to_string()).await?;
+        let bytes = self.manifest(&found).await?;
+        compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
+        self.put_manifest(&found, &bytes, name).await.map(drop)
+    }
+
+    /// Removes a tag and nothing else.
+    pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
+        if !is_tag(name) {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+        }
+        let ask = self.ask(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
+        let answer = self.send(&ask).await?;
+        match answer.status.as_u16() {
+            200 | 202 | 204 => Ok(()),
+            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
+            400 | 405 | 501 => {
+                self.describe(name).await?;
+                let why = answer.into_error().await.to_string();
+                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)))
+            }
+            _ => Err(answer.into_error().await),
+        }
+    }
+
+    /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.
+    pub(super) async fn remove(&self, desc: &Descriptor) -> Result<()> {
+        let manifest = media_type::points(&desc.media_type);
+        let subject = if manifest { self.subject_of(desc).await? } else { None };
+        let kind = if manifest { "manifests" } else { "blobs" };
+        let ask = self.ask(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
+        self.send(&ask).await?.expect(&[200, 202, 204]).await?.finish().await;
+        match subject {
+            Some(subject) => self.unlist_referrer(&subject, &desc.digest).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn subject_of(&self, desc: &Descriptor) -> Result<Option<Descriptor>> {
+        let bytes = self.manifest(desc).await?;
+        Ok(Parsed::read(&desc.media_type, &bytes).ok().and_then(|parsed| parsed.subject().cloned()))
+    }
+}
+
+/// How a list of referrers describes this manifest: with its artifact type and annotations (distribution-spec,
+/// "Listing Referrers").
+pub(super) fn referrer(desc: &Descriptor, parsed: Option<&Parsed>) -> Descriptor {
+    Descriptor {
+        artifact_type: parsed.and_then(Parsed::artifact_type).map(Into::into),
+        annotations: parsed.map(|parsed| parsed.annotations().clone()).unwrap_or_default(),
+        ..desc.bare()
+    }
+}
