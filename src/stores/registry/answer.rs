@@ -76,7 +76,9 @@ impl Answer {
                 let frame = match tokio::time::timeout(patience, body.frame()).await {
                     Err(_) => return Err(unavailable(&what, &format!("nothing came for {} s", patience.as_secs()))),
                     Ok(None) => return Ok(None),
-                    Ok(Some(Err(error))) => return Err(unavailable(&what, &format!("broke off: {}", innermost(&error)))),
+                    Ok(Some(Err(error))) => {
+                        return Err(unavailable(&what, &format!("broke off: {}", innermost(&error))));
+                    }
                     Ok(Some(Ok(frame))) => frame,
                 };
                 if let Ok(data) = frame.into_data() {
@@ -209,7 +211,8 @@ pub(super) fn not_json(what: &str, media_type: &str, body: &[u8], error: &serde_
     let first = quoted(String::from_utf8_lossy(body).lines().next().unwrap_or_default());
     let shape = format!("line {} column {}", error.line(), error.column());
     let media_type = quoted(media_type);
-    let message = format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
+    let message =
+        format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
     Error::new(Kind::NotARegistry, message)
 }
 

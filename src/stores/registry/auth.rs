@@ -244,7 +244,10 @@ impl Token {
         let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
         let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
         let Some(token) = token else {
-            return Err(Error::new(Kind::Unauthorized, format!("the token service of {origin} answered without a token")));
+            return Err(Error::new(
+                Kind::Unauthorized,
+                format!("the token service of {origin} answered without a token"),
+            ));
         };
         let credential = Credential::bearer(origin, token);
         credential.header()?;

@@ -79,7 +79,8 @@ impl Credential {
             Secret::Password(user, password) => format!("Basic {}", basic(user, password)),
             Secret::Identity(token) | Secret::Bearer(token) => format!("Bearer {token}"),
         };
-        let unusable = |_| Error::new(Kind::Unauthorized, format!("a token for {} that no header can hold", self.origin));
+        let unusable =
+            |_| Error::new(Kind::Unauthorized, format!("a token for {} that no header can hold", self.origin));
         let mut value = HeaderValue::from_str(&text).map_err(unusable)?;
         value.set_sensitive(true);
         Ok(value)

@@ -36,7 +36,7 @@ impl Repository {
     pub(super) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
         if wanted.is_none() && !is_tag(name) {
-            return Err(Error::invalid(format!("`{}` is neither a tag nor a digest", quoted(name))));
+            return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", quoted(name))));
         }
         let ask = self.ask(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
         let answer = self.send(&ask).await?;
@@ -160,8 +160,7 @@ impl Repository {
         let first = self.send(&ask).await?.expect(&[200]).await?;
         let mut pages = Pages::from(self, first);
         while let Some((what, media_type, bytes)) = pages.next().await? {
-            let list: TagList =
-                serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &media_type, &bytes, &e))?;
+            let list: TagList = serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &media_type, &bytes, &e))?;
             let before = tags.len();
             for tag in list.tags.unwrap_or_default() {
                 if !is_tag(&tag) {

@@ -7,9 +7,11 @@ mod answer;
 mod auth;
 mod body;
 mod challenge;
+mod config;
 mod connect;
 mod credentials;
 mod download;
+mod helper;
 mod origin;
 mod pages;
 mod quirks;
@@ -34,6 +36,7 @@ use self::{
     transport::{Ask, Transport},
 };
 pub use self::{
+    config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
 };
@@ -330,9 +333,8 @@ fn is_repository(name: &str) -> bool {
 fn is_component(part: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separators = part.split(alphanumeric).filter(|s| !s.is_empty());
-    part.starts_with(alphanumeric)
-        && part.ends_with(alphanumeric)
-        && { separators }.all(|s| matches!(s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
+    part.starts_with(alphanumeric) && part.ends_with(alphanumeric) && { separators }
+        .all(|s| matches!(s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
 }
 
 #[cfg(test)]

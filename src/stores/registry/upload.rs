@@ -87,10 +87,7 @@ impl Repository {
             return Ok(false);
         }
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        ask.url
-            .query_pairs_mut()
-            .append_pair("mount", &desc.digest.to_string())
-            .append_pair("from", &repository);
+        ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", &repository);
         ask.scope = Scope { from: Some(repository), ..ask.scope };
         let answer = match self.send(&ask).await {
             Ok(answer) => answer,
@@ -154,9 +151,8 @@ impl Repository {
     pub(super) async fn put_manifest(&self, desc: &Descriptor, bytes: &Bytes, name: &str) -> Result<bool> {
         let media_type = HeaderValue::from_str(&desc.media_type)
             .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
-        let mut ask = self
-            .ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?
-            .with(header::CONTENT_TYPE, media_type);
+        let mut ask =
+            self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
         ask.payload = Payload::Bytes(bytes.clone());
         let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await?;
         said_digest(&answer, Some(&desc.digest))?;

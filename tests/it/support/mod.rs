@@ -3,6 +3,8 @@
 
 pub(crate) mod samples;
 pub(crate) mod http;
+pub(crate) mod docker_registry;
+pub(crate) mod scripted;
 pub(crate) mod server;
 
 use std::{path::PathBuf, process::Command};

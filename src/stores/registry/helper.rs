@@ -1,0 +1,120 @@
+//! Credential helpers: programs called `docker-credential-NAME` that keep secrets elsewhere (the protocol of
+//! docker/docker-credential-helpers: one verb as argument, the question on standard input, JSON on standard output).
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+};
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// Most that a helper may say, in bytes.
+const MAX_OUTPUT: u64 = 64 << 10;
+/// What a helper says, and fails, when it has nothing for a server.
+const NOT_FOUND: &str = "credentials not found";
+
+/// What a helper knows of a server.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Known {
+    #[serde(rename = "ServerURL", default)]
+    pub(super) server: String,
+    pub(super) username: String,
+    pub(super) secret: String,
+}
+
+/// A helper program.
+pub(super) struct Helper {
+    program: PathBuf,
+    timeout: Duration,
+}
+
+impl Helper {
+    /// Looks for the helper of this name in these directories.
+    ///
+    /// Errors: a name that could mean a path or an option, no such program, a relative directory.
+    pub(super) fn find(name: &str, dirs: &[PathBuf], timeout: Duration) -> Result<Self> {
+        let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(safe) || name.starts_with(['.', '-']) {
+            let name: String = name.chars().take(64).collect();
+            return Err(Error::invalid(format!("`{}` is not the name of a credential helper", name.escape_debug())));
+        }
+        let file = format!("docker-credential-{name}");
+        let found = dirs.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join(&file)).find(|p| p.is_file());
+        match found {
+            Some(program) => Ok(Self { program, timeout }),
+            None => Err(Error::not_found(format!("the credential helper `{file}` is not installed"))),
+        }
+    }
+
+    /// What the helper knows of this server; `None` when it knows nothing.
+    pub(super) async fn get(&self, server: &str) -> Result<Option<Known>> {
+        let (ok, output) = self.run("get", server.as_bytes()).await?;
+        if !ok && String::from_utf8_lossy(&output).contains(NOT_FOUND) {
+            return Ok(None);
+        }
+        // What it printed may be a secret, so no message repeats any of it.
+        let known: Option<Known> = serde_json::from_slice(&output).ok().filter(|_| ok);
+        known.map(Some).ok_or_else(|| self.failed("gave no credentials"))
+    }
+
+    /// Has the helper keep a secret.
+    pub(super) async fn store(&self, known: &Known) -> Result<()> {
+        let json = serde_json::to_vec(known).map_err(|_| self.failed("cannot be asked"))?;
+        let (ok, _) = self.run("store", &json).await?;
+        if ok { Ok(()) } else { Err(self.failed("does not store credentials")) }
+    }
+
+    /// Has the helper forget a server; whether it knew it.
+    pub(super) async fn erase(&self, server: &str) -> Result<bool> {
+        let (ok, output) = self.run("erase", server.as_bytes()).await?;
+        if !ok && !String::from_utf8_lossy(&output).contains(NOT_FOUND) {
+            return Err(self.failed("does not erase credentials"));
+        }
+        Ok(ok)
+    }
+
+    async fn run(&self, verb: &str, input: &[u8]) -> Result<(bool, Vec<u8>)> {
+        let running = async {
+            let mut child = Command::new(&self.program)
+                .arg(verb)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                // A helper that does not read its question answers wrongly or fails: that is seen below.
+                let _ = stdin.write_all(input).await;
+            }
+            let mut output = Vec::new();
+            if let Some(stdout) = child.stdout.take() {
+                stdout.take(MAX_OUTPUT + 1).read_to_end(&mut output).await?;
+            }
+            if output.len() as u64 > MAX_OUTPUT {
+                return Err(std::io::Error::other("it says too much"));
+            }
+            Ok((child.wait().await?.success(), output))
+        };
+        match tokio::time::timeout(self.timeout, running).await {
+            Ok(done) => done.context(|| self.name()),
+            Err(_) => Err(self.failed(&format!("did not answer within {} s", self.timeout.as_secs()))),
+        }
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        Error::new(Kind::Unauthorized, format!("{} {what}", self.name()))
+    }
+
+    fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or_default();
+        format!("the credential helper `{}`", Path::new(name).display())
+    }
+}

@@ -1,0 +1,113 @@
+//! A server that says exactly what a test tells it to, and remembers every byte that it was sent.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+/// A request as it came.
+#[derive(Clone)]
+pub(crate) struct Request {
+    /// `GET /v2/ HTTP/1.1` and all headers.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// `GET /v2/?x`
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1")
+    }
+
+    /// A header; empty when there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+}
+
+/// The server; its threads end with the test binary.
+pub(crate) struct Scripted {
+    host: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Scripted {
+    /// A server that answers each request with these bytes, and closes.
+    pub(crate) fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let (answer, seen_too) = (Arc::new(answer), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen_too));
+                std::thread::spawn(move || serve(stream, answer.as_ref(), &seen));
+            }
+        });
+        Self { host, seen }
+    }
+
+    /// An attacker's server: answers everything with 200 and nothing.
+    pub(crate) fn trap() -> Self {
+        Self::start(|_| reply(200, &[], b""))
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// All requests so far.
+    pub(crate) fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The first lines of all requests so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.seen().iter().map(|request| request.line().to_owned()).collect()
+    }
+
+    /// Whether any request so far held this text, in its head or its body.
+    pub(crate) fn saw(&self, text: &str) -> bool {
+        self.seen().iter().any(|r| r.head.contains(text) || String::from_utf8_lossy(&r.body).contains(text))
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Vec<u8>, seen: &Mutex<Vec<Request>>) {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            break end + 4;
+        }
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
+            _ if bytes.is_empty() => return,
+            _ => break bytes.len(),
+        }
+    };
+    let mut request = Request { head: String::from_utf8_lossy(&bytes[..end]).into_owned(), body: bytes.split_off(end) };
+    let length: usize = request.header("content-length").parse().unwrap_or(0);
+    while request.body.len() < length {
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => request.body.extend_from_slice(&chunk[..n]),
+            _ => break,
+        }
+    }
+    seen.lock().unwrap().push(request.clone());
+    let _ = stream.write_all(&answer(&request));
+}
+
+/// A response with this status, these headers and this body.
+pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} Scripted\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        head += &format!("content-length: {}\r\n", body.len());
+    }
+    [head.as_bytes(), b"\r\n", body].concat()
+}
