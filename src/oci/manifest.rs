@@ -273,10 +273,15 @@ impl Parsed {
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
         match self {
-            Self::Manifest(m) => Some(m.artifact_type.as_deref().unwrap_or(&m.config.media_type)),
-            Self::Index(i) => i.artifact_type.as_deref(),
+            Self::Manifest(m) => Some(given(&m.artifact_type).unwrap_or(&m.config.media_type)),
+            Self::Index(i) => given(&i.artifact_type),
         }
     }
+}
+
+/// An empty artifact type is none (distribution-spec, "Listing Referrers").
+fn given(artifact_type: &Option<String>) -> Option<&str> {
+    artifact_type.as_deref().filter(|text| !text.is_empty())
 }
 
 /// The keys that decide what a document is; a duplicate of any of them is an error in serde.
@@ -336,6 +341,14 @@ mod tests {
         ] {
             assert!(Parsed::read(media_type::MANIFEST, bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_empty_artifact_type_is_none() {
+        let bytes = format!(r#"{{"schemaVersion":2,"artifactType":"","config":{DESC},"layers":[]}}"#);
+        assert_eq!(Parsed::read(media_type::MANIFEST, bytes.as_bytes()).unwrap().artifact_type(), Some("a/b"));
+        let bytes = r#"{"schemaVersion":2,"artifactType":"","manifests":[]}"#;
+        assert_eq!(Parsed::read(media_type::INDEX, bytes.as_bytes()).unwrap().artifact_type(), None);
     }
 
     #[test]
