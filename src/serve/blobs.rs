@@ -59,8 +59,13 @@ impl Registry {
     }
 
     async fn stream(&self, store: &dyn ReadStore, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream, Refusal> {
-        let bytes = store.fetch(desc, range.start).await.map_err(Refusal::reading(Code::BlobUnknown))?;
-        if !self.options.repositories.sound() && range == (0..desc.size) {
+        let unknown = || Refusal::reading(Code::BlobUnknown);
+        let sound = self.options.repositories.sound();
+        if let Some(slice) = store.local(desc).filter(|_| !sound) {
+            return self.proofs.stream(slice, desc, range).await.map_err(unknown());
+        }
+        let bytes = store.fetch(desc, range.start).await.map_err(unknown())?;
+        if !sound && range == (0..desc.size) {
             return Ok(verified(desc, bytes));
         }
         Ok(take(bytes, range.end.saturating_sub(range.start)))

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
+    incoming::Incoming,
     name::Name,
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::{Query, Reference},
-    uploads::Incoming,
 };
 use crate::{
     blob,
@@ -61,7 +61,7 @@ impl Registry {
         }
         let media_type = media_type_of(headers, &bytes)?;
         let parsed = Parsed::read(&media_type, &bytes).map_err(invalid)?;
-        let store = self.options.repositories.create(name).await?;
+        let store = self.writable(name).await?;
         complete(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
         store.publish(&desc, &bytes, &tags).await?;

@@ -5,24 +5,30 @@
 
 mod blobs;
 mod guard;
+mod incoming;
 mod listings;
 mod manifests;
+mod mounted;
 mod name;
+mod proof;
 mod registry;
 mod reply;
 mod repositories;
 mod route;
 mod server;
 mod sessions;
+mod tree;
 mod uploads;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use guard::Credentials;
+pub use mounted::Mounted;
 pub use name::Name;
 pub use repositories::{InMemory, Repositories};
 pub use server::{Running, Server};
+pub use tree::Tree;
 pub use watch::{Log, LogLine};
 
 /// What a registry serves, to whom, and within which limits.
@@ -68,7 +74,7 @@ impl Default for Limits {
             connections: 512,
             head: Duration::from_secs(30),
             stall: Duration::from_secs(300),
-            sessions: 1024,
+            sessions: 256,
             session: Duration::from_secs(3600),
             blob: u64::MAX,
             grace: Duration::from_secs(10),

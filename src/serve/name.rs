@@ -49,12 +49,6 @@ fn is_part(part: &str) -> bool {
     part.starts_with(word) && part.ends_with(word) && part.split(word).all(separator)
 }
 
-/// Whether this is a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
-pub(super) fn is_tag(text: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.len() <= 128 && text.starts_with(first) && text.chars().all(|c| first(c) || c == '.' || c == '-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,16 +82,6 @@ mod tests {
             &"a".repeat(256),
         ] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn tags_follow_the_grammar_of_the_specification() {
-        for good in ["v1", "_", "1.0-rc.1", &"a".repeat(128)] {
-            assert!(is_tag(good), "{good}");
-        }
-        for bad in ["", ".a", "-a", "a/b", "a:b", "a b", "ä", &"a".repeat(129)] {
-            assert!(!is_tag(bad), "{bad}");
         }
     }
 }

@@ -8,19 +8,24 @@ use serde_json::json;
 
 use super::{
     Options, guard,
+    incoming::Incoming as Content,
     name::Name,
+    proof::Proofs,
     reply::{Body, Code, Refusal, Reply},
     route::{Query, Route},
     sessions::Sessions,
-    uploads::Incoming as Content,
     watch::{Activity, Entry},
 };
-use crate::store::{ReadStore, Store};
+use crate::{
+    error::Kind,
+    store::{ReadStore, Store},
+};
 
 /// What all connections share.
 pub(super) struct Registry {
     pub(super) options: Options,
     pub(super) sessions: Sessions,
+    pub(super) proofs: Proofs,
 }
 
 impl fmt::Debug for Registry {
@@ -32,7 +37,7 @@ impl fmt::Debug for Registry {
 impl Registry {
     pub(super) fn new(options: Options) -> Self {
         let sessions = Sessions::new(options.limits.sessions, options.limits.session);
-        Self { options, sessions }
+        Self { options, sessions, proofs: Proofs::new() }
     }
 
     /// The response to a request, whatever it is.
@@ -105,6 +110,14 @@ impl Registry {
     /// The repository of this name, to delete from: not made when there is none.
     pub(super) async fn existing(&self, name: &Name) -> Result<Arc<dyn Store>, Refusal> {
         self.repository(name).await?;
-        Ok(self.options.repositories.create(name).await?)
+        self.writable(name).await
+    }
+
+    /// The repository of this name, to write to, made when there is none.
+    pub(super) async fn writable(&self, name: &Name) -> Result<Arc<dyn Store>, Refusal> {
+        self.options.repositories.create(name).await.map_err(|error| match error.kind() {
+            Kind::Invalid | Kind::Exists => Refusal::new(Code::NameInvalid, "this name cannot be used here"),
+            _ => error.into(),
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! What a request asks for: its path and its query, parsed into values that cannot be wrong.
 
 use super::{
-    name::{Name, is_tag},
+    name::Name,
     reply::{Code, Refusal},
 };
-use crate::oci::{Algorithm, Digest};
+use crate::oci::{Algorithm, Digest, is_tag};
 
 /// What a path names. The numbers are those of the specification's table of endpoints.
 #[derive(Debug, PartialEq, Eq)]

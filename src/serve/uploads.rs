@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http::{HeaderName, StatusCode, header};
 
 use super::{
+    incoming::{Broken, Incoming},
     name::Name,
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::Query,
     sessions::{Session, Turn},
-    watch::Activity,
 };
 use crate::{
-    blob::CHUNK,
     error::{Error, Kind},
     oci::{Descriptor, Digest, media_type},
     store::{Store, Stored, Upload},
@@ -33,7 +30,7 @@ impl Registry {
             return self.start_session(name, query).await;
         }
         let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
-        let store = self.options.repositories.create(name).await?;
+        let store = self.writable(name).await?;
         let mut upload = store.upload(digest.algorithm()).await?;
         let expected = digest.clone();
         on_its_own(async move {
@@ -45,7 +42,7 @@ impl Registry {
     }
 
     async fn start_session(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
-        let store = self.options.repositories.create(name).await?;
+        let store = self.writable(name).await?;
         let id = self.sessions.start(name, store.upload(query.algorithm()?).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
@@ -57,7 +54,7 @@ impl Registry {
         let Some(from) = found else { return Ok(false) };
         let Ok(size) = from.size(digest).await else { return Ok(false) };
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
-        let store = self.options.repositories.create(name).await?;
+        let store = self.writable(name).await?;
         if !store.contains(&desc).await? && !store.mount(&desc, &*from).await? {
             store.push(&desc, &Stored::new(from, desc.clone())).await?;
         }
@@ -88,7 +85,7 @@ impl Registry {
         let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &session, &content)?;
-        let store = self.options.repositories.create(name).await?;
+        let store = self.writable(name).await?;
         let expected = digest.clone();
         let writer = Arc::clone(&session);
         let done = on_its_own(async move {
@@ -190,117 +187,4 @@ async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Resu
 async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<(), Refusal> {
     upload.commit(Some(expected)).await?;
     Ok(store.finish().await?)
-}
-
-/// Why content did not arrive.
-enum Broken {
-    /// The client stopped; what came so far stays.
-    Client(Refusal),
-    /// It was too much, or could not be kept.
-    Upload(Refusal),
-}
-
-impl From<Broken> for Refusal {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Client(refusal) | Broken::Upload(refusal) => refusal,
-        }
-    }
-}
-
-/// The content of a request, and what its headers say about it.
-pub(super) struct Incoming {
-    body: hyper::body::Incoming,
-    declared: Option<u64>,
-    /// First and last byte, from `Content-Range`.
-    range: Option<(u64, u64)>,
-    most: u64,
-    activity: Activity,
-}
-
-impl Incoming {
-    /// Errors: a `Content-Range` that is not `<first>-<last>`, more than `most` bytes announced.
-    pub(super) fn new(
-        headers: &HeaderMap,
-        body: hyper::body::Incoming,
-        most: u64,
-        activity: Activity,
-    ) -> Result<Self, Refusal> {
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
-        let malformed =
-            || Refusal::new(Code::BlobUploadInvalid, "`Content-Range` must be `<first>-<last>`").status(416);
-        let range = text(header::CONTENT_RANGE).map(|range| parse_range(range).ok_or_else(malformed)).transpose()?;
-        if declared.is_some_and(|declared| declared > most) {
-            return Err(too_large(most));
-        }
-        Ok(Self { body, declared, range, most, activity })
-    }
-
-    /// All of it, in memory. Errors: more than `limit` bytes.
-    pub(super) async fn collect(mut self, limit: u64) -> Result<Bytes, Refusal> {
-        if self.declared.is_some_and(|declared| declared > limit) {
-            return Err(too_large(limit));
-        }
-        let mut all = BytesMut::new();
-        while let Some(data) = self.next().await? {
-            if (all.len() as u64).saturating_add(data.len() as u64) > limit {
-                return Err(too_large(limit));
-            }
-            all.extend_from_slice(&data);
-        }
-        Ok(all.freeze())
-    }
-
-    /// Writes all of it, in pieces that are worth a trip to the disk.
-    async fn write_to(mut self, upload: &mut dyn Upload, session: Option<&Session>) -> Result<(), Broken> {
-        let mut left = match self.range {
-            Some((start, end)) => end.saturating_sub(start).saturating_add(1),
-            None => u64::MAX,
-        };
-        let mut pending = BytesMut::new();
-        loop {
-            let data = self.next().await;
-            if let Ok(Some(data)) = &data {
-                let len = data.len() as u64;
-                let total = upload.offset().saturating_add(pending.len() as u64).saturating_add(len);
-                if len > left || total > self.most {
-                    return Err(Broken::Upload(too_large(self.most)));
-                }
-                left = left.saturating_sub(len);
-                pending.extend_from_slice(data);
-            }
-            let more = matches!(data, Ok(Some(_)));
-            if !pending.is_empty() && (!more || pending.len() >= CHUNK) {
-                let written = upload.write(pending.split().freeze()).await;
-                written.map_err(|e| Broken::Upload(e.into()))?;
-                session.into_iter().for_each(|session| session.reached(upload.offset()));
-            }
-            if !more {
-                return data.map(drop).map_err(Broken::Client);
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        while let Some(frame) = self.body.frame().await {
-            self.activity.touch();
-            let broken = |_| Refusal::new(Code::BlobUploadInvalid, "the content broke off");
-            if let Ok(data) = frame.map_err(broken)?.into_data() {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn too_large(limit: u64) -> Refusal {
-    Refusal::new(Code::SizeInvalid, format!("more than {limit} bytes, or more than was announced")).status(413)
-}
-
-fn parse_range(text: &str) -> Option<(u64, u64)> {
-    let (start, end) = text.split_once('-')?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
-    let (start, end) = (number(start)?, number(end)?);
-    (start <= end).then_some((start, end))
 }

@@ -1,0 +1,213 @@
+//! Repositories in a directory tree: `a/b` is the OCI layout `DIR/a/b`.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{Name, Repositories};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    store::{ReadStore, Store},
+    stores::Layout,
+};
+
+/// What a layout consists of. No part of a name may be one of these: `a/blobs` would lie inside the layout `a`.
+const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
+/// Deepest nesting of repositories that is looked for.
+const MAX_DEPTH: usize = 16;
+
+/// A directory whose layouts are repositories, each named by its path. New ones are made by the first push.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    open: Mutex<BTreeMap<Name, Known>>,
+    /// Held while a layout is made: a half-made one must not be opened.
+    making: Arc<Mutex<()>>,
+}
+
+/// An open layout, and the directory that it was opened in.
+#[derive(Debug, Clone)]
+struct Known {
+    layout: Layout,
+    device: u64,
+    inode: u64,
+}
+
+impl Tree {
+    /// The repositories in this directory. Errors: it is not there, or is no directory.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        let meta = fs::metadata(&root).context(|| format!("cannot serve `{}`", root.display()))?;
+        if !meta.is_dir() {
+            return Err(Error::invalid(format!("`{}` is not a directory", root.display())));
+        }
+        Ok(Self { root, open: Mutex::default(), making: Arc::default() })
+    }
+
+    /// Where a repository is, or would be. Only validated parts of names ever become part of a path.
+    fn path(&self, name: &Name) -> Option<PathBuf> {
+        let reserved = name.parts().any(|part| RESERVED.contains(&part));
+        let shallow = name.parts().count() <= MAX_DEPTH;
+        (shallow && !reserved).then(|| name.parts().fold(self.root.clone(), |path, part| path.join(part)))
+    }
+
+    /// The layout of this name. One handle serves all requests, as long as the directory is there.
+    async fn layout(&self, name: &Name, make: bool) -> Result<Option<Layout>> {
+        let Some(path) = self.path(name) else {
+            let message = format!("repository `{name}` cannot be kept in a directory tree");
+            return if make { Err(Error::invalid(message)) } else { Ok(None) };
+        };
+        let (known, making) = (self.known().get(name).cloned(), Arc::clone(&self.making));
+        let opened = tokio::task::spawn_blocking(move || {
+            let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
+            open(&path, known, make)
+        });
+        let opened = opened.await.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))?;
+        let Some(known) = opened.context(|| format!("repository `{name}`"))? else {
+            self.known().remove(name);
+            return Ok(None);
+        };
+        let layout = known.layout.clone();
+        self.known().insert(name.clone(), known);
+        Ok(Some(layout))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Known>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The layout at this path: the one that is known, unless another directory has taken its place.
+fn open(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> {
+    let here = path.join("oci-layout").is_file();
+    if !here && !make {
+        return Ok(None);
+    }
+    let made = if here { None } else { Some(create(path)?) };
+    let meta = fs::metadata(path).context(|| format!("cannot open `{}`", path.display()))?;
+    let (device, inode) = (meta.dev(), meta.ino());
+    match known.filter(|known| here && (known.device, known.inode) == (device, inode)) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, device, inode })),
+    }
+}
+
+/// Makes a layout, also where `path` exists because other repositories lie below it.
+fn create(path: &Path) -> Result<Layout> {
+    fs::create_dir_all(path).context(|| format!("cannot make directory `{}`", path.display()))?;
+    let below = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        entry.path().is_dir()
+            && name.to_str().is_some_and(|name| !RESERVED.contains(&name) && name.parse::<Name>().is_ok())
+    };
+    let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
+    if !entries.is_empty() && entries.iter().all(below) {
+        let new = fs::File::options().write(true).create_new(true).open(path.join("oci-layout"));
+        match new {
+            Ok(mut file) => std::io::Write::write_all(&mut file, br#"{"imageLayoutVersion":"1.0.0"}"#)?,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Layout::create(path)
+}
+
+/// All names of layouts below a directory.
+fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Name>) -> Result<()> {
+    for entry in fs::read_dir(dir).context(|| format!("cannot list `{}`", dir.display()))? {
+        let entry = entry?;
+        let Some(part) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let Ok(name) = format!("{prefix}{part}").parse::<Name>() else { continue };
+        if RESERVED.contains(&part.as_str()) || !entry.path().is_dir() {
+            continue;
+        }
+        if entry.path().join("oci-layout").is_file() {
+            found.push(name.clone());
+        }
+        if depth < MAX_DEPTH {
+            names(&entry.path(), &format!("{name}/"), depth.saturating_add(1), found)?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.display().fmt(f)
+    }
+}
+
+#[async_trait]
+impl Repositories for Tree {
+    async fn get(&self, name: &Name) -> Result<Option<Arc<dyn ReadStore>>> {
+        Ok(self.layout(name, false).await?.map(|layout| Arc::new(layout) as Arc<dyn ReadStore>))
+    }
+
+    async fn create(&self, name: &Name) -> Result<Arc<dyn Store>> {
+        match self.layout(name, true).await? {
+            Some(layout) => Ok(Arc::new(layout)),
+            None => Err(Error::not_found(format!("repository `{name}`"))),
+        }
+    }
+
+    async fn names(&self) -> Result<Vec<Name>> {
+        let root = self.root.clone();
+        let listed = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            names(&root, "", 1, &mut found).map(|()| found)
+        });
+        let mut found = listed.await.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))??;
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    #[tokio::test]
+    async fn repositories_may_lie_below_each_other_in_either_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        for name in ["a/b/c", "a", "a/b", "d"] {
+            tree.create(&name.parse().unwrap()).await.unwrap();
+        }
+        let names: Vec<String> = tree.names().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a", "a/b", "a/b/c", "d"]);
+        assert!(Layout::open(dir.path().join("a/b")).is_ok());
+        assert!(tree.get(&"a/x".parse().unwrap()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_not_served_and_what_took_its_place_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let (name, path) = ("a".parse().unwrap(), dir.path().join("a"));
+        let upload = tree.create(&name).await.unwrap().upload(Algorithm::Sha256).await.unwrap();
+        let digest = upload.commit(None).await.unwrap();
+        std::fs::rename(&path, dir.path().join("away")).unwrap();
+        assert!(tree.get(&name).await.unwrap().is_none());
+        Layout::create(&path).unwrap();
+        assert!(tree.get(&name).await.unwrap().unwrap().size(&digest).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_repository_lies_inside_a_layout_or_in_what_is_something_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        std::fs::create_dir(dir.path().join("docs")).unwrap();
+        std::fs::write(dir.path().join("docs/README"), "mine").unwrap();
+        for name in ["a/blobs", "blobs", "a/index.json/b", "oci-layout", "docs", &["a"; 20].join("/")] {
+            assert!(tree.create(&name.parse().unwrap()).await.is_err(), "{name}");
+        }
+        assert!(!dir.path().join("a").exists());
+    }
+}
