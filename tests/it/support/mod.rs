@@ -1,9 +1,9 @@
 //! The instruments of the tests: real peers where the machine has them.
 #![allow(dead_code)]
 
-pub(crate) mod samples;
-pub(crate) mod http;
 pub(crate) mod docker_registry;
+pub(crate) mod http;
+pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
 
