@@ -2,6 +2,12 @@
 //!
 //! A new store takes part with one line at the end of this file: a function that makes a [`Candidate`].
 
+mod directory;
+mod full;
+mod peers;
+mod tar;
+mod together;
+
 use std::sync::Arc;
 
 use artifact::{

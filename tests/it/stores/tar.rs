@@ -1,0 +1,328 @@
+//! What only an archive can do, or can suffer.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use artifact::{
+    Kind,
+    store::{self, ReadStore, Store},
+    stores::{Archive, Layout},
+};
+
+use crate::support::samples::{Sample, deliver, noise};
+
+fn to(path: &Path) -> Arc<dyn Store> {
+    Arc::new(Archive::create(path).unwrap())
+}
+
+async fn filled() -> (tempfile::TempDir, PathBuf, Sample) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    let sample = Sample::of(&[b"hello", &noise(200_000, 1), &noise(100_000, 2)]);
+    deliver(&to(&path), &sample, &["v1"]).await.unwrap();
+    (dir, path, sample)
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The entries of a tar: header and content.
+fn entries(path: &Path) -> Vec<(tar::Header, String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(fs::File::open(path).unwrap());
+    let mut all = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (header, name) = (entry.header().clone(), entry.path().unwrap().to_str().unwrap().to_owned());
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        all.push((header, name, content));
+    }
+    all
+}
+
+/// A tar of these entries, by another writer.
+fn tar_of(entries: &[(&str, &[u8])]) -> tar::Builder<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(1_700_000_000);
+        builder.append_data(&mut header, name, *content).unwrap();
+    }
+    builder
+}
+
+#[tokio::test]
+async fn the_same_content_gives_the_same_bytes_whatever_the_order_of_events() {
+    let parts = [
+        (Sample::of(&[&noise(100_000, 1), b"a"]), "one"),
+        (Sample::of(&[&noise(300_000, 2), b"a"]), "two"),
+        (Sample::index(&[Sample::of(&[b"c"]), Sample::of(&[&noise(70_000, 3)])]), "three"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let mut archives = Vec::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let path = dir.path().join(format!("{order:?}.tar"));
+        for part in order {
+            deliver(&to(&path), &parts[part].0, &[parts[part].1]).await.unwrap();
+        }
+        archives.push(fs::read(path).unwrap());
+    }
+    let layout: Arc<dyn Store> = Arc::new(Layout::create(dir.path().join("layout")).unwrap());
+    let mut roots = Vec::new();
+    for (sample, tag) in &parts {
+        deliver(&layout, sample, &[tag]).await.unwrap();
+        let tags = vec![(*tag).to_owned()];
+        roots.push(artifact::graph::Root { desc: sample.root().clone(), tags });
+    }
+    let from: Arc<dyn ReadStore> = layout;
+    let graph = artifact::graph::Graph::of(std::slice::from_ref(&from), roots, false).await.unwrap();
+    let path = dir.path().join("at-once.tar");
+    artifact::copy::copy_graph(&from, &graph, &to(&path), &Default::default()).await.unwrap();
+    archives.push(fs::read(path).unwrap());
+    for archive in &archives[1..] {
+        assert!(*archive == archives[0]);
+    }
+}
+
+#[tokio::test]
+async fn entries_are_plain_files_without_times_or_owners_small_ones_first() {
+    let (_dir, path, sample) = filled().await;
+    let entries = entries(&path);
+    let names: Vec<&str> = entries.iter().map(|(_, name, _)| name.as_str()).collect();
+    assert_eq!(names[..2], ["oci-layout", "index.json"]);
+    let sizes: Vec<usize> = entries.iter().map(|(_, _, content)| content.len()).collect();
+    assert_eq!(sizes[sizes.len() - 2..], [200_000, 100_000]);
+    assert_eq!(entries.len(), 2 + sample.all().count());
+    for (header, name, _) in &entries {
+        let facts = (header.mtime().unwrap(), header.uid().unwrap(), header.gid().unwrap(), header.mode().unwrap());
+        assert_eq!(facts, (0, 0, 0, 0o644), "{name}");
+        assert_eq!(header.entry_type(), tar::EntryType::Regular);
+    }
+    let end = fs::read(&path).unwrap();
+    assert!(end[end.len() - 1024..].iter().all(|byte| *byte == 0));
+}
+
+#[tokio::test]
+async fn an_archive_of_another_tool_is_read_in_any_order_of_entries() {
+    let (dir, path, sample) = filled().await;
+    let mut parts = entries(&path);
+    parts.reverse();
+    let long = format!("docs/{}", "x".repeat(150));
+    let mut other: Vec<(String, Vec<u8>)> = vec![(long, b"foreign".to_vec())];
+    other.extend(parts.into_iter().map(|(_, name, content)| (format!("./{name}"), content)));
+    let listed: Vec<(&str, &[u8])> = other.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    let mut builder = tar_of(&listed);
+    builder.append_dir("blobs", dir.path()).unwrap();
+    builder.append_pax_extensions([("comment", &b"hello"[..])]).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    builder.append_data(&mut header, "manifest.json", &b""[..]).unwrap();
+    let path = dir.path().join("other.tar");
+    fs::write(&path, builder.into_inner().unwrap()).unwrap();
+    let archive = Archive::open(&path).unwrap();
+    for (desc, bytes) in sample.all() {
+        assert!(store::read(&archive, desc, 1 << 20).await.unwrap() == bytes);
+    }
+    assert_eq!(archive.resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(archive.inventory().await.unwrap().unwrap().strays.len(), 2);
+}
+
+#[tokio::test]
+async fn hostile_archives_are_refused() {
+    let marker: (&str, &[u8]) = ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+    let list: (&str, &[u8]) = ("index.json", br#"{"schemaVersion":2,"manifests":[]}"#);
+    let name = format!("blobs/sha256/{}", artifact::oci::Digest::of(b"x").hex());
+    let blob: (&str, &[u8]) = (&name, b"x");
+    let linked = |kind| {
+        let mut builder = tar_of(&[marker, list]);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        builder.append_link(&mut header, &name, "/etc/shadow").unwrap();
+        builder
+    };
+    let whole = tar_of(&[marker, list, blob]).into_inner().unwrap();
+    let mut beyond = whole.clone();
+    // The last header claims a file larger than the archive.
+    let at = whole.len() - 1024 - 1024;
+    let mut header = tar::Header::from_byte_slice(&whole[at..at + 512]).clone();
+    header.set_size(1 << 40);
+    header.set_cksum();
+    beyond[at..at + 512].copy_from_slice(header.as_bytes());
+    let cases: Vec<(&str, Vec<u8>, Kind)> = vec![
+        ("a blob twice", tar_of(&[marker, list, blob, blob]).into_inner().unwrap(), Kind::Invalid),
+        ("two lists", tar_of(&[marker, list, list]).into_inner().unwrap(), Kind::Invalid),
+        ("two markers", tar_of(&[marker, marker, list]).into_inner().unwrap(), Kind::Invalid),
+        ("no marker", tar_of(&[list, blob]).into_inner().unwrap(), Kind::Invalid),
+        ("no list", tar_of(&[marker, blob]).into_inner().unwrap(), Kind::Invalid),
+        ("a symbolic link", linked(tar::EntryType::Symlink).into_inner().unwrap(), Kind::Invalid),
+        ("a hard link", linked(tar::EntryType::Link).into_inner().unwrap(), Kind::Invalid),
+        ("a FIFO", linked(tar::EntryType::Fifo).into_inner().unwrap(), Kind::Unsupported),
+        ("a size beyond the file", beyond, Kind::Mismatch),
+        ("cut at a block", whole[..whole.len() - 1024].to_vec(), Kind::Mismatch),
+        ("cut in a header", whole[..700].to_vec(), Kind::Mismatch),
+        ("nothing", Vec::new(), Kind::Mismatch),
+        ("gzip", [&[0x1f, 0x8b, 8, 0][..], &[0; 600]].concat(), Kind::Unsupported),
+        (
+            "another version",
+            tar_of(&[("oci-layout", br#"{"imageLayoutVersion":"3"}"#), list]).into_inner().unwrap(),
+            Kind::Unsupported,
+        ),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    for (what, bytes, kind) in cases {
+        fs::write(&path, bytes).unwrap();
+        for outcome in [Archive::open(&path), Archive::create(&path)] {
+            let error = outcome.err().unwrap_or_else(|| panic!("{what}"));
+            assert_eq!(error.kind(), kind, "{what}: {error}");
+        }
+    }
+    fs::write(&path, whole).unwrap();
+    Archive::open(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_list_of_ten_gib_is_refused_by_its_header() {
+    use std::io::{Seek as _, Write as _};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    let mut header = tar::Header::new_gnu();
+    header.set_path("index.json").unwrap();
+    header.set_size(10 << 30);
+    header.set_cksum();
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.seek(std::io::SeekFrom::Start((10 << 30) + 512)).unwrap();
+    file.write_all(&[0; 1024]).unwrap();
+    assert_eq!(Archive::open(&path).unwrap_err().kind(), Kind::Limit);
+}
+
+#[tokio::test]
+async fn nothing_is_visible_before_the_end_and_nothing_is_left_behind() {
+    let (dir, path, sample) = filled().await;
+    let before = fs::read(&path).unwrap();
+    let more = Sample::of(&[b"more", &noise(400_000, 9)]);
+    let store = to(&path);
+    store.expect(&more.graph(&["v2"])).await.unwrap();
+    let (desc, bytes) = more.layer();
+    store.push(desc, bytes).await.unwrap();
+    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1"]);
+    let error = store.finish().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    drop(store);
+    assert!(fs::read(&path).unwrap() == before);
+    assert_eq!(names(dir.path()), ["x.tar"]);
+    assert!(store::read(&Archive::open(&path).unwrap(), sample.root(), 1 << 20).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_attempt_that_failed_need_not_be_repeated_from_the_start() {
+    let (_dir, path, _) = filled().await;
+    let more = Sample::of(&[&noise(400_000, 9)]);
+    let store = to(&path);
+    store.expect(&more.graph(&["v2"])).await.unwrap();
+    let (desc, bytes) = more.layer();
+    store.push(desc, bytes).await.unwrap();
+    store.expect(&more.graph(&["v2"])).await.unwrap();
+    assert!(store.contains(desc).await.unwrap());
+    assert!(!store.contains(more.root()).await.unwrap());
+    deliver(&store, &more, &["v2"]).await.unwrap();
+    assert!(store::read(&Archive::open(&path).unwrap(), desc, 1 << 20).await.unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn what_was_not_announced_is_refused() {
+    let (_dir, path, sample) = filled().await;
+    let store = to(&path);
+    let stranger = Sample::of(&[b"stranger"]);
+    let (desc, bytes) = stranger.layer();
+    assert_eq!(store.push(desc, bytes).await.unwrap_err().kind(), Kind::Unsupported);
+    store.expect(&sample.graph(&["v1"])).await.unwrap();
+    assert_eq!(store.push(desc, bytes).await.unwrap_err().kind(), Kind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_not_announced_is_written_all_the_same() {
+    let (_dir, path, sample) = filled().await;
+    let more = Sample::of(&[&noise(400_000, 9)]);
+    let store = to(&path);
+    store.expect(&more.graph(&["v2"])).await.unwrap();
+    for (desc, bytes) in more.all() {
+        store.push(desc, bytes).await.unwrap();
+    }
+    let tags: Vec<String> = (0..20).map(|n| format!("another-{n}")).collect();
+    store.publish(more.root(), &more.manifests[0].1, &tags).await.unwrap();
+    store.finish().await.unwrap();
+    let archive = Archive::open(&path).unwrap();
+    assert_eq!(archive.tags().await.unwrap().len(), 21);
+    for (desc, bytes) in sample.all().chain(more.all()) {
+        assert!(store::read(&archive, desc, 1 << 20).await.unwrap() == bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_second_writer_is_turned_away_until_the_first_is_done() {
+    let (dir, path, sample) = filled().await;
+    let more = Sample::of(&[b"more"]);
+    let (first, second) = (to(&path), to(&path));
+    first.expect(&more.graph(&["v2"])).await.unwrap();
+    assert_eq!(second.expect(&sample.graph(&["v3"])).await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(second.tag("v3", sample.root()).await.unwrap_err().kind(), Kind::Unavailable);
+    for (desc, bytes) in more.all() {
+        first.push(desc, bytes).await.unwrap();
+    }
+    first.tag("v2", more.root()).await.unwrap();
+    first.finish().await.unwrap();
+    // The second opened the archive before the first changed it: nothing of the first is lost.
+    second.tag("v3", sample.root()).await.unwrap();
+    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
+    assert_eq!(names(dir.path()), ["x.tar"]);
+}
+
+#[tokio::test]
+async fn a_copy_that_brings_nothing_new_leaves_the_file_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (_dir, path, sample) = filled().await;
+    let before = fs::metadata(&path).unwrap().ino();
+    deliver(&to(&path), &sample, &["v1"]).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+}
+
+#[tokio::test]
+async fn a_reader_keeps_what_it_opened_when_the_file_is_replaced() {
+    let (_dir, path, sample) = filled().await;
+    let reader = Archive::open(&path).unwrap();
+    deliver(&to(&path), &Sample::of(&[b"more", &noise(900_000, 9)]), &["v2"]).await.unwrap();
+    for (desc, bytes) in sample.all() {
+        assert!(store::read(&reader, desc, 1 << 20).await.unwrap() == bytes);
+    }
+}
+
+#[tokio::test]
+async fn damage_in_an_archive_is_not_carried_into_the_next() {
+    let (_dir, path, _) = filled().await;
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 2000;
+    bytes[at] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let error = deliver(&to(&path), &Sample::of(&[b"more"]), &["v2"]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Mismatch);
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn an_archive_reached_through_a_link_is_replaced_where_it_is() {
+    let (dir, path, _) = filled().await;
+    let link = dir.path().join("link.tar");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    deliver(&to(&link), &Sample::of(&[b"more"]), &["v2"]).await.unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2"]);
+}
