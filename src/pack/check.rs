@@ -52,6 +52,9 @@ fn part(part: &Part, layers: usize) -> Result<()> {
     if media_type::points(&part.media_type) {
         return Err(Error::invalid(format!("`{}` is a type of manifests, not of blobs", part.media_type)));
     }
+    if part.media_type == media_type::EMPTY && !is_empty(&part.content) {
+        return Err(Error::invalid(format!("content of type `{}` is always `{{}}`", media_type::EMPTY)));
+    }
     quotes(part.annotations.values(), layers)?;
     match &part.content {
         Content::Json { value, .. } => quotes([value], layers),
@@ -59,10 +62,15 @@ fn part(part: &Part, layers: usize) -> Result<()> {
             compress::check(*compress)?;
             names(entries)
         }
-        Content::Text(_) | Content::File(_) if part.media_type == media_type::EMPTY => {
-            Err(Error::invalid(format!("content of type `{}` is always `{{}}`", media_type::EMPTY)))
-        }
-        _ => Ok(()),
+        Content::Empty {} | Content::Text(_) | Content::File(_) => Ok(()),
+    }
+}
+
+fn is_empty(content: &Content) -> bool {
+    match content {
+        Content::Empty {} => true,
+        Content::Json { value, .. } => value.as_object().is_some_and(serde_json::Map::is_empty),
+        _ => false,
     }
 }
 

@@ -136,3 +136,35 @@ fn finish(plan: &Plan, manifest: Manifest, layers: Vec<Made>, config: Made) -> R
     blobs.insert(root.digest.clone(), Held::Memory(bytes.clone()));
     Ok(Packed { type_name: plan.type_name.clone(), root, bytes, manifest, layers: descriptors, blobs })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{API_VERSION, ManifestPlan, Part};
+
+    #[test]
+    fn packing_stops_when_nobody_waits_for_it() {
+        let part = |media_type: &str, content| Part {
+            id: String::new(),
+            media_type: media_type.into(),
+            content,
+            annotations: Default::default(),
+        };
+        let plan = Plan {
+            api_version: API_VERSION.into(),
+            type_name: "test".into(),
+            base: PathBuf::new(),
+            config: part("a/b", Content::Empty {}),
+            layers: vec![part("a/b", Content::Text("text".into()))],
+            manifest: ManifestPlan::default(),
+            reference: Default::default(),
+            warnings: Vec::new(),
+        };
+        let options = Options::new(".");
+        let stop = Arc::new(AtomicBool::new(false));
+        assert!(pack_now(&plan, &options, &stop).is_ok());
+        drop(StopOnDrop(Arc::clone(&stop)));
+        let error = pack_now(&plan, &options, &stop).unwrap_err();
+        assert!(error.to_string().contains("packing was stopped"), "{error}");
+    }
+}

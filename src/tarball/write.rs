@@ -85,3 +85,65 @@ impl<W: Write> Writer<W> {
         Ok(self.sink.write_all(zeros.get(..count).unwrap_or(&zeros))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tarball::read::{MemberKind, Reader};
+    use proptest::prelude::*;
+
+    /// What is written, in the words of the reader.
+    type Written = (String, MemberKind, Vec<u8>, u32, u64);
+
+    fn written() -> impl Strategy<Value = Written> {
+        let path = prop_oneof!["[a-c]{1,3}(/[a-z.é日]{1,60}x){0,5}", "[a-z]{50,150}/[a-z]{50,150}", "[a-z]{95,105}"];
+        let kind = prop_oneof![
+            3 => Just(MemberKind::File),
+            1 => Just(MemberKind::Directory),
+            1 => "[a-z/é ]{1,200}".prop_map(MemberKind::Symlink),
+        ];
+        (path, kind, proptest::collection::vec(any::<u8>(), 0..1500), 0_u32..=0o7777, 0_u64..1 << 33)
+    }
+
+    fn write(members: &[Written], extension: Extension) -> Vec<u8> {
+        let mut tar = Writer { extension, ..Writer::new(Vec::new()) };
+        for (path, kind, data, mode, mtime) in members {
+            match kind {
+                MemberKind::Directory => tar.directory(path, *mode, *mtime).unwrap(),
+                MemberKind::Symlink(target) => tar.symlink(path, target, *mode, *mtime).unwrap(),
+                _ => tar.file(path, *mode, *mtime, data.len() as u64, &mut data.as_slice()).unwrap(),
+            }
+        }
+        tar.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(members in proptest::collection::vec(written(), 0..8)) {
+            for extension in [Extension::Pax, Extension::Gnu] {
+                let bytes = write(&members, extension);
+                let mut reader = Reader::new(bytes.as_slice(), Default::default());
+                for (path, kind, data, mode, mtime) in &members {
+                    let member = reader.next_member().unwrap().unwrap();
+                    let mut found = Vec::new();
+                    reader.data().read_to_end(&mut found).unwrap();
+                    prop_assert_eq!(&found, if *kind == MemberKind::File { data } else { &found });
+                    prop_assert_eq!((&member.path, &member.kind, member.mode), (path, kind, *mode));
+                    prop_assert_eq!(member.mtime.as_secs(), *mtime);
+                }
+                prop_assert_eq!(reader.next_member().unwrap(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn content_that_is_shorter_than_said_is_an_error() {
+        let error = Writer::new(Vec::new()).file("f", 0o644, 0, 10, &mut &b"short"[..]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed);
+    }
+
+    #[test]
+    fn an_empty_archive_is_two_blocks_of_zeros() {
+        assert_eq!(Writer::new(Vec::new()).finish().unwrap(), [0; 1024]);
+    }
+}
