@@ -16,6 +16,7 @@ pub mod source;
 pub mod store;
 pub mod stores;
 pub mod tarball;
+pub mod types;
 
 pub use copy::copy;
 pub use error::{Error, Kind, Result};

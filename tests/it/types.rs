@@ -1,1 +1,184 @@
 //! Tests of `types`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use artifact::{
+    Kind,
+    plan::{Compression, Content, EntryKind, Plan},
+    source::Source,
+    types::{ArtifactType, Catalog, Inputs, Origin},
+};
+use serde_json::json;
+
+/// A directory with these files.
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn plan_with(path: &Path, inputs: &Inputs) -> artifact::Result<Plan> {
+    let catalog = Catalog::builtin()?;
+    let source = Source::open(path)?;
+    let (kind, _) = catalog.detect(&source)?;
+    kind.plan(&source, inputs)
+}
+
+fn plan(path: &Path) -> Plan {
+    plan_with(path, &Inputs::default()).unwrap()
+}
+
+fn set(pairs: &[(&str, &str)]) -> Inputs {
+    Inputs { set: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), ..Inputs::default() }
+}
+
+fn define(text: &str) -> artifact::Result<ArtifactType> {
+    ArtifactType::parse(text, Origin::Other("t.yaml".into()))
+}
+
+/// A definition with these sections.
+fn definition(sections: &str) -> String {
+    format!("apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {{name: t}}\n{sections}")
+}
+
+#[test]
+fn the_tests_of_the_built_in_definitions_pass() {
+    for kind in Catalog::builtin().unwrap().list() {
+        for outcome in artifact::types::test::run(kind).unwrap() {
+            assert_eq!(outcome.failure, None, "{}: {}", kind.name(), outcome.name);
+        }
+        assert!(!kind.definition().tests.is_empty() || kind.name() == "file-bundle", "{}", kind.name());
+    }
+}
+
+#[test]
+fn the_built_in_definitions_are_without_findings() {
+    let catalog = Catalog::builtin().unwrap();
+    for kind in catalog.list() {
+        assert_eq!(artifact::types::lint::lint(kind.text(), kind.name()).unwrap(), [], "{}", kind.name());
+    }
+    assert_eq!(catalog.contested(), Vec::<String>::new());
+}
+
+#[test]
+fn a_directory_becomes_one_layer_that_oras_can_restore() {
+    let dir =
+        tree(&[("docs/a.txt", "a"), ("docs/sub/b.md", "b"), ("docs/x.o", "o"), ("docs/.artifactignore", "*.o\n")]);
+    let plan = plan(&dir.path().join("docs"));
+    assert_eq!(plan.type_name, "file-bundle");
+    assert_eq!(plan.manifest.artifact_type.as_deref(), Some("application/vnd.unknown.artifact.v1"));
+    assert_eq!(plan.config.content, Content::Empty {});
+    let [layer] = &plan.layers[..] else { panic!("{:?}", plan.layers) };
+    assert_eq!(layer.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
+    assert_eq!(
+        serde_json::to_value(&layer.annotations).unwrap(),
+        json!({
+            "org.opencontainers.image.title": "docs",
+            "io.deis.oras.content.unpack": "true",
+            "io.deis.oras.content.digest": {"$layer": 0, "value": "diffId"},
+        })
+    );
+    let Content::Tar { entries, compress: Compression::Gzip(_) } = &layer.content else {
+        panic!("{:?}", layer.content)
+    };
+    let names: Vec<_> = entries.iter().map(|e| (e.path.as_str(), e.mtime)).collect();
+    assert_eq!(names, [("docs", 0), ("docs/a.txt", 0), ("docs/sub", 0), ("docs/sub/b.md", 0)]);
+    assert_eq!(entries[1].kind, EntryKind::File("a.txt".into()));
+}
+
+#[test]
+fn a_bundle_can_be_one_layer_for_each_file() {
+    let dir = tree(&[("docs/a.txt", "a"), ("docs/sub/b.md", "b"), ("docs/c.bin", "")]);
+    let inputs = set(&[("layout", "files"), ("exclude", "*.bin"), ("artifactType", "application/vnd.example.docs")]);
+    let plan = plan_with(&dir.path().join("docs"), &inputs).unwrap();
+    let layers: Vec<_> = plan.layers.iter().map(|l| (l.media_type.as_str(), l.content.clone())).collect();
+    assert_eq!(
+        layers,
+        [("text/plain", Content::File("a.txt".into())), ("text/markdown", Content::File("sub/b.md".into())),]
+    );
+    assert_eq!(plan.manifest.artifact_type.as_deref(), Some("application/vnd.example.docs"));
+}
+
+#[test]
+fn a_single_file_is_a_layer_with_its_natural_type() {
+    let dir = tree(&[("notes.json", "{}")]);
+    let plan = plan(&dir.path().join("notes.json"));
+    assert_eq!(plan.layers.len(), 1);
+    assert_eq!(plan.layers[0].media_type, "application/json");
+    assert_eq!(plan.layers[0].annotations.len(), 1);
+}
+
+#[test]
+fn what_oras_cannot_unpack_is_marked_in_our_own_way() {
+    let dir = tree(&[("d/a", "a")]);
+    for (compress, kind) in [("zstd", "+zstd"), ("none", "")] {
+        let plan = plan_with(&dir.path().join("d"), &set(&[("compress", compress)])).unwrap();
+        assert_eq!(plan.layers[0].media_type, format!("application/vnd.oci.image.layer.v1.tar{kind}"));
+        assert!(!plan.layers[0].annotations.contains_key("io.deis.oras.content.unpack"));
+        assert_eq!(plan.layers[0].annotations[artifact::types::UNPACK], "true");
+    }
+}
+
+#[test]
+fn a_parameter_that_does_not_fit_is_an_error_that_says_what_does() {
+    let dir = tree(&[("d/a", "a")]);
+    for (key, value, message) in [
+        ("layuot", "files", "did you mean `layout`"),
+        ("layout", "flies", "did you mean `files`"),
+        ("artifactType", "text/plain; charset=x", "not a media type"),
+        ("a[4294967295]", "x", "there is no parameter"),
+    ] {
+        let error = plan_with(&dir.path().join("d"), &set(&[(key, value)])).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(error.kind(), Kind::Invalid);
+    }
+}
+
+#[test]
+fn the_plain_slideshow_is_its_specification_and_its_slides() {
+    let dir = tree(&[
+        (
+            "deck.yaml",
+            "title: \"OCI Images: not just for containers anymore\"\nimages:\n- slides/slide-01.png\n- slides/slide-02.png\n",
+        ),
+        ("slides/slide-01.png", "1"),
+        ("slides/slide-02.png", "2"),
+    ]);
+    let plan = plan(&dir.path().join("deck.yaml"));
+    assert_eq!(plan.type_name, "slideshow");
+    let Content::Json { value, encoding } = &plan.config.content else { panic!("{:?}", plan.config) };
+    assert_eq!(
+        encoding.encode(value).unwrap(),
+        br#"{"title":"OCI Images: not just for containers anymore","images":["slides/slide-01.png","slides/slide-02.png"]}"#
+    );
+    let annotations: BTreeMap<_, _> = plan.manifest.annotations.clone();
+    assert_eq!(annotations.len(), 1, "{annotations:?}");
+    assert_eq!(plan.reference.tag.as_deref(), Some("latest"));
+}
+
+#[test]
+fn an_unknown_key_in_a_definition_is_named_with_its_place_and_the_one_that_was_meant() {
+    for (text, message) in [
+        (definition("detects: []\n"), "t.yaml:4:1: unknown key `detects`; did you mean `detect`"),
+        (
+            definition("layers:\n  items:\n    - {id: a, eech: [x]}\n"),
+            "t.yaml:6:15: unknown key `eech`; did you mean `each`",
+        ),
+        (definition("layers: {order: digset}\n"), "t.yaml:4:17: `digset` is not one of"),
+        (definition("config: {mediaTyp: a/b}\n"), "unknown key `mediaTyp`; did you mean `mediaType`"),
+        (
+            definition("reference: {tag: \"{{ sorce.name }}\"}\n"),
+            "t.yaml:4:18: the name `sorce` does not exist; did you mean `source`",
+        ),
+        (definition("reference: {tag: \"{{ source.nam }}\"}\n"), "did you mean `name`"),
+        (definition("reference: {tag: \"{{ source.name \"}\n"), "t.yaml:4:18"),
+        (definition("vars: {a: {$exrp: x}}\n"), "did you mean `$expr`"),
+    ] {
+        let error = define(&text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}\n{message}");
+    }
+}

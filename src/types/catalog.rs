@@ -1,0 +1,229 @@
+//! The types there are: built in, the user's, the project's, single files. A name belongs to one definition.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use include_dir::{Dir, include_dir};
+
+use super::{ArtifactType, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::Manifest,
+    source::Source,
+};
+
+static BUILTIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/artifact-types");
+
+/// Most definitions in a directory.
+const MAX_FILES: usize = 1000;
+
+/// Where a definition comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This program.
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+    /// Anything else, described: a remote definition.
+    Other(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin(file) => write!(f, "built-in:{file}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// All types that are known, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    types: BTreeMap<String, Arc<ArtifactType>>,
+    aliases: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    /// A catalog of nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The types that are built in.
+    pub fn builtin() -> Result<Self> {
+        let mut catalog = Self::empty();
+        let mut files: Vec<_> = BUILTIN.files().filter(|f| is_definition(f.path())).collect();
+        files.sort_by_key(|f| f.path());
+        for file in files {
+            let name = file.path().display().to_string();
+            let text =
+                file.contents_utf8().ok_or_else(|| Error::new(Kind::Internal, format!("`{name}` is not UTF-8")))?;
+            catalog.add(ArtifactType::parse(text, Origin::Builtin(name))?)?;
+        }
+        Ok(catalog)
+    }
+
+    /// The types that are built in and those of these directories, each read if it is there, and files.
+    pub fn load(directories: &[PathBuf], files: &[PathBuf]) -> Result<Self> {
+        let mut catalog = Self::builtin()?;
+        for directory in directories {
+            catalog.add_directory(directory)?;
+        }
+        for file in files {
+            catalog.add_file(file)?;
+        }
+        Ok(catalog)
+    }
+
+    /// Adds a type. Errors (kind `Exists`): its name or an alias is taken; the message names both origins.
+    pub fn add(&mut self, kind: ArtifactType) -> Result<()> {
+        for name in std::iter::once(kind.name()).chain(kind.definition().metadata.aliases.iter().map(String::as_str)) {
+            if let Some(taken) = self.find(name) {
+                let message = format!("`{name}` is defined in both {} and {}", taken.origin(), kind.origin());
+                return Err(Error::new(Kind::Exists, message));
+            }
+        }
+        self.insert(kind);
+        Ok(())
+    }
+
+    /// Adds a type in the place of one that has its name: what the user picked wins.
+    pub fn replace(&mut self, kind: ArtifactType) {
+        self.aliases.retain(|_, name| name != kind.name());
+        self.aliases.remove(kind.name());
+        self.insert(kind);
+    }
+
+    fn insert(&mut self, kind: ArtifactType) {
+        for alias in &kind.definition().metadata.aliases {
+            self.aliases.insert(alias.clone(), kind.name().into());
+        }
+        self.types.insert(kind.name().into(), Arc::new(kind));
+    }
+
+    /// Adds the definition in this file. Errors: those of [`super::Definition::parse`] and [`Catalog::add`].
+    pub fn add_file(&mut self, path: &Path) -> Result<()> {
+        self.add(read(path)?)
+    }
+
+    /// Adds the definition in this file, in the place of one that has its name.
+    pub fn replace_file(&mut self, path: &Path) -> Result<()> {
+        self.replace(read(path)?);
+        Ok(())
+    }
+
+    /// Adds all definitions (`*.yaml`) of this directory; one that is not there has none.
+    pub fn add_directory(&mut self, directory: &Path) -> Result<()> {
+        let fail = || format!("cannot read `{}`", directory.display());
+        let entries = match std::fs::read_dir(directory) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.context(fail)?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries.take(MAX_FILES * 10) {
+            paths.push(entry.context(fail)?.path());
+        }
+        paths.retain(|path| is_definition(path));
+        paths.sort();
+        if paths.len() > MAX_FILES {
+            return Err(Error::limit(format!("`{}` has more than {MAX_FILES} definitions", directory.display())));
+        }
+        paths.iter().try_for_each(|path| self.add_file(path))
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<ArtifactType>> {
+        self.types.get(name).or_else(|| self.types.get(self.aliases.get(name)?))
+    }
+
+    /// The type of this name or alias. Errors (kind `UnknownType`): there is none; the message names the nearest.
+    pub fn get(&self, name: &str) -> Result<Arc<ArtifactType>> {
+        self.find(name).cloned().ok_or_else(|| {
+            let known = self.types.keys().chain(self.aliases.keys()).map(String::as_str);
+            let shown = name.escape_default();
+            unknown_type(match nearest(name, known) {
+                Some(near) => format!("there is no artifact type `{shown}`; did you mean `{near}`"),
+                None => format!("there is no artifact type `{shown}`"),
+            })
+        })
+    }
+
+    /// All types, by name.
+    pub fn list(&self) -> impl Iterator<Item = &Arc<ArtifactType>> {
+        self.types.values()
+    }
+
+    /// The type and form of this source.
+    ///
+    /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
+    /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
+    /// name and that is malformed.
+    pub fn detect(&self, source: &Source) -> Result<(Arc<ArtifactType>, String)> {
+        for fallback in [false, true] {
+            let mut found = Vec::new();
+            for kind in self.list() {
+                if let Some(form) = detect::detect(kind.definition(), source, fallback)? {
+                    found.push((Arc::clone(kind), form));
+                }
+            }
+            if found.len() > 1 {
+                let names: Vec<_> = found.iter().map(|(t, form)| format!("`{}` ({form})", t.name())).collect();
+                let message = format!("`{source}` could be {}", names.join(" or "));
+                return Err(Error::new(Kind::Ambiguous, message));
+            }
+            if let Some(found) = found.pop() {
+                return Ok(found);
+            }
+        }
+        let wanted: Vec<_> = self.list().flat_map(|t| detect::wanted(t.definition())).collect();
+        Err(unknown_type(format!("no artifact type fits `{source}`; looked for {}", wanted.join("; "))))
+    }
+
+    /// The type of this manifest, and by what it was recognised: its artifact type, else its config's media type, else
+    /// those of its layers, else annotations. `None` when no type claims it: then [`super::generic::unpacking`] applies.
+    #[must_use]
+    pub fn recognise(&self, manifest: &Manifest) -> Option<(Arc<ArtifactType>, Evidence)> {
+        let found = self.list().filter_map(|t| Some((Arc::clone(t), t.definition().accept.recognises(manifest)?)));
+        found.min_by_key(|(_, evidence)| *evidence)
+    }
+
+    /// Media types that two types claim: who recognises such a manifest is chance.
+    #[must_use]
+    pub fn contested(&self) -> Vec<String> {
+        let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+        let mut contested = Vec::new();
+        for kind in self.types.values() {
+            for claim in kind.definition().accept.claims() {
+                match owners.insert(claim, kind.name()) {
+                    Some(other) if other != kind.name() => {
+                        let (what, value) = claim;
+                        contested.push(format!("{what} `{value}` is claimed by `{other}` and `{}`", kind.name()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        contested
+    }
+}
+
+fn is_definition(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+}
+
+fn read(path: &Path) -> Result<ArtifactType> {
+    use std::io::Read as _;
+    let (file, _) = crate::blob::open_regular(path)?;
+    let mut text = String::new();
+    file.take(MAX_DEFINITION + 1).read_to_string(&mut text).context(|| format!("cannot read `{}`", path.display()))?;
+    if text.len() as u64 > MAX_DEFINITION {
+        return Err(Error::limit(format!("`{}` has more than {MAX_DEFINITION} bytes", path.display())));
+    }
+    ArtifactType::parse(&text, Origin::File(path.to_owned()))
+}

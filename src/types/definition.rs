@@ -1,0 +1,178 @@
+//! A definition: one YAML file, read strictly. Every error says where it is, and which key was meant.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::{
+    accept::Accept,
+    config::Config,
+    detect::Detect,
+    documents::DocumentRule,
+    layers::Layers,
+    lint,
+    manifest::ManifestRule,
+    many::Many,
+    metadata::{Metadata, Requires},
+    nearest,
+    params::Param,
+    reference::ReferenceRule,
+    sets::FileSet,
+    test::TestCase,
+    unpack::Unpack,
+    validate::Assertion,
+};
+use crate::{
+    error::{Error, Result},
+    source::{Document, Options},
+};
+
+/// The version of the language.
+pub const API_VERSION: &str = "artifact-type/v1";
+/// Largest definition, in bytes.
+pub const MAX_DEFINITION: u64 = 1 << 20;
+
+/// An artifact type, as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "artifact type")]
+pub struct Definition {
+    /// `artifact-type/v1`.
+    #[schemars(extend("const" = API_VERSION))]
+    pub api_version: String,
+    /// `ArtifactType`.
+    #[schemars(extend("const" = "ArtifactType"))]
+    pub kind: String,
+    /// What it is called.
+    pub metadata: Metadata,
+    /// What it needs of the program.
+    #[serde(default)]
+    pub requires: Requires,
+    /// Typed inputs that are not in the source.
+    #[serde(default)]
+    pub params: BTreeMap<String, Param>,
+    /// How sources of this type are told from others.
+    #[serde(default)]
+    pub detect: Vec<Detect>,
+    /// What is read.
+    #[serde(default)]
+    pub source: SourceRule,
+    /// Values that are used more than once, strings or typed.
+    #[serde(default)]
+    pub vars: Map<String, Json>,
+    /// The config; the empty one when nothing is said.
+    #[serde(default)]
+    pub config: Many<Config>,
+    /// The layers.
+    #[serde(default)]
+    pub layers: Layers,
+    /// The manifest.
+    #[serde(default)]
+    pub manifest: ManifestRule,
+    /// Where it wants to go.
+    #[serde(default)]
+    pub reference: ReferenceRule,
+    /// What must hold.
+    #[serde(default)]
+    pub validate: Vec<Assertion>,
+    /// Which other artifacts and images it speaks of; kept for bundles.
+    #[serde(default)]
+    pub refs: Map<String, Json>,
+    /// Which manifests are of this type.
+    #[serde(default)]
+    pub accept: Accept,
+    /// Which files it becomes.
+    #[serde(default)]
+    pub unpack: Unpack,
+    /// Sources with what they must become.
+    #[serde(default)]
+    pub tests: Vec<TestCase>,
+}
+
+/// The section `source`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceRule {
+    /// Named sets of files.
+    #[serde(default)]
+    pub sets: BTreeMap<String, FileSet>,
+    /// Files that are read.
+    #[serde(default)]
+    pub documents: BTreeMap<String, DocumentRule>,
+}
+
+/// A definition with the positions of its parts.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) definition: Definition,
+    pub(super) document: Document,
+}
+
+impl Placed {
+    /// Reads the syntax and the keys of a definition; what it means is not checked yet.
+    pub(super) fn read(text: &str, origin: &str) -> Result<Self> {
+        let options = Options { limit: MAX_DEFINITION, aliases: 0, ..Options::default() };
+        let document = Document::parse(text.as_bytes(), origin, &options)?;
+        let version = document.value.get("apiVersion").and_then(Json::as_str).unwrap_or_default();
+        if version != API_VERSION {
+            let message = format!("`apiVersion` must be `{API_VERSION}`, not `{}`", version.escape_default());
+            return Err(Error::unsupported(message).context(document.place("/apiVersion")));
+        }
+        let yaml = serde_saphyr::options! { with_snippet: false };
+        let definition: Definition =
+            serde_saphyr::from_str_with_options(text, yaml).map_err(|e| explain(&e, &document))?;
+        Ok(Self { definition, document })
+    }
+}
+
+impl Definition {
+    /// Reads and checks a definition; `origin` names it in errors, which read `file:line:column: what`.
+    ///
+    /// Errors: malformed YAML, an unknown or missing key, a value of the wrong type, a malformed expression, an
+    /// expression that names what does not exist, sections that contradict each other.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        let placed = Placed::read(text, origin)?;
+        let findings = lint::errors(&placed);
+        match findings.into_iter().next() {
+            Some(finding) => Err(Error::invalid(finding.message).context(finding.place)),
+            None => Ok(placed.definition),
+        }
+    }
+
+    /// The forms that a source may have.
+    pub(super) fn forms(&self) -> Vec<&str> {
+        let mut forms: Vec<&str> = self.detect.iter().map(|d| d.form.as_str()).collect();
+        forms.dedup();
+        forms
+    }
+}
+
+/// The reader's error as one line with a position, and with the key that was meant.
+fn explain(error: &serde_saphyr::Error, document: &Document) -> Error {
+    use serde_saphyr::Error as E;
+    let place = match error.location() {
+        Some(at) if at.line() > 0 => format!("{}:{}:{}", document.origin, at.line(), at.column()),
+        _ => document.place(""),
+    };
+    let one_of = |expected: &[&str]| format!("one of `{}`", expected.join("`, `"));
+    let message = match error.without_snippet() {
+        E::SerdeUnknownField { field, expected, .. } => {
+            let near = nearest(field, expected.iter().copied()).map(|n| format!("did you mean `{n}`"));
+            let near = near.unwrap_or_else(|| format!("expected {}", one_of(expected)));
+            format!("unknown key `{}`; {near}", field.escape_default())
+        }
+        E::SerdeUnknownVariant { variant, expected, .. } => {
+            let near = nearest(variant, expected.iter().copied()).map(|n| format!("; did you mean `{n}`"));
+            format!("`{}` is not {}{}", variant.escape_default(), one_of(expected), near.unwrap_or_default())
+        }
+        E::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
+        E::SerdeInvalidType { unexpected, expected, .. } | E::SerdeInvalidValue { unexpected, expected, .. } => {
+            format!("expected {expected}, not {unexpected}")
+        }
+        E::Message { msg, .. } => msg.replace('\n', " "),
+        other => other.render_with_formatter(&serde_saphyr::UserMessageFormatter).replace('\n', " "),
+    };
+    Error::invalid(message).context(place)
+}

@@ -1,0 +1,190 @@
+//! The section `detect`: how sources of a type are told from others.
+
+use globset::GlobBuilder;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::{definition::Definition, many::Many, unknown_type};
+use crate::{
+    error::{Error, Kind, Result},
+    source::{Document, Format, Options, Source},
+};
+
+/// A way to know a source; all that it says must hold. It names the form that the source then has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Detect {
+    /// The form: `archive`, `tree`.
+    pub form: String,
+    /// The source is a file.
+    #[serde(default)]
+    pub file: Option<FileTest>,
+    /// The source is a directory.
+    #[serde(default)]
+    pub dir: Option<DirTest>,
+    /// Only when the user names the type.
+    #[serde(default)]
+    pub explicit: bool,
+    /// Only when no other type fits.
+    #[serde(default)]
+    pub fallback: bool,
+}
+
+/// What is asked of a file; all of it must hold, of each list one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FileTest {
+    /// Its name is one of these. A file of this name that cannot be read as what it should be is an error.
+    #[serde(default)]
+    pub name: Many<String>,
+    /// Its name matches one of these globs.
+    #[serde(default)]
+    pub glob: Many<String>,
+    /// It is a YAML document with these keys. A value is a glob that a scalar matches (`*`: anything but null), or a list
+    /// of globs: a list of which every item matches one.
+    #[serde(default)]
+    pub yaml: Map<String, Json>,
+    /// The same for JSON.
+    #[serde(default)]
+    pub json: Map<String, Json>,
+}
+
+/// What is asked of a directory.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirTest {
+    /// It holds one of these files.
+    #[serde(default)]
+    pub contains: Many<String>,
+}
+
+/// The form that a source has by this definition, if it has one; asked for fallbacks only, or for the others only.
+pub(super) fn detect(definition: &Definition, source: &Source, fallback: bool) -> Result<Option<String>> {
+    let asked = definition.detect.iter().filter(|d| d.fallback == fallback && !d.explicit);
+    for rule in asked {
+        if rule.fits(source)? {
+            return Ok(Some(rule.form.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The form that a source has when the user says that it is of this type: the first rule that fits, explicit ones
+/// included, else the first for a source that is a file or directory as this one is.
+pub(super) fn form(definition: &Definition, source: &Source) -> Result<String> {
+    let mut likely = None;
+    for rule in &definition.detect {
+        match rule.fits(source) {
+            Ok(true) => return Ok(rule.form.clone()),
+            Ok(false) | Err(_) if rule.is_for(source) => _ = likely.get_or_insert_with(|| rule.form.clone()),
+            Ok(false) | Err(_) => {}
+        }
+    }
+    likely.ok_or_else(|| {
+        let wanted = wanted(definition).join("; ");
+        unknown_type(format!("`{source}` is no source of a {}, which is {wanted}", definition.metadata.name))
+    })
+}
+
+/// What a definition looks for, in words.
+pub(super) fn wanted(definition: &Definition) -> Vec<String> {
+    let name = &definition.metadata.name;
+    definition.detect.iter().filter(|d| !d.explicit).map(|d| format!("{name}: {}", d.describe())).collect()
+}
+
+impl Detect {
+    fn is_for(&self, source: &Source) -> bool {
+        if source.file().is_some() { self.file.is_some() } else { self.dir.is_some() }
+    }
+
+    fn fits(&self, source: &Source) -> Result<bool> {
+        match (source.file(), &self.file, &self.dir) {
+            (Some(name), Some(test), _) => test.fits(name, source),
+            (None, _, Some(test)) => test.fits(source),
+            _ => Ok(false),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let mut words = Vec::new();
+        if let Some(file) = &self.file {
+            let names: Vec<_> = file.name.0.iter().chain(&file.glob.0).map(|n| format!("`{n}`")).collect();
+            words.push(if names.is_empty() { "a file".into() } else { format!("a file {}", names.join(" or ")) });
+            let keys: Vec<_> = file.yaml.keys().chain(file.json.keys()).map(|k| format!("`{k}`")).collect();
+            if !keys.is_empty() {
+                words.push(format!("with {}", keys.join(" and ")));
+            }
+        }
+        if let Some(dir) = &self.dir {
+            let files: Vec<_> = dir.contains.0.iter().map(|n| format!("`{n}`")).collect();
+            words.push(if files.is_empty() {
+                "a directory".into()
+            } else {
+                format!("a directory with {}", files.join(" or "))
+            });
+        }
+        words.join(" ")
+    }
+}
+
+impl FileTest {
+    fn fits(&self, name: &str, source: &Source) -> Result<bool> {
+        let named = self.name.0.iter().any(|n| n == name);
+        if !(self.name.is_empty() || named) || !matches_any(&self.glob.0, name)? {
+            return Ok(false);
+        }
+        for (keys, format) in [(&self.yaml, Format::Yaml), (&self.json, Format::Json)] {
+            if !keys.is_empty() && !holds(keys, format, name, named, source)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl DirTest {
+    fn fits(&self, source: &Source) -> Result<bool> {
+        for name in &self.contains.0 {
+            if source.resolve_optional(name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(self.contains.is_empty())
+    }
+}
+
+/// Whether a name matches one of these globs; yes when there are none.
+fn matches_any(globs: &[String], name: &str) -> Result<bool> {
+    for glob in globs {
+        let compiled = GlobBuilder::new(glob).literal_separator(true).build();
+        let matcher = compiled.map_err(|e| Error::invalid(format!("the glob `{glob}`: {}", e.kind())))?;
+        if matcher.compile_matcher().is_match(name) {
+            return Ok(true);
+        }
+    }
+    Ok(globs.is_empty())
+}
+
+/// Whether a document has these keys. A malformed one does not, unless its name says that it should.
+fn holds(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
+    let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
+        Err(e) if !named && matches!(e.kind(), Kind::Invalid | Kind::Limit) => return Ok(false),
+        document => document?,
+    };
+    Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches(pattern, value))))
+}
+
+fn matches(pattern: &Json, value: &Json) -> bool {
+    match (pattern, value) {
+        (_, Json::Null) => false,
+        (Json::String(any), _) if any == "*" => true,
+        (Json::String(glob), Json::String(text)) => {
+            GlobBuilder::new(glob).build().is_ok_and(|g| g.compile_matcher().is_match(text))
+        }
+        (Json::Array(globs), Json::Array(items)) => {
+            !items.is_empty() && items.iter().all(|item| globs.iter().any(|glob| matches(glob, item)))
+        }
+        (pattern, value) => pattern == value,
+    }
+}

@@ -1,0 +1,66 @@
+//! The sections `metadata` and `requires`: what a definition is called, and what it needs of this program.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The section `metadata`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The type's name: lower-case letters, digits and hyphens.
+    #[schemars(regex(pattern = r"^[a-z0-9]+(-[a-z0-9]+)*$"))]
+    pub name: String,
+    /// Version of the definition, not of what it packs.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Other names that the type can be called by.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// What it packs, in one sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Programs and versions that its facts were checked against.
+    #[serde(default)]
+    pub checked_against: Vec<String>,
+}
+
+/// The section `requires`: an old program refuses a new definition instead of packing something else.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Requires {
+    /// Native fact finders, each with its version: `wasm/1`.
+    #[serde(default)]
+    pub probes: Vec<String>,
+    /// Features of the language beyond `artifact-type/v1`.
+    #[serde(default)]
+    pub features: Vec<String>,
+}
+
+impl Metadata {
+    /// An error unless name and aliases are names.
+    pub(super) fn check(&self) -> Result<()> {
+        for name in std::iter::once(&self.name).chain(&self.aliases) {
+            let part =
+                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            if name.len() > 64 || !name.split('-').all(part) {
+                let name = name.escape_default();
+                return Err(Error::invalid(format!("`{name}` is not a name such as `helm-chart`")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Requires {
+    /// An error that names what this program does not have.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.probes.iter().map(|p| ("probe", p)).chain(self.features.iter().map(|f| ("feature", f))).next() {
+            Some((what, name)) => {
+                Err(Error::unsupported(format!("the definition requires the {what} `{}`", name.escape_default())))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Artifact types as data: a definition reads a source into a [`Plan`], recognises manifests, and says which files they
+//! become.
+//!
+//! * [`Catalog`]: the types there are, by name, by source ([`Catalog::detect`]) and by manifest
+//!   ([`Catalog::recognise`]).
+//! * [`ArtifactType`]: one of them; [`ArtifactType::plan`] and [`ArtifactType::unpacking`].
+//! * [`lint`], [`test`], [`schema`], [`skeleton`]: for those who write definitions.
+//!
+//! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
+//! reach files, the network, the environment or another program.
+
+mod accept;
+mod catalog;
+mod config;
+mod definition;
+mod detect;
+mod documents;
+mod expr;
+pub mod generic;
+mod layers;
+pub mod lint;
+mod manifest;
+mod many;
+mod metadata;
+mod names;
+mod params;
+mod reading;
+mod reference;
+mod schema;
+mod scope;
+mod sets;
+mod skeleton;
+mod tar;
+pub mod test;
+mod typed;
+mod unpack;
+mod validate;
+mod view;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    accept::Evidence,
+    catalog::{Catalog, Origin},
+    definition::{API_VERSION, Definition, MAX_DEFINITION},
+    layers::{UNPACK, UNPACK_DIGEST},
+    schema::schema,
+    skeleton::skeleton,
+    unpack::View,
+};
+use self::{expr::Engine, reading::Reading};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::Manifest,
+    plan::{self, Plan, Unpacking},
+    source::Source,
+};
+
+/// What a type is given beside the source.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Inputs {
+    /// Parameters, as text: `--set key=value`.
+    pub set: BTreeMap<String, String>,
+    /// Annotations of the manifest; they win over those of the definition.
+    pub annotations: BTreeMap<String, String>,
+    /// The time that counts as now, in seconds since 1970. Nothing is dated when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<i64>,
+    /// Where the artifact will go, as far as the user has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// Where an artifact will go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reference {
+    /// The repository: `registry.example/charts/web`.
+    pub repository: String,
+    /// The tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// A type of artifact: a checked definition, and where it comes from.
+#[derive(Clone)]
+pub struct ArtifactType {
+    definition: Definition,
+    text: String,
+    origin: Origin,
+    engine: Engine,
+}
+
+impl ArtifactType {
+    /// Reads and checks a definition. Errors: those of [`Definition::parse`].
+    pub fn parse(text: &str, origin: Origin) -> Result<Self> {
+        let definition = Definition::parse(text, &origin.to_string())?;
+        Ok(Self { definition, text: text.into(), origin, engine: Engine::new() })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.definition.metadata.name
+    }
+
+    /// What it packs, in one sentence.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.definition.metadata.description
+    }
+
+    /// Where its definition comes from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Its definition.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The text of its definition.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The form that this source has in this type, when the user says that it is of this type.
+    ///
+    /// Errors (kind `UnknownType`): it has none; the message says what was looked for.
+    pub fn form(&self, source: &Source) -> Result<String> {
+        detect::form(&self.definition, source)
+    }
+
+    /// What will be made of this source.
+    ///
+    /// The same source and inputs give the same plan, on every machine. Errors name the layer, set, document or
+    /// parameter at fault, and the line where a document is.
+    pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        self.plan_form(source, inputs).context(|| format!("{} `{source}`", self.name()))
+    }
+
+    fn plan_form(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        let definition = &self.definition;
+        let reading = Reading::new(definition, &self.engine, source, inputs, self.form(source)?)?;
+        let layers = definition.layers.plan(&reading)?;
+        let reading = reading.with_all(layers.names());
+        let config = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
+        let config = config.map_or_else(|| Ok(config::Config::none()), |c| c.plan(&reading))?;
+        let manifest = definition.manifest.plan(&reading, definition.layers.order)?;
+        let (reference, tag_warning) = definition.reference.plan(&reading)?;
+        let mut warnings = validate::check(&definition.validate, &reading)?;
+        warnings.extend(tag_warning);
+        Ok(Plan {
+            api_version: plan::API_VERSION.into(),
+            type_name: self.name().into(),
+            base: PathBuf::from(source.base()),
+            config,
+            layers: layers.parts,
+            manifest,
+            reference,
+            warnings,
+        })
+    }
+
+    /// The files that this manifest becomes.
+    ///
+    /// `config` are the bytes of its config blob, at most 4 MiB; they may be empty when it is not at hand. Errors
+    /// (kind `Mismatch`): the manifest is not of this type, layers are missing or do not belong.
+    pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
+        if self.definition.accept.recognises(manifest).is_none() && !self.definition.accept.claims().is_empty() {
+            let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
+            let message = format!("an artifact of type `{}` is not a {}", kind.escape_default(), self.name());
+            return Err(Error::mismatch(message));
+        }
+        if config.len() > 4 << 20 {
+            return Err(Error::limit(format!("a config of {} bytes; {} are allowed", config.len(), 4 << 20)));
+        }
+        unpack::plan(&self.definition, manifest, config, view).context(|| self.name())
+    }
+}
+
+impl fmt::Debug for ArtifactType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ArtifactType({} from {})", self.name(), self.origin)
+    }
+}
+
+/// The known word that is most like this one, if any is much like it.
+fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&word.to_lowercase(), &k.to_lowercase()), k));
+    scored.filter(|(score, _)| *score > 0.78).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
+}
+
+/// An error of kind `UnknownType`.
+fn unknown_type(message: impl Into<String>) -> Error {
+    Error::new(Kind::UnknownType, message)
+}

@@ -1,0 +1,122 @@
+//! The section `reference`: which repository and tag the artifact wants.
+
+use minijinja::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    many::{Expression, Template},
+    reading::Reading,
+};
+use crate::{
+    error::{Error, Result},
+    plan::ReferencePlan,
+};
+
+/// The section `reference`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferenceRule {
+    /// A last component that the repository must have, appended where it is missing.
+    #[serde(default)]
+    pub append_repository: Option<Template>,
+    /// The tag when the user gives none; blank for none.
+    #[serde(default)]
+    pub tag: Option<Template>,
+    /// Replacements that make a tag of it: `+` may not be in a tag.
+    #[serde(default)]
+    pub encode: Vec<Replacement>,
+    /// Replacements that make a version of a tag.
+    #[serde(default)]
+    pub decode: Vec<Replacement>,
+    /// Whether a tag given by the user must equal `tag`.
+    #[serde(default)]
+    pub strict: Option<Expression>,
+    /// What must hold of a reference given by the user, known as `ref`.
+    #[serde(default)]
+    pub assert: Vec<ReferenceAssertion>,
+}
+
+/// A replacement in a tag.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replacement {
+    /// What is replaced.
+    pub from: String,
+    /// By what.
+    pub to: String,
+}
+
+/// What must hold of a reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferenceAssertion {
+    /// Whether it matters.
+    #[serde(default)]
+    pub when: Option<Expression>,
+    /// What must hold.
+    pub that: Expression,
+    /// What is said when it does not.
+    pub message: Template,
+}
+
+impl ReferenceRule {
+    /// Plans the reference; what the user gave is checked against it.
+    ///
+    /// Also returns a warning when the natural tag is not one.
+    pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<(ReferencePlan, Option<String>)> {
+        let text = |t: &Option<Template>| t.as_ref().map(|t| reading.text(t)).transpose();
+        let repository = text(&self.append_repository)?.filter(|r| !r.is_empty());
+        let wanted = text(&self.tag)?.filter(|t| !t.is_empty()).map(|t| replace(t, &self.encode));
+        let (tag, warning) = match wanted {
+            Some(tag) if !is_tag(&tag) => {
+                let shown = tag.escape_default();
+                (None, Some(format!("`{shown}` cannot be a tag; give one yourself")))
+            }
+            tag => (tag, None),
+        };
+        let strict = self.strict.as_ref().map_or(Ok(false), |e| reading.truth(e))?;
+        self.check_given(reading, tag.as_deref().filter(|_| strict))?;
+        Ok((ReferencePlan { repository, tag, strict }, warning))
+    }
+
+    fn check_given(&self, reading: &Reading<'_>, only: Option<&str>) -> Result<()> {
+        let Some(given) = &reading.inputs.reference else { return Ok(()) };
+        if let (Some(only), Some(tag)) = (only, given.tag.as_deref())
+            && tag != only
+        {
+            let tag = tag.escape_default();
+            return Err(Error::invalid(format!("the tag must be `{only}`, not `{tag}`")));
+        }
+        let reading = reading.with("ref", self.describe(given.repository.as_str(), given.tag.as_deref()));
+        for assertion in &self.assert {
+            let matters = assertion.when.as_ref().map_or(Ok(true), |e| reading.truth(e))?;
+            if matters && !reading.truth(&assertion.that)? {
+                return Err(Error::invalid(reading.text(&assertion.message)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// A reference as expressions see it.
+    pub(super) fn describe(&self, repository: &str, tag: Option<&str>) -> Value {
+        let basename = repository.rsplit('/').next().unwrap_or_default();
+        let text = |t: Option<String>| t.map_or(Value::from(()), Value::from);
+        Value::from_pairs([
+            ("repository", Value::from(repository)),
+            ("basename", Value::from(basename)),
+            ("tag", text(tag.map(str::to_owned))),
+            ("version", text(tag.map(|t| replace(t.to_owned(), &self.decode)))),
+        ])
+    }
+}
+
+fn replace(text: String, table: &[Replacement]) -> String {
+    table.iter().filter(|r| !r.from.is_empty()).fold(text, |text, r| text.replace(&r.from, &r.to))
+}
+
+/// Whether this is a tag (distribution-spec, "Pulling manifests").
+fn is_tag(tag: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+}

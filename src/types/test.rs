@@ -1,0 +1,129 @@
+//! The section `tests`: sources written out, with what they must become; and what runs them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::{ArtifactType, Inputs};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::{Digest, json::Encoding},
+    plan::Plan,
+    source::{Source, relative},
+};
+
+/// A source, and what it must become.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestCase {
+    /// What is shown, a sentence.
+    pub name: String,
+    /// The files of a directory, by relative path.
+    pub files: BTreeMap<String, String>,
+    /// The file or directory in it that is the source; the directory itself when nothing is said.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Parameters, as text.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// The time that counts as now, in seconds since 1970.
+    #[serde(default)]
+    pub now: Option<i64>,
+    /// Parts of the plan that must be there: objects may have other keys, lists may not have other items.
+    #[serde(default)]
+    pub expect: Map<String, Json>,
+    /// The digest of the plan as canonical JSON, its `base` left out.
+    #[serde(default)]
+    pub plan_digest: Option<String>,
+    /// Instead: a part of the message of the error that it must be.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The test's name.
+    pub name: String,
+    /// What is wrong; nothing when it passed.
+    pub failure: Option<String>,
+}
+
+/// Runs the tests of a type's definition. Errors: a temporary directory cannot be made.
+pub fn run(kind: &ArtifactType) -> Result<Vec<Outcome>> {
+    let run = |case: &TestCase| {
+        let failure = case.run(kind).map(|()| None).or_else(|e| match e.kind() {
+            Kind::Io | Kind::NoSpace => Err(e),
+            _ => Ok(Some(e.to_string())),
+        })?;
+        Ok(Outcome { name: case.name.clone(), failure })
+    };
+    kind.definition().tests.iter().map(run).collect()
+}
+
+impl TestCase {
+    fn run(&self, kind: &ArtifactType) -> Result<()> {
+        let dir = tempfile::tempdir().context(|| "cannot make a directory for a test")?;
+        self.write(dir.path())?;
+        let path = match &self.source {
+            Some(path) => dir.path().join(relative(path)?),
+            None => dir.path().to_owned(),
+        };
+        let inputs = Inputs { set: self.set.clone(), now: self.now, ..Inputs::default() };
+        match (Source::open(path).and_then(|source| kind.plan(&source, &inputs)), &self.error) {
+            (Ok(_), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, and there was none"))),
+            (Err(e), Some(wanted)) if e.to_string().contains(wanted) => Ok(()),
+            (Err(e), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, not `{e}`"))),
+            (plan, None) => self.compare(&plan?),
+        }
+    }
+
+    fn write(&self, dir: &Path) -> Result<()> {
+        for (name, text) in &self.files {
+            let path = dir.join(relative(name)?);
+            let fail = || format!("cannot write `{}`", path.display());
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).context(fail)?;
+            }
+            std::fs::write(&path, text).context(fail)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&self, plan: &Plan) -> Result<()> {
+        let actual = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot write a plan", e))?;
+        differ("", &Json::Object(self.expect.clone()), &actual).map_or(Ok(()), |why| Err(Error::invalid(why)))?;
+        let digest = plan_digest(plan)?.to_string();
+        match &self.plan_digest {
+            Some(wanted) if *wanted != digest => {
+                Err(Error::mismatch(format!("expected the plan {wanted}, not {digest}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The digest of a plan as canonical JSON, its `base` left out: equal for equal plans, wherever the source lies.
+pub fn plan_digest(plan: &Plan) -> Result<Digest> {
+    let mut value = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot write a plan", e))?;
+    value.as_object_mut().and_then(|map| map.remove("base"));
+    Ok(Digest::of(&Encoding::Canonical.encode(&value)?))
+}
+
+/// The first difference between what is expected and what is there.
+fn differ(at: &str, wanted: &Json, actual: &Json) -> Option<String> {
+    match (wanted, actual) {
+        (Json::Object(wanted), Json::Object(actual)) => wanted.iter().find_map(|(key, value)| {
+            let at = format!("{at}/{key}");
+            actual.get(key).map_or_else(|| Some(format!("`{at}` is missing")), |actual| differ(&at, value, actual))
+        }),
+        (Json::Array(wanted), Json::Array(actual)) if wanted.len() == actual.len() => {
+            let pairs = wanted.iter().zip(actual).enumerate();
+            pairs.into_iter().find_map(|(i, (wanted, actual))| differ(&format!("{at}/{i}"), wanted, actual))
+        }
+        (wanted, actual) if wanted == actual => None,
+        (wanted, actual) => Some(format!("`{at}` is {actual}, not {wanted}")),
+    }
+}
