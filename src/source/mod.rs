@@ -3,14 +3,18 @@
 //!
 //! * [`Source`]: what was pointed at, and files in it by name ([`Source::resolve`], [`Source::read`]).
 //! * [`Listing`]: a directory as [`Member`]s, with globs, [`Ignore`] rules, link policy and limits.
-//! * [`Document`]: YAML and JSON with positions.
+//! * [`Document`]: YAML and JSON with positions; [`Deck`]: markdown slides.
+//! * [`Archive`]: a tar archive, looked into. [`Magic`], [`Source::contains`] and their like: what detection asks.
 
+mod archive;
+mod deck;
 mod document;
 mod files;
 mod globs;
 mod ignore;
 mod list;
 mod names;
+mod probe;
 mod walk;
 
 use std::{
@@ -20,10 +24,13 @@ use std::{
 };
 
 pub use self::{
+    archive::Archive,
+    deck::{DECK_LIMIT, Deck, Difference, Preprocess, Slide},
     document::{DOCUMENT_LIMIT, Document, Format, Options, Position, Scalars, Strings, printable},
     ignore::{Dialect, Ignore, Rules},
     list::{Irregular, Limits, Listing, Member, MemberKind, Symlinks},
     names::{escape, relative},
+    probe::Magic,
 };
 use crate::{
     blob,

@@ -17,6 +17,7 @@ mod yaml;
 use serde_json::Value;
 
 use self::node::Node;
+pub(super) use self::text::decode;
 pub use self::text::printable;
 use super::{Source, names::escape};
 use crate::error::{Context as _, Error, Result};

@@ -1,0 +1,81 @@
+//! Fenced code (CommonMark 0.31, 4.5): three or more backticks or tildes, closed by at least as many of the same.
+//!
+//! A fence that nothing closes is no fence here: it must not swallow the slides that follow.
+
+use std::collections::HashMap;
+
+/// The fences of a text.
+#[derive(Debug, Default)]
+pub(super) struct Fences {
+    /// Where code begins.
+    pub(super) opening: Vec<Opening>,
+    /// For each line, whether it belongs to fenced code.
+    covered: Vec<bool>,
+}
+
+/// The first line of fenced code.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// Which line, counted from 0.
+    pub(super) at: usize,
+    /// Whether it is made of tildes.
+    pub(super) tilde: bool,
+    /// What follows them.
+    pub(super) info: String,
+}
+
+impl Fences {
+    pub(super) fn find(lines: &[&str]) -> Self {
+        let mut fences = Self { opening: Vec::new(), covered: vec![false; lines.len()] };
+        // What is known to be unclosed need not be sought again: each kind with the least length that found no end.
+        let mut unclosed: HashMap<char, usize> = HashMap::new();
+        let mut at = 0;
+        while let Some(line) = lines.get(at) {
+            let end = opens(line).filter(|(mark, len, _)| unclosed.get(mark).is_none_or(|least| len < least));
+            let Some((mark, len, info)) = end else {
+                at += 1;
+                continue;
+            };
+            match lines.iter().skip(at + 1).position(|line| closes(line, mark, len)) {
+                Some(after) => {
+                    let end = at + 1 + after;
+                    if let Some(covered) = fences.covered.get_mut(at..=end) {
+                        covered.fill(true);
+                    }
+                    fences.opening.push(Opening { at, tilde: mark == '~', info: info.to_owned() });
+                    at = end;
+                }
+                None => {
+                    unclosed.insert(mark, len);
+                }
+            }
+            at += 1;
+        }
+        fences
+    }
+
+    /// Whether this line belongs to fenced code.
+    pub(super) fn cover(&self, at: usize) -> bool {
+        self.covered.get(at).copied().unwrap_or(false)
+    }
+}
+
+/// The mark, its length, and what follows it.
+fn opens(line: &str) -> Option<(char, usize, &str)> {
+    let (mark, len, rest) = run(line)?;
+    let info = rest.trim();
+    (mark == '~' || !info.contains('`')).then_some((mark, len, info))
+}
+
+fn closes(line: &str, mark: char, least: usize) -> bool {
+    run(line).is_some_and(|(own, len, rest)| own == mark && len >= least && rest.trim().is_empty())
+}
+
+/// A run of at least three marks, indented by three spaces at most.
+fn run(line: &str) -> Option<(char, usize, &str)> {
+    let bare = line.trim_start_matches(' ');
+    let mark = bare.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let rest = bare.trim_start_matches(mark);
+    let len = bare.len() - rest.len();
+    (line.len() - bare.len() <= 3 && len >= 3).then_some((mark, len, rest))
+}

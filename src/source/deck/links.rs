@@ -1,0 +1,219 @@
+//! The local files that markdown refers to: `![](a.png)`, `[](b.md)`, `[id]: c.png`, and `src` and `href` of HTML tags.
+
+use std::collections::HashSet;
+
+/// Longest destination, in bytes, and deepest parentheses within one: what is beyond is no link.
+const MAX_DESTINATION: usize = 4096;
+const MAX_PARENTHESES: usize = 32;
+
+/// The local files among the destinations in these lines, in order, each once.
+pub(super) fn local<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut comment = false;
+    for line in lines {
+        let text = without_code(&without_comments(line, &mut comment));
+        definition(&text, &mut found);
+        inline(&text, &mut found);
+        html(&text, &mut found);
+    }
+    let mut seen = HashSet::new();
+    let files = found.iter().filter_map(|destination| file(destination));
+    files.filter(|file| seen.insert(file.clone())).collect()
+}
+
+/// The file that a destination names; `None` for what lies elsewhere (`https:`, `//host`) or in the same text (`#part`).
+fn file(destination: &str) -> Option<String> {
+    let path = destination.split(['#', '?']).next().unwrap_or_default().trim();
+    let scheme = path.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    });
+    if path.is_empty() || scheme || path.starts_with("//") {
+        return None;
+    }
+    Some(percent_decoded(path))
+}
+
+/// `%20` is a space; what does not decode to UTF-8 stays as it is.
+fn percent_decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let digits = tail.get(..2).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match digits.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            Some(hex) => {
+                bytes.push(u8::from_str_radix(hex, 16).unwrap_or(*byte));
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A line without HTML comments, which may span lines.
+fn without_comments(line: &str, comment: &mut bool) -> String {
+    let mut kept = String::new();
+    let mut rest = line;
+    loop {
+        let (mark, skipped) = if *comment { ("-->", true) } else { ("<!--", false) };
+        let (before, after) = rest.split_once(mark).map_or((rest, None), |(before, after)| (before, Some(after)));
+        if !skipped {
+            kept.push_str(before);
+        }
+        match after {
+            Some(after) => rest = after,
+            None => return kept,
+        }
+        *comment = !*comment;
+    }
+}
+
+/// A line without code spans: what lies between two runs of equally many backticks.
+fn without_code(line: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find('`') {
+        let (before, code) = rest.split_at(start);
+        kept.push_str(before);
+        let body = code.trim_start_matches('`');
+        let (ticks, _) = code.split_at(code.len() - body.len());
+        rest = body;
+        // A long run that nothing closes costs one search; there are few different ones in a line.
+        let end = body.match_indices(ticks).find(|(at, _)| alone(body, *at, ticks.len()));
+        if let Some((at, _)) = end {
+            rest = body.get(at + ticks.len()..).unwrap_or_default();
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// Whether the run of backticks here is exactly this long.
+fn alone(text: &str, at: usize, len: usize) -> bool {
+    let bytes = text.as_bytes();
+    let tick = |at: Option<usize>| at.and_then(|at| bytes.get(at)) == Some(&b'`');
+    !tick(at.checked_sub(1)) && !tick(Some(at + len))
+}
+
+/// `[id]: destination`
+fn definition(line: &str, found: &mut Vec<String>) {
+    let bare = line.trim_start_matches(' ');
+    let Some((id, rest)) = bare.strip_prefix('[').and_then(|rest| rest.split_once("]:")) else {
+        return;
+    };
+    // `[^id]:` is a footnote.
+    if line.len() - bare.len() <= 3 && !id.is_empty() && !id.starts_with('^') && !id.contains(['[', ']']) {
+        found.extend(destination(rest.trim_start(), false));
+    }
+}
+
+/// `[text](destination)`, with or without a `!`.
+fn inline(line: &str, found: &mut Vec<String>) {
+    for (at, mark) in line.match_indices("](") {
+        let escaped = line.get(..at).is_some_and(|before| before.ends_with('\\'));
+        if let (false, Some(rest)) = (escaped, line.get(at + mark.len()..)) {
+            found.extend(destination(rest.trim_start(), true));
+        }
+    }
+}
+
+/// A destination: in `<>`, or up to white space, or to the parenthesis that closes what is around it.
+fn destination(text: &str, enclosed: bool) -> Option<String> {
+    if let Some(rest) = text.strip_prefix('<') {
+        return near(rest).split_once('>').map(|(destination, _)| destination.to_owned());
+    }
+    let (mut destination, mut open, mut escaped) = (String::new(), 0_usize, false);
+    let mut rest = "";
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if destination.len() > MAX_DESTINATION || open > MAX_PARENTHESES => return None,
+            _ if escaped => escaped = false,
+            '\\' => {
+                escaped = true;
+                continue;
+            }
+            ')' if enclosed && open == 0 => return Some(destination),
+            c if c.is_whitespace() => {
+                rest = text.get(at..).unwrap_or_default();
+                break;
+            }
+            '(' => open += 1,
+            ')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        destination.push(c);
+    }
+    // A title may follow; without a parenthesis to come this was no link.
+    let closed = !enclosed || near(rest).contains(')');
+    (closed && !destination.is_empty()).then_some(destination)
+}
+
+/// As much of a text as a destination may take.
+fn near(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_DESTINATION)).unwrap_or(text)
+}
+
+/// `src="…"`, `href="…"` and the like, within tags.
+fn html(line: &str, found: &mut Vec<String>) {
+    for tag in line.split('<').skip(1) {
+        let tag = tag.split('>').next().unwrap_or_default();
+        for name in ["src=", "href=", "poster="] {
+            for (at, _) in tag.match_indices(name) {
+                let own = tag.get(..at).is_some_and(|before| before.ends_with(char::is_whitespace));
+                let value = tag.get(at + name.len()..).unwrap_or_default();
+                let quoted = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+                if let (true, Some(quote)) = (own, quoted) {
+                    found.extend(value.split(quote).nth(1).map(str::to_owned));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_local_files_are_found_and_others_are_not() {
+        for (text, files) in [
+            ("![a](a.png) and [b](sub/b.md \"title\")", &["a.png", "sub/b.md"][..]),
+            ("![x](<my pic.png>) ![y](my%20other.png)", &["my pic.png", "my other.png"]),
+            ("![x](a(1).png) ![y](a\\(2.png)", &["a(1).png", "a(2.png"]),
+            ("[s](#part) [h](https://x/a.png) [m](mailto:a@b) [p](//cdn/x.js) [d](data:image/png;base64,AA)", &[]),
+            ("[q](a.md#part) [r](b.svg?raw=1)", &["a.md", "b.svg"]),
+            ("[up](../x.png) [abs](/etc/passwd)", &["../x.png", "/etc/passwd"]),
+            ("![a](a.png) ![again](a.png)", &["a.png"]),
+            ("`![no](code.png)` ![yes](b.png) ``a ` ![no](c.png)``", &["b.png"]),
+            ("[id]: ref.png \"t\"", &["ref.png"]),
+            ("  [id]: <a b.png>", &["a b.png"]),
+            ("[^1]: note.png", &[]),
+            ("    [id]: code.png", &[]),
+            ("<img alt='x' src=\"i.png\"> <a href='t.html'>t</a> <b data-src=\"no.png\">", &["i.png", "t.html"]),
+            ("<!-- ![no](n.png) --> ![yes](y.png)", &["y.png"]),
+            ("\\[no](n.png\\)", &[]),
+            ("[[x](y.md)](z.md)", &["y.md", "z.md"]),
+            ("[no](", &[]),
+            ("[no](x y", &[]),
+        ] {
+            assert_eq!(local(text.lines()), files, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comment_may_span_lines() {
+        let lines = "a <!-- ![n](1.png)\n![n](2.png)\n--> ![y](3.png)";
+        assert_eq!(local(lines.lines()), ["3.png"]);
+    }
+
+    #[test]
+    fn hostile_lines_cost_little() {
+        for part in ["](", "](a ", "](<", "`a``", "[", "<a src=", " src='", "<!--", "](\\"] {
+            assert!(local([part.repeat(20_000).as_str()].into_iter()).len() < 2, "{part}");
+        }
+    }
+}

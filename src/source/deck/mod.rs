@@ -1,0 +1,202 @@
+//! Markdown decks: front matter, slides, and what they need, by the conventions of `maaslalani/slides`, but aware of
+//! fenced code.
+
+mod fence;
+mod links;
+
+use std::ops::Range;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use self::fence::Fences;
+use super::{Document, Options, Source, document};
+use crate::error::{Context as _, Result};
+
+/// Largest deck, in bytes, unless the caller says otherwise.
+pub const DECK_LIMIT: u64 = 8 << 20;
+
+/// Keys that make a first chunk front matter even where no `---` opens it.
+const KNOWN: [&str; 4] = ["theme", "author", "date", "paging"];
+
+/// The line between two slides.
+const SEPARATOR: &str = "---";
+
+/// A markdown deck.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deck {
+    /// The map before the first slide; null when there is none.
+    pub front_matter: Value,
+    /// The title that the front matter gives, else the first heading.
+    pub title: Option<String>,
+    /// The slides, in order.
+    pub slides: Vec<Slide>,
+    /// Local files that slides show or link to, in order, each once. They may be absolute or lead upwards.
+    pub local_links: Vec<String>,
+    /// Blocks that `slides` replaces by the output of a program when the deck is executable.
+    pub preprocess: Vec<Preprocess>,
+    /// Where `slides` itself sees another deck.
+    pub differs: Vec<Difference>,
+}
+
+/// A slide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slide {
+    /// Its markdown.
+    pub text: String,
+    /// The text of its first heading.
+    pub heading: Option<String>,
+    /// The line that it begins in, counted from 1.
+    pub line: usize,
+}
+
+/// A `~~~command` block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preprocess {
+    /// The line that it begins in.
+    pub line: usize,
+    /// The command, which gets the block on its standard input.
+    pub command: String,
+}
+
+/// A place where `slides` splits a deck in another way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// The line.
+    pub line: usize,
+    /// What `slides` makes of it.
+    pub what: &'static str,
+}
+
+impl Deck {
+    /// Reads a deck. `origin` names it in errors: not UTF-8, more than `limit` bytes.
+    pub fn parse(bytes: &[u8], origin: &str, limit: u64) -> Result<Self> {
+        let text = document::decode(bytes, limit).context(|| super::escape(origin))?.replace('\r', "");
+        let (opened, text) = text.strip_prefix("---\n").map_or((false, text.as_str()), |rest| (true, rest));
+        Ok(Reader { lines: text.split('\n').collect(), first: if opened { 2 } else { 1 }, opened }.deck())
+    }
+}
+
+impl Source {
+    /// The deck in the file at this relative path. Errors: those of [`Source::resolve`] and [`Deck::parse`].
+    pub fn deck(&self, path: &str, limit: u64) -> Result<Deck> {
+        Deck::parse(&self.read(path, limit)?, path, limit)
+    }
+}
+
+/// A deck on its way.
+struct Reader<'a> {
+    lines: Vec<&'a str>,
+    /// The number of the first of them.
+    first: usize,
+    /// Whether a `---` came before them.
+    opened: bool,
+}
+
+impl Reader<'_> {
+    fn deck(&self) -> Deck {
+        let fences = Fences::find(&self.lines);
+        let (mut chunks, mut differs) = self.split(&fences);
+        let front_matter = self.front_matter(&mut chunks, &mut differs);
+        let slides: Vec<Slide> = chunks.iter().map(|chunk| self.slide(chunk, &fences)).collect();
+        let title = front_matter.get("title").and_then(Value::as_str).map(str::to_owned);
+        let begin = chunks.first().map_or(0, |chunk| chunk.start);
+        Deck {
+            title: title.or_else(|| slides.iter().find_map(|slide| slide.heading.clone())),
+            local_links: links::local(self.text_lines(begin..self.lines.len(), &fences)),
+            preprocess: self.preprocess(begin, &fences),
+            front_matter,
+            slides,
+            differs,
+        }
+    }
+
+    /// Lines between separators. A separator is a line `---` with a line before it that is none, and one after it.
+    fn split(&self, fences: &Fences) -> (Vec<Range<usize>>, Vec<Difference>) {
+        let (mut chunks, mut differs) = (Vec::new(), Vec::new());
+        let mut start = 0;
+        for (at, line) in self.lines.iter().enumerate() {
+            if *line != SEPARATOR || at == start || at + 1 == self.lines.len() {
+                continue;
+            }
+            if fences.cover(at) {
+                differs.push(Difference { line: self.first + at, what: "it begins a slide within fenced code" });
+                continue;
+            }
+            chunks.push(start..at);
+            start = at + 1;
+        }
+        chunks.push(start..self.lines.len());
+        (chunks, differs)
+    }
+
+    /// Takes the first chunk away when it is front matter. `slides` takes whatever is YAML there, a slide of nothing
+    /// but `# headings` too, which are comments to YAML; here it has to be a map, and opened by `---` or well known.
+    fn front_matter(&self, chunks: &mut Vec<Range<usize>>, differs: &mut Vec<Difference>) -> Value {
+        let Some(chunk) = chunks.first().filter(|_| chunks.len() > 1).cloned() else {
+            return Value::Null;
+        };
+        let text = self.lines.get(chunk.clone()).unwrap_or_default().join("\n");
+        let Ok(Document { value, .. }) = Document::parse(text.as_bytes(), "", &Options::default()) else {
+            return Value::Null;
+        };
+        let known = |map: &serde_json::Map<String, Value>| map.keys().all(|key| KNOWN.contains(&key.as_str()));
+        let ours = match &value {
+            Value::Object(map) => self.opened || known(map),
+            Value::Null => self.opened && text.trim().is_empty(),
+            _ => return Value::Null,
+        };
+        if !ours {
+            let what = "the first slide reads as front matter, and is not shown";
+            differs.insert(0, Difference { line: self.first + chunk.start, what });
+            return Value::Null;
+        }
+        chunks.remove(0);
+        value
+    }
+
+    fn slide(&self, chunk: &Range<usize>, fences: &Fences) -> Slide {
+        let lines = self.lines.get(chunk.clone()).unwrap_or_default();
+        let heading = heading(self.text_lines(chunk.clone(), fences));
+        Slide { text: lines.join("\n"), heading, line: self.first + chunk.start }
+    }
+
+    /// The lines that are no code.
+    fn text_lines<'a>(&'a self, range: Range<usize>, fences: &'a Fences) -> impl Iterator<Item = &'a str> {
+        let start = range.start;
+        let lines = self.lines.get(range).unwrap_or_default();
+        lines.iter().enumerate().filter(move |(at, _)| !fences.cover(start + at)).map(|(_, line)| *line)
+    }
+
+    fn preprocess(&self, begin: usize, fences: &Fences) -> Vec<Preprocess> {
+        let commands = fences.opening.iter().filter(|fence| fence.at >= begin && fence.tilde && !fence.info.is_empty());
+        commands.map(|fence| Preprocess { line: self.first + fence.at, command: fence.info.clone() }).collect()
+    }
+}
+
+/// The first heading among these lines: `# text`, or text over a line of `=`.
+fn heading<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut before = "";
+    for line in lines {
+        let line = line.trim();
+        let level = line.len() - line.trim_start_matches('#').len();
+        let text = line.get(level..).unwrap_or_default();
+        if (1..=6).contains(&level) && (text.is_empty() || text.starts_with([' ', '\t'])) {
+            let closed = text.trim_end_matches('#');
+            let text = if closed.ends_with([' ', '\t']) || closed.is_empty() { closed } else { text };
+            return Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        }
+        if !before.is_empty() && !line.is_empty() && line.bytes().all(|b| b == b'=') {
+            return Some(before.to_owned());
+        }
+        before = line;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The questions that detection asks: names, first bytes, what is inside, which keys a document has. The answer to all
+//! of them is yes or no; a file that cannot be what is asked for is a no, and only a failing disk is an error.
+
+use std::{fs, io::Read as _, path::Path};
+
+use serde_json::Value;
+
+use super::{Document, Format, Options, Scalars, Source, globs::Globs, names::relative};
+use crate::{
+    blob,
+    error::{Context as _, Kind, Result},
+};
+
+/// How many first bytes of a file are looked at.
+const HEAD: u64 = 512;
+
+/// How many entries of a directory are looked at for a marker.
+const MAX_ENTRIES: usize = 10_000;
+
+/// What a file is by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Magic {
+    /// A gzip stream.
+    Gzip,
+    /// A zstd stream.
+    Zstd,
+    /// An xz stream.
+    Xz,
+    /// A bzip2 stream.
+    Bzip2,
+    /// A tar archive with a ustar, PAX or GNU header.
+    Tar,
+    /// A zip archive.
+    Zip,
+    /// A WebAssembly module or component.
+    Wasm,
+    /// An ELF program or library.
+    Elf,
+    /// An RPM package.
+    Rpm,
+    /// A Singularity image.
+    Sif,
+    /// A GGUF model.
+    Gguf,
+    /// A PDF document.
+    Pdf,
+    /// A PNG image.
+    Png,
+    /// A JPEG image.
+    Jpeg,
+    /// A GIF image.
+    Gif,
+    /// A WebP image.
+    Webp,
+}
+
+/// Where which bytes stand.
+const MAGICS: &[(Magic, usize, &[u8])] = &[
+    (Magic::Gzip, 0, b"\x1f\x8b"),
+    (Magic::Zstd, 0, b"\x28\xb5\x2f\xfd"),
+    (Magic::Xz, 0, b"\xfd7zXZ\0"),
+    (Magic::Bzip2, 0, b"BZh"),
+    (Magic::Tar, 257, b"ustar"),
+    (Magic::Zip, 0, b"PK\x03\x04"),
+    (Magic::Zip, 0, b"PK\x05\x06"),
+    (Magic::Wasm, 0, b"\0asm"),
+    (Magic::Elf, 0, b"\x7fELF"),
+    (Magic::Rpm, 0, b"\xed\xab\xee\xdb"),
+    // A SIF file begins with a line that makes it runnable.
+    (Magic::Sif, 32, b"SIF_MAGIC\0"),
+    (Magic::Gguf, 0, b"GGUF"),
+    (Magic::Pdf, 0, b"%PDF-"),
+    (Magic::Png, 0, b"\x89PNG\r\n\x1a\n"),
+    (Magic::Jpeg, 0, b"\xff\xd8\xff"),
+    (Magic::Gif, 0, b"GIF8"),
+    (Magic::Webp, 8, b"WEBP"),
+];
+
+impl Magic {
+    /// What begins with these bytes; 512 are enough.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        let stands = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
+        MAGICS.iter().find(|(_, at, magic)| stands(*at, magic)).map(|(magic, ..)| *magic)
+    }
+}
+
+impl Source {
+    /// Whether the source is a file whose name one of these globs matches. Errors: a malformed glob.
+    pub fn is_named(&self, globs: &[String]) -> Result<bool> {
+        let globs = Globs::new(globs)?;
+        Ok(self.file().is_some_and(|name| globs.matches(name)))
+    }
+
+    /// What the file at this relative path is by its first bytes. Errors: those of [`Source::resolve`].
+    pub fn magic(&self, path: &str) -> Result<Option<Magic>> {
+        let member = self.resolve(path)?;
+        let (file, _) = blob::open_regular(&self.locate(&member.path))?;
+        let mut head = Vec::new();
+        file.take(HEAD).read_to_end(&mut head).context(|| format!("cannot read `{}`", super::escape(&member.path)))?;
+        Ok(Magic::of(&head))
+    }
+
+    /// Whether something that this glob matches is inside: in the directory, or in the tar archive that the source is.
+    /// In a directory, `**` is not looked for.
+    ///
+    /// Errors: a malformed glob, or one that leads upwards.
+    pub fn contains(&self, glob: &str) -> Result<bool> {
+        let Some(file) = self.file() else {
+            Globs::new(&[glob.to_owned()])?;
+            let parts: Vec<&str> = glob.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+            return marked(self.base(), &parts);
+        };
+        no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
+    }
+
+    /// Whether the file that the source is holds a document that [`Document::has`] all these keys.
+    pub fn has_fields<'a>(&self, format: Format, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<bool> {
+        let Some(file) = self.file() else {
+            return Ok(false);
+        };
+        // A document that only Go's reader takes is asked in its words.
+        let read = |scalars| self.documents(file, &Options { format, scalars, ..Options::default() });
+        let document = match read(Scalars::Strict).or_else(|_| read(Scalars::GoYaml)) {
+            Ok(documents) => documents.into_iter().next(),
+            Err(e) => return no_on_nonsense(Err(e)),
+        };
+        Ok(document.is_some_and(|document| fields.into_iter().all(|(key, want)| document.has(key, want))))
+    }
+
+    /// Whether the file that the source is holds a markdown deck with front matter.
+    pub fn has_front_matter(&self) -> Result<bool> {
+        let Some(file) = self.file() else {
+            return Ok(false);
+        };
+        no_on_nonsense(self.deck(file, super::DECK_LIMIT).map(|deck| !deck.front_matter.is_null()))
+    }
+}
+
+impl Document {
+    /// Whether the key is there with this value, as text; `*` stands for any but null. A key that begins with `/` is a
+    /// JSON pointer.
+    #[must_use]
+    pub fn has(&self, key: &str, want: &str) -> bool {
+        let found = if key.starts_with('/') { self.value.pointer(key) } else { self.value.get(key) };
+        match found {
+            None | Some(Value::Null) => false,
+            Some(_) if want == "*" => true,
+            Some(Value::String(text)) => text == want,
+            Some(Value::Bool(yes)) => yes.to_string() == want,
+            Some(Value::Number(number)) => number.to_string() == want,
+            Some(Value::Array(_) | Value::Object(_)) => false,
+        }
+    }
+}
+
+/// What is malformed, too large or not there is not what was asked for.
+fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
+    match answer {
+        Err(e) if !matches!(e.kind(), Kind::Io | Kind::Internal | Kind::Changed) => Ok(false),
+        other => other,
+    }
+}
+
+/// Whether something below this directory is matched, component by component: only directories on the way are read, and
+/// links are not followed.
+fn marked(dir: &Path, parts: &[&str]) -> Result<bool> {
+    let Some((part, rest)) = parts.split_first() else {
+        return Ok(true);
+    };
+    if relative(part).is_ok() && !part.contains(['*', '?', '[', '{', '\\']) {
+        let next = dir.join(part);
+        return match next.symlink_metadata() {
+            Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest)?),
+            Err(_) => Ok(false),
+        };
+    }
+    let globs = Globs::new(&[(*part).to_owned()])?;
+    let entries = fs::read_dir(dir).context(|| format!("cannot read `{}`", super::escape(dir)))?;
+    for entry in entries.take(MAX_ENTRIES).filter_map(std::io::Result::ok) {
+        let name = entry.file_name();
+        let way = rest.is_empty() || entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if way && name.to_str().is_some_and(|name| globs.matches(name)) && marked(&entry.path(), rest)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell_what_a_file_is() {
+        let at = |offset: usize, magic: &[u8]| [vec![0; offset].as_slice(), magic].concat();
+        for (head, magic) in [
+            (b"\x1f\x8b\x08".to_vec(), Some(Magic::Gzip)),
+            (at(257, b"ustar  \0"), Some(Magic::Tar)),
+            (at(257, b"ustar\x0000"), Some(Magic::Tar)),
+            (b"RIFF\x10\0\0\0WEBPVP8 ".to_vec(), Some(Magic::Webp)),
+            (b"\0asm\x0d\0\x01\0".to_vec(), Some(Magic::Wasm)),
+            (at(32, b"SIF_MAGIC\0"), Some(Magic::Sif)),
+            (b"\x89PNG".to_vec(), None),
+            (b"kind: Slideshow".to_vec(), None),
+            (Vec::new(), None),
+        ] {
+            assert_eq!(Magic::of(&head), magic, "{head:?}");
+        }
+    }
+}
