@@ -17,6 +17,7 @@ pub mod store;
 pub mod stores;
 pub mod tarball;
 pub mod types;
+pub mod unpack;
 
 pub use copy::copy;
 pub use error::{Error, Kind, Result};

@@ -2,10 +2,13 @@
 #![allow(dead_code)]
 
 pub(crate) mod docker_registry;
+pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod tar;
+pub(crate) mod tree;
 
 use std::{path::PathBuf, process::Command};
 

@@ -1,0 +1,142 @@
+//! From an archive to files: which members become what, and where.
+
+use std::io::{self, BufRead as _, Read, Write as _};
+
+use super::{
+    claims::Claim,
+    feed::Feed,
+    name::{Name, check_target},
+    select::Select,
+    writer::{Target, Writer, stamp},
+};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::{Digest, Hasher},
+    plan::Compression,
+    store,
+    tarball::{
+        decompress::Decompressed,
+        read::{Limits, Member, MemberKind, Reader, quote},
+    },
+};
+
+/// How an archive becomes files.
+pub(super) struct Extract<'a> {
+    pub(super) compress: Compression,
+    /// The components that every member must start with, and that are stripped.
+    pub(super) root: Name,
+    pub(super) links: bool,
+    pub(super) diff_id: Option<&'a Digest>,
+    /// Where its files go.
+    pub(super) place: &'a Name,
+    pub(super) limits: &'a Limits,
+    /// How many bytes it may have uncompressed.
+    pub(super) allowance: u64,
+    pub(super) select: &'a Select,
+}
+
+impl Extract<'_> {
+    /// Writes the members of the archive that comes out of `feed`, which is read to its end.
+    pub(super) fn run(&self, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
+        self.members(&mut *feed, writer)?;
+        feed.end()
+    }
+
+    fn members(&self, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
+        let content = Decompressed::new(feed, self.compress, self.allowance)?;
+        let hasher = self.diff_id.map(|digest| Hasher::new(digest.algorithm()));
+        let mut content = Hashed { source: content, hasher };
+        let mut reader = Reader::new(&mut content, self.limits.clone());
+        if self.select.includes(self.place) {
+            writer.implied(self.place)?;
+        }
+        while let Some(member) = reader.next_member()? {
+            self.member(&member, &mut reader, writer).context(|| quote(&member.path))?;
+        }
+        if let (Some(expected), Some(hasher)) = (self.diff_id, content.hasher) {
+            store::compare(expected, hasher.finish()).context(|| "uncompressed")?;
+        }
+        Ok(())
+    }
+
+    fn member<R: Read>(&self, member: &Member, reader: &mut Reader<R>, writer: &mut Writer) -> Result<()> {
+        let inner = self.inner(&member.path)?;
+        if inner.is_empty() && (member.kind != MemberKind::Directory || member.mode & 0o700 != 0o700) {
+            return Err(Error::invalid("the archive's own directory is not a directory that can be entered"));
+        }
+        let name = self.place.join(&inner);
+        if member.attributes {
+            writer.ignored = writer.ignored.saturating_add(1);
+        }
+        let claim = match &member.kind {
+            MemberKind::Directory => Claim::Directory,
+            MemberKind::File => Claim::File,
+            MemberKind::Symlink(_) | MemberKind::HardLink(_) => Claim::Link,
+        };
+        let target = self.target(&member.kind, &inner, writer)?;
+        writer.claims.claim(name.as_str(), claim)?;
+        if name.is_empty() || !self.select.includes(&name) {
+            return Ok(());
+        }
+        match target {
+            Some(target) => writer.link(&name, target, member.mtime),
+            None if claim == Claim::Directory => writer.directory(&name, member.mode, member.mtime),
+            None => write(member, &name, reader, writer),
+        }
+    }
+
+    /// What a member is called below the place that the archive goes to.
+    fn inner(&self, path: &str) -> Result<Name> {
+        Name::parse(path, self.limits)?
+            .below(&self.root)
+            .ok_or_else(|| Error::new(Kind::Escape, format!("it is not in {}", quote(self.root.as_str()))))
+    }
+
+    fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<Target>> {
+        let (MemberKind::Symlink(text) | MemberKind::HardLink(text)) = kind else { return Ok(None) };
+        if !self.links {
+            return Err(Error::unsupported(format!("a link to {}, in an archive without links", quote(text))));
+        }
+        if matches!(kind, MemberKind::Symlink(_)) {
+            check_target(text, inner)?;
+            return Ok(Some(Target::Symbolic(text.clone())));
+        }
+        let target = self.place.join(&self.inner(text).context(|| "its target")?);
+        if !writer.claims.has(target.as_str(), Claim::File) || !self.select.includes(&target) {
+            return Err(Error::invalid(format!("a hard link to {}, which is no file before it", quote(text))));
+        }
+        Ok(Some(Target::Hard(target.to_string())))
+    }
+}
+
+fn write<R: Read>(member: &Member, name: &Name, reader: &mut Reader<R>, writer: &mut Writer) -> Result<()> {
+    let mut file = writer.file(name, member.mode)?;
+    let mut data = reader.data();
+    loop {
+        let chunk = data.fill_buf()?;
+        if chunk.is_empty() {
+            break;
+        }
+        file.write_all(chunk).context(|| "cannot write")?;
+        let len = chunk.len();
+        data.consume(len);
+    }
+    writer.report.bytes = writer.report.bytes.saturating_add(member.size);
+    stamp(&file, member.mtime).context(|| "cannot set the time")
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    source: R,
+    hasher: Option<Hasher>,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.source.read(buffer)?;
+        if let (Some(hasher), Some(read)) = (&mut self.hasher, buffer.get(..len)) {
+            hasher.update(read);
+        }
+        Ok(len)
+    }
+}

@@ -1,0 +1,215 @@
+//! Making files visible: one rename where the destination is new, else moves that are taken back when one of them
+//! fails.
+
+use std::{
+    ffi::{CStr, CString},
+    fs, io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, Dir, Mode, RenameFlags, renameat, renameat_with},
+    io::Errno,
+};
+
+use super::{
+    beneath,
+    name::split,
+    staging::{Staging, Target},
+};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    tarball::read::quote,
+};
+
+/// How many names an error lists.
+const LISTED: usize = 10;
+
+/// Publishes what was staged. Errors of kind `Exists`: files are in the way; without `overwrite` any, with it those
+/// that are directories here and files there, or the other way round. Then nothing has changed.
+pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<()> {
+    let Staging { dir, fd, allowed, target } = staging;
+    match target {
+        Target::New(dest) => {
+            let mode = Mode::from_raw_mode(0o755 & allowed);
+            rustix::fs::fchmod(&fd, mode).map_err(io::Error::from).context(|| "cannot publish")?;
+            appear(dir.path(), &dest).context(|| format!("cannot make `{}`", dest.display()))?;
+            // What was removed on failure is the destination now.
+            drop(dir.keep());
+            Ok(())
+        }
+        Target::Into(dest) => {
+            let mut merge =
+                Merge { from: fd.as_fd(), to: dest.as_fd(), overwrite, in_the_way: Vec::new(), done: Vec::new() };
+            merge.survey("")?;
+            refuse(std::mem::take(&mut merge.in_the_way))?;
+            merge.all("").inspect_err(|_| merge.undo())
+        }
+    }
+}
+
+/// An error of kind `Exists` that lists which of these files are at the destination already: before work is done for
+/// them.
+pub(super) fn refuse_existing<'a>(staging: &Staging, files: impl Iterator<Item = &'a str>) -> Result<()> {
+    let Target::Into(dest) = &staging.target else { return Ok(()) };
+    let mut in_the_way = Vec::new();
+    for path in files {
+        let (parent, name) = split(path);
+        let Ok(directory) = beneath::open(dest, parent) else { continue };
+        let name = CString::new(name).map_err(|_| Error::invalid("a name with a NUL"))?;
+        if beneath::look(&directory, &name).map_err(io::Error::from).context(|| quote(path))?.is_some() {
+            in_the_way.push(path.to_owned());
+        }
+    }
+    refuse(in_the_way)
+}
+
+fn refuse(mut in_the_way: Vec<String>) -> Result<()> {
+    if in_the_way.is_empty() {
+        return Ok(());
+    }
+    in_the_way.sort_unstable();
+    let mut listed: Vec<String> = in_the_way.iter().take(LISTED).map(|name| quote(name)).collect();
+    let more = in_the_way.len().saturating_sub(LISTED);
+    if more > 0 {
+        listed.push(format!("{more} more"));
+    }
+    Err(Error::new(Kind::Exists, format!("there already: {}", listed.join(", "))))
+}
+
+/// Renames the staging directory to the destination, whose missing parents are made.
+fn appear(staged: &Path, dest: &Path) -> Result<()> {
+    let parents = dest.ancestors().skip(1).filter(|a| !a.as_os_str().is_empty());
+    let missing: Vec<PathBuf> = parents.take_while(|a| a.symlink_metadata().is_err()).map(Into::into).collect();
+    let renamed = missing.iter().rev().try_for_each(fs::create_dir).and_then(|()| {
+        match renameat_with(CWD, staged, CWD, dest, RenameFlags::NOREPLACE) {
+            // A file system without that flag; a rename then fails all the same unless an empty directory is replaced.
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(CWD, staged, CWD, dest)?),
+            renamed => Ok(renamed?),
+        }
+    });
+    if renamed.is_err() {
+        // Those that hold something by now are not ours alone, and stay.
+        missing.iter().map(fs::remove_dir).for_each(drop);
+    }
+    Ok(renamed?)
+}
+
+/// Moves a tree of files into another one.
+struct Merge<'a> {
+    from: rustix::fd::BorrowedFd<'a>,
+    to: rustix::fd::BorrowedFd<'a>,
+    overwrite: bool,
+    in_the_way: Vec<String>,
+    done: Vec<(String, Done)>,
+}
+
+enum Done {
+    Moved,
+    Swapped,
+}
+
+/// What stands at a name in both trees.
+enum Meeting {
+    /// Nothing at the destination.
+    Free,
+    /// Two directories.
+    Directories,
+    /// Two files or links.
+    Files,
+    /// A directory and something else.
+    Unlike,
+}
+
+impl Merge<'_> {
+    /// Notes all that is in the way below this path.
+    fn survey(&mut self, path: &str) -> Result<()> {
+        self.each(path, |this, name, full, from, to| {
+            match meeting(from, to, name).context(|| quote(&full))? {
+                Meeting::Free => {}
+                Meeting::Directories => this.survey(&full)?,
+                Meeting::Files if this.overwrite => {}
+                Meeting::Files | Meeting::Unlike => this.in_the_way.push(full),
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves everything below this path; whole directories where the destination has none.
+    fn all(&mut self, path: &str) -> Result<()> {
+        self.each(path, |this, name, full, from, to| {
+            let done = match meeting(from, to, name).context(|| quote(&full))? {
+                Meeting::Directories => return this.all(&full),
+                Meeting::Free => shift(from, to, name, RenameFlags::NOREPLACE).map(|()| Done::Moved),
+                Meeting::Files if this.overwrite => {
+                    shift(from, to, name, RenameFlags::EXCHANGE).map(|()| Done::Swapped)
+                }
+                Meeting::Files | Meeting::Unlike => Err(Errno::EXIST),
+            };
+            let done = done.map_err(io::Error::from).context(|| format!("cannot move {} into place", quote(&full)))?;
+            this.done.push((full, done));
+            Ok(())
+        })
+    }
+
+    /// Takes everything back, as far as the system lets us.
+    fn undo(&mut self) {
+        for (path, done) in self.done.drain(..).rev() {
+            let (parent, name) = split(&path);
+            let (Ok(from), Ok(to)) = (beneath::open(self.from, parent), beneath::open(self.to, parent)) else {
+                continue;
+            };
+            let flags = match done {
+                Done::Moved => RenameFlags::NOREPLACE,
+                Done::Swapped => RenameFlags::EXCHANGE,
+            };
+            let _ = renameat_with(&to, name, &from, name, flags);
+        }
+    }
+
+    fn each(
+        &mut self,
+        path: &str,
+        mut visit: impl FnMut(&mut Self, &CStr, String, &OwnedFd, &OwnedFd) -> Result<()>,
+    ) -> Result<()> {
+        let open = |root| beneath::open(root, path).map_err(io::Error::from).context(|| quote(path));
+        let (from, to) = (open(self.from)?, open(self.to)?);
+        for name in names(&from).context(|| quote(path))? {
+            let text = name.to_string_lossy();
+            let full = if path.is_empty() { text.into_owned() } else { format!("{path}/{text}") };
+            visit(self, &name, full, &from, &to)?;
+        }
+        Ok(())
+    }
+}
+
+fn meeting(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Meeting> {
+    let Some(there) = beneath::look(to, name)? else { return Ok(Meeting::Free) };
+    let here = beneath::look(from, name)?;
+    Ok(match (here.as_ref().is_some_and(beneath::is_directory), beneath::is_directory(&there)) {
+        (true, true) => Meeting::Directories,
+        (false, false) => Meeting::Files,
+        _ => Meeting::Unlike,
+    })
+}
+
+/// Renames; where the file system knows no such flag, plainly, after the survey has said that it may.
+fn shift(from: &OwnedFd, to: &OwnedFd, name: &CStr, flags: RenameFlags) -> rustix::io::Result<()> {
+    match renameat_with(from, name, to, name, flags) {
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(from, name, to, name),
+        done => done,
+    }
+}
+
+fn names(directory: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

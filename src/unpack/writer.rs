@@ -1,0 +1,228 @@
+//! The one writer of files whose names come from elsewhere: everything it makes is made through descriptors of
+//! directories inside its staging directory, files are created and never opened, and links come last.
+
+use std::{collections::HashMap, fs::File, os::fd::OwnedFd, rc::Rc, time::Duration};
+
+use rustix::{
+    fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    io::Errno,
+};
+
+use super::{
+    Report, beneath,
+    claims::Claims,
+    name::{Name, split},
+};
+use crate::{
+    error::{Context as _, Error, Result},
+    tarball::read::quote,
+};
+
+/// How many directories are held open.
+const OPEN: usize = 64;
+
+/// How many bytes of names are kept for the end: of links, and of directories with a mode or time of their own.
+const MAX_KEPT: usize = 64 << 20;
+
+/// Makes files below a directory. Nothing is followed, replaced, or made elsewhere.
+pub(super) struct Writer {
+    root: Rc<OwnedFd>,
+    /// The permission bits that the umask leaves.
+    allowed: u32,
+    open: HashMap<String, Rc<OwnedFd>>,
+    directories: Vec<(String, u32, Duration)>,
+    links: Vec<Link>,
+    kept: usize,
+    pub(super) claims: Claims,
+    pub(super) report: Report,
+    /// Members with attributes that were not read.
+    pub(super) ignored: u64,
+    dropped: Dropped,
+}
+
+struct Link {
+    name: String,
+    target: Target,
+    mtime: Duration,
+}
+
+/// Where a link leads.
+pub(super) enum Target {
+    /// A symbolic link with this text, which has been checked.
+    Symbolic(String),
+    /// Another name of this file, which has been made before.
+    Hard(String),
+}
+
+/// How many members asked for more permissions than they got.
+#[derive(Default)]
+struct Dropped {
+    special: u64,
+    shared: u64,
+    locked: u64,
+}
+
+impl Writer {
+    /// A writer below this directory; `allowed` are the permission bits that the umask leaves.
+    pub(super) fn new(root: OwnedFd, allowed: u32) -> Self {
+        Self {
+            root: Rc::new(root),
+            allowed,
+            open: HashMap::new(),
+            directories: Vec::new(),
+            links: Vec::new(),
+            kept: 0,
+            claims: Claims::default(),
+            report: Report::default(),
+            ignored: 0,
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Creates a file; its name must have been claimed. [`stamp`] gives it its time when it is written.
+    pub(super) fn file(&mut self, name: &Name, mode: u32) -> Result<File> {
+        let (parent, last) = split(name.as_str());
+        let directory = self.directory_at(parent)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(&*directory, last, flags, Mode::from_raw_mode(self.permissions(mode)));
+        self.report.files = self.report.files.saturating_add(1);
+        Ok(File::from(file.map_err(std::io::Error::from).context(|| "cannot create the file")?))
+    }
+
+    /// Makes a directory, or takes one that a member in it has implied.
+    pub(super) fn directory(&mut self, name: &Name, mode: u32, mtime: Duration) -> Result<()> {
+        if mode & 0o700 != 0o700 {
+            self.dropped.locked = self.dropped.locked.saturating_add(1);
+        }
+        // A directory that its owner cannot enter could neither be filled nor be removed again.
+        let mode = self.permissions(mode) | 0o700;
+        self.directory_at(name.as_str())?;
+        self.keep(name.as_str().len())?;
+        self.directories.push((name.to_string(), mode, mtime));
+        Ok(())
+    }
+
+    /// Makes a directory, and its parents, unless they are there.
+    pub(super) fn implied(&mut self, name: &Name) -> Result<()> {
+        self.directory_at(name.as_str()).map(drop)
+    }
+
+    /// Notes a link, made by [`Self::finish`].
+    pub(super) fn link(&mut self, name: &Name, target: Target, mtime: Duration) -> Result<()> {
+        let (Target::Symbolic(text) | Target::Hard(text)) = &target;
+        self.keep(name.as_str().len().saturating_add(text.len()))?;
+        self.links.push(Link { name: name.to_string(), target, mtime });
+        Ok(())
+    }
+
+    /// Makes the links, then gives directories their modes and times.
+    pub(super) fn finish(mut self) -> Result<Report> {
+        for link in std::mem::take(&mut self.links) {
+            self.make_link(&link).context(|| quote(&link.name))?;
+        }
+        for (name, mode, mtime) in std::mem::take(&mut self.directories) {
+            let directory = self.directory_at(&name)?;
+            let set = || {
+                fs::fchmod(&*directory, Mode::from_raw_mode(mode & self.allowed))?;
+                fs::futimens(&*directory, &times(mtime))
+            };
+            set().map_err(std::io::Error::from).context(|| quote(&name))?;
+        }
+        self.note();
+        Ok(self.report)
+    }
+
+    fn make_link(&mut self, link: &Link) -> Result<()> {
+        let (parent, last) = split(&link.name);
+        let directory = self.directory_at(parent)?;
+        let made = match &link.target {
+            Target::Symbolic(target) => fs::symlinkat(target.as_str(), &*directory, last)
+                .and_then(|()| fs::utimensat(&*directory, last, &times(link.mtime), AtFlags::SYMLINK_NOFOLLOW)),
+            Target::Hard(target) => {
+                let (parent, name) = split(target);
+                let from = self.directory_at(parent)?;
+                fs::linkat(&*from, name, &*directory, last, AtFlags::empty())
+            }
+        };
+        made.map_err(std::io::Error::from).context(|| "cannot make the link")?;
+        self.report.links = self.report.links.saturating_add(1);
+        Ok(())
+    }
+
+    /// The directory at this path, made with its parents where it is missing.
+    fn directory_at(&mut self, path: &str) -> Result<Rc<OwnedFd>> {
+        if path.is_empty() {
+            return Ok(Rc::clone(&self.root));
+        }
+        if let Some(open) = self.open.get(path) {
+            return Ok(Rc::clone(open));
+        }
+        let opened = match beneath::open(&*self.root, path) {
+            Err(Errno::NOENT) => self.make_directory(path)?,
+            opened => opened.map_err(std::io::Error::from).context(|| format!("cannot open {}", quote(path)))?,
+        };
+        if self.open.len() >= OPEN {
+            self.open.clear();
+        }
+        let opened = Rc::new(opened);
+        self.open.insert(path.to_owned(), Rc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn make_directory(&mut self, path: &str) -> Result<OwnedFd> {
+        let (parent, last) = split(path);
+        let parent = self.directory_at(parent)?;
+        let made = fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| beneath::open(&*parent, last));
+        self.report.directories = self.report.directories.saturating_add(1);
+        made.map_err(std::io::Error::from).context(|| format!("cannot make the directory {}", quote(path)))
+    }
+
+    /// What is left of a mode: never set-id or sticky bits, never write permission for others. The system then applies
+    /// the umask.
+    fn permissions(&mut self, mode: u32) -> u32 {
+        if mode & 0o7000 != 0 {
+            self.dropped.special = self.dropped.special.saturating_add(1);
+        }
+        if mode & 0o022 != 0 {
+            self.dropped.shared = self.dropped.shared.saturating_add(1);
+        }
+        mode & 0o755
+    }
+
+    /// Says once what members did not get.
+    fn note(&mut self) {
+        for (count, what) in [
+            (self.dropped.special, "lost set-user-id, set-group-id or sticky bits"),
+            (self.dropped.shared, "lost write permission for group and others"),
+            (self.dropped.locked, "gained access for their owner, being directories"),
+            (self.ignored, "lost extended attributes"),
+        ] {
+            if count > 0 {
+                self.report.notes.push(format!("{count} members {what}"));
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept > MAX_KEPT {
+            return Err(Error::limit(format!("names of directories and links have more than {MAX_KEPT} bytes")));
+        }
+        Ok(())
+    }
+}
+
+/// Gives a file its time.
+pub(super) fn stamp(file: &File, mtime: Duration) -> std::io::Result<()> {
+    Ok(fs::futimens(file, &times(mtime))?)
+}
+
+fn times(mtime: Duration) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec {
+            tv_sec: i64::try_from(mtime.as_secs()).unwrap_or_default(),
+            tv_nsec: mtime.subsec_nanos().into(),
+        },
+    }
+}
