@@ -177,8 +177,8 @@ pub async fn copy_graph(
     Ok(report)
 }
 
-/// Of an index, the manifest for this platform; anything else as it is.
-async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
+/// Of an index, the manifest for this platform; anything else as it is. Error kind `NotFound` when there is none.
+pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
     let Some(platform) = platform else { return Ok(root) };
     if !crate::oci::media_type::is_index(&root.media_type) {
         return Ok(root);

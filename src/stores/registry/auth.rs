@@ -40,6 +40,8 @@ pub(super) enum Access {
     Push,
     /// Removing.
     Delete,
+    /// Listing the repositories of a registry, Docker's `registry:catalog:*`.
+    List,
 }
 
 /// What a request needs a token for.
@@ -59,13 +61,19 @@ impl Scope {
         Self { repository: String::new(), access: Access::Pull, from: None }
     }
 
+    /// The list of all repositories.
+    pub(super) fn catalog() -> Self {
+        Self { access: Access::List, ..Self::registry() }
+    }
+
     /// The scopes to ask for, in the token protocol's grammar.
     fn names(&self) -> Vec<String> {
         if self.repository.is_empty() {
-            return Vec::new();
+            let all = (self.access == Access::List).then(|| "registry:catalog:*".to_owned());
+            return all.into_iter().collect();
         }
         let actions = match self.access {
-            Access::Pull => "pull",
+            Access::Pull | Access::List => "pull",
             Access::Push => "pull,push",
             Access::Delete => "delete,pull,push",
         };

@@ -33,6 +33,7 @@ use http::Method;
 use self::{
     answer::Answer,
     auth::{Access, Scope},
+    pages::Pages,
     transport::{Ask, Transport},
 };
 pub use self::{
@@ -158,6 +159,30 @@ impl Registry {
             _ => return Err(answer.into_error().await),
         }
         Ok(if transport.was_challenged().await { Greeting::Authenticated } else { Greeting::Open })
+    }
+
+    /// The names of all repositories, sorted. The endpoint is Docker's and not part of the OCI specification: many
+    /// public registries refuse it.
+    pub async fn repositories(&self) -> Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Catalog {
+            repositories: Option<Vec<String>>,
+        }
+        let mut url = self.origin().url("/v2/_catalog")?;
+        url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let transport = &self.0.transport;
+        let scope = Scope::catalog();
+        let first = transport.send(&Ask::new(Method::GET, url, scope.clone())).await?.expect(&[200]).await?;
+        let mut names = std::collections::BTreeSet::new();
+        let mut pages = Pages::of(transport, scope, first);
+        while let Some((what, media_type, bytes)) = pages.next().await? {
+            let page: Catalog =
+                serde_json::from_slice(&bytes).map_err(|e| answer::not_json(&what, &media_type, &bytes, &e))?;
+            let before = names.len();
+            names.extend(page.repositories.unwrap_or_default().into_iter().filter(|name| is_repository(name)));
+            pages.count(names.len().saturating_sub(before), names.len())?;
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// Whether `host[:port]` means this registry, however it is written.

@@ -11,7 +11,7 @@ use super::{
     answer::Answer,
     auth::{Access, Scope},
     origin::{Origin, redacted},
-    transport::Ask,
+    transport::{Ask, Transport},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -26,16 +26,23 @@ const MAX_LINK: usize = 8 << 10;
 
 /// The pages of a listing, one after another.
 pub(super) struct Pages<'a> {
-    repository: &'a Repository,
+    transport: &'a Transport,
+    scope: Scope,
     now: Option<Answer>,
     next: Option<Url>,
     seen: HashSet<Url>,
 }
 
 impl<'a> Pages<'a> {
-    /// The listing that starts with this page.
+    /// The listing of something in this repository that starts with this page.
     pub(super) fn from(repository: &'a Repository, first: Answer) -> Self {
-        Self { repository, now: Some(first), next: None, seen: HashSet::new() }
+        let scope = Scope { repository: repository.name().into(), access: Access::Pull, from: None };
+        Self::of(&repository.registry().0.transport, scope, first)
+    }
+
+    /// The listing that starts with this page.
+    pub(super) fn of(transport: &'a Transport, scope: Scope, first: Answer) -> Self {
+        Self { transport, scope, now: Some(first), next: None, seen: HashSet::new() }
     }
 
     /// The next page: what was asked, its media type, its body.
@@ -43,8 +50,8 @@ impl<'a> Pages<'a> {
         let answer = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
-                let scope = Scope { repository: self.repository.name().into(), access: Access::Pull, from: None };
-                self.repository.send(&Ask::new(Method::GET, url, scope)).await?.expect(&[200]).await?
+                let ask = Ask::new(Method::GET, url, self.scope.clone());
+                self.transport.send(&ask).await?.expect(&[200]).await?
             }
             (None, None) => return Ok(None),
         };
@@ -69,7 +76,7 @@ impl<'a> Pages<'a> {
     }
 
     fn check(&self, next: &Url) -> Result<()> {
-        let home = self.repository.origin();
+        let home = &self.transport.origin;
         if Origin::of(next)? != *home {
             let message = format!("{home} continues a listing at `{}`, another origin", redacted(next));
             return Err(Error::new(Kind::NotARegistry, message));
