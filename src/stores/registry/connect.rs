@@ -184,10 +184,12 @@ pub(super) fn no_answer(what: &str, origin: &origin::Origin, error: hyper_util::
     Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()))
 }
 
-/// `io::Error::source` skips the error that it wraps, so that one is looked for by hand.
+/// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.
 fn rustls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.downcast_ref().or_else(|| wrapped?.downcast_ref())
+    match cause.downcast_ref::<io::Error>() {
+        Some(io) => rustls_error(io.get_ref()?),
+        None => cause.downcast_ref(),
+    }
 }
 
 fn tls_failed(what: &str, origin: &origin::Origin, error: &rustls::Error) -> Error {

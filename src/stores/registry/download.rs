@@ -31,6 +31,9 @@ pub(super) const ACCEPT: HeaderValue = HeaderValue::from_static(
 /// The digest of a manifest, as the registry says (distribution-spec, "Pulling manifests").
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
+/// The error code for a repository that does not exist (distribution-spec, "Error Codes").
+pub(super) const NAME_UNKNOWN: &str = "NAME_UNKNOWN";
+
 impl Repository {
     /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
     pub(super) async fn describe(&self, name: &str) -> Result<Descriptor> {
@@ -152,12 +155,16 @@ impl Repository {
         }
     }
 
-    /// All tags of the repository, over all pages.
+    /// All tags of the repository, over all pages. None where the registry does not know the repository: registries
+    /// say that of one whose content has no tags, too.
     pub(super) async fn list_tags(&self) -> Result<Vec<String>> {
         let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?;
         ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
         let mut tags = BTreeSet::new();
-        let first = self.send(&ask).await?.expect(&[200]).await?;
+        let first = match self.send(&ask).await?.expect(&[200]).await {
+            Err(e) if e.kind() == Kind::NotFound && e.to_string().contains(NAME_UNKNOWN) => return Ok(Vec::new()),
+            first => first?,
+        };
         let mut pages = Pages::from(self, first);
         while let Some((what, media_type, bytes)) = pages.next().await? {
             let list: TagList = serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &media_type, &bytes, &e))?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, header};
 
-use super::{Repository, answer::not_json, auth::Access, pages::Pages, upload::referrer};
+use super::{Repository, answer::not_json, auth::Access, download::NAME_UNKNOWN, pages::Pages, upload::referrer};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Index, Parsed, json::Encoding, media_type},
@@ -48,7 +48,7 @@ impl Repository {
             .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
         let answer = self.send(&ask).await?;
         if matches!(answer.status.as_u16(), 404 | 405 | 501) {
-            let unknown = answer.into_error().await.to_string().contains("NAME_UNKNOWN");
+            let unknown = answer.into_error().await.to_string().contains(NAME_UNKNOWN);
             // Of a repository that does not exist yet nothing can be learned about the registry.
             if !unknown {
                 self.set_lists_referrers(false);
@@ -160,7 +160,7 @@ impl Repository {
             index.media_type = Some(media_type::INDEX.into());
             let bytes = Bytes::from(Encoding::Go.encode(&index)?);
             let desc = Descriptor::of(media_type::INDEX, &bytes);
-            self.put_manifest(&desc, &bytes, &name).await?;
+            self.put_manifest(&desc, &bytes, &name, &[]).await?;
         }
         Err(Error::new(Kind::Unavailable, format!("tag `{name}` of {self} is changed by somebody else all the time")))
     }

@@ -32,6 +32,17 @@ const CANCEL: Duration = Duration::from_secs(5);
 /// manifests with subject").
 const SUBJECT: &str = "oci-subject";
 
+/// The tags that were set beside a digest: the only proof that the registry knows of that.
+const TAGGED: &str = "oci-tag";
+
+/// What a registry said to a manifest that it took.
+pub(super) struct Put {
+    /// Whether it lists the manifest among the referrers of its subject.
+    pub(super) listed: bool,
+    /// The tags that it set besides.
+    pub(super) tagged: Vec<String>,
+}
+
 impl Repository {
     /// Stores a blob: POST for a place to put it, one PUT with all of it.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
@@ -129,36 +140,58 @@ impl Repository {
         if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
         }
-        // By tag, a registry computes sha256; under another algorithm the content must be put by its digest first.
-        let by_digest = tags.is_empty() || desc.digest.algorithm() != Algorithm::Sha256;
-        let digest = desc.digest.to_string();
-        let names = by_digest.then_some(&digest).into_iter().chain(tags);
-        let mut listed = false;
-        for name in names {
-            listed |= self.put_manifest(desc, &bytes, name).await?;
-        }
+        let listed = self.put_under(desc, &bytes, tags).await?;
         let parsed = Parsed::read(&desc.media_type, &bytes).ok();
         match parsed.as_ref().and_then(Parsed::subject) {
             Some(subject) => {
                 let added = self.list_referrer(subject, &referrer(desc, parsed.as_ref()), listed).await;
-                added.context(|| format!("list {digest} among the referrers of {}", subject.digest))
+                added.context(|| format!("list {} among the referrers of {}", desc.digest, subject.digest))
             }
             None => Ok(()),
         }
     }
 
-    /// PUTs a manifest; whether the registry says that it lists it among the referrers of its subject.
-    pub(super) async fn put_manifest(&self, desc: &Descriptor, bytes: &Bytes, name: &str) -> Result<bool> {
+    /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
+    async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<bool> {
+        let digest = desc.digest.to_string();
+        if tags.is_empty() {
+            return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
+        }
+        let (mut listed, mut done) = (false, Vec::new());
+        // By tag, a registry computes sha256; content of another algorithm goes by digest, tags beside it.
+        if desc.digest.algorithm() != Algorithm::Sha256 {
+            let put = self.put_manifest(desc, bytes, &digest, tags).await?;
+            (listed, done) = (put.listed, put.tagged);
+        }
+        for tag in tags.iter().filter(|tag| !done.contains(tag)) {
+            listed |= self.put_manifest(desc, bytes, tag, &[]).await?.listed;
+        }
+        Ok(listed)
+    }
+
+    /// PUTs a manifest under a tag or a digest, and asks for more tags beside it, which few registries understand.
+    pub(super) async fn put_manifest(
+        &self,
+        desc: &Descriptor,
+        bytes: &Bytes,
+        name: &str,
+        beside: &[String],
+    ) -> Result<Put> {
         let media_type = HeaderValue::from_str(&desc.media_type)
             .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
         let mut ask =
             self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
+        if !beside.is_empty() {
+            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag)));
+        }
         ask.payload = Payload::Bytes(bytes.clone());
         let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await?;
         said_digest(&answer, Some(&desc.digest))?;
         let listed = answer.headers.contains_key(SUBJECT);
+        let values = answer.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
+        let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
         answer.finish().await;
-        Ok(listed)
+        Ok(Put { listed, tagged })
     }
 
     /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
@@ -169,7 +202,7 @@ impl Repository {
         let found = self.describe(&desc.digest.to_string()).await?;
         let bytes = self.manifest(&found).await?;
         compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
-        self.put_manifest(&found, &bytes, name).await.map(drop)
+        self.put_under(&found, &bytes, &[name.to_owned()]).await.map(drop)
     }
 
     /// Removes a tag and nothing else.

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Pushes a sample, pulls it into memory and compares every byte.
-async fn there_and_back(repository: impl Store + 'static) {
+pub(super) async fn there_and_back(repository: impl Store + 'static) {
     let sample = Sample::of(&[b"hello", &noise(5_000_000, 1), b""]);
     let from = sample.in_memory(&["v1"]).await;
     let remote: Arc<dyn Store> = Arc::new(repository);

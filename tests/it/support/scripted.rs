@@ -36,7 +36,12 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// A server that answers each request with these bytes, and closes.
     pub(crate) fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1", answer)
+    }
+
+    /// The same, at this address.
+    pub(crate) fn at(ip: &str, answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (answer, seen_too) = (Arc::new(answer), Arc::clone(&seen));
@@ -50,8 +55,8 @@ impl Scripted {
     }
 
     /// An attacker's server: answers everything with 200 and nothing.
-    pub(crate) fn trap() -> Self {
-        Self::start(|_| reply(200, &[], b""))
+    pub(crate) fn trap(ip: &str) -> Self {
+        Self::at(ip, |_| reply(200, &[], b""))
     }
 
     /// `127.0.0.1:PORT`
@@ -79,6 +84,10 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Vec<u8>, seen: &Mut
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     let end = loop {
+        // The greeting of TLS has no end that a server of plain http would wait for.
+        if bytes.first() == Some(&0x16) {
+            break bytes.len();
+        }
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break end + 4;
         }

@@ -11,3 +11,32 @@ pub(crate) async fn in_memory() -> Running {
 pub(crate) async fn start(options: Options) -> Running {
     Server::bind(([127, 0, 0, 1], 0), options).await.unwrap().spawn()
 }
+
+/// A registry in memory on a runtime of its own, for tests that cannot wait for one to start.
+pub(crate) struct Background {
+    running: Running,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Background {
+    pub(crate) fn start() -> Self {
+        // A runtime cannot be waited for from inside another one.
+        std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            Self { running: runtime.block_on(in_memory()), runtime: Some(runtime) }
+        })
+        .join()
+        .unwrap()
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> String {
+        self.running.addr().to_string()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.runtime.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a registry hands out, and what of it is believed.
+
+use artifact::{
+    Kind, Result,
+    oci::{Algorithm, Descriptor, Digest, media_type},
+    store::{self, ReadStore as _, collect},
+    stores::registry::Options,
+};
+use bytes::Bytes;
+
+use super::{kind, repository};
+use crate::support::scripted::{Request, Scripted, reply};
+
+const MANIFEST: &[u8] = br#"{"schemaVersion":2,"manifests":[]}"#;
+
+fn manifest() -> Descriptor {
+    Descriptor::of(media_type::INDEX, MANIFEST)
+}
+
+/// A server of one manifest that says that its digest is this.
+fn claiming(digest: String) -> Scripted {
+    Scripted::start(move |request| {
+        let headers = [("content-type", media_type::INDEX), ("docker-content-digest", digest.as_str())];
+        let length = MANIFEST.len().to_string();
+        match request.line() {
+            line if line.starts_with("HEAD") => {
+                reply(200, &[&headers[..], &[("content-length", length.as_str())]].concat(), b"")
+            }
+            _ => reply(200, &headers, MANIFEST),
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_about_a_digest_is_found_out() {
+    let lie = Digest::of(b"something else");
+    let server = claiming(lie.to_string());
+    let repository = repository(server.host(), "a", &Options::default());
+    assert_eq!(kind(repository.resolve(&manifest().digest.to_string()).await), Kind::Mismatch);
+    assert_eq!(kind(repository.fetch(&manifest(), 0).await), Kind::Mismatch);
+    // A tag can be said to mean anything; the content then betrays it.
+    let found = repository.resolve("v1").await.unwrap();
+    assert_eq!(found.digest, lie);
+    assert_eq!(kind(store::read_manifest(&repository, &found).await), Kind::Mismatch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_of_another_algorithm_is_no_lie() {
+    let server = claiming(Digest::of(b"something else").to_string());
+    let repository = repository(server.host(), "a", &Options::default());
+    let wanted = Digest::with(Algorithm::Sha512, MANIFEST);
+    let found = repository.resolve(&wanted.to_string()).await.unwrap();
+    assert_eq!(found, Descriptor::new(media_type::INDEX, wanted, MANIFEST.len() as u64));
+    assert_eq!(store::read_manifest(&repository, &found).await.unwrap(), MANIFEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_says_too_little_is_followed_by_a_get() {
+    for head in [
+        reply(200, &[], b""),
+        reply(200, &[("content-type", media_type::INDEX), ("content-length", "34")], b""),
+        reply(200, &[("docker-content-digest", &manifest().digest.to_string())], b""),
+        reply(405, &[], b""),
+    ] {
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.starts_with("HEAD") => head.clone(),
+            _ => reply(200, &[("content-type", "application/json; charset=utf-8")], MANIFEST),
+        });
+        let found = repository(server.host(), "a", &Options::default()).resolve("v1").await;
+        // What is no manifest by header and has no type of its own is one by its shape.
+        assert_eq!(found.unwrap(), manifest());
+        assert_eq!(server.lines(), ["HEAD /v2/a/manifests/v1", "GET /v2/a/manifests/v1"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_without_end_is_not_read_to_its_end() {
+    let server = Scripted::start(|_| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {}\r\n\r\n", media_type::INDEX);
+        [head.as_bytes(), &vec![b' '; 9 << 20]].concat()
+    });
+    let repository = repository(server.host(), "a", &Options::default());
+    assert_eq!(kind(store::read_manifest(&repository, &manifest()).await), Kind::Limit);
+    assert_eq!(kind(repository.resolve("v1").await), Kind::Limit);
+}
+
+/// What comes of reading ten bytes from the fourth on, when the registry answers so.
+async fn ranged(answer: Vec<u8>) -> Result<Bytes> {
+    let server = Scripted::start(move |request: &Request| {
+        assert_eq!(request.header("range"), "bytes=4-");
+        answer.clone()
+    });
+    let desc = Descriptor::of("a/b", b"0123456789");
+    let repository = repository(server.host(), "a", &Options::default());
+    collect(repository.fetch(&desc, 4).await?, 100).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_the_part_that_was_asked_for() {
+    let part = |range: &str| reply(206, &[("content-range", range)], b"456789");
+    assert_eq!(ranged(part("bytes 4-9/10")).await.unwrap(), "456789");
+    assert_eq!(ranged(part("bytes 4-9/*")).await.unwrap(), "456789");
+    assert_eq!(ranged(reply(200, &[], b"0123456789")).await.unwrap(), "456789");
+    for wrong in ["bytes 0-5/10", "bytes 5-9/10", "bytes 4-9/11", "bytes 4-10/10", "4-9/10", "bytes */10", "", "x"] {
+        assert_eq!(kind(ranged(part(wrong)).await), Kind::Mismatch, "{wrong}");
+    }
+    assert_eq!(kind(ranged(reply(206, &[("content-type", "multipart/byteranges")], b"")).await), Kind::Mismatch);
+    assert_eq!(kind(ranged(reply(416, &[], b"")).await), Kind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_was_encoded_on_the_way_is_refused() {
+    let server = Scripted::start(|request| {
+        assert_eq!(request.header("accept-encoding"), "identity");
+        reply(200, &[("content-encoding", "gzip")], b"hello")
+    });
+    let repository = repository(server.host(), "a", &Options::default());
+    assert_eq!(kind(repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await), Kind::NotARegistry);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_breaks_off_is_an_error() {
+    let server = Scripted::start(|_| reply(200, &[("content-length", "5")], b"hel"));
+    let repository = repository(server.host(), "a", &Options::default());
+    let stream = repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await.unwrap();
+    let error = collect(stream, 100).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains("/v2/a/blobs/sha256:"), "{error}");
+}
+
+/// What comes of listing tags when page `n` is answered so.
+async fn listing(page: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> (Result<Vec<String>>, Scripted) {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = Scripted::start(move |request| {
+        page(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst), request.header("host"))
+    });
+    let tags = repository(server.host(), "a", &Options::default()).tags().await;
+    (tags, server)
+}
+
+fn page(tag: &str, next: &str) -> Vec<u8> {
+    let link = format!("<{next}>; rel=\"next\"");
+    let body = format!(r#"{{"name":"a","tags":["{tag}"]}}"#);
+    if next.is_empty() { reply(200, &[], body.as_bytes()) } else { reply(200, &[("link", &link)], body.as_bytes()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_pages_are_read_and_sorted() {
+    let (tags, server) = listing(|n, host| match n {
+        0 => page("c", "/v2/a/tags/list?last=c&n=1"),
+        1 => page("b", &format!("http://{host}/v2/a/tags/list?last=b#fragment")),
+        2 => page("a", "list?last=../x"),
+        _ => page("c", ""),
+    })
+    .await;
+    assert_eq!(tags.unwrap(), ["a", "b", "c"]);
+    assert_eq!(server.lines()[1..3], ["GET /v2/a/tags/list?last=c&n=1", "GET /v2/a/tags/list?last=b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_elsewhere_in_circles_or_without_end_are_errors() {
+    let trap = Scripted::trap("127.0.0.1");
+    let elsewhere = format!("http://{}/v2/a/tags/list", trap.host());
+    let (tags, _) = listing(move |_, _| page("a", &elsewhere)).await;
+    assert_eq!(kind(tags), Kind::NotARegistry);
+    assert!(trap.seen().is_empty());
+    for target in ["https://evil.test/x", "//evil.test/x", "file:///etc/passwd", "http://u:p@127.0.0.1/"] {
+        let (tags, server) = listing(move |_, _| page("a", target)).await;
+        assert!(tags.is_err(), "{target}");
+        assert_eq!(server.seen().len(), 1);
+    }
+    let (tags, server) = listing(|n, _| page(&format!("t{n}"), ["/x", "/y"][n % 2])).await;
+    assert_eq!(kind(tags), Kind::NotARegistry);
+    assert_eq!(server.seen().len(), 3);
+    let (tags, server) = listing(|n, _| page("same", &format!("/x{n}"))).await;
+    assert_eq!(kind(tags), Kind::NotARegistry);
+    assert_eq!(server.seen().len(), 2);
+    let (tags, server) = listing(|n, _| page(&format!("t{n}"), &format!("/x{n}"))).await;
+    assert_eq!(kind(tags), Kind::Limit);
+    assert_eq!(server.seen().len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_cannot_be_read_is_not_cut_short() {
+    let long = format!("</{}>; rel=next", "x".repeat(9000));
+    for link in ["</x; rel=next", "/x; rel=next", long.as_str()] {
+        let link = link.to_owned();
+        let (tags, _) = listing(move |_, _| reply(200, &[("link", &link)], br#"{"tags":["a"]}"#)).await;
+        assert_eq!(kind(tags), Kind::NotARegistry);
+    }
+    for body in ["", "<html>", "[]", r#"{"tags":"a"}"#, r#"{"tags":["a/b"]}"#, "{\"tags\":[\"\\u001b[31m\"]}"] {
+        let (tags, _) = listing(move |_, _| reply(200, &[], body.as_bytes())).await;
+        let error = tags.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotARegistry, "{error}");
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
+    let (none, _) = listing(|_, _| reply(200, &[], br#"{"name":"a","tags":null}"#)).await;
+    assert!(none.unwrap().is_empty());
+}

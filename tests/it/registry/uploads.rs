@@ -1,0 +1,211 @@
+//! What is sent, when it is given up, and what a registry may answer.
+
+use std::sync::Arc;
+
+use artifact::{
+    Kind, Result,
+    blob::{Blob, ByteStream},
+    oci::{Descriptor, Digest, media_type},
+    store::{ReadStore as _, Store as _},
+    stores::registry::{Options, Registry, Repository},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+
+use super::{kind, repository};
+use crate::support::{
+    samples::{Sample, noise},
+    scripted::{Request, Scripted, reply},
+    server,
+};
+
+/// Opens uploads at `/upload?state=x` and answers everything else with this.
+fn uploads(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request| match request.line() {
+        line if line.starts_with("POST") => reply(202, &[("location", "/upload?state=x%2Fy")], b""),
+        _ => answer(request),
+    })
+}
+
+fn at(server: &Scripted) -> Repository {
+    repository(server.host(), "a", &Options::default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_sent_in_one_put_of_known_length() {
+    for len in [0, 5, 3_000_000] {
+        let server = uploads(|_| reply(201, &[], b""));
+        let bytes = Bytes::from(noise(len, 1));
+        let desc = Descriptor::of("a/b", &bytes);
+        at(&server).push(&desc, &bytes).await.unwrap();
+        let put = &server.seen()[1];
+        let digest = desc.digest.to_string().replace(':', "%3A");
+        assert_eq!(put.line(), format!("PUT /upload?state=x%2Fy&digest={digest}"));
+        assert_eq!(put.header("content-length"), len.to_string());
+        assert_eq!(put.header("content-type"), "application/octet-stream");
+        assert!(put.body == bytes);
+    }
+}
+
+/// Content that is not what was promised: in its last byte, or because its source fails.
+struct Wrong(Bytes, bool);
+
+#[async_trait]
+impl Blob for Wrong {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    async fn open(&self, _: u64) -> Result<ByteStream> {
+        let upto = self.0.len() - 1;
+        let last = match self.1 {
+            true => Err(artifact::Error::new(Kind::Changed, "the file changed")),
+            false => Ok(Bytes::from_static(b"?")),
+        };
+        Ok(stream::iter([Ok(self.0.slice(..upto)), last]).boxed())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_content_is_never_sent_whole_and_the_upload_is_given_up() {
+    for (fails, want) in [(false, Kind::Mismatch), (true, Kind::Changed)] {
+        let server = uploads(|_| reply(201, &[], b""));
+        let bytes = Bytes::from([noise(3_000_000, 1), b"!".to_vec()].concat());
+        let desc = Descriptor::of("a/b", &bytes);
+        assert_eq!(kind(at(&server).push(&desc, &Wrong(bytes, fails)).await), want);
+        let seen = server.seen();
+        let sent = seen.iter().find(|r| r.line().starts_with("PUT")).map_or(0, |r| r.body.len());
+        assert!(sent < 3_000_001);
+        assert!(seen.iter().any(|r| r.line() == "DELETE /upload?state=x%2Fy"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_wrong_content_opens_no_upload() {
+    let server = uploads(|_| reply(201, &[], b""));
+    let desc = Descriptor::of("a/b", b"right");
+    assert_eq!(kind(at(&server).push(&desc, &Bytes::from_static(b"wrong")).await), Kind::Mismatch);
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upload_is_given_up_and_says_why() {
+    let server = uploads(|request| match request.line() {
+        line if line.starts_with("PUT") => {
+            reply(400, &[], br#"{"errors":[{"code":"SIZE_INVALID","message":"not \u001b[31mtoday"}]}"#)
+        }
+        _ => reply(204, &[], b""),
+    });
+    let error = at(&server).push(&Descriptor::of("a/b", b"x"), &Bytes::from_static(b"x")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    let text = error.to_string();
+    assert!(text.contains("SIZE_INVALID: not \\u{1b}[31mtoday") && text.contains("PUT http://"), "{text}");
+    assert!(!text.contains("state="), "{text}");
+    assert_eq!(server.lines().last().unwrap(), "DELETE /upload?state=x%2Fy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_with_another_digest_is_an_error() {
+    let lie = Digest::of(b"lie").to_string();
+    let server = uploads(move |_| reply(201, &[("docker-content-digest", &lie)], b""));
+    let blob = Bytes::from_static(b"x");
+    assert_eq!(kind(at(&server).push(&Descriptor::of("a/b", &blob), &blob).await), Kind::Mismatch);
+    let (desc, bytes) = Sample::of(&[b"x"]).manifests[0].clone();
+    assert_eq!(kind(at(&server).publish(&desc, &bytes, &["v1".into()]).await), Kind::Mismatch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_put_once_under_its_tag() {
+    let server = Scripted::start(|_| reply(201, &[], b""));
+    let (desc, bytes) = Sample::of(&[b"x"]).manifests[0].clone();
+    at(&server).publish(&desc, &bytes, &["v1".into()]).await.unwrap();
+    at(&server).publish(&desc, &bytes, &[]).await.unwrap();
+    assert_eq!(server.lines(), ["PUT /v2/a/manifests/v1".into(), format!("PUT /v2/a/manifests/{}", desc.digest)]);
+    assert_eq!(server.seen()[0].header("content-type"), media_type::MANIFEST);
+    assert!(server.seen()[0].body == bytes);
+    assert_eq!(kind(at(&server).publish(&desc, &bytes, &["a/../b".into()]).await), Kind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_mounted_from_a_neighbour_without_moving() {
+    let server = server::in_memory().await;
+    let registry = Registry::new(&server.addr().to_string(), &Options::default()).unwrap();
+    let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
+    let (desc, bytes) = Sample::of(&[b"mount me"]).layer().clone();
+    one.push(&desc, &bytes).await.unwrap();
+    assert!(!two.contains(&desc).await.unwrap());
+    assert!(two.mount(&desc, &one).await.unwrap());
+    assert!(two.contains(&desc).await.unwrap());
+    assert!(!two.mount(&desc, &two).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_was_opened_instead_of_a_mount_is_used() {
+    let server = uploads(|_| reply(201, &[], b""));
+    let registry = Registry::new(server.host(), &Options::default()).unwrap();
+    let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
+    let (desc, bytes) = (Descriptor::of("a/b", b"x"), Bytes::from_static(b"x"));
+    assert!(!two.mount(&desc, &one).await.unwrap());
+    two.push(&desc, &bytes).await.unwrap();
+    let digest = desc.digest.to_string().replace(':', "%3A");
+    assert_eq!(
+        server.lines(),
+        [
+            format!("POST /v2/two/blobs/uploads/?mount={digest}&from=one"),
+            format!("PUT /upload?state=x%2Fy&digest={digest}"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_that_is_refused_is_no_error() {
+    for status in [400, 401, 403, 404, 405] {
+        let server = Scripted::start(move |_| reply(status, &[], b""));
+        let registry = Registry::new(server.host(), &Options::default()).unwrap();
+        let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
+        assert!(!two.mount(&Descriptor::of("a/b", b"x"), &one).await.unwrap(), "{status}");
+    }
+    // Another registry, and a store that is none, are not asked.
+    let server = Scripted::trap("127.0.0.1");
+    let desc = Descriptor::of("a/b", b"x");
+    let other = repository("127.0.0.1:1", "one", &Options::default());
+    assert!(!at(&server).mount(&desc, &other).await.unwrap());
+    assert!(!at(&server).mount(&desc, Sample::of(&[b"x"]).in_memory(&[]).await.as_ref()).await.unwrap());
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() {
+    for status in [400, 405] {
+        let digest = Digest::of(b"").to_string();
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.starts_with("DELETE") => reply(status, &[], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#),
+            _ => reply(
+                200,
+                &[("docker-content-digest", &digest), ("content-type", media_type::MANIFEST), ("content-length", "9")],
+                b"",
+            ),
+        });
+        let error = at(&server).untag("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("cannot remove a tag") && error.to_string().contains("UNSUPPORTED"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_blobs_at_once_share_connections_and_all_arrive() {
+    let server = server::in_memory().await;
+    let options = Options::default();
+    let repository = Arc::new(repository(&server.addr().to_string(), "a", &options));
+    let blobs: Vec<Bytes> = (0..200).map(|n| Bytes::from(noise(1000, n))).collect();
+    let pushes = blobs.iter().map(|bytes| {
+        let (repository, bytes) = (Arc::clone(&repository), bytes.clone());
+        async move { repository.push(&Descriptor::of("a/b", &bytes), &bytes).await }
+    });
+    let done: Vec<Result<()>> = stream::iter(pushes).buffer_unordered(6).collect().await;
+    assert!(done.iter().all(Result::is_ok));
+    for bytes in &blobs {
+        assert_eq!(repository.size(&Digest::of(bytes)).await.unwrap(), 1000);
+    }
+}
