@@ -2,6 +2,7 @@
 //! referrers after subjects, the tag last; nothing that the destination has is moved.
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,9 +15,9 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    graph::{Graph, Root},
+    graph::{Graph, Node, Root},
     oci::{Descriptor, Digest, Platform},
-    store::{ReadStore, Store, Stored},
+    store::{ReadStore, Store, Stored, compare},
 };
 
 /// What [`copy`] does beyond carrying one artifact.
@@ -131,11 +132,17 @@ impl Report {
 
 /// Copies what `name` (a tag or a digest) stands for, with all that it points at.
 ///
-/// A destination that has the artifact under all the tags asked for is left alone. On an error no tag has moved, and
-/// what was copied so far stays for the next attempt.
+/// Of a destination that has the artifact, only the tags are set. On an error no tag has moved, and what was copied so
+/// far stays for the next attempt. Content that arrives with other bytes than described is fetched once more.
 pub async fn copy(from: &Arc<dyn ReadStore>, name: &str, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
-    let root = select(from, from.resolve(name).await?, options.platform.as_ref()).await?;
-    if !options.referrers && to.closed() && is_tagged(to, &root, &options.tags).await? {
+    let found = from.resolve(name).await?;
+    if let Ok(asked) = name.parse::<Digest>() {
+        compare(&asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
+    }
+    let root = select(from, found, options.platform.as_ref()).await?;
+    if !options.referrers && to.closed() && to.contains(&root).await? {
+        set_tags(&root, &options.tags, to).await.context(|| format!("tag {} in {to}", root.digest))?;
+        to.finish().await?;
         let mut report = Report::of(root.clone());
         report.count(&root, Outcome::Present);
         options.progress.event(Event::Done(root, Outcome::Present));
@@ -160,21 +167,65 @@ pub async fn copy_graph(
     options.progress.event(Event::Planned { items: graph.len(), bytes: graph.size() });
     to.expect(graph).await?;
     copy_blobs(from, graph, to, options, &mut report).await?;
-    for node in &graph.manifests {
-        let tags: Vec<String> = graph
-            .roots
-            .iter()
-            .filter(|root| root.desc.digest == node.desc.digest)
-            .flat_map(|root| root.tags.iter().cloned())
-            .collect();
+    let steps = tags_last(graph);
+    for (node, tags) in steps.manifests {
         let outcome = copy_manifest(&node.desc, &node.bytes, &tags, to)
             .await
             .context(|| format!("copy manifest {} to {to}", node.desc.digest))?;
         report.count(&node.desc, outcome);
         options.progress.event(Event::Done(node.desc.clone(), outcome));
     }
+    for (desc, tags) in steps.tags {
+        set_tags(desc, &tags, to).await.context(|| format!("tag {} in {to}", desc.digest))?;
+    }
     to.finish().await?;
     Ok(report)
+}
+
+/// What is still to be done once all blobs are there.
+struct Steps<'a> {
+    /// Manifests in their order, with the tags that each gets at once.
+    manifests: Vec<(&'a Node, Vec<String>)>,
+    /// Tags to be set at the end.
+    tags: Vec<(&'a Descriptor, Vec<String>)>,
+}
+
+/// Puts manifests that get tags last: a tag must not show before all that belongs to it is there. A root that others
+/// in the graph are about comes before them, and gets its tags at the very end.
+fn tags_last(graph: &Graph) -> Steps<'_> {
+    let mut tags: HashMap<&Digest, Vec<String>> = HashMap::new();
+    for root in &graph.roots {
+        tags.entry(&root.desc.digest).or_default().extend(root.tags.iter().cloned());
+    }
+    let subjects: HashSet<&Digest> =
+        graph.manifests.iter().filter_map(|node| node.parsed.subject()).map(|subject| &subject.digest).collect();
+    let below: HashSet<&Digest> =
+        graph.manifests.iter().flat_map(|node| node.parsed.children()).map(|child| &child.digest).collect();
+    let (mut manifests, mut last, mut later) = (Vec::new(), Vec::new(), Vec::new());
+    for node in &graph.manifests {
+        let digest = &node.desc.digest;
+        let tags = tags.remove(digest).unwrap_or_default();
+        if subjects.contains(digest) {
+            manifests.push((node, Vec::new()));
+            later.push((&node.desc, tags));
+        } else if tags.is_empty() || below.contains(digest) {
+            manifests.push((node, tags));
+        } else {
+            last.push((node, tags));
+        }
+    }
+    manifests.append(&mut last);
+    Steps { manifests, tags: later }
+}
+
+/// Points tags at a manifest that is there, where they do not yet.
+async fn set_tags(desc: &Descriptor, tags: &[String], to: &Arc<dyn Store>) -> Result<()> {
+    for tag in tags {
+        if !to.resolve(tag).await.is_ok_and(|found| found.digest == desc.digest) {
+            to.tag(tag, desc).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Of an index, the manifest for this platform; anything else as it is. Error kind `NotFound` when there is none.
@@ -192,22 +243,6 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     };
     let found = index.children().into_iter().find(|d| d.platform.as_ref().is_some_and(fits)).cloned();
     found.ok_or_else(|| Error::not_found(format!("no manifest for platform {platform} in {}", root.digest)))
-}
-
-/// Whether all tags at the destination stand for this manifest; without tags, whether it is there.
-async fn is_tagged(to: &Arc<dyn Store>, root: &Descriptor, tags: &[String]) -> Result<bool> {
-    if tags.is_empty() {
-        return to.contains(root).await;
-    }
-    for tag in tags {
-        match to.resolve(tag).await {
-            Ok(found) if found.digest == root.digest => {}
-            Ok(_) => return Ok(false),
-            Err(e) if e.kind() == Kind::NotFound => return Ok(false),
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(true)
 }
 
 async fn copy_blobs(
@@ -257,18 +292,17 @@ async fn copy_blob(
         opened: Mutex::new(false),
         progress: Arc::clone(progress),
     };
-    to.push(desc, &blob).await?;
+    match to.push(desc, &blob).await {
+        // A flipped bit on the way; wrong bytes at the origin will be wrong again.
+        Err(e) if e.kind() == Kind::Mismatch => to.push(desc, &blob).await?,
+        other => other?,
+    }
     Ok(Outcome::Moved)
 }
 
 async fn copy_manifest(desc: &Descriptor, bytes: &Bytes, tags: &[String], to: &Arc<dyn Store>) -> Result<Outcome> {
     if to.contains(desc).await? {
-        for tag in tags {
-            if to.resolve(tag).await.is_ok_and(|found| found.digest == desc.digest) {
-                continue;
-            }
-            to.tag(tag, desc).await?;
-        }
+        set_tags(desc, tags, to).await?;
         return Ok(Outcome::Present);
     }
     to.publish(desc, bytes, tags).await?;

@@ -41,14 +41,14 @@ pub(crate) struct Candidate {
     pub(crate) _keep: Box<dyn Send + Sync>,
 }
 
-fn memory() -> Candidate {
+pub(crate) fn memory() -> Candidate {
     let memory = Memory::new();
     let other = memory.clone();
     let again = Box::new(move || Arc::new(other.clone()) as Arc<dyn ReadStore>);
     Candidate { store: Arc::new(memory), again, uploads: true, _keep: Box::new(()) }
 }
 
-fn layout() -> Candidate {
+pub(crate) fn layout() -> Candidate {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("layout");
     let store = Arc::new(Layout::create(&path).unwrap());
@@ -56,7 +56,7 @@ fn layout() -> Candidate {
     Candidate { store, again, uploads: true, _keep: Box::new(dir) }
 }
 
-fn archive() -> Candidate {
+pub(crate) fn archive() -> Candidate {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.tar");
     let store = Arc::new(Archive::create(&path).unwrap());

@@ -9,6 +9,7 @@ pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod tar;
 pub(crate) mod tree;
+pub(crate) mod watched;
 
 use std::{path::PathBuf, process::Command};
 
