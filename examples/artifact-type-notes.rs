@@ -1,18 +1,24 @@
-//! A plug-in: an artifact type that is a program. It prints a plan as JSON (`artifact-plan/v1`), and that is all.
+//! A plug-in: an artifact type that is a program. It gets the path of the source as its argument and what the user gave
+//! beside it as JSON on standard input, and prints a plan as JSON (`artifact-plan/v1`).
 //!
 //! A definition is enough for most types; this one looks into its files, which takes code: the config quotes the first line
 //! of each note and counts its words. The structs of [`artifact::plan`] are a convenience here. A plug-in in another
 //! language prints the same JSON.
 //!
 //!     cargo run --example artifact-type-notes examples/notes
+//!     PATH=$PATH:target/debug/examples artifact plan --type notes examples/notes
 
-use std::{io::Write as _, path::Path};
+use std::{
+    io::{IsTerminal as _, Read as _, Write as _},
+    path::Path,
+};
 
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
     oci::{annotation, json::Encoding},
     plan::{API_VERSION, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan},
+    types::Inputs,
 };
 use serde_json::{Value, json};
 
@@ -47,7 +53,19 @@ fn layer(name: &str) -> Part {
     }
 }
 
-fn plan(dir: &Path) -> Result<Plan> {
+/// Nothing, when somebody tries the program by hand.
+fn inputs() -> Result<Inputs> {
+    let mut text = String::new();
+    if !std::io::stdin().is_terminal() {
+        std::io::stdin().read_to_string(&mut text)?;
+    }
+    if text.is_empty() {
+        return Ok(Inputs::default());
+    }
+    serde_json::from_str(&text).map_err(|e| Error::caused(Kind::Invalid, "malformed inputs", e))
+}
+
+fn plan(dir: &Path, inputs: &Inputs) -> Result<Plan> {
     let dir = dir.canonicalize().context(|| format!("cannot find `{}`", dir.display()))?;
     let names = notes(&dir)?;
     let described: Vec<_> =
@@ -65,6 +83,7 @@ fn plan(dir: &Path) -> Result<Plan> {
         layers: names.iter().map(|name| layer(name)).collect(),
         manifest: ManifestPlan {
             artifact_type: Some("application/vnd.example.notes.v1".into()),
+            annotations: inputs.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect(),
             ..ManifestPlan::default()
         },
         reference: ReferencePlan::default(),
@@ -76,7 +95,7 @@ fn plan(dir: &Path) -> Result<Plan> {
 fn main() -> Result<()> {
     let usage = || Error::invalid("usage: artifact-type-notes DIRECTORY");
     let dir = std::env::args_os().nth(1).ok_or_else(usage)?;
-    let text = serde_json::to_string_pretty(&plan(Path::new(&dir))?);
+    let text = serde_json::to_string_pretty(&plan(Path::new(&dir), &inputs()?)?);
     let text = text.map_err(|e| Error::caused(Kind::Internal, "cannot print the plan", e))?;
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
