@@ -86,20 +86,23 @@ fn plain(text: &str) -> GoScalar {
 }
 
 fn number(text: &str) -> Option<GoScalar> {
-    let bare;
-    let digits = match text.as_bytes().first()? {
-        b'.' => text,
-        b'0'..=b'9' | b'-' | b'+' => {
-            bare = text.replace('_', "");
-            bare.as_str()
-        }
-        _ => return None,
-    };
-    if let Some(number) = whole_number(digits) {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+')) {
+        return None;
+    }
+    // After a point they have to be between digits; elsewhere Go drops underscores wherever they are.
+    if text.starts_with('.') && !text.split('_').zip(text.split('_').skip(1)).all(|(a, b)| between_digits(a, b)) {
+        return None;
+    }
+    let digits = text.replace('_', "");
+    if let Some(number) = whole_number(&digits) {
         return Some(GoScalar::Int(number));
     }
-    let number: f64 = is_float(digits).then(|| digits.parse().ok()).flatten()?;
+    let number: f64 = is_float(&digits).then(|| digits.parse().ok()).flatten()?;
     number.is_finite().then_some(GoScalar::Float(number))
+}
+
+fn between_digits(before: &str, after: &str) -> bool {
+    before.ends_with(|c: char| c.is_ascii_digit()) && after.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A prefix gives the base; a leading zero alone means octal, as in YAML 1.1.
@@ -112,7 +115,8 @@ fn whole_number(text: &str) -> Option<Value> {
         [b'0', _, ..] => (8, size.get(1..)?),
         _ => (10, size),
     };
-    integer(text.starts_with('-'), digits, radix)
+    // What does not fit 63 bits may not have a sign.
+    integer(text.starts_with('-'), digits, radix).filter(|number| number.is_i64() || size == text)
 }
 
 fn whole(number: f64) -> Option<Value> {
@@ -135,14 +139,17 @@ fn shortest(number: f64) -> String {
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         return scientific;
     };
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    match (-4..6).contains(&exponent) {
-        true => format!("{number}"),
-        false => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.abs())
-        }
+    if (-4..6).contains(&exponent) {
+        let fraction = i32::try_from(digits).unwrap_or(0) - 1 - exponent;
+        return format!("{number:.*}", usize::try_from(fraction).unwrap_or(0));
     }
+    // Halfway between two shortest forms Go takes the even one, as rounding to so many digits does.
+    let scientific = format!("{number:.*e}", digits.saturating_sub(1));
+    let (mantissa, _) = scientific.split_once('e').unwrap_or((mantissa, ""));
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]
@@ -210,6 +217,11 @@ mod tests {
         ("e5", "e5", "\"e5\""),
         ("1e", "1e", "\"1e\""),
         ("<", "<", "\"<\""),
+        (".8_6", "0.86", "0.86"),
+        ("._8", "._8", "\"._8\""),
+        ("+9413157568173554641", "9.413158e+18", "9413157568173554641.0"),
+        ("339595612922E-5", "3.3959562e+06", "3395956.12922"),
+        ("-30550361225E-5", "-305503.62", "-305503.61225"),
     ];
 
     #[test]

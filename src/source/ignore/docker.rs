@@ -5,9 +5,12 @@ use regex::Regex;
 
 use super::{
     malformed,
-    pattern::{Stars, compile},
+    pattern::{Stars, compile, suffix},
 };
 use crate::error::Result;
+
+/// What makes a pattern more than its text. Docker takes `**` before mere text for "ends in": `**.log` is any log.
+const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '/'];
 
 #[derive(Debug)]
 pub(super) struct List(Vec<Rule>);
@@ -41,14 +44,17 @@ impl Rule {
         let line = line.trim();
         let (exception, rest) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         let clean: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        if rest.is_empty() {
+        if rest.is_empty() || exception && clean.is_empty() && rest.starts_with('/') {
             return Err(malformed(at, line, "excepts nothing"));
         }
         if clean.is_empty() {
             // `.` and `/` are the whole context, which cannot be ignored.
             return Ok(None);
         }
-        let pattern = compile(&clean.join("/"), Stars::Any).map_err(|why| malformed(at, line, why))?;
+        let clean = clean.join("/");
+        let ending = clean.strip_prefix("**").filter(|end| !end.is_empty() && !end.contains(SPECIAL));
+        let pattern =
+            ending.map_or_else(|| compile(&clean, Stars::Any), suffix).map_err(|why| malformed(at, line, why))?;
         Ok(Some(Self { exception, pattern }))
     }
 
@@ -90,6 +96,9 @@ mod tests {
             ("a/**", "a/b/c", true),
             ("a/**", "a", false),
             ("**", "a/b", true),
+            ("**.log", "x/a.log", true),
+            ("**.log", "x/a.logs", false),
+            ("**.l?g", "x/a.log", false),
             ("a/**/b", "a/b", true),
             ("a/**/b", "a/x/y/b", true),
         ] {
@@ -99,7 +108,7 @@ mod tests {
 
     #[test]
     fn an_exception_from_nothing_is_an_error() {
-        for text in ["!", "a\n! "] {
+        for text in ["!", "a\n! ", "!/"] {
             assert!(List::new(&text.lines().collect::<Vec<_>>()).is_err(), "{text}");
         }
     }

@@ -33,7 +33,16 @@ pub(super) fn compile(pattern: &str, stars: Stars) -> Result<Regex, String> {
         }
     }
     regex.push_str(")$");
-    regex::RegexBuilder::new(&regex).size_limit(MAX_COMPILED).build().map_err(|e| match e {
+    build(&regex)
+}
+
+/// A pattern that any path matches that ends in this text.
+pub(super) fn suffix(text: &str) -> Result<Regex, String> {
+    build(&format!("{}$", regex::escape(text)))
+}
+
+fn build(regex: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(regex).size_limit(MAX_COMPILED).build().map_err(|e| match e {
         regex::Error::CompiledTooBig(_) => "is too complex".to_owned(),
         _ => "is malformed".to_owned(),
     })
