@@ -190,7 +190,7 @@ async fn an_upload_is_cancelled(w: &World) -> Outcome {
     let at = chunk(w, &w.start().await?, 0, "hello").await?;
     expect(&w.send("DELETE", &at, &[], "").await, &[204])?;
     expect(&w.get(&at).await, &[404])?;
-    let close = with_digest(&at, &Digest::of(b"hello"));
+    let close = with_digest(&at, Digest::of(b"hello"));
     expect(&w.send("PUT", &close, &[], "").await, &[404])
 }
 
