@@ -38,18 +38,19 @@ pub struct Requires {
     pub features: Vec<String>,
 }
 
+/// Whether this is a name: lower-case letters, digits and single hyphens, at most 64 bytes.
+pub(super) fn is_name(name: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    name.len() <= 64 && name.split('-').all(part)
+}
+
 impl Metadata {
     /// An error unless name and aliases are names.
     pub(super) fn check(&self) -> Result<()> {
-        for name in std::iter::once(&self.name).chain(&self.aliases) {
-            let part =
-                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-            if name.len() > 64 || !name.split('-').all(part) {
-                let name = name.escape_default();
-                return Err(Error::invalid(format!("`{name}` is not a name such as `helm-chart`")));
-            }
+        match std::iter::once(&self.name).chain(&self.aliases).find(|name| !is_name(name)) {
+            Some(name) => Err(Error::invalid(format!("`{}` is not a name such as `helm-chart`", name.escape_default()))),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! * [`Catalog`]: the types there are, by name, by source ([`Catalog::detect`]) and by manifest
 //!   ([`Catalog::recognise`]).
 //! * [`ArtifactType`]: one of them; [`ArtifactType::plan`] and [`ArtifactType::unpacking`].
+//! * [`plugin`]: types that need code, programs that print a plan.
 //! * [`lint`], [`test`], [`schema`], [`skeleton`]: for those who write definitions.
 //!
 //! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
@@ -24,6 +25,7 @@ mod many;
 mod metadata;
 mod names;
 mod params;
+pub mod plugin;
 mod reading;
 mod reference;
 mod schema;
