@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use super::{definition::Definition, many::Many, unknown_type};
 use crate::{
-    error::{Error, Kind, Result},
-    source::{Document, Format, Options, Source},
+    error::{Kind, Result},
+    source::{Document, Format, Magic, Options, Source},
 };
 
 /// A way to know a source; all that it says must hold. It names the form that the source then has.
@@ -48,13 +48,46 @@ pub struct FileTest {
     /// The same for JSON.
     #[serde(default)]
     pub json: Map<String, Json>,
+    /// What it is by its first bytes.
+    #[serde(default)]
+    #[schemars(with = "Option<MagicSchema>")]
+    pub magic: Option<Magic>,
+    /// It is a tar archive, plain or compressed, that holds an entry which matches this glob.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// It is Markdown with front matter.
+    #[serde(default)]
+    pub front_matter: bool,
+}
+
+/// The schema of [`Magic`].
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code)]
+enum MagicSchema {
+    Gzip,
+    Zstd,
+    Xz,
+    Bzip2,
+    Tar,
+    Zip,
+    Wasm,
+    Elf,
+    Rpm,
+    Sif,
+    Gguf,
+    Pdf,
+    Png,
+    Jpeg,
+    Gif,
+    Webp,
 }
 
 /// What is asked of a directory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DirTest {
-    /// It holds one of these files.
+    /// It holds something that one of these globs matches.
     #[serde(default)]
     pub contains: Many<String>,
 }
@@ -115,6 +148,10 @@ impl Detect {
             if !keys.is_empty() {
                 words.push(format!("with {}", keys.join(" and ")));
             }
+            words.extend(file.contains.iter().map(|glob| format!("that holds `{glob}`")));
+            if file.front_matter {
+                words.push("with front matter".into());
+            }
         }
         if let Some(dir) = &self.dir {
             let files: Vec<_> = dir.contains.0.iter().map(|n| format!("`{n}`")).collect();
@@ -131,7 +168,10 @@ impl Detect {
 impl FileTest {
     fn fits(&self, name: &str, source: &Source) -> Result<bool> {
         let named = self.name.0.iter().any(|n| n == name);
-        if !(self.name.is_empty() || named) || !matches_any(&self.glob.0, name)? {
+        if !(self.name.is_empty() || named) || !(self.glob.is_empty() || source.is_named(&self.glob.0)?) {
+            return Ok(false);
+        }
+        if self.magic.is_some() && source.magic(name)? != self.magic {
             return Ok(false);
         }
         for (keys, format) in [(&self.yaml, Format::Yaml), (&self.json, Format::Json)] {
@@ -139,31 +179,20 @@ impl FileTest {
                 return Ok(false);
             }
         }
-        Ok(true)
+        let inside = self.contains.as_ref().map_or(Ok(true), |glob| source.contains(glob))?;
+        Ok(inside && (!self.front_matter || source.has_front_matter()?))
     }
 }
 
 impl DirTest {
     fn fits(&self, source: &Source) -> Result<bool> {
-        for name in &self.contains.0 {
-            if source.resolve_optional(name)?.is_some() {
+        for glob in &self.contains.0 {
+            if source.contains(glob)? {
                 return Ok(true);
             }
         }
         Ok(self.contains.is_empty())
     }
-}
-
-/// Whether a name matches one of these globs; yes when there are none.
-fn matches_any(globs: &[String], name: &str) -> Result<bool> {
-    for glob in globs {
-        let compiled = GlobBuilder::new(glob).literal_separator(true).build();
-        let matcher = compiled.map_err(|e| Error::invalid(format!("the glob `{glob}`: {}", e.kind())))?;
-        if matcher.compile_matcher().is_match(name) {
-            return Ok(true);
-        }
-    }
-    Ok(globs.is_empty())
 }
 
 /// Whether a document has these keys. A malformed one does not, unless its name says that it should.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::{many::Template, reading::Reading, view};
+use super::{deck, many::Template, reading::Reading, view};
 use crate::{
     error::{Error, Kind, Result},
     source::{self, Document, Options, Scalars, Strings},
@@ -21,6 +21,9 @@ pub struct DocumentRule {
     pub forms: Vec<String>,
     /// Its file.
     pub path: Template,
+    /// Take the file from inside an archive.
+    #[serde(default)]
+    pub inside: Option<Inside>,
     /// How it is written.
     #[serde(default)]
     pub format: DocumentFormat,
@@ -43,6 +46,20 @@ pub struct DocumentRule {
     pub optional: bool,
 }
 
+/// An archive to look into.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inside {
+    /// The forms in which the file lies in the archive; in the others it is an ordinary file.
+    #[serde(default)]
+    pub forms: Vec<String>,
+    /// The archive: a tar, plain or compressed with gzip or zstd. `path` is then the entry.
+    pub archive: Template,
+    /// How many leading components of the names of entries are dropped.
+    #[serde(default)]
+    pub strip: usize,
+}
+
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +69,8 @@ pub enum DocumentFormat {
     Yaml,
     /// JSON.
     Json,
+    /// Markdown slides with front matter.
+    Deck,
 }
 
 /// The schema of [`Scalars`].
@@ -83,7 +102,16 @@ pub(super) struct Read {
 impl DocumentRule {
     /// The schema that says which names there are: the deck's own, for a deck.
     pub(super) fn shape(&self) -> Option<&Json> {
-        self.schema.as_ref()
+        match self.format {
+            DocumentFormat::Deck => Some(deck::schema()),
+            _ => self.schema.as_ref(),
+        }
+    }
+
+    /// The templates that must be known before this document is.
+    pub(super) fn expressions(&self) -> Vec<(&str, bool)> {
+        let archive = self.inside.as_ref().map(|inside| inside.archive.0.as_str());
+        std::iter::once(self.path.0.as_str()).chain(archive).map(|template| (template, true)).collect()
     }
 
     /// Reads the document; `None` when this form has none, or when it is optional and not there.
@@ -92,6 +120,10 @@ impl DocumentRule {
             return Ok(None);
         }
         let path = reading.text(&self.path)?;
+        if self.format == DocumentFormat::Deck {
+            let read = deck::read(&path, reading).map(|value| Some(Read { value, document: None }));
+            return read.or_else(|e| if self.optional && e.kind() == Kind::NotFound { Ok(None) } else { Err(e) });
+        }
         let bytes = match self.bytes(&path, reading) {
             Err(e) if self.optional && e.kind() == Kind::NotFound => return Ok(None),
             bytes => bytes?,
@@ -107,6 +139,9 @@ impl DocumentRule {
         let document = Document::parse(&bytes, &path, &options)?;
         let mut value = document.value.clone();
         self.fill(&mut value);
+        if self.scalars == Scalars::GoYaml {
+            sort_free(&mut value, self.schema.as_ref());
+        }
         self.validate(&value, &document)?;
         Ok(Some(Read { value, document: Some(document) }))
     }
@@ -121,7 +156,13 @@ impl DocumentRule {
     }
 
     fn bytes(&self, path: &str, reading: &Reading<'_>) -> Result<Vec<u8>> {
-        reading.source.read(path, source::DOCUMENT_LIMIT)
+        match &self.inside {
+            Some(inside) if inside.forms.is_empty() || inside.forms.contains(&reading.form) => {
+                let archive = reading.source.archive(&reading.text(&inside.archive)?, inside.strip)?;
+                archive.read(path, source::DOCUMENT_LIMIT)
+            }
+            _ => reading.source.read(path, source::DOCUMENT_LIMIT),
+        }
     }
 
     fn fill(&self, value: &mut Json) {
@@ -150,6 +191,26 @@ impl DocumentRule {
                 Err(Error::invalid(format!("{field}{message}")).context(document.place(&pointer)))
             }
         }
+    }
+}
+
+/// Sorts the keys of maps whose keys the schema does not list: such a map is a Go map, and Go writes those sorted.
+fn sort_free(value: &mut Json, schema: Option<&Json>) {
+    match value {
+        Json::Array(items) => {
+            let schema = schema.and_then(|s| s.get("items"));
+            items.iter_mut().for_each(|item| sort_free(item, schema));
+        }
+        Json::Object(map) => {
+            let listed = schema.and_then(|s| s.get("properties"));
+            if listed.is_none() {
+                map.sort_keys();
+            }
+            for (key, value) in map {
+                sort_free(value, listed.and_then(|l| l.get(key)));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -20,6 +20,41 @@ pub(super) const MAX_SOURCE: usize = 4096;
 /// Longest text that a template, or one filter in it, may produce, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
+/// All filters.
+const FILTERS: [&str; 28] = [
+    "lower",
+    "upper",
+    "trim",
+    "replace",
+    "join",
+    "split",
+    "lines",
+    "length",
+    "default",
+    "int",
+    "float",
+    "string",
+    "bool",
+    "first",
+    "last",
+    "list",
+    "items",
+    "sort",
+    "reverse",
+    "unique",
+    "min",
+    "max",
+    "sum",
+    "map",
+    "select",
+    "reject",
+    "selectattr",
+    "rejectattr",
+];
+/// All tests.
+const TESTS: [&str; 11] =
+    ["none", "string", "number", "boolean", "mapping", "sequence", "startingwith", "endingwith", "in", "eq", "ne"];
+
 /// Whether a string is a template, or stands for itself.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
@@ -173,6 +208,23 @@ fn check_source(source: &str) -> Result<()> {
             return Err(Error::invalid(format!("`{}`: there is no `{{% {block} %}}` here", shorten(source))));
         }
     }
+    match CODE.as_ref().filter(|_| is_template(source)) {
+        Some(code) => code.find_iter(&bare).try_for_each(|m| check_words(m.as_str(), source)),
+        None => check_words(&bare, source),
+    }
+}
+
+/// The engine looks filters and tests up when it comes to them; here, a missing one is found before.
+fn check_words(code: &str, source: &str) -> Result<()> {
+    static FILTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\|\s*([A-Za-z_]\w*)").ok());
+    static TEST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bis\s+(?:not\s+)?([A-Za-z_]\w*)").ok());
+    for (regex, known, what) in [(&FILTER, &FILTERS[..], "filter"), (&TEST, &TESTS[..], "test")] {
+        let used = regex.iter().flat_map(|r| r.captures_iter(code)).filter_map(|c| c.get(1));
+        if let Some(name) = used.map(|m| m.as_str()).find(|name| !known.contains(name)) {
+            let message = unknown_name(&format!("the {what}"), name, known.iter().copied());
+            return Err(Error::invalid(format!("`{}`: {message}", shorten(source))));
+        }
+    }
     Ok(())
 }
 
@@ -283,4 +335,24 @@ fn bounded(len: usize) -> Result<(), minijinja::Error> {
         return Ok(());
     }
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("a text of more than {MAX_TEXT} bytes")))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn every_listed_filter_and_test_is_there() {
+        let env = Engine::new().env;
+        for filter in FILTERS {
+            let called =
+                env.compile_expression(&format!("x | {filter}")).unwrap().eval(minijinja::context! { x => "1" });
+            assert!(!called.is_err_and(|e| e.kind() == ErrorKind::UnknownFilter), "{filter}");
+        }
+        for test in TESTS {
+            let called =
+                env.compile_expression(&format!("x is {test}('1')")).unwrap().eval(minijinja::context! { x => "1" });
+            assert!(!called.is_err_and(|e| e.kind() == ErrorKind::UnknownTest), "{test}");
+        }
+    }
 }

@@ -48,7 +48,9 @@ impl Metadata {
     /// An error unless name and aliases are names.
     pub(super) fn check(&self) -> Result<()> {
         match std::iter::once(&self.name).chain(&self.aliases).find(|name| !is_name(name)) {
-            Some(name) => Err(Error::invalid(format!("`{}` is not a name such as `helm-chart`", name.escape_default()))),
+            Some(name) => {
+                Err(Error::invalid(format!("`{}` is not a name such as `helm-chart`", name.escape_default())))
+            }
             None => Ok(()),
         }
     }

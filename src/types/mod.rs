@@ -13,6 +13,7 @@
 mod accept;
 mod catalog;
 mod config;
+mod deck;
 mod definition;
 mod detect;
 mod documents;

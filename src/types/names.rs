@@ -124,7 +124,7 @@ impl Check {
             return;
         }
         if let Some(pick) = map.get("$pick") {
-            if let Some(from) = pick.get("from").and_then(Json::as_str) {
+            for from in pick.as_object().and_then(typed::sources).into_iter().flatten() {
                 self.names(from, false, &format!("{pointer}/$pick/from"), names);
             }
             return;

@@ -194,7 +194,7 @@ enum Step<'a> {
 fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Step<'a>>> {
     let mut open: BTreeMap<Step<'a>, BTreeSet<Step<'a>>> = BTreeMap::new();
     for (name, rule) in &definition.source.documents {
-        open.insert(Step::Document(name), needs(definition, engine, [(rule.path.0.as_str(), true)]));
+        open.insert(Step::Document(name), needs(definition, engine, rule.expressions()));
     }
     for (name, rule) in &definition.source.sets {
         open.insert(Step::Set(name), needs(definition, engine, rule.expressions()));

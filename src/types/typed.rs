@@ -3,7 +3,7 @@
 //! A string is a template and gives a string. An object whose key starts with `$` gives a value of any type:
 //! `$expr` that of an expression; `$opt` the same, and the key that holds it is left out when it is blank; `$each` a
 //! list, one `value` for every item (named by `as`); `$when` its `value` if a condition holds, else its `else`, else
-//! nothing; `$pick` chosen fields of a document, in the order given.
+//! nothing; `$pick` chosen fields of a document, or of several of which the later wins, in the order given.
 
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
@@ -92,16 +92,38 @@ fn each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scop
 }
 
 fn pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
-    let bad = || Error::invalid("`$pick` takes `from`, an expression, and `fields`, a list");
+    let bad = || Error::invalid("`$pick` takes `from`, one or more expressions, and `fields`, a list");
     let map = argument.as_object().ok_or_else(bad)?;
     if let Some(other) = map.keys().find(|k| !PICK.contains(&k.as_str())) {
         let near = nearest(other, PICK).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
         return Err(Error::invalid(format!("`{other}` is not a key of `$pick`{near}")));
     }
-    let from = map.get("from").and_then(Json::as_str).ok_or_else(bad)?;
     let fields = map.get("fields").and_then(Json::as_array).ok_or_else(bad)?;
     let omit = map.get("omitEmpty").and_then(Json::as_bool).unwrap_or(false);
-    project(&view::to_json(&engine.value(from, scope)?)?, fields, omit)
+    let sources = sources(map).ok_or_else(bad)?;
+    let mut merged = Json::Null;
+    for from in sources {
+        merge(&mut merged, view::to_json(&engine.value(from, scope)?)?);
+    }
+    project(&merged, fields, omit)
+}
+
+/// The expressions of a `$pick`.
+pub(super) fn sources(pick: &Map<String, Json>) -> Option<Vec<&str>> {
+    match pick.get("from")? {
+        Json::String(one) => Some(vec![one]),
+        Json::Array(many) => many.iter().map(Json::as_str).collect(),
+        _ => None,
+    }
+}
+
+/// What the later one holds wins.
+fn merge(into: &mut Json, later: Json) {
+    match (into, later) {
+        (_, Json::Null) => {}
+        (Json::Object(into), Json::Object(later)) => into.extend(later.into_iter().filter(|(_, v)| !v.is_null())),
+        (into, later) => *into = later,
+    }
 }
 
 /// Chosen fields of an object, or of every object in a list. `name!` keeps a field even when it is empty, then as an
