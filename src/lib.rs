@@ -21,3 +21,4 @@ pub mod unpack;
 
 pub use copy::copy;
 pub use error::{Error, Kind, Result};
+pub use pack::pack;
