@@ -1,7 +1,7 @@
 //! What will be made, as a printable value, before a byte is packed: the outcome of reading a source by a type.
 //!
 //! A plan holds no digests. Where a config or an annotation has to quote one, it holds a *quote*, the JSON object
-//! `{"$layer": 0, "value": "digest"}`, which [`crate::pack`] replaces. Plans are what plug-in programs print, so the
+//! `{"$layer": 0, "value": "digest"}`, which [`mod@crate::pack`] replaces. Plans are what plug-in programs print, so the
 //! JSON form of these structs is a public interface: `artifact-plan/v1`.
 
 use std::{collections::BTreeMap, path::PathBuf};

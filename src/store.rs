@@ -78,7 +78,7 @@ pub struct Home {
 
 /// A place that content is written to.
 ///
-/// The order of calls is that of [`crate::copy`]: `expect`, then blobs, then manifests children first with `push` and
+/// The order of calls is that of [`crate::copy()`]: `expect`, then blobs, then manifests children first with `push` and
 /// `publish`, then `finish`. A store may refuse content that it was not told to expect.
 #[async_trait]
 pub trait Store: ReadStore {
