@@ -6,6 +6,7 @@ mod errors;
 mod peers;
 mod redirects;
 mod referrers;
+mod tls;
 mod tokens;
 mod uploads;
 

@@ -8,6 +8,7 @@ pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod tar;
+pub(crate) mod tls;
 pub(crate) mod tree;
 pub(crate) mod watched;
 

@@ -1,0 +1,100 @@
+//! https: trusted, mistrusted, and never given up for http.
+
+use artifact::{
+    Kind,
+    oci::Descriptor,
+    store::{ReadStore as _, Store as _},
+    stores::registry::{Credential, Options, Origin, Protocol},
+};
+use bytes::Bytes;
+
+use super::{CANARY, kind, peers::there_and_back, repository, saw_secret};
+use crate::support::{
+    scripted::{Scripted, reply},
+    server,
+    tls::Identity,
+};
+
+/// Options for https with a password, trusting this authority.
+fn https(host: &str, roots: Vec<Vec<u8>>) -> Options {
+    let origin = Origin::of_registry(host, Protocol::Https).unwrap();
+    let credential = Credential::password(&origin, "canary-user", CANARY).unwrap();
+    Options { protocol: Protocol::Https, roots, credentials: std::sync::Arc::new(credential), ..Options::default() }
+}
+
+/// Wants a password, then answers like this.
+fn guarded(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request| match request.header("authorization") {
+        "" => reply(401, &[("www-authenticate", "Basic")], b""),
+        _ => answer(request.line()),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_is_trusted_for_its_authority_or_on_request() {
+    let Some(identity) = Identity::new() else { return };
+    for insecure_tls in [false, true] {
+        let server = server::in_memory().await;
+        let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
+        let roots = if insecure_tls { Vec::new() } else { vec![identity.authority.clone()] };
+        there_and_back(repository(&host, "a", &Options { insecure_tls, ..https(&host, roots) })).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
+    let (Some(identity), Some(other)) = (Identity::new(), Identity::new()) else { return };
+    let trap = Scripted::trap("127.0.0.1");
+    for (ip, authority) in [("127.0.0.1", &other.authority), ("127.0.0.2", &identity.authority)] {
+        let host = identity.in_front_of(ip, trap.host()).await;
+        let options = https(&host, vec![authority.clone()]);
+        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.to_string().contains(&format!("the certificate of `{host}` is not accepted")), "{error}");
+    }
+    assert!(trap.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_never_leads_to_http() {
+    let Some(identity) = Identity::new() else { return };
+    let trap = Scripted::trap("127.0.0.1");
+    let target = format!("http://{}/x", trap.host());
+    let backend = guarded(move |line| match line {
+        line if line.starts_with("POST") => reply(202, &[("location", &target)], b""),
+        _ => reply(307, &[("location", &target)], b""),
+    });
+    let host = identity.in_front_of("127.0.0.1", backend.host()).await;
+    let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
+    let desc = Descriptor::of("a/b", b"x");
+    assert_eq!(kind(repository.fetch(&desc, 0).await), Kind::Invalid);
+    assert_eq!(kind(repository.push(&desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
+    assert!(trap.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https() {
+    let Some(identity) = Identity::new() else { return };
+    let trap = Scripted::trap("127.0.0.1");
+    let challenge = format!("Bearer realm=\"http://{}/token\"", trap.host());
+    let backend = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
+    let host = identity.in_front_of("127.0.0.1", backend.host()).await;
+    let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
+    assert_eq!(kind(repository.resolve("v1").await), Kind::Unauthorized);
+    assert!(trap.seen().is_empty() && !saw_secret(&backend));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_may_lead_to_https_and_the_password_stays_behind() {
+    let Some(identity) = Identity::new() else { return };
+    let storage = Scripted::start(|_| reply(200, &[], b"x"));
+    let secure = identity.in_front_of("127.0.0.1", storage.host()).await;
+    let target = format!("https://{secure}/x");
+    let registry = guarded(move |_| reply(307, &[("location", &target)], b""));
+    let options = Options { roots: vec![identity.authority.clone()], ..super::canary(registry.host()) };
+    let repository = repository(registry.host(), "a", &options);
+    drop(repository.fetch(&Descriptor::of("a/b", b"x"), 0).await.unwrap());
+    assert!(registry.saw("uthorization"));
+    assert_eq!(storage.lines(), ["GET /x"]);
+    assert!(!saw_secret(&storage));
+}
