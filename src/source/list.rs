@@ -96,13 +96,14 @@ impl Default for Limits {
 /// How a directory is listed.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// A directory below the base to begin at, or nothing for the base. Paths stay relative to the base.
+    /// A directory below the base to begin at, or nothing for the base. Paths of members stay relative to the base;
+    /// globs and ignore rules are relative to this directory.
     pub dir: Option<String>,
     /// Files are listed when one of these globs matches, and directories when they hold such files. None: everything.
     pub include: Vec<String>,
     /// What these globs match is left out, with everything below it.
     pub exclude: Vec<String>,
-    /// Ignore rules, relative to the directory that the listing begins at.
+    /// Ignore rules.
     pub ignore: Option<Ignore>,
     /// What happens to symbolic links.
     pub symlinks: Symlinks,

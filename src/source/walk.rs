@@ -22,7 +22,7 @@ pub(super) struct Walk<'a> {
     include: Globs,
     exclude: Globs,
     rules: Option<Rules>,
-    /// How many bytes of a path come before what ignore rules see: they are relative to where the listing begins.
+    /// How many bytes of a path come before what rules and globs see: they are relative to where the listing begins.
     prefix: usize,
     members: Vec<Member>,
     entries: u64,
@@ -108,13 +108,13 @@ impl<'a> Walk<'a> {
     }
 
     fn verdict(&self, path: &str, kind: FileType, full: &Path) -> Verdict {
-        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip || self.exclude.matches(path) {
+        let relative = path.get(self.prefix..).unwrap_or(path);
+        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip || self.exclude.matches(relative) {
             return Verdict::Left;
         }
         // A link counts as what it leads to where links are followed, and as a file elsewhere, as in git.
         let directory =
             kind.is_dir() || kind.is_symlink() && self.listing.symlinks == Symlinks::Follow && full.is_dir();
-        let relative = path.get(self.prefix..).unwrap_or(path);
         let ignored = self.rules.as_ref().is_some_and(|rules| rules.ignores(relative, directory));
         let reinclude = self.rules.as_ref().is_some_and(Rules::reincludes);
         match (directory, ignored) {
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
             (_, true) => Verdict::Left,
             (true, false) if self.include.is_empty() => Verdict::Listed,
             (true, false) => Verdict::Way,
-            (false, false) if self.include.is_empty() || self.include.matches(path) => Verdict::Listed,
+            (false, false) if self.include.is_empty() || self.include.matches(relative) => Verdict::Listed,
             (false, false) => Verdict::Left,
         }
     }

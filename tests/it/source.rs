@@ -126,6 +126,8 @@ fn a_listing_may_begin_further_down() {
     assert_eq!(listed(&dir, &below("a/")), ["a/.ignore", "a/b", "a/b/c"]);
     let ignore = Ignore { dialect: Dialect::Gitignore, file: Some(".ignore".into()), always: globs(&["/.ignore"]) };
     assert_eq!(listed(&dir, &Listing { ignore: Some(ignore), ..below("a") }), ["a/b"]);
+    let globbed = Listing { include: globs(&["b/*"]), ..below("a") };
+    assert_eq!(listed(&dir, &globbed), ["a/b", "a/b/c"]);
     assert_eq!(refused(&dir, &below("../a")).kind(), Kind::Escape);
     assert_eq!(refused(&dir, &below("x")).kind(), Kind::Invalid);
     assert_eq!(refused(&dir, &below("y")).kind(), Kind::NotFound);
