@@ -4,6 +4,7 @@
 //! **copy** carries them into a **store**.
 
 pub mod blob;
+pub mod check;
 pub mod copy;
 pub mod error;
 pub mod graph;

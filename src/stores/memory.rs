@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     blob::{Blob, ByteStream},
     error::{Error, Result},
-    oci::{Algorithm, Descriptor, Digest, Hasher, Parsed, media_type},
-    store::{ReadStore, Store, Upload, collect, compare, verified},
+    oci::{Algorithm, Descriptor, Digest, Hasher, Parsed, annotation, media_type},
+    store::{Inventory, ReadStore, Store, Upload, collect, compare, verified},
 };
 
 /// Content and tags in memory. Cloning gives another handle on the same store.
@@ -93,6 +93,25 @@ impl ReadStore for Memory {
             }
             Ok(found)
         })
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        Ok(Some(self.read(|c| {
+            let tagged = c.tags.iter().map(|(tag, desc)| {
+                let annotations = [(annotation::REF_NAME.to_owned(), tag.clone())].into();
+                Descriptor { annotations, ..desc.bare() }
+            });
+            // A referrer is found from its subject, tagged or not.
+            let about = c.manifests.values().filter(|desc| {
+                let parsed = c.blobs.get(&desc.digest).and_then(|bytes| Parsed::read(&desc.media_type, bytes).ok());
+                parsed.is_some_and(|parsed| parsed.subject().is_some())
+            });
+            Inventory {
+                entries: tagged.chain(about.cloned()).collect(),
+                blobs: c.blobs.iter().map(|(digest, bytes)| (digest.clone(), bytes.len() as u64)).collect(),
+                ..Inventory::default()
+            }
+        })))
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Flipped(Digest, Mutex<usize>),
     /// It lists this among the referrers of everything.
     Referrer(Descriptor),
+    /// It cannot say what it holds, as registries cannot.
+    NoInventory,
     /// It resolves every name to this.
     Resolves(Descriptor),
 }
@@ -127,7 +129,10 @@ impl ReadStore for Watched {
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
-        self.inner.inventory().await
+        match self.fault {
+            Fault::NoInventory => Ok(None),
+            _ => self.inner.inventory().await,
+        }
     }
 }
 

@@ -1,0 +1,223 @@
+//! Whether a store holds what it claims to hold: the list, every manifest, every byte, and that nothing is missing.
+//!
+//! Nothing is changed. What can be wrong with a store is a [`Finding`]; an error is what kept the check from looking.
+
+mod walk;
+
+use std::{fmt, sync::Arc};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use self::walk::Walk;
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Parsed},
+    store::{Inventory, ReadStore, open},
+};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something is damaged or missing: whoever reads it gets an error.
+    Error,
+    /// Something will surprise somebody.
+    Warning,
+    /// Worth knowing, and no fault.
+    Note,
+}
+
+/// What is wrong, as a word that scripts can rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum What {
+    /// The list of the store cannot be read.
+    MalformedList,
+    /// A tag stands for two manifests.
+    DuplicateTag,
+    /// Something points at content that is not there.
+    Missing,
+    /// Content is shorter or longer than it is described.
+    WrongSize,
+    /// Content is not what its digest says.
+    WrongDigest,
+    /// Content is there and cannot be read: a symbolic link, a failing disk.
+    Unreadable,
+    /// A manifest is none, or not one that can be trusted.
+    MalformedManifest,
+    /// A manifest breaks a rule of its artifact type.
+    TypeRule,
+    /// A manifest with a subject is not listed, so that nobody finds it from its subject.
+    UnlistedReferrer,
+    /// A manifest is about one that is not here.
+    AbsentSubject,
+    /// Nothing that is listed leads to this content.
+    Unreferenced,
+    /// An unfinished file that a crash left.
+    Leftover,
+    /// A file that does not belong to the format.
+    Stray,
+}
+
+impl What {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::MalformedList
+            | Self::DuplicateTag
+            | Self::Missing
+            | Self::WrongSize
+            | Self::WrongDigest
+            | Self::Unreadable
+            | Self::MalformedManifest
+            | Self::TypeRule => Severity::Error,
+            Self::UnlistedReferrer => Severity::Warning,
+            Self::AbsentSubject | Self::Unreferenced | Self::Leftover | Self::Stray => Severity::Note,
+        }
+    }
+
+    /// What can be done about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::MalformedList => "restore `index.json` from another copy of the store",
+            Self::DuplicateTag => "set the tag again",
+            Self::Missing | Self::WrongSize => "copy the artifact here again",
+            Self::WrongDigest | Self::Unreadable => "delete the content, then copy the artifact here again",
+            Self::MalformedManifest | Self::TypeRule => "ask its publisher for a correct one",
+            Self::UnlistedReferrer => "tag it, or copy it here again",
+            Self::AbsentSubject => "copy the subject here if it is needed",
+            Self::Unreferenced => "tag the manifest it belongs to, or collect garbage",
+            Self::Leftover => "nothing: the next writer removes it",
+            Self::Stray => "remove the file if nobody needs it",
+        }
+    }
+}
+
+/// Something about a store that is wrong or worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is.
+    pub what: What,
+    /// Where: a digest, a tag or a path in the store.
+    pub place: String,
+    /// The particulars, on one line.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(what: What, place: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self { severity: what.severity(), what, place: place.to_string(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place.escape_debug(), self.message)
+    }
+}
+
+/// Rules that go beyond the OCI specifications: those of artifact types.
+pub trait Rules: Send + Sync {
+    /// What is wrong with this manifest, one line each.
+    fn broken(&self, desc: &Descriptor, manifest: &Parsed) -> Vec<String>;
+}
+
+/// How [`check_with`] goes about it.
+#[derive(Clone)]
+pub struct Options {
+    /// How much content is hashed at a time.
+    pub parallel: usize,
+    /// Rules of artifact types.
+    pub rules: Option<Arc<dyn Rules>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { parallel: 2, rules: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("parallel", &self.parallel).finish_non_exhaustive()
+    }
+}
+
+/// Checks all that a store holds; of a store that cannot list it, all that its tags lead to. Findings are sorted, the
+/// worst first.
+///
+/// Errors: the store cannot be asked (kinds such as `Unreachable`).
+pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
+    check_with(store, &Options::default()).await
+}
+
+/// The same with options.
+pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result<Vec<Finding>> {
+    let mut walk = Walk::new(store, options.rules.as_deref());
+    let inventory = match store.inventory().await {
+        Ok(inventory) => inventory,
+        Err(e) => {
+            return Ok(vec![Finding::new(finding_of(e.kind(), What::MalformedList)?, "index.json", e.to_string())]);
+        }
+    };
+    match &inventory {
+        Some(inventory) => walk.list(&inventory.entries).await?,
+        None => walk.tags().await?,
+    }
+    if let Some(inventory) = &inventory {
+        walk.compare(inventory).await?;
+    }
+    let (content, mut findings) = walk.finish(inventory.as_ref());
+    findings.extend(hash(store, content, options.parallel).await?);
+    findings.sort();
+    findings.dedup();
+    Ok(findings)
+}
+
+/// A failure that says something about the content, as a finding; any other is an error of the check.
+fn finding_of(kind: Kind, what: What) -> Result<What> {
+    match kind {
+        Kind::NotFound => Ok(What::Missing),
+        Kind::Mismatch => Ok(What::WrongDigest),
+        Kind::Invalid | Kind::Limit | Kind::Unsupported => Ok(what),
+        Kind::Escape | Kind::Io | Kind::Changed => Ok(What::Unreadable),
+        other => Err(Error::new(other, "the store cannot be checked")),
+    }
+}
+
+/// Reads all this content to its end, some of it at a time; memory does not depend on its size.
+async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Descriptor>, parallel: usize) -> Result<Vec<Finding>> {
+    let tasks = content.into_iter().map(|desc| {
+        let store = Arc::clone(store);
+        // A task of its own, so that hashing spreads over threads.
+        async move { tokio::spawn(async move { hash_one(store.as_ref(), &desc).await }).await }
+    });
+    let found: Vec<Option<Finding>> = stream::iter(tasks)
+        .buffer_unordered(parallel.max(1))
+        .map(|joined| joined.map_err(|e| Error::caused(Kind::Internal, "a checking task failed", e))?)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn hash_one(store: &dyn ReadStore, desc: &Descriptor) -> Result<Option<Finding>> {
+    let read = async {
+        let mut stream = open(store, desc).await?;
+        while stream.try_next().await?.is_some() {}
+        Ok::<_, Error>(())
+    };
+    match read.await {
+        Ok(()) => Ok(None),
+        Err(e) => Ok(Some(Finding::new(finding_of(e.kind(), What::Unreadable)?, &desc.digest, e.to_string()))),
+    }
+}
+
+/// What an inventory says about a digest.
+fn held(inventory: &Inventory, digest: &Digest) -> Option<u64> {
+    inventory.blobs.get(digest).copied()
+}

@@ -1,0 +1,192 @@
+//! The way from the list of a store through all manifests to all content.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use super::{Finding, Rules, What, finding_of, held};
+use crate::{
+    error::{Error, Result},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, annotation, media_type},
+    store::{self, Inventory, ReadStore},
+};
+
+/// Most manifests and blobs that one check walks through: those of a large mirror.
+const MAX_NODES: usize = 10_000_000;
+
+/// What has been met so far.
+pub(super) struct Walk<'a> {
+    store: &'a Arc<dyn ReadStore>,
+    rules: Option<&'a dyn Rules>,
+    findings: Vec<Finding>,
+    /// Content by digest: how it is described, and what points at it.
+    met: BTreeMap<Digest, (Descriptor, String)>,
+    /// Content that was read and needs no second look.
+    done: HashSet<Digest>,
+    subjects: Vec<(Digest, Digest)>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(store: &'a Arc<dyn ReadStore>, rules: Option<&'a dyn Rules>) -> Self {
+        Self { store, rules, findings: Vec::new(), met: BTreeMap::new(), done: HashSet::new(), subjects: Vec::new() }
+    }
+
+    fn find(&mut self, what: What, place: impl std::fmt::Display, message: impl Into<String>) {
+        self.findings.push(Finding::new(what, place, message));
+    }
+
+    /// Follows all entries of a list.
+    pub(super) async fn list(&mut self, entries: &[Descriptor]) -> Result<()> {
+        let mut names: BTreeMap<&str, &Digest> = BTreeMap::new();
+        for entry in entries {
+            let name = entry.annotations.get(annotation::REF_NAME).map(String::as_str);
+            if let Some(name) = name
+                && names.insert(name, &entry.digest).is_some_and(|other| *other != entry.digest)
+            {
+                self.find(What::DuplicateTag, name, "stands for two manifests");
+            }
+            let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{}`", name.escape_debug()));
+            self.follow(entry.clone(), from).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows all tags, and what refers to what they stand for.
+    pub(super) async fn tags(&mut self) -> Result<()> {
+        for tag in self.store.tags().await? {
+            let from = format!("tag `{}`", tag.escape_debug());
+            match self.store.resolve(&tag).await {
+                Ok(desc) => {
+                    for referrer in self.store.referrers(&desc).await? {
+                        self.follow(referrer, format!("the referrers of {}", desc.digest)).await?;
+                    }
+                    self.follow(desc, from).await?;
+                }
+                Err(e) => self.find(finding_of(e.kind(), What::MalformedManifest)?, &tag, e.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a manifest and all below it.
+    async fn follow(&mut self, desc: Descriptor, from: String) -> Result<()> {
+        let mut next = vec![(desc, from)];
+        while let Some((desc, from)) = next.pop() {
+            if !self.meet(&desc, from.clone())? || !media_type::points(&desc.media_type) {
+                continue;
+            }
+            if let Some(parsed) = self.read(&desc, &from).await? {
+                let from = format!("manifest {}", desc.digest);
+                next.extend(parsed.children().into_iter().rev().map(|child| (child.clone(), from.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes content; `false` when it was known.
+    fn meet(&mut self, desc: &Descriptor, from: String) -> Result<bool> {
+        if let Some((known, by)) = self.met.get(&desc.digest) {
+            if known.size != desc.size {
+                let message = format!("{by} says {} bytes and {from} says {}", known.size, desc.size);
+                self.find(What::WrongSize, &desc.digest, message);
+            }
+            return Ok(false);
+        }
+        if self.met.len() >= MAX_NODES {
+            return Err(Error::limit(format!("more than {MAX_NODES} manifests and blobs")));
+        }
+        self.met.insert(desc.digest.clone(), (desc.clone(), from));
+        Ok(true)
+    }
+
+    /// A manifest, unless something is wrong with it.
+    async fn read(&mut self, desc: &Descriptor, from: &str) -> Result<Option<Parsed>> {
+        let bytes = match store::read_manifest(self.store.as_ref(), desc).await {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                let what = finding_of(e.kind(), What::MalformedManifest)?;
+                if what != What::Missing {
+                    self.find(what, &desc.digest, format!("{from} points at it: {e}"));
+                    self.done.insert(desc.digest.clone());
+                }
+                return Ok(None);
+            }
+        };
+        self.done.insert(desc.digest.clone());
+        match Parsed::read(&desc.media_type, &bytes) {
+            Ok(parsed) => {
+                for broken in self.rules.map(|rules| rules.broken(desc, &parsed)).unwrap_or_default() {
+                    self.find(What::TypeRule, &desc.digest, broken);
+                }
+                let subject = parsed.subject().map(|subject| (desc.digest.clone(), subject.digest.clone()));
+                self.subjects.extend(subject);
+                Ok(Some(parsed))
+            }
+            Err(e) => {
+                self.find(What::MalformedManifest, &desc.digest, e.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Compares with what is there: content that nothing leads to, and files that are no content.
+    pub(super) async fn compare(&mut self, inventory: &Inventory) -> Result<()> {
+        for (manifest, subject) in std::mem::take(&mut self.subjects) {
+            if !inventory.blobs.contains_key(&subject) {
+                self.find(What::AbsentSubject, manifest, format!("is about {subject}, which is not here"));
+            }
+        }
+        for (digest, size) in &inventory.blobs {
+            if !self.met.contains_key(digest) {
+                self.unreferenced(digest, *size).await?;
+            }
+        }
+        for path in &inventory.leftovers {
+            self.find(What::Leftover, path, "an unfinished file of a writer, at work or crashed");
+        }
+        for path in &inventory.strays {
+            self.find(What::Stray, path, "does not belong to the format");
+        }
+        Ok(())
+    }
+
+    async fn unreferenced(&mut self, digest: &Digest, size: u64) -> Result<()> {
+        if size <= 2 * MAX_MANIFEST
+            && let Ok(desc) = self.store.resolve(&digest.to_string()).await
+            && let Ok(bytes) = store::read_manifest(self.store.as_ref(), &desc).await
+            && let Ok(parsed) = Parsed::read(&desc.media_type, &bytes)
+            && let Some(subject) = parsed.subject()
+        {
+            let message = format!("is about {} and is not listed", subject.digest);
+            self.find(What::UnlistedReferrer, digest, message);
+            return Ok(());
+        }
+        self.find(What::Unreferenced, digest, format!("nothing that is listed leads to it; {size} bytes"));
+        Ok(())
+    }
+
+    /// What is still to be hashed, and what was found.
+    pub(super) fn finish(mut self, inventory: Option<&Inventory>) -> (Vec<Descriptor>, Vec<Finding>) {
+        let mut content = Vec::new();
+        for (digest, (desc, from)) in std::mem::take(&mut self.met) {
+            let size = inventory.map(|inventory| held(inventory, &digest));
+            match size {
+                _ if self.done.contains(&digest) => {}
+                Some(None) => self.find(What::Missing, &digest, format!("{from} points at it")),
+                Some(Some(size)) if size != desc.size => {
+                    let message = format!("{from} says {} bytes; {size} are here", desc.size);
+                    self.find(What::WrongSize, &digest, message);
+                }
+                _ => content.push(desc.bare()),
+            }
+            self.done.insert(digest);
+        }
+        for (digest, size) in inventory.iter().flat_map(|inventory| &inventory.blobs) {
+            if !self.done.contains(digest) {
+                content.push(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), *size));
+            }
+        }
+        (content, self.findings)
+    }
+}
