@@ -232,6 +232,9 @@ fn needs<'a, 'b>(
 
 /// The section `vars`: each is evaluated where it is used, with the names there, and sees those above it.
 fn vars(all: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Value {
+    if all.is_empty() {
+        return view::view(&Json::Object(Map::new()), None);
+    }
     Value::from_object(Vars { all: all.clone(), engine: engine.clone(), scope: scope.clone() })
 }
 

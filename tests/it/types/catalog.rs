@@ -1,0 +1,112 @@
+//! Which type a source or a manifest is of.
+
+use artifact::{
+    Kind,
+    oci::media_type,
+    source::Source,
+    types::{Catalog, Evidence},
+};
+
+use super::{HELM_CONFIG, HELM_LAYER, define, definition, manifest, tree};
+
+#[test]
+fn each_source_has_one_type() {
+    let catalog = Catalog::builtin().unwrap();
+    let dir = tree(&[
+        ("chart/Chart.yaml", "name: a\nversion: 1.0.0\n"),
+        ("deck/slides.yaml", "images: [a.png]\n"),
+        ("talk.md", "---\ntitle: t\n---\n# One\n---\n# Two\n"),
+        ("README.md", "# hello\n"),
+        ("kustomization.yaml", "images:\n- {name: a, newTag: b}\n"),
+        ("broken.yaml", "images: [\n"),
+        ("not-a-chart.tgz", "text"),
+    ]);
+    for (path, name, form) in [
+        ("chart", "helm-chart", "tree"),
+        ("deck", "slideshow", "directory"),
+        ("deck/slides.yaml", "slideshow", "images"),
+        ("talk.md", "slideshow", "markdown"),
+        ("README.md", "file-bundle", "file"),
+        ("kustomization.yaml", "file-bundle", "file"),
+        ("broken.yaml", "file-bundle", "file"),
+        ("not-a-chart.tgz", "file-bundle", "file"),
+        (".", "file-bundle", "directory"),
+    ] {
+        let (kind, found) = catalog.detect(&Source::open(dir.path().join(path)).unwrap()).unwrap();
+        assert_eq!((kind.name(), found.as_str()), (name, form), "{path}");
+    }
+    let form = catalog.get("slides").unwrap().form(&Source::open(dir.path().join("README.md")).unwrap());
+    assert_eq!(form.unwrap(), "markdown");
+}
+
+#[test]
+fn a_file_that_should_be_a_slideshow_and_is_malformed_is_not_taken_for_something_else() {
+    let dir = tree(&[("slides.yaml", "images: [\n")]);
+    let error = Catalog::builtin().unwrap().detect(&Source::open(dir.path().join("slides.yaml")).unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with("slides.yaml:"), "{error}");
+}
+
+#[test]
+fn two_types_that_fit_are_an_error_that_names_both() {
+    let mut catalog = Catalog::builtin().unwrap();
+    let text = definition("detect: [{form: tree, dir: {contains: values.yaml}}]\nconfig: {empty: true}\n");
+    catalog.add(define(&text).unwrap()).unwrap();
+    let dir = tree(&[("Chart.yaml", "name: a\nversion: 1.0.0\n"), ("values.yaml", "")]);
+    let error = catalog.detect(&Source::open(dir.path()).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Ambiguous);
+    assert!(error.to_string().ends_with("could be `helm-chart` (tree) or `t` (tree)"), "{error}");
+}
+
+#[test]
+fn where_nothing_fits_the_error_says_what_was_looked_for() {
+    let mut catalog = Catalog::empty();
+    catalog.add(define(&definition("detect: [{form: tree, dir: {contains: values.yaml}}]\n")).unwrap()).unwrap();
+    let dir = tree(&[("a", "")]);
+    let error = catalog.detect(&Source::open(dir.path()).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), Kind::UnknownType);
+    assert!(error.to_string().ends_with("looked for t: a directory with `values.yaml`"), "{error}");
+}
+
+#[test]
+fn a_name_belongs_to_one_definition_unless_the_user_picks() {
+    let dir = tree(&[("types/mine.yaml", &definition("").replace("name: t", "name: mine, aliases: [helm]"))]);
+    let error = Catalog::load(&[dir.path().join("types")], &[]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Exists);
+    let message = error.to_string();
+    assert!(message.contains("`helm` is defined in both built-in:helm-chart.yaml and "), "{message}");
+    assert!(message.ends_with("types/mine.yaml"), "{message}");
+    let mut catalog = Catalog::builtin().unwrap();
+    catalog.replace_file(&dir.path().join("types/mine.yaml")).unwrap();
+    assert_eq!(catalog.get("helm").unwrap().name(), "mine");
+    assert_eq!(catalog.get("chart").unwrap().name(), "helm-chart");
+    assert!(Catalog::load(&[dir.path().join("absent")], &[]).is_ok());
+}
+
+#[test]
+fn an_unknown_type_is_an_error_with_the_nearest_name() {
+    let error = Catalog::builtin().unwrap().get("slidshow").unwrap_err();
+    assert_eq!(error.kind(), Kind::UnknownType);
+    assert!(error.to_string().ends_with("did you mean `slideshow`"), "{error}");
+}
+
+#[test]
+fn a_manifest_is_recognised_by_the_surest_evidence_there_is() {
+    let catalog = Catalog::builtin().unwrap();
+    for (manifest, expected) in [
+        (manifest(None, HELM_CONFIG, &[(HELM_LAYER, &[])]), Some(("helm-chart", Evidence::Config))),
+        (manifest(None, media_type::EMPTY, &[(HELM_LAYER, &[])]), Some(("helm-chart", Evidence::Layers))),
+        (manifest(None, media_type::EMPTY, &[("application/tar+gzip", &[])]), None),
+        (
+            manifest(Some("application/vnd.artifact.slideshow.v1"), HELM_CONFIG, &[]),
+            Some(("slideshow", Evidence::ArtifactType)),
+        ),
+        (
+            manifest(Some("application/vnd.unknown.artifact.v1"), media_type::EMPTY, &[]),
+            Some(("file-bundle", Evidence::ArtifactType)),
+        ),
+        (manifest(None, media_type::IMAGE_CONFIG, &[("application/vnd.oci.image.layer.v1.tar", &[])]), None),
+    ] {
+        let found = catalog.recognise(&manifest);
+        assert_eq!(found.as_ref().map(|(t, e)| (t.name(), *e)), expected, "{manifest:?}");
+    }
+}
