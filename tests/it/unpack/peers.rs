@@ -66,9 +66,8 @@ async fn archives_of_other_programs_become_what_gnu_tar_makes_of_them() {
         sample(&path(name));
     }
     long_names(&path("large"));
-    let mut made = 0;
     let script = "import sys,tarfile; t=tarfile.open(sys.argv[1],'w',format=int(sys.argv[2])); t.add(sys.argv[3],'.'); t.close()";
-    for (format, source) in [
+    let all = [
         ("--format=v7", "small"),
         ("--format=ustar", "small"),
         ("--format=oldgnu", "large"),
@@ -77,7 +76,8 @@ async fn archives_of_other_programs_become_what_gnu_tar_makes_of_them() {
         ("0", "small"),
         ("1", "large"),
         ("2", "large"),
-    ] {
+    ];
+    for (made, (format, source)) in all.into_iter().enumerate() {
         let file = path(&format!("{made}.tar"));
         if format.starts_with('-') {
             let omit = if format == "--format=v7" { "--exclude=ddd*" } else { "--exclude=nothing" };
@@ -91,7 +91,6 @@ async fn archives_of_other_programs_become_what_gnu_tar_makes_of_them() {
         let world = World::new();
         Job::default().tar("", &bytes).await.run(&world.dest()).await.unwrap_or_else(|e| panic!("{format}: {e}"));
         assert_eq!(tree::unpacked(&world.dest()), tree::unpacked(&theirs), "{format}");
-        made += 1;
     }
 }
 
