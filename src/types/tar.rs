@@ -51,8 +51,9 @@ pub enum Entries {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Header {
-    /// Permission bits of files: octal digits in quotes, or `keep` (the default): those of the file, without write
-    /// permission for group and others, so that the umask of a checkout does not show. Directories have 0755.
+    /// Permission bits of files. When nothing is said: 0755 for a file that its owner may execute, else 0644, so that no
+    /// umask shows, as git keeps files. Octal digits in quotes: these. `keep`: those of the file, without write
+    /// permission for group and others. Directories have 0755.
     #[serde(default)]
     pub mode: Option<String>,
     /// Modification time.
@@ -73,11 +74,11 @@ pub enum Mtime {
 
 impl Header {
     fn mode_of(&self, member: &Member) -> u32 {
-        match (&member.kind, self.mode.as_deref().and_then(|m| u32::from_str_radix(m, 8).ok())) {
+        match (&member.kind, self.mode.as_deref()) {
             (MemberKind::Symlink { .. }, _) => 0o777,
-            (MemberKind::File, Some(fixed)) => fixed,
-            (MemberKind::File, None) => member.mode & 0o755 | 0o400,
-            (MemberKind::Directory, _) => 0o755,
+            (MemberKind::File, None) if member.mode & 0o100 == 0 => 0o644,
+            (MemberKind::File, Some(mode)) => u32::from_str_radix(mode, 8).unwrap_or(member.mode & 0o755 | 0o400),
+            (MemberKind::File, None) | (MemberKind::Directory, _) => 0o755,
         }
     }
 
