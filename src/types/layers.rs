@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{
+    generic,
     many::{Expression, Many, Template},
     reading::Reading,
     sets::{file_value, media_type_of},
@@ -160,6 +161,8 @@ impl Layer {
         }
         let mut annotations = BTreeMap::new();
         if let Some(title) = &title {
+            // What could not be unpacked is not packed.
+            generic::checked_path(title).context(|| "title")?;
             planned.claim(title, index)?;
             annotations.extend(titled(title, index, &content));
         }

@@ -5,7 +5,7 @@
 //!   ([`Catalog::recognise`]).
 //! * [`ArtifactType`]: one of them; [`ArtifactType::plan`] and [`ArtifactType::unpacking`].
 //! * [`plugin`]: types that need code, programs that print a plan.
-//! * [`lint`], [`test`], [`schema`], [`skeleton`]: for those who write definitions.
+//! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: for those who write definitions.
 //!
 //! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
 //! reach files, the network, the environment or another program.

@@ -45,8 +45,9 @@ async fn out_of_layout(layout: &Path, dest: &Path) {
     let root = store.resolve("v1").await.unwrap();
     let bytes = fs::read(layout.join("blobs/sha256").join(root.digest.hex())).unwrap();
     let manifest: Manifest = serde_json::from_slice(&bytes).unwrap();
+    let config = fs::read(layout.join("blobs/sha256").join(manifest.config.digest.hex())).unwrap();
     let (kind, _) = Catalog::builtin().unwrap().recognise(&manifest).unwrap();
-    let steps = kind.unpacking(&manifest, b"{}", View::Native).unwrap();
+    let steps = kind.unpacking(&manifest, &config, View::Native).unwrap();
     assert_eq!(steps.warnings, Vec::<String>::new());
     unpack::unpack(store, &steps, dest, &unpack::Options::default()).await.unwrap();
 }
@@ -81,4 +82,27 @@ async fn we_restore_what_we_pack_however_it_is_compressed() {
         out_of_layout(&work.path().join("layout"), &work.path().join("out")).await;
         check(&work.path().join("out/docs"));
     }
+}
+
+#[tokio::test]
+async fn an_unpacked_slideshow_packs_to_the_same_artifact() {
+    let source = tree(&[
+        ("slides.yaml", "title: \"a & b\"\nimages: [s/a.png, s/b.png, s/a.png]\n"),
+        ("s/a.png", "a"),
+        ("s/b.png", "b"),
+    ]);
+    let work = tempfile::tempdir().unwrap();
+    let (out, layouts) = (work.path().join("out"), [work.path().join("1"), work.path().join("2")]);
+    let pack = async |source: &Path, layout: &Path| {
+        let plan = plan_with(source, &set(&[])).unwrap();
+        let from: Arc<dyn ReadStore> = Arc::new(packed(&plan).await);
+        let to: Arc<dyn Store> = Arc::new(Layout::create(layout).unwrap());
+        let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+        copy::copy(&from, "v1", &to, &options).await.unwrap();
+        to.resolve("v1").await.unwrap().digest
+    };
+    let first = pack(&source.path().join("slides.yaml"), &layouts[0]).await;
+    out_of_layout(&layouts[0], &out).await;
+    assert_eq!(fs::read(out.join("s/b.png")).unwrap(), b"b");
+    assert_eq!(pack(&out.join("slides.json"), &layouts[1]).await, first);
 }
