@@ -38,7 +38,8 @@ use crate::{
 /// An archive. Cloning gives another handle on the same store.
 ///
 /// Content is taken between `expect` and `finish` only, of one copy at a time; nothing is visible to others before
-/// `finish`. A reader keeps what it opened, even when the file is replaced.
+/// `finish`. From `expect` on, other writers are turned away: after a failure, until the next copy by this handle ends
+/// or the handle is gone. A reader keeps what it opened, even when the file is replaced.
 #[derive(Debug, Clone)]
 pub struct Archive(Arc<Shared>);
 

@@ -7,6 +7,7 @@ mod full;
 mod peers;
 mod tar;
 mod together;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
+use self::uploads::{
+    an_upload_of_other_content_than_promised_leaves_nothing, content_of_unknown_digest_is_uploaded_in_pieces,
+};
 use crate::support::{
     docker_registry::{Access, DockerRegistry},
     samples::{Sample, deliver, names, noise},
@@ -395,44 +399,6 @@ async fn a_referrer_may_come_before_its_subject(c: Candidate) {
     assert_eq!((c.again)().referrers(one.root()).await.unwrap().len(), 1);
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     assert_eq!((c.again)().referrers(one.root()).await.unwrap().len(), 1);
-}
-
-async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate) {
-    if !c.uploads {
-        assert_eq!(kind(c.store.upload(Algorithm::Sha256).await), Kind::Unsupported);
-        return;
-    }
-    let bytes = Bytes::from(noise(1_500_000, 5));
-    for (algorithm, expected) in [
-        (Algorithm::Sha256, Some(Algorithm::Sha256)),
-        (Algorithm::Sha512, None),
-        (Algorithm::Sha256, Some(Algorithm::Sha512)),
-    ] {
-        let mut upload = c.store.upload(algorithm).await.unwrap();
-        for piece in bytes.chunks(333_333) {
-            upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
-        }
-        assert_eq!(upload.offset(), 1_500_000);
-        let expected = expected.map(|algorithm| Digest::with(algorithm, &bytes));
-        let found = upload.commit(expected.as_ref()).await.unwrap();
-        assert_eq!(found, expected.unwrap_or_else(|| Digest::with(algorithm, &bytes)));
-        let desc = Descriptor::new("a/b", found, 1_500_000);
-        assert!(c.store.contains(&desc).await.unwrap());
-        assert!(content(&c, &desc).await.unwrap() == bytes);
-    }
-}
-
-async fn an_upload_of_other_content_than_promised_leaves_nothing(c: Candidate) {
-    if !c.uploads {
-        return;
-    }
-    let promised = Digest::of(b"promised");
-    let mut upload = c.store.upload(Algorithm::Sha256).await.unwrap();
-    upload.write(Bytes::from_static(b"delivers")).await.unwrap();
-    assert_eq!(kind(upload.commit(Some(&promised)).await), Kind::Mismatch);
-    for digest in [promised, Digest::of(b"delivers")] {
-        assert!(!c.store.contains(&Descriptor::new("a/b", digest, 8)).await.unwrap());
-    }
 }
 
 async fn a_tag_that_cannot_be_stored_is_an_error(c: Candidate) {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
-    io::Read as _,
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -132,6 +132,23 @@ fn refuse_compressed(file: &File) -> Result<()> {
     Ok(())
 }
 
+/// A file that is read a few blocks at a time: between two headers lies data that is jumped over, and reading ahead
+/// into it would be the whole cost of opening an archive.
+struct Sips<'a>(&'a File);
+
+impl Read for Sips<'_> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let len = target.len().min(4096);
+        self.0.read(target.get_mut(..len).unwrap_or_default())
+    }
+}
+
+impl Seek for Sips<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
 /// A walk over the headers of an archive.
 struct Walk<'a> {
     file: &'a Arc<File>,
@@ -145,7 +162,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn run(mut self) -> Result<Contents> {
         let mut blobs = BTreeMap::new();
-        let mut reader = Reader::new(&**self.file, Limits::default());
+        let mut reader = Reader::new(Sips(self.file), Limits::default());
         while let Some(member) = reader.next_member()? {
             let name = member.path.trim_start_matches("./").to_owned();
             match member.kind {
@@ -173,7 +190,7 @@ impl Walk<'_> {
         Ok(Contents { path: self.path.into(), index, blobs, strays: self.strays })
     }
 
-    fn other(&mut self, name: &str, reader: &mut Reader<&File>) -> Result<()> {
+    fn other(&mut self, name: &str, reader: &mut Reader<Sips<'_>>) -> Result<()> {
         if matches!(name, MARKER | INDEX) && !self.seen.insert(name.to_owned()) {
             return Err(Error::invalid(format!("entry `{name}` is there twice")));
         }
@@ -196,7 +213,7 @@ fn blob_digest(name: &str) -> Option<Digest> {
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-fn small(reader: &mut Reader<&File>, limit: u64) -> Result<Vec<u8>> {
+fn small(reader: &mut Reader<Sips<'_>>, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.data().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
