@@ -130,6 +130,8 @@ pub trait Rules: Send + Sync {
 /// How [`check_with`] goes about it.
 #[derive(Clone)]
 pub struct Options {
+    /// Only what this tag or digest stands for, and what refers to it.
+    pub only: Option<String>,
     /// How much content is hashed at a time.
     pub parallel: usize,
     /// Rules of artifact types.
@@ -138,7 +140,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { parallel: 2, rules: None }
+        Self { only: None, parallel: 2, rules: None }
     }
 }
 
@@ -159,6 +161,11 @@ pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
 /// The same with options.
 pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result<Vec<Finding>> {
     let mut walk = Walk::new(store, options.rules.as_deref());
+    if let Some(name) = &options.only {
+        store.resolve(name).await?;
+        walk.tag(name).await?;
+        return finish(walk, None, store, options).await;
+    }
     let inventory = match store.inventory().await {
         Ok(inventory) => inventory,
         Err(e) => {
@@ -172,7 +179,17 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
     if let Some(inventory) = &inventory {
         walk.compare(inventory).await?;
     }
-    let (content, mut findings) = walk.finish(inventory.as_ref());
+    finish(walk, inventory.as_ref(), store, options).await
+}
+
+/// Hashes what was met, and gives all findings in order.
+async fn finish(
+    walk: Walk<'_>,
+    inventory: Option<&Inventory>,
+    store: &Arc<dyn ReadStore>,
+    options: &Options,
+) -> Result<Vec<Finding>> {
+    let (content, mut findings) = walk.finish(inventory);
     findings.extend(hash(store, content, options.parallel).await?);
     findings.sort();
     findings.dedup();

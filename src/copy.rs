@@ -139,7 +139,17 @@ pub async fn copy(from: &Arc<dyn ReadStore>, name: &str, to: &Arc<dyn Store>, op
     if let Ok(asked) = name.parse::<Digest>() {
         compare(&asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
     }
-    let root = select(from, found, options.platform.as_ref()).await?;
+    copy_root(from, from.resolve(name).await?, to, options).await
+}
+
+/// Copies a manifest that was resolved already, with all that it points at. See [`copy`].
+pub async fn copy_root(
+    from: &Arc<dyn ReadStore>,
+    root: Descriptor,
+    to: &Arc<dyn Store>,
+    options: &Options,
+) -> Result<Report> {
+    let root = select(from, root, options.platform.as_ref()).await?;
     if !options.referrers && to.closed() && to.contains(&root).await? {
         set_tags(&root, &options.tags, to).await.context(|| format!("tag {} in {to}", root.digest))?;
         to.finish().await?;

@@ -154,10 +154,14 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
 fn registry(text: &str) -> Result<Location> {
     let bad = |why: &str| Error::invalid(format!("`{text}` is not a reference: {why}"));
     let Some((host, rest)) = text.split_once('/') else {
-        return Err(bad("a registry and a repository are needed, as in `localhost:5000/name:tag`"));
+        return Err(bad(
+            "it needs a registry and a repository, as in `localhost:5000/name:tag`; a local path starts with `./` or `oci:`",
+        ));
     };
     if host != "localhost" && !host.contains(['.', ':']) {
-        return Err(bad("its first part must be a registry such as `ghcr.io` or `localhost:5000`"));
+        return Err(bad(
+            "its first part must be a registry such as `ghcr.io`; a local path starts with `./` or `oci:`",
+        ));
     }
     let repository = rest.split(['@', ':']).next().unwrap_or_default();
     if repository.chars().any(|c| c.is_ascii_uppercase()) {
@@ -232,7 +236,7 @@ mod tests {
     fn a_bad_reference_says_what_is_wrong() {
         for (text, why) in [
             ("localhost:5000/Repo:v1", "lower case"),
-            ("repo:v1", "registry and a repository"),
+            ("repo:v1", "a registry and a repository"),
             ("team/repo:v1", "must be a registry"),
             ("localhost:5000/a:", "not a reference"),
             ("localhost:5000/a/../b:v1", "not a reference"),

@@ -1,3 +1,7 @@
-//! The command line.
+//! The command line of `artifact`: a thin skin over the library's public API.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -55,16 +55,21 @@ impl<'a> Walk<'a> {
     /// Follows all tags, and what refers to what they stand for.
     pub(super) async fn tags(&mut self) -> Result<()> {
         for tag in self.store.tags().await? {
-            let from = format!("tag `{}`", tag.escape_debug());
-            match self.store.resolve(&tag).await {
-                Ok(desc) => {
-                    for referrer in self.store.referrers(&desc).await? {
-                        self.follow(referrer, format!("the referrers of {}", desc.digest)).await?;
-                    }
-                    self.follow(desc, from).await?;
+            self.tag(&tag).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows one tag or digest, and what refers to what it stands for.
+    pub(super) async fn tag(&mut self, tag: &str) -> Result<()> {
+        match self.store.resolve(tag).await {
+            Ok(desc) => {
+                for referrer in self.store.referrers(&desc).await? {
+                    self.follow(referrer, format!("the referrers of {}", desc.digest)).await?;
                 }
-                Err(e) => self.find(finding_of(e.kind(), What::MalformedManifest)?, &tag, e.to_string()),
+                self.follow(desc, format!("tag `{}`", tag.escape_debug())).await?;
             }
+            Err(e) => self.find(finding_of(e.kind(), What::MalformedManifest)?, tag, e.to_string()),
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl fmt::Debug for Options {
 }
 
 /// What was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Report {
     /// Regular files.
     pub files: u64,

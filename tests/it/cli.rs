@@ -1,1 +1,383 @@
-//! Tests of `cli`.
+//! The command line as a user meets it: wiring, messages, exit codes. What it calls is tested where it lives.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// A directory with sources, and the program run in it with an empty environment.
+struct World {
+    dir: tempfile::TempDir,
+}
+
+/// What a run printed, and how it ended.
+struct Ran {
+    stdout: String,
+    stderr: String,
+    code: i32,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        world.write("talk/slides.yaml", "title: A talk\nimages:\n- 1.png\n- 2.png\n- 1.png\n");
+        world.write("talk/1.png", "\u{89}PNG one");
+        world.write("talk/2.png", "\u{89}PNG two");
+        world
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_artifact"));
+        command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
+        command.env("HOME", self.path()).env("TMPDIR", self.path());
+        command
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        ran(self.command(line).output().unwrap())
+    }
+
+    /// Runs a line that must succeed, and gives its standard output.
+    fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}\n{}\n{}", ran.stdout, ran.stderr);
+        ran.stdout
+    }
+
+    /// Runs a line that must fail with this exit code and one error line that holds all these words.
+    fn fails(&self, line: &str, code: i32, words: &[&str]) {
+        let ran = self.run(line);
+        assert_eq!(ran.code, code, "{line}\n{}\n{}", ran.stdout, ran.stderr);
+        let error = ran.stderr.lines().find(|l| l.starts_with("error: ")).unwrap_or_default();
+        for word in words {
+            assert!(error.contains(word), "{line}: `{word}` is not in: {}", ran.stderr);
+        }
+        assert!(!ran.stderr.chars().any(|c| c.is_control() && c != '\n'), "{:?}", ran.stderr);
+    }
+}
+
+fn ran(output: Output) -> Ran {
+    Ran {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+/// A registry as a process of its own, ended with the test.
+struct Served {
+    child: Child,
+    addr: String,
+}
+
+impl Served {
+    fn start(world: &World, args: &str) -> Self {
+        let mut command = world.command(&format!("serve --listen 127.0.0.1:0 {args}"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addr = line.trim().trim_start_matches("http://").to_owned();
+        assert!(addr.starts_with("127.0.0.1:"), "{line}");
+        Self { child, addr }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_talk_goes_through_a_registry_and_comes_back() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    let there = format!("{}/talks/oci:v1", registry.addr);
+    let digest = world.ok(&format!("push talk/slides.yaml {there} --quiet"));
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    assert_eq!(world.ok(&format!("plan talk/slides.yaml {there} -q")), digest);
+    assert_eq!(world.ok(&format!("ls {}", registry.addr)), "talks/oci\n");
+    assert_eq!(world.ok(&format!("ls {}/talks/oci", registry.addr)), "v1\n");
+    assert_eq!(world.ok(&format!("pull {there} layout -q")), digest);
+    assert_eq!(world.ok("copy oci:layout oci-archive:talk.tar -q"), digest);
+    for store in ["oci:layout", "oci-archive:talk.tar", &there] {
+        world.ok(&format!("check {store}"));
+    }
+    world.ok("pull oci-archive:talk.tar again --unpack");
+    for name in ["1.png", "2.png"] {
+        let (before, after) = (world.path().join("talk").join(name), world.path().join("again").join(name));
+        assert_eq!(std::fs::read(before).unwrap(), std::fs::read(after).unwrap(), "{name}");
+    }
+    let inspected: Value = serde_json::from_str(&world.ok(&format!("inspect {there} --format json"))).unwrap();
+    assert_eq!(inspected["type"], "slideshow");
+    assert_eq!(inspected["manifest"]["layers"].as_array().unwrap().len(), 2);
+    let config = world.ok(&format!("cat {there} config"));
+    assert_eq!(config, r#"{"title":"A talk","images":["1.png","2.png","1.png"]}"#);
+}
+
+#[test]
+fn pushing_what_is_there_moves_nothing_and_says_so() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    let line = format!("push talk/slides.yaml {}/talk:v1", registry.addr);
+    let first = world.run(&line);
+    assert!(first.stderr.contains("moved"), "{}", first.stderr);
+    let second = world.run(&line);
+    assert_eq!(second.stdout, first.stdout);
+    assert!(second.stderr.contains("nothing moved"), "{}", second.stderr);
+}
+
+#[test]
+fn a_dry_run_leaves_nothing_behind() {
+    let world = World::new();
+    let digest = world.ok("push talk/slides.yaml oci:out:v1 --dry-run -q");
+    assert!(!world.path().join("out").exists());
+    assert_eq!(world.ok("push talk/slides.yaml oci:out:v1 -q"), digest);
+}
+
+#[test]
+fn a_tag_is_set_and_deleted() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    world.ok("tag oci:out:v1 v2 latest");
+    assert_eq!(world.ok("ls oci:out"), "latest\nv1\nv2\n");
+    world.ok("delete oci:out:v1");
+    assert_eq!(world.ok("ls oci:out"), "latest\nv2\n");
+    world.fails("delete oci:out:v1", 4, &["v1"]);
+    world.fails("tag oci:out:v2 bad..tag/", 1, &["bad..tag/"]);
+    world.fails("tag oci:nowhere:v2 x", 4, &["nowhere"]);
+    assert!(!world.path().join("nowhere").exists());
+}
+
+#[test]
+fn every_tag_is_carried_at_once() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    world.ok("push talk/slides.yaml oci:out:v2 --annotation x=y");
+    world.ok("tag oci:out:v1 latest");
+    world.ok("copy oci:out oci-archive:all.tar --all-tags");
+    assert_eq!(world.ok("ls oci-archive:all.tar"), "latest\nv1\nv2\n");
+    world.fails("copy oci-archive:all.tar:v3 oci:x", 4, &["v3"]);
+    world.fails("pull oci-archive:missing.tar:v3 x", 4, &["missing.tar"]);
+    assert!(!world.path().join("x/index.json").exists());
+}
+
+#[test]
+fn bad_sources_are_named() {
+    let world = World::new();
+    world.write("gone/slides.yaml", "title: x\nimages:\n- 3.png\n");
+    world.fails("push gone/slides.yaml oci:out:v1", 4, &["3.png"]);
+    world.write("outside/slides.yaml", "title: x\nimages:\n- ../talk/1.png\n");
+    world.fails("push outside/slides.yaml oci:out:v1", 1, &["../talk/1.png"]);
+    std::fs::create_dir(world.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.path().join("link/passwd")).unwrap();
+    world.fails("push link oci:out:v1", 1, &["passwd"]);
+    world.fails("push nowhere oci:out:v1", 4, &["nowhere"]);
+    world.fails("push talk/slides.yaml oci:out:v1 --type slidesow", 1, &["slidesow", "slideshow"]);
+    world.fails("push talk/slides.yaml oci:out:v1 --set nosuch=1", 1, &["nosuch"]);
+    assert!(!world.path().join("out").exists());
+}
+
+#[test]
+fn a_definition_with_a_typo_gets_line_column_and_the_nearest_key() {
+    let world = World::new();
+    world.write("bad.yaml", "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadta:\n  name: x\n");
+    world.fails("types lint bad.yaml", 1, &["bad.yaml:3:1", "metadta", "metadata"]);
+    world.fails("push talk oci:out:v1 --type-file bad.yaml", 1, &["bad.yaml:3:1"]);
+}
+
+#[test]
+fn a_new_definition_lints_and_tests_as_it_is() {
+    let world = World::new();
+    world.ok("types new recipe");
+    world.ok("types lint artifact-types/recipe.yaml");
+    world.ok("types test artifact-types/recipe.yaml");
+    assert!(world.ok("types list").contains("recipe"));
+    world.fails("types new recipe", 1, &["recipe.yaml"]);
+}
+
+#[test]
+fn bad_references_are_refused_before_anything_is_read() {
+    let world = World::new();
+    for (line, word) in [
+        ("push talk/slides.yaml localhost:5000/Talk:v1", "lower case"),
+        ("pull talk:v1", "registry"),
+        ("copy oci: oci:x", "empty"),
+    ] {
+        let ran = world.run(line);
+        assert_eq!(ran.code, 2, "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains(word), "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_registry_that_is_not_there_or_is_none_is_named() {
+    let world = World::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    world.fails(&format!("push talk/slides.yaml {addr}/talk:v1"), 1, &[&addr.to_string()]);
+    world.fails(&format!("pull {addr}/talk:v1 out"), 1, &[&addr.to_string()]);
+    assert!(!world.path().join("out").exists());
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = "<html>hello\u{1b}[31m</html>";
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    world.fails(&format!("ls {addr}/talk"), 1, &[&addr.to_string(), "not what a registry sends"]);
+}
+
+#[test]
+fn a_read_only_registry_takes_nothing() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:talks:v1");
+    let registry = Served::start(&world, "oci:talks");
+    assert_eq!(world.ok(&format!("ls {}", registry.addr)), "talks\n");
+    world.ok(&format!("pull {}/talks:v1 out", registry.addr));
+    world.fails(&format!("push talk/slides.yaml {}/talks:v2", registry.addr), 1, &["405"]);
+    world.fails(&format!("pull {}/talks:v2 out", registry.addr), 4, &["v2"]);
+}
+
+#[test]
+fn an_unwritable_destination_is_named() {
+    let world = World::new();
+    world.write("file", "not a directory");
+    world.fails("push talk/slides.yaml oci:file:v1", 1, &["file"]);
+    world.fails("push talk/slides.yaml oci:file/x:v1", 1, &["file"]);
+    world.fails("push talk/slides.yaml oci:talk:v1", 1, &["talk"]);
+    assert!(!world.path().join("talk/blobs").exists());
+}
+
+#[test]
+fn files_in_the_way_are_kept_unless_told_otherwise() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    world.write("again/1.png", "mine");
+    world.fails("pull oci:out:v1 again --unpack", 1, &["1.png"]);
+    assert_eq!(std::fs::read_to_string(world.path().join("again/1.png")).unwrap(), "mine");
+    assert!(!world.path().join("again/2.png").exists());
+    world.ok("pull oci:out:v1 again --unpack --overwrite");
+    assert_ne!(std::fs::read(world.path().join("again/1.png")).unwrap(), b"mine");
+    world.ok("pull oci:out:v1 some --unpack --include 2.*");
+    assert!(!world.path().join("some/1.png").exists());
+    assert!(world.path().join("some/2.png").exists());
+}
+
+#[test]
+fn names_that_talk_to_terminals_are_escaped() {
+    let world = World::new();
+    world.write("red/slides.yaml", "title: \"red \\e[31m\"\nimages:\n- 1.png\n");
+    world.write("red/1.png", "x");
+    world.ok("push red/slides.yaml oci:out:v1");
+    let shown = world.ok("inspect oci:out:v1");
+    assert!(!shown.contains('\u{1b}') && shown.contains("\\u{1b}"), "{shown:?}");
+}
+
+#[test]
+fn a_corrupted_store_is_found_and_nothing_of_it_is_unpacked() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    let manifest: Value = serde_json::from_str(&world.ok("cat oci:out:v1")).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap().replace(':', "/");
+    let blob = world.path().join("out/blobs").join(digest);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[3] ^= 1;
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, bytes).unwrap();
+    assert_eq!(world.run("check oci:out").code, 3);
+    world.fails("pull oci:out:v1 again --unpack", 3, &["sha256:"]);
+    assert!(!world.path().join("again").exists());
+    world.fails("copy oci:out:v1 oci:other:v1", 3, &["sha256:"]);
+    assert_eq!(world.run("ls oci:other").stdout, "");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_without_a_word() {
+    let world = World::new();
+    world.write("big/blob.bin", &"0123456789abcdef".repeat(1 << 16));
+    world.ok("push big oci:out:v1 --set layout=files");
+    let mut child = world.command("cat oci:out:v1 0").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = ran(child.wait_with_output().unwrap());
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn credentials_are_proved_before_they_are_kept() {
+    let world = World::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    let mut child =
+        world.command(&format!("login {addr} -u ann --password-stdin")).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(!world.path().join(".docker/config.json").exists());
+}
+
+#[test]
+fn the_tour_runs() {
+    let world = World::new();
+    let ran = world.run("tour");
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stderr.matches("nothing is wrong").count(), 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing moved"), "{}", ran.stderr);
+}
+
+/// The help texts are an interface: a change of them is seen in review.
+#[test]
+fn help_says_what_each_command_does() {
+    let world = World::new();
+    let commands = [
+        "",
+        "push",
+        "pull",
+        "plan",
+        "copy",
+        "inspect",
+        "ls",
+        "tag",
+        "delete",
+        "cat",
+        "types",
+        "types list",
+        "types show",
+        "types new",
+        "types lint",
+        "types test",
+        "types schema",
+        "serve",
+        "check",
+        "login",
+        "logout",
+        "tour",
+        "completions",
+    ];
+    let mut all = String::new();
+    for command in commands {
+        all.push_str(&format!("$ artifact {command} --help\n{}\n", world.ok(&format!("{command} --help"))));
+    }
+    insta::assert_snapshot!("help", all);
+}

@@ -132,6 +132,9 @@ impl Answer {
             said = credential.redact(&said);
         }
         let mut message = format!("{what}: {status}");
+        if kind == Kind::NotARegistry {
+            message.push_str(" and a page: this is not a registry");
+        }
         if !said.is_empty() {
             message = format!("{message}: {}", quoted(&said));
         }

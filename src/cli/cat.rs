@@ -1,0 +1,60 @@
+//! `artifact cat`: the bytes of a manifest, a config or a layer on stdout.
+
+use std::process::ExitCode;
+
+use artifact::{
+    Error, Result,
+    location::Location,
+    oci::{Descriptor, Parsed},
+    store,
+};
+use futures_util::TryStreamExt as _;
+
+use super::{
+    report::{Report, escape},
+    session::{RegistryArgs, name_in},
+};
+
+/// Print the manifest, the config, or one layer, byte for byte.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The artifact
+    location: Location,
+    /// `config`, a layer's title, its position from 0, or a digest; without it, the manifest
+    part: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let store = args.registry.read(&args.location.place).await?;
+    let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
+    let manifest = store::read_manifest(store.as_ref(), &root).await?;
+    let Some(part) = &args.part else {
+        report.bytes(&manifest)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let parsed = Parsed::read(&root.media_type, &manifest)?;
+    let desc = find(&parsed, part)?;
+    let mut stream = store::open(store.as_ref(), desc).await?;
+    while let Some(chunk) = stream.try_next().await? {
+        report.bytes(&chunk)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find<'a>(parsed: &'a Parsed, part: &str) -> Result<&'a Descriptor> {
+    let children = parsed.children();
+    let layers = match parsed {
+        Parsed::Manifest(m) if part == "config" => return Ok(&m.config),
+        Parsed::Manifest(_) => children.get(1..).unwrap_or_default(),
+        Parsed::Index(_) => &children,
+    };
+    let by_title = layers.iter().find(|desc| desc.title() == Some(part));
+    let by_position = || part.parse::<usize>().ok().and_then(|n| layers.get(n));
+    let by_digest = || children.iter().find(|desc| desc.digest.to_string() == part);
+    by_title.or_else(by_position).or_else(by_digest).copied().ok_or_else(|| {
+        let titles: Vec<String> = layers.iter().filter_map(|desc| desc.title()).map(escape).collect();
+        Error::not_found(format!("no part `{part}`; there are: config, {}", titles.join(", ")))
+    })
+}

@@ -1,0 +1,63 @@
+//! `artifact check`: fsck for layouts, archives and repositories.
+
+use std::{process::ExitCode, sync::Arc};
+
+use artifact::{
+    Error, Kind, Result,
+    check::{Options, Rules, Severity, check_with},
+    location::Location,
+    oci::{Descriptor, Parsed},
+    types::{Catalog, View},
+};
+
+use super::{
+    report::{Report, count, escape},
+    session::{RegistryArgs, TypeArgs},
+};
+
+/// Verify a store: documents, digests, the rules of artifact types, and that nothing is missing.
+///
+/// With a tag or a digest, only what that artifact consists of. Exits with 3 when something is damaged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A layout, an archive, or a repository
+    location: Location,
+    #[command(flatten)]
+    types: TypeArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let store = args.registry.read(&args.location.place).await?;
+    let only = (args.location.tag.is_some() || args.location.digest.is_some()).then(|| args.location.name());
+    let options = Options { only, rules: Some(Arc::new(ByType(args.types.catalog()?))), ..Options::default() };
+    let findings = check_with(&store, &options).await?;
+    let word = |severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let lines = findings.iter().map(|f| {
+        let fix = if f.severity == Severity::Note { String::new() } else { format!(" ({})", f.what.remedy()) };
+        format!("{}: {}: {}{fix}", word(f.severity), escape(&f.place), escape(&f.message))
+    });
+    report.result(None, &findings, &lines.collect::<Vec<_>>())?;
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    if errors > 0 {
+        return Err(Error::new(Kind::Mismatch, format!("{} in {}", count(errors, "error"), args.location)));
+    }
+    report.say(format!("{}: nothing is wrong", args.location));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the artifact types say about manifests.
+struct ByType(Catalog);
+
+impl Rules for ByType {
+    fn broken(&self, _: &Descriptor, manifest: &Parsed) -> Vec<String> {
+        let Parsed::Manifest(manifest) = manifest else { return Vec::new() };
+        let Some((kind, _)) = self.0.recognise(manifest) else { return Vec::new() };
+        kind.unpacking(manifest, &[], View::Native).err().map(|e| e.to_string()).into_iter().collect()
+    }
+}

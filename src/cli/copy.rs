@@ -1,0 +1,116 @@
+//! `artifact copy`: any store to any store.
+
+use std::{process::ExitCode, sync::Arc};
+
+use artifact::{
+    Error, Result,
+    copy::{self, Options},
+    error::Context as _,
+    graph::{Graph, Root},
+    location::Location,
+    oci::Platform,
+    store::ReadStore,
+};
+
+use super::{
+    progress::Bar,
+    report::{Report, count, size},
+    session::{RegistryArgs, name_in, platform},
+};
+
+/// Copy an artifact, and all that refers to it, from any store to any store.
+///
+/// Nothing that the destination has is moved. The tag is set last.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where it is; without a tag: `latest`, or the only tag of a layout or archive
+    from: Location,
+    /// Where it goes; without a tag, under the tag it has
+    to: Location,
+    /// Copy every tag of the repository, layout or archive
+    #[arg(long, conflicts_with = "platform")]
+    all_tags: bool,
+    /// Leave signatures, SBOMs and whatever else refers to the artifact behind
+    #[arg(long)]
+    no_referrers: bool,
+    /// Of an index, copy the manifest for this platform only
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
+    platform: Option<Platform>,
+    /// How many blobs move at a time
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    concurrency: usize,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let from = args.registry.read(&args.from.place).await?;
+    let options = Options {
+        referrers: !args.no_referrers,
+        platform: args.platform.clone(),
+        concurrency: args.concurrency,
+        progress: Arc::new(Bar::new(report)),
+        ..Options::default()
+    };
+    let done = if args.all_tags {
+        every_tag(&from, &args.to, &args.registry, &options).await
+    } else {
+        one(&from, &args.from, &args.to, &args.registry, options).await
+    };
+    tell(report, &done.context(|| format!("copy {} to {}", args.from, args.to))?, &args.to)
+}
+
+/// Copies one artifact, under the tag of the target, else under its own. Nothing is made at the target before the
+/// source is known to have it.
+pub(super) async fn one(
+    from: &Arc<dyn ReadStore>,
+    source: &Location,
+    target: &Location,
+    registry: &RegistryArgs,
+    options: Options,
+) -> Result<copy::Report> {
+    let name = name_in(from.as_ref(), source).await?;
+    let root = from.resolve(&name).await?;
+    let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
+    let tags = target.tag.clone().or(own).into_iter().collect();
+    let to = registry.write(&target.place).await?;
+    copy::copy_root(from, root, &to, &Options { tags, ..options }).await
+}
+
+async fn every_tag(
+    from: &Arc<dyn ReadStore>,
+    target: &Location,
+    registry: &RegistryArgs,
+    options: &Options,
+) -> Result<copy::Report> {
+    let mut roots: Vec<Root> = Vec::new();
+    for tag in from.tags().await? {
+        let desc = from.resolve(&tag).await?;
+        match roots.iter_mut().find(|root| root.desc.digest == desc.digest) {
+            Some(root) => root.tags.push(tag),
+            None => roots.push(Root { desc, tags: vec![tag] }),
+        }
+    }
+    if roots.is_empty() {
+        return Err(Error::not_found(format!("{from} has no tags")));
+    }
+    let graph = Graph::of(std::slice::from_ref(from), roots, options.referrers).await?;
+    copy::copy_graph(from, &graph, &registry.write(&target.place).await?, options).await
+}
+
+/// Says what a copy did: the digest on stdout, the account on stderr.
+pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
+    if done.moved == 0 && done.mounted == 0 {
+        report.say(format!("{to} is up to date: nothing moved"));
+    } else {
+        let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
+        report.say(format!(
+            "{to}: {} moved ({}){mounted}, {} present",
+            count(done.moved, "item"),
+            size(done.bytes),
+            done.present
+        ));
+    }
+    report.result(Some(&done.root.digest), done, &[done.root.digest.to_string()])?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,65 @@
+//! The only place that reads the environment: what the library is told instead of looking for itself.
+
+use std::{env, path::PathBuf};
+
+use artifact::{Error, Result};
+
+fn var(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn config_home() -> Option<PathBuf> {
+    var("XDG_CONFIG_HOME").or_else(|| Some(var("HOME")?.join(".config")))
+}
+
+/// Where temporary files go: `TMPDIR`, else the system's place.
+pub(crate) fn scratch() -> PathBuf {
+    env::temp_dir()
+}
+
+/// Directories of programs, for credential helpers and plug-in types.
+pub(crate) fn program_dirs() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // A relative entry would run whatever lies in the current directory.
+    env::split_paths(&path).filter(|dir| dir.is_absolute()).collect()
+}
+
+/// Files with credentials, the most particular first: podman's, then Docker's (containers-auth.json(5)).
+pub(crate) fn credential_files() -> Vec<PathBuf> {
+    let docker = var("DOCKER_CONFIG").or_else(|| Some(var("HOME")?.join(".docker")));
+    [
+        var("REGISTRY_AUTH_FILE"),
+        var("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+        config_home().map(|dir| dir.join("containers/auth.json")),
+        docker.map(|dir| dir.join("config.json")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Where `login` writes: `REGISTRY_AUTH_FILE`, else Docker's file, which every tool reads.
+pub(crate) fn login_file() -> Result<PathBuf> {
+    var("REGISTRY_AUTH_FILE")
+        .or_else(|| credential_files().pop())
+        .ok_or_else(|| Error::not_found("no place for credentials: neither `DOCKER_CONFIG` nor `HOME` is set"))
+}
+
+/// Directories of artifact type definitions beyond the built-in ones: the user's, then the project's.
+pub(crate) fn type_dirs() -> Vec<PathBuf> {
+    let user = config_home().map(|dir| dir.join("artifact/types"));
+    user.into_iter().chain([PathBuf::from("artifact-types")]).filter(|dir| dir.is_dir()).collect()
+}
+
+/// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org specification). Errors: not a number.
+pub(crate) fn source_date_epoch() -> Result<Option<i64>> {
+    let Some(value) = env::var_os("SOURCE_DATE_EPOCH").filter(|value| !value.is_empty()) else { return Ok(None) };
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Some).ok_or_else(|| Error::invalid("`SOURCE_DATE_EPOCH` is not a number of seconds"))
+}
+
+/// The certificate authorities that this system trusts, in DER; none when it has no such list.
+pub(crate) fn certificates() -> Vec<Vec<u8>> {
+    let found = rustls_native_certs::load_native_certs();
+    found.certs.into_iter().map(|certificate| certificate.to_vec()).collect()
+}

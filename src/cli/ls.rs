@@ -1,0 +1,37 @@
+//! `artifact ls`: the tags of a repository, layout or archive; the repositories of a registry.
+
+use std::process::ExitCode;
+
+use artifact::{Error, Result, location::Location};
+
+use super::{
+    report::{Report, escape},
+    session::RegistryArgs,
+};
+
+/// List tags, or with a bare `host[:port]` the repositories of a registry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A location, or a registry
+    #[arg(value_name = "LOCATION|REGISTRY")]
+    place: String,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let host_only = !args.place.contains('/') && (args.place.contains(['.', ':']) || args.place == "localhost");
+    let local = args.place.starts_with("oci:") || args.place.starts_with("oci-archive:") || args.place.starts_with('.');
+    let names = if host_only && !local {
+        args.registry.client(&args.place)?.repositories().await?
+    } else {
+        let location: Location = args.place.parse()?;
+        if location.tag.is_some() || location.digest.is_some() {
+            return Err(Error::invalid(format!("`{location}` names one artifact; `ls` lists tags")));
+        }
+        args.registry.read(&location.place).await?.tags().await?
+    };
+    let lines: Vec<String> = names.iter().map(|name| escape(name)).collect();
+    report.result(None, &names, &lines)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,136 @@
+//! The list of commands, and what happens around every one of them: parse, run, report, exit code.
+//!
+//! One file a command: a clap struct whose doc comments are the help text, and one `run`. Output goes through
+//! [`report`], advice through [`hint`], the environment through [`environment`]; nothing else reads or prints.
+
+mod cat;
+mod check;
+mod completions;
+mod copy;
+mod delete;
+mod environment;
+mod hint;
+mod inspect;
+mod login;
+mod ls;
+mod plan;
+mod progress;
+mod pull;
+mod push;
+mod report;
+mod serve;
+mod session;
+mod tag;
+mod tour;
+mod types;
+
+use std::process::ExitCode;
+
+use artifact::{Error, Kind, Result};
+use clap::{Parser, Subcommand};
+
+use report::Report;
+
+/// Pack anything into OCI artifacts and move them: registries, layouts, archives.
+///
+/// A location is `host[:port]/repository[:tag][@digest]`, `oci:DIRECTORY[:tag]` or `oci-archive:FILE.tar[:tag]`;
+/// a path that starts with `./`, `../` or `/` is a layout directory, or an archive when it ends in `.tar`.
+#[derive(Debug, Parser)]
+#[command(name = "artifact", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    output: report::Args,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Push(push::Args),
+    Pull(pull::Args),
+    Plan(plan::Args),
+    Copy(copy::Args),
+    Inspect(inspect::Args),
+    Ls(ls::Args),
+    Tag(tag::Args),
+    Delete(delete::Args),
+    Cat(cat::Args),
+    #[command(subcommand)]
+    Types(types::Command),
+    Serve(serve::Args),
+    Check(check::Args),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
+    Tour(tour::Args),
+    Completions(completions::Args),
+}
+
+/// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 70 internal, 128 + n stopped by signal n.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let report = Report::new(&cli.output);
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        report.error("cannot start threads", None);
+        return ExitCode::FAILURE;
+    };
+    let graceful = matches!(cli.command, Command::Serve(_));
+    let code = runtime.block_on(async {
+        let inner = report.clone();
+        let task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
+        // The server stops by itself, when what is under way is done.
+        let stopped = async { if graceful { std::future::pending().await } else { stopped().await } };
+        tokio::select! {
+            done = task => finish(done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string()))), &report),
+            signal = stopped => ExitCode::from(128 + signal),
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}
+
+async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
+    match command {
+        Command::Push(args) => push::run(args, report).await,
+        Command::Pull(args) => pull::run(args, report).await,
+        Command::Plan(args) => plan::run(args, report).await,
+        Command::Copy(args) => copy::run(args, report).await,
+        Command::Inspect(args) => inspect::run(args, report).await,
+        Command::Ls(args) => ls::run(args, report).await,
+        Command::Tag(args) => tag::run(args, report).await,
+        Command::Delete(args) => delete::run(args, report).await,
+        Command::Cat(args) => cat::run(args, report).await,
+        Command::Types(args) => types::run(args, report).await,
+        Command::Serve(args) => serve::run(args, report).await,
+        Command::Check(args) => check::run(args, report).await,
+        Command::Login(args) => login::login(args, report).await,
+        Command::Logout(args) => login::logout(args, report).await,
+        Command::Tour(args) => tour::run(args, report).await,
+        Command::Completions(args) => completions::run(&args, report),
+    }
+}
+
+fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
+    match outcome {
+        Ok(code) => code,
+        Err(_) if report.is_closed() => ExitCode::SUCCESS,
+        Err(error) => {
+            report.error(&error.to_string(), hint::for_error(&error).as_deref());
+            ExitCode::from(match error.kind() {
+                Kind::Mismatch => 3,
+                Kind::NotFound => 4,
+                Kind::Internal => 70,
+                _ => 1,
+            })
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM and gives its number.
+async fn stopped() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => 2,
+        _ = terminate.recv() => 15,
+    }
+}

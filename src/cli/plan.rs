@@ -1,0 +1,103 @@
+//! `artifact plan`: what push would make, digests included, without a registry.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use artifact::{
+    Error, Result,
+    location::Location,
+    oci::Parsed,
+    pack::{self, Packed},
+    plan::Plan,
+    source::Source,
+    types::{Inputs, Reference},
+};
+
+use super::{environment, inspect, report::Report, session::TypeArgs};
+
+/// Show what `push` would make of a source, digests included, without a registry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where it would go
+    #[arg(index = 2)]
+    location: Option<Location>,
+    /// Print the plan itself, the JSON that plug-in types print
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// A source, and how it is read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SourceArgs {
+    /// The file or directory to pack
+    #[arg(index = 1)]
+    pub(super) source: PathBuf,
+    /// Set a parameter of the type; `artifact types show TYPE` lists them
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Add an annotation to the manifest
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    annotation: Vec<(String, String)>,
+    #[command(flatten)]
+    types: TypeArgs,
+}
+
+/// Reads `key=value`.
+fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+impl SourceArgs {
+    /// Reads the source: what will be made of it.
+    pub(super) async fn plan(&self, location: Option<&Location>, report: &Report) -> Result<Plan> {
+        let source = Source::open(&self.source)?;
+        let inputs = self.inputs(location)?;
+        let plan = self.types.plan(&source, &inputs).await?;
+        for warning in &plan.warnings {
+            report.warn(warning);
+        }
+        Ok(plan)
+    }
+
+    fn inputs(&self, location: Option<&Location>) -> Result<Inputs> {
+        let reference = location.map(|l| Reference { repository: l.place.to_string(), tag: l.tag.clone() });
+        Ok(Inputs {
+            set: self.set.iter().cloned().collect(),
+            annotations: self.annotation.iter().cloned().collect(),
+            now: environment::source_date_epoch()?,
+            reference,
+        })
+    }
+}
+
+/// Packs a plan; large results wait in a temporary file.
+pub(super) async fn packed(plan: &Plan) -> Result<Packed> {
+    pack::pack(plan, &pack::Options::new(environment::scratch())).await
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let plan = args.source.plan(args.location.as_ref(), report).await?;
+    if args.raw {
+        report.document(&plan)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
+    show(&plan, &packed(&plan).await?, target.as_ref(), report)
+}
+
+/// Says what was packed.
+pub(super) fn show(plan: &Plan, packed: &Packed, target: Option<&Location>, report: &Report) -> Result<ExitCode> {
+    let parsed = Parsed::read(&packed.root().media_type, packed.manifest())?;
+    let lines = inspect::text(target, Some(&plan.type_name), packed.root(), &parsed, &[]);
+    let mut json = serde_json::to_value(packed.summary()).map_err(|e| Error::invalid(e.to_string()))?;
+    if let Some(object) = json.as_object_mut() {
+        object.insert("type".into(), plan.type_name.clone().into());
+        object.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
+    }
+    report.result(Some(&packed.root().digest), &json, &lines)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,64 @@
+//! Progress on stderr: one bar with totals on a terminal; with `--verbose` a line for every blob.
+
+use artifact::{
+    copy::{Event, Outcome, Progress},
+    oci::{Descriptor, media_type},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::report::{Report, escape, size};
+
+/// Shows what a copy does.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    report: Report,
+}
+
+impl Bar {
+    pub(crate) fn new(report: &Report) -> Self {
+        let bar = if report.draws() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template(
+            "[{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {wide_msg}",
+        ) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar, report: report.clone() }
+    }
+
+    fn done(&self, desc: &Descriptor, outcome: Outcome) {
+        let word = match outcome {
+            Outcome::Moved => "moved",
+            Outcome::Present => "present",
+            Outcome::Mounted => "mounted",
+        };
+        // The bytes of blobs that move are counted as they pass.
+        if outcome != Outcome::Moved || media_type::points(&desc.media_type) {
+            self.bar.inc(desc.size);
+        }
+        let name = escape(desc.title().unwrap_or(&desc.media_type));
+        let line = format!("{word:<7}  {}  {:>8}  {name}", desc.digest.short(), size(desc.size));
+        self.bar.suspend(|| self.report.detail(line));
+    }
+}
+
+impl Progress for Bar {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Planned { bytes, .. } => self.bar.set_length(bytes),
+            Event::Started(desc) => self.bar.set_message(escape(desc.title().unwrap_or(desc.digest.short()))),
+            Event::Moved(_, bytes) => self.bar.inc(bytes),
+            Event::Done(desc, outcome) => self.done(&desc, outcome),
+            Event::Waiting(reason, time) => {
+                self.bar.suspend(|| self.report.say(format!("waiting {} s: {}", time.as_secs(), escape(&reason))));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

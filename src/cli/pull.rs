@@ -1,0 +1,123 @@
+//! `artifact pull`: into an OCI layout, or with `--unpack` into files.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use artifact::{
+    Error, Kind, Result,
+    copy::{self, Options},
+    error::Context as _,
+    location::{Location, Place},
+    oci::{Parsed, Platform},
+    store::{self, ReadStore},
+    types::View,
+    unpack,
+};
+
+use super::{
+    copy::{one, tell},
+    progress::Bar,
+    report::{Report, count, size},
+    session::{RegistryArgs, TypeArgs, name_in, platform},
+};
+
+/// Pull an artifact into an OCI layout, or with --unpack into files.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The artifact
+    location: Location,
+    /// Where it goes: a directory, a location, or a file that ends in `.tar`; by default a directory named after the
+    /// repository
+    dest: Option<String>,
+    /// Write files instead of a layout: those of the type's own tool (native), or its content (tree)
+    #[arg(long, value_name = "VIEW", num_args = 0..=1, require_equals = true, default_missing_value = "native")]
+    unpack: Option<View>,
+    /// With --unpack, write only files whose path matches
+    #[arg(long, value_name = "GLOB", requires = "unpack")]
+    include: Vec<String>,
+    /// With --unpack, replace files that are there
+    #[arg(long, requires = "unpack")]
+    overwrite: bool,
+    /// Take signatures, SBOMs and whatever else refers to the artifact along
+    #[arg(long, conflicts_with = "unpack")]
+    referrers: bool,
+    /// Of an index, take the manifest for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
+    platform: Option<Platform>,
+    /// How many blobs move at a time
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    concurrency: usize,
+    #[command(flatten)]
+    types: TypeArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let from = args.registry.read(&args.location.place).await?;
+    if let Some(view) = args.unpack {
+        return unpacked(&args, &from, view, report).await;
+    }
+    let target = destination(&args.location, args.dest.as_deref())?;
+    let options = Options {
+        referrers: args.referrers,
+        platform: args.platform,
+        concurrency: args.concurrency,
+        progress: Arc::new(Bar::new(report)),
+        ..Options::default()
+    };
+    let done = one(&from, &args.location, &target, &args.registry, options).await;
+    tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)
+}
+
+/// A location as it is, a bare path as the layout or archive that it would be with `./` in front.
+fn destination(from: &Location, dest: Option<&str>) -> Result<Location> {
+    match dest {
+        Some(dest) if dest.starts_with("oci:") || dest.starts_with("oci-archive:") => dest.parse(),
+        Some(dest) if dest.starts_with(['/', '.']) => dest.parse(),
+        Some(dest) => format!("./{dest}").parse(),
+        None => format!("./{}", basename(from)?).parse(),
+    }
+}
+
+/// The last part of the repository, or of the path without `.tar`.
+fn basename(from: &Location) -> Result<String> {
+    let name = match &from.place {
+        Place::Registry { repository, .. } => repository.rsplit('/').next().map(Into::into),
+        Place::Layout(path) | Place::Archive(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+    };
+    name.ok_or_else(|| Error::invalid(format!("`{from}` has no name to call the destination by; give one")))
+}
+
+async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &Report) -> Result<ExitCode> {
+    let dest = PathBuf::from(match &args.dest {
+        Some(dest) => dest.clone(),
+        None => basename(&args.location)?,
+    });
+    let name = name_in(from.as_ref(), &args.location).await?;
+    let root = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
+    let bytes = store::read_manifest(from.as_ref(), &root).await?;
+    let Parsed::Manifest(manifest) = Parsed::read(&root.media_type, &bytes)? else {
+        let message = format!("{} is an index; `--platform` picks one of its manifests", args.location);
+        return Err(Error::new(Kind::Ambiguous, message));
+    };
+    let steps = args.types.unpacking(from, &manifest, view).await?;
+    for warning in &steps.warnings {
+        report.warn(warning);
+    }
+    let options = unpack::Options {
+        overwrite: args.overwrite,
+        include: args.include.clone(),
+        progress: Arc::new(Bar::new(report)),
+        ..unpack::Options::default()
+    };
+    let done = unpack::unpack(Arc::clone(from), &steps, &dest, &options)
+        .await
+        .context(|| format!("unpack {} to `{}`", args.location, dest.display()))?;
+    drop(options);
+    for note in &done.notes {
+        report.warn(note);
+    }
+    report.say(format!("{}: {}, {}", dest.display(), count(done.files, "file"), size(done.bytes)));
+    report.result(Some(&root.digest), &done, &[root.digest.to_string()])?;
+    Ok(ExitCode::SUCCESS)
+}

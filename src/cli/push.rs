@@ -1,0 +1,89 @@
+//! `artifact push`: plan, pack, copy, tag.
+
+use std::{process::ExitCode, sync::Arc};
+
+use artifact::{
+    Error, Result,
+    copy::Options,
+    error::Context as _,
+    location::Location,
+    plan::Plan,
+    store::{ReadStore, Store},
+};
+
+use super::{
+    copy::tell,
+    plan::{SourceArgs, packed, show},
+    progress::Bar,
+    report::Report,
+    session::{RegistryArgs, name_in},
+};
+
+/// Pack a source and push it: to a registry, a layout or an archive.
+///
+/// The type is found by looking at the source. Same source, same digest, on every machine; what is there already does
+/// not move.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where it goes; without a tag, the type may supply one, else it is `latest`
+    #[arg(index = 2)]
+    location: Location,
+    /// Set this tag too
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Attach it to this artifact, in the same repository; without a tag it is then reached through its subject only
+    #[arg(long, value_name = "LOCATION")]
+    subject: Option<Location>,
+    /// Pack, show what would be pushed, and push nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How many blobs move at a time
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    concurrency: usize,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let mut plan = args.source.plan(Some(&args.location), report).await?;
+    let (target, tags) = target(&args, &plan)?;
+    if let Some(subject) = &args.subject {
+        plan.manifest.subject = Some(find(subject, &target, &args.registry).await?);
+    }
+    let packed = packed(&plan).await?;
+    if args.dry_run {
+        return show(&plan, &packed, Some(&target), report);
+    }
+    let to: Arc<dyn Store> = args.registry.write(&target.place).await?;
+    let options =
+        Options { tags, concurrency: args.concurrency, progress: Arc::new(Bar::new(report)), ..Options::default() };
+    let from: Arc<dyn ReadStore> = Arc::new(packed);
+    let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
+    drop(options);
+    tell(report, &done, &target)
+}
+
+/// Where it goes, and under which tags.
+fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<String>)> {
+    for tag in &args.tags {
+        args.location.with_tag(tag)?;
+    }
+    let mut target = args.location.fill(&plan.reference)?;
+    if args.subject.is_some() && args.location.tag.is_none() {
+        target.tag = None;
+    }
+    let tags = target.tag.iter().chain(&args.tags).cloned().collect();
+    Ok((target, tags))
+}
+
+/// The descriptor of a subject, as a manifest quotes it.
+async fn find(subject: &Location, target: &Location, registry: &RegistryArgs) -> Result<artifact::oci::Descriptor> {
+    if subject.place != target.place {
+        let message = format!("the subject {subject} is not in {}, where this is pushed", target.place);
+        return Err(Error::invalid(message));
+    }
+    let store = registry.read(&subject.place).await?;
+    Ok(store.resolve(&name_in(store.as_ref(), subject).await?).await?.bare())
+}

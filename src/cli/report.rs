@@ -1,0 +1,215 @@
+//! All output: data to stdout, talk to stderr, and nothing that an artifact or a registry supplied unescaped.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use artifact::{Error, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Args {
+    /// What stdout holds: lines for people, or one JSON document
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// Print the digest only, and no talk
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more: every blob that moves, every request that is served
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The one way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    format: Format,
+    quiet: bool,
+    verbose: bool,
+    closed: Arc<AtomicBool>,
+}
+
+impl Report {
+    pub(crate) fn new(args: &Args) -> Self {
+        Self { format: args.format, quiet: args.quiet, verbose: args.verbose, closed: Arc::default() }
+    }
+
+    /// A result: a JSON document with `--format json`, its digest with `--quiet`, else its lines.
+    pub(crate) fn result(&self, digest: Option<&dyn Display>, json: &impl Serialize, lines: &[String]) -> Result<()> {
+        match (self.format, digest) {
+            (Format::Json, _) => self.document(json),
+            (Format::Text, Some(digest)) if self.quiet => self.line(digest),
+            (Format::Text, _) => lines.iter().try_for_each(|line| self.line(line)),
+        }
+    }
+
+    /// A JSON document on stdout, whatever the format.
+    pub(crate) fn document(&self, json: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(json).map_err(|e| Error::invalid(e.to_string()))?;
+        self.bytes(format!("{}\n", without_controls(&text)).as_bytes())
+    }
+
+    /// A line on stdout; the caller has escaped what came from elsewhere.
+    pub(crate) fn line(&self, line: impl Display) -> Result<()> {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    /// Bytes on stdout. A reader that has gone away (`artifact cat … | head`) ends the command without a word.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| {
+            if e.kind() == io::ErrorKind::BrokenPipe {
+                self.closed.store(true, Ordering::Relaxed);
+            }
+            Error::from(e).context("cannot write to stdout")
+        })
+    }
+
+    /// Whether the reader of stdout has gone away.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Talk on stderr, unless `--quiet`.
+    pub(crate) fn say(&self, line: impl Display) {
+        if !self.quiet {
+            stderr(format_args!("{line}"));
+        }
+    }
+
+    /// Talk on stderr with `--verbose` only.
+    pub(crate) fn detail(&self, line: impl Display) {
+        if self.verbose {
+            stderr(format_args!("{line}"));
+        }
+    }
+
+    /// Something that the user should know, on stderr, even with `--quiet`.
+    pub(crate) fn warn(&self, line: impl Display) {
+        stderr(format_args!("warning: {}", escape(&line.to_string())));
+    }
+
+    /// What failed, and how to fix it.
+    pub(crate) fn error(&self, message: &str, hint: Option<&str>) {
+        if self.format == Format::Json {
+            let json = serde_json::json!({ "error": message, "hint": hint });
+            stderr(format_args!("{}", without_controls(&json.to_string())));
+            return;
+        }
+        stderr(format_args!("error: {}", escape(message)));
+        if let Some(hint) = hint {
+            stderr(format_args!("hint: {}", escape(hint)));
+        }
+    }
+
+    /// Whether every blob and every request is worth a line.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Whether a moving bar would be seen and not be in the way.
+    pub(crate) fn draws(&self) -> bool {
+        !self.quiet && self.format == Format::Text && io::stderr().is_terminal()
+    }
+}
+
+fn stderr(line: std::fmt::Arguments<'_>) {
+    // When this fails, nowhere is left to complain to.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Text from elsewhere, safe on a terminal: control characters and what reorders text are shown as escapes.
+pub(crate) fn escape(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let shown = |c: char| match c {
+        '\n' | '\t' | '\r' => c.escape_default().to_string(),
+        c if harmful(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// DEL and the C1 controls are legal in JSON strings and still talk to terminals.
+fn without_controls(json: &str) -> String {
+    let replace = |c: char| c.is_control() && c > '\u{7e}';
+    json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
+}
+
+/// A size for people: `1023 B`, `1.5 KiB`, `12 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if value < 9.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    if n == N::from(1) { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// Rows with their columns aligned, two spaces apart; the last column runs free.
+pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_talks_to_terminals_is_shown_as_escapes() {
+        assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
+        assert_eq!(escape("slides/übersicht.png"), "slides/übersicht.png");
+        assert_eq!(without_controls("\"\u{9b}x\""), "\"\\u009bx\"");
+    }
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        let sizes = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (12 << 30, "12 GiB")];
+        for (bytes, text) in sizes {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(count(1_usize, "blob"), "1 blob");
+        assert_eq!(count(0_u64, "blob"), "0 blobs");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
+        assert_eq!(table(&rows), ["a    bb", "ccc  d"]);
+    }
+}

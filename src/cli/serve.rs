@@ -1,0 +1,109 @@
+//! `artifact serve`: an OCI registry in front of layouts and archives.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use artifact::{
+    Error, Kind, Result,
+    error::Context as _,
+    serve::{InMemory, Log, LogLine, Mounted, Name, Options, Repositories, Server, Tree},
+    stores::{Archive, Layout},
+};
+
+use super::{
+    report::{Report, escape, size},
+    stopped,
+};
+
+/// Serve layouts and archives as an OCI registry, read-only unless --writable.
+///
+/// A layout or archive is the repository called by its file name; tags in it that are whole references are served
+/// under the repository that they name. A single directory that is no layout is a tree of layouts: `a/b` in it is the
+/// repository `a/b`. Without any STORE the registry is empty and in memory.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Layouts and archives, or one directory of layouts
+    #[arg(value_name = "STORE")]
+    stores: Vec<String>,
+    /// The address to listen on; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Take pushes and deletions
+    #[arg(long)]
+    writable: bool,
+    /// A name that clients may call this registry by, besides localhost and IP addresses
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let repositories = repositories(&args)?;
+    let what = repositories.to_string();
+    let log = report.is_verbose().then(|| log(report));
+    let options = Options { repositories, writable: args.writable, hosts: args.host, log, ..Options::default() };
+    let server = Server::bind(args.listen, options).await?;
+    if !server.addr().ip().is_loopback() {
+        report.warn(format!("everybody who can reach {} can read, without a password", server.addr()));
+    }
+    report.line(format!("http://{}", server.addr()))?;
+    let mode = if args.writable { "read and write" } else { "read only" };
+    report.say(format!("serving {}, {mode}; Ctrl-C stops", escape(&what)));
+    server
+        .run(async {
+            stopped().await;
+        })
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
+    if args.stores.is_empty() {
+        return Ok(Arc::new(InMemory::new()));
+    }
+    if let [only] = args.stores.as_slice()
+        && is_tree(Path::new(only), args.writable)
+    {
+        if args.writable {
+            std::fs::create_dir_all(only).context(|| format!("cannot make `{only}`"))?;
+        }
+        return Ok(Arc::new(Tree::open(only)?));
+    }
+    let mounted = args.stores.iter().try_fold(Mounted::new(), |mounted, store| mount(mounted, store, args.writable))?;
+    Ok(Arc::new(mounted))
+}
+
+/// A directory that is no layout; when it may be written to, also one that is not there yet.
+fn is_tree(path: &Path, writable: bool) -> bool {
+    (path.is_dir() && !path.join("oci-layout").exists()) || (writable && !path.exists() && path.extension().is_none())
+}
+
+/// Adds one store under the name of its file.
+fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
+    let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
+    let full = path.canonicalize().context(|| format!("cannot open `{store}`"))?;
+    let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: Name = stem.parse().context(|| format!("`{store}` has no name that a repository can have"))?;
+    if full.is_file() && writable {
+        let message = format!("`{store}` is an archive; only layouts take pushes one by one");
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    Ok(match (full.is_file(), writable) {
+        (true, _) => mounted.and(name, Arc::new(Archive::open(&path)?)),
+        (false, false) => mounted.and(name, Arc::new(Layout::open(&path)?)),
+        (false, true) => mounted.and_writable(name, Arc::new(Layout::open(&path)?)),
+    })
+}
+
+/// A line a request, as web servers write it.
+fn log(report: &Report) -> Log {
+    let report = report.clone();
+    Arc::new(move |line: &LogLine| {
+        let (path, millis) = (escape(&line.path), line.micros as f64 / 1000.0);
+        let why = line.error.as_deref().map(|e| format!("  {}", escape(e))).unwrap_or_default();
+        report.detail(format!("{} {path} {} {} {millis:.1} ms{why}", line.method, line.status, size(line.bytes)));
+    })
+}

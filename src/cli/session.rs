@@ -1,0 +1,176 @@
+//! What commands share: opening the store of a location, and the catalog.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use artifact::{
+    Error, Kind, Result,
+    error::Context as _,
+    location::{Location, Place},
+    oci::{Manifest, Platform},
+    plan::{Plan, Unpacking},
+    source::Source,
+    store::{self, ReadStore, Store},
+    stores::{
+        Archive, Layout,
+        registry::{AuthFiles, Credentials, Options, Protocol, Registry},
+    },
+    types::{Catalog, Inputs, View, generic, plugin},
+};
+
+use super::environment;
+
+/// Largest config that is read to unpack an artifact, in bytes.
+const MAX_CONFIG: u64 = 4 << 20;
+/// How long a plug-in type may take to print its plan.
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How registries are talked to.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Registry")]
+pub(crate) struct RegistryArgs {
+    /// Speak http, not https; loopback addresses are spoken to in http anyway
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Trust the certificates in this PEM file too
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The credentials file, in Docker's format
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// A client of this registry.
+    pub(crate) fn client(&self, host: &str) -> Result<Registry> {
+        let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
+        self.client_with(host, Arc::new(AuthFiles::new(files, environment::program_dirs())))
+    }
+
+    /// A client of this registry with these credentials.
+    pub(crate) fn client_with(&self, host: &str, credentials: Arc<dyn Credentials>) -> Result<Registry> {
+        let protocol = if self.plain_http { Protocol::Http } else { Protocol::Auto };
+        let mut options = Options { protocol, credentials, ..Options::default() };
+        options.roots = environment::certificates();
+        if let Some(file) = &self.ca_file {
+            options.roots.push(std::fs::read(file).context(|| format!("cannot read `{}`", file.display()))?);
+        }
+        Registry::new(host, &options)
+    }
+
+    /// The file that credentials are written to.
+    pub(crate) fn login_file(&self) -> Result<PathBuf> {
+        self.auth_file.clone().map_or_else(environment::login_file, Ok)
+    }
+
+    /// The store of this place, which must exist.
+    pub(crate) async fn read(&self, place: &Place) -> Result<Arc<dyn ReadStore>> {
+        Ok(match place {
+            Place::Registry { registry, repository } => Arc::new(self.client(registry)?.repository(repository)?),
+            Place::Layout(dir) => Arc::new(Layout::open(dir)?),
+            Place::Archive(file) => Arc::new(Archive::open(file)?),
+        })
+    }
+
+    /// The store of this place, made when it is not there.
+    pub(crate) async fn write(&self, place: &Place) -> Result<Arc<dyn Store>> {
+        Ok(match place {
+            Place::Registry { registry, repository } => Arc::new(self.client(registry)?.repository(repository)?),
+            Place::Layout(dir) => Arc::new(Layout::create(dir)?),
+            Place::Archive(file) => Arc::new(Archive::create(file)?),
+        })
+    }
+
+    /// The store of this place, to be changed, which must exist.
+    pub(crate) async fn write_existing(&self, place: &Place) -> Result<Arc<dyn Store>> {
+        match place {
+            Place::Layout(path) | Place::Archive(path) if !path.exists() => {
+                Err(Error::not_found(format!("{place} does not exist")))
+            }
+            _ => self.write(place).await,
+        }
+    }
+}
+
+/// Which artifact types there are.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Type")]
+pub(crate) struct TypeArgs {
+    /// The artifact type; found by looking at the source or manifest when it is not given
+    #[arg(short = 't', long = "type", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Use the definition in this file too; it wins over one of the same name
+    #[arg(long = "type-file", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl TypeArgs {
+    /// The built-in types, the user's, the project's, and those given.
+    pub(crate) fn catalog(&self) -> Result<Catalog> {
+        let mut catalog = Catalog::load(&environment::type_dirs(), &[])?;
+        self.files.iter().try_for_each(|file| catalog.replace_file(file))?;
+        Ok(catalog)
+    }
+
+    /// The plan that the chosen type, or the one that fits, makes of this source.
+    ///
+    /// A type that no definition has may be a program on the `PATH`.
+    pub(crate) async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        let catalog = self.catalog()?;
+        let Some(name) = &self.name else { return catalog.detect(source)?.0.plan(source, inputs) };
+        match (catalog.get(name), plugin::find(name, &environment::program_dirs())) {
+            (Ok(kind), _) => kind.plan(source, inputs),
+            (Err(_), Some(program)) => plugin::run(&program, source, inputs, PLUGIN_TIMEOUT).await,
+            (Err(unknown), None) => Err(unknown),
+        }
+    }
+
+    /// The files that the chosen type, or the one that claims it, makes of this manifest; without any, its titles do.
+    pub(crate) async fn unpacking(
+        &self,
+        store: &Arc<dyn ReadStore>,
+        manifest: &Manifest,
+        view: View,
+    ) -> Result<Unpacking> {
+        let catalog = self.catalog()?;
+        let kind = match &self.name {
+            Some(name) => Some(catalog.get(name)?),
+            None => catalog.recognise(manifest).map(|(kind, _)| kind),
+        };
+        let Some(kind) = kind else { return generic::unpacking(manifest) };
+        let config = store::read(store.as_ref(), &manifest.config, MAX_CONFIG).await?;
+        kind.unpacking(manifest, &config, view)
+    }
+}
+
+/// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout
+/// or archive its only tag.
+pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<String> {
+    if location.tag.is_some() || location.digest.is_some() || matches!(location.place, Place::Registry { .. }) {
+        return Ok(location.name());
+    }
+    let tags = store.tags().await?;
+    match tags.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Error::not_found(format!("{location} has no tags"))),
+        many if many.iter().any(|tag| tag == "latest") => Ok("latest".into()),
+        many => {
+            let listed = many.iter().take(10).cloned().collect::<Vec<_>>().join("`, `");
+            let more = if many.len() > 10 { format!(" and {} more", many.len() - 10) } else { String::new() };
+            Err(Error::new(Kind::Ambiguous, format!("{location} has several tags: `{listed}`{more}")))
+        }
+    }
+}
+
+/// Reads `os/architecture[/variant]`.
+pub(crate) fn platform(text: &str) -> std::result::Result<Platform, String> {
+    let mut parts = text.split('/').filter(|part| !part.is_empty());
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(os), Some(architecture), variant, None) => Ok(Platform {
+            os: os.into(),
+            architecture: architecture.into(),
+            variant: variant.map(Into::into),
+            ..Platform::default()
+        }),
+        _ => Err("expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64".into()),
+    }
+}

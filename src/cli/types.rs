@@ -1,0 +1,185 @@
+//! `artifact types`: the catalog, and the tools for those who write definitions.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use artifact::{
+    Error, Kind, Result,
+    error::Context as _,
+    types::{self, ArtifactType, Catalog, Origin, lint, plugin, test},
+};
+use serde_json::{Value, json};
+
+use super::{
+    environment,
+    report::{Report, count, escape, table},
+    session::TypeArgs,
+};
+
+/// List, show, write and test artifact types.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// List the artifact types, and where each comes from
+    List(ListArgs),
+    /// Print the definition of a type
+    Show(ShowArgs),
+    /// Write a definition to start from
+    New(NewArgs),
+    /// Say what is wrong with definitions, with line and column
+    Lint(FilesArgs),
+    /// Run the tests that definitions carry
+    Test(FilesArgs),
+    /// Print the JSON Schema of definitions, for editors
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    types: TypeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// The type
+    name: String,
+    /// Use the definition in this file too
+    #[arg(long = "type-file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewArgs {
+    /// Name of the type: lower-case letters, digits and dashes
+    name: String,
+    /// The file to write [default: artifact-types/NAME.yaml]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FilesArgs {
+    /// Definitions: files, or names of types; all types when there are none
+    #[arg(value_name = "FILE|NAME")]
+    definitions: Vec<String>,
+}
+
+pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
+    match command {
+        Command::List(args) => list(&args.types.catalog()?, report),
+        Command::Show(args) => show(&args, report),
+        Command::New(args) => new(&args, report),
+        Command::Lint(args) => lint_all(&args, report),
+        Command::Test(args) => test_all(&args, report),
+        Command::Schema => report.bytes(types::schema()?.as_bytes()).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
+    let describe = |kind: &ArtifactType| json!({ "name": kind.name(), "description": kind.description(), "origin": kind.origin().to_string() });
+    let mut json: Vec<_> = catalog.list().map(|kind| describe(kind)).collect();
+    json.extend(
+        plugin::list(&environment::program_dirs())
+            .into_iter()
+            .map(|(name, path)| json!({ "name": name, "description": "A program that prints a plan", "origin": path })),
+    );
+    let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
+    let rows: Vec<_> =
+        json.iter().map(|row| ["name", "description", "origin"].map(|key| cell(row, key)).to_vec()).collect();
+    report.result(None, &json, &table(&rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
+    let types = TypeArgs { name: None, files: args.files.clone() };
+    let kind = types.catalog()?.get(&args.name)?;
+    report.bytes(kind.text().as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
+    let path = args.file.clone().unwrap_or_else(|| Path::new("artifact-types").join(format!("{}.yaml", args.name)));
+    let text = types::skeleton(&args.name);
+    ArtifactType::parse(&text, Origin::File(path.clone()))?;
+    let write = || {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut file = std::fs::File::create_new(&path)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())
+    };
+    write().context(|| format!("cannot write `{}`", path.display()))?;
+    report.line(path.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The definitions asked for: text and origin.
+fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
+    let catalog = TypeArgs::default().catalog();
+    let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
+    if args.definitions.is_empty() {
+        return Ok(catalog?.list().map(|kind| named(kind)).collect());
+    }
+    let one = |word: &String| {
+        let path = PathBuf::from(word);
+        if !path.exists() && !word.contains(['/', '.']) {
+            return TypeArgs::default().catalog()?.get(word).map(|kind| named(&kind));
+        }
+        let text = std::fs::read_to_string(&path).context(|| format!("cannot read `{word}`"))?;
+        Ok((text, Origin::File(path)))
+    };
+    args.definitions.iter().map(one).collect()
+}
+
+fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
+    let definitions = definitions(args)?;
+    let mut findings = Vec::new();
+    for (text, origin) in &definitions {
+        findings.extend(lint::lint(text, &origin.to_string())?);
+    }
+    let line = |f: &lint::Finding| {
+        let word = if f.error { "error" } else { "warning" };
+        format!("{}: {word}: {}", escape(&f.place), escape(&f.message))
+    };
+    let json: Vec<_> =
+        findings.iter().map(|f| json!({ "place": f.place, "error": f.error, "message": f.message })).collect();
+    report.result(None, &json, &findings.iter().map(line).collect::<Vec<_>>())?;
+    let errors = findings.iter().filter(|f| f.error).count();
+    if errors > 0 {
+        let first = findings.iter().find(|f| f.error).map(line).unwrap_or_default();
+        return Err(Error::invalid(format!(
+            "{} in {}: {first}",
+            count(errors, "error"),
+            count(definitions.len(), "definition")
+        )));
+    }
+    report.say(format!("{}: {}", count(definitions.len(), "definition"), count(findings.len(), "warning")));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
+    let (mut passed, mut failed, mut json, mut lines) = (0, 0, Vec::new(), Vec::new());
+    for (text, origin) in definitions(args)? {
+        let kind = ArtifactType::parse(&text, origin)?;
+        for outcome in test::run(&kind)? {
+            let name = format!("{}: {}", kind.name(), escape(&outcome.name));
+            json.push(json!({ "type": kind.name(), "name": outcome.name, "failure": outcome.failure }));
+            match &outcome.failure {
+                None => passed += 1,
+                Some(_) => failed += 1,
+            }
+            lines.push(
+                outcome
+                    .failure
+                    .map_or_else(|| format!("ok    {name}"), |why| format!("FAIL  {name}\n      {}", escape(&why))),
+            );
+        }
+    }
+    report.result(None, &json, &lines)?;
+    if failed > 0 {
+        return Err(Error::new(Kind::Invalid, format!("{} failed, {passed} passed", count(failed, "test"))));
+    }
+    report.say(format!("{} passed", count(passed, "test")));
+    Ok(ExitCode::SUCCESS)
+}
