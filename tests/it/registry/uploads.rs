@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{kind, repository};
 use crate::support::{
     samples::{Sample, noise},
-    scripted::{Request, Scripted, reply},
+    scripted::{Request, Scripted, hasty, reply},
     server,
 };
 
@@ -103,6 +103,16 @@ async fn a_refused_upload_is_given_up_and_says_why() {
     assert!(text.contains("SIZE_INVALID: not \\u{1b}[31mtoday") && text.contains("PUT http://"), "{text}");
     assert!(!text.contains("state="), "{text}");
     assert_eq!(server.lines().last().unwrap(), "DELETE /upload?state=x%2Fy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_refuses_before_it_has_read_all_is_understood_or_to_be_asked_again() {
+    let refusal = reply(413, &[], br#"{"errors":[{"code":"SIZE_INVALID","message":"too much"}]}"#);
+    let host = hasty(vec![reply(202, &[("location", "/upload")], b""), refusal, reply(204, &[], b"")]);
+    let bytes = Bytes::from(noise(30_000_000, 1));
+    let error = repository(&host, "a", &Options::default()).push(&Descriptor::of("a/b", &bytes), &bytes).await;
+    // The refusal may be lost when the connection breaks under what is still being sent.
+    assert!(matches!(kind(error), Kind::Limit | Kind::Unavailable));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,22 @@ impl Request {
     }
 }
 
+/// Reads the head of one request, answers it and closes, with whatever is still on its way: gives the `host:port`.
+pub(crate) fn hasty(answers: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for (answer, stream) in answers.into_iter().zip(listener.incoming()) {
+            let (mut stream, mut head, mut byte) = (stream.unwrap(), Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n > 0) {
+                head.push(byte[0]);
+            }
+            let _ = stream.write_all(&answer);
+        }
+    });
+    host
+}
+
 /// The server; its threads end with the test binary.
 pub(crate) struct Scripted {
     host: String,
