@@ -2,6 +2,40 @@
 //!
 //! A **source** is read by an **artifact type** into a **plan**; the plan is **packed** into blobs and a manifest;
 //! **copy** carries them into a **store**.
+//!
+//! ```text
+//! directory ─► source ─► type ─► plan ─► pack ─► copy ─► store ─┬─ registry
+//!              (files)  (data)  (value) (packed)  ▲             ├─ layout   (OCI image layout directory)
+//!                                                 │             ├─ archive  (OCI image layout in one tar)
+//! files ◄─ unpack ◄───────────────────────────────┴─ store ◄────┴─ memory
+//! ```
+//!
+//! ```
+//! use std::sync::Arc;
+//! use artifact::{copy, pack, source::Source, store::{ReadStore, Store}, stores::Memory, types::{Catalog, Inputs}};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> artifact::Result<()> {
+//! # let scratch = tempfile::tempdir()?;
+//! # std::fs::write(scratch.path().join("notes.txt"), "remember the milk")?;
+//! let source = Source::open(scratch.path().join("notes.txt"))?;
+//! let (kind, _form) = Catalog::builtin()?.detect(&source)?;
+//! let plan = kind.plan(&source, &Inputs::default())?;
+//! let packed: Arc<dyn ReadStore> = Arc::new(pack(&plan, &pack::Options::new(scratch.path())).await?);
+//!
+//! let store: Arc<dyn Store> = Arc::new(Memory::new());
+//! let options = copy::Options { tags: vec!["v1".into()], ..Default::default() };
+//! let report = copy(&packed, "", &store, &options).await?;
+//! assert_eq!(store.resolve("v1").await?.digest, report.root.digest);
+//! # Ok(()) }
+//! ```
+//!
+//! Words, with no synonyms: *source*, *artifact type*, *catalog* (the artifact types there are; "registry" alone is
+//! always an OCI registry), *plan*, *part* (a blob to be), *packed*, *blob*, *store*, *location* (a store's name),
+//! *referrer* (a manifest about another).
+//!
+//! What is deliberately absent: nothing here prints, prompts, or reads the environment; nothing panics on input;
+//! nothing that was carried is ever serialised again; no `unsafe`.
 
 pub mod blob;
 pub mod check;

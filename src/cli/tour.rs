@@ -74,6 +74,7 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
     step(&format!("ls {registry}/talk"), report).await?;
     step(&format!("inspect {registry}/talk:v1"), report).await?;
     step(&format!("cat {registry}/talk:v1 config"), report).await?;
+    report.line("")?;
 
     say("Pull into an OCI layout, carry it on as one tar file, check both.")?;
     step(&format!("pull {registry}/talk:v1 layout --referrers"), report).await?;
