@@ -162,7 +162,7 @@ fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     let (mut passed, mut failed, mut json, mut lines) = (0, 0, Vec::new(), Vec::new());
     for (text, origin) in definitions(args)? {
         let kind = ArtifactType::parse(&text, origin)?;
-        for outcome in test::run(&kind)? {
+        for outcome in test::run(&kind, &environment::scratch())? {
             let name = format!("{}: {}", kind.name(), escape(&outcome.name));
             json.push(json!({ "type": kind.name(), "name": outcome.name, "failure": outcome.failure }));
             match &outcome.failure {

@@ -1,11 +1,9 @@
-//! The questions that detection asks: names, first bytes, what is inside, which keys a document has. The answer to all
-//! of them is yes or no; a file that cannot be what is asked for is a no, and only a failing disk is an error.
+//! The questions that detection asks: names, first bytes, what is inside. The answer to all of them is yes or no; a file
+//! that cannot be what is asked for is a no, and only a failing disk is an error.
 
 use std::{fs, io::Read as _, path::Path};
 
-use serde_json::Value;
-
-use super::{Document, Format, Options, Scalars, Source, globs::Globs, names::relative};
+use super::{Source, globs::Globs, names::relative};
 use crate::{
     blob,
     error::{Context as _, Kind, Result},
@@ -18,7 +16,7 @@ const HEAD: u64 = 512;
 const MAX_ENTRIES: usize = 10_000;
 
 /// What a file is by its first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Magic {
     /// A gzip stream.
@@ -115,43 +113,12 @@ impl Source {
         no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
     }
 
-    /// Whether the file that the source is holds a document that [`Document::has`] all these keys.
-    pub fn has_fields<'a>(&self, format: Format, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<bool> {
-        let Some(file) = self.file() else {
-            return Ok(false);
-        };
-        // A document that only Go's reader takes is asked in its words.
-        let read = |scalars| self.documents(file, &Options { format, scalars, ..Options::default() });
-        let document = match read(Scalars::Strict).or_else(|_| read(Scalars::GoYaml)) {
-            Ok(documents) => documents.into_iter().next(),
-            Err(e) => return no_on_nonsense(Err(e)),
-        };
-        Ok(document.is_some_and(|document| fields.into_iter().all(|(key, want)| document.has(key, want))))
-    }
-
     /// Whether the file that the source is holds a markdown deck with front matter.
     pub fn has_front_matter(&self) -> Result<bool> {
         let Some(file) = self.file() else {
             return Ok(false);
         };
         no_on_nonsense(self.deck(file, super::DECK_LIMIT).map(|deck| !deck.front_matter.is_null()))
-    }
-}
-
-impl Document {
-    /// Whether the key is there with this value, as text; `*` stands for any but null. A key that begins with `/` is a
-    /// JSON pointer.
-    #[must_use]
-    pub fn has(&self, key: &str, want: &str) -> bool {
-        let found = if key.starts_with('/') { self.value.pointer(key) } else { self.value.get(key) };
-        match found {
-            None | Some(Value::Null) => false,
-            Some(_) if want == "*" => true,
-            Some(Value::String(text)) => text == want,
-            Some(Value::Bool(yes)) => yes.to_string() == want,
-            Some(Value::Number(number)) => number.to_string() == want,
-            Some(Value::Array(_) | Value::Object(_)) => false,
-        }
     }
 }
 

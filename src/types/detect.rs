@@ -50,7 +50,6 @@ pub struct FileTest {
     pub json: Map<String, Json>,
     /// What it is by its first bytes.
     #[serde(default)]
-    #[schemars(with = "Option<MagicSchema>")]
     pub magic: Option<Magic>,
     /// It is a tar archive, plain or compressed, that holds an entry which matches this glob.
     #[serde(default)]
@@ -58,29 +57,6 @@ pub struct FileTest {
     /// It is Markdown with front matter.
     #[serde(default)]
     pub front_matter: bool,
-}
-
-/// The schema of [`Magic`].
-#[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[allow(dead_code)]
-enum MagicSchema {
-    Gzip,
-    Zstd,
-    Xz,
-    Bzip2,
-    Tar,
-    Zip,
-    Wasm,
-    Elf,
-    Rpm,
-    Sif,
-    Gguf,
-    Pdf,
-    Png,
-    Jpeg,
-    Gif,
-    Webp,
 }
 
 /// What is asked of a directory.

@@ -51,10 +51,11 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
-/// Runs the tests of a type's definition. Errors: a temporary directory cannot be made.
-pub fn run(kind: &ArtifactType) -> Result<Vec<Outcome>> {
+/// Runs the tests of a type's definition, with their sources in a temporary directory in `scratch`. Errors: it cannot
+/// be made.
+pub fn run(kind: &ArtifactType, scratch: &Path) -> Result<Vec<Outcome>> {
     let run = |case: &TestCase| {
-        let failure = case.run(kind).map(|()| None).or_else(|e| match e.kind() {
+        let failure = case.run(kind, scratch).map(|()| None).or_else(|e| match e.kind() {
             Kind::Io | Kind::NoSpace => Err(e),
             _ => Ok(Some(e.to_string())),
         })?;
@@ -64,8 +65,8 @@ pub fn run(kind: &ArtifactType) -> Result<Vec<Outcome>> {
 }
 
 impl TestCase {
-    fn run(&self, kind: &ArtifactType) -> Result<()> {
-        let dir = tempfile::tempdir().context(|| "cannot make a directory for a test")?;
+    fn run(&self, kind: &ArtifactType, scratch: &Path) -> Result<()> {
+        let dir = tempfile::tempdir_in(scratch).context(|| "cannot make a directory for a test")?;
         self.write(dir.path())?;
         let path = match &self.source {
             Some(path) => dir.path().join(relative(path)?),

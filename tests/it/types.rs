@@ -57,7 +57,7 @@ fn definition(sections: &str) -> String {
 #[test]
 fn the_tests_of_the_built_in_definitions_pass() {
     for kind in Catalog::builtin().unwrap().list() {
-        for outcome in artifact::types::test::run(kind).unwrap() {
+        for outcome in artifact::types::test::run(kind, &std::env::temp_dir()).unwrap() {
             assert_eq!(outcome.failure, None, "{}: {}", kind.name(), outcome.name);
         }
         assert!(!kind.definition().tests.is_empty() || kind.name() == "file-bundle", "{}", kind.name());

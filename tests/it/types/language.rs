@@ -155,7 +155,7 @@ fn the_published_schema_accepts_the_built_in_definitions_and_the_skeleton() {
     let skeleton = types::skeleton("pictures");
     define(&skeleton).unwrap();
     assert_eq!(types::lint::lint(&skeleton, "s.yaml").unwrap(), []);
-    let outcomes = types::test::run(&define(&skeleton).unwrap()).unwrap();
+    let outcomes = types::test::run(&define(&skeleton).unwrap(), &std::env::temp_dir()).unwrap();
     assert_eq!(outcomes[0].failure, None);
     let catalog = Catalog::builtin().unwrap();
     for text in catalog.list().map(|t| t.text()).chain([skeleton.as_str()]) {
@@ -194,7 +194,7 @@ fn a_test_in_a_definition_can_fail() {
         .unwrap()
         .text()
         .replace("{mediaType: image/png, file: slides/b.png", "{mediaType: image/png, file: slides/c.png");
-    let outcomes = types::test::run(&define(&text).unwrap()).unwrap();
+    let outcomes = types::test::run(&define(&text).unwrap(), &std::env::temp_dir()).unwrap();
     assert_eq!(outcomes[0].failure.as_deref(), Some("`/layers/1/file` is \"slides/b.png\", not \"slides/c.png\""));
 }
 
