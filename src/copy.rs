@@ -192,6 +192,21 @@ pub async fn copy_graph(
     Ok(report)
 }
 
+/// What [`copy_graph`] would do, as far as it can be known without trying: content that could be mounted counts as
+/// moved. Without a destination everything moves.
+pub async fn missing(graph: &Graph, to: Option<&Arc<dyn Store>>) -> Result<Report> {
+    let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
+    let mut report = Report::of(first.desc.clone());
+    for desc in graph.descriptors() {
+        let present = match to {
+            Some(to) => to.contains(desc).await?,
+            None => false,
+        };
+        report.count(desc, if present { Outcome::Present } else { Outcome::Moved });
+    }
+    Ok(report)
+}
+
 /// What is still to be done once all blobs are there.
 struct Steps<'a> {
     /// Manifests in their order, with the tags that each gets at once.

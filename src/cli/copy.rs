@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     copy::{self, Options},
     error::Context as _,
     graph::{Graph, Root},
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Of an index, copy the manifest for this platform only
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<Platform>,
+    /// Say what would move, and move nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
     /// How many blobs move at a time
     #[arg(long, default_value_t = 6, value_name = "N")]
     concurrency: usize,
@@ -52,6 +55,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         progress: Arc::new(Bar::new(report)),
         ..Options::default()
     };
+    if args.dry_run {
+        return dry_run(&args, &from, report).await;
+    }
     let done = if args.all_tags {
         every_tag(&from, &args.to, &args.registry, &options).await
     } else {
@@ -83,6 +89,12 @@ async fn every_tag(
     registry: &RegistryArgs,
     options: &Options,
 ) -> Result<copy::Report> {
+    let graph = Graph::of(std::slice::from_ref(from), tagged(from).await?, options.referrers).await?;
+    copy::copy_graph(from, &graph, &registry.write(&target.place).await?, options).await
+}
+
+/// All that has a tag, each manifest once.
+async fn tagged(from: &Arc<dyn ReadStore>) -> Result<Vec<Root>> {
     let mut roots: Vec<Root> = Vec::new();
     for tag in from.tags().await? {
         let desc = from.resolve(&tag).await?;
@@ -94,8 +106,26 @@ async fn every_tag(
     if roots.is_empty() {
         return Err(Error::not_found(format!("{from} has no tags")));
     }
-    let graph = Graph::of(std::slice::from_ref(from), roots, options.referrers).await?;
-    copy::copy_graph(from, &graph, &registry.write(&target.place).await?, options).await
+    Ok(roots)
+}
+
+async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Result<ExitCode> {
+    let roots = if args.all_tags {
+        tagged(from).await?
+    } else {
+        let name = name_in(from.as_ref(), &args.from).await?;
+        let desc = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
+        vec![Root { desc, tags: Vec::new() }]
+    };
+    let graph = Graph::of(std::slice::from_ref(from), roots, !args.no_referrers).await?;
+    let to = match args.registry.write_existing(&args.to.place).await {
+        Ok(to) => Some(to),
+        Err(e) if e.kind() == Kind::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    let would = copy::missing(&graph, to.as_ref()).await?;
+    report.say("nothing was moved; this would be:");
+    tell(report, &would, &args.to)
 }
 
 /// Says what a copy did: the digest on stdout, the account on stderr.

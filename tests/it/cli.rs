@@ -151,6 +151,19 @@ fn a_dry_run_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_dry_copy_says_what_would_move_and_moves_nothing() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    let dry = |to: &str| -> Value {
+        serde_json::from_str(&world.ok(&format!("copy oci:out:v1 {to} --dry-run --format json"))).unwrap()
+    };
+    assert_eq!((dry("oci:new")["moved"].as_u64(), dry("oci:new")["present"].as_u64()), (Some(4), Some(0)));
+    assert!(!world.path().join("new").exists());
+    world.ok("copy oci:out:v1 oci:new");
+    assert_eq!((dry("oci:new")["moved"].as_u64(), dry("oci:new")["present"].as_u64()), (Some(0), Some(4)));
+}
+
+#[test]
 fn a_tag_is_set_and_deleted() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:out:v1");
