@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 
@@ -11,7 +12,8 @@ use super::{
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
 };
 use crate::{
-    blob::ByteStream,
+    blob::{ByteStream, CHUNK},
+    error::Result,
     oci::{Descriptor, Digest, media_type},
     store::{ReadStore, verified},
 };
@@ -80,18 +82,31 @@ fn headed(status: StatusCode, digest: &Digest) -> Reply {
         .header(header::ETAG, format_args!("\"{digest}\""))
 }
 
-/// The first `len` bytes of a stream.
+/// The first `len` bytes of a stream, in pieces that show whether a slow client still reads.
 fn take(bytes: ByteStream, len: u64) -> ByteStream {
-    bytes
-        .scan(len, |left, chunk| {
-            let item = chunk.map(|mut chunk| {
-                chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left = left.saturating_sub(chunk.len() as u64);
-                chunk
-            });
-            std::future::ready((!matches!(&item, Ok(chunk) if chunk.is_empty())).then_some(item))
-        })
-        .boxed()
+    let cut = bytes.scan(len, |left, chunk| {
+        let item = chunk.map(|mut chunk| {
+            chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left = left.saturating_sub(chunk.len() as u64);
+            chunk
+        });
+        std::future::ready((!matches!(&item, Ok(chunk) if chunk.is_empty())).then_some(item))
+    });
+    cut.flat_map(|item| stream::iter(pieces(item))).boxed()
+}
+
+fn pieces(item: Result<Bytes>) -> Vec<Result<Bytes>> {
+    let mut pieces = Vec::new();
+    match item {
+        Err(error) => pieces.push(Err(error)),
+        Ok(mut rest) => {
+            while rest.len() > CHUNK {
+                pieces.push(Ok(rest.split_to(CHUNK)));
+            }
+            pieces.push(Ok(rest));
+        }
+    }
+    pieces
 }
 
 /// A range as a client writes it.
@@ -141,6 +156,14 @@ fn parse(range: &str) -> Option<Asked> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_large_piece_is_handed_out_in_small_ones() {
+        let large = Bytes::from(vec![1; 3 * CHUNK]);
+        let taken: Vec<_> = take(crate::blob::once(large), 2 * CHUNK as u64 + 5).collect().await;
+        let lens: Vec<usize> = taken.into_iter().map(|piece| piece.unwrap().len()).collect();
+        assert_eq!(lens, [CHUNK, CHUNK, 5]);
+    }
 
     #[test]
     fn one_range_is_understood_and_everything_else_is_the_whole() {

@@ -9,7 +9,7 @@ use super::{
     reply::{Code, Refusal, Reply},
     route::Query,
 };
-use crate::oci::{Descriptor, Digest, Index, media_type};
+use crate::oci::{Descriptor, Digest, Index, is_tag, media_type};
 
 impl Registry {
     /// All repositories, page by page: Docker's `_catalog`, which the specification leaves out.
@@ -22,7 +22,10 @@ impl Registry {
     /// The tags of a repository, page by page (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let page = Page::of(store.tags().await.map_err(Refusal::reading(Code::NameUnknown))?, query)?;
+        let mut tags = store.tags().await.map_err(Refusal::reading(Code::NameUnknown))?;
+        // A layout can have names that no client could ask for.
+        tags.retain(|tag| is_tag(tag));
+        let page = Page::of(tags, query)?;
         page.reply(&format!("/v2/{name}/tags/list"), query, &json!({"name": name.as_str(), "tags": page.items}))
     }
 

@@ -124,7 +124,8 @@ fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Name>) -> Resul
         let entry = entry?;
         let Some(part) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let Ok(name) = format!("{prefix}{part}").parse::<Name>() else { continue };
-        if RESERVED.contains(&part.as_str()) || !entry.path().is_dir() {
+        // Links are not followed: they could lead in a circle.
+        if RESERVED.contains(&part.as_str()) || !entry.file_type()?.is_dir() {
             continue;
         }
         if entry.path().join("oci-layout").is_file() {

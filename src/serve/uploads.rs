@@ -56,7 +56,11 @@ impl Registry {
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
         let store = self.writable(name).await?;
         if !store.contains(&desc).await? && !store.mount(&desc, &*from).await? {
-            store.push(&desc, &Stored::new(from, desc.clone())).await?;
+            match store.push(&desc, &Stored::new(from, desc.clone())).await {
+                // What the other repository has is not what its name says: let the client send it.
+                Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
+                other => other?,
+            }
         }
         store.finish().await?;
         Ok(true)

@@ -93,6 +93,23 @@ async fn a_layout_is_served_in_place_under_the_names_that_its_tags_have() {
 }
 
 #[tokio::test]
+async fn a_corrupted_blob_is_not_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, digest, file) = served(&dir).await;
+    let mount = async |to: &str| {
+        let path = format!("/v2/{to}/blobs/uploads/?mount={digest}&from=a");
+        send(server.addr(), "POST", &path, &[], "").await.status
+    };
+    assert_eq!(mount("b").await, 201);
+    let mut content = std::fs::read(&file).unwrap();
+    content[1_000_000] ^= 1;
+    std::fs::write(&file, &content).unwrap();
+    assert_eq!(mount("c").await, 202);
+    assert_eq!(send(server.addr(), "GET", &format!("/v2/c/blobs/{digest}"), &[], "").await.status, 404);
+    assert!(send(server.addr(), "GET", &format!("/v2/b/blobs/{digest}"), &[], "").await.complete);
+}
+
+#[tokio::test]
 async fn a_layout_cannot_make_the_server_call_anything_a_page() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
