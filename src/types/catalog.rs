@@ -71,10 +71,14 @@ impl Catalog {
     }
 
     /// The types that are built in and those of these directories, each read if it is there, and files.
+    ///
+    /// A directory's definition takes the place of one of the same name that is built in or in a directory before it.
     pub fn load(directories: &[PathBuf], files: &[PathBuf]) -> Result<Self> {
         let mut catalog = Self::builtin()?;
         for directory in directories {
-            catalog.add_directory(directory)?;
+            let mut nearer = Self::empty();
+            nearer.add_directory(directory)?;
+            nearer.types.into_values().try_for_each(|kind| catalog.shadow(Arc::unwrap_or_clone(kind)))?;
         }
         for file in files {
             catalog.add_file(file)?;
@@ -92,6 +96,15 @@ impl Catalog {
         }
         self.insert(kind);
         Ok(())
+    }
+
+    /// Adds a type in the place of one of the same name that lies further away. Errors: those of [`Catalog::add`],
+    /// when its name is another type's alias, or an alias of its own is taken.
+    fn shadow(&mut self, kind: ArtifactType) -> Result<()> {
+        if self.types.remove(kind.name()).is_some() {
+            self.aliases.retain(|_, name| name != kind.name());
+        }
+        self.add(kind)
     }
 
     /// Adds a type in the place of one that has its name: what the user picked wins.

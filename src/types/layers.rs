@@ -163,7 +163,7 @@ impl Layer {
         if let Some(title) = &title {
             // What could not be unpacked is not packed.
             generic::checked_path(title).context(|| "title")?;
-            planned.claim(title, index)?;
+            planned.claim(title, index, &content)?;
             annotations.extend(titled(title, index, &content));
         }
         annotations.extend(self.annotations(&reading.with("layer", quotes(index)))?);
@@ -261,12 +261,14 @@ impl Planned {
         matches!(content, Content::File(_)) && part.is_some_and(|p| p.content == *content)
     }
 
-    fn claim(&mut self, title: &str, index: usize) -> Result<()> {
-        if self.titles.insert(title.to_owned(), index).is_some() {
-            let title = title.escape_default();
-            return Err(Error::new(Kind::Exists, format!("two layers would have the title `{title}`")));
+    fn claim(&mut self, title: &str, index: usize, content: &Content) -> Result<()> {
+        let Some(first) = self.titles.insert(title.to_owned(), index) else { return Ok(()) };
+        let mut message = format!("two layers would have the title `{}`", title.escape_default());
+        let first = self.parts.get(first).map(|part| &part.content);
+        if let (Some(Content::File(one)), Content::File(other)) = (first, content) {
+            message = format!("{message}: `{}` and `{}`", one.display(), other.display());
         }
-        Ok(())
+        Err(Error::new(Kind::Exists, message))
     }
 
     /// The names `layers`, a list, and `layer`, a function from title to layer.
