@@ -26,7 +26,7 @@ impl Source {
             Err(e) => return Err(Error::from(e).context(format!("cannot read `{shown}`"))),
         };
         if !real.starts_with(&self.real) && self.file() != Some(path.as_str()) {
-            return Err(escapes(format!("`{shown}` is a link that leaves `{self}`")));
+            return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.place())));
         }
         let meta = fs::metadata(&real).context(|| format!("cannot read `{shown}`"))?;
         if !meta.is_file() {
@@ -82,8 +82,8 @@ impl Source {
     fn missing(&self, path: &str) -> Error {
         let shown = escape(path);
         match self.similar(path) {
-            Some(name) => Error::not_found(format!("`{shown}` is not in `{self}`; `{name}` is")),
-            None => Error::not_found(format!("`{shown}` is not in `{self}`")),
+            Some(name) => Error::not_found(format!("`{shown}` is not in `{}`; `{name}` is", self.place())),
+            None => Error::not_found(format!("`{shown}` is not in `{}`", self.place())),
         }
     }
 

@@ -96,6 +96,11 @@ impl Source {
         &self.base
     }
 
+    /// [`Source::base`], for messages.
+    fn place(&self) -> String {
+        escape(self.base.as_os_str())
+    }
+
     /// The file's name, when the source is a file.
     #[must_use]
     pub fn file(&self) -> Option<&str> {

@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
         }
         let name = entry.file_name();
         let Some(text) = name.to_str() else {
-            return names::component(&name).map(|_| ()).context(|| format!("in `{}`", escape(parent)));
+            return names::component(&name).map(|_| ()).context(|| self.place_of(parent));
         };
         let path = if parent.is_empty() { text.to_owned() } else { format!("{parent}/{text}") };
         let kind = entry.file_type().map_err(|e| vanished(e, &path))?;
@@ -103,8 +103,13 @@ impl<'a> Walk<'a> {
         if verdict == Verdict::Left {
             return Ok(());
         }
-        names::component(&name).context(|| format!("in `{}`", escape(parent)))?;
+        names::component(&name).context(|| self.place_of(parent))?;
         self.list(entry, path, kind, verdict)
+    }
+
+    /// A directory below the source, for messages.
+    fn place_of(&self, parent: &str) -> String {
+        if parent.is_empty() { format!("in `{}`", self.source) } else { format!("in `{}`", escape(parent)) }
     }
 
     fn verdict(&self, path: &str, kind: FileType, full: &Path) -> Verdict {
