@@ -63,6 +63,9 @@ impl Repository {
         let wanted = name.parse::<Digest>().ok();
         let answer = self.get_manifest(name).await?;
         let (what, given) = (answer.what(), answer.media_type());
+        if given == "text/html" {
+            return Err(Error::new(Kind::NotARegistry, format!("{what}: 200 OK and a page: this is not a registry")));
+        }
         let said = said_digest(&answer, wanted.as_ref())?;
         let bytes = answer.bytes(2 * MAX_MANIFEST).await?;
         let algorithm = wanted.as_ref().or(said.as_ref()).map(Digest::algorithm).unwrap_or_default();

@@ -50,7 +50,7 @@ impl Helper {
         let found = dirs.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join(&file)).find(|p| p.is_file());
         match found {
             Some(program) => Ok(Self { program, timeout }),
-            None => Err(Error::not_found(format!("the credential helper `{file}` is not installed"))),
+            None => Err(Error::unsupported(format!("the credential helper `{file}` is not installed"))),
         }
     }
 
