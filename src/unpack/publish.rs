@@ -43,7 +43,7 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<()> {
             let mut merge =
                 Merge { from: fd.as_fd(), to: dest.as_fd(), overwrite, in_the_way: Vec::new(), done: Vec::new() };
             merge.survey("")?;
-            refuse(std::mem::take(&mut merge.in_the_way))?;
+            refuse(std::mem::take(&mut merge.in_the_way), overwrite)?;
             merge.all("").inspect_err(|_| merge.undo())
         }
     }
@@ -62,10 +62,11 @@ pub(super) fn refuse_existing<'a>(staging: &Staging, files: impl Iterator<Item =
             in_the_way.push(path.to_owned());
         }
     }
-    refuse(in_the_way)
+    refuse(in_the_way, false)
 }
 
-fn refuse(mut in_the_way: Vec<String>) -> Result<()> {
+/// What is in the way of a file; with `overwrite`, only what no file can replace.
+fn refuse(mut in_the_way: Vec<String>, overwrite: bool) -> Result<()> {
     if in_the_way.is_empty() {
         return Ok(());
     }
@@ -75,7 +76,8 @@ fn refuse(mut in_the_way: Vec<String>) -> Result<()> {
     if more > 0 {
         listed.push(format!("{more} more"));
     }
-    Err(Error::new(Kind::Exists, format!("there already: {}", listed.join(", "))))
+    let what = if overwrite { "a directory meets what is none" } else { "there already" };
+    Err(Error::new(Kind::Exists, format!("{what}: {}", listed.join(", "))))
 }
 
 /// Renames the staging directory to the destination, whose missing parents are made.
