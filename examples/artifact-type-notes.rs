@@ -6,7 +6,7 @@
 //! language prints the same JSON.
 //!
 //!     cargo run --example artifact-type-notes examples/notes
-//!     PATH=$PATH:target/debug/examples artifact plan --type notes examples/notes
+//!     PATH=$PATH:$PWD/target/debug/examples artifact plan --type notes examples/notes
 
 use std::{
     io::{IsTerminal as _, Read as _, Write as _},

@@ -12,7 +12,7 @@ use artifact::{
 
 use super::{
     report::{Report, count, escape},
-    session::{RegistryArgs, TypeArgs},
+    session::{CatalogArgs, RegistryArgs},
 };
 
 /// Verify a store: documents, digests, the rules of artifact types, and that nothing is missing.
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// A layout, an archive, or a repository
     location: Location,
     #[command(flatten)]
-    types: TypeArgs,
+    types: CatalogArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let store = args.registry.read(&args.location.place).await?;
     let only = (args.location.tag.is_some() || args.location.digest.is_some()).then(|| args.location.name());
-    let options = Options { only, rules: Some(Arc::new(ByType(args.types.catalog()?))), ..Options::default() };
+    let options = Options { only, rules: Some(Arc::new(ByType(args.types.load()?))), ..Options::default() };
     let findings = check_with(&store, &options).await?;
     let word = |severity| match severity {
         Severity::Error => "error",

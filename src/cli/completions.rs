@@ -18,6 +18,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, report: &Report) -> Result<ExitCode> {
+    report.lines_only("a completion script")?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "artifact", &mut script);
     report.bytes(&script)?;

@@ -1,6 +1,6 @@
 //! `artifact copy`: any store to any store.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Kind, Result,
@@ -40,8 +40,8 @@ pub(crate) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// How many blobs move at a time
-    #[arg(long, default_value_t = 6, value_name = "N")]
-    concurrency: usize,
+    #[arg(long, default_value = "6", value_name = "N")]
+    concurrency: NonZeroUsize,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
-        concurrency: args.concurrency,
+        concurrency: args.concurrency.get(),
         progress: Arc::new(Bar::new(report)),
         ..Options::default()
     };
@@ -76,7 +76,7 @@ pub(super) async fn one(
     options: Options,
 ) -> Result<copy::Report> {
     let name = name_in(from.as_ref(), source).await?;
-    let root = from.resolve(&name).await?;
+    let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
     let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
     let tags = target.tag.clone().or(own).into_iter().collect();
     let to = registry.write(&target.place).await?;
@@ -141,6 +141,10 @@ pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Resul
             done.present
         ));
     }
-    report.result(Some(&done.root.digest), done, &[done.root.digest.to_string()])?;
+    let mut json = serde_json::to_value(done).map_err(|e| Error::invalid(e.to_string()))?;
+    if let Some(object) = json.as_object_mut() {
+        object.insert("location".into(), to.to_string().into());
+    }
+    report.result(Some(&done.root.digest), &json, &[done.root.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

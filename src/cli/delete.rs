@@ -13,9 +13,19 @@ use super::{report::Report, session::RegistryArgs};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to delete; a tag or a digest must be given
+    #[arg(value_parser = named)]
     location: Location,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+/// Reads a location with a tag or a digest.
+fn named(text: &str) -> std::result::Result<Location, String> {
+    let location: Location = text.parse().map_err(|e: Error| e.to_string())?;
+    if location.tag.is_none() && location.digest.is_none() {
+        return Err("it names neither a tag nor a digest".into());
+    }
+    Ok(location)
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
@@ -25,10 +35,10 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             let desc = store.resolve(&digest.to_string()).await?;
             store.delete(&desc).await?;
         }
-        (None, Some(tag)) => store.untag(tag).await?,
-        (None, None) => return Err(Error::invalid(format!("`{}` names neither a tag nor a digest", args.location))),
+        (None, tag) => store.untag(tag.as_deref().unwrap_or_default()).await?,
     }
     store.finish().await?;
     report.say(format!("deleted {}", args.location));
+    report.result(None, &serde_json::json!({ "deleted": args.location.to_string() }), &[])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     report::{Report, escape, size, table},
-    session::{RegistryArgs, TypeArgs, name_in},
+    session::{CatalogArgs, RegistryArgs, name_in},
 };
 
 /// Show what an artifact is: its type, config, layers, annotations and referrers.
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// The artifact
     location: Location,
     #[command(flatten)]
-    types: TypeArgs,
+    types: CatalogArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let bytes = store::read_manifest(store.as_ref(), &root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;
     let type_name = match &parsed {
-        Parsed::Manifest(manifest) => args.types.catalog()?.recognise(manifest).map(|(kind, _)| kind.name().to_owned()),
+        Parsed::Manifest(manifest) => args.types.load()?.recognise(manifest).map(|(kind, _)| kind.name().to_owned()),
         Parsed::Index(_) => None,
     };
     let referrers = store.referrers(&root).await?;
@@ -73,7 +73,8 @@ pub(super) fn text(
     }
     facts.extend(parsed.subject().map(|subject| row("subject", subject.digest.to_string())));
     let mut lines = table(&facts);
-    section(&mut lines, "layers", layers(parsed));
+    let children = if matches!(parsed, Parsed::Index(_)) { "manifests" } else { "layers" };
+    section(&mut lines, children, layers(parsed));
     let annotations = parsed.annotations().iter().map(|(key, value)| vec![escape(key), escape(value)]);
     section(&mut lines, "annotations", annotations.collect());
     let describe = |desc: &Descriptor| {

@@ -11,6 +11,7 @@ use artifact::{
     error::Context as _,
     stores::registry::{AuthFiles, Credential, Greeting},
 };
+use serde_json::json;
 
 use super::{environment, report::Report, session::RegistryArgs};
 
@@ -26,7 +27,7 @@ pub(crate) struct LoginArgs {
     #[arg(short, long)]
     username: Option<String>,
     /// Read the password from stdin
-    #[arg(long)]
+    #[arg(long, requires = "username")]
     password_stdin: bool,
     #[command(flatten)]
     options: RegistryArgs,
@@ -52,6 +53,7 @@ pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> 
     let file = args.options.login_file()?;
     AuthFiles::new(vec![file.clone()], environment::program_dirs()).login(&credential).await?;
     report.say(format!("logged in to {}; kept by {}", args.registry, file.display()));
+    report.result(None, &json!({ "registry": args.registry, "file": file }), &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,6 +64,7 @@ pub(crate) async fn logout(args: LogoutArgs, report: &Report) -> Result<ExitCode
         return Err(Error::not_found(format!("no credentials for {} in `{}`", args.registry, file.display())));
     }
     report.say(format!("logged out of {}", args.registry));
+    report.result(None, &json!({ "registry": args.registry, "file": file }), &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,8 +76,7 @@ fn ask(args: &LoginArgs) -> Result<(String, String)> {
     }
     let username = match &args.username {
         Some(name) => name.clone(),
-        None if terminal => prompt("Username: ")?,
-        None => return Err(Error::invalid("`--username` is needed with `--password-stdin`")),
+        None => prompt("Username: ")?,
     };
     let password = if args.password_stdin {
         let mut text = String::new();

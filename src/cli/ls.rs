@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use artifact::{Error, Result, location::Location};
+use artifact::{
+    Error, Result,
+    location::{Location, Place},
+};
 
 use super::{
     report::{Report, escape},
@@ -29,7 +32,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         if location.tag.is_some() || location.digest.is_some() {
             return Err(Error::invalid(format!("`{location}` names one artifact; `ls` lists tags")));
         }
-        args.registry.read(&location.place).await?.tags().await?
+        let tags = args.registry.read(&location.place).await?.tags().await?;
+        if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {
+            // Registries say the same of a repository that they do not know.
+            return Err(Error::not_found(format!("{location} is not there, or has no tags")));
+        }
+        tags
     };
     let lines: Vec<String> = names.iter().map(|name| escape(name)).collect();
     report.result(None, &names, &lines)?;

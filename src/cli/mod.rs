@@ -76,9 +76,15 @@ pub(crate) fn main() -> ExitCode {
     let graceful = matches!(cli.command, Command::Serve(_));
     let code = runtime.block_on(async {
         let inner = report.clone();
-        let task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
         // The server stops by itself, when what is under way is done.
-        let stopped = async { if graceful { std::future::pending().await } else { stopped().await } };
+        let stopped = (!graceful).then(stopped);
+        let task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
+        let stopped = async {
+            match stopped {
+                Some(stopped) => stopped.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             done = task => finish(done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string()))), &report),
             signal = stopped => ExitCode::from(128 + signal),
@@ -125,12 +131,17 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
     }
 }
 
-/// Waits for SIGINT or SIGTERM and gives its number.
-async fn stopped() -> u8 {
+/// Listens for SIGINT and SIGTERM from now on, and gives the number of the first that comes.
+fn stopped() -> impl Future<Output = u8> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => 2,
-        _ = terminate.recv() => 15,
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+        }
     }
 }

@@ -19,7 +19,8 @@ impl Bar {
     pub(crate) fn new(report: &Report) -> Self {
         let bar = if report.draws() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template(
-            "[{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {wide_msg}",
+            // Nothing but the bar gives way: more would wrap on a narrow terminal.
+            "[{wide_bar}] {binary_bytes}/{binary_total_bytes} {eta}",
         ) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -46,7 +47,6 @@ impl Progress for Bar {
     fn event(&self, event: Event) {
         match event {
             Event::Planned { bytes, .. } => self.bar.set_length(bytes),
-            Event::Started(desc) => self.bar.set_message(escape(desc.title().unwrap_or(desc.digest.short()))),
             Event::Moved(_, bytes) => self.bar.inc(bytes),
             Event::Done(desc, outcome) => self.done(&desc, outcome),
             Event::Waiting(reason, time) => {

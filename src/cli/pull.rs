@@ -1,6 +1,6 @@
 //! `artifact pull`: into an OCI layout, or with `--unpack` into files.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Kind, Result,
@@ -12,6 +12,7 @@ use artifact::{
     types::View,
     unpack,
 };
+use serde_json::json;
 
 use super::{
     copy::{one, tell},
@@ -44,8 +45,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<Platform>,
     /// How many blobs move at a time
-    #[arg(long, default_value_t = 6, value_name = "N")]
-    concurrency: usize,
+    #[arg(long, default_value = "6", value_name = "N")]
+    concurrency: NonZeroUsize,
     #[command(flatten)]
     types: TypeArgs,
     #[command(flatten)]
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options {
         referrers: args.referrers,
         platform: args.platform,
-        concurrency: args.concurrency,
+        concurrency: args.concurrency.get(),
         progress: Arc::new(Bar::new(report)),
         ..Options::default()
     };
@@ -101,6 +102,11 @@ async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &R
         return Err(Error::new(Kind::Ambiguous, message));
     };
     let steps = args.types.unpacking(from, &manifest, view).await?;
+    if steps.steps.is_empty() && !manifest.layers.is_empty() {
+        let message =
+            format!("{}: no artifact type knows it, and no layer has a title to be unpacked by", args.location);
+        return Err(Error::new(Kind::UnknownType, message));
+    }
     for warning in &steps.warnings {
         report.warn(warning);
     }
@@ -118,6 +124,7 @@ async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &R
         report.warn(note);
     }
     report.say(format!("{}: {}, {}", dest.display(), count(done.files, "file"), size(done.bytes)));
-    report.result(Some(&root.digest), &done, &[root.digest.to_string()])?;
+    let json = json!({ "root": root, "written": done });
+    report.result(Some(&root.digest), &json, &[root.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `artifact push`: plan, pack, copy, tag.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
@@ -38,8 +38,8 @@ pub(crate) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// How many blobs move at a time
-    #[arg(long, default_value_t = 6, value_name = "N")]
-    concurrency: usize,
+    #[arg(long, default_value = "6", value_name = "N")]
+    concurrency: NonZeroUsize,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -57,8 +57,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return show(&plan, &packed, Some(&target), report);
     }
     let to: Arc<dyn Store> = args.registry.write(&target.place).await?;
-    let options =
-        Options { tags, concurrency: args.concurrency, progress: Arc::new(Bar::new(report)), ..Options::default() };
+    let options = Options {
+        tags,
+        concurrency: args.concurrency.get(),
+        progress: Arc::new(Bar::new(report)),
+        ..Options::default()
+    };
     let from: Arc<dyn ReadStore> = Arc::new(packed);
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
     drop(options);

@@ -64,6 +64,14 @@ impl Report {
         self.bytes(format!("{}\n", without_controls(&text)).as_bytes())
     }
 
+    /// An error with `--format json`, for output that no document can hold.
+    pub(crate) fn lines_only(&self, what: &str) -> Result<()> {
+        match self.format {
+            Format::Json => Err(Error::unsupported(format!("{what} has no JSON form; leave `--format json` away"))),
+            Format::Text => Ok(()),
+        }
+    }
+
     /// A line on stdout; the caller has escaped what came from elsewhere.
     pub(crate) fn line(&self, line: impl Display) -> Result<()> {
         self.bytes(format!("{line}\n").as_bytes())

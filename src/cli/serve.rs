@@ -49,15 +49,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if !server.addr().ip().is_loopback() {
         report.warn(format!("everybody who can reach {} can read, without a password", server.addr()));
     }
+    let stopped = stopped();
     report.line(format!("http://{}", server.addr()))?;
     let mode = if args.writable { "read and write" } else { "read only" };
     report.say(format!("serving {}, {mode}; Ctrl-C stops", escape(&what)));
-    server
-        .run(async {
-            stopped().await;
-        })
-        .await?;
-    Ok(ExitCode::SUCCESS)
+    let (stop, signal) = tokio::sync::oneshot::channel();
+    let stopping = async {
+        let _ = stop.send(stopped.await);
+    };
+    server.run(stopping).await?;
+    Ok(signal.await.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128 + signal)))
 }
 
 fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {

@@ -91,31 +91,41 @@ impl RegistryArgs {
     }
 }
 
-/// Which artifact types there are.
+/// Which artifact types there are, and which one it is.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Type")]
 pub(crate) struct TypeArgs {
     /// The artifact type; found by looking at the source or manifest when it is not given
     #[arg(short = 't', long = "type", value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Use the definition in this file too; it wins over one of the same name
-    #[arg(long = "type-file", value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
-impl TypeArgs {
+/// Which artifact types there are.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Type")]
+pub(crate) struct CatalogArgs {
+    /// Use the definition in this file too; it wins over one of the same name
+    #[arg(long = "type-file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl CatalogArgs {
     /// The built-in types, the user's, the project's, and those given.
-    pub(crate) fn catalog(&self) -> Result<Catalog> {
+    pub(crate) fn load(&self) -> Result<Catalog> {
         let mut catalog = Catalog::load(&environment::type_dirs(), &[])?;
         self.files.iter().try_for_each(|file| catalog.replace_file(file))?;
         Ok(catalog)
     }
+}
 
+impl TypeArgs {
     /// The plan that the chosen type, or the one that fits, makes of this source.
     ///
     /// A type that no definition has may be a program on the `PATH`.
     pub(crate) async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
-        let catalog = self.catalog()?;
+        let catalog = self.catalog.load()?;
         let Some(name) = &self.name else { return catalog.detect(source)?.0.plan(source, inputs) };
         match (catalog.get(name), plugin::find(name, &environment::program_dirs())) {
             (Ok(kind), _) => kind.plan(source, inputs),
@@ -131,7 +141,7 @@ impl TypeArgs {
         manifest: &Manifest,
         view: View,
     ) -> Result<Unpacking> {
-        let catalog = self.catalog()?;
+        let catalog = self.catalog.load()?;
         let kind = match &self.name {
             Some(name) => Some(catalog.get(name)?),
             None => catalog.recognise(manifest).map(|(kind, _)| kind),

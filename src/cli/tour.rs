@@ -3,7 +3,12 @@
 //! Every step is a command line, printed and then run by the same parser and the same code as when a user types it;
 //! only the server is started directly, to have a free port.
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use artifact::{
     Error, Result,
@@ -29,6 +34,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    report.lines_only("the tour")?;
     let temporary = tempfile::tempdir().context(|| "cannot make a temporary directory")?;
     let dir = match args.keep {
         Some(dir) => {
@@ -41,6 +47,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let target = dir.join(name);
         std::fs::create_dir(&target).and_then(|()| sample.extract(&target)).context(|| "cannot write the samples")?;
     }
+    restore(&dir).context(|| "cannot write the samples")?;
     env::set_current_dir(&dir).context(|| format!("cannot go to `{}`", dir.display()))?;
     let server = Server::bind(([127, 0, 0, 1], 0), serve::Options::in_memory()).await?;
     let registry = server.addr().to_string();
@@ -49,6 +56,14 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     outcome.and(server.stop().await)?;
     report.line("\nThat was real: an OCI registry on a free port, and everything above went through it.")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What embedding forgets: the documents hold a link and a program.
+fn restore(dir: &Path) -> std::io::Result<()> {
+    let link = dir.join("docs/START-HERE.md");
+    std::fs::remove_file(&link)?;
+    std::os::unix::fs::symlink("index.md", link)?;
+    std::fs::set_permissions(dir.join("docs/tools/compare.sh"), std::fs::Permissions::from_mode(0o755))
 }
 
 async fn steps(registry: &str, report: &Report) -> Result<()> {
@@ -74,6 +89,7 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
     step(&format!("ls {registry}/talk"), report).await?;
     step(&format!("inspect {registry}/talk:v1"), report).await?;
     step(&format!("cat {registry}/talk:v1 config"), report).await?;
+    report.line("")?;
     report.line("")?;
 
     say("Pull into an OCI layout, carry it on as one tar file, check both.")?;

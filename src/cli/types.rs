@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     environment,
     report::{Report, count, escape, table},
-    session::TypeArgs,
+    session::CatalogArgs,
 };
 
 /// List, show, write and test artifact types.
@@ -38,16 +38,15 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    types: TypeArgs,
+    types: CatalogArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     /// The type
     name: String,
-    /// Use the definition in this file too
-    #[arg(long = "type-file", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    types: CatalogArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +66,7 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list(&args.types.catalog()?, report),
+        Command::List(args) => list(&args.types.load()?, report),
         Command::Show(args) => show(&args, report),
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
@@ -92,9 +91,8 @@ fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
-    let types = TypeArgs { name: None, files: args.files.clone() };
-    let kind = types.catalog()?.get(&args.name)?;
-    report.bytes(kind.text().as_bytes())?;
+    let kind = args.types.load()?.get(&args.name)?;
+    report.result(None, kind.definition(), &[kind.text().trim_end().to_owned()])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,13 +108,13 @@ fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
         std::io::Write::write_all(&mut file, text.as_bytes())
     };
     write().context(|| format!("cannot write `{}`", path.display()))?;
-    report.line(path.display())?;
+    report.result(None, &json!({ "file": path }), &[escape(&path.display().to_string())])?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The definitions asked for: text and origin.
 fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
-    let catalog = TypeArgs::default().catalog();
+    let catalog = CatalogArgs::default().load();
     let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
     if args.definitions.is_empty() {
         return Ok(catalog?.list().map(|kind| named(kind)).collect());
@@ -124,7 +122,7 @@ fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
     let one = |word: &String| {
         let path = PathBuf::from(word);
         if !path.exists() && !word.contains(['/', '.']) {
-            return TypeArgs::default().catalog()?.get(word).map(|kind| named(&kind));
+            return CatalogArgs::default().load()?.get(word).map(|kind| named(&kind));
         }
         let text = std::fs::read_to_string(&path).context(|| format!("cannot read `{word}`"))?;
         Ok((text, Origin::File(path)))

@@ -70,6 +70,16 @@ impl World {
     }
 }
 
+impl World {
+    /// Runs a line that must fail with this exit code, nothing on stdout and a JSON error that holds this word.
+    fn fails_as_json(&self, line: &str, code: i32, word: &str) {
+        let ran = self.run(&format!("{line} --format json"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{line}: {}", ran.stderr);
+        let said: Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert!(said["error"].as_str().unwrap().contains(word), "{line}: {}", ran.stderr);
+    }
+}
+
 fn ran(output: Output) -> Ran {
     Ran {
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -194,7 +204,7 @@ fn every_tag_is_carried_at_once() {
 fn bad_sources_are_named() {
     let world = World::new();
     world.write("gone/slides.yaml", "title: x\nimages:\n- 3.png\n");
-    world.fails("push gone/slides.yaml oci:out:v1", 4, &["3.png"]);
+    world.fails("push gone/slides.yaml oci:out:v1", 4, &["slides.yaml:3:3: `3.png` is not in `gone`"]);
     world.write("outside/slides.yaml", "title: x\nimages:\n- ../talk/1.png\n");
     world.fails("push outside/slides.yaml oci:out:v1", 1, &["../talk/1.png"]);
     std::fs::create_dir(world.path().join("link")).unwrap();
@@ -253,13 +263,20 @@ fn a_registry_that_is_not_there_or_is_none_is_named() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
             let body = "<html>hello\u{1b}[31m</html>";
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let body = if request.starts_with(b"HEAD") { "" } else { body };
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
     });
     world.fails(&format!("ls {addr}/talk"), 1, &[&addr.to_string(), "not what a registry sends"]);
+    world.fails(&format!("pull {addr}/talk:v1 out"), 1, &[&addr.to_string(), "not a registry"]);
+    world.fails(&format!("push talk/slides.yaml {addr}/talk:v1"), 1, &[&addr.to_string(), "not a registry"]);
 }
 
 #[test]
@@ -393,4 +410,153 @@ fn help_says_what_each_command_does() {
         all.push_str(&format!("$ artifact {command} --help\n{}\n", world.ok(&format!("{command} --help"))));
     }
     insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
+    let world = World::new();
+    let built_in = world.ok("types show slideshow");
+    let digest = world.ok("plan talk -q");
+    world.write("artifact-types/slideshow.yaml", &built_in);
+    assert_eq!(world.ok("plan talk -q"), digest);
+    assert!(world.ok("types list").contains("artifact-types/slideshow.yaml"));
+    world.write("artifact-types/second.yaml", &built_in);
+    world.fails("types list", 1, &["second.yaml", "artifact-types/slideshow.yaml"]);
+    std::fs::remove_file(world.path().join("artifact-types/slideshow.yaml")).unwrap();
+    let mine = built_in.replace("aliases: [slides, deck]", "aliases: [helm-chart]");
+    world.write("artifact-types/second.yaml", &mine);
+    world.fails("types list", 1, &["helm-chart", "second.yaml"]);
+}
+
+#[test]
+fn every_command_prints_one_json_document() {
+    let world = World::new();
+    for line in [
+        "push talk oci:out:v1",
+        "plan talk",
+        "pull oci:out:v1 again",
+        "pull oci:out:v1 files --unpack",
+        "copy oci:out:v1 oci:other:v1",
+        "inspect oci:out:v1",
+        "ls oci:out",
+        "tag oci:out:v1 v2",
+        "delete oci:out:v2",
+        "check oci:out",
+        "types list",
+        "types show slideshow",
+        "types new recipe",
+        "types lint",
+        "types test",
+        "types schema",
+    ] {
+        let text = world.ok(&format!("{line} --format json"));
+        let _: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{line}: {e}: {text}"));
+    }
+    world.fails_as_json("tour", 1, "no JSON form");
+    world.fails_as_json("completions bash", 1, "no JSON form");
+}
+
+#[test]
+fn advice_fits_what_failed() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    let hint = |line: &str, code: i32, hint: &str| {
+        let ran = world.run(line);
+        assert_eq!(ran.code, code, "{line}: {}", ran.stderr);
+        let said = ran.stderr.lines().find(|l| l.starts_with("hint: ")).unwrap_or_default();
+        assert!(if hint.is_empty() { said.is_empty() } else { said.contains(hint) }, "{line}: {}", ran.stderr);
+    };
+    world.ok("types new recipe");
+    hint("types new recipe", 1, "");
+    hint("tour --keep talk", 1, "");
+    world.ok("push talk oci:out:v1");
+    world.ok("pull oci:out:v1 files --unpack");
+    hint("pull oci:out:v1 files --unpack", 1, "--overwrite");
+    std::fs::remove_file(world.path().join("files/1.png")).unwrap();
+    std::fs::create_dir(world.path().join("files/1.png")).unwrap();
+    hint("pull oci:out:v1 files --unpack --overwrite", 1, "");
+    world.ok(&format!("push talk {}/talk:v1", registry.addr));
+    hint(&format!("inspect {}/talk", registry.addr), 4, "artifact ls");
+    world.write("two/a/x", "1");
+    world.write("two/b/x", "2");
+    let each = "detect: [{form: dir, dir: {}}]\nsource: {sets: {all: {dir: '.'}}}\n";
+    let layers = "layers: {items: [{id: f, each: all, title: '{{ file.name }}'}]}\n";
+    let head = "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {name: two, description: two}\n";
+    world.write("two.yaml", &format!("{head}{each}{layers}manifest: {{artifactType: application/vnd.two.v1}}\n"));
+    world.fails("plan two --type-file two.yaml -t two", 1, &["`x`", "`a/x`", "`b/x`"]);
+    hint("plan two --type-file two.yaml -t two", 1, "rename");
+    world.write("bundle/f", "1");
+    std::os::unix::fs::symlink("f", world.path().join("bundle/l")).unwrap();
+    hint("plan bundle --set layout=files", 1, "layout=tree");
+}
+
+#[test]
+fn what_is_misused_ends_with_2() {
+    let world = World::new();
+    for line in [
+        "delete localhost:5000/talk",
+        "push talk oci:out --concurrency 0",
+        "login localhost:5000 --password-stdin",
+        "inspect oci:out --type slideshow",
+        "pull oci:out --include x",
+    ] {
+        let ran = world.run(line);
+        assert_eq!(ran.code, 2, "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_repository_that_is_not_there_has_no_tags_to_list() {
+    let world = World::new();
+    let registry = Served::start(&world, "");
+    world.fails(&format!("ls {}/nothing", registry.addr), 4, &["nothing"]);
+}
+
+#[test]
+fn an_index_is_chosen_from_by_platform_before_anything_is_made() {
+    let world = World::new();
+    world.ok("push talk oci:image:v1");
+    let (size, digest) = (world.ok("cat oci:image:v1").len(), world.ok("plan talk -q"));
+    let children = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest.trim(), "size": size,
+        "platform": {"os": "linux", "architecture": "arm64"},
+    }]})
+    .to_string();
+    let digest = artifact::oci::Digest::of(children.as_bytes());
+    world.write(&format!("image/blobs/sha256/{}", digest.hex()), &children);
+    let roots = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": children.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "all"},
+    }]});
+    world.write("image/index.json", &roots.to_string());
+    world.fails("copy oci:image:all oci:none:v1 --platform linux/s390x", 4, &["linux/s390x"]);
+    assert!(!world.path().join("none").exists());
+    world.ok("copy oci:image:all oci:one:v1 --platform linux/arm64");
+    assert!(world.ok("inspect oci:image:all").contains("\nmanifests:\n"));
+    let ran = world.run("pull oci:image:all files --unpack");
+    assert!(ran.code == 1 && ran.stderr.contains("--platform") && !ran.stderr.contains("--type"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_no_type_knows_and_no_title_names_is_not_unpacked() {
+    let world = World::new();
+    let head = "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {name: bare, description: bare}\n";
+    let source = "detect: [{form: file, file: {}}]\nsource: {sets: {all: {path: '{{ source.path }}'}}}\n";
+    let rest = "layers: {items: [{id: f, raw: all}]}\nmanifest: {artifactType: application/vnd.bare.v1}\n";
+    world.write("bare.yaml", &format!("{head}{source}{rest}"));
+    world.ok("push talk/1.png oci:out:v1 --type-file bare.yaml --type bare");
+    world.fails("pull oci:out:v1 files --unpack", 1, &["oci:out:v1", "title"]);
+    assert!(!world.path().join("files").exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_server_that_is_told_to_stop_says_by_which_signal() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let world = World::new();
+        let mut served = Served::start(&world, "");
+        let sent = Command::new("kill").args([&format!("-{signal}"), &served.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(served.child.wait().unwrap().code(), Some(code));
+    }
 }
