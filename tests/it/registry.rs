@@ -3,6 +3,7 @@
 mod authentication;
 mod downloads;
 mod errors;
+mod faults;
 mod peers;
 mod redirects;
 mod referrers;

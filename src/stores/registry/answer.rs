@@ -5,12 +5,16 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
-use super::{credentials::Credential, origin::redacted};
+use super::{
+    credentials::Credential,
+    origin::redacted,
+    retry::{self, Lost},
+};
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
@@ -20,6 +24,8 @@ use crate::{
 const MAX_ERROR: u64 = 64 << 10;
 /// Largest body that is read only to keep its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
+/// Slowest body, in bytes per second over twice the longest wait for its next piece.
+const MIN_PACE: u64 = 1 << 10;
 /// Longest text of a server that an error message quotes, in characters.
 const MAX_QUOTE: usize = 500;
 
@@ -38,7 +44,7 @@ pub(super) struct Answer {
     /// How long one read may take.
     pub(super) patience: Duration,
     /// The body.
-    pub(super) body: Incoming,
+    pub(super) body: BoxBody<Bytes, hyper::Error>,
 }
 
 impl Answer {
@@ -71,8 +77,10 @@ impl Answer {
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
         let (body, patience) = (self.body, self.patience);
-        Ok(stream::try_unfold((body, what), move |(mut body, what)| async move {
+        let pace = Pace { window: patience * 2, waited: Duration::ZERO, bytes: 0 };
+        Ok(stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
             loop {
+                let asked = Instant::now();
                 let frame = match tokio::time::timeout(patience, body.frame()).await {
                     Err(_) => return Err(unavailable(&what, &format!("nothing came for {} s", patience.as_secs()))),
                     Ok(None) => return Ok(None),
@@ -82,7 +90,10 @@ impl Answer {
                     Ok(Some(Ok(frame))) => frame,
                 };
                 if let Ok(data) = frame.into_data() {
-                    return Ok(Some((data, (body, what))));
+                    if !pace.keeps_up(asked.elapsed(), data.len()) {
+                        return Err(unavailable(&what, &format!("comes at less than {MIN_PACE} bytes a second")));
+                    }
+                    return Ok(Some((data, (body, what, pace))));
                 }
             }
         })
@@ -97,6 +108,31 @@ impl Answer {
         }
         let (all, whole) = gather(self.stream()?, limit).await?;
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
+    }
+
+    /// The same answer with its body read, so that reading it again cannot fail.
+    pub(super) async fn load(mut self, limit: u64) -> Result<Self, Lost> {
+        let nothing = full(Bytes::new());
+        let unread = Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            url: self.url.clone(),
+            method: self.method.clone(),
+            credential: None,
+            patience: self.patience,
+            body: std::mem::replace(&mut self.body, nothing),
+        };
+        self.body = full(unread.bytes(limit).await.map_err(Lost::body)?);
+        Ok(self)
+    }
+
+    /// The answer itself, unless its status says that another attempt may get another one.
+    pub(super) async fn judged(self) -> Result<Self, Lost> {
+        if !retry::passes(self.status) {
+            return Ok(self);
+        }
+        let asked = retry::asked(self.status, &self.headers);
+        Err(Lost::Passing { error: self.into_error().await, asked, stale: false })
     }
 
     /// Reads what is left, so that the connection can be used again.
@@ -142,6 +178,31 @@ impl Answer {
             message = format!("{message} (asks to wait for {wait})");
         }
         Error::new(kind, message)
+    }
+}
+
+fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// Whether a body comes fast enough. Only time spent waiting for it counts, not what its reader takes.
+struct Pace {
+    window: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Whether [`MIN_PACE`] was reached over the window, after a wait for so many bytes.
+    fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
+        self.waited += waited;
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.waited < self.window {
+            return true;
+        }
+        let reached = self.bytes as f64 >= self.waited.as_secs_f64() * MIN_PACE as f64;
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        reached
     }
 }
 
@@ -234,6 +295,18 @@ pub(super) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trickle_is_told_from_a_slow_line() {
+        let second = Duration::from_secs(1);
+        let fast_enough = |bytes| {
+            let mut pace = Pace { window: second * 60, waited: Duration::ZERO, bytes: 0 };
+            (0..600).all(|_| pace.keeps_up(second, bytes))
+        };
+        assert!(fast_enough(1024) && !fast_enough(1023));
+        let mut pace = Pace { window: second * 60, waited: Duration::ZERO, bytes: 0 };
+        assert!((0..59).all(|_| pace.keeps_up(second, 0)) && !pace.keeps_up(second, 61_439));
+    }
 
     #[test]
     fn what_a_server_says_is_found_and_made_harmless() {

@@ -14,10 +14,12 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::{
+    answer::Answer,
     body::Payload,
     challenge::{self, Challenge},
     credentials::{Credential, Credentials, Secret},
     origin::{Lane, Origin, realm_is_allowed, redacted},
+    retry::Lost,
     transport::{Ask, Wire},
 };
 use crate::error::{Context as _, Error, Kind, Result};
@@ -289,14 +291,33 @@ fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -
     ask
 }
 
+/// Asks the token service, once.
+async fn exchange(
+    wire: &Wire,
+    ask: &Ask<'_>,
+    url: &Url,
+    attached: Option<&Credential>,
+    login: Option<&Credential>,
+) -> Result<Answer, Lost> {
+    let mut answer = wire.exchange(Lane::Home, ask, url, attached).await?;
+    // An identity token travels in the body, and is no more to be repeated than what travels in the head.
+    answer.credential = login.cloned();
+    let answer = answer.judged().await?;
+    if answer.status.is_success() { answer.load(MAX_TOKEN).await } else { Ok(answer) }
+}
+
 /// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
 async fn ask(wire: &Wire, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
     ask.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let url = ask.url.clone();
     let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
-    let mut answer = wire.exchange(Lane::Home, &ask, &url, attached).await?;
-    answer.credential = login.cloned();
-    let answer = answer.expect(&[200]).await?;
+    let mut step = wire.step();
+    let answer = loop {
+        match exchange(wire, &ask, &url, attached, login).await {
+            Ok(answer) => break answer.expect(&[200]).await?,
+            Err(lost) => step.again(lost).await?,
+        }
+    };
     let what = answer.what();
     // Neither the body nor what the parser says of it: both may hold the token.
     serde_json::from_slice(&answer.bytes(MAX_TOKEN).await?)

@@ -7,15 +7,16 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{self, Poll},
     time::Duration,
 };
 
+use http::Request;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
-        Client,
+        Client, ResponseFuture,
         connect::{HttpConnector, dns::Name},
     },
     rt::{TokioExecutor, TokioTimer},
@@ -27,11 +28,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 
-use super::{Options, body::Outgoing, origin};
+use super::{Options, body::Outgoing, origin, retry::Lost};
 use crate::error::{Error, Kind, Result};
 
-/// A pool of connections.
-pub(super) type Pool = Client<HttpsConnector<HttpConnector<Resolver>>, Outgoing>;
+type Connector = HttpsConnector<HttpConnector<Resolver>>;
 
 /// Kept open this long without use; servers commonly close after 60 s or more.
 const IDLE: Duration = Duration::from_secs(30);
@@ -42,21 +42,47 @@ const READ_BUFFER: usize = 512 << 10;
 /// Most headers of a response.
 const MAX_HEADERS: usize = 256;
 
-/// A pool whose connections go anywhere (`public_only` false), or to public addresses only.
-pub(super) fn pool(options: &Options, public_only: bool) -> Result<Pool> {
+/// Connections that are kept for the next request.
+pub(super) struct Pool {
+    connector: Connector,
+    client: Mutex<Client<Connector, Outgoing>>,
+}
+
+impl Pool {
+    /// A pool whose connections go anywhere (`public_only` false), or to public addresses only.
+    pub(super) fn new(options: &Options, public_only: bool) -> Result<Self> {
+        let connector = connector(options, public_only)?;
+        Ok(Self { client: Mutex::new(client(connector.clone())), connector })
+    }
+
+    /// Sends a request over a kept connection, else over a new one.
+    pub(super) fn request(&self, request: Request<Outgoing>) -> ResponseFuture {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).request(request)
+    }
+
+    /// Forgets all idle connections: where one was closed from the other side, the others were, too.
+    pub(super) fn renew(&self) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.connector.clone());
+    }
+}
+
+fn client(connector: Connector) -> Client<Connector, Outgoing> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(READ_BUFFER)
+        .http1_max_headers(MAX_HEADERS)
+        .build(connector)
+}
+
+fn connector(options: &Options, public_only: bool) -> Result<Connector> {
     let mut http = HttpConnector::new_with_resolver(Resolver { public_only });
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.set_send_buffer_size(Some(SOCKET_BUFFER));
     let tls = tls(options, public_only)?;
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .http1_max_buf_size(READ_BUFFER)
-        .http1_max_headers(MAX_HEADERS)
-        .build(https))
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
 }
 
 /// Looks names up with the system's resolver and leaves out the addresses that may not be used.
@@ -166,14 +192,21 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// The error of a request that got no answer: what failed, told from the chain of causes.
-pub(super) fn no_answer(what: &str, origin: &origin::Origin, error: hyper_util::client::legacy::Error) -> Error {
-    let connecting = error.is_connect();
+/// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
+/// answered before, so that an address that refuses connections is one of a server that restarts.
+pub(super) fn no_answer(
+    what: &str,
+    origin: &origin::Origin,
+    error: hyper_util::client::legacy::Error,
+    known: bool,
+) -> Lost {
+    let (connecting, mut malformed) = (error.is_connect(), false);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(tls) = rustls_error(cause) {
-            return tls_failed(what, origin, tls);
+            return Lost::Final(tls_failed(what, origin, tls));
         }
+        malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         match cause.source() {
             Some(next) => cause = next,
             None => break,
@@ -181,7 +214,14 @@ pub(super) fn no_answer(what: &str, origin: &origin::Origin, error: hyper_util::
     }
     let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
     let verb = if connecting { "cannot reach" } else { "no answer from" };
-    Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()))
+    let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
+    let broke = cause
+        .downcast_ref()
+        .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
+    if malformed || connecting && !known && !broke {
+        return Lost::Final(error);
+    }
+    Lost::Passing { error, asked: None, stale: known && !connecting }
 }
 
 /// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.

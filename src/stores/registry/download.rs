@@ -1,9 +1,8 @@
 //! Reading: names into descriptors, content as streams, tags.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
@@ -12,8 +11,9 @@ use super::{
     answer::{Answer, not_json, quoted},
     auth::Access,
     is_tag,
-    pages::Pages,
+    pages::{MAX_PAGE, Pages},
     quirks,
+    resume::Download,
 };
 use crate::{
     blob::{self, Blob as _, ByteStream},
@@ -47,7 +47,7 @@ impl Repository {
             StatusCode::OK => answer,
             // Some answer HEAD for what they do not have in the type they would serve, some not at all.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
-            _ => return Err(self.refused(answer, name).await),
+            _ => return Err(refused(answer, name, self).await),
         };
         let said = said_digest(&answer, wanted.as_ref())?;
         let (media_type, size) = (answer.media_type(), answer.number(header::CONTENT_LENGTH));
@@ -77,11 +77,11 @@ impl Repository {
         Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
     }
 
-    /// A manifest by tag or digest, its body unread.
+    /// A manifest by tag or digest, at most 8 MiB; asked for again when it breaks off.
     pub(super) async fn get_manifest(&self, name: &str) -> Result<Answer> {
         let ask = self.ask(Method::GET, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
-        let answer = self.send(&ask).await?;
-        if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(answer, name).await) }
+        let answer = self.send(&ask.whole(2 * MAX_MANIFEST)).await?;
+        if answer.status == StatusCode::OK { Ok(answer) } else { Err(refused(answer, name, self).await) }
     }
 
     /// What a tag points at now: digest, media type and bytes; `None` when there is no such tag.
@@ -108,20 +108,7 @@ impl Repository {
         if from > 0 && from >= desc.size {
             return Ok(blob::once(Bytes::new()));
         }
-        let mut ask = self.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
-        if from > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={from}-"));
-            ask = ask.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
-        }
-        let answer = self.send(&ask).await?;
-        match answer.status {
-            StatusCode::OK => Ok(skip(answer.stream()?, from)),
-            StatusCode::PARTIAL_CONTENT if from > 0 => {
-                check_range(&answer, from, desc.size)?;
-                answer.stream()
-            }
-            _ => Err(self.refused(answer, &desc.digest.to_string()).await),
-        }
+        Download::new(self, desc, from)?.start().await
     }
 
     /// Content from an offset on: of a manifest, or of a blob.
@@ -161,7 +148,7 @@ impl Repository {
     /// All tags of the repository, over all pages. None where the registry does not know the repository: registries
     /// say that of one whose content has no tags, too.
     pub(super) async fn list_tags(&self) -> Result<Vec<String>> {
-        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?;
+        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
         ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
         let mut tags = BTreeSet::new();
         let first = match self.send(&ask).await?.expect(&[200]).await {
@@ -182,15 +169,15 @@ impl Repository {
         }
         Ok(tags.into_iter().collect())
     }
+}
 
-    /// The error of an answer about something that was asked for by name.
-    async fn refused(&self, answer: Answer, name: &str) -> Error {
-        let error = answer.into_error().await;
-        if error.kind() == Kind::NotFound {
-            return error.context(format!("`{}` is not in {self}", quoted(name)));
-        }
-        error
+/// The error of an answer about something that was asked for by name in this place.
+pub(super) async fn refused(answer: Answer, name: &str, place: &impl Display) -> Error {
+    let error = answer.into_error().await;
+    if error.kind() == Kind::NotFound {
+        return error.context(format!("`{}` is not in {place}", quoted(name)));
     }
+    error
 }
 
 #[derive(Deserialize)]
@@ -207,57 +194,5 @@ pub(super) fn said_digest(answer: &Answer, wanted: Option<&Digest>) -> Result<Op
             Err(Error::mismatch(format!("{}: answered with {said} instead of {wanted}", answer.what())))
         }
         _ => Ok(said),
-    }
-}
-
-/// A partial answer must start where it was asked to and belong to content of the right size.
-fn check_range(answer: &Answer, from: u64, size: u64) -> Result<()> {
-    let given = answer.header(header::CONTENT_RANGE).unwrap_or_default();
-    let parsed = given.strip_prefix("bytes ").and_then(|range| {
-        let (range, total) = range.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let total = if total == "*" { size } else { total.parse().ok()? };
-        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
-    });
-    match parsed {
-        Some((first, last, total)) if first == from && total == size && last < size => Ok(()),
-        _ => Err(Error::mismatch(format!(
-            "{}: answered with range `{}` where bytes {from} to {size} were asked for",
-            answer.what(),
-            quoted(given)
-        ))),
-    }
-}
-
-/// A stream without its first bytes: what a whole answer to a request for a part becomes.
-fn skip(stream: ByteStream, from: u64) -> ByteStream {
-    if from == 0 {
-        return stream;
-    }
-    stream::unfold((stream, from), |(mut stream, mut left)| async move {
-        loop {
-            let item = stream.next().await?;
-            let Ok(chunk) = item else { return Some((item, (stream, left))) };
-            let cut = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
-            left = left.saturating_sub(cut as u64);
-            if cut < chunk.len() {
-                return Some((Ok(chunk.slice(cut..)), (stream, left)));
-            }
-        }
-    })
-    .boxed()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::collect;
-
-    #[tokio::test]
-    async fn a_whole_answer_to_a_request_for_a_part_is_cut() {
-        for (from, want) in [(0, "abcdef"), (1, "bcdef"), (3, "def"), (5, "f"), (6, ""), (9, "")] {
-            let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
-            assert_eq!(collect(skip(stream::iter(parts).boxed(), from), 9).await.unwrap(), want);
-        }
     }
 }

@@ -16,6 +16,8 @@ mod origin;
 mod pages;
 mod quirks;
 mod referrers;
+mod resume;
+mod retry;
 mod transport;
 mod upload;
 
@@ -40,6 +42,7 @@ pub use self::{
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
+    retry::{Backoff, Waiting},
 };
 use crate::{
     blob::{Blob, ByteStream},
@@ -71,6 +74,12 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long the next bytes of an answer may take.
     pub read_timeout: Duration,
+    /// How often a request is sent again that failed for a reason that may pass.
+    pub retries: u32,
+    /// How long is waited before.
+    pub backoff: Backoff,
+    /// Who is told of every wait.
+    pub waiting: Option<Waiting>,
 }
 
 impl Default for Options {
@@ -85,6 +94,9 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(30),
+            retries: 5,
+            backoff: Backoff::default(),
+            waiting: None,
         }
     }
 }
@@ -172,7 +184,11 @@ impl Registry {
         url.set_query(Some(&format!("n={}", quirks::PAGE)));
         let transport = &self.0.transport;
         let scope = Scope::catalog();
-        let first = transport.send(&Ask::new(Method::GET, url, scope.clone())).await?.expect(&[200]).await?;
+        let first = transport
+            .send(&Ask::new(Method::GET, url, scope.clone()).whole(pages::MAX_PAGE))
+            .await?
+            .expect(&[200])
+            .await?;
         let mut names = std::collections::BTreeSet::new();
         let mut pages = Pages::of(transport, scope, first);
         while let Some((what, media_type, bytes)) = pages.next().await? {

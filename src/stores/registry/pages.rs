@@ -20,7 +20,7 @@ const MAX_PAGES: usize = 1000;
 /// Most entries of one listing.
 const MAX_ITEMS: usize = 1_000_000;
 /// Largest page, in bytes; a registry without pagination sends all tags in one.
-const MAX_PAGE: u64 = 32 << 20;
+pub(super) const MAX_PAGE: u64 = 32 << 20;
 /// Longest `Link`, in bytes.
 const MAX_LINK: usize = 8 << 10;
 
@@ -50,7 +50,7 @@ impl<'a> Pages<'a> {
         let answer = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
-                let ask = Ask::new(Method::GET, url, self.scope.clone());
+                let ask = Ask::new(Method::GET, url, self.scope.clone()).whole(MAX_PAGE);
                 self.transport.send(&ask).await?.expect(&[200]).await?
             }
             (None, None) => return Ok(None),

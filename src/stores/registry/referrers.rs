@@ -10,7 +10,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, header};
 
-use super::{Repository, answer::not_json, auth::Access, download::NAME_UNKNOWN, pages::Pages, upload::referrer};
+use super::{
+    Repository,
+    answer::not_json,
+    auth::Access,
+    download::NAME_UNKNOWN,
+    pages::{MAX_PAGE, Pages},
+    upload::referrer,
+};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Index, Parsed, json::Encoding, media_type},
@@ -45,7 +52,8 @@ impl Repository {
     async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
         let ask = self
             .ask(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
-            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX));
+            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX))
+            .whole(MAX_PAGE);
         let answer = self.send(&ask).await?;
         if matches!(answer.status.as_u16(), 404 | 405 | 501) {
             let unknown = answer.into_error().await.to_string().contains(NAME_UNKNOWN);

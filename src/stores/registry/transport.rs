@@ -1,8 +1,13 @@
 //! The only place where a request is sent: authentication, redirects, timeouts.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use url::Url;
 
@@ -14,6 +19,7 @@ use super::{
     connect::{self, Pool},
     credentials::Credential,
     origin::{Lane, Origin, lane, redacted},
+    retry::{Lost, Retry, Step},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -27,6 +33,7 @@ const MAX_HEADER_BYTES: usize = 64 << 10;
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
 /// A request.
+#[derive(Clone)]
 pub(super) struct Ask<'a> {
     /// How.
     pub(super) method: Method,
@@ -38,17 +45,26 @@ pub(super) struct Ask<'a> {
     pub(super) payload: Payload<'a>,
     /// What a token must allow.
     pub(super) scope: Scope,
+    /// Whether the body of a success is read at once, and how long it may be, in bytes: an answer that breaks off is
+    /// then asked for again.
+    pub(super) whole: Option<u64>,
 }
 
 impl Ask<'_> {
     /// A request without headers and body.
     pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope }
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None }
     }
 
     /// With this header.
     pub(super) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// With an answer that is read at once, up to so many bytes.
+    pub(super) fn whole(mut self, limit: u64) -> Self {
+        self.whole = Some(limit);
         self
     }
 }
@@ -60,6 +76,9 @@ pub(super) struct Wire {
     user_agent: HeaderValue,
     header_timeout: Duration,
     read_timeout: Duration,
+    retry: Arc<Retry>,
+    /// Who has answered at least once.
+    known: Mutex<HashSet<Origin>>,
 }
 
 impl Wire {
@@ -67,12 +86,19 @@ impl Wire {
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
         Ok(Self {
-            home: connect::pool(options, false)?,
-            foreign: connect::pool(options, true)?,
+            home: Pool::new(options, false)?,
+            foreign: Pool::new(options, true)?,
             user_agent,
             header_timeout: options.header_timeout,
             read_timeout: options.read_timeout,
+            retry: Retry::new(options),
+            known: Mutex::default(),
         })
+    }
+
+    /// Something that is tried until it succeeds.
+    pub(super) fn step(&self) -> Step {
+        self.retry.step()
     }
 
     /// One request, one answer; redirects are answers. The credential is attached if it belongs to that origin.
@@ -82,7 +108,7 @@ impl Wire {
         ask: &Ask<'_>,
         url: &Url,
         credential: Option<&Credential>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer, Lost> {
         let origin = Origin::of(url)?;
         let what = format!("{} {}", ask.method, redacted(url));
         let attached = credential.filter(|c| c.origin() == &origin);
@@ -95,22 +121,28 @@ impl Wire {
         let response = match patiently(sending, &watch, patience).await {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
-                return Err(watch.failure().unwrap_or_else(|| connect::no_answer(&what, &origin, error)));
+                pool.renew();
+                // Our own source has tried what it can.
+                return Err(match watch.failure() {
+                    Some(failure) => Lost::Final(failure),
+                    None => connect::no_answer(&what, &origin, error, self.known().contains(&origin)),
+                });
             }
             None => {
                 let message = format!("{what}: no answer within {} s", patience.as_secs());
-                return Err(Error::new(Kind::Unavailable, message));
+                return Err(Lost::passing(Error::new(Kind::Unavailable, message)));
             }
         };
         // A registry that answers before it has read everything must not hide that our own source failed.
         if let Some(failure) = watch.failure() {
-            return Err(failure);
+            return Err(Lost::Final(failure));
         }
+        self.known().insert(origin);
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
         let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if bytes > MAX_HEADER_BYTES {
-            return Err(Error::limit(format!("{what}: answered with {bytes} bytes of headers")));
+            return Err(Lost::Final(Error::limit(format!("{what}: answered with {bytes} bytes of headers"))));
         }
         Ok(Answer {
             status: head.status,
@@ -119,8 +151,12 @@ impl Wire {
             method: ask.method.clone(),
             credential: attached.cloned(),
             patience: self.read_timeout,
-            body,
+            body: body.boxed(),
         })
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Origin>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn request(&self, ask: &Ask<'_>, url: &Url, what: &str, credential: Option<&Credential>) -> Result<Request<()>> {
@@ -173,10 +209,34 @@ impl Transport {
         Ok(Self { wire: Wire::new(options)?, auth, trusted: options.trusted.clone(), origin })
     }
 
-    /// Sends a request with what proof is known, and once more with a new one when the registry asks for it.
-    ///
-    /// Any answer of any status is a success here, 401 included, redirects excepted.
+    /// Sends a request until it is answered. Any answer is a success here, of whatever status, 401 included; redirects
+    /// and what may pass (see [`super::retry`]) excepted.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+        let mut step = self.wire.step();
+        loop {
+            match self.attempt(ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(lost) => step.again(lost).await?,
+            }
+        }
+    }
+
+    /// Something that is tried until it succeeds.
+    pub(super) fn step(&self) -> Step {
+        self.wire.step()
+    }
+
+    /// Sends a request, once.
+    pub(super) async fn attempt(&self, ask: &Ask<'_>) -> Result<Answer, Lost> {
+        let answer = self.prove(ask).await?.judged().await?;
+        match ask.whole {
+            Some(limit) if answer.status.is_success() => answer.load(limit).await,
+            _ => Ok(answer),
+        }
+    }
+
+    /// Sends a request with what proof is known, and once more with a new one when the registry asks for it.
+    async fn prove(&self, ask: &Ask<'_>) -> Result<Answer, Lost> {
         let known = self.auth.known(&self.wire, &ask.scope).await?;
         let answer = self.follow(ask, known.as_ref()).await?;
         if answer.status != StatusCode::UNAUTHORIZED || Origin::of(&answer.url)? != self.origin {
@@ -197,7 +257,7 @@ impl Transport {
     }
 
     /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only.
-    async fn follow(&self, ask: &Ask<'_>, credential: Option<&Credential>) -> Result<Answer> {
+    async fn follow(&self, ask: &Ask<'_>, credential: Option<&Credential>) -> Result<Answer, Lost> {
         let mut url = ask.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let to = Origin::of(&url)?;
@@ -211,15 +271,15 @@ impl Transport {
             let keeps = matches!(answer.status.as_u16(), 307 | 308) && Origin::of(&next)? == to;
             if !reads && !keeps {
                 let message = format!("{}: {} to `{}`", answer.what(), answer.status, redacted(&next));
-                return Err(Error::new(Kind::NotARegistry, message));
+                return Err(Error::new(Kind::NotARegistry, message).into());
             }
             if to.is_secure() && !Origin::of(&next)?.is_secure() {
-                return Err(Error::invalid(format!("{}: redirects https to http", answer.what())));
+                return Err(Error::invalid(format!("{}: redirects https to http", answer.what())).into());
             }
             answer.finish().await;
             url = next;
         }
-        Err(Error::limit(format!("{} {}: more than {MAX_REDIRECTS} redirects", ask.method, redacted(&ask.url))))
+        Err(Error::limit(format!("{} {}: more than {MAX_REDIRECTS} redirects", ask.method, redacted(&ask.url))).into())
     }
 }
 

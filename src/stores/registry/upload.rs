@@ -1,4 +1,4 @@
-//! Writing: blobs in one PUT each, mounts, manifests, tags, removal.
+//! Writing: blobs in one PUT each, again from their first byte when it fails; mounts, manifests, tags, removal.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -14,6 +14,7 @@ use super::{
     download::said_digest,
     is_tag,
     origin::Origin,
+    retry::Lost,
     transport::{Ask, location},
 };
 use crate::{
@@ -51,15 +52,17 @@ impl Repository {
         } else {
             Payload::Blob(desc, blob)
         };
-        let place = match self.take_session(desc) {
-            Some(place) => place,
-            None => self.open_session().await?,
-        };
-        let put = self.put_blob(desc, payload, place.clone()).await;
-        if put.is_err() {
+        let (mut kept, mut step) = (self.take_session(desc), self.registry.0.transport.step());
+        loop {
+            let place = match kept.take() {
+                Some(place) => place,
+                None => self.open_session().await?,
+            };
+            let Err(lost) = self.put_blob(desc, payload.clone(), place.clone()).await else { return Ok(()) };
+            // How much of it arrived is not known, and few registries say: the next attempt starts over.
             self.cancel(place).await;
+            step.again(lost).await?;
         }
-        put
     }
 
     /// Opens an upload: where to PUT.
@@ -69,13 +72,18 @@ impl Repository {
         location(&answer)
     }
 
-    async fn put_blob(&self, desc: &Descriptor, payload: Payload<'_>, mut place: Url) -> Result<()> {
+    /// Sends all of a blob to an upload, once.
+    async fn put_blob(&self, desc: &Descriptor, payload: Payload<'_>, mut place: Url) -> Result<(), Lost> {
         place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
         place.set_fragment(None);
         let mut ask = Ask::new(Method::PUT, place, self.scope(Access::Push))
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
         ask.payload = payload;
-        let answer = self.send(&ask).await?.expect(&[201, 200, 204]).await?;
+        let answer = self.registry.0.transport.attempt(&ask).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(Lost::passing(answer.into_error().await.context("the upload is gone")));
+        }
+        let answer = answer.expect(&[201, 200, 204]).await?;
         said_digest(&answer, Some(&desc.digest))?;
         answer.finish().await;
         Ok(())
@@ -85,7 +93,7 @@ impl Repository {
     async fn cancel(&self, place: Url) {
         if Origin::of(&place).is_ok_and(|origin| origin == *self.origin()) {
             let ask = Ask::new(Method::DELETE, place, self.scope(Access::Push));
-            let _ = tokio::time::timeout(CANCEL, self.send(&ask)).await;
+            let _ = tokio::time::timeout(CANCEL, self.registry.0.transport.attempt(&ask)).await;
         }
     }
 

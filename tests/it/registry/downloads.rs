@@ -84,6 +84,10 @@ async fn a_manifest_without_end_is_not_read_to_its_end() {
     assert_eq!(kind(repository.resolve("v1").await), Kind::Limit);
 }
 
+fn once() -> Options {
+    Options { retries: 0, ..Options::default() }
+}
+
 /// What comes of reading ten bytes from the fourth on, when the registry answers so.
 async fn ranged(answer: Vec<u8>) -> Result<Bytes> {
     let server = Scripted::start(move |request: &Request| {
@@ -91,7 +95,7 @@ async fn ranged(answer: Vec<u8>) -> Result<Bytes> {
         answer.clone()
     });
     let desc = Descriptor::of("a/b", b"0123456789");
-    let repository = repository(server.host(), "a", &Options::default());
+    let repository = repository(server.host(), "a", &once());
     collect(repository.fetch(&desc, 4).await?, 100).await
 }
 
@@ -119,9 +123,9 @@ async fn content_that_was_encoded_on_the_way_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_breaks_off_is_an_error() {
+async fn a_download_that_breaks_off_and_is_not_tried_again_is_an_error() {
     let server = Scripted::start(|_| reply(200, &[("content-length", "5")], b"hel"));
-    let repository = repository(server.host(), "a", &Options::default());
+    let repository = repository(server.host(), "a", &once());
     let stream = repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await.unwrap();
     let error = collect(stream, 100).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);

@@ -12,7 +12,8 @@ use crate::support::scripted::{Scripted, reply};
 
 async fn tags(answer: Vec<u8>) -> artifact::Error {
     let server = Scripted::start(move |_| answer.clone());
-    repository(server.host(), "a", &Options::default()).tags().await.unwrap_err()
+    let once = Options { retries: 0, ..Options::default() };
+    repository(server.host(), "a", &once).tags().await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]
