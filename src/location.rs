@@ -121,7 +121,13 @@ impl FromStr for Location {
             return local(text, rest, Place::Layout);
         }
         if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || matches!(text, "." | "..") {
-            let archive = split(text).0.ends_with(".tar");
+            let path = split(text).0;
+            if [".tar.gz", ".tgz", ".tar.zst"].iter().any(|end| path.ends_with(end)) {
+                let message =
+                    format!("`{text}` looks compressed; an archive is a plain `.tar`, and `oci:` names a directory");
+                return Err(Error::invalid(message));
+            }
+            let archive = path.ends_with(".tar");
             return local(text, text, if archive { Place::Archive } else { Place::Layout });
         }
         registry(text)
@@ -237,6 +243,7 @@ mod tests {
         for (text, why) in [
             ("localhost:5000/Repo:v1", "lower case"),
             ("repo:v1", "a registry and a repository"),
+            ("./x.tar.gz:v1", "plain `.tar`"),
             ("team/repo:v1", "must be a registry"),
             ("localhost:5000/a:", "not a reference"),
             ("localhost:5000/a/../b:v1", "not a reference"),
