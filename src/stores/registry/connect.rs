@@ -239,6 +239,11 @@ fn tls_failed(what: &str, origin: &origin::Origin, error: &rustls::Error) -> Err
             format!("https was tried, and `{host}` answers in plain http")
         }
         rustls::Error::InvalidCertificate(why) => {
+            let why = match why.to_string() {
+                // webpki refuses what `openssl req -x509` makes unless it is told otherwise, even when it is trusted.
+                text if text.contains("CaUsedAsEndEntity") => "it is an authority's (`CA:TRUE`), not a server's".into(),
+                text => text,
+            };
             format!("the certificate of `{host}` is not accepted at {}: {why}", jiff::Timestamp::now())
         }
         other => format!("https with `{host}` failed: {other}"),
