@@ -17,14 +17,22 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Kind::Unauthorized if text.starts_with("log in to") => "is the user name or the password wrong?",
         Kind::Unauthorized => "`artifact login REGISTRY` keeps credentials for it",
         Kind::Denied => "the credentials in use do not allow this; `artifact login REGISTRY` changes them",
-        Kind::Unreachable if text.contains("http") && text.contains("TLS") => {
-            "if this registry speaks http only, add `--plain-http`"
+        Kind::Unreachable if text.contains("answers in plain http") => {
+            "`--plain-http` speaks http to it: nothing is encrypted, passwords included"
+        }
+        Kind::Unreachable if text.contains("the certificate of") => {
+            "`--ca-file FILE` trusts the authority that signed it"
+        }
+        _ if text.contains("HTTP request to an HTTPS server") => {
+            "this registry speaks https: leave `--plain-http` away, and call it by a name that is not `localhost`"
+        }
+        _ if text.contains("405 Method Not Allowed") => {
+            "this registry does not take that; `artifact serve` does with `--writable`"
         }
         Kind::Unreachable => "is the address right, and is the registry running?",
         Kind::NotARegistry => "check host and port; a registry answers at `/v2/`",
         Kind::Changed => "push again once nothing writes to the source",
         Kind::NoSpace => "free some space, or set `TMPDIR` to a larger disk for temporary files",
-        Kind::ReadOnly if text.contains("405") => "the registry only reads; `artifact serve --writable` takes pushes",
         Kind::Exists if text.contains("the title") || text.contains("are named") => "rename one of the files",
         Kind::Exists if text.contains("there already") => "`--overwrite` replaces what is there",
         Kind::Limit if text.contains("the manifest has") => {
@@ -41,4 +49,28 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_about_what_failed() {
+        for (kind, text, advice) in [
+            (Kind::Unreachable, "https was tried, and `r` answers in plain http", "--plain-http"),
+            (Kind::Unreachable, "the certificate of `r` is not accepted", "--ca-file"),
+            (Kind::Unreachable, "cannot reach `r`", "running"),
+            (Kind::Invalid, "400 Bad Request: Client sent an HTTP request to an HTTPS server.", "https"),
+            (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 405 Method Not Allowed)", "does not take"),
+            (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 400 Bad Request)", "REPOSITORY@DIGEST"),
+            (Kind::Unauthorized, "log in to r: 401", "wrong"),
+            (Kind::Unauthorized, "push: 401", "artifact login"),
+            (Kind::Limit, "the manifest has 6000000 bytes", "layout=tree"),
+        ] {
+            let given = for_error(&Error::new(kind, text)).unwrap_or_default();
+            assert!(given.contains(advice), "{text}: {given}");
+        }
+        assert_eq!(for_error(&Error::new(Kind::Exists, "cannot make `x`: File exists")), None);
+    }
 }

@@ -47,7 +47,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options { repositories, writable: args.writable, hosts: args.host, log, ..Options::default() };
     let server = Server::bind(args.listen, options).await?;
     if !server.addr().ip().is_loopback() {
-        report.warn(format!("everybody who can reach {} can read, without a password", server.addr()));
+        let what = if args.writable { "read and write" } else { "read" };
+        report.warn(format!("everybody who can reach {} can {what}, without a password", server.addr()));
     }
     let stopped = stopped();
     report.line(format!("http://{}", server.addr()))?;

@@ -4,7 +4,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use artifact::{
     Error, Kind, Result,
-    error::Context as _,
     location::{Location, Place},
     oci::{Manifest, Platform},
     plan::{Plan, Unpacking},
@@ -52,7 +51,9 @@ impl RegistryArgs {
         let mut options = Options { protocol, credentials, ..Options::default() };
         options.roots = environment::certificates();
         if let Some(file) = &self.ca_file {
-            options.roots.push(std::fs::read(file).context(|| format!("cannot read `{}`", file.display()))?);
+            // Not of the kind of an artifact that is not there.
+            let fail = |e| Error::invalid(format!("cannot read `{}`: {e}", file.display()));
+            options.roots.push(std::fs::read(file).map_err(fail)?);
         }
         Registry::new(host, &options)
     }

@@ -78,9 +78,11 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
     let describe = |kind: &ArtifactType| json!({ "name": kind.name(), "description": kind.description(), "origin": kind.origin().to_string() });
     let mut json: Vec<_> = catalog.list().map(|kind| describe(kind)).collect();
+    // A definition is used before a program of its name.
     json.extend(
         plugin::list(&environment::program_dirs())
             .into_iter()
+            .filter(|(name, _)| catalog.get(name).is_err())
             .map(|(name, path)| json!({ "name": name, "description": "A program that prints a plan", "origin": path })),
     );
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
@@ -91,7 +93,12 @@ fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
-    let kind = args.types.load()?.get(&args.name)?;
+    let kind = args.types.load()?.get(&args.name).map_err(|unknown| {
+        let program = plugin::find(&args.name, &environment::program_dirs());
+        program.map_or(unknown, |program| {
+            Error::unsupported(format!("`{}` is a program, {}: it has no definition", args.name, program.display()))
+        })
+    })?;
     report.result(None, kind.definition(), &[kind.text().trim_end().to_owned()])?;
     Ok(ExitCode::SUCCESS)
 }

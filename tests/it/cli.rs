@@ -129,6 +129,7 @@ fn a_talk_goes_through_a_registry_and_comes_back() {
         world.ok(&format!("check {store}"));
     }
     world.ok("pull oci-archive:talk.tar again --unpack");
+    assert_eq!(world.ok("plan again -q"), digest);
     for name in ["1.png", "2.png"] {
         let (before, after) = (world.path().join("talk").join(name), world.path().join("again").join(name));
         assert_eq!(std::fs::read(before).unwrap(), std::fs::read(after).unwrap(), "{name}");
@@ -287,6 +288,7 @@ fn a_read_only_registry_takes_nothing() {
     assert_eq!(world.ok(&format!("ls {}", registry.addr)), "talks\n");
     world.ok(&format!("pull {}/talks:v1 out", registry.addr));
     world.fails(&format!("push talk/slides.yaml {}/talks:v2", registry.addr), 1, &["405"]);
+    world.fails(&format!("ls {} --ca-file nowhere.pem", registry.addr), 1, &["nowhere.pem"]);
     world.fails(&format!("pull {}/talks:v2 out", registry.addr), 4, &["v2"]);
 }
 
