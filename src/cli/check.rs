@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.read(&args.location.place).await?;
+    let store = args.registry.read(&args.location.place, report).await?;
     let only = (args.location.tag.is_some() || args.location.digest.is_some()).then(|| args.location.name());
     let options = Options { only, rules: Some(Arc::new(ByType(args.types.load()?))), ..Options::default() };
     let findings = check_with(&store, &options).await?;

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let from = args.registry.read(&args.from.place).await?;
+    let from = args.registry.read(&args.from.place, report).await?;
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
@@ -59,9 +59,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return dry_run(&args, &from, report).await;
     }
     let done = if args.all_tags {
-        every_tag(&from, &args.to, &args.registry, &options).await
+        every_tag(&from, &args.to, (&args.registry, report), &options).await
     } else {
-        one(&from, &args.from, &args.to, &args.registry, options).await
+        one(&from, &args.from, &args.to, (&args.registry, report), options).await
     };
     tell(report, &done.context(|| format!("copy {} to {}", args.from, args.to))?, &args.to)
 }
@@ -72,25 +72,25 @@ pub(super) async fn one(
     from: &Arc<dyn ReadStore>,
     source: &Location,
     target: &Location,
-    registry: &RegistryArgs,
+    (registry, report): (&RegistryArgs, &Report),
     options: Options,
 ) -> Result<copy::Report> {
     let name = name_in(from.as_ref(), source).await?;
     let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
     let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
     let tags = target.tag.clone().or(own).into_iter().collect();
-    let to = registry.write(&target.place).await?;
+    let to = registry.write(&target.place, report).await?;
     copy::copy_root(from, root, &to, &Options { tags, ..options }).await
 }
 
 async fn every_tag(
     from: &Arc<dyn ReadStore>,
     target: &Location,
-    registry: &RegistryArgs,
+    (registry, report): (&RegistryArgs, &Report),
     options: &Options,
 ) -> Result<copy::Report> {
     let graph = Graph::of(std::slice::from_ref(from), tagged(from).await?, options.referrers).await?;
-    copy::copy_graph(from, &graph, &registry.write(&target.place).await?, options).await
+    copy::copy_graph(from, &graph, &registry.write(&target.place, report).await?, options).await
 }
 
 /// All that has a tag, each manifest once.
@@ -118,7 +118,7 @@ async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Res
         vec![Root { desc, tags: Vec::new() }]
     };
     let graph = Graph::of(std::slice::from_ref(from), roots, !args.no_referrers).await?;
-    let to = match args.registry.write_existing(&args.to.place).await {
+    let to = match args.registry.write_existing(&args.to.place, report).await {
         Ok(to) => Some(to),
         Err(e) if e.kind() == Kind::NotFound => None,
         Err(e) => return Err(e),

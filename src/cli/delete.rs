@@ -29,7 +29,7 @@ fn named(text: &str) -> std::result::Result<Location, String> {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.write_existing(&args.location.place).await?;
+    let store = args.registry.write_existing(&args.location.place, report).await?;
     match (&args.location.digest, &args.location.tag) {
         (Some(digest), _) => {
             let desc = store.resolve(&digest.to_string()).await?;

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.read(&args.location.place).await?;
+    let store = args.registry.read(&args.location.place, report).await?;
     let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     let bytes = store::read_manifest(store.as_ref(), &root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;

@@ -43,10 +43,10 @@ pub(crate) struct LogoutArgs {
 }
 
 pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> {
-    let origin = args.options.client(&args.registry)?.origin().clone();
+    let origin = args.options.client(&args.registry, report)?.origin().clone();
     let (username, password) = ask(&args)?;
     let credential = Credential::password(&origin, username, password)?;
-    let client = args.options.client_with(&args.registry, Arc::new(credential.clone()))?;
+    let client = args.options.client_with(&args.registry, Arc::new(credential.clone()), report)?;
     if client.ping().await.context(|| format!("log in to {}", args.registry))? == Greeting::Open {
         report.warn(format!("{} lets everybody in; the credentials were not looked at", args.registry));
     }
@@ -58,7 +58,7 @@ pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> 
 }
 
 pub(crate) async fn logout(args: LogoutArgs, report: &Report) -> Result<ExitCode> {
-    let origin = args.options.client(&args.registry)?.origin().clone();
+    let origin = args.options.client(&args.registry, report)?.origin().clone();
     let file = args.options.login_file()?;
     if !AuthFiles::new(vec![file.clone()], environment::program_dirs()).logout(&origin).await? {
         return Err(Error::not_found(format!("no credentials for {} in `{}`", args.registry, file.display())));

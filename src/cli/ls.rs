@@ -26,13 +26,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let host_only = !args.place.contains('/') && (args.place.contains(['.', ':']) || args.place == "localhost");
     let local = args.place.starts_with("oci:") || args.place.starts_with("oci-archive:") || args.place.starts_with('.');
     let names = if host_only && !local {
-        args.registry.client(&args.place)?.repositories().await?
+        args.registry.client(&args.place, report)?.repositories().await?
     } else {
         let location: Location = args.place.parse()?;
         if location.tag.is_some() || location.digest.is_some() {
             return Err(Error::invalid(format!("`{location}` names one artifact; `ls` lists tags")));
         }
-        let tags = args.registry.read(&location.place).await?.tags().await?;
+        let tags = args.registry.read(&location.place, report).await?.tags().await?;
         if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {
             // Registries say the same of a repository that they do not know.
             return Err(Error::not_found(format!("{location} is not there, or has no tags")));

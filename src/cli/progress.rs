@@ -24,6 +24,7 @@ impl Bar {
         ) {
             bar.set_style(style.progress_chars("=> "));
         }
+        report.shows(&bar);
         Self { bar, report: report.clone() }
     }
 
@@ -39,7 +40,7 @@ impl Bar {
         }
         let name = escape(desc.title().unwrap_or(&desc.media_type));
         let line = format!("{word:<7}  {}  {:>8}  {name}", desc.digest.short(), size(desc.size));
-        self.bar.suspend(|| self.report.detail(line));
+        self.report.detail(line);
     }
 }
 
@@ -49,9 +50,7 @@ impl Progress for Bar {
             Event::Planned { bytes, .. } => self.bar.set_length(bytes),
             Event::Moved(_, bytes) => self.bar.inc(bytes),
             Event::Done(desc, outcome) => self.done(&desc, outcome),
-            Event::Waiting(reason, time) => {
-                self.bar.suspend(|| self.report.say(format!("waiting {} s: {}", time.as_secs(), escape(&reason))));
-            }
+            Event::Waiting(reason, time) => self.report.waiting(&reason, time),
             _ => {}
         }
     }

@@ -54,7 +54,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let from = args.registry.read(&args.location.place).await?;
+    let from = args.registry.read(&args.location.place, report).await?;
     if let Some(view) = args.unpack {
         return unpacked(&args, &from, view, report).await;
     }
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         progress: Arc::new(Bar::new(report)),
         ..Options::default()
     };
-    let done = one(&from, &args.location, &target, &args.registry, options).await;
+    let done = one(&from, &args.location, &target, (&args.registry, report), options).await;
     tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)
 }
 

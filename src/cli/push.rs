@@ -50,13 +50,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let mut plan = args.source.plan(Some(&args.location), report).await?;
     let (target, tags) = target(&args, &plan)?;
     if let Some(subject) = &args.subject {
-        plan.manifest.subject = Some(find(subject, &target, &args.registry).await?);
+        plan.manifest.subject = Some(find(subject, &target, &args.registry, report).await?);
     }
     let packed = packed(&plan).await?;
     if args.dry_run {
         return show(&plan, &packed, Some(&target), report);
     }
-    let to: Arc<dyn Store> = args.registry.write(&target.place).await?;
+    let to: Arc<dyn Store> = args.registry.write(&target.place, report).await?;
     let options = Options {
         tags,
         concurrency: args.concurrency.get(),
@@ -83,11 +83,16 @@ fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<String>)> {
 }
 
 /// The descriptor of a subject, as a manifest quotes it.
-async fn find(subject: &Location, target: &Location, registry: &RegistryArgs) -> Result<artifact::oci::Descriptor> {
+async fn find(
+    subject: &Location,
+    target: &Location,
+    registry: &RegistryArgs,
+    report: &Report,
+) -> Result<artifact::oci::Descriptor> {
     if subject.place != target.place {
         let message = format!("the subject {subject} is not in {}, where this is pushed", target.place);
         return Err(Error::invalid(message));
     }
-    let store = registry.read(&subject.place).await?;
+    let store = registry.read(&subject.place, report).await?;
     Ok(store.resolve(&name_in(store.as_ref(), subject).await?).await?.bare())
 }

@@ -4,13 +4,15 @@ use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use artifact::{Error, Result};
 use clap::ValueEnum;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 /// Options that every command takes.
@@ -42,11 +44,14 @@ pub(crate) struct Report {
     quiet: bool,
     verbose: bool,
     closed: Arc<AtomicBool>,
+    /// What is drawn at the moment, and must make room for a line.
+    bar: Arc<Mutex<ProgressBar>>,
 }
 
 impl Report {
     pub(crate) fn new(args: &Args) -> Self {
-        Self { format: args.format, quiet: args.quiet, verbose: args.verbose, closed: Arc::default() }
+        let bar = Arc::new(Mutex::new(ProgressBar::hidden()));
+        Self { format: args.format, quiet: args.quiet, verbose: args.verbose, closed: Arc::default(), bar }
     }
 
     /// A result: a JSON document with `--format json`, its digest with `--quiet`, else its lines.
@@ -96,38 +101,53 @@ impl Report {
     /// Talk on stderr, unless `--quiet`.
     pub(crate) fn say(&self, line: impl Display) {
         if !self.quiet {
-            stderr(format_args!("{line}"));
+            self.talk(format_args!("{line}"));
         }
     }
 
     /// Talk on stderr with `--verbose` only.
     pub(crate) fn detail(&self, line: impl Display) {
         if self.verbose {
-            stderr(format_args!("{line}"));
+            self.talk(format_args!("{line}"));
         }
+    }
+
+    /// That nothing moves for a while, and why.
+    pub(crate) fn waiting(&self, why: &str, time: Duration) {
+        self.say(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)));
     }
 
     /// Something that the user should know, on stderr, even with `--quiet`.
     pub(crate) fn warn(&self, line: impl Display) {
-        stderr(format_args!("warning: {}", escape(&line.to_string())));
+        self.talk(format_args!("warning: {}", escape(&line.to_string())));
     }
 
     /// What failed, and how to fix it.
     pub(crate) fn error(&self, message: &str, hint: Option<&str>) {
         if self.format == Format::Json {
             let json = serde_json::json!({ "error": message, "hint": hint });
-            stderr(format_args!("{}", without_controls(&json.to_string())));
+            self.talk(format_args!("{}", without_controls(&json.to_string())));
             return;
         }
-        stderr(format_args!("error: {}", escape(message)));
+        self.talk(format_args!("error: {}", escape(message)));
         if let Some(hint) = hint {
-            stderr(format_args!("hint: {}", escape(hint)));
+            self.talk(format_args!("hint: {}", escape(hint)));
         }
     }
 
     /// Whether every blob and every request is worth a line.
     pub(crate) fn is_verbose(&self) -> bool {
         self.verbose
+    }
+
+    /// Lets this bar make room for every line of talk from now on.
+    pub(crate) fn shows(&self, bar: &ProgressBar) {
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
+    }
+
+    fn talk(&self, line: std::fmt::Arguments<'_>) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        bar.suspend(|| stderr(line));
     }
 
     /// Whether a moving bar would be seen and not be in the way.

@@ -16,7 +16,7 @@ use artifact::{
     types::{Catalog, Inputs, View, generic, plugin},
 };
 
-use super::environment;
+use super::{environment, report::Report};
 
 /// Largest config that is read to unpack an artifact, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -24,7 +24,7 @@ const MAX_CONFIG: u64 = 4 << 20;
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How registries are talked to.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryArgs {
     /// Speak http, not https; loopback addresses are spoken to in http anyway
@@ -36,20 +36,36 @@ pub(crate) struct RegistryArgs {
     /// The credentials file, in Docker's format
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    /// How often a request is sent again that failed for a reason that may pass
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    retries: u32,
+    /// How long a transfer may stand still before it is tried again; an answer may take twice as long to begin
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
 }
 
 impl RegistryArgs {
     /// A client of this registry.
-    pub(crate) fn client(&self, host: &str) -> Result<Registry> {
+    pub(crate) fn client(&self, host: &str, report: &Report) -> Result<Registry> {
         let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
-        self.client_with(host, Arc::new(AuthFiles::new(files, environment::program_dirs())))
+        self.client_with(host, Arc::new(AuthFiles::new(files, environment::program_dirs())), report)
     }
 
     /// A client of this registry with these credentials.
-    pub(crate) fn client_with(&self, host: &str, credentials: Arc<dyn Credentials>) -> Result<Registry> {
+    pub(crate) fn client_with(
+        &self,
+        host: &str,
+        credentials: Arc<dyn Credentials>,
+        report: &Report,
+    ) -> Result<Registry> {
         let protocol = if self.plain_http { Protocol::Http } else { Protocol::Auto };
         let mut options = Options { protocol, credentials, ..Options::default() };
         options.roots = environment::certificates();
+        options.retries = self.retries;
+        options.read_timeout = Duration::from_secs(self.timeout);
+        options.header_timeout = options.read_timeout * 2;
+        let report = report.clone();
+        options.waiting = Some(Arc::new(move |why, time| report.waiting(why, time)));
         if let Some(file) = &self.ca_file {
             // Not of the kind of an artifact that is not there.
             let fail = |e| Error::invalid(format!("cannot read `{}`: {e}", file.display()));
@@ -64,30 +80,34 @@ impl RegistryArgs {
     }
 
     /// The store of this place, which must exist.
-    pub(crate) async fn read(&self, place: &Place) -> Result<Arc<dyn ReadStore>> {
+    pub(crate) async fn read(&self, place: &Place, report: &Report) -> Result<Arc<dyn ReadStore>> {
         Ok(match place {
-            Place::Registry { registry, repository } => Arc::new(self.client(registry)?.repository(repository)?),
+            Place::Registry { registry, repository } => {
+                Arc::new(self.client(registry, report)?.repository(repository)?)
+            }
             Place::Layout(dir) => Arc::new(Layout::open(dir)?),
             Place::Archive(file) => Arc::new(Archive::open(file)?),
         })
     }
 
     /// The store of this place, made when it is not there.
-    pub(crate) async fn write(&self, place: &Place) -> Result<Arc<dyn Store>> {
+    pub(crate) async fn write(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         Ok(match place {
-            Place::Registry { registry, repository } => Arc::new(self.client(registry)?.repository(repository)?),
+            Place::Registry { registry, repository } => {
+                Arc::new(self.client(registry, report)?.repository(repository)?)
+            }
             Place::Layout(dir) => Arc::new(Layout::create(dir)?),
             Place::Archive(file) => Arc::new(Archive::create(file)?),
         })
     }
 
     /// The store of this place, to be changed, which must exist.
-    pub(crate) async fn write_existing(&self, place: &Place) -> Result<Arc<dyn Store>> {
+    pub(crate) async fn write_existing(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         match place {
             Place::Layout(path) | Place::Archive(path) if !path.exists() => {
                 Err(Error::not_found(format!("{place} does not exist")))
             }
-            _ => self.write(place).await,
+            _ => self.write(place, report).await,
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.write_existing(&args.location.place).await?;
+    let store = args.registry.write_existing(&args.location.place, report).await?;
     let desc = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     for tag in &args.tags {
         args.location.with_tag(tag)?;

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::support::flaky::{ALWAYS, Fault, Flaky, on};
+
 /// A directory with sources, and the program run in it with an empty environment.
 struct World {
     dir: tempfile::TempDir,
@@ -278,6 +280,23 @@ fn a_registry_that_is_not_there_or_is_none_is_named() {
     world.fails(&format!("ls {addr}/talk"), 1, &[&addr.to_string(), "not what a registry sends"]);
     world.fails(&format!("pull {addr}/talk:v1 out"), 1, &[&addr.to_string(), "not a registry"]);
     world.fails(&format!("push talk/slides.yaml {addr}/talk:v1"), 1, &[&addr.to_string(), "not a registry"]);
+}
+
+#[test]
+fn a_registry_that_is_busy_is_waited_for_and_that_is_said() {
+    let world = World::new();
+    let served = Served::start(&world, "--writable");
+    world.ok(&format!("push talk/slides.yaml {}/talk:v1", served.addr));
+    let busy = |when| vec![on("HEAD", "/manifests/v1", when, Fault::Status(503, &[("retry-after", "1")]))];
+    let flaky = Flaky::before(&served.addr, busy(0..1));
+    let ran = world.run(&format!("inspect {}/talk:v1", flaky.host()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("waiting 1 s: HEAD http://127.0.0.1:") && ran.stderr.contains("503"), "{}", ran.stderr);
+    let flaky = Flaky::before(&served.addr, busy(0..1));
+    let ran = world.run(&format!("inspect --retries 0 {}/talk:v1", flaky.host()));
+    assert!(ran.code == 1 && !ran.stderr.contains("waiting"), "{}", ran.stderr);
+    let flaky = Flaky::before(&served.addr, vec![on("HEAD", "/manifests/v1", ALWAYS, Fault::Silence)]);
+    world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", flaky.host()), 1, &["no answer within 2 s"]);
 }
 
 #[test]
