@@ -5,6 +5,7 @@ mod downloads;
 mod errors;
 mod faults;
 mod peers;
+mod pieces;
 mod redirects;
 mod referrers;
 mod tls;

@@ -27,6 +27,15 @@ pub(super) enum Payload<'a> {
     Bytes(Bytes),
     /// A blob, streamed. Its last byte leaves only when size and digest are right.
     Blob(&'a Descriptor, &'a dyn Blob),
+    /// A part of a blob that was verified already, streamed.
+    Part {
+        /// The whole.
+        blob: &'a dyn Blob,
+        /// Its first byte.
+        from: u64,
+        /// Its length.
+        len: u64,
+    },
 }
 
 impl Payload<'_> {
@@ -35,6 +44,7 @@ impl Payload<'_> {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Blob(desc, _) => desc.size,
+            Self::Part { len, .. } => *len,
         }
     }
 
@@ -44,10 +54,27 @@ impl Payload<'_> {
             Self::Empty => blob::once(Bytes::new()),
             Self::Bytes(bytes) => blob::once(bytes.clone()),
             Self::Blob(desc, blob) => ahead(store::verified(desc, blob.open(0).await?)),
+            Self::Part { blob, from, len } => ahead(first(blob.open(*from).await?, *len)),
         };
         let watch = Arc::new(Watch { failure: Mutex::new(None), moved: Mutex::new(Instant::now()) });
         Ok((Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) }, watch))
     }
+}
+
+/// The first bytes of a stream.
+fn first(stream: ByteStream, len: u64) -> ByteStream {
+    futures_util::stream::unfold((stream, len), |(mut stream, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let item = stream.next().await?.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            chunk
+        });
+        let left = left.saturating_sub(item.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        Some((item, (stream, left)))
+    })
+    .boxed()
 }
 
 /// Reads and hashes in a task of its own, a few chunks ahead of the connection.

@@ -14,6 +14,7 @@ mod download;
 mod helper;
 mod origin;
 mod pages;
+mod pieces;
 mod quirks;
 mod referrers;
 mod resume;
@@ -117,6 +118,7 @@ struct Inner {
     /// By repository: whether the registry lists referrers by itself.
     referrers: Mutex<HashMap<String, bool>>,
     locks: Mutex<referrers::Locks>,
+    longest: pieces::Longest,
 }
 
 /// What a registry said when it was asked who we are.
@@ -139,6 +141,7 @@ impl Registry {
             transport: Transport::new(origin, options)?,
             referrers: Mutex::default(),
             locks: Mutex::default(),
+            longest: pieces::Longest::default(),
         })))
     }
 
@@ -236,7 +239,7 @@ pub struct Repository {
     /// Whether something was written: then tokens for writing are asked for at once.
     writing: Mutex<bool>,
     /// Uploads that the registry opened where we asked for a mount, until they are used.
-    sessions: Mutex<HashMap<Digest, url::Url>>,
+    sessions: Mutex<HashMap<Digest, pieces::Session>>,
 }
 
 impl Repository {

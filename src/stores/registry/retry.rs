@@ -4,7 +4,6 @@
 //! come back together. A registry that names a delay itself (`Retry-After`, RFC 9110 section 10.2.3) gets it.
 
 use std::{
-    fmt,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -161,12 +160,6 @@ impl Retry {
         }
         tokio::time::sleep(wait).await;
         Ok(())
-    }
-}
-
-impl fmt::Debug for Retry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retry").field("retries", &self.retries).field("backoff", &self.backoff).finish_non_exhaustive()
     }
 }
 

@@ -14,8 +14,9 @@ use super::{
     download::said_digest,
     is_tag,
     origin::Origin,
+    pieces::{Session, gone},
     retry::Lost,
-    transport::{Ask, location},
+    transport::Ask,
 };
 use crate::{
     blob::Blob,
@@ -45,7 +46,7 @@ pub(super) struct Put {
 }
 
 impl Repository {
-    /// Stores a blob: POST for a place to put it, one PUT with all of it.
+    /// Stores a blob: POST for a place to put it, one PUT with all of it, or pieces where that is too much.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         let payload = if desc.size <= SMALL {
             Payload::Bytes(collect(verified(desc, blob.open(0).await?), desc.size).await?)
@@ -54,39 +55,58 @@ impl Repository {
         };
         let (mut kept, mut step) = (self.take_session(desc), self.registry.0.transport.step());
         loop {
-            let place = match kept.take() {
-                Some(place) => place,
+            let mut session = match kept.take() {
+                Some(session) => session,
                 None => self.open_session().await?,
             };
-            let Err(lost) = self.put_blob(desc, payload.clone(), place.clone()).await else { return Ok(()) };
+            let sent = if desc.size > self.registry.0.longest.get() {
+                self.put_pieces(desc, blob, &mut session).await
+            } else {
+                self.put_blob(desc, payload.clone(), &session).await
+            };
+            if matches!(sent, Ok(true)) {
+                return Ok(());
+            }
             // How much of it arrived is not known, and few registries say: the next attempt starts over.
-            self.cancel(place).await;
-            step.again(lost).await?;
+            self.cancel(session.place).await;
+            if let Err(lost) = sent {
+                step.again(lost).await?;
+            }
         }
     }
 
-    /// Opens an upload: where to PUT.
-    async fn open_session(&self) -> Result<Url> {
+    /// Opens an upload.
+    async fn open_session(&self) -> Result<Session> {
         let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         let answer = self.send(&ask).await?.expect(&[202, 201, 200]).await?;
-        location(&answer)
+        Session::of(&answer)
     }
 
-    /// Sends all of a blob to an upload, once.
-    async fn put_blob(&self, desc: &Descriptor, payload: Payload<'_>, mut place: Url) -> Result<(), Lost> {
+    /// Sends all that an upload lacks, once, and ends it; `false` when that is to be tried in pieces.
+    pub(super) async fn put_blob(
+        &self,
+        desc: &Descriptor,
+        payload: Payload<'_>,
+        session: &Session,
+    ) -> Result<bool, Lost> {
+        let (mut place, length) = (session.place.clone(), payload.len());
         place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
         place.set_fragment(None);
         let mut ask = Ask::new(Method::PUT, place, self.scope(Access::Push))
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
         ask.payload = payload;
         let answer = self.registry.0.transport.attempt(&ask).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Err(Lost::passing(answer.into_error().await.context("the upload is gone")));
+        match answer.status {
+            StatusCode::NOT_FOUND => return Err(gone(answer).await),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                return self.too_long(answer, length, session).await.map(|()| false).map_err(Lost::Final);
+            }
+            _ => {}
         }
         let answer = answer.expect(&[201, 200, 204]).await?;
         said_digest(&answer, Some(&desc.digest))?;
         answer.finish().await;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives an upload up, as far as the registry listens.
@@ -120,8 +140,8 @@ impl Repository {
                 Ok(true)
             }
             StatusCode::ACCEPTED => {
-                if let Ok(place) = location(&answer) {
-                    self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), place);
+                if let Ok(session) = Session::of(&answer) {
+                    self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), session);
                 }
                 answer.finish().await;
                 Ok(false)
@@ -134,7 +154,7 @@ impl Repository {
         }
     }
 
-    fn take_session(&self, desc: &Descriptor) -> Option<Url> {
+    fn take_session(&self, desc: &Descriptor) -> Option<Session> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&desc.digest)
     }
 

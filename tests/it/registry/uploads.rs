@@ -108,7 +108,8 @@ async fn a_refused_upload_is_given_up_and_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_refuses_before_it_has_read_all_is_understood_or_to_be_asked_again() {
     let refusal = reply(413, &[], br#"{"errors":[{"code":"SIZE_INVALID","message":"too much"}]}"#);
-    let host = hasty(vec![reply(202, &[("location", "/upload")], b""), refusal, reply(204, &[], b"")]);
+    let round = [reply(202, &[("location", "/upload")], b""), refusal, reply(204, &[], b"")];
+    let host = hasty(round.iter().cycle().take(24).cloned().collect());
     let bytes = Bytes::from(noise(30_000_000, 1));
     let once = Options { retries: 0, ..Options::default() };
     let error = repository(&host, "a", &once).push(&Descriptor::of("a/b", &bytes), &bytes).await;

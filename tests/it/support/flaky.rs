@@ -17,6 +17,8 @@ use super::scripted::Request;
 pub(crate) enum Fault {
     /// This status with these headers, and the real registry hears nothing.
     Status(u16, &'static [(&'static str, &'static str)]),
+    /// The registry does what it was asked to, and the answer has this status instead of its own.
+    Says(u16),
     /// The connection closes before the answer; the registry heard nothing.
     Close,
     /// The connection closes before the answer; the registry did what it was asked to.
@@ -215,6 +217,10 @@ impl Connection {
             match fault {
                 Fault::Header(name, value) => {
                     head = format!("{}\r\n{name}: {value}\r\n\r\n", without(&head, name).trim_end());
+                }
+                Fault::Says(status) => {
+                    let (_, rest) = head.split_once("\r\n").unwrap_or_default();
+                    head = format!("HTTP/1.1 {status} Flaky\r\n{rest}");
                 }
                 Fault::Flip(at) => body[*at] ^= 1,
                 _ => {}
