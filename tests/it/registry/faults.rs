@@ -164,6 +164,31 @@ async fn a_push_survives_every_fault() {
     assert_eq!(good, all);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_status_that_may_pass_is_survived_by_every_request() {
+    let sample = Sample::of(&[&noise(9000, 7)]);
+    let hex = sample.layer().0.digest.hex();
+    let requests = [
+        ("HEAD", "/manifests/"),
+        ("GET", "/manifests/"),
+        ("GET", hex),
+        ("POST", "/uploads/"),
+        ("PUT", hex),
+        ("PUT", "/manifests/"),
+    ];
+    for status in [408, 429, 499, 500, 502, 503, 504, 522] {
+        let server = server::in_memory().await;
+        let once = |(method, path)| on(method, path, ONCE, Fault::Status(status, &[]));
+        let flaky = Flaky::before(&server.addr().to_string(), requests.map(once).to_vec());
+        let there = Arc::new(repository(flaky.host(), "a", &impatient()));
+        deliver(&(Arc::clone(&there) as Arc<dyn Store>), &sample, &["v1"]).await.unwrap();
+        assert!(holds(there.as_ref(), &sample).await, "{status}");
+        for (method, path) in requests {
+            assert!(flaky.count(method, path) > 1, "{status} {method}");
+        }
+    }
+}
+
 /// A registry with one blob, the faults before it, and a client of them.
 async fn one_blob(rules: impl Fn(&str) -> Vec<Rule>) -> (artifact::serve::Running, Flaky, Descriptor, Bytes) {
     let server = server::in_memory().await;
