@@ -88,11 +88,11 @@ impl Location {
         let Place::Registry { repository, .. } = &self.place else { return Ok(()) };
         let last = repository.rsplit('/').next().unwrap_or_default();
         if let Some(name) = wish.repository.as_deref().filter(|name| *name != last) {
-            return Err(Error::mismatch(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
+            return Err(Error::invalid(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
         }
         match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
             Some(tag) => {
-                Err(Error::mismatch(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
+                Err(Error::invalid(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
             }
             None => Ok(()),
         }

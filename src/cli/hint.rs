@@ -44,7 +44,10 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Kind::Unsupported if text.contains("cannot remove a tag") => {
             "`artifact delete REPOSITORY@DIGEST` removes the manifest, with all its tags"
         }
-        Kind::NotFound if text.contains("/manifests/") => "`artifact ls REPOSITORY` lists the tags that are there",
+        Kind::NotFound if text.ends_with("has no tags") => "`LOCATION@DIGEST` names what has no tag",
+        Kind::NotFound if text.contains("/manifests/") && !text.contains("/manifests/sha256:") => {
+            "`artifact ls REPOSITORY` lists the tags that are there"
+        }
         Kind::Internal => "this is a bug in artifact; please report it",
         _ => return None,
     };
@@ -71,6 +74,8 @@ mod tests {
             let given = for_error(&Error::new(kind, text)).unwrap_or_default();
             assert!(given.contains(advice), "{text}: {given}");
         }
+        let digest = "`sha256:0` is not in r/x: HEAD http://r/v2/x/manifests/sha256:0: 404 Not Found";
+        assert_eq!(for_error(&Error::not_found(digest)), None);
         assert_eq!(for_error(&Error::new(Kind::Exists, "cannot make `x`: File exists")), None);
     }
 }

@@ -1,6 +1,6 @@
 //! `artifact plan`: what push would make, digests included, without a registry.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use artifact::{
     Error, Result,
@@ -51,6 +51,17 @@ fn pair(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
+/// Pairs by key. Errors: a key is given twice, when one of the values would be lost.
+fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for (key, value) in pairs {
+        if all.insert(key.clone(), value.clone()).is_some() {
+            return Err(Error::invalid(format!("`{flag} {key}=…` is given twice{advice}")));
+        }
+    }
+    Ok(all)
+}
+
 impl SourceArgs {
     /// Reads the source: what will be made of it.
     pub(super) async fn plan(&self, location: Option<&Location>, report: &Report) -> Result<Plan> {
@@ -66,8 +77,8 @@ impl SourceArgs {
     fn inputs(&self, location: Option<&Location>) -> Result<Inputs> {
         let reference = location.map(|l| Reference { repository: l.place.to_string(), tag: l.tag.clone() });
         Ok(Inputs {
-            set: self.set.iter().cloned().collect(),
-            annotations: self.annotation.iter().cloned().collect(),
+            set: once(&self.set, "--set", "; a list is written `KEY=A,B`")?,
+            annotations: once(&self.annotation, "--annotation", "")?,
             now: environment::source_date_epoch()?,
             reference,
         })

@@ -216,6 +216,8 @@ fn bad_sources_are_named() {
     world.fails("push nowhere oci:out:v1", 4, &["nowhere"]);
     world.fails("push talk/slides.yaml oci:out:v1 --type slidesow", 1, &["slidesow", "slideshow"]);
     world.fails("push talk/slides.yaml oci:out:v1 --set nosuch=1", 1, &["nosuch"]);
+    world.fails("push talk oci:out:v1 -t file-bundle --set include=1.png --set include=2.png", 1, &["twice", "A,B"]);
+    world.fails("push talk oci:out:v1 -a key=1 -a key=2", 1, &["key", "twice"]);
     assert!(!world.path().join("out").exists());
 }
 
