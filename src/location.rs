@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     oci::{Digest, annotation::is_ref_name},
     plan::ReferencePlan,
+    stores::registry::{is_repository, is_tag},
 };
 
 /// Where an artifact is, or is to go.
@@ -99,12 +100,6 @@ impl Location {
     }
 }
 
-/// The grammar of a tag (distribution-spec, "Pulling manifests").
-fn is_tag(tag: &str) -> bool {
-    let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    (1..=128).contains(&tag.len()) && tag.chars().all(inner) && !tag.starts_with(['.', '-'])
-}
-
 impl FromStr for Location {
     type Err = Error;
 
@@ -169,17 +164,45 @@ fn registry(text: &str) -> Result<Location> {
             "its first part must be a registry such as `ghcr.io`; a local path starts with `./` or `oci:`",
         ));
     }
-    let repository = rest.split(['@', ':']).next().unwrap_or_default();
+    let (rest, digest) = rest.split_once('@').map_or((rest, None), |(rest, digest)| (rest, Some(digest)));
+    let (repository, tag) = rest.split_once(':').map_or((rest, None), |(name, tag)| (name, Some(tag)));
+    if !is_host(host) {
+        return Err(bad("its first part is not `host` or `host:port`"));
+    }
     if repository.chars().any(|c| c.is_ascii_uppercase()) {
         return Err(bad("a repository must be lower case"));
     }
-    let parsed: oci_spec::distribution::Reference = text.parse().map_err(|e| bad(&format!("{e}")))?;
-    let given_tag = rest.split('@').next().is_some_and(|r| r.contains(':'));
-    Ok(Location {
-        place: Place::Registry { registry: parsed.registry().into(), repository: parsed.repository().into() },
-        tag: parsed.tag().filter(|_| given_tag).map(Into::into),
-        digest: parsed.digest().map(str::parse).transpose()?,
-    })
+    if !is_repository(repository) {
+        return Err(bad("what follows the registry is not the name of a repository"));
+    }
+    if tag.is_some_and(|tag| !is_tag(tag)) {
+        return Err(bad("what follows the `:` is not a tag"));
+    }
+    let digest = digest.map(str::parse).transpose().map_err(|e: Error| bad(e.message()))?;
+    let (registry, repository) = at_docker_hub(host, repository);
+    Ok(Location { place: Place::Registry { registry, repository }, tag: tag.map(Into::into), digest })
+}
+
+/// `host` or `host:port`, the host in labels of ASCII letters, digits and inner hyphens (RFC 1123, section 2.1), and of
+/// underscores, which names in private networks have.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "0"));
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    name.split('.').all(label) && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Docker Hub goes by two names, and its official images are written without their `library/`.
+fn at_docker_hub(host: &str, repository: &str) -> (String, String) {
+    match host {
+        "docker.io" | "index.docker.io" if repository.contains('/') => ("docker.io".into(), repository.into()),
+        "docker.io" | "index.docker.io" => ("docker.io".into(), format!("library/{repository}")),
+        _ => (host.into(), repository.into()),
+    }
 }
 
 impl fmt::Display for Place {
@@ -218,6 +241,56 @@ mod tests {
             "oci-archive:x.tar:v1".into(),
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_reference_means_what_it_means_to_oci_client() {
+        let digest = Digest::of(b"");
+        let texts = [
+            "docker.io/busybox",
+            "index.docker.io/a/b:1",
+            "localhost/a",
+            "127.0.0.1:5000/a.b/c_d/e__f/g---h:V_1.0-x",
+            "sub-dom1.foo.com/bar/baz:_x",
+            "a-.b/c",
+            "-a.b/c",
+            "a..b/c",
+            "a.b:/c",
+            "a.b:x/c",
+            "a.b:1:2/c",
+            "[::1]:5000/a",
+            "a_b.c/d",
+            "a.b/",
+            "a.b//c",
+            "a.b/c/",
+            "a.b/c:",
+            "a.b/c:-x",
+            "a.b/c:x/y",
+            "a.b/c:x:y",
+            "a.b/c___d",
+            "a.b/c@",
+            "a.b/c@sha256:00",
+            "a.b/c@sha256:x@sha256:x",
+        ];
+        for text in texts.map(str::to_owned).into_iter().chain([
+            format!("a.b/c@{digest}"),
+            format!("a.b/c:x@{digest}"),
+            format!("a.b/c@{digest}:x"),
+            format!("a.b/{}", "c".repeat(255)),
+            format!("a.b/{}", "c".repeat(256)),
+            format!("a.b/c:{}", "x".repeat(128)),
+            format!("a.b/c:{}", "x".repeat(129)),
+        ]) {
+            let theirs = text.parse::<oci_client::Reference>().ok().map(|r| {
+                let place = Place::Registry { registry: r.registry().into(), repository: r.repository().into() };
+                (place, r.tag().map(str::to_owned), r.digest().map(str::to_owned))
+            });
+            let ours = text.parse::<Location>().ok().map(|l| {
+                let tag = l.tag.or(l.digest.is_none().then(|| "latest".into()));
+                (l.place, tag, l.digest.map(|digest| digest.to_string()))
+            });
+            assert_eq!(ours, theirs, "{text}");
         }
     }
 

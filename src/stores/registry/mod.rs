@@ -363,14 +363,14 @@ impl Store for Repository {
 }
 
 /// The grammar of `<reference>` as a tag (distribution-spec, "Pulling manifests").
-fn is_tag(text: &str) -> bool {
+pub(crate) fn is_tag(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     (1..=128).contains(&text.len()) && text.starts_with(word) && text.chars().all(|c| word(c) || c == '.' || c == '-')
 }
 
 /// The grammar of `<name>` (distribution-spec, "Pulling manifests"): components of lower-case letters and digits, with
 /// `.`, `_`, `__` or any number of `-` between them; at most 255 characters.
-fn is_repository(name: &str) -> bool {
+pub(crate) fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_component)
 }
 
