@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{
     blob::{Blob, ByteStream, FileSlice},
@@ -139,7 +139,7 @@ pub async fn copy(from: &Arc<dyn ReadStore>, name: &str, to: &Arc<dyn Store>, op
     if let Ok(asked) = name.parse::<Digest>() {
         compare(&asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
     }
-    copy_root(from, from.resolve(name).await?, to, options).await
+    copy_root(from, found, to, options).await
 }
 
 /// Copies a manifest that was resolved already, with all that it points at. See [`copy`].
@@ -277,24 +277,33 @@ async fn copy_blobs(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
     let mut tasks = JoinSet::new();
     for desc in &graph.blobs {
-        let (from, to, slots) = (Arc::clone(from), Arc::clone(to), Arc::clone(&slots));
-        let (desc, progress) = (desc.clone(), Arc::clone(&options.progress));
+        // A task is made when its turn comes: an artifact may have very many blobs.
+        if tasks.len() >= options.concurrency.max(1) {
+            count_one(&mut tasks, report).await?;
+        }
+        let (from, to, desc, progress) =
+            (Arc::clone(from), Arc::clone(to), desc.clone(), Arc::clone(&options.progress));
         tasks.spawn(async move {
-            let _slot = slots.acquire().await.map_err(|e| Error::caused(Kind::Internal, "copy was closed", e))?;
             let outcome = copy_blob(&from, &desc, &to, &progress)
                 .await
                 .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
             progress.event(Event::Done(desc.clone(), outcome));
-            Ok::<_, Error>((desc, outcome))
+            Ok((desc, outcome))
         });
     }
-    while let Some(joined) = tasks.join_next().await {
-        let (desc, outcome) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
-        report.count(&desc, outcome);
+    while !tasks.is_empty() {
+        count_one(&mut tasks, report).await?;
     }
+    Ok(())
+}
+
+/// Waits for the next blob that is done.
+async fn count_one(tasks: &mut JoinSet<Result<(Descriptor, Outcome)>>, report: &mut Report) -> Result<()> {
+    let Some(joined) = tasks.join_next().await else { return Ok(()) };
+    let (desc, outcome) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
+    report.count(&desc, outcome);
     Ok(())
 }
 
