@@ -94,6 +94,10 @@ async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &R
         Some(dest) => dest.clone(),
         None => basename(&args.location)?,
     });
+    if dest.join("oci-layout").is_file() {
+        let message = format!("`{}` is an OCI layout; unpack to another directory", dest.display());
+        return Err(Error::new(Kind::Invalid, message));
+    }
     let name = name_in(from.as_ref(), &args.location).await?;
     let root = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
     let bytes = store::read_manifest(from.as_ref(), &root).await?;

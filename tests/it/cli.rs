@@ -339,6 +339,15 @@ fn files_in_the_way_are_kept_unless_told_otherwise() {
 }
 
 #[test]
+fn files_never_land_among_those_of_a_layout() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:store/talk:v1");
+    world.ok("pull oci:store/talk:v1 copy");
+    world.fails("pull oci:store/talk:v1 copy --unpack", 1, &["copy", "OCI layout"]);
+    assert!(!world.path().join("copy/1.png").exists());
+}
+
+#[test]
 fn names_that_talk_to_terminals_are_escaped() {
     let world = World::new();
     world.write("red/slides.yaml", "title: \"red \\e[31m\"\nimages:\n- 1.png\n");
