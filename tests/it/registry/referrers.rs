@@ -8,7 +8,6 @@ use artifact::{
     store::{ReadStore as _, Store},
     stores::registry::{Options, Registry},
 };
-use bytes::Bytes;
 
 use super::{kind, repository};
 use crate::support::{
@@ -49,13 +48,19 @@ async fn a_registry_without_a_list_gets_one_under_a_tag() {
 async fn many_referrers_at_once_are_all_listed() {
     let Some(server) = DockerRegistry::start(Access::Anyone) else { return };
     let registry = Registry::new(server.host(), &Options::default()).unwrap();
-    // docker-registry 2.8 may not see a blob that several clients finish at the same moment.
-    let config = Bytes::from_static(b"{}");
-    registry.repository("a").unwrap().push(&Descriptor::of(media_type::EMPTY, &config), &config).await.unwrap();
+    let samples: Vec<Sample> = (0..20_u8).map(|n| Sample::about(subject().root(), &[n])).collect();
+    // First and one after another: docker-registry 2.8 may not see a blob while somebody finishes it a second time, and
+    // all of these have the same config.
+    for (desc, bytes) in samples.iter().flat_map(|sample| &sample.blobs) {
+        registry.repository("a").unwrap().push(desc, bytes).await.unwrap();
+    }
     let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..20_u8 {
-        let store: Arc<dyn Store> = Arc::new(registry.repository("a").unwrap());
-        tasks.spawn(async move { deliver(&store, &Sample::about(subject().root(), &[n]), &[]).await });
+    for sample in samples {
+        let store = registry.repository("a").unwrap();
+        tasks.spawn(async move {
+            let [(desc, bytes)] = sample.manifests.as_slice() else { panic!("one manifest") };
+            store.publish(desc, bytes, &[]).await
+        });
     }
     while let Some(done) = tasks.join_next().await {
         done.unwrap().unwrap();
