@@ -18,10 +18,17 @@ use std::{path::PathBuf, process::Command};
 /// The path of another tool's program, or `None` with a visible line when the machine has none.
 /// `.ci/run` installs them all, and sets `ARTIFACT_REQUIRE_PEERS` so that there nothing is skipped.
 pub(crate) fn peer(name: &str) -> Option<PathBuf> {
+    let found = visiting_peer(name);
+    assert!(found.is_some() || std::env::var_os("ARTIFACT_REQUIRE_PEERS").is_none(), "{name} is not installed");
+    found
+}
+
+/// The same for a program that Debian has no package of: it may be missing in CI too. What it shows there, a test with
+/// recorded digests shows everywhere.
+pub(crate) fn visiting_peer(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file());
     if found.is_none() {
-        assert!(std::env::var_os("ARTIFACT_REQUIRE_PEERS").is_none(), "{name} is not installed");
         eprintln!("skipped: {name} is not installed");
     }
     found

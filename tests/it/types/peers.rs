@@ -12,7 +12,7 @@ use artifact::{
 };
 
 use super::{packed, plan_with, set, tree};
-use crate::support::{peer, run};
+use crate::support::{run, visiting_peer};
 
 /// A directory with everything that a bundle keeps.
 fn sample() -> tempfile::TempDir {
@@ -54,7 +54,7 @@ async fn out_of_layout(layout: &Path, dest: &Path) {
 
 #[tokio::test]
 async fn oras_restores_what_we_pack() {
-    let Some(oras) = peer("oras") else { return };
+    let Some(oras) = visiting_peer("oras") else { return };
     let (source, work) = (sample(), tempfile::tempdir().unwrap());
     into_layout(&source.path().join("docs"), &work.path().join("layout"), "gzip").await;
     run(Command::new(oras).current_dir(work.path()).args(["pull", "--oci-layout", "layout:v1", "-o", "out"]));
@@ -63,7 +63,7 @@ async fn oras_restores_what_we_pack() {
 
 #[tokio::test]
 async fn we_restore_what_oras_packs() {
-    let Some(oras) = peer("oras") else { return };
+    let Some(oras) = visiting_peer("oras") else { return };
     let (source, work) = (sample(), tempfile::tempdir().unwrap());
     fs::write(source.path().join("note.md"), "# note\n").unwrap();
     let layout = format!("{}:v1", work.path().join("layout").display());
