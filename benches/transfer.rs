@@ -4,7 +4,8 @@
 //! peers that are on the `PATH`. Rows of a block do the same work and take turns; each is the best of three runs. The
 //! client is measured from outside by GNU time, `-` where that is not installed; `server` is the processor time
 //! of the registry. `ratio` is the wall time of the row in that of the block's first. Registries keep their content in
-//! `/dev/shm`, or in the temporary directory where there is no such thing.
+//! `/dev/shm`, or in the temporary directory where there is no such thing: `full` needs some 10 GiB there, which a run
+//! that is killed leaves behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::{
