@@ -4,7 +4,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -66,8 +65,6 @@ pub enum Event {
     Restarted(Digest),
     /// This content is at the destination.
     Done(Descriptor, Outcome),
-    /// Nothing moves for a while, for this reason.
-    Waiting(String, Duration),
 }
 
 /// How content came to be at the destination.

@@ -50,7 +50,6 @@ impl Progress for Bar {
             Event::Planned { bytes, .. } => self.bar.set_length(bytes),
             Event::Moved(_, bytes) => self.bar.inc(bytes),
             Event::Done(desc, outcome) => self.done(&desc, outcome),
-            Event::Waiting(reason, time) => self.report.waiting(&reason, time),
             _ => {}
         }
     }
