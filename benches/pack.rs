@@ -159,7 +159,7 @@ fn row(what: &str, threads: &str, bytes: usize, (time, cpu): (Duration, f64), pe
 
 fn ours(what: &str, bytes: usize, threads: usize, scratch: &Path, plan: &Plan) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let options = Options { scratch: scratch.into(), threads };
+    let options = Options { threads, ..Options::new(scratch) };
     // Linux forgets the peak of a process when told so (proc(5), clear_refs).
     let _ = fs::write("/proc/self/clear_refs", "5");
     let time = best(|| drop(runtime.block_on(pack(plan, &options)).unwrap()));

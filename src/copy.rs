@@ -16,11 +16,12 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
     graph::{Graph, Node, Root},
     oci::{Descriptor, Digest, Platform},
+    progress::{Counts, Event, Observer, Outcome},
     store::{ReadStore, Store, Stored, compare},
 };
 
 /// What [`copy`] does beyond carrying one artifact.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Tags at the destination.
     pub tags: Vec<String>,
@@ -31,65 +32,13 @@ pub struct Options {
     /// How many blobs move at a time.
     pub concurrency: usize,
     /// Who is told what happens.
-    pub progress: Arc<dyn Progress>,
+    pub progress: Observer,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tags: Vec::new(), referrers: false, platform: None, concurrency: 6, progress: Arc::new(Silent) }
+        Self { tags: Vec::new(), referrers: false, platform: None, concurrency: 6, progress: Observer::default() }
     }
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("tags", &self.tags).field("referrers", &self.referrers).finish_non_exhaustive()
-    }
-}
-
-/// What happens during a copy.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Event {
-    /// All that the artifact consists of is known: so many manifests and blobs, so many bytes.
-    Planned {
-        /// Manifests and blobs.
-        items: usize,
-        /// Their bytes.
-        bytes: u64,
-    },
-    /// This content starts to move.
-    Started(Descriptor),
-    /// So many more bytes of this content have moved.
-    Moved(Digest, u64),
-    /// This content starts over from its first byte.
-    Restarted(Digest),
-    /// This content is at the destination.
-    Done(Descriptor, Outcome),
-}
-
-/// How content came to be at the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was moved.
-    Moved,
-    /// It was there already.
-    Present,
-    /// The destination took it from a neighbour.
-    Mounted,
-}
-
-/// One who is told what happens; called from several threads, must return at once.
-pub trait Progress: Send + Sync {
-    /// Takes one event.
-    fn event(&self, event: Event);
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn event(&self, _: Event) {}
 }
 
 /// What a copy did.
@@ -106,13 +55,22 @@ pub struct Report {
     pub present: usize,
     /// Blobs that the destination took from a neighbour.
     pub mounted: usize,
+    /// Bytes that did not have to move again, because an earlier transfer had moved them.
+    pub resumed: u64,
+    /// How often something that had failed was tried again. Here and in `resumed` counts what is told to
+    /// [`Options::progress`]: give a registry's client the same [`Observer`].
+    pub retried: u64,
 }
 
 impl Report {
     /// A report of nothing done.
     #[must_use]
     pub fn of(root: Descriptor) -> Self {
-        Self { root, moved: 0, bytes: 0, present: 0, mounted: 0 }
+        Self { root, moved: 0, bytes: 0, present: 0, mounted: 0, resumed: 0, retried: 0 }
+    }
+
+    fn with(self, Counts { resumed, retried }: Counts) -> Self {
+        Self { resumed, retried, ..self }
     }
 
     fn count(&mut self, desc: &Descriptor, outcome: Outcome) {
@@ -146,20 +104,22 @@ pub async fn copy_root(
     to: &Arc<dyn Store>,
     options: &Options,
 ) -> Result<Report> {
+    let before = options.progress.counts();
     let root = select(from, root, options.platform.as_ref()).await?;
     if !options.referrers && to.closed() && to.contains(&root).await? {
         set_tags(&root, &options.tags, to).await.context(|| format!("tag {} in {to}", root.digest))?;
         to.finish().await?;
         let mut report = Report::of(root.clone());
         report.count(&root, Outcome::Present);
-        options.progress.event(Event::Done(root, Outcome::Present));
-        return Ok(report);
+        options.progress.tell(Event::Done(root, Outcome::Present));
+        return Ok(report.with(options.progress.counts().since(before)));
     }
     let near: Arc<dyn ReadStore> = Arc::clone(to) as Arc<dyn ReadStore>;
     let stores = if to.closed() { vec![Arc::clone(from)] } else { vec![near, Arc::clone(from)] };
     let roots = vec![Root { desc: root.clone(), tags: options.tags.clone() }];
     let graph = Graph::of(&stores, roots, options.referrers).await?;
-    copy_graph(from, &graph, to, options).await
+    let report = copy_graph(from, &graph, to, options).await?;
+    Ok(report.with(options.progress.counts().since(before)))
 }
 
 /// Copies a graph that is known already; its roots carry the tags. See [`copy`].
@@ -170,8 +130,8 @@ pub async fn copy_graph(
     options: &Options,
 ) -> Result<Report> {
     let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
-    let mut report = Report::of(first.desc.clone());
-    options.progress.event(Event::Planned { items: graph.len(), bytes: graph.size() });
+    let (mut report, before) = (Report::of(first.desc.clone()), options.progress.counts());
+    options.progress.tell(Event::Planned { items: graph.len(), bytes: graph.size() });
     to.expect(graph).await?;
     copy_blobs(from, graph, to, options, &mut report).await?;
     let steps = tags_last(graph);
@@ -180,13 +140,13 @@ pub async fn copy_graph(
             .await
             .context(|| format!("copy manifest {} to {to}", node.desc.digest))?;
         report.count(&node.desc, outcome);
-        options.progress.event(Event::Done(node.desc.clone(), outcome));
+        options.progress.tell(Event::Done(node.desc.clone(), outcome));
     }
     for (desc, tags) in steps.tags {
         set_tags(desc, &tags, to).await.context(|| format!("tag {} in {to}", desc.digest))?;
     }
     to.finish().await?;
-    Ok(report)
+    Ok(report.with(options.progress.counts().since(before)))
 }
 
 /// What [`copy_graph`] would do, as far as it can be known without trying: content that could be mounted counts as
@@ -280,13 +240,12 @@ async fn copy_blobs(
         if tasks.len() >= options.concurrency.max(1) {
             count_one(&mut tasks, report).await?;
         }
-        let (from, to, desc, progress) =
-            (Arc::clone(from), Arc::clone(to), desc.clone(), Arc::clone(&options.progress));
+        let (from, to, desc, progress) = (Arc::clone(from), Arc::clone(to), desc.clone(), options.progress.clone());
         tasks.spawn(async move {
             let outcome = copy_blob(&from, &desc, &to, &progress)
                 .await
                 .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
-            progress.event(Event::Done(desc.clone(), outcome));
+            progress.tell(Event::Done(desc.clone(), outcome));
             Ok((desc, outcome))
         });
     }
@@ -308,7 +267,7 @@ async fn copy_blob(
     from: &Arc<dyn ReadStore>,
     desc: &Descriptor,
     to: &Arc<dyn Store>,
-    progress: &Arc<dyn Progress>,
+    progress: &Observer,
 ) -> Result<Outcome> {
     if to.contains(desc).await? {
         return Ok(Outcome::Present);
@@ -316,12 +275,12 @@ async fn copy_blob(
     if to.mount(desc, from.as_ref()).await? {
         return Ok(Outcome::Mounted);
     }
-    progress.event(Event::Started(desc.clone()));
+    progress.tell(Event::Started(desc.clone()));
     let blob = Counted {
         blob: Stored::new(Arc::clone(from), desc.clone()),
         digest: desc.digest.clone(),
         opened: Mutex::new(false),
-        progress: Arc::clone(progress),
+        progress: progress.clone(),
     };
     match to.push(desc, &blob).await {
         // A flipped bit on the way; wrong bytes at the origin will be wrong again.
@@ -345,7 +304,7 @@ struct Counted {
     blob: Stored,
     digest: Digest,
     opened: Mutex<bool>,
-    progress: Arc<dyn Progress>,
+    progress: Observer,
 }
 
 #[async_trait]
@@ -356,13 +315,15 @@ impl Blob for Counted {
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
         let again = std::mem::replace(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner), true);
-        if again && from == 0 {
-            self.progress.event(Event::Restarted(self.digest.clone()));
+        match (again, from) {
+            (true, 0) => self.progress.tell(Event::Restarted(self.digest.clone())),
+            (false, 1..) => self.progress.tell(Event::Resumed(self.digest.clone(), from)),
+            _ => {}
         }
-        let (digest, progress) = (self.digest.clone(), Arc::clone(&self.progress));
+        let (digest, progress) = (self.digest.clone(), self.progress.clone());
         let count = move |chunk: &Result<Bytes>| {
             if let Ok(bytes) = chunk {
-                progress.event(Event::Moved(digest.clone(), bytes.len() as u64));
+                progress.tell(Event::Moved(digest.clone(), bytes.len() as u64));
             }
         };
         Ok(self.blob.open(from).await?.inspect(count).boxed())

@@ -46,6 +46,7 @@ pub mod location;
 pub mod oci;
 pub mod pack;
 pub mod plan;
+pub mod progress;
 pub mod serve;
 pub mod source;
 pub mod store;

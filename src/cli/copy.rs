@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
         concurrency: args.concurrency.get(),
-        progress: Arc::new(Bar::new(report)),
+        progress: Bar::observer(report),
         ..Options::default()
     };
     if args.dry_run {

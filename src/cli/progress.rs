@@ -1,12 +1,26 @@
 //! Progress on stderr: one bar with totals on a terminal; with `--verbose` a line for every blob.
 
+use std::sync::Arc;
+
 use artifact::{
-    copy::{Event, Outcome, Progress},
     oci::{Descriptor, media_type},
+    progress::{Event, Observer, Outcome, Progress},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::{Report, escape, size};
+
+/// Says what is being waited for.
+#[derive(Debug)]
+pub(crate) struct Waits(pub(crate) Report);
+
+impl Progress for Waits {
+    fn event(&self, event: Event) {
+        if let Event::Waiting { why, time } = event {
+            self.0.waiting(&why, time);
+        }
+    }
+}
 
 /// Shows what a copy does.
 #[derive(Debug)]
@@ -16,7 +30,7 @@ pub(crate) struct Bar {
 }
 
 impl Bar {
-    pub(crate) fn new(report: &Report) -> Self {
+    pub(crate) fn observer(report: &Report) -> Observer {
         let bar = if report.draws() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template(
             // Nothing but the bar gives way: more would wrap on a narrow terminal.
@@ -25,7 +39,7 @@ impl Bar {
             bar.set_style(style.progress_chars("=> "));
         }
         report.shows(&bar);
-        Self { bar, report: report.clone() }
+        Observer::new(Arc::new(Self { bar, report: report.clone() }))
     }
 
     fn done(&self, desc: &Descriptor, outcome: Outcome) {

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         referrers: args.referrers,
         platform: args.platform,
         concurrency: args.concurrency.get(),
-        progress: Arc::new(Bar::new(report)),
+        progress: Bar::observer(report),
         ..Options::default()
     };
     let done = one(&from, &args.location, &target, (&args.registry, report), options).await;
@@ -117,7 +117,7 @@ async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &R
     let options = unpack::Options {
         overwrite: args.overwrite,
         include: args.include.clone(),
-        progress: Arc::new(Bar::new(report)),
+        progress: Bar::observer(report),
         ..unpack::Options::default()
     };
     let done = unpack::unpack(Arc::clone(from), &steps, &dest, &options)

@@ -57,12 +57,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return show(&plan, &packed, Some(&target), report);
     }
     let to: Arc<dyn Store> = args.registry.write(&target.place, report).await?;
-    let options = Options {
-        tags,
-        concurrency: args.concurrency.get(),
-        progress: Arc::new(Bar::new(report)),
-        ..Options::default()
-    };
+    let options =
+        Options { tags, concurrency: args.concurrency.get(), progress: Bar::observer(report), ..Options::default() };
     let from: Arc<dyn ReadStore> = Arc::new(packed);
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
     drop(options);

@@ -7,6 +7,7 @@ use artifact::{
     location::{Location, Place},
     oci::{Manifest, Platform},
     plan::{Plan, Unpacking},
+    progress::Observer,
     source::Source,
     store::{self, ReadStore, Store},
     stores::{
@@ -16,7 +17,7 @@ use artifact::{
     types::{Catalog, Inputs, View, generic, plugin},
 };
 
-use super::{environment, report::Report};
+use super::{environment, progress::Waits, report::Report};
 
 /// Largest config that is read to unpack an artifact, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -64,8 +65,7 @@ impl RegistryArgs {
         options.retries = self.retries;
         options.read_timeout = Duration::from_secs(self.timeout);
         options.header_timeout = options.read_timeout * 2;
-        let report = report.clone();
-        options.waiting = Some(Arc::new(move |why, time| report.waiting(why, time)));
+        options.progress = Observer::new(Arc::new(Waits(report.clone())));
         if let Some(file) = &self.ca_file {
             // Not of the kind of an artifact that is not there.
             let fail = |e| Error::invalid(format!("cannot read `{}`: {e}", file.display()));

@@ -14,12 +14,13 @@ use std::{
 
 use bytes::Bytes;
 
-use super::spool::Held;
+use super::{Options, spool::Held};
 use crate::{
     blob::{Base, Blob as _, CHUNK, SourceFile},
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Hasher, media_type},
     plan::{Content, Part},
+    progress::Event,
 };
 
 /// What a part is called when something is wrong with it.
@@ -56,7 +57,7 @@ impl Made {
 pub(super) struct Workshop<'a> {
     path: &'a Path,
     base: OnceLock<Base>,
-    scratch: &'a Path,
+    options: &'a Options,
     /// Set from outside when nobody wants the outcome any more.
     stop: &'a AtomicBool,
     /// Set when a part failed, so that the others end early.
@@ -64,8 +65,8 @@ pub(super) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    pub(super) fn new(base: &'a Path, scratch: &'a Path, stop: &'a AtomicBool) -> Self {
-        Self { path: base, base: OnceLock::new(), scratch, stop, failed: AtomicBool::new(false) }
+    pub(super) fn new(base: &'a Path, options: &'a Options, stop: &'a AtomicBool) -> Self {
+        Self { path: base, base: OnceLock::new(), options, stop, failed: AtomicBool::new(false) }
     }
 
     /// A regular file beneath the base. The base is opened with the first file, because not every plan has files.
@@ -78,6 +79,11 @@ impl<'a> Workshop<'a> {
             }
         };
         SourceFile::beneath(base, path)
+    }
+
+    /// Tells that so many more bytes of files were read.
+    fn read(&self, bytes: usize) {
+        self.options.progress.tell(Event::Read(bytes as u64));
     }
 
     /// An error when the work is in vain.
@@ -149,6 +155,7 @@ fn file(workshop: &Workshop<'_>, media_type: &str, path: &Path) -> Result<Made> 
             return Err(changed(&source));
         }
         hasher.update(chunk.get(..read).unwrap_or_default());
+        workshop.read(read);
         size = size.saturating_add(read as u64);
     }
     at_end(&source, &mut file)?;

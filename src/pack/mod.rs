@@ -12,7 +12,7 @@ mod spool;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +24,8 @@ use bytes::Bytes;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
-    plan::{Content, Order, Plan},
+    plan::{Content, EntryKind, Order, Plan},
+    progress::{Event, Observer},
 };
 use layer::{Made, Workshop};
 pub use packed::{Packed, Summary};
@@ -37,13 +38,15 @@ pub struct Options {
     pub scratch: PathBuf,
     /// How many threads read, hash and compress.
     pub threads: usize,
+    /// Who is told what happens.
+    pub progress: Observer,
 }
 
 impl Options {
     /// As many threads as the machine runs at a time.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { scratch: scratch.into(), threads }
+        Self { scratch: scratch.into(), threads, progress: Observer::default() }
     }
 }
 
@@ -71,7 +74,8 @@ impl Drop for StopOnDrop {
 
 fn pack_now(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<Packed> {
     check::plan(plan)?;
-    let workshop = Workshop::new(&plan.base, &options.scratch, stop);
+    let workshop = Workshop::new(&plan.base, options, stop);
+    announce(plan, &options.progress);
     let mut layers = layer::all(&workshop, &plan.layers, options.threads.max(1))?;
     let annotations: Vec<_> =
         plan.layers.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
@@ -82,6 +86,29 @@ fn pack_now(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<Packed>
     let config = config(&workshop, plan, &layers, options.threads.max(1)).context(|| "config")?;
     let manifest = manifest(plan, config.desc.clone(), &layers)?;
     finish(plan, manifest, layers, config)
+}
+
+/// Tells how much will be read: what changes meanwhile is noticed later.
+fn announce(plan: &Plan, progress: &Observer) {
+    if !progress.listens() {
+        return;
+    }
+    let (mut files, mut bytes) = (0, 0_u64);
+    let mut add = |path: &Path| {
+        files += 1;
+        bytes = bytes.saturating_add(std::fs::metadata(plan.base.join(path)).map_or(0, |meta| meta.len()));
+    };
+    for part in plan.layers.iter().chain([&plan.config]) {
+        match &part.content {
+            Content::File(path) => add(path),
+            Content::Tar { entries, .. } => entries.iter().for_each(|entry| match &entry.kind {
+                EntryKind::File(path) => add(path),
+                EntryKind::Directory | EntryKind::Text(_) | EntryKind::Symlink(_) => {}
+            }),
+            Content::Empty {} | Content::Text(_) | Content::Json { .. } => {}
+        }
+    }
+    progress.tell(Event::Packing { files, bytes });
 }
 
 /// The config blob; only a JSON config may hold quotes.

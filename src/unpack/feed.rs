@@ -9,9 +9,9 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::{
     blob::{ByteStream, once},
-    copy::{Event, Outcome, Progress},
     error::{Context as _, Error, Kind, Result},
     oci::Descriptor,
+    progress::{Event, Observer, Outcome},
     store::{self, ReadStore},
 };
 
@@ -27,7 +27,7 @@ pub(super) async fn send(
     store: Arc<dyn ReadStore>,
     blobs: Vec<Descriptor>,
     to: Sender<Result<Bytes>>,
-    progress: Arc<dyn Progress>,
+    progress: Observer,
 ) {
     let small = |desc: Descriptor| {
         let store = Arc::clone(&store);
@@ -43,7 +43,7 @@ pub(super) async fn send(
     tokio::pin!(ahead);
     while let Some(next) = ahead.next().await {
         let sent = match next {
-            Ok((desc, bytes)) => send_one(&*store, desc, bytes, &to, &*progress).await,
+            Ok((desc, bytes)) => send_one(&*store, desc, bytes, &to, &progress).await,
             Err(error) => Err(error),
         };
         match sent {
@@ -60,9 +60,9 @@ async fn send_one(
     desc: Descriptor,
     bytes: Option<Bytes>,
     to: &Sender<Result<Bytes>>,
-    progress: &dyn Progress,
+    progress: &Observer,
 ) -> Result<bool> {
-    progress.event(Event::Started(desc.clone()));
+    progress.tell(Event::Started(desc.clone()));
     let content: Result<ByteStream> = match bytes {
         Some(bytes) => Ok(once(bytes)),
         None => store::open(store, &desc).await,
@@ -74,12 +74,12 @@ async fn send_one(
         if len > 0 && to.send(Ok(chunk)).await.is_err() {
             return Ok(false);
         }
-        progress.event(Event::Moved(desc.digest.clone(), len));
+        progress.tell(Event::Moved(desc.digest.clone(), len));
     }
     if to.send(Ok(Bytes::new())).await.is_err() {
         return Ok(false);
     }
-    progress.event(Event::Done(desc, Outcome::Moved));
+    progress.tell(Event::Done(desc, Outcome::Moved));
     Ok(true)
 }
 

@@ -25,10 +25,10 @@ use tokio::sync::mpsc;
 
 use self::{claims::Claim, extract::Extract, feed::Feed, name::Name, select::Select, staging::Staging, writer::Writer};
 use crate::{
-    copy::{Event, Progress, Silent},
     error::{Context as _, Error, Kind, Result},
     oci::Descriptor,
     plan::{Action, Compression, Step, Unpacking},
+    progress::{Event, Observer},
     store::ReadStore,
     tarball::{
         decompress::allowance,
@@ -48,7 +48,7 @@ pub struct Options {
     /// How many bytes one archive may have uncompressed; otherwise 100 times the blob, at least 1 GiB.
     pub allowance: Option<u64>,
     /// Who is told what happens.
-    pub progress: Arc<dyn Progress>,
+    pub progress: Observer,
 }
 
 impl Default for Options {
@@ -58,7 +58,7 @@ impl Default for Options {
             include: Vec::new(),
             limits: Limits::default(),
             allowance: None,
-            progress: Arc::new(Silent),
+            progress: Observer::default(),
         }
     }
 }
@@ -100,10 +100,10 @@ pub async fn unpack(
     let job = Job::new(unpacking, dest, options)?;
     let blobs: Vec<Descriptor> = job.tasks.iter().map(|task| task.step.blob.clone()).collect();
     let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
-    options.progress.event(Event::Planned { items: blobs.len(), bytes });
+    options.progress.tell(Event::Planned { items: blobs.len(), bytes });
     let (to, from) = mpsc::channel(feed::WAITING);
     let writing = tokio::task::spawn_blocking(move || job.run(from));
-    feed::send(store, blobs, to, Arc::clone(&options.progress)).await;
+    feed::send(store, blobs, to, options.progress.clone()).await;
     writing.await.map_err(|e| Error::caused(Kind::Internal, "the writing thread failed", e))?
 }
 

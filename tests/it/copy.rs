@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use artifact::{
     Kind, copy,
-    copy::{Event, Options, Outcome, Progress},
+    copy::Options,
     oci::{Descriptor, Platform},
+    progress::{Event, Observer, Outcome, Progress},
     store::{self, ReadStore, Store},
 };
 
@@ -230,7 +231,8 @@ async fn one_flipped_bit_on_the_way_is_fetched_again_and_told() {
             let (from, to) = (memory(), destination());
             deliver(&from.store, &sample, &["v1"]).await.unwrap();
             let progress = Arc::new(Restarts::default());
-            let options = Options { progress: Arc::clone(&progress) as Arc<dyn Progress>, ..options(&["v1"]) };
+            let options =
+                Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
             let flipping = Fault::Flipped(desc.digest.clone(), Mutex::new(1));
             let source: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), flipping);
             copy(&source, "v1", &to.store, &options).await.unwrap();
@@ -313,7 +315,7 @@ async fn the_events_of_a_copy_add_up_to_its_report() {
     }
     let (index, _) = everything();
     let progress = Arc::new(Sums::default());
-    let options = Options { progress: Arc::clone(&progress) as Arc<dyn Progress>, ..options(&["v1"]) };
+    let options = Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
     let report = copy(&index.in_memory(&["v1"]).await, "v1", &layout().store, &options).await.unwrap();
     let (items, planned, moved, done) = *progress.0.lock().unwrap();
     let manifests: u64 = index.manifests.iter().map(|(desc, _)| desc.size).sum();

@@ -42,7 +42,7 @@ fn plan(source: &Path) -> Result<Plan> {
 
 async fn packed(plan: &Plan) -> Result<Packed> {
     let scratch = tempfile::tempdir()?;
-    pack::pack(plan, &pack::Options { scratch: scratch.path().into(), threads: 2 }).await
+    pack::pack(plan, &pack::Options { threads: 2, ..pack::Options::new(scratch.path()) }).await
 }
 
 /// The manifest for a reviewer, and the digest of the bytes that a registry gets.

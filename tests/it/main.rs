@@ -11,6 +11,7 @@ mod conformance;
 mod copy;
 mod examples;
 mod pack;
+mod progress;
 mod readme;
 mod registry;
 mod serve;

@@ -62,7 +62,7 @@ fn plan(dir: &TempDir, layers: Vec<Part>) -> Plan {
 }
 
 async fn run(dir: &TempDir, plan: &Plan) -> Result<Packed> {
-    pack(plan, &Options { scratch: dir.path().join("scratch"), threads: 2 }).await
+    pack(plan, &Options { threads: 2, ..Options::new(dir.path().join("scratch")) }).await
 }
 
 async fn fails(dir: &TempDir, plan: &Plan) -> (Kind, String) {
@@ -199,7 +199,7 @@ async fn the_same_files_have_the_same_digest_whatever_made_them() {
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(if threads == 2 { 0o600 } else { 0o664 });
                 file.set_permissions(mode).unwrap();
             }
-            let options = Options { scratch: dir.path().join("scratch"), threads };
+            let options = Options { threads, ..Options::new(dir.path().join("scratch")) };
             let plan = plan(&dir, vec![tar(&dir, compress), file("text/plain", "z")]);
             digests.push(pack(&plan, &options).await.unwrap().root().digest.clone());
         }

@@ -171,7 +171,7 @@ fn the_plain_slideshow_is_its_specification_and_its_slides() {
 
 async fn packed(plan: &Plan) -> Packed {
     let scratch = tempfile::tempdir().unwrap();
-    pack::pack(plan, &pack::Options { scratch: scratch.path().into(), threads: 2 }).await.unwrap()
+    pack::pack(plan, &pack::Options { threads: 2, ..pack::Options::new(scratch.path()) }).await.unwrap()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A tar layer: one thread reads files and writes the tar, another hashes, compresses and keeps it.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Write},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
@@ -54,7 +55,8 @@ fn add(workshop: &Workshop<'_>, tar: &mut Writer<Chunks>, entry: &Entry) -> Resu
         EntryKind::Text(text) => tar.file(path, *mode, *mtime, text.len() as u64, &mut text.as_bytes()),
         EntryKind::File(from) => {
             let (source, mut file) = workshop.open(from)?;
-            tar.file(path, *mode, *mtime, source.size(), &mut file)?;
+            let mut told = Told { workshop, file: &mut file };
+            tar.file(path, *mode, *mtime, source.size(), &mut told)?;
             super::at_end(&source, &mut file)
         }
     }
@@ -68,7 +70,7 @@ fn keep(
     threads: usize,
 ) -> Result<Made> {
     let mut plain = (compression != Compression::None).then(Hasher::default);
-    let mut compressor = Compressor::new(Spool::new(workshop.scratch), compression, threads)?;
+    let mut compressor = Compressor::new(Spool::new(&workshop.options.scratch), compression, threads)?;
     for chunk in queue {
         workshop.go_on()?;
         if let Some(hasher) = &mut plain {
@@ -79,6 +81,20 @@ fn keep(
     let (digest, size, held) = compressor.finish()?.finish();
     let diff_id = plain.map_or_else(|| digest.clone(), Hasher::finish);
     Ok(Made { desc: Descriptor::new(media_type, digest, size), diff_id, held })
+}
+
+/// A file whose reading is told.
+struct Told<'a> {
+    workshop: &'a Workshop<'a>,
+    file: &'a mut File,
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.workshop.read(read);
+        Ok(read)
+    }
 }
 
 /// Sends what is written to it to another thread, in chunks of [`CHUNK`] bytes.

@@ -43,13 +43,14 @@ pub use self::{
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
-    retry::{Backoff, Waiting},
+    retry::Backoff,
 };
 use crate::{
     blob::{Blob, ByteStream},
     error::{Error, Kind, Result},
     graph::Graph,
     oci::{Descriptor, Digest, media_type},
+    progress::Observer,
     store::{Home, ReadStore, Store},
 };
 
@@ -79,8 +80,8 @@ pub struct Options {
     pub retries: u32,
     /// How long is waited before.
     pub backoff: Backoff,
-    /// Who is told of every wait.
-    pub waiting: Option<Waiting>,
+    /// Who is told of every wait, every further attempt, and of what need not be fetched again.
+    pub progress: Observer,
 }
 
 impl Default for Options {
@@ -97,7 +98,7 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             retries: 5,
             backoff: Backoff::default(),
-            waiting: None,
+            progress: Observer::default(),
         }
     }
 }

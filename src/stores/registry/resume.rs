@@ -16,6 +16,7 @@ use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
     oci::Descriptor,
+    progress::Event,
 };
 
 /// A download, and how far it has come.
@@ -26,6 +27,8 @@ pub(super) struct Download {
     desc: Descriptor,
     ask: Ask<'static>,
     at: u64,
+    /// Up to where it is told that nothing need come again.
+    kept: u64,
     /// Whether parts proved wrong: then all is asked for, and what was had already is dropped.
     whole: bool,
     step: Step,
@@ -44,7 +47,7 @@ impl Download {
         let registry = repository.registry().clone();
         let step = registry.0.transport.step();
         let ask = repository.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
-        Ok(Self { registry, place: repository.to_string(), desc: desc.bare(), ask, at, whole: false, step })
+        Ok(Self { registry, place: repository.to_string(), desc: desc.bare(), ask, at, kept: at, whole: false, step })
     }
 
     /// The bytes. Errors: refusals at once, and what does not pass.
@@ -106,6 +109,10 @@ impl Download {
                 if let Err(wrong) = check_range(&answer, self.at, self.desc.size) {
                     self.whole = true;
                     return Err(Lost::passing(wrong));
+                }
+                let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
+                if saved > 0 {
+                    self.step.tell(Event::Resumed(self.desc.digest.clone(), saved));
                 }
                 Ok(Part { stream: answer.stream()?, announced: false })
             }

@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Options;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    progress::{Event, Observer},
+};
 
 /// So many bytes are progress: the failures before them no longer count.
 const PROGRESS: u64 = 1 << 20;
@@ -42,9 +45,6 @@ impl Default for Backoff {
         }
     }
 }
-
-/// One who is told that nothing moves for a while, and why; called from several threads, must return at once.
-pub type Waiting = Arc<dyn Fn(&str, Duration) + Send + Sync>;
 
 /// Why an attempt failed, and whether another one may do better.
 pub(super) enum Lost {
@@ -103,7 +103,7 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap) -> Option<Duration>
 pub(super) struct Retry {
     retries: u32,
     backoff: Backoff,
-    waiting: Option<Waiting>,
+    progress: Observer,
     spent: Mutex<Spent>,
 }
 
@@ -134,7 +134,7 @@ impl Retry {
         Arc::new(Self {
             retries: options.retries,
             backoff: options.backoff.clone(),
-            waiting: options.waiting.clone(),
+            progress: options.progress.clone(),
             spent: Mutex::default(),
         })
     }
@@ -155,10 +155,10 @@ impl Retry {
             let budget = self.backoff.budget.as_secs();
             return Err(error.context(format!("given up, since {budget} s of waiting are allowed")));
         }
-        if let Some(waiting) = &self.waiting {
-            waiting(&error.to_string(), wait);
-        }
+        let why = error.to_string();
+        self.progress.tell(Event::Waiting { why: why.clone(), time: wait });
         tokio::time::sleep(wait).await;
+        self.progress.tell(Event::Retried { why });
         Ok(())
     }
 }
@@ -186,6 +186,11 @@ impl Step {
         }
     }
 
+    /// Tells whoever watches this client.
+    pub(super) fn tell(&self, event: Event) {
+        self.retry.progress.tell(event);
+    }
+
     /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
     pub(super) async fn again(&mut self, lost: Lost) -> Result<()> {
         let (error, asked) = match lost {
@@ -210,6 +215,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Progress;
 
     fn lost() -> Lost {
         Lost::passing(Error::new(Kind::Unavailable, "503"))
@@ -298,13 +304,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_wait_is_told_before_it_begins() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let tell = Arc::clone(&told);
-        let waiting: Waiting = Arc::new(move |why, wait| tell.lock().unwrap().push((why.to_owned(), wait)));
-        let options = Options { waiting: Some(waiting), ..Options::default() };
+    async fn every_wait_is_told_before_it_begins_and_every_attempt_after_it() {
+        struct Told(Mutex<Vec<String>>, Instant);
+        impl Progress for Told {
+            fn event(&self, event: Event) {
+                self.0.lock().unwrap().push(format!("{} s: {event:?}", self.1.elapsed().as_secs()));
+            }
+        }
+        let told = Arc::new(Told(Mutex::default(), Instant::now()));
+        let progress = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
+        let options = Options { progress, ..Options::default() };
         Retry::new(&options).step().again(asking(7)).await.unwrap();
-        assert_eq!(*told.lock().unwrap(), [("asks to wait".to_owned(), Duration::from_secs(7))]);
+        let waiting = "0 s: Waiting { why: \"asks to wait\", time: 7s }";
+        assert_eq!(*told.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
+        assert_eq!(options.progress.counts().retried, 1);
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! Whatever a registry or the line to it does once, or a few times, a pull and a push succeed.
 
-use std::{
-    ops::Range,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use artifact::{
     Kind,
     oci::Descriptor,
+    progress::{Counts, Observer},
     store::{self, ReadStore, Store},
     stores::{
         Memory,
@@ -275,13 +272,11 @@ async fn a_kept_connection_that_was_closed_meanwhile_costs_no_attempt() {
     for retries in [0, 5] {
         let rules = |blob: &str| vec![on("HEAD", blob, 1..2, Fault::Close)];
         let (_server, flaky, desc, _) = one_blob(rules).await;
-        let told = Arc::new(Mutex::new(0));
-        let tell = Arc::clone(&told);
-        let waiting: artifact::stores::registry::Waiting = Arc::new(move |_, _| *tell.lock().unwrap() += 1);
-        let options = Options { retries, waiting: Some(waiting), ..impatient() };
+        let progress = Observer::default();
+        let options = Options { retries, progress, ..impatient() };
         let repository = repository(flaky.host(), "a", &options);
         assert!(repository.contains(&desc).await.unwrap());
         assert!(repository.contains(&desc).await.unwrap());
-        assert_eq!((flaky.count("HEAD", "/blobs/"), *told.lock().unwrap()), (3, 0));
+        assert_eq!((flaky.count("HEAD", "/blobs/"), options.progress.counts()), (3, Counts::default()));
     }
 }

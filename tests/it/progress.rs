@@ -1,0 +1,93 @@
+//! What is told while something takes time, and what the account says at the end.
+
+use std::sync::{Arc, Mutex};
+
+use artifact::{
+    copy,
+    pack::{self, pack},
+    progress::{Event, Observer, Progress},
+    source::Source,
+    store::{ReadStore, Store},
+    stores::registry::{Backoff, Options, Registry},
+    types::{Catalog, Inputs},
+};
+
+use crate::{
+    stores::memory,
+    support::{
+        flaky::{Fault, Flaky, on},
+        samples::{Sample, deliver, noise},
+        server,
+    },
+};
+
+/// All that was told.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Event>>);
+
+impl Progress for Heard {
+    fn event(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Heard {
+    fn observer(self: &Arc<Self>) -> Observer {
+        Observer::new(Arc::clone(self) as Arc<dyn Progress>)
+    }
+
+    fn all<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
+        self.0.lock().unwrap().iter().filter_map(pick).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_packing_reads_is_known_before_and_told_while_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, size) in [("a", 700_000), ("b", 1), ("sub/c", 300_000)] {
+        let path = dir.path().join("source").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, noise(size, 1)).unwrap();
+    }
+    let source = Source::open(dir.path().join("source")).unwrap();
+    for layout in ["tree", "files"] {
+        let set = [("layout".to_owned(), layout.to_owned())].into();
+        let kind = Catalog::builtin().unwrap().get("file-bundle").unwrap().clone();
+        let plan = kind.plan(&source, &Inputs { set, ..Inputs::default() }).unwrap();
+        let heard = Arc::new(Heard::default());
+        let options = pack::Options { progress: heard.observer(), ..pack::Options::new(dir.path()) };
+        pack(&plan, &options).await.unwrap();
+        assert!(matches!(heard.0.lock().unwrap()[0], Event::Packing { files: 3, bytes: 1_000_001 }), "{layout}");
+        let read = heard.all(|event| if let Event::Read(bytes) = event { Some(*bytes) } else { None });
+        assert_eq!((read.iter().sum::<u64>(), read.len() > 3), (1_000_001, true), "{layout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_with_a_bad_day_accounts_for_what_was_tried_again_and_what_need_not_come_again() {
+    let sample = Sample::of(&[&noise(3 << 20, 1)]);
+    let server = server::in_memory().await;
+    let upstream = server.addr().to_string();
+    let repository = |host: &str, options: &Options| Registry::new(host, options).unwrap().repository("a").unwrap();
+    let there: Arc<dyn Store> = Arc::new(repository(&upstream, &Options::default()));
+    deliver(&there, &sample, &["v1"]).await.unwrap();
+    let blob = sample.layer().0.digest.to_string();
+    let rules = vec![on("GET", &blob, 0..1, Fault::Reset(2 << 20)), on("GET", &blob, 1..2, Fault::Reset(1 << 19))];
+    let flaky = Flaky::before(&upstream, rules);
+    let heard = Arc::new(Heard::default());
+    let backoff = Backoff { first: std::time::Duration::from_millis(1), ..Backoff::default() };
+    let options = Options { progress: heard.observer(), backoff, ..Options::default() };
+    let from: Arc<dyn ReadStore> = Arc::new(repository(flaky.host(), &options));
+    let copying = copy::Options { progress: options.progress.clone(), ..copy::Options::default() };
+    let report = copy(&from, "v1", &memory().store, &copying).await.unwrap();
+    let resumed = heard.all(|event| if let Event::Resumed(_, bytes) = event { Some(*bytes) } else { None });
+    assert_eq!((report.retried, report.resumed), (2, resumed.iter().sum()));
+    assert!(resumed.len() == 2 && report.resumed > 2 << 20 && report.resumed < 3 << 20, "{resumed:?}");
+    let waits = heard.all(|event| match event {
+        Event::Waiting { why, .. } | Event::Retried { why } => Some(why.contains("/blobs/sha256:")),
+        _ => None,
+    });
+    assert_eq!(waits, [true; 4]);
+    let moved = heard.all(|event| if let Event::Moved(_, bytes) = event { Some(*bytes) } else { None });
+    assert!(moved.iter().sum::<u64>() >= 3 << 20);
+}
