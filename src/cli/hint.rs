@@ -20,8 +20,14 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Kind::Unreachable if text.contains("answers in plain http") => {
             "`--plain-http` speaks http to it: nothing is encrypted, passwords included"
         }
+        Kind::Unreachable if text.contains("this machine's clock") => {
+            "is the clock right? then the registry needs a new certificate"
+        }
+        Kind::Unreachable if text.contains("not valid for name") => {
+            "call the registry by a name that its certificate is for"
+        }
         Kind::Unreachable if text.contains("the certificate of") => {
-            "`--ca-file FILE` trusts the authority that signed it"
+            "`--ca-file FILE` trusts the authority that signed it, or this one certificate"
         }
         _ if text.contains("HTTP request to an HTTPS server") => {
             "this registry speaks https: leave `--plain-http` away, and call it by a name that is not `localhost`"
@@ -63,6 +69,7 @@ mod tests {
         for (kind, text, advice) in [
             (Kind::Unreachable, "https was tried, and `r` answers in plain http", "--plain-http"),
             (Kind::Unreachable, "the certificate of `r` is not accepted", "--ca-file"),
+            (Kind::Unreachable, "the certificate of `r` is not accepted: by this machine's clock it is 1970", "clock"),
             (Kind::Unreachable, "cannot reach `r`", "running"),
             (Kind::Invalid, "400 Bad Request: Client sent an HTTP request to an HTTPS server.", "https"),
             (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 405 Method Not Allowed)", "does not take"),

@@ -7,7 +7,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     task::{self, Poll},
     time::Duration,
 };
@@ -21,14 +21,14 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
 
-use super::{Options, body::Outgoing, origin, retry::Lost};
+use super::{
+    Options,
+    body::Outgoing,
+    origin::{self, Lane},
+    retry::Lost,
+    tls::{self, Tls},
+};
 use crate::error::{Error, Kind, Result};
 
 type Connector = HttpsConnector<HttpConnector<Resolver>>;
@@ -49,9 +49,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A pool whose connections go anywhere (`public_only` false), or to public addresses only.
-    pub(super) fn new(options: &Options, public_only: bool) -> Result<Self> {
-        let connector = connector(options, public_only)?;
+    /// A pool of connections to hosts of this kind.
+    pub(super) fn new(options: &Options, tls: &Tls, lane: Lane) -> Result<Self> {
+        let connector = connector(options, tls, lane)?;
         Ok(Self { client: Mutex::new(client(connector.clone())), connector })
     }
 
@@ -75,13 +75,13 @@ fn client(connector: Connector) -> Client<Connector, Outgoing> {
         .build(connector)
 }
 
-fn connector(options: &Options, public_only: bool) -> Result<Connector> {
-    let mut http = HttpConnector::new_with_resolver(Resolver { public_only });
+fn connector(options: &Options, tls: &Tls, lane: Lane) -> Result<Connector> {
+    let mut http = HttpConnector::new_with_resolver(Resolver { public_only: lane == Lane::Foreign });
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.set_send_buffer_size(Some(SOCKET_BUFFER));
-    let tls = tls(options, public_only)?;
+    let tls = tls.config(lane)?;
     Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
 }
 
@@ -118,80 +118,6 @@ impl tower_service::Service<Name> for Resolver {
     }
 }
 
-fn tls(options: &Options, verify_always: bool) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::caused(Kind::Internal, "cannot set up TLS", e))?;
-    if options.insecure_tls && !verify_always {
-        let verifier = Arc::new(Unverified(provider));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-    }
-    Ok(builder.with_root_certificates(roots(&options.roots)?).with_no_client_auth())
-}
-
-/// Reads certificates, each item one in DER or any number in PEM. Errors: an item without a certificate.
-fn roots(items: &[Vec<u8>]) -> Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    for item in items {
-        let certificates: Vec<CertificateDer<'_>> = if item.starts_with(&[0x30]) {
-            vec![CertificateDer::from(item.as_slice())]
-        } else {
-            let read: Result<_, _> = CertificateDer::pem_slice_iter(item).collect();
-            read.map_err(|e| Error::invalid(format!("malformed certificates: {e}")))?
-        };
-        if certificates.is_empty() {
-            return Err(Error::invalid("no certificate in a file of certificates"));
-        }
-        let given = certificates.len();
-        // A system's collection may hold a few that are too old to be understood; one that the user gave must be.
-        let (_, ignored) = store.add_parsable_certificates(certificates);
-        if ignored == given && items.len() == 1 {
-            return Err(Error::invalid("a certificate that cannot be understood"));
-        }
-    }
-    Ok(store)
-}
-
-/// Takes every certificate; what `insecure_tls` asks for.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
 /// answered before, so that an address that refuses connections is one of a server that restarts.
 pub(super) fn no_answer(
@@ -203,8 +129,8 @@ pub(super) fn no_answer(
     let (connecting, mut malformed) = (error.is_connect(), false);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
-        if let Some(tls) = rustls_error(cause) {
-            return Lost::Final(tls_failed(what, origin, tls));
+        if let Some(error) = tls::cause(cause) {
+            return Lost::Final(tls::failed(what, origin, error));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         match cause.source() {
@@ -222,31 +148,4 @@ pub(super) fn no_answer(
         return Lost::Final(error);
     }
     Lost::Passing { error, asked: None, stale: known && !connecting }
-}
-
-/// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.
-fn rustls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    match cause.downcast_ref::<io::Error>() {
-        Some(io) => rustls_error(io.get_ref()?),
-        None => cause.downcast_ref(),
-    }
-}
-
-fn tls_failed(what: &str, origin: &origin::Origin, error: &rustls::Error) -> Error {
-    let host = origin.authority();
-    let message = match error {
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            format!("https was tried, and `{host}` answers in plain http")
-        }
-        rustls::Error::InvalidCertificate(why) => {
-            let why = match why.to_string() {
-                // webpki refuses what `openssl req -x509` makes unless it is told otherwise, even when it is trusted.
-                text if text.contains("CaUsedAsEndEntity") => "it is an authority's (`CA:TRUE`), not a server's".into(),
-                text => text,
-            };
-            format!("the certificate of `{host}` is not accepted at {}: {why}", jiff::Timestamp::now())
-        }
-        other => format!("https with `{host}` failed: {other}"),
-    };
-    Error::new(Kind::Unreachable, format!("{what}: {message}"))
 }

@@ -19,6 +19,7 @@ mod quirks;
 mod referrers;
 mod resume;
 mod retry;
+mod tls;
 mod transport;
 mod upload;
 
@@ -44,6 +45,7 @@ pub use self::{
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
     retry::Backoff,
+    tls::SystemRoots,
 };
 use crate::{
     blob::{Blob, ByteStream},
@@ -59,8 +61,11 @@ use crate::{
 pub struct Options {
     /// http or https.
     pub protocol: Protocol,
-    /// Certificate authorities: each item one certificate in DER, or any number in PEM. Without any, https fails.
+    /// Certificates that are trusted: each item one in DER, or any number in PEM. Without these and `system_roots`,
+    /// https fails.
     pub roots: Vec<Vec<u8>>,
+    /// The authorities that the system trusts, which are trusted too.
+    pub system_roots: Option<SystemRoots>,
     /// Takes every certificate of the registry and of what is in `trusted`.
     pub insecure_tls: bool,
     /// Who we say we are.
@@ -89,6 +94,7 @@ impl Default for Options {
         Self {
             protocol: Protocol::Auto,
             roots: Vec::new(),
+            system_roots: None,
             insecure_tls: false,
             credentials: Arc::new(Anonymous),
             trusted: Vec::new(),

@@ -20,6 +20,7 @@ use super::{
     credentials::Credential,
     origin::{Lane, Origin, lane, redacted},
     retry::{Lost, Retry, Step},
+    tls::Tls,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -85,9 +86,10 @@ impl Wire {
     fn new(options: &Options) -> Result<Self> {
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
+        let tls = Tls::new(options)?;
         Ok(Self {
-            home: Pool::new(options, false)?,
-            foreign: Pool::new(options, true)?,
+            home: Pool::new(options, &tls, Lane::Home)?,
+            foreign: Pool::new(options, &tls, Lane::Foreign)?,
             user_agent,
             header_timeout: options.header_timeout,
             read_timeout: options.read_timeout,

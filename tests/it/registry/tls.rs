@@ -1,12 +1,18 @@
 //! https: trusted, mistrusted, and never given up for http.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use artifact::{
     Kind,
     oci::Descriptor,
     store::{ReadStore as _, Store as _},
-    stores::registry::{Credential, Options, Origin, Protocol},
+    stores::registry::{Credential, Options, Origin, Protocol, Registry},
 };
 use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{CANARY, kind, peers::there_and_back, repository, saw_secret};
 use crate::support::{
@@ -53,6 +59,70 @@ async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
         assert!(error.to_string().contains(&format!("the certificate of `{host}` is not accepted")), "{error}");
     }
     assert!(trap.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_it() {
+    let (Some(identity), Some(other)) = (Identity::of_itself("IP:127.0.0.1"), Identity::of_itself("IP:127.0.0.1"))
+    else {
+        return;
+    };
+    let server = server::in_memory().await;
+    let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
+    there_and_back(repository(&host, "a", &https(&host, vec![identity.authority.clone()]))).await;
+    for roots in [Vec::new(), vec![other.authority.clone()]] {
+        let error = repository(&host, "a", &https(&host, roots)).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.to_string().contains("(`CA:TRUE`), and not itself one"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time() {
+    let (Some(named), Some(outdated)) = (Identity::of_itself("DNS:other.test"), Identity::outdated("IP:127.0.0.1"))
+    else {
+        return;
+    };
+    let trap = Scripted::trap("127.0.0.1");
+    let year = jiff::Timestamp::now().strftime("clock it is %Y-").to_string();
+    for (identity, words) in
+        [(named, ["not valid for name", "other.test"]), (outdated, ["it ended on 2021-01-01 00:00 UTC", &year])]
+    {
+        let host = identity.in_front_of("127.0.0.1", trap.host()).await;
+        let options = https(&host, vec![identity.authority.clone()]);
+        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+    assert!(trap.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_authorities_of_the_system_are_read_once_and_only_for_https() {
+    let Some(identity) = Identity::new() else { return };
+    let (server, read) = (server::in_memory().await, Arc::new(AtomicUsize::new(0)));
+    let addr = server.addr().to_string();
+    let host = identity.in_front_of("127.0.0.1", &addr).await;
+    let (counter, certificate) = (Arc::clone(&read), CertificateDer::from_pem_slice(&identity.authority).unwrap());
+    let options = Options {
+        system_roots: Some(Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            vec![certificate.to_vec(), b"of another age".to_vec()]
+        })),
+        ..https(&host, Vec::new())
+    };
+    there_and_back(repository(&addr, "a", &Options { protocol: Protocol::Http, ..options.clone() })).await;
+    assert_eq!(read.load(Ordering::Relaxed), 0);
+    there_and_back(repository(&host, "b", &options)).await;
+    assert_eq!(read.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_file_of_certificates_that_holds_none_is_an_error_at_once() {
+    for bytes in [&b""[..], b"-----BEGIN CERTIFICATE-----\n", b"\x30\x00", b"hello"] {
+        let options = Options { roots: vec![bytes.to_vec()], ..Options::default() };
+        assert_eq!(kind(Registry::new("registry.test", &options)), Kind::Invalid);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

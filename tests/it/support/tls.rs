@@ -1,6 +1,6 @@
 //! TLS in front of a server of plain http, with a certificate made for the occasion.
 
-use std::{net::SocketAddr, process::Command, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
@@ -11,28 +11,59 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{peer, run};
 
-/// A certificate for `127.0.0.1` and its key.
+/// A server's certificate and its key.
 pub(crate) struct Identity {
-    /// The authority that signed it, PEM.
+    /// Whom a client must trust to believe the server: an authority, or the certificate itself; PEM.
     pub(crate) authority: Vec<u8>,
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    /// Made by openssl; `None` where that is not installed.
+    /// For `127.0.0.1`, signed by an authority; `None` where openssl is not installed.
     pub(crate) fn new() -> Option<Self> {
-        let (openssl, dir) = (peer("openssl")?, tempfile::tempdir().unwrap());
-        let make = |args: &str| run(Command::new(&openssl).args(args.split(' ')).current_dir(dir.path()));
-        make("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority");
-        make("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server");
-        std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
-        make("x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names");
-        Some(Self {
-            authority: std::fs::read(dir.path().join("ca.pem")).unwrap(),
-            certificate: CertificateDer::from_pem_file(dir.path().join("cert.pem")).unwrap(),
-            key: PrivateKeyDer::from_pem_file(dir.path().join("key.pem")).unwrap(),
-        })
+        Self::named("IP:127.0.0.1")
+    }
+
+    /// For these names, signed by an authority.
+    pub(crate) fn named(names: &str) -> Option<Self> {
+        let made = Made::new()?;
+        made.run("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority");
+        made.run("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server");
+        made.write("names", &format!("subjectAltName={names}\n"));
+        made.run(
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names",
+        );
+        Some(made.identity("ca.pem"))
+    }
+
+    /// For these names, signed by itself: an authority's (`CA:TRUE`), which `openssl req -x509` makes unless told otherwise.
+    pub(crate) fn of_itself(names: &str) -> Option<Self> {
+        let made = Made::new()?;
+        made.run(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=server -addext \
+             subjectAltName={names}"
+        ));
+        Some(made.identity("cert.pem"))
+    }
+
+    /// The same, but from January 2020 to January 2021.
+    pub(crate) fn outdated(names: &str) -> Option<Self> {
+        let made = Made::new()?;
+        made.run("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server");
+        made.write("db", "");
+        made.write(
+            "config",
+            &format!(
+                "[ca]\ndefault_ca=c\n[c]\ndatabase=db\nrand_serial=yes\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n\
+                 [p]\ncommonName=supplied\n[x]\nsubjectAltName={names}\nbasicConstraints=critical,CA:TRUE\n"
+            ),
+        );
+        made.run(
+            "ca -batch -selfsign -config config -keyfile key.pem -in request.pem -out cert.pem -startdate \
+             20200101000000Z -enddate 20210101000000Z -extensions x -notext",
+        );
+        Some(made.identity("cert.pem"))
     }
 
     /// Listens at this address and passes on what comes, decrypted; gives the `host:port` that it listens at.
@@ -60,5 +91,34 @@ impl Identity {
             }
         });
         host
+    }
+}
+
+/// What openssl makes, in a directory of its own.
+struct Made {
+    openssl: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Made {
+    fn new() -> Option<Self> {
+        Some(Self { openssl: peer("openssl")?, dir: tempfile::tempdir().unwrap() })
+    }
+
+    fn run(&self, args: &str) {
+        run(Command::new(&self.openssl).args(args.split_whitespace()).current_dir(self.dir.path()));
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// `cert.pem` and `key.pem`, to be believed because of this file.
+    fn identity(&self, authority: &str) -> Identity {
+        Identity {
+            authority: std::fs::read(self.dir.path().join(authority)).unwrap(),
+            certificate: CertificateDer::from_pem_file(self.dir.path().join("cert.pem")).unwrap(),
+            key: PrivateKeyDer::from_pem_file(self.dir.path().join("key.pem")).unwrap(),
+        }
     }
 }
