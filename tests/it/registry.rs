@@ -1,5 +1,6 @@
 //! Tests of `registry`: the client against real registries, and against servers that mean harm.
 
+mod addresses;
 mod authentication;
 mod downloads;
 mod errors;

@@ -18,7 +18,7 @@ use super::{
     body::Payload,
     challenge::{self, Challenge},
     credentials::{Credential, Credentials, Secret},
-    origin::{Lane, Origin, realm_is_allowed, redacted},
+    origin::{self, Lane, Origin, redacted},
     retry::Lost,
     transport::{Ask, Wire},
 };
@@ -212,7 +212,7 @@ impl Auth {
         if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
             return Ok(Proof { credential: ready.clone(), until: None });
         }
-        let realm = self.realm(realm)?;
+        let (lane, realm) = self.realm(realm)?;
         let mut scopes = scope.names();
         // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
         // and others use a word of their own, and then it is the only one that they understand.
@@ -222,22 +222,27 @@ impl Auth {
         let at = Origin::of(&realm)?;
         let login = login.map(|login| login.addressed_to(&at));
         let fetched = match login.as_ref().map(|login| login.secret()) {
-            Some(Secret::Identity(token)) => ask(wire, refresh(&realm, service, &scopes, token), login.as_ref()).await,
-            _ => ask(wire, fetch(&realm, service, &scopes), login.as_ref()).await,
+            Some(Secret::Identity(token)) => {
+                ask(wire, lane, refresh(&realm, service, &scopes, token), login.as_ref()).await
+            }
+            _ => ask(wire, lane, fetch(&realm, service, &scopes), login.as_ref()).await,
         };
         let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
         fetched.proof(&self.origin)
     }
 
-    /// The token service's URL. Errors: not one that may see credentials for this registry.
-    fn realm(&self, realm: &str) -> Result<Url> {
+    /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
+    fn realm(&self, realm: &str) -> Result<(Lane, Url)> {
         let refuse = |realm: &str| {
             let message = format!("{} sends credentials to `{realm}`, which is not its own", self.origin);
             Error::new(Kind::Unauthorized, message)
         };
         let url = Url::parse(realm).map_err(|_| refuse(&super::answer::quoted(realm)))?;
         let to = Origin::of(&url)?;
-        if realm_is_allowed(&self.origin, &to, &self.trusted) { Ok(url) } else { Err(refuse(&redacted(&url))) }
+        match origin::realm(&self.origin, &to, &self.trusted) {
+            Some(lane) => Ok((lane, url)),
+            None => Err(refuse(&redacted(&url))),
+        }
     }
 }
 
@@ -294,12 +299,13 @@ fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -
 /// Asks the token service, once.
 async fn exchange(
     wire: &Wire,
+    lane: Lane,
     ask: &Ask<'_>,
     url: &Url,
     attached: Option<&Credential>,
     login: Option<&Credential>,
 ) -> Result<Answer, Lost> {
-    let mut answer = wire.exchange(Lane::Home, ask, url, attached).await?;
+    let mut answer = wire.exchange(lane, ask, url, attached).await?;
     // An identity token travels in the body, and is no more to be repeated than what travels in the head.
     answer.credential = login.cloned();
     let answer = answer.judged().await?;
@@ -307,13 +313,13 @@ async fn exchange(
 }
 
 /// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
-async fn ask(wire: &Wire, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
+async fn ask(wire: &Wire, lane: Lane, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
     ask.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let url = ask.url.clone();
     let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
     let mut step = wire.step();
     let answer = loop {
-        match exchange(wire, &ask, &url, attached, login).await {
+        match exchange(wire, lane, &ask, &url, attached, login).await {
             Ok(answer) => break answer.expect(&[200]).await?,
             Err(lost) => step.again(lost).await?,
         }

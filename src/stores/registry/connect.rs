@@ -1,24 +1,17 @@
-//! Connections: name resolution, TCP, TLS, and the pools of kept-alive HTTP/1.1 connections.
+//! Connections: TCP, TLS, and the pools of kept-alive HTTP/1.1 connections.
 //!
 //! No proxy and no other setting is taken from the environment.
 
 use std::{
-    future::Future,
     io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{Mutex, PoisonError},
-    task::{self, Poll},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use http::Request;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{
-        Client, ResponseFuture,
-        connect::{HttpConnector, dns::Name},
-    },
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
@@ -26,6 +19,7 @@ use super::{
     Options,
     body::Outgoing,
     origin::{self, Lane},
+    resolve::{Reach, Resolver},
     retry::Lost,
     tls::{self, Tls},
 };
@@ -50,8 +44,8 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool of connections to hosts of this kind.
-    pub(super) fn new(options: &Options, tls: &Tls, lane: Lane) -> Result<Self> {
-        let connector = connector(options, tls, lane)?;
+    pub(super) fn new(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<Self> {
+        let connector = connector(options, tls, reach, lane)?;
         Ok(Self { client: Mutex::new(client(connector.clone())), connector })
     }
 
@@ -75,47 +69,15 @@ fn client(connector: Connector) -> Client<Connector, Outgoing> {
         .build(connector)
 }
 
-fn connector(options: &Options, tls: &Tls, lane: Lane) -> Result<Connector> {
-    let mut http = HttpConnector::new_with_resolver(Resolver { public_only: lane == Lane::Foreign });
+fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<Connector> {
+    let resolver = Resolver { lane, reach: reach.clone(), known: Arc::new(options.addresses.clone()) };
+    let mut http = HttpConnector::new_with_resolver(resolver);
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.set_send_buffer_size(Some(SOCKET_BUFFER));
     let tls = tls.config(lane)?;
     Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
-}
-
-/// Looks names up with the system's resolver and leaves out the addresses that may not be used.
-#[derive(Debug, Clone)]
-pub(super) struct Resolver {
-    public_only: bool,
-}
-
-impl tower_service::Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let public_only = self.public_only;
-        Box::pin(async move {
-            let all = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            // `localhost` was granted plain http as a loopback name, so it must be one.
-            let loopback_only = name.as_str() == "localhost";
-            let usable: Vec<_> = all
-                .filter(|a| !public_only || origin::is_public(a.ip()))
-                .filter(|a| !loopback_only || a.ip().is_loopback())
-                .collect();
-            if usable.is_empty() {
-                return Err(io::Error::other("its name leads to no address that may be used"));
-            }
-            Ok(usable.into_iter())
-        })
-    }
 }
 
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has

@@ -17,6 +17,7 @@ mod pages;
 mod pieces;
 mod quirks;
 mod referrers;
+mod resolve;
 mod resume;
 mod retry;
 mod tls;
@@ -26,6 +27,7 @@ mod upload;
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -73,6 +75,8 @@ pub struct Options {
     /// `host[:port]` of token services and storage that the registry may send us to although they are on another
     /// domain, or on a private network.
     pub trusted: Vec<String>,
+    /// Names whose addresses are known without asking for them, in lower case: what `/etc/hosts` does for a system.
+    pub addresses: HashMap<String, Vec<IpAddr>>,
     /// The `User-Agent` header.
     pub user_agent: String,
     /// How long connecting may take.
@@ -98,6 +102,7 @@ impl Default for Options {
             insecure_tls: false,
             credentials: Arc::new(Anonymous),
             trusted: Vec::new(),
+            addresses: HashMap::new(),
             user_agent: concat!("artifact/", env!("CARGO_PKG_VERSION")).into(),
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),

@@ -7,7 +7,7 @@ use std::{
 
 use url::{Host, Url};
 
-use super::quirks;
+use super::{quirks, resolve::Reach};
 use crate::error::{Error, Result};
 
 /// How a registry is spoken to.
@@ -79,6 +79,20 @@ impl Origin {
         &self.host
     }
 
+    /// The port, be it written or implied.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address that the host is written as; none for a name.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self.parsed()? {
+            Host::Domain(_) => None,
+            Host::Ipv4(ip) => Some(ip.into()),
+            Host::Ipv6(ip) => Some(ip.into()),
+        }
+    }
+
     /// `host[:port]`, without a port that the scheme implies.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -129,56 +143,58 @@ pub(super) fn redacted(url: &Url) -> String {
     text.escape_default().to_string()
 }
 
-/// Whose resolver and trust apply to a request.
+/// Whose addresses and trust apply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// The registry itself, and what the user or the rules below vouch for: any address.
-    Home,
-    /// Where the registry sends us: https to public addresses only.
+    /// The registry itself: any address, and what the user allows it.
+    Own,
+    /// What the user or the rules below vouch for: any address.
+    Trusted,
+    /// Where the registry sends us: https, and no nearer to us than the registry is itself.
     Foreign,
 }
 
 /// May this registry send us there, by a redirect or by an upload's `Location`?
 ///
-/// Never from https to http. Another origin must be https at a public address; a loopback registry may use other
-/// loopback ports; hosts that the user listed may be anywhere. No credential goes along in any of these cases.
-pub(super) fn lane(registry: &Origin, to: &Origin, trusted: &[String]) -> Result<Lane> {
+/// Never from https to http. Another origin must be https at a public address, or at one no nearer than the registry's
+/// own (`reach`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
+/// credential goes along in any of these cases.
+pub(super) fn lane(registry: &Origin, to: &Origin, trusted: &[String], reach: &Reach) -> Result<Lane> {
     if registry == to {
-        return Ok(Lane::Home);
+        return Ok(Lane::Own);
     }
     let refuse = |why: &str| Err(Error::invalid(format!("{registry} sends us to {to}: {why}")));
     if registry.secure && !to.secure {
         return refuse("https never leads to http");
     }
     if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
-        return Ok(Lane::Home);
+        return Ok(Lane::Trusted);
     }
     if !to.secure {
         return refuse("only https leads to another host");
     }
-    match to.parsed() {
-        Some(Host::Domain(name)) if name != "localhost" => Ok(Lane::Foreign),
-        Some(Host::Ipv4(ip)) if is_public(ip.into()) => Ok(Lane::Foreign),
-        Some(Host::Ipv6(ip)) if is_public(ip.into()) => Ok(Lane::Foreign),
-        _ => refuse("that address is not public"),
+    if to.host == "localhost" || to.address().is_some_and(|ip| !reach.allows(ip)) {
+        return refuse("that address is not public");
     }
+    Ok(Lane::Foreign)
 }
 
-/// May credentials for this registry be sent to that token service?
+/// May credentials for this registry be sent to that token service, and where may it be?
 ///
 /// Yes to the same origin, to https on the same registrable domain, to another port of the same loopback address, and
 /// to what the user listed. An IP address is only ever equal to itself.
-pub(super) fn realm_is_allowed(registry: &Origin, realm: &Origin, trusted: &[String]) -> bool {
+pub(super) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Option<Lane> {
     if registry == realm {
-        return true;
+        return Some(Lane::Own);
     }
     if registry.secure && !realm.secure {
-        return false;
+        return None;
     }
-    if is_listed(realm, trusted) || (registry.is_loopback() && registry.host == realm.host) {
-        return true;
+    let same_host = registry.host == realm.host && (realm.secure || registry.is_loopback());
+    if is_listed(realm, trusted) || same_host {
+        return Some(Lane::Trusted);
     }
-    realm.secure && (registry.host == realm.host || same_site(registry, realm))
+    (realm.secure && same_site(registry, realm)).then_some(Lane::Foreign)
 }
 
 fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
@@ -210,12 +226,41 @@ fn registrable(name: &str) -> Option<&str> {
     labels(2).or_else(|| (name.matches('.').count() == 2).then_some(name))
 }
 
-/// Whether an address is reachable from anywhere, so that nobody's private network is asked on a stranger's word
-/// (the special-purpose registries of RFC 6890).
-pub(super) fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
+/// From how far an address is reached. Nobody's private network is asked on a stranger's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zone {
+    /// This machine alone.
+    Loopback,
+    /// A private network.
+    Private,
+    /// Everywhere.
+    Public,
+}
+
+/// Metadata services of clouds that are not at an address of one link: of Alibaba Cloud, and of Amazon's over IPv6.
+const METADATA: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
+impl Zone {
+    /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
+    /// many, of none, and of a metadata service.
+    pub(super) fn of(ip: IpAddr) -> Option<Self> {
+        let ip = ip.to_canonical();
+        let (private, public) = match ip {
+            IpAddr::V4(v4) => {
+                let [a, b, ..] = v4.octets();
+                (v4.is_private() || a == 100 && (64..128).contains(&b), is_public_v4(v4))
+            }
+            IpAddr::V6(v6) => (v6.is_unique_local(), is_public_v6(v6)),
+        };
+        match ip {
+            _ if METADATA.contains(&ip) => None,
+            _ if ip.is_loopback() => Some(Self::Loopback),
+            _ if private => Some(Self::Private),
+            _ => public.then_some(Self::Public),
+        }
     }
 }
 
@@ -234,9 +279,6 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    if let Some(v4) = ip.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let embedded = |high: u16, low: u16| {
         let ([w, x], [y, z]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -280,11 +322,37 @@ mod tests {
         }
     }
 
+    /// Where a registry that was not seen at any address leads.
+    fn leads(registry: &Origin, to: &str) -> Result<Lane> {
+        lane(registry, &at(to), &[], &Reach::default())
+    }
+
+    #[test]
+    fn a_private_registry_leads_to_private_https_but_not_to_this_machine_or_its_link() {
+        let (registry, reach) = (at("https://10.0.0.1"), Reach::default());
+        reach.saw("10.0.0.1".parse().unwrap());
+        for good in ["https://10.0.0.2", "https://192.168.1.1", "https://[fd12::1]", "https://8.8.8.8", "https://x.test"] {
+            assert_eq!(lane(&registry, &at(good), &[], &reach).unwrap(), Lane::Foreign, "{good}");
+        }
+        for bad in [
+            "https://127.0.0.1",
+            "https://localhost",
+            "https://169.254.169.254",
+            "https://100.100.100.200",
+            "https://[fd00:ec2::254]",
+            "https://[::ffff:169.254.169.254]",
+            "https://0.0.0.0",
+            "http://10.0.0.2",
+        ] {
+            assert!(lane(&registry, &at(bad), &[], &reach).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn a_registry_leads_to_public_https_or_nowhere() {
         let registry = at("https://registry.example.com");
         for good in ["https://registry.example.com/x", "https://blobs.s3.amazonaws.com/x", "https://8.8.8.8/x"] {
-            assert!(lane(&registry, &at(good), &[]).is_ok(), "{good}");
+            assert!(leads(&registry, good).is_ok(), "{good}");
         }
         for bad in [
             "http://registry.example.com/x",
@@ -301,18 +369,18 @@ mod tests {
             "https://[fd00::1]/x",
             "https://[64:ff9b::7f00:1]/x",
         ] {
-            assert!(lane(&registry, &at(bad), &[]).is_err(), "{bad}");
+            assert!(leads(&registry, bad).is_err(), "{bad}");
         }
-        let listed = ["minio.corp:9000".to_owned()];
-        assert_eq!(lane(&registry, &at("https://minio.corp:9000/x"), &listed).unwrap(), Lane::Home);
-        assert_eq!(lane(&at("http://127.0.0.1:1"), &at("http://127.0.0.1:2"), &[]).unwrap(), Lane::Home);
-        assert!(lane(&at("http://registry.corp"), &at("http://127.0.0.1:2"), &[]).is_err());
+        let (listed, reach) = (["minio.corp:9000".to_owned()], Reach::default());
+        assert_eq!(lane(&registry, &at("https://minio.corp:9000/x"), &listed, &reach).unwrap(), Lane::Trusted);
+        assert_eq!(leads(&at("http://127.0.0.1:1"), "http://127.0.0.1:2").unwrap(), Lane::Trusted);
+        assert!(leads(&at("http://registry.corp"), "http://127.0.0.1:2").is_err());
         assert!(Origin::of(&Url::parse("https://u:p@evil.test/x").unwrap()).is_err());
     }
 
     #[test]
     fn credentials_go_to_a_realm_of_the_same_owner_only() {
-        let allowed = |registry, realm| realm_is_allowed(&at(registry), &at(realm), &[]);
+        let allowed = |registry, service| realm(&at(registry), &at(service), &[]).is_some();
         assert!(allowed("https://registry-1.docker.io", "https://auth.docker.io/token"));
         assert!(allowed("https://registry.gitlab.com", "https://gitlab.com/jwt/auth"));
         assert!(allowed("https://ghcr.io", "https://ghcr.io/token"));
@@ -328,7 +396,11 @@ mod tests {
         assert!(!allowed("https://registry.example.com", "https://169.254.169.254/token"));
         assert!(!allowed("http://127.0.0.1:5000", "http://127.0.0.2:5000/token"));
         assert!(!allowed("http://registry.corp.test", "http://auth.corp.test/token"));
-        assert!(realm_is_allowed(&at("https://a.test"), &at("https://b.test"), &["b.test".into()]));
+        let lane = |service| realm(&at("https://r.a.test"), &at(service), &["b.test".into()]);
+        assert_eq!(lane("https://b.test"), Some(Lane::Trusted));
+        assert_eq!(lane("https://r.a.test/token"), Some(Lane::Own));
+        assert_eq!(lane("https://r.a.test:444"), Some(Lane::Trusted));
+        assert_eq!(lane("https://inside.a.test"), Some(Lane::Foreign));
     }
 
     #[test]

@@ -47,8 +47,8 @@ impl Tls {
     /// How hosts of this kind are connected to.
     pub(super) fn config(&self, lane: Lane) -> Result<ClientConfig> {
         let trust = match lane {
-            Lane::Home if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
-            Lane::Home | Lane::Foreign => Arc::clone(&self.trust),
+            Lane::Own | Lane::Trusted if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
+            Lane::Own | Lane::Trusted | Lane::Foreign => Arc::clone(&self.trust),
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()

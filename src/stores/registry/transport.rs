@@ -19,6 +19,7 @@ use super::{
     connect::{self, Pool},
     credentials::Credential,
     origin::{Lane, Origin, lane, redacted},
+    resolve::Reach,
     retry::{Lost, Retry, Step},
     tls::Tls,
 };
@@ -72,7 +73,8 @@ impl Ask<'_> {
 
 /// Connections, without a notion of who may see which secret.
 pub(super) struct Wire {
-    home: Pool,
+    own: Pool,
+    trusted: Pool,
     foreign: Pool,
     user_agent: HeaderValue,
     header_timeout: Duration,
@@ -83,13 +85,14 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    fn new(options: &Options) -> Result<Self> {
+    fn new(options: &Options, reach: &Reach) -> Result<Self> {
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
         let tls = Tls::new(options)?;
         Ok(Self {
-            home: Pool::new(options, &tls, Lane::Home)?,
-            foreign: Pool::new(options, &tls, Lane::Foreign)?,
+            own: Pool::new(options, &tls, reach, Lane::Own)?,
+            trusted: Pool::new(options, &tls, reach, Lane::Trusted)?,
+            foreign: Pool::new(options, &tls, reach, Lane::Foreign)?,
             user_agent,
             header_timeout: options.header_timeout,
             read_timeout: options.read_timeout,
@@ -116,7 +119,11 @@ impl Wire {
         let attached = credential.filter(|c| c.origin() == &origin);
         let request = self.request(ask, url, &what, attached)?;
         let (body, watch) = ask.payload.open().await?;
-        let pool = if lane == Lane::Home { &self.home } else { &self.foreign };
+        let pool = match lane {
+            Lane::Own => &self.own,
+            Lane::Trusted => &self.trusted,
+            Lane::Foreign => &self.foreign,
+        };
         tracing::debug!(method = %ask.method, url = redacted(url), "request");
         let sending = pool.request(request.map(|()| body));
         let patience = self.header_timeout + Duration::from_secs(ask.payload.len() / BYTES_PER_SECOND);
@@ -203,12 +210,15 @@ pub(super) struct Transport {
     wire: Wire,
     auth: Auth,
     trusted: Vec<String>,
+    reach: Reach,
 }
 
 impl Transport {
     pub(super) fn new(origin: Origin, options: &Options) -> Result<Self> {
         let auth = Auth::new(origin.clone(), Arc::clone(&options.credentials), options.trusted.clone());
-        Ok(Self { wire: Wire::new(options)?, auth, trusted: options.trusted.clone(), origin })
+        let reach = Reach::default();
+        origin.address().into_iter().for_each(|ip| reach.saw(ip));
+        Ok(Self { wire: Wire::new(options, &reach)?, auth, trusted: options.trusted.clone(), reach, origin })
     }
 
     /// Sends a request until it is answered. Any answer is a success here, of whatever status, 401 included; redirects
@@ -263,7 +273,7 @@ impl Transport {
         let mut url = ask.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let to = Origin::of(&url)?;
-            let lane = lane(&self.origin, &to, &self.trusted)?;
+            let lane = lane(&self.origin, &to, &self.trusted, &self.reach)?;
             let answer = self.wire.exchange(lane, ask, &url, credential).await?;
             if !is_redirect(answer.status) {
                 return Ok(answer);
