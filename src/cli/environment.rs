@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use artifact::{Error, Result};
+use artifact::{Error, Result, stores::registry::Proxies};
 
 fn var(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -56,6 +56,17 @@ pub(crate) fn source_date_epoch() -> Result<Option<i64>> {
     let Some(value) = env::var_os("SOURCE_DATE_EPOCH").filter(|value| !value.is_empty()) else { return Ok(None) };
     let seconds = value.to_str().and_then(|text| text.parse().ok());
     seconds.map(Some).ok_or_else(|| Error::invalid("`SOURCE_DATE_EPOCH` is not a number of seconds"))
+}
+
+/// The proxies of `HTTP_PROXY`, `HTTPS_PROXY` and, for both, `ALL_PROXY`, and what `NO_PROXY` says; lower case, too.
+pub(crate) fn proxies() -> Proxies {
+    let first = |names: [&str; 2]| names.into_iter().find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()));
+    let all = first(["ALL_PROXY", "all_proxy"]);
+    // A CGI script has `HTTP_PROXY` from whoever sends a `Proxy` header.
+    let http = if env::var_os("REQUEST_METHOD").is_some() { ["http_proxy"; 2] } else { ["HTTP_PROXY", "http_proxy"] };
+    let (http, https) = (first(http), first(["HTTPS_PROXY", "https_proxy"]));
+    let except = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    Proxies::new(http.or(all.clone()).as_deref(), https.or(all).as_deref(), &except)
 }
 
 /// The certificate authorities that this system trusts, in DER; none when it has no such list.

@@ -61,6 +61,7 @@ impl RegistryArgs {
     ) -> Result<Registry> {
         let protocol = if self.plain_http { Protocol::Http } else { Protocol::Auto };
         let mut options = Options { protocol, credentials, ..Options::default() };
+        options.proxies = environment::proxies();
         options.system_roots = Some(Arc::new(environment::certificates));
         options.retries = self.retries;
         options.read_timeout = Duration::from_secs(self.timeout);

@@ -7,6 +7,7 @@ mod errors;
 mod faults;
 mod peers;
 mod pieces;
+mod proxies;
 mod redirects;
 mod referrers;
 mod tls;

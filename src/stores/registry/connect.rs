@@ -1,6 +1,6 @@
-//! Connections: TCP, TLS, and the pools of kept-alive HTTP/1.1 connections.
+//! Connections: TCP, proxies, TLS, and the pools of kept-alive HTTP/1.1 connections.
 //!
-//! No proxy and no other setting is taken from the environment.
+//! No setting is taken from the environment.
 
 use std::{
     io,
@@ -21,11 +21,12 @@ use super::{
     origin::{self, Lane},
     resolve::{Reach, Resolver},
     retry::Lost,
+    route::Route,
     tls::{self, Tls},
 };
 use crate::error::{Error, Kind, Result};
 
-type Connector = HttpsConnector<HttpConnector<Resolver>>;
+type Connector = HttpsConnector<Route>;
 
 /// Kept open this long without use; servers commonly close after 60 s or more.
 const IDLE: Duration = Duration::from_secs(30);
@@ -70,14 +71,20 @@ fn client(connector: Connector) -> Client<Connector, Outgoing> {
 }
 
 fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<Connector> {
-    let resolver = Resolver { lane, reach: reach.clone(), known: Arc::new(options.addresses.clone()) };
-    let mut http = HttpConnector::new_with_resolver(resolver);
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(options.connect_timeout));
-    http.set_send_buffer_size(Some(SOCKET_BUFFER));
-    let tls = tls.config(lane)?;
-    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
+    let known = Arc::new(options.addresses.clone());
+    let tcp = |lane| {
+        let resolver = Resolver { lane, reach: reach.clone(), known: Arc::clone(&known) };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(options.connect_timeout));
+        tcp.set_send_buffer_size(Some(SOCKET_BUFFER));
+        tcp
+    };
+    // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
+    let route = Route::new(tcp(lane), tcp(Lane::Trusted), tls.config(Lane::Foreign)?, &options.proxies);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(lane)?);
+    Ok(https.https_or_http().enable_http1().wrap_connector(route))
 }
 
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has

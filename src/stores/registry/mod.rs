@@ -15,11 +15,13 @@ mod helper;
 mod origin;
 mod pages;
 mod pieces;
+mod proxy;
 mod quirks;
 mod referrers;
 mod resolve;
 mod resume;
 mod retry;
+mod route;
 mod tls;
 mod transport;
 mod upload;
@@ -46,6 +48,7 @@ pub use self::{
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
+    proxy::Proxies,
     retry::Backoff,
     tls::SystemRoots,
 };
@@ -75,6 +78,8 @@ pub struct Options {
     /// `host[:port]` of token services and storage that the registry may send us to although they are on another
     /// domain, or on a private network.
     pub trusted: Vec<String>,
+    /// Through which proxies everything goes.
+    pub proxies: Proxies,
     /// Names whose addresses are known without asking for them, in lower case: what `/etc/hosts` does for a system.
     pub addresses: HashMap<String, Vec<IpAddr>>,
     /// The `User-Agent` header.
@@ -102,6 +107,7 @@ impl Default for Options {
             insecure_tls: false,
             credentials: Arc::new(Anonymous),
             trusted: Vec::new(),
+            proxies: Proxies::default(),
             addresses: HashMap::new(),
             user_agent: concat!("artifact/", env!("CARGO_PKG_VERSION")).into(),
             connect_timeout: Duration::from_secs(10),

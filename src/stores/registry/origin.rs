@@ -238,10 +238,8 @@ pub(super) enum Zone {
 }
 
 /// Metadata services of clouds that are not at an address of one link: of Alibaba Cloud, and of Amazon's over IPv6.
-const METADATA: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-];
+const METADATA: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
 
 impl Zone {
     /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
@@ -331,7 +329,9 @@ mod tests {
     fn a_private_registry_leads_to_private_https_but_not_to_this_machine_or_its_link() {
         let (registry, reach) = (at("https://10.0.0.1"), Reach::default());
         reach.saw("10.0.0.1".parse().unwrap());
-        for good in ["https://10.0.0.2", "https://192.168.1.1", "https://[fd12::1]", "https://8.8.8.8", "https://x.test"] {
+        for good in
+            ["https://10.0.0.2", "https://192.168.1.1", "https://[fd12::1]", "https://8.8.8.8", "https://x.test"]
+        {
             assert_eq!(lane(&registry, &at(good), &[], &reach).unwrap(), Lane::Foreign, "{good}");
         }
         for bad in [

@@ -19,8 +19,10 @@ use super::{
     connect::{self, Pool},
     credentials::Credential,
     origin::{Lane, Origin, lane, redacted},
+    proxy::Proxies,
     resolve::Reach,
     retry::{Lost, Retry, Step},
+    route,
     tls::Tls,
 };
 use crate::error::{Error, Kind, Result};
@@ -76,6 +78,7 @@ pub(super) struct Wire {
     own: Pool,
     trusted: Pool,
     foreign: Pool,
+    proxies: Proxies,
     user_agent: HeaderValue,
     header_timeout: Duration,
     read_timeout: Duration,
@@ -93,6 +96,7 @@ impl Wire {
             own: Pool::new(options, &tls, reach, Lane::Own)?,
             trusted: Pool::new(options, &tls, reach, Lane::Trusted)?,
             foreign: Pool::new(options, &tls, reach, Lane::Foreign)?,
+            proxies: options.proxies.clone(),
             user_agent,
             header_timeout: options.header_timeout,
             read_timeout: options.read_timeout,
@@ -115,9 +119,16 @@ impl Wire {
         credential: Option<&Credential>,
     ) -> Result<Answer, Lost> {
         let origin = Origin::of(url)?;
-        let what = format!("{} {}", ask.method, redacted(url));
+        let mut what = format!("{} {}", ask.method, redacted(url));
         let attached = credential.filter(|c| c.origin() == &origin);
-        let request = self.request(ask, url, &what, attached)?;
+        let mut request = self.request(ask, url, &what, attached)?;
+        let proxy = self.proxies.of(&origin).map_err(|e| e.context(what.clone()))?;
+        if let Some(proxy) = proxy {
+            what = format!("{what} through the proxy `{proxy}`");
+            // What goes through a tunnel is not read by the proxy, which was told when that was made.
+            let login = proxy.login.as_ref().filter(|_| !origin.is_secure());
+            request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
+        }
         let (body, watch) = ask.payload.open().await?;
         let pool = match lane {
             Lane::Own => &self.own,
@@ -152,6 +163,9 @@ impl Wire {
         let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if bytes > MAX_HEADER_BYTES {
             return Err(Lost::Final(Error::limit(format!("{what}: answered with {bytes} bytes of headers"))));
+        }
+        if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            return Err(Lost::Final(Error::new(Kind::Unreachable, format!("{what}: {}", route::unwelcome(proxy)))));
         }
         Ok(Answer {
             status: head.status,
