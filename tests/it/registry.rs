@@ -2,6 +2,7 @@
 
 mod addresses;
 mod authentication;
+mod certificates;
 mod downloads;
 mod errors;
 mod faults;

@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod body;
+mod certificates;
 mod challenge;
 mod config;
 mod connect;
@@ -45,6 +46,7 @@ use self::{
     transport::{Ask, Transport},
 };
 pub use self::{
+    certificates::ClientCertificate,
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
@@ -73,6 +75,8 @@ pub struct Options {
     pub system_roots: Option<SystemRoots>,
     /// Takes every certificate of the registry and of what is in `trusted`.
     pub insecure_tls: bool,
+    /// What is shown to the registry when it asks for a certificate.
+    pub certificate: Option<ClientCertificate>,
     /// Who we say we are.
     pub credentials: Arc<dyn Credentials>,
     /// `host[:port]` of token services and storage that the registry may send us to although they are on another
@@ -105,6 +109,7 @@ impl Default for Options {
             roots: Vec::new(),
             system_roots: None,
             insecure_tls: false,
+            certificate: None,
             credentials: Arc::new(Anonymous),
             trusted: Vec::new(),
             proxies: Proxies::default(),
@@ -151,7 +156,7 @@ pub enum Greeting {
 impl Registry {
     /// A client of the registry `host[:port]`. Connects to nothing yet.
     ///
-    /// Errors: not a host, unusable certificates.
+    /// Errors: not a host, unusable certificates or keys.
     pub fn new(registry: &str, options: &Options) -> Result<Self> {
         let origin = Origin::of_registry(registry, options.protocol)?;
         Ok(Self(Arc::new(Inner {

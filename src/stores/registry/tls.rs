@@ -1,4 +1,4 @@
-//! TLS: whose certificates are taken.
+//! TLS: whose certificates are taken, and who sees ours.
 
 use std::{
     fmt,
@@ -12,12 +12,13 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 
 use super::{
     Options,
+    certificates::{ClientCertificate, certificates},
     origin::{Lane, Origin},
 };
 use crate::error::{Error, Kind, Result};
@@ -34,6 +35,7 @@ pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     trust: Arc<Trust>,
     insecure: bool,
+    certificate: Option<ClientCertificate>,
 }
 
 impl Tls {
@@ -41,7 +43,8 @@ impl Tls {
     pub(super) fn new(options: &Options) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trust = Trust::Signed(Box::new(Roots::new(options)?), Arc::clone(&provider));
-        Ok(Self { trust: Arc::new(trust), provider, insecure: options.insecure_tls })
+        let certificate = options.certificate.clone();
+        Ok(Self { trust: Arc::new(trust), provider, insecure: options.insecure_tls, certificate })
     }
 
     /// How hosts of this kind are connected to.
@@ -53,7 +56,12 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::caused(Kind::Internal, "cannot set up TLS", e))?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(trust).with_no_client_auth())
+        let builder = builder.dangerous().with_custom_certificate_verifier(trust);
+        let Some(own) = self.certificate.as_ref().filter(|_| lane == Lane::Own) else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let unfit = |e| Error::invalid(format!("a client certificate and its key do not belong together: {e}"));
+        builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(unfit)
     }
 }
 
@@ -92,19 +100,6 @@ impl Roots {
             store.add_parsable_certificates(self.own.iter().cloned().chain(system));
             store
         })
-    }
-}
-
-/// Reads one certificate in DER or any number in PEM. Errors: none.
-fn certificates(item: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    if item.starts_with(&[0x30]) {
-        return Ok(vec![CertificateDer::from(item.to_vec())]);
-    }
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(item).collect();
-    match read {
-        Ok(certificates) if certificates.is_empty() => Err(Error::invalid("no certificate in a file of certificates")),
-        Ok(certificates) => Ok(certificates),
-        Err(e) => Err(Error::invalid(format!("malformed certificates: {e}"))),
     }
 }
 

@@ -1,8 +1,16 @@
 //! TLS in front of a server of plain http, with a certificate made for the occasion.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex},
+};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -15,6 +23,8 @@ use super::{peer, run};
 pub(crate) struct Identity {
     /// Whom a client must trust to believe the server: an authority, or the certificate itself; PEM.
     pub(crate) authority: Vec<u8>,
+    /// The certificate and its key, PEM each.
+    pub(crate) pem: (Vec<u8>, Vec<u8>),
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
@@ -68,11 +78,25 @@ impl Identity {
 
     /// Listens at this address and passes on what comes, decrypted; gives the `host:port` that it listens at.
     pub(crate) async fn in_front_of(&self, ip: &str, backend: &str) -> String {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        self.listen(ip, backend, WebPkiClientVerifier::no_client_auth(), Shown::default()).await
+    }
+
+    /// The same at loopback, asking every client for a certificate of this one's authority; and of each client, whether
+    /// it showed one.
+    pub(crate) async fn asking(&self, backend: &str) -> (String, Shown) {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&self.authority).unwrap()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let verifier = verifier.allow_unauthenticated().build().unwrap();
+        let shown = Shown::default();
+        (self.listen("127.0.0.1", backend, verifier, Arc::clone(&shown)).await, shown)
+    }
+
+    async fn listen(&self, ip: &str, backend: &str, clients: Arc<dyn ClientCertVerifier>, shown: Shown) -> String {
+        let config = rustls::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -81,10 +105,11 @@ impl Identity {
         let backend: SocketAddr = backend.parse().unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
+                let (acceptor, shown) = (acceptor.clone(), Arc::clone(&shown));
                 tokio::spawn(async move {
                     // A client that does not trust us goes away here.
                     let Ok(mut outside) = acceptor.accept(stream).await else { return };
+                    shown.lock().unwrap().push(outside.get_ref().1.peer_certificates().is_some());
                     let mut inside = TcpStream::connect(backend).await.unwrap();
                     let _ = copy_bidirectional(&mut outside, &mut inside).await;
                 });
@@ -92,6 +117,13 @@ impl Identity {
         });
         host
     }
+}
+
+/// Of each client, whether it showed a certificate.
+pub(crate) type Shown = Arc<Mutex<Vec<bool>>>;
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// What openssl makes, in a directory of its own.
@@ -115,10 +147,13 @@ impl Made {
 
     /// `cert.pem` and `key.pem`, to be believed because of this file.
     fn identity(&self, authority: &str) -> Identity {
+        let read = |name| std::fs::read(self.dir.path().join(name)).unwrap();
+        let pem = (read("cert.pem"), read("key.pem"));
         Identity {
-            authority: std::fs::read(self.dir.path().join(authority)).unwrap(),
-            certificate: CertificateDer::from_pem_file(self.dir.path().join("cert.pem")).unwrap(),
-            key: PrivateKeyDer::from_pem_file(self.dir.path().join("key.pem")).unwrap(),
+            authority: read(authority),
+            certificate: CertificateDer::from_pem_slice(&pem.0).unwrap(),
+            key: PrivateKeyDer::from_pem_slice(&pem.1).unwrap(),
+            pem,
         }
     }
 }
