@@ -11,7 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The input is malformed: a reference, a definition, a manifest, a flag's value.
+    /// What was asked for makes no sense: a reference that is none, things that do not go together.
+    Misuse,
+    /// The input is malformed: a definition, a manifest, a file.
     Invalid,
     /// No artifact type fits the source, or none has the name asked for.
     UnknownType,
@@ -69,6 +71,11 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), source: None }))
     }
 
+    /// A request that makes no sense.
+    pub fn misuse(message: impl Into<String>) -> Self {
+        Self::new(Kind::Misuse, message)
+    }
+
     /// Malformed input.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, message)
@@ -103,6 +110,13 @@ impl Error {
         let mut error = Self::new(kind, message);
         error.0.source = Some(source.into());
         error
+    }
+
+    /// The same failure, as the fault of who asked: what was asked for by name is none of those there are.
+    #[must_use]
+    pub fn into_misuse(mut self) -> Self {
+        self.0.kind = Kind::Misuse;
+        self
     }
 
     /// The same error, with what was being done, or where, put in front.

@@ -56,7 +56,7 @@ impl Location {
             Place::Layout(_) | Place::Archive(_) => is_ref_name(tag),
         };
         if !fits {
-            return Err(Error::invalid(format!("`{}` is not a tag", tag.escape_default())));
+            return Err(Error::misuse(format!("`{}` is not a tag", tag.escape_default())));
         }
         Ok(Self { place: self.place.clone(), tag: Some(tag.into()), digest: None })
     }
@@ -68,7 +68,7 @@ impl Location {
     /// Errors: with [`ReferencePlan::strict`], a tag or a last component other than the wish's.
     pub fn fill(&self, wish: &ReferencePlan) -> Result<Self> {
         if self.digest.is_some() {
-            return Err(Error::invalid(format!("`{self}` names a digest; what is pushed gets its own")));
+            return Err(Error::misuse(format!("`{self}` names a digest; what is pushed gets its own")));
         }
         let mut filled = self.clone();
         if self.tag.is_none() {
@@ -89,11 +89,11 @@ impl Location {
         let Place::Registry { repository, .. } = &self.place else { return Ok(()) };
         let last = repository.rsplit('/').next().unwrap_or_default();
         if let Some(name) = wish.repository.as_deref().filter(|name| *name != last) {
-            return Err(Error::invalid(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
+            return Err(Error::misuse(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
         }
         match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
             Some(tag) => {
-                Err(Error::invalid(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
+                Err(Error::misuse(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
             }
             None => Ok(()),
         }
@@ -107,7 +107,7 @@ impl FromStr for Location {
     /// archive when it ends in `.tar`; everything without a scheme and without such a start is a registry.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
-            return Err(Error::invalid(format!("`{}` is not a location", text.escape_default())));
+            return Err(Error::misuse(format!("`{}` is not a location", text.escape_default())));
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return local(text, rest, Place::Archive);
@@ -120,7 +120,7 @@ impl FromStr for Location {
             if [".tar.gz", ".tgz", ".tar.zst"].iter().any(|end| path.ends_with(end)) {
                 let message =
                     format!("`{text}` looks compressed; an archive is a plain `.tar`, and `oci:` names a directory");
-                return Err(Error::invalid(message));
+                return Err(Error::misuse(message));
             }
             let archive = path.ends_with(".tar");
             return local(text, text, if archive { Place::Archive } else { Place::Layout });
@@ -144,16 +144,18 @@ fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
 fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Location> {
     let (path, tag, digest) = split(text);
     if path.is_empty() || tag.is_some_and(str::is_empty) {
-        return Err(Error::invalid(format!("`{whole}` has an empty path or tag")));
+        return Err(Error::misuse(format!("`{whole}` has an empty path or tag")));
     }
     if tag.is_some_and(|tag| !is_ref_name(tag)) {
-        return Err(Error::invalid(format!("`{whole}` has a tag that an OCI layout cannot hold")));
+        return Err(Error::misuse(format!("`{whole}` has a tag that an OCI layout cannot hold")));
     }
-    Ok(Location { place: place(path.into()), tag: tag.map(Into::into), digest: digest.map(str::parse).transpose()? })
+    let digest = digest.map(str::parse).transpose();
+    let digest = digest.map_err(|e: Error| Error::misuse(format!("`{whole}` is not a location: {}", e.message())))?;
+    Ok(Location { place: place(path.into()), tag: tag.map(Into::into), digest })
 }
 
 fn registry(text: &str) -> Result<Location> {
-    let bad = |why: &str| Error::invalid(format!("`{text}` is not a reference: {why}"));
+    let bad = |why: &str| Error::misuse(format!("`{text}` is not a reference: {why}"));
     let Some((host, rest)) = text.split_once('/') else {
         return Err(bad(
             "it needs a registry and a repository, as in `localhost:5000/name:tag`; a local path starts with `./` or `oci:`",

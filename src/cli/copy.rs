@@ -13,7 +13,7 @@ use artifact::{
 };
 
 use super::{
-    progress::Bar,
+    progress::Account,
     report::{Report, count, size},
     session::{RegistryArgs, name_in, platform},
 };
@@ -47,12 +47,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let _shown = report.shows();
     let from = args.registry.read(&args.from.place, report).await?;
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
         concurrency: args.concurrency.get(),
-        progress: Bar::observer(report),
+        progress: report.observer(),
         ..Options::default()
     };
     if args.dry_run {
@@ -124,25 +125,37 @@ async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Res
         Err(e) => return Err(e),
     };
     let would = copy::missing(&graph, to.as_ref()).await?;
+    let account = report.ended();
     report.say("nothing was moved; this would be:");
-    tell(report, &would, &args.to)
+    report.say(format!("{}: {}", args.to, sentence(&would)));
+    document(report, &would, &args.to, account)
 }
 
 /// Says what a copy did: the digest on stdout, the account on stderr.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
+    let account = report.ended();
     if done.moved == 0 && done.mounted == 0 {
         report.say(format!("{to} is up to date: nothing moved"));
     } else {
-        let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
-        report.say(format!(
-            "{to}: {} moved ({}){mounted}, {} present",
-            count(done.moved, "item"),
-            size(done.bytes),
-            done.present
-        ));
+        report.say(format!("{to}: {}{}", sentence(done), account.text(done.bytes)));
     }
-    let mut json = serde_json::to_value(done).map_err(|e| Error::invalid(e.to_string()))?;
+    document(report, done, to, account)
+}
+
+/// What moved and what did not.
+fn sentence(done: &copy::Report) -> String {
+    let moved = format!("{} moved ({})", count(done.moved, "item"), size(done.bytes));
+    let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
+    let present = if done.present > 0 { format!(", {} present", done.present) } else { String::new() };
+    format!("{moved}{mounted}{present}")
+}
+
+fn document(report: &Report, done: &copy::Report, to: &Location, account: Account) -> Result<ExitCode> {
+    // Names were resolved and sources read before the copy began: that counts, too.
+    let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
+    let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
     if let Some(object) = json.as_object_mut() {
+        object.insert("seconds".into(), account.seconds().into());
         object.insert("location".into(), to.to_string().into());
     }
     report.result(Some(&done.root.digest), &json, &[done.root.digest.to_string()])?;

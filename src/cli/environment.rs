@@ -12,6 +12,11 @@ fn config_home() -> Option<PathBuf> {
     var("XDG_CONFIG_HOME").or_else(|| Some(var("HOME")?.join(".config")))
 }
 
+/// Whether the terminal knows how to draw: `TERM` names one that is not `dumb`.
+pub(crate) fn can_draw() -> bool {
+    env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
+}
+
 /// Where temporary files go: `TMPDIR`, else the system's place.
 pub(crate) fn scratch() -> PathBuf {
     env::temp_dir()

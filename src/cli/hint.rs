@@ -10,6 +10,7 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
             "leave the tag away to have it filled in, or pass `--set strict=false`"
         }
         Kind::UnknownType => "`artifact types list` shows the types; `--type NAME` picks one",
+        Kind::Misuse if text.contains("there is no artifact type") => "`artifact types list` shows the types",
         Kind::Ambiguous if text.contains("tags") => {
             "name one of them: `LOCATION:TAG`; `artifact copy --all-tags` takes all"
         }

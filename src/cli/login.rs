@@ -72,7 +72,7 @@ pub(crate) async fn logout(args: LogoutArgs, report: &Report) -> Result<ExitCode
 fn ask(args: &LoginArgs) -> Result<(String, String)> {
     let terminal = std::io::stdin().is_terminal();
     if !args.password_stdin && !terminal {
-        return Err(Error::invalid("no terminal to ask for the password; `--password-stdin` reads it from stdin"));
+        return Err(Error::misuse("no terminal to ask for the password; `--password-stdin` reads it from stdin"));
     }
     let username = match &args.username {
         Some(name) => name.clone(),
@@ -86,7 +86,7 @@ fn ask(args: &LoginArgs) -> Result<(String, String)> {
         rpassword::prompt_password("Password: ").context(|| "cannot read the password")?
     };
     if password.is_empty() {
-        return Err(Error::invalid("the password is empty"));
+        return Err(Error::misuse("the password is empty"));
     }
     Ok((username, password))
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     } else {
         let location: Location = args.place.parse()?;
         if location.tag.is_some() || location.digest.is_some() {
-            return Err(Error::invalid(format!("`{location}` names one artifact; `ls` lists tags")));
+            return Err(Error::misuse(format!("`{location}` names one artifact; `ls` lists tags")));
         }
         let tags = args.registry.read(&location.place, report).await?.tags().await?;
         if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {

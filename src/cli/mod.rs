@@ -122,6 +122,7 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
         Err(error) => {
             report.error(&error.to_string(), hint::for_error(&error).as_deref());
             ExitCode::from(match error.kind() {
+                Kind::Misuse => 2,
                 Kind::Mismatch => 3,
                 Kind::NotFound => 4,
                 Kind::Internal => 70,

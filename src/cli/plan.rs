@@ -56,7 +56,7 @@ fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap
     let mut all = BTreeMap::new();
     for (key, value) in pairs {
         if all.insert(key.clone(), value.clone()).is_some() {
-            return Err(Error::invalid(format!("`{flag} {key}=…` is given twice{advice}")));
+            return Err(Error::misuse(format!("`{flag} {key}=…` is given twice{advice}")));
         }
     }
     Ok(all)
@@ -86,18 +86,20 @@ impl SourceArgs {
 }
 
 /// Packs a plan; large results wait in a temporary file.
-pub(super) async fn packed(plan: &Plan) -> Result<Packed> {
-    pack::pack(plan, &pack::Options::new(environment::scratch())).await
+pub(super) async fn packed(plan: &Plan, report: &Report) -> Result<Packed> {
+    let options = pack::Options { progress: report.observer(), ..pack::Options::new(environment::scratch()) };
+    pack::pack(plan, &options).await
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let _shown = report.shows();
     let plan = args.source.plan(args.location.as_ref(), report).await?;
     if args.raw {
         report.document(&plan)?;
         return Ok(ExitCode::SUCCESS);
     }
     let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
-    show(&plan, &packed(&plan).await?, target.as_ref(), report)
+    show(&plan, &packed(&plan, report).await?, target.as_ref(), report)
 }
 
 /// Says what was packed.

@@ -8,7 +8,7 @@ use artifact::{
     error::Context as _,
     location::{Location, Place},
     oci::{Parsed, Platform},
-    store::{self, ReadStore},
+    store,
     types::View,
     unpack,
 };
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     copy::{one, tell},
-    progress::Bar,
+    progress::Account,
     report::{Report, count, size},
     session::{RegistryArgs, TypeArgs, name_in, platform},
 };
@@ -54,16 +54,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let from = args.registry.read(&args.location.place, report).await?;
+    let _shown = report.shows();
     if let Some(view) = args.unpack {
-        return unpacked(&args, &from, view, report).await;
+        return unpacked(&args, view, report).await;
     }
     let target = destination(&args.location, args.dest.as_deref())?;
+    let from = args.registry.read(&args.location.place, report).await?;
     let options = Options {
         referrers: args.referrers,
         platform: args.platform,
         concurrency: args.concurrency.get(),
-        progress: Bar::observer(report),
+        progress: report.observer(),
         ..Options::default()
     };
     let done = one(&from, &args.location, &target, (&args.registry, report), options).await;
@@ -86,10 +87,11 @@ fn basename(from: &Location) -> Result<String> {
         Place::Registry { repository, .. } => repository.rsplit('/').next().map(Into::into),
         Place::Layout(path) | Place::Archive(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
     };
-    name.ok_or_else(|| Error::invalid(format!("`{from}` has no name to call the destination by; give one")))
+    name.ok_or_else(|| Error::misuse(format!("`{from}` has no name to call the destination by; give one")))
 }
 
-async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &Report) -> Result<ExitCode> {
+async fn unpacked(args: &Args, view: View, report: &Report) -> Result<ExitCode> {
+    let from = &args.registry.read(&args.location.place, report).await?;
     let dest = PathBuf::from(match &args.dest {
         Some(dest) => dest.clone(),
         None => basename(&args.location)?,
@@ -117,18 +119,21 @@ async fn unpacked(args: &Args, from: &Arc<dyn ReadStore>, view: View, report: &R
     let options = unpack::Options {
         overwrite: args.overwrite,
         include: args.include.clone(),
-        progress: Bar::observer(report),
+        progress: report.observer(),
         ..unpack::Options::default()
     };
     let done = unpack::unpack(Arc::clone(from), &steps, &dest, &options)
         .await
         .context(|| format!("unpack {} to `{}`", args.location, dest.display()))?;
-    drop(options);
+    let account = report.ended();
     for note in &done.notes {
         report.warn(note);
     }
-    report.say(format!("{}: {}, {}", dest.display(), count(done.files, "file"), size(done.bytes)));
-    let json = json!({ "root": root, "written": done });
+    let (files, bytes) = (count(done.files, "file"), size(done.bytes));
+    report.say(format!("{}: {files}, {bytes}{}", dest.display(), account.text(done.bytes)));
+    let Account { resumed, retried, .. } = account;
+    let seconds = account.seconds();
+    let json = json!({ "root": root, "written": done, "resumed": resumed, "retried": retried, "seconds": seconds });
     report.result(Some(&root.digest), &json, &[root.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

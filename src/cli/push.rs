@@ -14,7 +14,6 @@ use artifact::{
 use super::{
     copy::tell,
     plan::{SourceArgs, packed, show},
-    progress::Bar,
     report::Report,
     session::{RegistryArgs, name_in},
 };
@@ -47,21 +46,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let _shown = report.shows();
     let mut plan = args.source.plan(Some(&args.location), report).await?;
     let (target, tags) = target(&args, &plan)?;
     if let Some(subject) = &args.subject {
         plan.manifest.subject = Some(find(subject, &target, &args.registry, report).await?);
     }
-    let packed = packed(&plan).await?;
+    let packed = packed(&plan, report).await?;
     if args.dry_run {
         return show(&plan, &packed, Some(&target), report);
     }
     let to: Arc<dyn Store> = args.registry.write(&target.place, report).await?;
     let options =
-        Options { tags, concurrency: args.concurrency.get(), progress: Bar::observer(report), ..Options::default() };
+        Options { tags, concurrency: args.concurrency.get(), progress: report.observer(), ..Options::default() };
     let from: Arc<dyn ReadStore> = Arc::new(packed);
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
-    drop(options);
     tell(report, &done, &target)
 }
 
@@ -87,7 +86,7 @@ async fn find(
 ) -> Result<artifact::oci::Descriptor> {
     if subject.place != target.place {
         let message = format!("the subject {subject} is not in {}, where this is pushed", target.place);
-        return Err(Error::invalid(message));
+        return Err(Error::misuse(message));
     }
     let store = registry.read(&subject.place, report).await?;
     Ok(store.resolve(&name_in(store.as_ref(), subject).await?).await?.bare())

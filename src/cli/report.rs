@@ -4,16 +4,23 @@ use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use artifact::{Error, Result};
+use artifact::{
+    Error, Result,
+    progress::{Observer, Progress},
+};
 use clap::ValueEnum;
-use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    environment,
+    progress::{self, Account, Mode, Screen, Shown, stderr},
+};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,7 +29,7 @@ pub(crate) struct Args {
     /// What stdout holds: lines for people, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
-    /// Print the digest only, and no talk
+    /// Print the digest only: no progress, no talk
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Say more: every blob that moves, every request that is served
@@ -44,14 +51,39 @@ pub(crate) struct Report {
     quiet: bool,
     verbose: bool,
     closed: Arc<AtomicBool>,
-    /// What is drawn at the moment, and must make room for a line.
-    bar: Arc<Mutex<ProgressBar>>,
+    screen: Arc<Screen>,
+    display: Arc<progress::Display>,
+    observer: Observer,
 }
 
 impl Report {
     pub(crate) fn new(args: &Args) -> Self {
-        let bar = Arc::new(Mutex::new(ProgressBar::hidden()));
-        Self { format: args.format, quiet: args.quiet, verbose: args.verbose, closed: Arc::default(), bar }
+        let Args { format, quiet, verbose } = *args;
+        let mode = match format {
+            _ if quiet => Mode::Quiet,
+            Format::Json => Mode::Json,
+            Format::Text if io::stderr().is_terminal() && environment::can_draw() => Mode::Drawn,
+            Format::Text => Mode::Lines,
+        };
+        let screen = Arc::new(Screen::default());
+        let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
+        let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
+        Self { format, quiet, verbose, closed: Arc::default(), screen, display, observer }
+    }
+
+    /// The one who is told what happens.
+    pub(crate) fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    /// Shows what happens, until this is dropped or the work has ended.
+    pub(crate) fn shows(&self) -> Shown {
+        self.display.show()
+    }
+
+    /// Shows no more of the work, which is over; what it took.
+    pub(crate) fn ended(&self) -> Account {
+        self.display.end()
     }
 
     /// A result: a JSON document with `--format json`, its digest with `--quiet`, else its lines.
@@ -72,7 +104,7 @@ impl Report {
     /// An error with `--format json`, for output that no document can hold.
     pub(crate) fn lines_only(&self, what: &str) -> Result<()> {
         match self.format {
-            Format::Json => Err(Error::unsupported(format!("{what} has no JSON form; leave `--format json` away"))),
+            Format::Json => Err(Error::misuse(format!("{what} has no JSON form; leave `--format json` away"))),
             Format::Text => Ok(()),
         }
     }
@@ -84,8 +116,11 @@ impl Report {
 
     /// Bytes on stdout. A reader that has gone away (`artifact cat … | head`) ends the command without a word.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| {
+        let write = || {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        };
+        self.screen.above(write).map_err(|e| {
             if e.kind() == io::ErrorKind::BrokenPipe {
                 self.closed.store(true, Ordering::Relaxed);
             }
@@ -101,37 +136,33 @@ impl Report {
     /// Talk on stderr, unless `--quiet`.
     pub(crate) fn say(&self, line: impl Display) {
         if !self.quiet {
-            self.talk(format_args!("{line}"));
+            self.talk("note", &line);
         }
     }
 
     /// Talk on stderr with `--verbose` only.
     pub(crate) fn detail(&self, line: impl Display) {
         if self.verbose {
-            self.talk(format_args!("{line}"));
+            self.talk("note", &line);
         }
-    }
-
-    /// That nothing moves for a while, and why.
-    pub(crate) fn waiting(&self, why: &str, time: Duration) {
-        self.say(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)));
     }
 
     /// Something that the user should know, on stderr, even with `--quiet`.
     pub(crate) fn warn(&self, line: impl Display) {
-        self.talk(format_args!("warning: {}", escape(&line.to_string())));
+        match self.format {
+            Format::Json => self.talk("warning", &line),
+            Format::Text => self.talk("warning", &format_args!("warning: {}", escape(&line.to_string()))),
+        }
     }
 
     /// What failed, and how to fix it.
     pub(crate) fn error(&self, message: &str, hint: Option<&str>) {
         if self.format == Format::Json {
-            let json = serde_json::json!({ "error": message, "hint": hint });
-            self.talk(format_args!("{}", without_controls(&json.to_string())));
-            return;
+            return self.object(&json!({ "event": "error", "message": message, "hint": hint }));
         }
-        self.talk(format_args!("error: {}", escape(message)));
+        self.talk("error", &format_args!("error: {}", escape(message)));
         if let Some(hint) = hint {
-            self.talk(format_args!("hint: {}", escape(hint)));
+            self.talk("error", &format_args!("hint: {}", escape(hint)));
         }
     }
 
@@ -140,25 +171,17 @@ impl Report {
         self.verbose
     }
 
-    /// Lets this bar make room for every line of talk from now on.
-    pub(crate) fn shows(&self, bar: &ProgressBar) {
-        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
+    /// A line, or with `--format json` an object of this event.
+    fn talk(&self, event: &str, line: &dyn Display) {
+        match self.format {
+            Format::Json => self.object(&json!({ "event": event, "message": line.to_string() })),
+            Format::Text => self.screen.above(|| stderr(&format!("{line}\n"))),
+        }
     }
 
-    fn talk(&self, line: std::fmt::Arguments<'_>) {
-        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        bar.suspend(|| stderr(line));
+    fn object(&self, json: &Value) {
+        self.screen.above(|| stderr(&format!("{}\n", without_controls(&json.to_string()))));
     }
-
-    /// Whether a moving bar would be seen and not be in the way.
-    pub(crate) fn draws(&self) -> bool {
-        !self.quiet && self.format == Format::Text && io::stderr().is_terminal()
-    }
-}
-
-fn stderr(line: std::fmt::Arguments<'_>) {
-    // When this fails, nowhere is left to complain to.
-    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Text from elsewhere, safe on a terminal: control characters and what reorders text are shown as escapes.
@@ -176,7 +199,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// DEL and the C1 controls are legal in JSON strings and still talk to terminals.
-fn without_controls(json: &str) -> String {
+pub(super) fn without_controls(json: &str) -> String {
     let replace = |c: char| c.is_control() && c > '\u{7e}';
     json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
 }

@@ -1,23 +1,22 @@
 //! What commands share: opening the store of a location, and the catalog.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
 use artifact::{
     Error, Kind, Result,
     location::{Location, Place},
     oci::{Manifest, Platform},
     plan::{Plan, Unpacking},
-    progress::Observer,
     source::Source,
     store::{self, ReadStore, Store},
     stores::{
         Archive, Layout,
-        registry::{AuthFiles, Credentials, Options, Protocol, Registry},
+        registry::{AuthFiles, Credentials, Options, Protocol, Rate, Registry},
     },
     types::{Catalog, Inputs, View, generic, plugin},
 };
 
-use super::{environment, progress::Waits, report::Report};
+use super::{environment, report::Report};
 
 /// Largest config that is read to unpack an artifact, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -37,6 +36,9 @@ pub(crate) struct RegistryArgs {
     /// The credentials file, in Docker's format
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    /// Move no more than so many bytes a second, of all blobs and in both directions together; 10M is 10 MiB
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    limit_rate: Option<Rate>,
     /// How often a request is sent again that failed for a reason that may pass
     #[arg(long, default_value_t = 5, value_name = "N")]
     retries: u32,
@@ -66,7 +68,8 @@ impl RegistryArgs {
         options.retries = self.retries;
         options.read_timeout = Duration::from_secs(self.timeout);
         options.header_timeout = options.read_timeout * 2;
-        options.progress = Observer::new(Arc::new(Waits(report.clone())));
+        options.rate = self.limit_rate.clone();
+        options.progress = report.observer();
         if let Some(file) = &self.ca_file {
             // Not of the kind of an artifact that is not there.
             let fail = |e| Error::invalid(format!("cannot read `{}`: {e}", file.display()));
@@ -152,7 +155,7 @@ impl TypeArgs {
         match (catalog.get(name), plugin::find(name, &environment::program_dirs())) {
             (Ok(kind), _) => kind.plan(source, inputs),
             (Err(_), Some(program)) => plugin::run(&program, source, inputs, PLUGIN_TIMEOUT).await,
-            (Err(unknown), None) => Err(unknown),
+            (Err(unknown), None) => Err(unknown.into_misuse()),
         }
     }
 
@@ -165,7 +168,7 @@ impl TypeArgs {
     ) -> Result<Unpacking> {
         let catalog = self.catalog.load()?;
         let kind = match &self.name {
-            Some(name) => Some(catalog.get(name)?),
+            Some(name) => Some(catalog.get(name).map_err(Error::into_misuse)?),
             None => catalog.recognise(manifest).map(|(kind, _)| kind),
         };
         let Some(kind) = kind else { return generic::unpacking(manifest) };
@@ -191,6 +194,20 @@ pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Resul
             Err(Error::new(Kind::Ambiguous, format!("{location} has several tags: `{listed}`{more}")))
         }
     }
+}
+
+/// Reads bytes a second as curl and wget do: a number, and K, M or G for powers of 1024.
+fn rate(text: &str) -> std::result::Result<Rate, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 1_u64 << 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    let digits = number.filter(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+    let number: Option<f64> = digits.and_then(|n| n.parse().ok());
+    let bytes = number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new);
+    bytes.map(Rate::new).ok_or_else(|| "expected bytes a second, such as 500K, 10M or 1.5G".into())
 }
 
 /// Reads `os/architecture[/variant]`.

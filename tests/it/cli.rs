@@ -78,7 +78,8 @@ impl World {
         let ran = self.run(&format!("{line} --format json"));
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{line}: {}", ran.stderr);
         let said: Value = serde_json::from_str(&ran.stderr).unwrap();
-        assert!(said["error"].as_str().unwrap().contains(word), "{line}: {}", ran.stderr);
+        assert_eq!(said["event"], "error");
+        assert!(said["message"].as_str().unwrap().contains(word), "{line}: {}", ran.stderr);
     }
 }
 
@@ -185,7 +186,7 @@ fn a_tag_is_set_and_deleted() {
     world.ok("delete oci:out:v1");
     assert_eq!(world.ok("ls oci:out"), "latest\nv2\n");
     world.fails("delete oci:out:v1", 4, &["v1"]);
-    world.fails("tag oci:out:v2 bad..tag/", 1, &["bad..tag/"]);
+    world.fails("tag oci:out:v2 bad..tag/", 2, &["bad..tag/"]);
     world.fails("tag oci:nowhere:v2 x", 4, &["nowhere"]);
     assert!(!world.path().join("nowhere").exists());
 }
@@ -214,10 +215,10 @@ fn bad_sources_are_named() {
     std::os::unix::fs::symlink("/etc/passwd", world.path().join("link/passwd")).unwrap();
     world.fails("push link oci:out:v1", 1, &["passwd"]);
     world.fails("push nowhere oci:out:v1", 4, &["nowhere"]);
-    world.fails("push talk/slides.yaml oci:out:v1 --type slidesow", 1, &["slidesow", "slideshow"]);
-    world.fails("push talk/slides.yaml oci:out:v1 --set nosuch=1", 1, &["nosuch"]);
-    world.fails("push talk oci:out:v1 -t file-bundle --set include=1.png --set include=2.png", 1, &["twice", "A,B"]);
-    world.fails("push talk oci:out:v1 -a key=1 -a key=2", 1, &["key", "twice"]);
+    world.fails("push talk/slides.yaml oci:out:v1 --type slidesow", 2, &["slidesow", "slideshow"]);
+    world.fails("push talk/slides.yaml oci:out:v1 --set nosuch=1", 2, &["nosuch"]);
+    world.fails("push talk oci:out:v1 -t file-bundle --set include=1.png --set include=2.png", 2, &["twice", "A,B"]);
+    world.fails("push talk oci:out:v1 -a key=1 -a key=2", 2, &["key", "twice"]);
     assert!(!world.path().join("out").exists());
 }
 
@@ -484,8 +485,8 @@ fn every_command_prints_one_json_document() {
         let text = world.ok(&format!("{line} --format json"));
         let _: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{line}: {e}: {text}"));
     }
-    world.fails_as_json("tour", 1, "no JSON form");
-    world.fails_as_json("completions bash", 1, "no JSON form");
+    world.fails_as_json("tour", 2, "no JSON form");
+    world.fails_as_json("completions bash", 2, "no JSON form");
 }
 
 #[test]
@@ -525,12 +526,28 @@ fn advice_fits_what_failed() {
 #[test]
 fn what_is_misused_ends_with_2() {
     let world = World::new();
+    world.ok("push talk oci:out:v1");
     for line in [
         "delete localhost:5000/talk",
         "push talk oci:out --concurrency 0",
         "login localhost:5000 --password-stdin",
         "inspect oci:out --type slideshow",
         "pull oci:out --include x",
+        "pull oci:out other::v1",
+        "pull oci:out oci-archive:",
+        "pull oci:out files --unpack --include [",
+        "push talk oci:out:v1 --tag a/../b",
+        "push talk oci:out@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "push talk oci:out --subject oci:other:v1",
+        "push talk oci:out --type nosuch",
+        "push talk oci:out --set nosuch=1",
+        "ls oci:out:v1",
+        "ls nowhere",
+        "ls oci:out@sha256:x",
+        "tag oci:out:v1 a/../b",
+        "inspect oci:out --limit-rate 0",
+        "inspect oci:out --limit-rate 10X",
+        "inspect oci:out --limit-rate -1K",
     ] {
         let ran = world.run(line);
         assert_eq!(ran.code, 2, "{line}: {}", ran.stderr);

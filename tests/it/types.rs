@@ -143,7 +143,7 @@ fn a_parameter_that_does_not_fit_is_an_error_that_says_what_does() {
     ] {
         let error = plan_with(&dir.path().join("d"), &set(&[(key, value)])).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
-        assert_eq!(error.kind(), Kind::Invalid);
+        assert_eq!(error.kind(), Kind::Misuse);
     }
 }
 

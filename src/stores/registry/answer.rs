@@ -13,6 +13,7 @@ use url::Url;
 use super::{
     credentials::Credential,
     origin::redacted,
+    rate::Rate,
     retry::{self, Lost},
 };
 use crate::{
@@ -43,6 +44,8 @@ pub(super) struct Answer {
     pub(super) credential: Option<Credential>,
     /// How long one read may take.
     pub(super) patience: Duration,
+    /// How fast the body passes.
+    pub(super) rate: Option<Rate>,
     /// The body.
     pub(super) body: BoxBody<Bytes, hyper::Error>,
 }
@@ -76,9 +79,9 @@ impl Answer {
             let encoding = quoted(encoding);
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
-        let (body, patience) = (self.body, self.patience);
+        let (body, patience, rate) = (self.body, self.patience, self.rate);
         let pace = Pace { window: patience * 2, waited: Duration::ZERO, bytes: 0 };
-        Ok(stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
+        let stream = stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
             loop {
                 let asked = Instant::now();
                 let frame = match tokio::time::timeout(patience, body.frame()).await {
@@ -97,7 +100,12 @@ impl Answer {
                 }
             }
         })
-        .boxed())
+        .boxed();
+        Ok(match rate {
+            // Who waits for a turn does not ask for the next piece: the patience above is with the registry alone.
+            Some(rate) => rate.limit(stream, |_| {}),
+            None => stream,
+        })
     }
 
     /// The whole body. Errors: more than `limit` bytes, and those of [`Answer::stream`].
@@ -120,6 +128,7 @@ impl Answer {
             method: self.method.clone(),
             credential: None,
             patience: self.patience,
+            rate: self.rate.take(),
             body: std::mem::replace(&mut self.body, nothing),
         };
         self.body = full(unread.bytes(limit).await.map_err(Lost::body)?);

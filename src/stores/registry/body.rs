@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::rate::Rate;
 use crate::{
     blob::{self, Blob, ByteStream},
     error::{Error, Result},
@@ -49,7 +50,7 @@ impl Payload<'_> {
     }
 
     /// The body of one attempt, and the eye on it.
-    pub(super) async fn open(&self) -> Result<(Outgoing, Arc<Watch>)> {
+    pub(super) async fn open(&self, rate: Option<&Rate>) -> Result<(Outgoing, Arc<Watch>)> {
         let stream = match self {
             Self::Empty => blob::once(Bytes::new()),
             Self::Bytes(bytes) => blob::once(bytes.clone()),
@@ -57,6 +58,13 @@ impl Payload<'_> {
             Self::Part { blob, from, len } => ahead(first(blob.open(*from).await?, *len)),
         };
         let watch = Arc::new(Watch { failure: Mutex::new(None), moved: Mutex::new(Instant::now()) });
+        let stream = match rate {
+            Some(rate) => {
+                let held = Arc::clone(&watch);
+                rate.limit(stream, move |turn| held.touch(turn))
+            }
+            None => stream,
+        };
         Ok((Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) }, watch))
     }
 }
@@ -107,8 +115,9 @@ impl Watch {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn touch(&self) {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Notes that the connection took a piece at this time, or cannot before.
+    fn touch(&self, at: Instant) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn fail(&self, error: Error) -> std::io::Error {
@@ -134,7 +143,7 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let this = self.get_mut();
         let item = task::ready!(this.stream.poll_next_unpin(cx));
-        this.watch.touch();
+        this.watch.touch(Instant::now());
         Poll::Ready(match item {
             Some(Ok(chunk)) => {
                 this.left = this.left.saturating_sub(chunk.len() as u64);

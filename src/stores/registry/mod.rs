@@ -18,6 +18,7 @@ mod pages;
 mod pieces;
 mod proxy;
 mod quirks;
+mod rate;
 mod referrers;
 mod resolve;
 mod resume;
@@ -51,6 +52,7 @@ pub use self::{
     credentials::{Anonymous, Credential, Credentials},
     origin::{Origin, Protocol},
     proxy::Proxies,
+    rate::Rate,
     retry::Backoff,
     tls::SystemRoots,
 };
@@ -98,6 +100,8 @@ pub struct Options {
     pub retries: u32,
     /// How long is waited before.
     pub backoff: Backoff,
+    /// How fast content and everything else in a body passes, up and down together with all clients that share it.
+    pub rate: Option<Rate>,
     /// Who is told of every wait, every further attempt, and of what need not be fetched again.
     pub progress: Observer,
 }
@@ -120,6 +124,7 @@ impl Default for Options {
             read_timeout: Duration::from_secs(30),
             retries: 5,
             backoff: Backoff::default(),
+            rate: None,
             progress: Observer::default(),
         }
     }

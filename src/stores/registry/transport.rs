@@ -20,6 +20,7 @@ use super::{
     credentials::Credential,
     origin::{Lane, Origin, lane, redacted},
     proxy::Proxies,
+    rate::Rate,
     resolve::Reach,
     retry::{Lost, Retry, Step},
     route,
@@ -82,6 +83,7 @@ pub(super) struct Wire {
     user_agent: HeaderValue,
     header_timeout: Duration,
     read_timeout: Duration,
+    rate: Option<Rate>,
     retry: Arc<Retry>,
     /// Who has answered at least once.
     known: Mutex<HashSet<Origin>>,
@@ -100,6 +102,7 @@ impl Wire {
             user_agent,
             header_timeout: options.header_timeout,
             read_timeout: options.read_timeout,
+            rate: options.rate.clone(),
             retry: Retry::new(options),
             known: Mutex::default(),
         })
@@ -129,7 +132,7 @@ impl Wire {
             let login = proxy.login.as_ref().filter(|_| !origin.is_secure());
             request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
-        let (body, watch) = ask.payload.open().await?;
+        let (body, watch) = ask.payload.open(self.rate.as_ref()).await?;
         let pool = match lane {
             Lane::Own => &self.own,
             Lane::Trusted => &self.trusted,
@@ -174,6 +177,7 @@ impl Wire {
             method: ask.method.clone(),
             credential: attached.cloned(),
             patience: self.read_timeout,
+            rate: self.rate.clone(),
             body: body.boxed(),
         })
     }
