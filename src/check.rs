@@ -90,7 +90,7 @@ impl What {
             Self::UnlistedReferrer => "tag it, or copy it here again",
             Self::AbsentSubject => "copy the subject here if it is needed",
             Self::Unreferenced => "tag the manifest it belongs to, or collect garbage",
-            Self::Leftover => "nothing: the next writer removes it",
+            Self::Leftover => "nothing: the next writer goes on with it, or removes it",
             Self::Stray => "remove the file if nobody needs it",
         }
     }

@@ -193,10 +193,12 @@ mod tests {
     #[tokio::test]
     async fn content_goes_on_from_what_was_hashed_already() {
         let desc = Descriptor::of("a/b", b"hello");
-        for (head, rest, good) in [("he", "llo", true), ("hello", "", true), ("hE", "llo", false), ("he", "lo", false)] {
+        for (head, rest, good) in [("he", "llo", true), ("hello", "", true), ("hE", "llo", false), ("he", "lo", false)]
+        {
             let mut hasher = Hasher::new(Algorithm::Sha256);
             hasher.update(head.as_bytes());
-            let stream = verified_from(&desc, hasher, head.len() as u64, blob::once(Bytes::from_static(rest.as_bytes())));
+            let stream =
+                verified_from(&desc, hasher, head.len() as u64, blob::once(Bytes::from_static(rest.as_bytes())));
             assert_eq!(collect(stream, 100).await.is_ok(), good, "{head} {rest}");
         }
     }

@@ -1,30 +1,33 @@
 //! Directories and files of the stores on disk: opened by descriptor, never through a symbolic link, and written so
 //! that a crash at any point leaves the old file or the new one.
 
+mod behind;
+mod draft;
+
 use std::{
     fs::{File, Metadata},
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     io,
-    os::{fd::OwnedFd, unix::fs::FileExt as _, unix::fs::MetadataExt as _},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
+    time::Duration,
 };
 
-use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+pub(super) use self::{
+    behind::{Behind, start_writing},
+    draft::{Draft, replace},
+};
 use crate::error::{Context as _, Error, Kind, Result};
 
 /// How the names of unfinished files begin. Each is locked by the process that writes it; one that nobody holds was
 /// left by a crash.
 pub(super) const TEMPORARY: &str = ".artifact-tmp-";
 
-/// How much is handed to the writing thread at a time.
-const BATCH: usize = 1 << 20;
+/// How long content waits, as far as it came, for the attempt that goes on with it.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Runs file operations on a thread where they may block.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -148,15 +151,31 @@ impl Dir {
         rustix::fs::fsync(&*self.fd).map_err(|e| cannot("sync", &self.path, e))
     }
 
-    /// Removes what crashed writers left here; what a living one holds stays.
+    /// Removes what crashed writers left here. What a living one holds stays, and so does a part of some content that
+    /// is not here in whole, for a week after its last byte came.
     pub(super) fn clean(&self) -> Result<()> {
         for name in self.names()?.iter().filter(|name| name.starts_with(TEMPORARY)) {
+            if self.is_wanted(name) {
+                continue;
+            }
             let Ok((file, _)) = self.file_with(name, OFlags::RDWR) else { continue };
             if file.try_lock().is_ok() {
                 self.remove(name)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether an unfinished file is one that somebody may go on with.
+    fn is_wanted(&self, name: &str) -> bool {
+        let content = name.strip_prefix(TEMPORARY).filter(|name| draft::is_digest(name));
+        let Some(content) = content else { return false };
+        let is_new = |(file, _): (File, Metadata)| {
+            let modified = file.metadata().and_then(|meta| meta.modified()).ok();
+            // A clock that was set back makes it look as if it came from the future.
+            modified.is_some_and(|time| time.elapsed().unwrap_or_default() < KEPT)
+        };
+        !matches!(self.size(content), Ok(Some(_))) && self.file(name).is_ok_and(is_new)
     }
 }
 
@@ -167,129 +186,6 @@ fn cannot(what: &str, path: &Path, error: Errno) -> Error {
         Errno::LOOP => Error::new(Kind::Escape, format!("{what}: it is a symbolic link")),
         Errno::NOTDIR => Error::new(Kind::Escape, format!("{what}: it is a symbolic link or no directory")),
         other => Error::from(io::Error::from(other)).context(what),
-    }
-}
-
-/// A file in the making, under a temporary name and locked: it gets its name, or vanishes when dropped.
-#[derive(Debug)]
-pub(super) struct Draft {
-    dir: Dir,
-    name: String,
-    file: Arc<File>,
-    kept: AtomicBool,
-}
-
-impl Draft {
-    /// An empty file in this directory.
-    pub(super) fn new(dir: &Dir) -> Result<Self> {
-        loop {
-            let name = format!("{TEMPORARY}{:016x}", RandomState::new().build_hasher().finish());
-            let opened = dir.file_with(&name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL);
-            let file = match opened {
-                Err(e) if e.kind() == Kind::Exists => continue,
-                other => other?.0,
-            };
-            file.lock().context(|| format!("cannot lock `{}`", dir.path.join(&name).display()))?;
-            // Between creation and lock, another process may have taken it for a leftover.
-            if dir.holds(&name, &file) {
-                return Ok(Self { dir: dir.clone(), name, file: Arc::new(file), kept: AtomicBool::new(false) });
-            }
-        }
-    }
-
-    /// The open file.
-    pub(super) fn file(&self) -> &Arc<File> {
-        &self.file
-    }
-
-    /// Where it is for now.
-    pub(super) fn path(&self) -> PathBuf {
-        self.dir.path.join(&self.name)
-    }
-
-    /// Writes at a position.
-    pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
-        self.file.write_all_at(bytes, at).context(|| format!("cannot write `{}`", self.path().display()))
-    }
-
-    /// Makes the content durable and gives the file its name, replacing what had it. The directory is not synced.
-    pub(super) fn keep(&self, dir: &Dir, name: &str) -> Result<()> {
-        self.file.sync_all().context(|| format!("cannot sync `{}`", self.path().display()))?;
-        rustix::fs::renameat(&*self.dir.fd, &*self.name, &*dir.fd, name)
-            .map_err(|e| cannot("write", &dir.path.join(name), e))?;
-        self.kept.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.kept.load(Ordering::Relaxed) {
-            // A leftover that cannot be removed now is found by the next writer.
-            let _ = self.dir.remove(&self.name);
-        }
-    }
-}
-
-/// Writes small content at once: a temporary file, synced, renamed, the directory synced.
-pub(super) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
-    let draft = Draft::new(dir)?;
-    draft.write_at(content, 0)?;
-    draft.keep(dir, name)?;
-    dir.sync()
-}
-
-/// Writes a stream into an open file from a position on, one batch behind: while a batch is written on another
-/// thread, the next is received and hashed. Holds at most two batches and no thread while idle.
-#[derive(Debug)]
-pub(super) struct Behind {
-    file: Arc<File>,
-    path: PathBuf,
-    at: u64,
-    waiting: Vec<Bytes>,
-    waiting_len: usize,
-    busy: Option<tokio::task::JoinHandle<io::Result<()>>>,
-}
-
-impl Behind {
-    /// Starts at `at`; `path` is for messages.
-    pub(super) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
-        Self { file, path, at, waiting: Vec::new(), waiting_len: 0, busy: None }
-    }
-
-    /// Takes more bytes. An error may be that of an earlier write.
-    pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.waiting_len = self.waiting_len.saturating_add(chunk.len());
-        self.waiting.push(chunk);
-        if self.waiting_len < BATCH { Ok(()) } else { self.flush().await }
-    }
-
-    /// Waits until all bytes are written.
-    pub(super) async fn finish(&mut self) -> Result<()> {
-        self.flush().await?;
-        self.idle().await
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        self.idle().await?;
-        let (file, at, batch) = (Arc::clone(&self.file), self.at, std::mem::take(&mut self.waiting));
-        self.at = self.at.saturating_add(self.waiting_len as u64);
-        self.waiting_len = 0;
-        self.busy = Some(tokio::task::spawn_blocking(move || {
-            let mut at = at;
-            for chunk in batch {
-                file.write_all_at(&chunk, at)?;
-                at = at.saturating_add(chunk.len() as u64);
-            }
-            Ok(())
-        }));
-        Ok(())
-    }
-
-    async fn idle(&mut self) -> Result<()> {
-        let Some(busy) = self.busy.take() else { return Ok(()) };
-        let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "a writing thread failed", e))?;
-        written.context(|| format!("cannot write `{}`", self.path.display()))
     }
 }
 
@@ -309,9 +205,23 @@ mod tests {
         std::fs::write(temp.path().join(format!("{TEMPORARY}dead")), b"half").unwrap();
         let living = Draft::new(&dir).unwrap();
         dir.clean().unwrap();
-        assert_eq!(dir.names().unwrap(), [&*living.name]);
+        assert_eq!(dir.names().unwrap(), [living.name()]);
         drop(living);
         assert!(dir.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_part_of_some_content_stays_for_a_week_or_until_all_of_it_is_there() {
+        let (temp, dir) = dir();
+        let part = |digit: &str| format!("{TEMPORARY}{}", digit.repeat(64));
+        for digit in ["a", "b", "c"] {
+            std::fs::write(temp.path().join(part(digit)), b"half").unwrap();
+        }
+        let old = std::time::SystemTime::now() - KEPT;
+        File::options().write(true).open(temp.path().join(part("b"))).unwrap().set_modified(old).unwrap();
+        std::fs::write(temp.path().join("c".repeat(64)), b"whole").unwrap();
+        dir.clean().unwrap();
+        assert_eq!(dir.names().unwrap(), [part("a"), "c".repeat(64)]);
     }
 
     #[test]
@@ -324,20 +234,5 @@ mod tests {
         assert_eq!(dir.dir("d").unwrap_err().kind(), Kind::Escape);
         assert_eq!(dir.file("f").unwrap_err().kind(), Kind::Escape);
         assert_eq!(dir.size("f").unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn what_is_written_behind_arrives_in_order() {
-        let (temp, dir) = dir();
-        let draft = Draft::new(&dir).unwrap();
-        let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), 3);
-        let mut expected = vec![0; 3];
-        for i in 0..40_u8 {
-            behind.write(Bytes::from(vec![i; 70_000])).await.unwrap();
-            expected.extend(vec![i; 70_000]);
-        }
-        behind.finish().await.unwrap();
-        draft.keep(&dir, "f").unwrap();
-        assert_eq!(std::fs::read(temp.path().join("f")).unwrap(), expected);
     }
 }

@@ -1,10 +1,14 @@
 //! An OCI image layout directory (image-spec image-layout.md 1.0.0), shared safely between processes.
 //!
 //! A blob is written beside its place under a temporary name, verified, synced and renamed; `index.json` comes last,
-//! under a lock, re-read and merged. A crash at any point leaves a valid layout, and the next writer cleans up.
+//! under a lock, re-read and merged. A crash at any point leaves a valid layout. The next writer cleans up, and goes on
+//! with large blobs where they broke off: what is there of them is hashed again, and the rest is asked for.
 //! Listed are what is tagged, what was copied as a root, and manifests with a subject (the convention of oras).
 
 mod files;
+mod incoming;
+mod unsynced;
+mod writing;
 
 use std::{
     collections::BTreeMap,
@@ -15,24 +19,20 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 
 use self::files::Files;
 use super::{
-    disk::{Behind, Draft, Stamp, blocking},
+    disk::{Stamp, blocking},
     index::{self, IndexFile},
-    listing::{About, Manifests, blob_path, listed, unnamed},
+    listing::{About, Manifests, blob_path, unnamed},
 };
 use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
     error::{Error, Result},
     graph::Graph,
-    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
-    store::{Inventory, ReadStore, Store, Upload, collect, verified},
+    oci::{Algorithm, Descriptor, Digest, media_type},
+    store::{Inventory, ReadStore, Store, Upload},
 };
-
-/// Blobs up to this size are collected and written in one go.
-const SMALL: u64 = 256 << 10;
 
 /// A layout directory. Cloning gives another handle on the same store.
 ///
@@ -105,45 +105,6 @@ impl Layout {
             state.copies > 0
         };
         if held_back { Ok(()) } else { self.run(Shared::write_pending).await }
-    }
-
-    async fn push_manifest(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Option<Descriptor>> {
-        if desc.size > 2 * MAX_MANIFEST {
-            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", desc.size, 2 * MAX_MANIFEST)));
-        }
-        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
-        let parsed = Parsed::read(&desc.media_type, &bytes)?;
-        self.push_small(desc, bytes).await?;
-        Ok(parsed.subject().map(|_| listed(desc, &parsed)))
-    }
-
-    async fn push_small(&self, desc: &Descriptor, bytes: Bytes) -> Result<()> {
-        let desc = desc.bare();
-        self.run(move |shared| {
-            if shared.files.blob_size(&desc.digest)? == Some(desc.size) {
-                return Ok(());
-            }
-            shared.files.write(&desc.digest, &bytes)
-        })
-        .await
-    }
-
-    async fn push_large(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
-        let mut draft = self.draft(desc.digest.algorithm()).await?;
-        let mut stream = verified(desc, blob.open(0).await?);
-        while let Some(chunk) = stream.try_next().await? {
-            draft.behind.write(chunk).await?;
-        }
-        draft.behind.finish().await?;
-        let digest = desc.digest.clone();
-        self.run(move |shared| shared.files.adopt(&draft.draft, digest, None)).await?;
-        Ok(())
-    }
-
-    async fn draft(&self, algorithm: Algorithm) -> Result<Growing> {
-        let draft = self.run(move |shared| Draft::new(&shared.files.blobs_to_write(algorithm)?)).await?;
-        let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
-        Ok(Growing { store: self.clone(), behind, draft, hasher: Hasher::new(algorithm), taken: 0 })
     }
 }
 
@@ -277,7 +238,7 @@ impl ReadStore for Layout {
     }
 
     fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
-        let size = self.0.files.blob_size(&desc.digest).ok()??;
+        let size = self.0.files.named_size(&desc.digest).ok()??;
         let path = self.path().join(blob_path(&desc.digest));
         (size == desc.size).then_some(FileSlice { path, offset: 0, len: size })
     }
@@ -315,11 +276,7 @@ impl Store for Layout {
         if self.contains(desc).await? {
             return Ok(());
         }
-        if desc.size <= SMALL {
-            let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
-            return self.push_small(desc, bytes).await;
-        }
-        self.push_large(desc, blob).await
+        self.push_blob(desc, blob).await
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
@@ -375,34 +332,6 @@ impl Store for Layout {
     }
 
     async fn upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(self.draft(algorithm).await?))
-    }
-}
-
-struct Growing {
-    store: Layout,
-    behind: Behind,
-    draft: Draft,
-    hasher: Hasher,
-    taken: u64,
-}
-
-#[async_trait]
-impl Upload for Growing {
-    fn offset(&self) -> u64 {
-        self.taken
-    }
-
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.hasher.update(&chunk);
-        self.taken = self.taken.saturating_add(chunk.len() as u64);
-        self.behind.write(chunk).await
-    }
-
-    async fn commit(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Digest> {
-        self.behind.finish().await?;
-        let Self { store, draft, hasher, .. } = *self;
-        let expected = expected.cloned();
-        store.run(move |shared| shared.files.adopt(&draft, hasher.finish(), expected.as_ref())).await
+        self.start_upload(algorithm).await
     }
 }

@@ -11,6 +11,7 @@ mod pieces;
 mod proxies;
 mod redirects;
 mod referrers;
+mod resuming;
 mod tls;
 mod tokens;
 mod uploads;

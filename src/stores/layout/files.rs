@@ -4,12 +4,13 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use rustix::fs::OFlags;
 
+use super::unsynced::Unsynced;
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Algorithm, Digest, Hasher, MAX_MANIFEST},
+    oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
-        disk::{Dir, Draft, Stamp, TEMPORARY, replace},
+        disk::{Dir, Stamp, TEMPORARY, replace},
         index::{IndexFile, MAX_BYTES},
         listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker},
     },
@@ -19,12 +20,13 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Files {
     root: Dir,
+    pub(super) unsynced: Unsynced,
 }
 
 impl Files {
     /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let files = Self { root: Dir::open(path)? };
+        let files = Self { root: Dir::open(path)?, unsynced: Unsynced::default() };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
             Err(e) if e.kind() == Kind::NotFound => {
@@ -90,6 +92,14 @@ impl Files {
 
     /// The size of a blob; `None` when there is none, or something that is no regular file.
     pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self.unsynced.get(digest) {
+            Some(draft) => draft.len().map(Some),
+            None => self.named_size(digest),
+        }
+    }
+
+    /// The same for a blob that can be reached by the name of its digest.
+    pub(super) fn named_size(&self, digest: &Digest) -> Result<Option<u64>> {
         match self.blobs(digest.algorithm()) {
             Ok(dir) => dir.size(digest.hex()),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
@@ -99,6 +109,12 @@ impl Files {
 
     /// An open blob and its size.
     pub(super) fn blob(&self, digest: &Digest) -> Result<(File, u64)> {
+        // One that cannot be opened under its temporary name has got its own by now.
+        if let Some(draft) = self.unsynced.get(digest)
+            && let Ok(file) = draft.reopen()
+        {
+            return Ok((file, draft.len()?));
+        }
         let opened = self.blobs(digest.algorithm()).and_then(|dir| dir.file(digest.hex()));
         match opened {
             Ok((file, meta)) => Ok((file, meta.len())),
@@ -119,29 +135,9 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Stores small content whose digest the caller has checked.
-    pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
-        let dir = self.blobs_to_write(digest.algorithm())?;
-        let draft = Draft::new(&dir)?;
-        draft.write_at(bytes, 0)?;
-        draft.keep(&dir, digest.hex())
-    }
-
-    /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
-    pub(super) fn adopt(&self, draft: &Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
-        let found = match expected {
-            Some(expected) if expected.algorithm() != found.algorithm() => hash(draft, expected.algorithm())?,
-            _ => found,
-        };
-        if let Some(expected) = expected {
-            compare(expected, found.clone())?;
-        }
-        draft.keep(&self.blobs_to_write(found.algorithm())?, found.hex())?;
-        Ok(found)
-    }
-
     /// Removes a blob; `false` when there was none.
     pub(super) fn remove(&self, digest: &Digest) -> Result<bool> {
+        self.settle()?;
         match self.blobs(digest.algorithm()) {
             Ok(dir) => {
                 let gone = dir.remove(digest.hex())?;
@@ -156,6 +152,7 @@ impl Files {
     /// Changes the list, alone among all processes: whatever others wrote in the meantime is kept. Blobs become
     /// durable first. Nothing is written when nothing changes.
     pub(super) fn change<T>(&self, edit: impl FnOnce(&mut IndexFile) -> Result<T>) -> Result<T> {
+        self.settle()?;
         let _lock = self.lock()?;
         let mut index = match self.index() {
             Err(e) if e.kind() == Kind::NotFound => IndexFile::empty()?,
@@ -199,6 +196,7 @@ impl Files {
 
     /// All that is there.
     pub(super) fn inventory(&self) -> Result<Inventory> {
+        self.settle()?;
         let mut all = Inventory { entries: self.index()?.entries().cloned().collect(), ..Inventory::default() };
         for name in self.root.names()? {
             if ![MARKER, INDEX, BLOBS].contains(&&*name) {
@@ -238,17 +236,4 @@ fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
         return Err(Error::limit(format!("more than {limit} bytes")));
     }
     Ok(bytes)
-}
-
-fn hash(draft: &Draft, algorithm: Algorithm) -> Result<Digest> {
-    use std::os::unix::fs::FileExt as _;
-    let (mut hasher, mut at, mut chunk) = (Hasher::new(algorithm), 0, vec![0; crate::blob::CHUNK]);
-    loop {
-        let read = draft.file().read_at(&mut chunk, at)?;
-        if read == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(chunk.get(..read).unwrap_or_default());
-        at = at.saturating_add(read as u64);
-    }
 }

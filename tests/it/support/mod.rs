@@ -5,6 +5,7 @@ pub(crate) mod docker_registry;
 pub(crate) mod flaky;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod metered;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;

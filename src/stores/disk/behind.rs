@@ -1,0 +1,107 @@
+//! Writing beside receiving.
+
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// How much is handed to the writing thread at a time, in bytes.
+const BATCH: usize = 1 << 20;
+/// After so many bytes the disk is set to work on them, so that little is left to wait for at the end.
+const WRITEBACK: u64 = 8 << 20;
+
+/// Writes a stream into an open file from a position on, one batch behind: while a batch is written on another
+/// thread, the next is received and hashed. Holds at most two batches and no thread while idle.
+#[derive(Debug)]
+pub(in crate::stores) struct Behind {
+    file: Arc<File>,
+    path: PathBuf,
+    at: u64,
+    started: u64,
+    waiting: Vec<Bytes>,
+    waiting_len: usize,
+    busy: Option<tokio::task::JoinHandle<io::Result<()>>>,
+}
+
+impl Behind {
+    /// Starts at `at`; `path` is for messages.
+    pub(in crate::stores) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
+        Self { file, path, at, started: at, waiting: Vec::new(), waiting_len: 0, busy: None }
+    }
+
+    /// Takes more bytes. An error may be that of an earlier write.
+    pub(in crate::stores) async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.waiting_len = self.waiting_len.saturating_add(chunk.len());
+        self.waiting.push(chunk);
+        if self.waiting_len < BATCH { Ok(()) } else { self.flush().await }
+    }
+
+    /// Waits until all bytes are written.
+    pub(in crate::stores) async fn finish(&mut self) -> Result<()> {
+        self.flush().await?;
+        self.idle().await
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.idle().await?;
+        let (file, at, batch) = (Arc::clone(&self.file), self.at, std::mem::take(&mut self.waiting));
+        self.at = self.at.saturating_add(self.waiting_len as u64);
+        self.waiting_len = 0;
+        let due = (self.at.saturating_sub(self.started) >= WRITEBACK).then_some((self.started, self.at));
+        if due.is_some() {
+            self.started = self.at;
+        }
+        self.busy = Some(tokio::task::spawn_blocking(move || {
+            let mut at = at;
+            for chunk in batch {
+                file.write_all_at(&chunk, at)?;
+                at = at.saturating_add(chunk.len() as u64);
+            }
+            if let Some((from, to)) = due {
+                start_writing(&file, from, to.saturating_sub(from));
+            }
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    async fn idle(&mut self) -> Result<()> {
+        let Some(busy) = self.busy.take() else { return Ok(()) };
+        let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "a writing thread failed", e))?;
+        written.context(|| format!("cannot write `{}`", self.path.display()))
+    }
+}
+
+/// Sets the disk to work on what was written, without waiting. Linux does so for pages that are said not to be needed
+/// (`POSIX_FADV_DONTNEED`); those that are not on the disk yet stay in memory. Elsewhere the end only takes longer.
+#[cfg(target_os = "linux")]
+pub(in crate::stores) fn start_writing(file: &File, from: u64, len: u64) {
+    let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
+}
+
+/// Nothing, where there is no such call.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::stores) fn start_writing(_file: &File, _from: u64, _len: u64) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::disk::{Dir, Draft};
+
+    #[tokio::test]
+    async fn what_is_written_behind_arrives_in_order() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let draft = Draft::new(&dir).unwrap();
+        let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), 3);
+        let mut expected = vec![0; 3];
+        for i in 0..200_u8 {
+            behind.write(Bytes::from(vec![i; 70_000])).await.unwrap();
+            expected.extend(vec![i; 70_000]);
+        }
+        behind.finish().await.unwrap();
+        draft.keep(&dir, "f").unwrap();
+        assert!(std::fs::read(temp.path().join("f")).unwrap() == expected);
+    }
+}

@@ -1,0 +1,142 @@
+//! Content on its way into a layout.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::Layout;
+use crate::{
+    blob::Blob,
+    error::{Error, Kind, Result},
+    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed},
+    store::{Upload, collect, verified, verified_from},
+    stores::{
+        disk::{Behind, Draft},
+        listing::listed,
+    },
+};
+
+/// Blobs up to this size are collected and written in one go. Of larger ones, what came of them stays when the rest
+/// does not come.
+const SMALL: u64 = 1 << 20;
+
+impl Layout {
+    /// Stores a manifest, after all content that came before it; gives its entry for the list when it has a subject.
+    pub(super) async fn push_manifest(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Option<Descriptor>> {
+        if desc.size > 2 * MAX_MANIFEST {
+            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", desc.size, 2 * MAX_MANIFEST)));
+        }
+        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+        let parsed = Parsed::read(&desc.media_type, &bytes)?;
+        let bare = desc.bare();
+        self.run(move |shared| {
+            shared.files.settle()?;
+            match shared.files.blob_size(&bare.digest)? {
+                Some(size) if size == bare.size => Ok(()),
+                _ => shared.files.write(&bare.digest, &bytes),
+            }
+        })
+        .await?;
+        Ok(parsed.subject().map(|_| listed(desc, &parsed)))
+    }
+
+    /// Stores a blob that is not here.
+    pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        if desc.size <= SMALL {
+            let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+            return self.push_small(desc.digest.clone(), bytes).await;
+        }
+        if let Some(source) = blob.local() {
+            let desc = desc.bare();
+            if self.run(move |shared| shared.files.share(&desc, &source)).await? {
+                return Ok(());
+            }
+        }
+        self.push_large(desc, blob).await
+    }
+
+    async fn push_small(&self, digest: Digest, bytes: Bytes) -> Result<()> {
+        self.run(move |shared| match shared.state().copies {
+            0 => shared.files.write(&digest, &bytes),
+            _ => shared.files.write_soon(&digest, &bytes),
+        })
+        .await
+    }
+
+    async fn push_large(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        let (resumed, outcome) = self.receive(desc, blob, false).await?;
+        match outcome {
+            // Whether the old part or the new one is wrong cannot be told: all of it comes again.
+            Err(e) if resumed && e.kind() == Kind::Mismatch => self.receive(desc, blob, true).await?.1,
+            outcome => outcome,
+        }
+    }
+
+    /// Takes a blob, from where an earlier attempt broke off unless all is wanted `anew`; whether there was something to
+    /// go on with, and what became of it.
+    async fn receive(&self, desc: &Descriptor, blob: &dyn Blob, anew: bool) -> Result<(bool, Result<()>)> {
+        let bare = desc.bare();
+        let (draft, hasher, at) = self.run(move |shared| shared.files.take_up(&bare, anew)).await?;
+        let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), at);
+        let brought = async {
+            let mut stream = verified_from(desc, hasher, at, blob.open(at).await?);
+            while let Some(chunk) = stream.try_next().await? {
+                // A disk that is full, or fails, is not to be filled with parts.
+                behind.write(chunk).await.inspect_err(|_| draft.discard())?;
+            }
+            Ok(())
+        }
+        .await;
+        // What came is written even if the rest does not come.
+        let written = behind.finish().await.inspect_err(|_| draft.discard());
+        match brought.and(written) {
+            Ok(()) => {}
+            Err(e) => {
+                if e.kind() == Kind::Mismatch {
+                    draft.discard();
+                }
+                return Ok((at > 0, Err(e)));
+            }
+        }
+        let digest = desc.digest.clone();
+        let kept = self.run(move |shared| shared.files.adopt(&draft, digest, None)).await;
+        Ok((at > 0, kept.map(drop)))
+    }
+
+    /// A way to store content whose digest is not known yet.
+    pub(super) async fn start_upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
+        let draft = self.run(move |shared| Draft::new(&shared.files.blobs_to_write(algorithm)?)).await?;
+        let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
+        Ok(Box::new(Growing { store: self.clone(), behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
+    }
+}
+
+struct Growing {
+    store: Layout,
+    behind: Behind,
+    draft: Draft,
+    hasher: Hasher,
+    taken: u64,
+}
+
+#[async_trait]
+impl Upload for Growing {
+    fn offset(&self) -> u64 {
+        self.taken
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.hasher.update(&chunk);
+        self.taken = self.taken.saturating_add(chunk.len() as u64);
+        self.behind.write(chunk).await
+    }
+
+    async fn commit(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Digest> {
+        self.behind.finish().await?;
+        let Self { store, draft, hasher, .. } = *self;
+        let expected = expected.cloned();
+        store.run(move |shared| shared.files.adopt(&draft, hasher.finish(), expected.as_ref())).await
+    }
+}

@@ -1,0 +1,114 @@
+//! Small content that is written and not durable yet.
+//!
+//! Waiting for the disk after each of thousands of files is what takes longest. So they keep their temporary names for
+//! a while; then the disk is set to work on all of them, and each is synced, which now takes one wait for most, before
+//! it gets its name. Content is thus never visible under its digest before it is durable; a crash costs the files that
+//! had no name yet.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    error::Result,
+    oci::{Algorithm, Digest},
+    stores::disk::{Dir, Draft, start_writing},
+};
+
+/// Most files that wait, each of them open.
+const MOST: usize = 64;
+/// Most bytes that wait.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Content that waits.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    held: Mutex<Held>,
+    /// Held while files get their names: whoever needs them to be there waits for that.
+    settling: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    waiting: BTreeMap<Digest, Arc<Draft>>,
+    bytes: u64,
+    /// What is about to get its name.
+    settling: BTreeMap<Digest, Arc<Draft>>,
+}
+
+impl Unsynced {
+    /// Adds content of so many bytes. `true`: it is time to settle.
+    pub(super) fn add(&self, digest: &Digest, draft: Draft, len: u64) -> bool {
+        let mut held = self.held();
+        held.waiting.insert(digest.clone(), Arc::new(draft));
+        held.bytes = held.bytes.saturating_add(len);
+        held.waiting.len() >= MOST || held.bytes >= MOST_BYTES
+    }
+
+    /// Content that has no name yet.
+    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Draft>> {
+        let held = self.held();
+        held.waiting.get(digest).or_else(|| held.settling.get(digest)).cloned()
+    }
+
+    /// Makes all that waits durable and gives it its name, in these directories. What fails is lost and reported.
+    pub(super) fn settle(&self, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
+        let _alone = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = {
+            let mut held = self.held();
+            held.bytes = 0;
+            held.settling = std::mem::take(&mut held.waiting);
+            held.settling.clone()
+        };
+        let named = name(&all, dir);
+        self.held().settling.clear();
+        named
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn name(files: &BTreeMap<Digest, Arc<Draft>>, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
+    for draft in files.values() {
+        start_writing(draft.file(), 0, draft.len()?);
+    }
+    files.iter().try_for_each(|(digest, draft)| draft.keep(&dir(digest.algorithm())?, digest.hex()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_has_no_name_until_it_is_settled() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let unsynced = Unsynced::default();
+        for i in 1..=MOST {
+            let (digest, draft) = (Digest::of(&i.to_le_bytes()), Draft::new(&dir).unwrap());
+            draft.write_at(&i.to_le_bytes(), 0).unwrap();
+            assert_eq!(unsynced.add(&digest, draft, 8), i == MOST);
+        }
+        let (digest, name) = (Digest::of(&1_usize.to_le_bytes()), |digest: &Digest| digest.hex().to_owned());
+        assert_eq!(unsynced.get(&digest).unwrap().len().unwrap(), 8);
+        assert!(!dir.names().unwrap().contains(&name(&digest)));
+        unsynced.settle(|_| Ok(dir.clone())).unwrap();
+        assert!(unsynced.get(&digest).is_none());
+        let expected: std::collections::BTreeSet<_> = (1..=MOST).map(|i| name(&Digest::of(&i.to_le_bytes()))).collect();
+        assert!(dir.names().unwrap().into_iter().eq(expected));
+    }
+
+    #[test]
+    fn many_bytes_wait_no_longer_than_many_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let unsynced = Unsynced::default();
+        let add = |i: u8| unsynced.add(&Digest::of(&[i]), Draft::new(&dir).unwrap(), MOST_BYTES / 2);
+        assert_eq!([add(1), add(2)], [false, true]);
+        unsynced.settle(|_| Ok(dir.clone())).unwrap();
+        assert!(!add(3));
+    }
+}

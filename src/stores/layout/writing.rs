@@ -1,0 +1,119 @@
+//! How content becomes a file of a layout. All of it blocks.
+
+use std::{fs::File, os::unix::fs::FileExt as _};
+
+use super::files::Files;
+use crate::{
+    blob::{CHUNK, FileSlice, open_regular},
+    error::Result,
+    oci::{Algorithm, Descriptor, Digest, Hasher},
+    store::compare,
+    stores::disk::Draft,
+};
+
+impl Files {
+    /// Stores small content whose digest the caller has checked.
+    pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let dir = self.blobs_to_write(digest.algorithm())?;
+        let draft = Draft::new(&dir)?;
+        draft.write_at(bytes, 0)?;
+        draft.keep(&dir, digest.hex())
+    }
+
+    /// The same for one of many: it becomes durable, and visible to others, with those that follow, at the latest with
+    /// [`Files::settle`].
+    pub(super) fn write_soon(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let dir = self.blobs_to_write(digest.algorithm())?;
+        let draft = Draft::new(&dir)?;
+        draft.write_at(bytes, 0)?;
+        if self.unsynced.add(digest, draft, bytes.len() as u64) { self.settle() } else { Ok(()) }
+    }
+
+    /// Makes all content durable and visible that is not yet.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.unsynced.settle(|algorithm| self.blobs_to_write(algorithm))
+    }
+
+    /// Where large content goes: the part that an earlier attempt brought, unless all is wanted `anew`; with what was
+    /// hashed and how many bytes that are. Without one, or when another writer is at it, a file of our own.
+    pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(Draft, Hasher, u64)> {
+        let dir = self.blobs_to_write(desc.digest.algorithm())?;
+        let draft = Draft::resume(&dir, desc.digest.hex()).map_or_else(|| Draft::new(&dir), Ok)?;
+        if anew || draft.len()? > desc.size {
+            draft.clear()?;
+        }
+        let (hasher, len) = hash(&draft, desc.digest.algorithm())?;
+        Ok((draft, hasher, len))
+    }
+
+    /// Takes a local file over without copying it, where the file system lets two files share their blocks (`FICLONE`:
+    /// btrfs, XFS, bcachefs), and verifies what it then has. `false` where it does not.
+    ///
+    /// Never a hard link: who damages one store would damage the other.
+    pub(super) fn share(&self, desc: &Descriptor, source: &FileSlice) -> Result<bool> {
+        let (file, meta) = open_regular(&source.path)?;
+        if source.offset != 0 || meta.len() != desc.size {
+            return Ok(false);
+        }
+        let dir = self.blobs_to_write(desc.digest.algorithm())?;
+        let draft = Draft::new(&dir)?;
+        if !clone_blocks(&file, draft.file()) {
+            return Ok(false);
+        }
+        let (hasher, len) = hash(&draft, desc.digest.algorithm())?;
+        if len != desc.size {
+            return Ok(false);
+        }
+        compare(&desc.digest, hasher.finish())?;
+        draft.keep(&dir, desc.digest.hex())?;
+        Ok(true)
+    }
+
+    /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
+    pub(super) fn adopt(&self, draft: &Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
+        let found = match expected {
+            Some(expected) if expected.algorithm() != found.algorithm() => {
+                hash(draft, expected.algorithm())?.0.finish()
+            }
+            _ => found,
+        };
+        if let Some(expected) = expected {
+            compare(expected, found.clone())?;
+        }
+        draft.keep(&self.blobs_to_write(found.algorithm())?, found.hex())?;
+        Ok(found)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // Who gave up in the middle has reported why; what came so far is there for the next attempt.
+        let _ = self.settle();
+    }
+}
+
+/// What a file holds from its start to its end, and how many bytes that are.
+fn hash(draft: &Draft, algorithm: Algorithm) -> Result<(Hasher, u64)> {
+    let (mut hasher, mut at, mut chunk) = (Hasher::new(algorithm), 0_u64, Vec::new());
+    if draft.len()? > 0 {
+        chunk.resize(CHUNK, 0);
+    }
+    loop {
+        let read = draft.file().read_at(&mut chunk, at)?;
+        if read == 0 {
+            return Ok((hasher, at));
+        }
+        hasher.update(chunk.get(..read).unwrap_or_default());
+        at = at.saturating_add(read as u64);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn clone_blocks(from: &File, to: &File) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clone_blocks(_from: &File, _to: &File) -> bool {
+    false
+}
