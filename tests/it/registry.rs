@@ -9,6 +9,7 @@ mod faults;
 mod peers;
 mod pieces;
 mod proxies;
+mod ranges;
 mod redirects;
 mod referrers;
 mod resuming;

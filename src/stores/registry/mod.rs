@@ -24,6 +24,7 @@ mod resolve;
 mod resume;
 mod retry;
 mod route;
+mod spread;
 mod tls;
 mod transport;
 mod upload;
@@ -54,6 +55,7 @@ pub use self::{
     proxy::Proxies,
     rate::Rate,
     retry::Backoff,
+    spread::Ranges,
     tls::SystemRoots,
 };
 use crate::{
@@ -104,6 +106,8 @@ pub struct Options {
     pub rate: Option<Rate>,
     /// Who is told of every wait, every further attempt, and of what need not be fetched again.
     pub progress: Observer,
+    /// When a blob is downloaded over several connections.
+    pub ranges: Ranges,
 }
 
 impl Default for Options {
@@ -126,6 +130,7 @@ impl Default for Options {
             backoff: Backoff::default(),
             rate: None,
             progress: Observer::default(),
+            ranges: Ranges::default(),
         }
     }
 }
@@ -147,6 +152,9 @@ struct Inner {
     referrers: Mutex<HashMap<String, bool>>,
     locks: Mutex<referrers::Locks>,
     longest: pieces::Longest,
+    ranges: Ranges,
+    /// Held by the blob that is downloaded over several connections.
+    spreading: Arc<tokio::sync::Semaphore>,
 }
 
 /// What a registry said when it was asked who we are.
@@ -170,6 +178,8 @@ impl Registry {
             referrers: Mutex::default(),
             locks: Mutex::default(),
             longest: pieces::Longest::default(),
+            ranges: options.ranges,
+            spreading: Arc::new(tokio::sync::Semaphore::new(1)),
         })))
     }
 

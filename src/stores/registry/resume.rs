@@ -10,6 +10,7 @@ use super::{
     auth::Access,
     download::refused,
     retry::{Lost, Step},
+    spread::Spread,
     transport::Ask,
 };
 use crate::{
@@ -21,24 +22,28 @@ use crate::{
 
 /// A download, and how far it has come.
 pub(super) struct Download {
-    registry: Registry,
+    pub(super) registry: Registry,
     /// The repository, for messages.
     place: String,
-    desc: Descriptor,
+    pub(super) desc: Descriptor,
     ask: Ask<'static>,
     at: u64,
     /// Up to where it is told that nothing need come again.
     kept: u64,
+    /// Behind the last byte that is wanted.
+    end: u64,
     /// Whether parts proved wrong: then all is asked for, and what was had already is dropped.
     whole: bool,
     step: Step,
 }
 
 /// What one attempt brings.
-struct Part {
+pub(super) struct Part {
     stream: ByteStream,
     /// Whether its end is the end that the registry announced for the whole blob.
     announced: bool,
+    /// Whether the registry says that it knows ranges.
+    pub(super) ranges: bool,
 }
 
 impl Download {
@@ -47,7 +52,16 @@ impl Download {
         let registry = repository.registry().clone();
         let step = registry.0.transport.step();
         let ask = repository.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
-        Ok(Self { registry, place: repository.to_string(), desc: desc.bare(), ask, at, kept: at, whole: false, step })
+        let (place, desc) = (repository.to_string(), desc.bare());
+        Ok(Self { registry, place, end: desc.size, desc, ask, at, kept: at, whole: false, step })
+    }
+
+    /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
+    /// kind `Unsupported` say that this registry is not to be asked so.
+    pub(super) fn range(&self, from: u64, end: u64) -> Self {
+        let (registry, step) = (self.registry.clone(), self.registry.0.transport.step());
+        let (place, desc, ask) = (self.place.clone(), self.desc.clone(), self.ask.clone());
+        Self { registry, place, desc, ask, at: from, kept: from, end, whole: false, step }
     }
 
     /// The bytes. Errors: refusals at once, and what does not pass.
@@ -56,24 +70,23 @@ impl Download {
     /// had: only the digest of the whole proves that both halves belong together ([`crate::store::verified`]).
     pub(super) async fn start(mut self) -> Result<ByteStream> {
         let first = self.part().await?;
-        let state = (self, first);
-        let next = |(mut download, mut part): (Self, Part)| async move {
-            let chunk = download.next(&mut part).await?;
-            Ok(chunk.map(|chunk| (chunk, (download, part))))
-        };
-        Ok(stream::try_unfold(state, next).boxed())
+        let next = |mut spread: Spread| async move { Ok(spread.next().await?.map(|chunk| (chunk, spread))) };
+        Ok(stream::try_unfold(Spread::new(self, first), next).boxed())
     }
 
-    async fn next(&mut self, part: &mut Part) -> Result<Option<Bytes>> {
+    pub(super) async fn next(&mut self, part: &mut Part) -> Result<Option<Bytes>> {
         loop {
             let lost = match part.stream.try_next().await {
-                Ok(Some(chunk)) => {
+                Ok(Some(mut chunk)) => {
+                    if self.is_range() {
+                        chunk.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
+                    }
                     self.at = self.at.saturating_add(chunk.len() as u64);
                     self.step.moved(chunk.len() as u64);
                     return Ok(Some(chunk));
                 }
                 Ok(None) if part.announced => return Ok(None),
-                _ if self.at >= self.desc.size => return Ok(None),
+                _ if self.at >= self.end => return Ok(None),
                 Ok(None) => Lost::passing(self.short()),
                 Err(error) => Lost::body(error),
             };
@@ -82,8 +95,8 @@ impl Download {
         }
     }
 
-    /// The rest of the blob, asked for until it comes.
-    async fn part(&mut self) -> Result<Part> {
+    /// The rest of what is wanted, asked for until it comes.
+    pub(super) async fn part(&mut self) -> Result<Part> {
         loop {
             match self.attempt().await {
                 Ok(part) => return Ok(part),
@@ -92,32 +105,63 @@ impl Download {
         }
     }
 
+    /// How far it has come.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Notes that the next bytes came by other ways.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.at = self.at.saturating_add(bytes);
+        self.kept = self.at;
+    }
+
+    /// How many bytes are still to come.
+    pub(super) fn left(&self) -> u64 {
+        self.end.saturating_sub(self.at)
+    }
+
+    fn is_range(&self) -> bool {
+        self.end < self.desc.size
+    }
+
     async fn attempt(&mut self) -> Result<Part, Lost> {
         let mut ask = self.ask.clone();
-        let ranged = self.at > 0 && !self.whole;
+        let ranged = self.is_range() || self.at > 0 && !self.whole;
         if ranged {
-            let range = HeaderValue::from_str(&format!("bytes={}-", self.at));
+            let last = if self.is_range() { self.end.saturating_sub(1).to_string() } else { String::new() };
+            let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
             ask = ask.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         }
         let answer = self.registry.0.transport.attempt(&ask).await?;
         match answer.status {
+            StatusCode::OK if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
             StatusCode::OK => {
                 let announced = answer.headers.contains_key(header::CONTENT_LENGTH);
-                Ok(Part { stream: skip(answer.stream()?, self.at), announced })
+                let ranges =
+                    answer.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
+                Ok(Part { stream: skip(answer.stream()?, self.at), announced, ranges })
             }
-            StatusCode::PARTIAL_CONTENT if ranged => {
-                if let Err(wrong) = check_range(&answer, self.at, self.desc.size) {
+            StatusCode::PARTIAL_CONTENT if ranged => match check_range(&answer, self.at, self.end, self.desc.size) {
+                Ok(()) => {
+                    let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
+                    if saved > 0 {
+                        self.step.tell(Event::Resumed(self.desc.digest.clone(), saved));
+                    }
+                    Ok(Part { stream: answer.stream()?, announced: false, ranges: true })
+                }
+                Err(_) if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+                Err(wrong) => {
                     self.whole = true;
-                    return Err(Lost::passing(wrong));
+                    Err(Lost::passing(wrong))
                 }
-                let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
-                if saved > 0 {
-                    self.step.tell(Event::Resumed(self.desc.digest.clone(), saved));
-                }
-                Ok(Part { stream: answer.stream()?, announced: false })
-            }
+            },
             _ => Err(Lost::Final(refused(answer, &self.desc.digest.to_string(), &self.place).await)),
         }
+    }
+
+    fn no_ranges(&self, answer: &Answer) -> Error {
+        Error::unsupported(format!("{}: answered without the range that was asked for", answer.what()))
     }
 
     fn short(&self) -> Error {
@@ -126,8 +170,8 @@ impl Download {
     }
 }
 
-/// A partial answer must start where it was asked to and belong to content of the right size.
-fn check_range(answer: &Answer, from: u64, size: u64) -> Result<()> {
+/// A partial answer must start where it was asked to, end no later, and belong to content of the right size.
+fn check_range(answer: &Answer, from: u64, end: u64, size: u64) -> Result<()> {
     let given = answer.header(header::CONTENT_RANGE).unwrap_or_default();
     let parsed = given.strip_prefix("bytes ").and_then(|range| {
         let (range, total) = range.split_once('/')?;
@@ -136,9 +180,9 @@ fn check_range(answer: &Answer, from: u64, size: u64) -> Result<()> {
         Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
     });
     match parsed {
-        Some((first, last, total)) if first == from && total == size && last < size => Ok(()),
+        Some((first, last, total)) if first == from && total == size && last < end => Ok(()),
         _ => Err(Error::mismatch(format!(
-            "{}: answered with range `{}` where bytes {from} to {size} were asked for",
+            "{}: answered with range `{}` where bytes {from} to {end} of {size} were asked for",
             answer.what(),
             quoted(given)
         ))),

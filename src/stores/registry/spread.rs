@@ -1,0 +1,115 @@
+//! Large blobs over several connections, where one is slow.
+//!
+//! Servers and networks that limit the speed of a connection do not limit how many there are. A connection that fills
+//! a line by itself stays the only one: more would only cost.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::resume::{Download, Part};
+use crate::{
+    blob::ByteStream,
+    error::{Kind, Result},
+};
+
+/// When a blob is downloaded over several connections, and how.
+///
+/// Of one client, one blob at a time is: so there are at most `streams * segment` bytes in memory that are not yet
+/// wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    /// The least that must be missing of the blob, in bytes.
+    pub least: u64,
+    /// The speed in bytes per second from which on one connection is enough. Only time spent waiting counts.
+    pub fast: u64,
+    /// How many bytes one connection fetches at a time. After as many, the speed is looked at.
+    pub segment: u64,
+    /// How many connections there are then; fewer than two: never more than one.
+    pub streams: usize,
+}
+
+impl Default for Ranges {
+    /// From 64 MiB on, below 48 MiB a second: 4 connections, 4 MiB each.
+    fn default() -> Self {
+        Self { least: 64 << 20, fast: 48 << 20, segment: 4 << 20, streams: 4 }
+    }
+}
+
+/// A download over one connection, or several.
+pub(super) struct Spread {
+    download: Download,
+    source: Source,
+    waited: Duration,
+    bytes: u64,
+}
+
+enum Source {
+    One(Part),
+    /// All segments in order, and the right to fetch several at a time.
+    Many {
+        segments: ByteStream,
+        _permit: OwnedSemaphorePermit,
+    },
+}
+
+impl Spread {
+    pub(super) fn new(download: Download, first: Part) -> Self {
+        Self { download, source: Source::One(first), waited: Duration::ZERO, bytes: 0 }
+    }
+
+    /// The next chunk.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Source::Many { segments, .. } = &mut self.source {
+            match segments.try_next().await {
+                Err(e) if e.kind() == Kind::Unsupported => self.source = Source::One(self.download.part().await?),
+                segment => {
+                    let len = segment.as_ref().map_or(0, |bytes| bytes.as_ref().map_or(0, Bytes::len));
+                    self.download.skip(len as u64);
+                    return segment;
+                }
+            }
+        }
+        let Source::One(part) = &mut self.source else { return Ok(None) };
+        let asked = Instant::now();
+        let chunk = self.download.next(part).await?;
+        self.waited += asked.elapsed();
+        self.bytes = self.bytes.saturating_add(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        let ranges = self.download.registry.0.ranges;
+        if part.ranges && self.bytes >= ranges.segment {
+            let slow = (self.bytes as f64) < self.waited.as_secs_f64() * ranges.fast as f64;
+            (self.waited, self.bytes) = (Duration::ZERO, 0);
+            if slow {
+                self.spread(ranges);
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// Goes on over several connections, unless little is missing or another blob does already.
+    fn spread(&mut self, ranges: Ranges) {
+        let (at, size) = (self.download.at(), self.download.desc.size);
+        let pays = ranges.streams > 1 && size.saturating_sub(at) >= ranges.least.max(2 * ranges.segment);
+        let permit = std::sync::Arc::clone(&self.download.registry.0.spreading).try_acquire_owned();
+        let (true, Ok(permit)) = (pays, permit) else { return };
+        let (template, step) = (self.download.range(at, size), ranges.segment.max(1));
+        let starts = stream::unfold(at, move |from| {
+            let end = from.saturating_add(step).min(size);
+            std::future::ready((from < size).then_some(((from, end), end)))
+        });
+        let segments = starts.map(move |(from, end)| segment(template.range(from, end))).buffered(ranges.streams);
+        self.source = Source::Many { segments: segments.boxed(), _permit: permit };
+    }
+}
+
+/// All bytes of one range.
+async fn segment(mut download: Download) -> Result<Bytes> {
+    let mut all = BytesMut::with_capacity(usize::try_from(download.left()).unwrap_or_default());
+    let mut part = download.part().await?;
+    while let Some(chunk) = download.next(&mut part).await? {
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.freeze())
+}

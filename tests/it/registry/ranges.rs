@@ -1,0 +1,88 @@
+//! Large blobs over several connections: in order, whole, and never of parts that do not belong together.
+
+use std::time::Duration;
+
+use artifact::{
+    store,
+    stores::registry::{Backoff, Options, Ranges},
+};
+
+use super::repository;
+use crate::support::{
+    flaky::{ALWAYS, Fault, Flaky, Rule, on},
+    samples::{Sample, deliver, noise},
+    server,
+};
+
+const SEGMENT: usize = 256 << 10;
+const SIZE: usize = 3 << 20;
+
+/// Every connection that is waited for at all is slower than `fast`, unless that is 0.
+fn options(fast: u64) -> Options {
+    let short = Duration::from_millis(5);
+    Options {
+        backoff: Backoff { first: short, longest: short, ..Backoff::default() },
+        ranges: Ranges { least: 0, fast, segment: SEGMENT as u64, streams: 4 },
+        ..Options::default()
+    }
+}
+
+/// Pulls one blob past these faults; gives the ranges that were asked for.
+async fn pull(fast: u64, rules: impl Fn(&str) -> Vec<Rule>) -> Vec<String> {
+    let upstream = server::in_memory().await;
+    let host = upstream.addr().to_string();
+    let sample = Sample::of(&[&noise(SIZE, 5)]);
+    let store = std::sync::Arc::new(repository(&host, "a", &Options::default()));
+    deliver(&(store as std::sync::Arc<dyn store::Store>), &sample, &["v1"]).await.unwrap();
+    let (desc, bytes) = sample.layer();
+    let path = format!("/blobs/{}", desc.digest);
+    let flaky = Flaky::before(&host, rules(&path));
+    let read = store::read(&repository(flaky.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
+    assert!(read == bytes);
+    let asked = flaky.seen().into_iter().filter(|r| r.line().starts_with("GET") && r.line().contains(&path));
+    asked.map(|request| request.header("range").to_owned()).collect()
+}
+
+/// The first byte of a range.
+fn start(range: &str) -> Option<usize> {
+    range.strip_prefix("bytes=")?.split('-').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_blob_comes_in_segments_that_follow_each_other() {
+    let asked = pull(u64::MAX, |_| Vec::new()).await;
+    assert_eq!(asked[0], "");
+    let mut starts: Vec<usize> = asked[1..].iter().map(|range| start(range).unwrap()).collect();
+    starts.sort_unstable();
+    assert!(starts.len() >= 4 && starts.windows(2).all(|two| two[1] - two[0] == SEGMENT), "{asked:?}");
+    assert!(starts[0] >= SEGMENT && *starts.last().unwrap() + SEGMENT >= SIZE, "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fast_blob_comes_over_one_connection() {
+    assert_eq!(pull(0, |_| Vec::new()).await, [""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_says_nothing_of_ranges_is_not_asked_for_them() {
+    let silent = |path: &str| vec![on("GET", path, ALWAYS, Fault::Header("accept-ranges", "none"))];
+    assert_eq!(pull(u64::MAX, silent).await, [""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_segments_are_not_answered_with_segments_one_connection_fetches_the_rest() {
+    for fault in [Fault::NoRange, Fault::Header("content-range", "bytes 0-262143/3145728")] {
+        // The rest is asked for as one range, which is not answered either, and then as a whole.
+        let asked = pull(u64::MAX, |path| vec![on("GET", path, 1..5, fault.clone())]).await;
+        let last = asked.last().unwrap();
+        assert!(last.is_empty() || last.ends_with('-'), "{asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_breaks_off_goes_on_where_it_was() {
+    let asked = pull(u64::MAX, |path| vec![on("GET", path, 2..3, Fault::Short(100_000))]).await;
+    let resumed = asked.iter().filter_map(|range| start(range)).find(|at| at % 1000 != 0 && asked.len() > 4);
+    let broken = asked.iter().filter_map(|range| start(range)).find(|at| Some(at + 100_000) == resumed);
+    assert!(broken.is_some(), "{asked:?}");
+}
