@@ -8,6 +8,7 @@ use std::{
 
 use artifact::{
     Kind,
+    serve::{self, Running},
     store::ReadStore as _,
     stores::registry::{Credential, Options, Origin, Protocol, Proxies},
 };
@@ -71,6 +72,12 @@ fn behind(proxy: &str, protocol: Protocol, roots: Vec<Vec<u8>>) -> Options {
     Options { protocol, roots, proxies, credentials: Arc::new(credential), retries: 0, ..Options::default() }
 }
 
+/// A registry that goes by the names of these tests.
+async fn named() -> Running {
+    let hosts = ["registry.test", "other.test"].map(String::from).to_vec();
+    server::start(serve::Options { hosts, ..serve::Options::in_memory() }).await
+}
+
 fn with_login(host: &str) -> String {
     format!("http://proxy:{PROXY_PASSWORD}@{host}")
 }
@@ -78,7 +85,7 @@ fn with_login(host: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn https_goes_through_a_tunnel_that_learns_the_name_of_the_host_alone() {
     let Some(identity) = Identity::named("DNS:registry.test") else { return };
-    let server = server::in_memory().await;
+    let server = named().await;
     let backend = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
     let proxy = Tunnels::to(&backend);
     let options = behind(&with_login(&proxy.host), Protocol::Https, vec![identity.authority.clone()]);
@@ -97,7 +104,7 @@ async fn https_goes_through_a_tunnel_that_learns_the_name_of_the_host_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_may_be_spoken_to_in_https_itself() {
     let (Some(registry), Some(own)) = (Identity::named("DNS:registry.test"), Identity::new()) else { return };
-    let server = server::in_memory().await;
+    let server = named().await;
     let backend = registry.in_front_of("127.0.0.1", &server.addr().to_string()).await;
     let proxy = own.in_front_of("127.0.0.1", &Tunnels::to(&backend).host).await;
     let url = format!("https://{proxy}");
@@ -122,7 +129,7 @@ async fn plain_http_names_the_host_to_the_proxy_in_each_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_need_no_proxy_get_none() {
-    let (proxy, server) = (Scripted::trap("127.0.0.1"), server::in_memory().await);
+    let (proxy, server) = (Scripted::trap("127.0.0.1"), named().await);
     let addr = server.addr();
     let addresses = [("other.test".to_owned(), vec![addr.ip()])].into();
     let options = Options { addresses, ..behind(proxy.host(), Protocol::Http, Vec::new()) };
