@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -120,9 +120,7 @@ impl Placed {
             let message = format!("`apiVersion` must be `{API_VERSION}`, not `{}`", version.escape_default());
             return Err(Error::unsupported(message).context(document.place("/apiVersion")));
         }
-        let yaml = serde_saphyr::options! { with_snippet: false };
-        let definition: Definition =
-            serde_saphyr::from_str_with_options(text, yaml).map_err(|e| explain(&e, &document))?;
+        let definition = typed(text, &document)?;
         Ok(Self { definition, document })
     }
 }
@@ -147,6 +145,12 @@ impl Definition {
         forms.dedup();
         forms
     }
+}
+
+/// The text of a YAML document as a value of this type. Errors say where they are, and which key was meant.
+pub(crate) fn typed<T: DeserializeOwned>(text: &str, document: &Document) -> Result<T> {
+    let yaml = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, yaml).map_err(|e| explain(&e, document))
 }
 
 /// The reader's error as one line with a position, and with the key that was meant.

@@ -44,6 +44,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::definition::typed;
 pub use self::{
     accept::Evidence,
     catalog::{Catalog, Origin},

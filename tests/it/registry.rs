@@ -6,6 +6,7 @@ mod certificates;
 mod downloads;
 mod errors;
 mod faults;
+mod mirrors;
 mod peers;
 mod pieces;
 mod proxies;

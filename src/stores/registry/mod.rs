@@ -13,6 +13,8 @@ mod connect;
 mod credentials;
 mod download;
 mod helper;
+mod hosts;
+mod mirrored;
 mod origin;
 mod pages;
 mod pieces;
@@ -51,6 +53,8 @@ pub use self::{
     certificates::ClientCertificate,
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
+    hosts::{Hosts, Replica},
+    mirrored::{Mirror, Mirrored},
     origin::{Origin, Protocol},
     proxy::Proxies,
     rate::Rate,

@@ -1,0 +1,110 @@
+//! Our own file. Its form is shown in `examples/hosts.yaml`.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{Options, Prefix, Protocol, Proxies, certificate};
+use crate::{
+    error::{Context as _, Error, Result},
+    source::{self, Document},
+    types::typed,
+};
+
+/// What is said about a prefix.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct Entry {
+    plain_http: Option<bool>,
+    insecure: Option<bool>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    proxy: Option<String>,
+    trusted: Vec<String>,
+    addresses: Vec<IpAddr>,
+    pub(super) blocked: Option<bool>,
+    #[serde(rename = "mirrors")]
+    named: Option<Vec<Named>>,
+    #[serde(skip)]
+    pub(super) mirrors: Option<Vec<Mirror>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    location: String,
+    #[serde(default)]
+    names: bool,
+}
+
+/// A mirror of what a prefix stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Mirror {
+    pub(super) location: Prefix,
+    pub(super) names: bool,
+}
+
+/// Reads a file; what it names is looked for beside it.
+pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
+    let origin = path.display().to_string();
+    let text = String::from_utf8(read_named(path)?).map_err(|_| Error::invalid(format!("`{origin}` is not UTF-8")))?;
+    let document = Document::parse(text.as_bytes(), &origin, &source::Options { aliases: 0, ..Default::default() })?;
+    if document.value.is_null() {
+        return Ok(BTreeMap::new());
+    }
+    let entries: BTreeMap<String, Entry> = typed(&text, &document)?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let mut all = BTreeMap::new();
+    for (key, mut entry) in entries {
+        let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+        let place = || document.place(&pointer);
+        for file in [&mut entry.ca_file, &mut entry.cert_file, &mut entry.key_file].into_iter().flatten() {
+            *file = dir.join(&*file);
+        }
+        entry.mirrors = entry.mirrors().context(place)?;
+        all.insert(Prefix::parse(&key, false).context(place)?, entry);
+    }
+    Ok(all)
+}
+
+impl Entry {
+    fn mirrors(&self) -> Result<Option<Vec<Mirror>>> {
+        let mirror = |m: &Named| Ok(Mirror { location: Prefix::parse(&m.location, false)?, names: m.names });
+        self.named.as_ref().map(|all| all.iter().map(mirror).collect()).transpose()
+    }
+
+    /// Writes down what is said here.
+    pub(super) fn apply(&self, registry: &str, options: &mut Options) -> Result<()> {
+        if let Some(plain) = self.plain_http {
+            options.protocol = if plain { Protocol::Http } else { Protocol::Https };
+        }
+        options.insecure_tls = self.insecure.unwrap_or(options.insecure_tls);
+        if let Some(file) = &self.ca_file {
+            options.roots.push(read_named(file)?);
+        }
+        if let Some(file) = &self.cert_file {
+            options.certificate = Some(certificate(file, self.key_file.as_ref().unwrap_or(file))?);
+        }
+        match self.proxy.as_deref() {
+            Some("none") => options.proxies = Proxies::default(),
+            Some(url) => options.proxies = Proxies::all(url),
+            None => {}
+        }
+        options.trusted.extend(self.trusted.iter().cloned());
+        if !self.addresses.is_empty() {
+            let host = super::Origin::of_registry(registry, options.protocol)?.host().to_owned();
+            options.addresses.insert(host, self.addresses.clone());
+        }
+        Ok(())
+    }
+}
+
+/// A file that must be there: not of the kind of an artifact that is not.
+fn read_named(path: &Path) -> Result<Vec<u8>> {
+    super::read(path).map_err(|e| Error::invalid(e.to_string()))
+}

@@ -1,0 +1,236 @@
+//! A repository that is read from its mirrors, where they have what is asked for.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::Repository;
+use crate::{
+    blob::{Blob as _, ByteStream, FileSlice},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, media_type},
+    store::{self, Home, Inventory, ReadStore},
+};
+
+/// A place that has copies of a repository.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Where.
+    pub repository: Repository,
+    /// Whether it is believed about names, too: what a tag points at, which tags and referrers there are.
+    pub names: bool,
+}
+
+/// A repository, and what mirrors it, to be read: of content, which its digest names, each mirror is asked in order, and
+/// then the origin. Names are the origin's business, unless a mirror is believed about them.
+///
+/// A mirror that cannot be reached is not asked again, and neither is one for what it had wrong. It is never written to,
+/// and is a client of its own: it gets no credentials but those for its own host.
+pub struct Mirrored(Arc<Sources>);
+
+struct Sources {
+    mirrors: Vec<Source>,
+    origin: Repository,
+}
+
+struct Source {
+    mirror: Mirror,
+    gone: AtomicBool,
+    /// What was read from here from the beginning: who asks for it again did not like it.
+    given: Mutex<HashSet<Digest>>,
+}
+
+impl Mirrored {
+    /// This repository behind these mirrors, in order.
+    #[must_use]
+    pub fn new(mirrors: Vec<Mirror>, origin: Repository) -> Self {
+        let source = |mirror| Source { mirror, gone: AtomicBool::new(false), given: Mutex::default() };
+        Self(Arc::new(Sources { mirrors: mirrors.into_iter().map(source).collect(), origin }))
+    }
+
+    fn turns(&self, wanted: Wanted<'_>) -> Turns {
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (at, source) in self.0.mirrors.iter().enumerate() {
+            let believed = source.mirror.names || !matches!(wanted, Wanted::Name);
+            let turns = if wanted.was_given_by(source) { &mut last } else { &mut first };
+            turns.extend((believed && !source.gone.load(Ordering::Relaxed)).then_some(Some(at)));
+        }
+        let left = first.into_iter().chain([None]).chain(last).rev().collect();
+        Turns { sources: Arc::clone(&self.0), left, at: None, failed: None, missed: Vec::new() }
+    }
+}
+
+/// What is asked for.
+enum Wanted<'a> {
+    Name,
+    Content,
+    /// All of it, to be handed out while it is read.
+    Blob(&'a Digest),
+}
+
+impl Wanted<'_> {
+    fn was_given_by(&self, source: &Source) -> bool {
+        matches!(self, Self::Blob(digest) if source.given().contains(digest))
+    }
+}
+
+impl Source {
+    fn given(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who are still to be asked.
+struct Turns {
+    sources: Arc<Sources>,
+    /// Mirrors by number and the origin, which has none; the next at the end.
+    left: Vec<Option<usize>>,
+    at: Option<usize>,
+    /// How the origin failed, and the mirrors.
+    failed: Option<Error>,
+    missed: Vec<String>,
+}
+
+impl Turns {
+    /// Whose turn it is.
+    fn next(&mut self) -> &Repository {
+        self.at = self.left.pop().flatten();
+        self.source().map_or(&self.sources.origin, |source| &source.mirror.repository)
+    }
+
+    /// The mirror whose turn it is; none when it is the origin's.
+    fn source(&self) -> Option<&Source> {
+        self.sources.mirrors.get(self.at?)
+    }
+
+    /// Whoever was asked failed. Errors: the origin's, when nobody is left.
+    fn failed(&mut self, error: Error) -> Result<()> {
+        match self.source() {
+            Some(source) => {
+                if error.kind() == Kind::Unreachable {
+                    source.gone.store(true, Ordering::Relaxed);
+                }
+                tracing::debug!(mirror = %source.mirror.repository, %error, "mirror");
+                let missed = format!("mirror {} failed ({error})", source.mirror.repository);
+                self.missed.push(missed);
+            }
+            None => self.failed = Some(error),
+        }
+        match self.failed.take_if(|_| self.left.is_empty()) {
+            Some(error) => Err(self.missed.drain(..).rev().fold(error, Error::context)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asks in turn until one has an answer.
+macro_rules! in_turn {
+    ($turns:expr, $repository:ident => $ask:expr) => {{
+        let mut turns = $turns;
+        loop {
+            let $repository = turns.next();
+            match $ask.await {
+                Ok(answer) => break answer,
+                Err(error) => turns.failed(error)?,
+            }
+        }
+    }};
+}
+
+/// A blob from whoever has it, and the rest of it from the next when that one breaks off.
+fn blob(turns: Turns, desc: Descriptor, from: u64) -> ByteStream {
+    let state = (turns, desc, from, None::<ByteStream>);
+    let next = |(mut turns, desc, mut at, mut open): (Turns, Descriptor, u64, Option<ByteStream>)| async move {
+        loop {
+            let mut stream = match open.take() {
+                Some(stream) => stream,
+                None => match turns.next().fetch(&desc, at).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        turns.failed(error)?;
+                        continue;
+                    }
+                },
+            };
+            match stream.next().await {
+                Some(Ok(bytes)) => {
+                    at += bytes.len() as u64;
+                    if let Some(source) = turns.source().filter(|_| at >= desc.size) {
+                        source.given().insert(desc.digest.clone());
+                    }
+                    return Ok(Some((bytes, (turns, desc, at, Some(stream)))));
+                }
+                Some(Err(error)) => turns.failed(error)?,
+                None => return Ok::<_, Error>(None),
+            }
+        }
+    };
+    stream::try_unfold(state, next).boxed()
+}
+
+impl fmt::Display for Mirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.origin.fmt(f)
+    }
+}
+
+impl fmt::Debug for Mirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mirrored({self})")
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ReadStore for Mirrored {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        let wanted = if name.parse::<Digest>().is_ok() { Wanted::Content } else { Wanted::Name };
+        Ok(in_turn!(self.turns(wanted), repository => repository.resolve(name)))
+    }
+
+    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
+        if !media_type::points(&desc.media_type) {
+            let mut stream = blob(self.turns(Wanted::Blob(&desc.digest)), desc.clone(), from).peekable();
+            // Whoever has nothing at all says so before anything is made of it.
+            return match std::pin::Pin::new(&mut stream).peek().await {
+                Some(Err(_)) => stream.try_next().await.map(|_| crate::blob::once(Bytes::new())),
+                _ => Ok(stream.boxed()),
+            };
+        }
+        let whole = in_turn!(self.turns(Wanted::Content), repository => store::read_manifest(repository, desc));
+        whole.open(from).await
+    }
+
+    async fn size(&self, digest: &Digest) -> Result<u64> {
+        Ok(in_turn!(self.turns(Wanted::Content), repository => repository.size(digest)))
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags()))
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.referrers(subject)))
+    }
+
+    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
+        self.0.origin.local(desc)
+    }
+
+    fn home(&self, desc: &Descriptor) -> Option<Home> {
+        self.0.origin.home(desc)
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        self.0.origin.inventory().await
+    }
+}
