@@ -161,6 +161,9 @@ fn registry(text: &str) -> Result<Location> {
             "it needs a registry and a repository, as in `localhost:5000/name:tag`; a local path starts with `./` or `oci:`",
         ));
     };
+    if matches!(host, "http:" | "https:") {
+        return Err(bad("leave its `http://` or `https://` away"));
+    }
     if host != "localhost" && !host.contains(['.', ':']) {
         return Err(bad(
             "its first part must be a registry such as `ghcr.io`; a local path starts with `./` or `oci:`",
@@ -322,6 +325,7 @@ mod tests {
             ("team/repo:v1", "must be a registry"),
             ("localhost:5000/a:", "not a reference"),
             ("localhost:5000/a/../b:v1", "not a reference"),
+            ("https://ghcr.io/a:v1", "leave its"),
             ("oci:", "empty"),
             ("oci:x:", "empty"),
             ("ghcr.io/a\u{1b}[31m", "not a location"),

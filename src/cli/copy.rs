@@ -13,6 +13,7 @@ use artifact::{
 };
 
 use super::{
+    access::{FromArgs, ToArgs},
     progress::Account,
     report::{Report, count, size},
     session::{RegistryArgs, name_in, platform},
@@ -44,11 +45,16 @@ pub(crate) struct Args {
     concurrency: NonZeroUsize,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    from_access: FromArgs,
+    #[command(flatten)]
+    to_access: ToArgs,
 }
 
-pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let from = args.registry.read(&args.from.place, report).await?;
+    let from = args.registry.with(args.from_access.clone()).read(&args.from.place, report).await?;
+    args.registry = args.registry.with(args.to_access.clone());
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),

@@ -63,6 +63,33 @@ pub(crate) fn source_date_epoch() -> Result<Option<i64>> {
     seconds.map(Some).ok_or_else(|| Error::invalid("`SOURCE_DATE_EPOCH` is not a number of seconds"))
 }
 
+/// The file with what is configured per host, if there is one.
+pub(crate) fn hosts_file() -> Option<PathBuf> {
+    config_home().map(|dir| dir.join("artifact/hosts.yaml")).filter(|file| file.exists())
+}
+
+/// Where podman's configuration of registries is, in the order of weight (containers-registries.conf(5), "FILES").
+pub(crate) fn registries_conf() -> Vec<PathBuf> {
+    let (user, system) = (config_home().map(|dir| dir.join("containers")), PathBuf::from("/etc/containers"));
+    let named = var("CONTAINERS_REGISTRIES_CONF").or_else(|| var("REGISTRIES_CONFIG_PATH"));
+    let own = || user.as_ref().map(|dir| dir.join("registries.conf")).filter(|file| file.exists());
+    let main = named.or_else(own).unwrap_or_else(|| system.join("registries.conf"));
+    let dirs = [Some(system), user].into_iter().flatten().map(|dir| dir.join("registries.conf.d"));
+    let more = dirs.flat_map(|dir| {
+        let entries = dir.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
+        files.sort();
+        files
+    });
+    [main].into_iter().chain(more).collect()
+}
+
+/// Directories with a directory of certificates per host, as docker and podman have them; the first that has one counts.
+pub(crate) fn certificate_dirs() -> Vec<PathBuf> {
+    let user = config_home().map(|dir| dir.join("containers/certs.d"));
+    user.into_iter().chain(["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from)).collect()
+}
+
 /// The proxies of `HTTP_PROXY`, `HTTPS_PROXY` and, for both, `ALL_PROXY`, and what `NO_PROXY` says; lower case, too.
 pub(crate) fn proxies() -> Proxies {
     let first = |names: [&str; 2]| names.into_iter().find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()));

@@ -15,9 +15,30 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
             "name one of them: `LOCATION:TAG`; `artifact copy --all-tags` takes all"
         }
         Kind::Ambiguous if text.contains("could be") => "pick one with `--type NAME`",
+        Kind::Unauthorized if text.contains("which is not its own") => {
+            "if it is, list its host under `trusted` in `~/.config/artifact/hosts.yaml`"
+        }
         Kind::Unauthorized if text.starts_with("log in to") => "is the user name or the password wrong?",
         Kind::Unauthorized => "`artifact login REGISTRY` keeps credentials for it",
+        Kind::Denied if text.contains("by the configuration") => {
+            "look into `~/.config/artifact/hosts.yaml` and podman's `registries.conf`"
+        }
         Kind::Denied => "the credentials in use do not allow this; `artifact login REGISTRY` changes them",
+        _ if text.contains("of a kind that is not supported: `socks") => {
+            "name an http proxy in `HTTPS_PROXY` or `ALL_PROXY`; `NO_PROXY=HOST` goes around all of them"
+        }
+        _ if text.contains("the proxy for http") => {
+            "it is in `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, or in the configuration: `http://[USER:PASSWORD@]HOST:PORT`"
+        }
+        Kind::Unreachable if text.contains("user name and a password") && text.contains("proxy") => {
+            "`http://USER:PASSWORD@HOST:PORT` is the form of a proxy's URL with both"
+        }
+        Kind::Unreachable if text.contains("through the proxy") => {
+            "is the proxy right, and does a captive portal want a log-in first? `NO_PROXY=HOST` goes around it"
+        }
+        _ if text.contains("sends us to") || text.contains("leads to no address") => {
+            "if that is as it should be, list the host under `trusted` in `~/.config/artifact/hosts.yaml`"
+        }
         Kind::Unreachable if text.contains("answers in plain http") => {
             "`--plain-http` speaks http to it: nothing is encrypted, passwords included"
         }
@@ -31,7 +52,7 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
             "`--ca-file FILE` trusts the authority that signed it, or this one certificate"
         }
         _ if text.contains("HTTP request to an HTTPS server") => {
-            "this registry speaks https: leave `--plain-http` away, and call it by a name that is not `localhost`"
+            "this registry speaks https: leave `--plain-http` away; `--plain-http=false` for a loopback address"
         }
         _ if text.contains("405 Method Not Allowed") => {
             "this registry does not take that; `artifact serve` does with `--writable`"
@@ -72,6 +93,12 @@ mod tests {
             (Kind::Unreachable, "the certificate of `r` is not accepted", "--ca-file"),
             (Kind::Unreachable, "the certificate of `r` is not accepted: by this machine's clock it is 1970", "clock"),
             (Kind::Unreachable, "cannot reach `r`", "running"),
+            (Kind::Unreachable, "GET r through the proxy `p`: cannot reach `r`", "captive portal"),
+            (Kind::Unreachable, "GET r through the proxy `p`: the proxy `p` wants a user name and a password", "USER"),
+            (Kind::Invalid, "the proxy for https is not a URL", "HTTPS_PROXY"),
+            (Kind::Denied, "r is blocked by the configuration", "hosts.yaml"),
+            (Kind::Unauthorized, "r sends credentials to `x`, which is not its own", "trusted"),
+            (Kind::Invalid, "https://r sends us to https://x: that address is not public", "trusted"),
             (Kind::Invalid, "400 Bad Request: Client sent an HTTP request to an HTTPS server.", "https"),
             (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 405 Method Not Allowed)", "does not take"),
             (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 400 Bad Request)", "REPOSITORY@DIGEST"),

@@ -3,6 +3,7 @@
 //! One file a command: a clap struct whose doc comments are the help text, and one `run`. Output goes through
 //! [`report`], advice through [`hint`], the environment through [`environment`]; nothing else reads or prints.
 
+mod access;
 mod cat;
 mod check;
 mod completions;

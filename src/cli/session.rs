@@ -1,6 +1,11 @@
 //! What commands share: opening the store of a location, and the catalog.
 
-use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU64,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use artifact::{
     Error, Kind, Result,
@@ -11,12 +16,12 @@ use artifact::{
     store::{self, ReadStore, Store},
     stores::{
         Archive, Layout,
-        registry::{AuthFiles, Credentials, Options, Protocol, Rate, Registry},
+        registry::{Credentials, Hosts, Mirror, Mirrored, Options, Rate, Registry, Repository},
     },
     types::{Catalog, Inputs, View, generic, plugin},
 };
 
-use super::{environment, report::Report};
+use super::{access::Access, environment, report::Report};
 
 /// Largest config that is read to unpack an artifact, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -27,15 +32,11 @@ const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryArgs {
-    /// Speak http, not https; loopback addresses are spoken to in http anyway
-    #[arg(long)]
-    pub(crate) plain_http: bool,
-    /// Trust the certificates in this PEM file too
+    #[command(flatten)]
+    pub(crate) access: Access,
+    /// What is configured per host: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
     #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// The credentials file, in Docker's format
-    #[arg(long, value_name = "FILE")]
-    auth_file: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Move no more than so many bytes a second, of all blobs and in both directions together; 10M is 10 MiB
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
@@ -45,13 +46,20 @@ pub(crate) struct RegistryArgs {
     /// How long a transfer may stand still before it is tried again; an answer may take twice as long to begin
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
+    /// The hosts that a warning was given for.
+    #[arg(skip)]
+    warned: Arc<Mutex<Vec<String>>>,
 }
 
 impl RegistryArgs {
+    /// The same, with other flags for the way to the registry.
+    pub(crate) fn with(&self, access: impl Into<Access>) -> Self {
+        Self { access: access.into().or(&self.access), ..self.clone() }
+    }
+
     /// A client of this registry.
     pub(crate) fn client(&self, host: &str, report: &Report) -> Result<Registry> {
-        let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
-        self.client_with(host, Arc::new(AuthFiles::new(files, environment::program_dirs())), report)
+        self.client_with(host, self.access.credentials()?, report)
     }
 
     /// A client of this registry with these credentials.
@@ -61,34 +69,79 @@ impl RegistryArgs {
         credentials: Arc<dyn Credentials>,
         report: &Report,
     ) -> Result<Registry> {
-        let protocol = if self.plain_http { Protocol::Http } else { Protocol::Auto };
-        let mut options = Options { protocol, credentials, ..Options::default() };
-        options.proxies = environment::proxies();
-        options.system_roots = Some(Arc::new(environment::certificates));
-        options.retries = self.retries;
-        options.read_timeout = Duration::from_secs(self.timeout);
-        options.header_timeout = options.read_timeout * 2;
-        options.rate = self.limit_rate.clone();
-        options.progress = report.observer();
-        if let Some(file) = &self.ca_file {
-            // Not of the kind of an artifact that is not there.
-            let fail = |e| Error::invalid(format!("cannot read `{}`: {e}", file.display()));
-            options.roots.push(std::fs::read(file).map_err(fail)?);
-        }
-        Registry::new(host, &options)
+        let mut options = self.hosts()?.options(host, "", &self.options(report))?;
+        self.access.apply(&mut options)?;
+        self.connect(host, &Options { credentials, ..options }, report)
     }
 
-    /// The file that credentials are written to.
-    pub(crate) fn login_file(&self) -> Result<PathBuf> {
-        self.auth_file.clone().map_or_else(environment::login_file, Ok)
+    /// What is configured about registries.
+    fn hosts(&self) -> Result<Hosts> {
+        let ours = self.config.clone().or_else(environment::hosts_file);
+        Hosts::read(ours.as_deref(), &environment::registries_conf(), environment::certificate_dirs())
+    }
+
+    /// What holds for all registries.
+    fn options(&self, report: &Report) -> Options {
+        let read_timeout = Duration::from_secs(self.timeout);
+        Options {
+            credentials: Arc::new(self.access.files()),
+            proxies: environment::proxies(),
+            system_roots: Some(Arc::new(environment::certificates)),
+            retries: self.retries,
+            read_timeout,
+            header_timeout: read_timeout * 2,
+            rate: self.limit_rate.clone(),
+            progress: report.observer(),
+            ..Options::default()
+        }
+    }
+
+    fn connect(&self, host: &str, options: &Options, report: &Report) -> Result<Registry> {
+        let client = Registry::new(host, options)?;
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if options.insecure_tls && client.origin().is_secure() && !warned.iter().any(|known| known == host) {
+            report.warn(format!("the certificate of {host} is not looked at: whoever answers is believed"));
+            warned.push(host.to_owned());
+        }
+        Ok(client)
+    }
+
+    /// A repository, to be written to.
+    fn repository(&self, registry: &str, repository: &str, report: &Report) -> Result<Repository> {
+        let mut options = self.hosts()?.options(registry, repository, &self.options(report))?;
+        self.access.apply(&mut options)?;
+        options.credentials = self.access.credentials()?;
+        self.connect(registry, &options, report)?.repository(repository)
+    }
+
+    /// A repository, to be read: where the configuration says that it is, and from its mirrors.
+    fn source(&self, registry: &str, repository: &str, report: &Report) -> Result<Arc<dyn ReadStore>> {
+        let hosts = self.hosts()?;
+        let general = self.options(report);
+        let mut options = hosts.options(registry, repository, &general)?;
+        let moved = hosts.moved(registry, repository);
+        let (host, name) = moved.as_ref().map_or((registry, repository), |(host, name)| (host, name));
+        if moved.is_some() {
+            options = Options { insecure_tls: options.insecure_tls, ..hosts.options(host, name, &general)? };
+        }
+        self.access.apply(&mut options)?;
+        options.credentials = self.access.credentials()?;
+        let origin = self.connect(host, &options, report)?.repository(name)?;
+        // The next one in turn is a better second attempt.
+        let general = Options { retries: general.retries.min(1), ..general };
+        let mut mirrors = Vec::new();
+        for replica in hosts.replicas(registry, repository) {
+            let options = hosts.options_of(&replica, &general)?;
+            let repository = self.connect(&replica.registry, &options, report)?.repository(&replica.repository)?;
+            mirrors.push(Mirror { repository, names: replica.names });
+        }
+        Ok(if mirrors.is_empty() { Arc::new(origin) } else { Arc::new(Mirrored::new(mirrors, origin)) })
     }
 
     /// The store of this place, which must exist.
     pub(crate) async fn read(&self, place: &Place, report: &Report) -> Result<Arc<dyn ReadStore>> {
         Ok(match place {
-            Place::Registry { registry, repository } => {
-                Arc::new(self.client(registry, report)?.repository(repository)?)
-            }
+            Place::Registry { registry, repository } => self.source(registry, repository, report)?,
             Place::Layout(dir) => Arc::new(Layout::open(dir)?),
             Place::Archive(file) => Arc::new(Archive::open(file)?),
         })
@@ -97,9 +150,7 @@ impl RegistryArgs {
     /// The store of this place, made when it is not there.
     pub(crate) async fn write(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         Ok(match place {
-            Place::Registry { registry, repository } => {
-                Arc::new(self.client(registry, report)?.repository(repository)?)
-            }
+            Place::Registry { registry, repository } => Arc::new(self.repository(registry, repository, report)?),
             Place::Layout(dir) => Arc::new(Layout::create(dir)?),
             Place::Archive(file) => Arc::new(Archive::create(file)?),
         })

@@ -1,0 +1,215 @@
+//! How a registry is reached and who we are there, by flags: for all registries of a command, or for one side of a copy.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use artifact::{
+    Error, Result,
+    error::Context as _,
+    stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol},
+};
+use async_trait::async_trait;
+
+use super::environment;
+
+/// Longest password that is read, in bytes.
+const MAX_PASSWORD: u64 = 64 << 10;
+
+/// How registries are reached, and who we are there.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Registry")]
+pub(crate) struct Access {
+    /// Speak http, not https; `=false` speaks https to loopback addresses, too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    plain_http: Option<bool>,
+    /// Take any certificate of the registry: whoever answers is believed
+    #[arg(long, alias = "insecure-skip-tls-verify")]
+    insecure: bool,
+    /// Trust the certificates in this PEM file too
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Show this certificate to the registry when it asks for one, PEM
+    #[arg(long, value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+    /// The key of that certificate, when it is in a file of its own, PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+    /// The credentials file, in Docker's format
+    #[arg(long, value_name = "FILE", aliases = ["authfile", "registry-config"])]
+    auth_file: Option<PathBuf>,
+    /// The user's name, where no credentials file is to be asked; the password is asked for
+    #[arg(short, long, value_name = "NAME")]
+    username: Option<String>,
+    /// Read the password from stdin
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+    #[arg(skip)]
+    password: Arc<Mutex<Option<String>>>,
+}
+
+macro_rules! side {
+    ($name:ident, $side:literal, $place:literal) => {
+        #[doc = concat!("The same for ", $place, " alone.")]
+        #[derive(Debug, Clone, Default, clap::Args)]
+        #[command(next_help_heading = concat!("Registry of ", $place, ", where it differs"))]
+        pub(crate) struct $name {
+            /// Speak http to it; `=false`: https, to a loopback address too
+            #[arg(id = concat!($side, "-plain-http"), long = concat!($side, "-plain-http"))]
+            #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+            plain_http: Option<bool>,
+            /// Take any certificate of it
+            #[arg(id = concat!($side, "-insecure"), long = concat!($side, "-insecure"))]
+            insecure: bool,
+            /// Trust the certificates in this PEM file too
+            #[arg(id = concat!($side, "-ca-file"), long = concat!($side, "-ca-file"), value_name = "FILE")]
+            ca_file: Option<PathBuf>,
+            /// Show it this certificate when it asks for one
+            #[arg(id = concat!($side, "-cert-file"), long = concat!($side, "-cert-file"), value_name = "FILE")]
+            cert_file: Option<PathBuf>,
+            /// The key of that certificate
+            #[arg(id = concat!($side, "-key-file"), long = concat!($side, "-key-file"), value_name = "FILE")]
+            #[arg(requires = concat!($side, "-cert-file"))]
+            key_file: Option<PathBuf>,
+            /// The credentials file for it
+            #[arg(id = concat!($side, "-auth-file"), long = concat!($side, "-auth-file"), value_name = "FILE")]
+            #[arg(alias = concat!($side, "-registry-config"))]
+            auth_file: Option<PathBuf>,
+            /// The user's name there
+            #[arg(id = concat!($side, "-username"), long = concat!($side, "-username"), value_name = "NAME")]
+            username: Option<String>,
+            /// Read that user's password from stdin
+            #[arg(id = concat!($side, "-password-stdin"), long = concat!($side, "-password-stdin"))]
+            #[arg(requires = concat!($side, "-username"), conflicts_with = "password_stdin")]
+            password_stdin: bool,
+        }
+
+        impl From<$name> for Access {
+            fn from(side: $name) -> Self {
+                Self {
+                    plain_http: side.plain_http,
+                    insecure: side.insecure,
+                    ca_file: side.ca_file,
+                    cert_file: side.cert_file,
+                    key_file: side.key_file,
+                    auth_file: side.auth_file,
+                    username: side.username,
+                    password_stdin: side.password_stdin,
+                    password: Arc::default(),
+                }
+            }
+        }
+    };
+}
+
+side!(FromArgs, "from", "FROM");
+side!(ToArgs, "to", "TO");
+
+impl Access {
+    /// This, and where it says nothing, the other. Who we are is one thing, and so is a certificate with its key.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        let login = if self.auth_file.is_some() || self.username.is_some() { self.clone() } else { other.clone() };
+        let certificate = if self.cert_file.is_some() { self.clone() } else { other.clone() };
+        Self {
+            plain_http: self.plain_http.or(other.plain_http),
+            insecure: self.insecure || other.insecure,
+            ca_file: self.ca_file.or_else(|| other.ca_file.clone()),
+            cert_file: certificate.cert_file,
+            key_file: certificate.key_file,
+            ..login
+        }
+    }
+
+    /// Writes down what the flags say of the way to the registry. Errors: a file that is not what it should be.
+    pub(crate) fn apply(&self, options: &mut Options) -> Result<()> {
+        if let Some(plain) = self.plain_http {
+            options.protocol = if plain { Protocol::Http } else { Protocol::Https };
+        }
+        options.insecure_tls |= self.insecure;
+        if let Some(file) = &self.ca_file {
+            options.roots.push(read(file)?);
+        }
+        if let Some(file) = &self.cert_file {
+            let key = self.key_file.as_ref().unwrap_or(file);
+            let both = || format!("`{}` and `{}`", file.display(), key.display());
+            options.certificate = Some(ClientCertificate::from_pem(&read(file)?, &read(key)?).context(both)?);
+        }
+        Ok(())
+    }
+
+    /// Who we are: the user that was named, else who the files know. Errors: a file was named that is not there.
+    pub(crate) fn credentials(&self) -> Result<Arc<dyn Credentials>> {
+        if self.username.is_some() {
+            return Ok(Arc::new(self.clone()));
+        }
+        if let Some(file) = self.auth_file.as_ref().filter(|file| !file.exists()) {
+            return Err(Error::invalid(format!("the credentials file `{}` does not exist", file.display())));
+        }
+        Ok(Arc::new(self.files()))
+    }
+
+    /// The files with credentials.
+    pub(crate) fn files(&self) -> AuthFiles {
+        let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
+        AuthFiles::new(files, environment::program_dirs())
+    }
+
+    /// The file that credentials are written to.
+    pub(crate) fn login_file(&self) -> Result<PathBuf> {
+        self.auth_file.clone().map_or_else(environment::login_file, Ok)
+    }
+
+    /// User name and password, from the flags, stdin or the terminal.
+    pub(crate) fn login(&self, origin: &Origin) -> Result<Credential> {
+        if !self.password_stdin && !io::stdin().is_terminal() {
+            return Err(Error::misuse("no terminal to ask for the password; `--password-stdin` reads it from stdin"));
+        }
+        let username = match &self.username {
+            Some(name) => name.clone(),
+            None => prompt("Username: ")?,
+        };
+        Credential::password(origin, username, self.password()?)
+    }
+
+    /// The password, read once, whatever the number of registries that want it.
+    fn password(&self) -> Result<String> {
+        let mut known = self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(password) = known.as_ref() {
+            return Ok(password.clone());
+        }
+        let password = if self.password_stdin {
+            let mut text = String::new();
+            io::stdin().take(MAX_PASSWORD).read_to_string(&mut text).context(|| "cannot read the password")?;
+            text.trim_end_matches(['\n', '\r']).to_owned()
+        } else {
+            rpassword::prompt_password("Password: ").context(|| "cannot read the password")?
+        };
+        if password.is_empty() {
+            return Err(Error::misuse("the password is empty"));
+        }
+        Ok(known.insert(password).clone())
+    }
+}
+
+/// The user that was named, for whichever registry of the command asks who we are.
+#[async_trait]
+impl Credentials for Access {
+    async fn get(&self, origin: &Origin, _: &str) -> Result<Option<Credential>> {
+        self.login(origin).map(Some)
+    }
+}
+
+fn prompt(question: &str) -> Result<String> {
+    let mut err = io::stderr().lock();
+    err.write_all(question.as_bytes()).and_then(|()| err.flush()).context(|| "cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context(|| "cannot read the answer")?;
+    Ok(answer.trim().to_owned())
+}
+
+/// A file that a flag names: not of the kind of an artifact that is not there.
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|e| Error::invalid(format!("cannot read `{}`: {e}", file.display())))
+}

@@ -1,0 +1,146 @@
+//! How registries are reached and who we are there: flags, the environment, files.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use super::{Ran, Served, World, ran};
+use crate::support::{
+    scripted::{Scripted, reply},
+    tls::Identity,
+};
+
+/// A registry in https at loopback, whose certificate is in `ca.pem`; `None` where openssl is not installed.
+async fn secured(world: &World) -> Option<(Served, String)> {
+    let identity = Identity::of_itself("IP:127.0.0.1")?;
+    let registry = Served::start(world, "--writable");
+    let host = identity.in_front_of("127.0.0.1", &registry.addr).await;
+    std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
+    Some((registry, host))
+}
+
+fn with_stdin(mut command: Command, text: &str) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    ran(child.wait_with_output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_is_spoken_to_a_loopback_address_on_request() {
+    let world = World::new();
+    let Some((_registry, host)) = secured(&world).await else { return };
+    let push = format!("push talk/slides.yaml {host}/a:v1");
+    world.fails(&format!("{push} --plain-http=false"), 1, &["the certificate of", "CA:TRUE"]);
+    world.ok(&format!("{push} --plain-http=false --ca-file ca.pem"));
+    let careless = world.run(&format!("ls {host}/a --plain-http=false --insecure"));
+    assert_eq!((careless.code, careless.stdout.as_str()), (0, "v1\n"), "{}", careless.stderr);
+    assert_eq!(careless.stderr.matches("warning: the certificate of").count(), 1, "{}", careless.stderr);
+    world.fails(&format!("ls {host}/a --plain-http=false --ca-file gone.pem"), 1, &["gone.pem"]);
+    world.fails(&format!("ls {host}/a --cert-file ca.pem"), 1, &["no key", "ca.pem"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_two_sides_of_a_copy_are_reached_in_their_own_ways() {
+    let world = World::new();
+    let Some((_registry, host)) = secured(&world).await else { return };
+    let plain = Served::start(&world, "--writable");
+    world.ok(&format!("push talk/slides.yaml {}/a:v1", plain.addr));
+    let there = format!("copy {}/a:v1 {host}/a", plain.addr);
+    world.fails(&format!("{there} --plain-http=false --ca-file ca.pem"), 1, &["https with", &plain.addr]);
+    world.ok(&format!("{there} --to-plain-http=false --to-ca-file ca.pem"));
+    let back = format!("copy {host}/a:v1 {}/b", plain.addr);
+    world.ok(&format!("{back} --from-plain-http=false --from-ca-file ca.pem"));
+    world.ok(&format!("{back} --plain-http=false --ca-file ca.pem --to-plain-http"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_per_host_needs_no_flags() {
+    let world = World::new();
+    let Some((_registry, host)) = secured(&world).await else { return };
+    world.write("hosts.yaml", &format!("\"{host}\": {{plain-http: false, ca-file: ca.pem}}"));
+    world.ok(&format!("push talk/slides.yaml {host}/a:v1 --config hosts.yaml"));
+    let home = world.path().join(".config/artifact/hosts.yaml");
+    world.write(".config/artifact/hosts.yaml", &format!("\"{host}\": {{plain-http: false}}"));
+    world.fails(&format!("ls {host}/a"), 1, &["the certificate of"]);
+    let authority = std::fs::read_to_string(world.path().join("ca.pem")).unwrap();
+    world.write(&format!(".config/containers/certs.d/{host}/ca.crt"), &authority);
+    assert_eq!(world.ok(&format!("ls {host}/a")), "v1\n");
+
+    world.write(".config/artifact/hosts.yaml", &format!("\"{host}\":\n  plain_http: true"));
+    world.fails(&format!("ls {host}/a"), 1, &["hosts.yaml:2:3", "`plain-http`"]);
+    std::fs::remove_file(home).unwrap();
+    world.fails(&format!("ls {host}/a --config gone.yaml"), 1, &["gone.yaml"]);
+    world
+        .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
+    world.fails(&format!("ls {host}/a"), 1, &[&format!("{host}/a is blocked by the configuration")]);
+}
+
+#[test]
+fn a_mirror_is_read_from_and_never_written_to() {
+    let world = World::new();
+    let (origin, mirror) = (Served::start(&world, "--writable"), Served::start(&world, "--writable"));
+    let config = format!("\"{}\": {{mirrors: [{{location: \"{}/m\", names: true}}]}}", origin.addr, mirror.addr);
+    world.write("hosts.yaml", &config);
+    world.ok(&format!("push talk/slides.yaml {}/a:v1 --config hosts.yaml", origin.addr));
+    assert_eq!(world.ok(&format!("ls {}", mirror.addr)), "");
+    world.ok(&format!("push talk/slides.yaml {}/m/a:v2 --annotation x=y", mirror.addr));
+    assert_eq!(world.ok(&format!("ls {}/a", origin.addr)), "v1\n");
+    assert_eq!(world.ok(&format!("ls {}/a --config hosts.yaml", origin.addr)), "v2\n");
+    world.ok(&format!("pull {}/a:v2 layout --config hosts.yaml", origin.addr));
+    world.ok(&format!("pull {}/a:v1 layout --config hosts.yaml", origin.addr));
+}
+
+#[test]
+fn a_credentials_file_that_is_named_must_be_there_unless_login_makes_it() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.fails(&format!("ls {}/a --auth-file gone.json", registry.addr), 1, &["`gone.json` does not exist"]);
+    world.fails(&format!("copy {}/a oci:x --from-auth-file gone.json", registry.addr), 1, &["`gone.json`"]);
+    let login = world.command(&format!("login {} -u ann --password-stdin --auth-file new.json", registry.addr));
+    let login = with_stdin(login, "secret\n");
+    assert_eq!(login.code, 0, "{}", login.stderr);
+    assert!(world.path().join("new.json").is_file());
+    world.ok(&format!("push talk/slides.yaml {}/a:v1 --auth-file new.json", registry.addr));
+}
+
+#[test]
+fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
+    let world = World::new();
+    let registry = Scripted::start(|request| match request.header("authorization") {
+        "" => reply(401, &[("www-authenticate", "Basic")], b""),
+        // `ann:secret-canary`
+        "Basic YW5uOnNlY3JldC1jYW5hcnk=" => reply(200, &[], br#"{"name":"a","tags":["v1"]}"#),
+        _ => reply(403, &[], b""),
+    });
+    let line = format!("ls {}/a -u ann --password-stdin", registry.host());
+    let listed = with_stdin(world.command(&line), "secret-canary\n");
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, "v1\n"), "{}", listed.stderr);
+    let refused = with_stdin(world.command(&line), "other-canary\n");
+    assert!(refused.code == 1 && !refused.stderr.contains("canary"), "{}", refused.stderr);
+    let asked = with_stdin(world.command(&format!("ls {}/a -u ann", registry.host())), "");
+    assert!(asked.stderr.contains("--password-stdin"), "{}", asked.stderr);
+    for line in ["ls x.test/a --password-stdin", "copy x.test/a y.test/a -u x --password-stdin --to-password-stdin"] {
+        assert_eq!(world.run(line).code, 2, "{line}");
+    }
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_and_its_failures_have_advice() {
+    let world = World::new();
+    let proxy = Scripted::start(|_| reply(200, &[], br#"{"name":"a","tags":["v1"]}"#));
+    let run = |line: &str, name: &str, value: &str| ran(world.command(line).env(name, value).output().unwrap());
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let listed = run("ls registry.test:5000/a --plain-http", name, proxy.host());
+        assert_eq!((listed.code, listed.stdout.as_str()), (0, "v1\n"), "{name}: {}", listed.stderr);
+    }
+    assert_eq!(proxy.lines()[0], "GET http://registry.test:5000/v2/a/tags/list?n=1000");
+    for (value, words) in [
+        (format!("http://ann:canary@{}", proxy.host()), ["answers in the place of the host", "captive portal"]),
+        ("socks5://ann:canary@x".into(), ["`socks5://`", "http proxy"]),
+    ] {
+        let refused = run("ls registry.test/a --retries 0", "HTTPS_PROXY", &value);
+        assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
+    }
+}
