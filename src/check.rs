@@ -12,6 +12,7 @@ use self::walk::Walk;
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed},
+    progress::{Event, Observer, Outcome},
     store::{Inventory, ReadStore, open},
 };
 
@@ -136,11 +137,13 @@ pub struct Options {
     pub parallel: usize,
     /// Rules of artifact types.
     pub rules: Option<Arc<dyn Rules>>,
+    /// Who is told what is read.
+    pub progress: Observer,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { only: None, parallel: 2, rules: None }
+        Self { only: None, parallel: 2, rules: None, progress: Observer::default() }
     }
 }
 
@@ -190,7 +193,7 @@ async fn finish(
     options: &Options,
 ) -> Result<Vec<Finding>> {
     let (content, mut findings) = walk.finish(inventory);
-    findings.extend(hash(store, content, options.parallel).await?);
+    findings.extend(hash(store, content, options).await?);
     findings.sort();
     findings.dedup();
     Ok(findings)
@@ -208,27 +211,34 @@ fn finding_of(kind: Kind, what: What) -> Result<What> {
 }
 
 /// Reads all this content to its end, some of it at a time; memory does not depend on its size.
-async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Descriptor>, parallel: usize) -> Result<Vec<Finding>> {
+async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Descriptor>, options: &Options) -> Result<Vec<Finding>> {
+    let bytes = content.iter().fold(0_u64, |sum, desc| sum.saturating_add(desc.size));
+    options.progress.tell(Event::Planned { items: content.len(), bytes });
     let tasks = content.into_iter().map(|desc| {
-        let store = Arc::clone(store);
+        let (store, progress) = (Arc::clone(store), options.progress.clone());
         // A task of its own, so that hashing spreads over threads.
-        async move { tokio::spawn(async move { hash_one(store.as_ref(), &desc).await }).await }
+        async move { tokio::spawn(async move { hash_one(store.as_ref(), &desc, &progress).await }).await }
     });
     let found: Vec<Option<Finding>> = stream::iter(tasks)
-        .buffer_unordered(parallel.max(1))
+        .buffer_unordered(options.parallel.max(1))
         .map(|joined| joined.map_err(|e| Error::caused(Kind::Internal, "a checking task failed", e))?)
         .try_collect()
         .await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn hash_one(store: &dyn ReadStore, desc: &Descriptor) -> Result<Option<Finding>> {
+async fn hash_one(store: &dyn ReadStore, desc: &Descriptor, progress: &Observer) -> Result<Option<Finding>> {
+    progress.tell(Event::Started(desc.clone()));
     let read = async {
         let mut stream = open(store, desc).await?;
-        while stream.try_next().await?.is_some() {}
+        while let Some(chunk) = stream.try_next().await? {
+            progress.tell(Event::Moved(desc.digest.clone(), chunk.len() as u64));
+        }
         Ok::<_, Error>(())
     };
-    match read.await {
+    let read = read.await;
+    progress.tell(Event::Done(desc.clone(), Outcome::Present));
+    match read {
         Ok(()) => Ok(None),
         Err(e) => Ok(Some(Finding::new(finding_of(e.kind(), What::Unreadable)?, &desc.digest, e.to_string()))),
     }

@@ -88,7 +88,10 @@ pub(crate) fn main() -> ExitCode {
         };
         tokio::select! {
             done = task => finish(done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string()))), &report),
-            signal = stopped => ExitCode::from(128 + signal),
+            signal = stopped => {
+                report.ended();
+                ExitCode::from(128 + signal)
+            }
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -37,14 +37,14 @@ pub(crate) struct RegistryArgs {
     /// What is configured per host: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Move no more than so many bytes a second, of all blobs and in both directions together; 10M is 10 MiB
+    /// Transfer no more than so many bytes a second, up and down, all blobs together: 500K, 10M, 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
-    /// How often a request is sent again that failed for a reason that may pass
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    /// How often a request that failed is sent again, if the reason may pass; 0 is never
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = retries)]
     retries: u32,
-    /// How long a transfer may stand still before it is tried again; an answer may take twice as long to begin
-    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// After how many seconds without a byte a transfer is tried again; an answer may take twice as long to begin
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = seconds)]
     timeout: u64,
     /// The hosts that a warning was given for.
     #[arg(skip)]
@@ -245,6 +245,17 @@ pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Resul
             Err(Error::new(Kind::Ambiguous, format!("{location} has several tags: `{listed}`{more}")))
         }
     }
+}
+
+/// Reads a number of attempts.
+fn retries(text: &str) -> std::result::Result<u32, String> {
+    text.parse().map_err(|_| "expected a number, 0 for no second attempt".into())
+}
+
+/// Reads a time.
+fn seconds(text: &str) -> std::result::Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or_else(|| "expected seconds, from 1 to 3600".into())
 }
 
 /// Reads bytes a second as curl and wget do: a number, and K, M or G for powers of 1024.

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use artifact::{
-    copy,
+    check, copy,
     pack::{self, pack},
-    progress::{Event, Observer, Progress},
+    progress::{Event, Observer, Outcome, Progress},
     source::Source,
     store::{ReadStore, Store},
     stores::registry::{Backoff, Options, Registry},
@@ -90,4 +90,18 @@ async fn a_copy_with_a_bad_day_accounts_for_what_was_tried_again_and_what_need_n
     assert_eq!(waits, [true; 4]);
     let moved = heard.all(|event| if let Event::Moved(_, bytes) = event { Some(*bytes) } else { None });
     assert!(moved.iter().sum::<u64>() >= 3 << 20);
+}
+
+#[tokio::test]
+async fn checking_tells_what_it_reads() {
+    let sample = Sample::of(&[&noise(700_000, 1), b"small"]);
+    let heard = Arc::new(Heard::default());
+    let options = check::Options { progress: heard.observer(), ..check::Options::default() };
+    check::check_with(&sample.in_memory(&["v1"]).await, &options).await.unwrap();
+    let planned =
+        heard.all(|event| if let Event::Planned { items, bytes } = event { Some((*items, *bytes)) } else { None });
+    let read = heard.all(|event| if let Event::Moved(_, bytes) = event { Some(*bytes) } else { None });
+    let done = heard.all(|event| matches!(event, Event::Done(_, Outcome::Present)).then_some(()));
+    assert_eq!(planned, [(done.len(), read.iter().sum())]);
+    assert!(done.len() >= 3);
 }

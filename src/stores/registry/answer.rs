@@ -305,6 +305,23 @@ pub(super) fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_the_limit_holds_back_does_not_stand_still() {
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url: Url::parse("http://localhost/").unwrap(),
+            method: Method::GET,
+            credential: None,
+            patience: Duration::from_millis(50),
+            rate: Some(Rate::new(10.try_into().unwrap())),
+            body: full(Bytes::from_static(b"0123456789")),
+        };
+        let start = Instant::now();
+        assert_eq!(answer.bytes(10).await.unwrap(), "0123456789");
+        assert_eq!(start.elapsed(), Duration::from_millis(900));
+    }
+
     #[test]
     fn a_trickle_is_told_from_a_slow_line() {
         let second = Duration::from_secs(1);

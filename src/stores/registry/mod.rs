@@ -182,7 +182,8 @@ impl Registry {
             referrers: Mutex::default(),
             locks: Mutex::default(),
             longest: pieces::Longest::default(),
-            ranges: options.ranges,
+            // Whom a limit makes slow, more connections would only give a larger share of it.
+            ranges: Ranges { streams: options.rate.as_ref().map_or(options.ranges.streams, |_| 1), ..options.ranges },
             spreading: Arc::new(tokio::sync::Semaphore::new(1)),
         })))
     }

@@ -328,3 +328,24 @@ pub(super) fn location(answer: &Answer) -> Result<Url> {
     Origin::of(&url).map_err(|e| e.context(answer.what()))?;
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_the_limit_holds_back_does_not_stand_still() {
+        let (rate, start) = (Rate::new(NonZeroU64::new(10).unwrap()), Instant::now());
+        let payload = Payload::Bytes(Bytes::from_static(b"0123456789"));
+        let (body, watch) = payload.open(Some(&rate)).await.unwrap();
+        let sent = patiently(body.collect(), &watch, Duration::from_millis(50)).await;
+        assert_eq!(sent.unwrap().unwrap().to_bytes(), "0123456789");
+        assert_eq!(start.elapsed(), Duration::from_millis(900));
+        let never = patiently(std::future::pending::<()>(), &watch, Duration::from_millis(50)).await;
+        assert!(never.is_none());
+    }
+}
