@@ -1,0 +1,166 @@
+//! Clients, measured from outside.
+
+use std::{
+    ffi::OsString,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{place::Place, server::Server};
+
+/// How often each client is run.
+const RUNS: usize = 3;
+/// A client that has taken this long in all is not run again.
+const ENOUGH: Duration = Duration::from_secs(12);
+/// Longest time of one run, in seconds.
+const MOST: u32 = 300;
+
+/// A command line to measure. In the script, `$new` is a name that has not been used before, and `out` is removed after
+/// each run.
+pub(crate) struct Client {
+    pub(crate) name: &'static str,
+    program: String,
+    script: String,
+}
+
+impl Client {
+    /// The program is what must be installed; the script runs in the working directory.
+    pub(crate) fn new(name: &'static str, program: &str, script: String) -> Self {
+        Self { name, program: program.to_owned(), script }
+    }
+
+    /// Ours.
+    pub(crate) fn ours(name: &'static str, arguments: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_artifact");
+        Self::new(name, program, format!("{program} -q {arguments}"))
+    }
+}
+
+/// What a client needed at its best, each for itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) wall: f64,
+    /// Processor seconds, and the most memory in MiB; none without GNU time.
+    pub(crate) client: Option<(f64, f64)>,
+}
+
+/// A client, and what it needed; nothing when it failed or is not installed.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    pub(crate) cost: Option<Cost>,
+    pub(crate) why_not: Option<String>,
+}
+
+/// Clients that do the same work take turns, so that whatever else the machine does meets all of them.
+pub(crate) fn turns(place: &Place, server: Option<&Server<'_>>, clients: &[Client]) -> Vec<Measured> {
+    let mut all: Vec<Turn<'_>> = clients.iter().map(|client| Turn::new(place, server, client)).collect();
+    for run in 0..RUNS {
+        all.iter_mut().for_each(|turn| turn.take(run));
+    }
+    all.into_iter().map(|turn| turn.measured).collect()
+}
+
+struct Turn<'a> {
+    place: &'a Place,
+    server: Option<&'a Server<'a>>,
+    client: &'a Client,
+    spent: Duration,
+    measured: Measured,
+}
+
+impl<'a> Turn<'a> {
+    fn new(place: &'a Place, server: Option<&'a Server<'a>>, client: &'a Client) -> Self {
+        let missing = !installed(&client.program);
+        let why_not = missing.then(|| format!("no `{}` on the PATH", client.program));
+        let measured = Measured { name: client.name, cost: None, why_not };
+        Self { place, server, client, spent: Duration::ZERO, measured }
+    }
+
+    fn take(&mut self, run: usize) {
+        if self.measured.why_not.is_some() || self.spent > ENOUGH {
+            return;
+        }
+        let new = format!("new/{}-{run}", self.client.name.replace([' ', ','], "-"));
+        let (start, before) = (Instant::now(), self.server.map(Server::processor));
+        match measure(self.place, &self.client.script, &new) {
+            Ok(cost) => {
+                let server = self.server.map(Server::processor).zip(before).map(|(after, before)| after - before);
+                eprintln!("    {:<28} {}", self.client.name, told(cost, server));
+                self.measured.cost = Some(self.measured.cost.map_or(cost, |best| best.and(cost)));
+            }
+            Err(why) => {
+                eprintln!("    {:<28} fails: {why}", self.client.name);
+                self.measured.why_not = Some(why);
+                self.measured.cost = None;
+            }
+        }
+        self.spent += start.elapsed();
+        self.place.remove("out");
+        self.server.into_iter().for_each(|server| server.forget(&new));
+    }
+}
+
+impl Cost {
+    fn and(self, other: Self) -> Self {
+        let client = self.client.zip(other.client).map(|((cpu, peak), (c, p))| (cpu.min(c), peak.max(p)));
+        Self { wall: self.wall.min(other.wall), client }
+    }
+}
+
+/// A line for whoever watches.
+fn told(cost: Cost, server: Option<f64>) -> String {
+    let client = cost.client.map(|(cpu, peak)| format!("{cpu:>7.2} CPU s {peak:>5.0} MiB")).unwrap_or_default();
+    let server = server.map(|server| format!("  server {server:>5.2} CPU s")).unwrap_or_default();
+    format!("{:>8.3} s {client}{server}", cost.wall)
+}
+
+fn measure(place: &Place, script: &str, new: &str) -> Result<Cost, String> {
+    let report = place.join("time");
+    let mut command = Command::new("/usr/bin/time");
+    command.args(["-o".as_ref(), report.as_os_str()]).args(["-f", "%U %S %M", "timeout"]);
+    if !installed("/usr/bin/time") {
+        command = Command::new("timeout");
+    }
+    // In the foreground, so that an interrupt from the terminal reaches the client too.
+    command.args(["--foreground", &MOST.to_string(), "sh", "-ec", &format!("new={new}; {script}")]);
+    let start = Instant::now();
+    let done = command.env("PATH", path()).current_dir(place.path()).output().map_err(|e| e.to_string())?;
+    let wall = start.elapsed().as_secs_f64();
+    if !done.status.success() {
+        return Err(why(&done));
+    }
+    let text = fs::read_to_string(report).unwrap_or_default();
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let client = match numbers[..] {
+        [user, system, peak] => Some((user + system, peak / 1024.0)),
+        _ => None,
+    };
+    Ok(Cost { wall, client })
+}
+
+/// The last line of what it said.
+fn why(done: &std::process::Output) -> String {
+    let said = String::from_utf8_lossy(&done.stderr);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    format!("{}: {last}", done.status)
+}
+
+/// Runs something that is not measured.
+pub(crate) fn shell(place: &Place, script: &str) {
+    let mut command = Command::new("sh");
+    let done = command.args(["-ec", script]).env("PATH", path()).current_dir(place.path()).output().unwrap();
+    assert!(done.status.success(), "{script}: {}", why(&done));
+}
+
+/// Whether there is such a program.
+pub(crate) fn installed(program: &str) -> bool {
+    std::env::split_paths(&path()).any(|dir| dir.join(program).is_file())
+}
+
+/// The `PATH`, and where Debian keeps web servers.
+pub(crate) fn path() -> OsString {
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::env::split_paths(&own).chain(["/usr/sbin".into()])).unwrap_or(own)
+}
