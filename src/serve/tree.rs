@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 16;
 pub struct Tree {
     root: PathBuf,
     open: Mutex<BTreeMap<Name, Known>>,
-    /// Held while a layout is made: a half-made one must not be opened.
+    /// Held while a layout is made or opened: a half-made one must not be opened.
     making: Arc<Mutex<()>>,
 }
 
@@ -37,6 +37,14 @@ struct Known {
     layout: Layout,
     device: u64,
     inode: u64,
+}
+
+impl Known {
+    /// Whether it is still the layout at this path.
+    fn is_at(&self, path: &Path) -> bool {
+        let same = |meta: fs::Metadata| (meta.dev(), meta.ino()) == (self.device, self.inode);
+        fs::metadata(path).is_ok_and(same) && path.join("oci-layout").is_file()
+    }
 }
 
 impl Tree {
@@ -65,6 +73,11 @@ impl Tree {
         };
         let (known, making) = (self.known().get(name).cloned(), Arc::clone(&self.making));
         let opened = tokio::task::spawn_blocking(move || {
+            if let Some(known) = &known
+                && known.is_at(&path)
+            {
+                return Ok(Some(known.clone()));
+            }
             let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
             open(&path, known, make)
         });
@@ -90,12 +103,12 @@ fn open(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> 
         return Ok(None);
     }
     let made = if here { None } else { Some(create(path)?) };
+    if let Some(known) = known.filter(|known| here && known.is_at(path)) {
+        return Ok(Some(known));
+    }
     let meta = fs::metadata(path).context(|| format!("cannot open `{}`", path.display()))?;
     let (device, inode) = (meta.dev(), meta.ino());
-    match known.filter(|known| here && (known.device, known.inode) == (device, inode)) {
-        Some(known) => Ok(Some(known)),
-        None => Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, device, inode })),
-    }
+    Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, device, inode }))
 }
 
 /// Makes a layout, also where `path` exists because other repositories lie below it.
