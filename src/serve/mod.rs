@@ -11,6 +11,7 @@ mod manifests;
 mod mounted;
 mod name;
 mod proof;
+mod reader;
 mod registry;
 mod reply;
 mod repositories;

@@ -1,5 +1,5 @@
-//! Files are verified while they are served, and once only: a file whose content has been seen to be right is not
-//! hashed again until it changes.
+//! Files are verified while they are served, and once only: a file whose content has been seen to be right, or has just
+//! been written and hashed here, is not hashed again until it changes.
 //!
 //! Hashing runs beside the transfer, on a thread of its own. The last piece of every response waits for the verdict,
 //! so that neither a wrong blob nor a part of one is ever completed.
@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     fs::{File, Metadata},
     ops::Range,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,11 +22,11 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::reader::{Buffers, Reader, read_at};
 use crate::{
-    blob::{Blob as _, ByteStream, CHUNK, FileSlice, once, open_regular, read_file},
+    blob::{ByteStream, CHUNK, FileSlice, once, open_regular},
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Hasher},
-    store::{collect, verified},
 };
 
 /// How many files are hashed at a time; transfers beyond that run, and wait at their end.
@@ -41,6 +41,7 @@ const STEP: usize = 1 << 20;
 pub(super) struct Proofs {
     known: Mutex<HashMap<Key, Arc<OnceCell<bool>>>>,
     threads: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
 }
 
 /// One state of a part of a file, and what it should be. Times alone can be forged: the change time only by root.
@@ -62,14 +63,15 @@ impl Key {
 
 impl Proofs {
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), threads: Arc::new(Semaphore::new(THREADS)) }
+        Self { known: Mutex::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
     }
 
     /// Streams a range of this content, which lies in this part of a file. The stream fails before its last piece when
     /// the content is wrong, or when the file changes meanwhile.
     pub(super) async fn stream(&self, slice: FileSlice, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream> {
         if slice.len <= CHUNK as u64 {
-            let all = collect(verified(desc, slice.open(0).await?), slice.len).await?;
+            let digest = desc.digest.clone();
+            let all = blocking(move || read_whole(&slice, &digest)).await?;
             let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
             return Ok(once(all.slice(start.min(all.len())..end.min(all.len()))));
         }
@@ -86,10 +88,24 @@ impl Proofs {
         let len = range.end.saturating_sub(range.start);
         let held_back = len.min(CHUNK as u64);
         let head = len.saturating_sub(held_back);
-        let body = read_file(Arc::clone(&file), slice.path.clone(), start, head);
         let at = start.saturating_add(head);
+        let body = Reader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
         let tail = tail(file, slice, key, verdict, at..at.saturating_add(held_back));
         Ok(body.chain(stream::once(tail)).boxed())
+    }
+
+    /// Notes that this content was hashed while it was written to this part of a file, so that nobody who reads it needs
+    /// to wait for a second look. What somebody else does to the file between our last write and this call is not
+    /// noticed: some microseconds, or a tick of the kernel's clock where times are no finer than that.
+    pub(super) async fn written(&self, slice: FileSlice, digest: &Digest) {
+        if slice.len <= CHUNK as u64 {
+            return;
+        }
+        let path = slice.path.clone();
+        // A file that cannot be looked at now is hashed when it is read.
+        if let Ok((_, meta)) = blocking(move || open_regular(&path)).await {
+            let _ = self.cell(&Key::of(digest, &slice, &meta)).set(true);
+        }
     }
 
     fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
@@ -99,6 +115,34 @@ impl Proofs {
         }
         Arc::clone(known.entry(key.clone()).or_default())
     }
+}
+
+/// Small content, verified.
+fn read_whole(slice: &FileSlice, digest: &Digest) -> Result<Bytes> {
+    let (file, _) = open_regular(&slice.path)?;
+    let bytes = read_exactly(&file, slice, slice.offset..slice.offset.saturating_add(slice.len))?;
+    if Digest::with(digest.algorithm(), &bytes) != *digest {
+        return Err(wrong(digest));
+    }
+    Ok(bytes)
+}
+
+/// All of a range; an error when the file ends before it.
+fn read_exactly(file: &File, slice: &FileSlice, range: Range<u64>) -> Result<Bytes> {
+    let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK).min(CHUNK);
+    let (mut bytes, mut filled) = (vec![0; len], 0_usize);
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let read = read_at(file, rest, range.start.saturating_add(filled as u64));
+        match read.context(|| format!("cannot read `{}`", slice.path.display()))? {
+            0 => return Err(changed(slice)),
+            read => filled = filled.saturating_add(read),
+        }
+    }
+    Ok(bytes.into())
+}
+
+fn changed(slice: &FileSlice) -> Error {
+    Error::new(Kind::Changed, format!("`{}` changed while it was read", slice.path.display()))
 }
 
 /// The last piece of a response: handed out when all content is known to be right and the file is still the same.
@@ -114,14 +158,12 @@ async fn tail(
     {
         return Err(wrong(&key.digest));
     }
-    let len = range.end.saturating_sub(range.start);
-    let piece = read_file(Arc::clone(&file), slice.path.clone(), range.start, len);
-    let piece = collect(piece, len).await?;
-    let meta = blocking(move || Ok(file.metadata()?)).await?;
-    if Key::of(&key.digest, &slice, &meta) != key {
-        return Err(Error::new(Kind::Changed, format!("`{}` changed while it was read", slice.path.display())));
-    }
-    Ok(piece)
+    blocking(move || {
+        let piece = read_exactly(&file, &slice, range)?;
+        let same = Key::of(&key.digest, &slice, &file.metadata()?) == key;
+        if same { Ok(piece) } else { Err(changed(&slice)) }
+    })
+    .await
 }
 
 fn wrong(digest: &Digest) -> Error {
@@ -160,7 +202,7 @@ async fn hash(file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Result<bool
         let (mut at, mut left) = (key.offset, key.len);
         while left > 0 && !stopped.load(Ordering::Relaxed) {
             let want = usize::try_from(left).unwrap_or(STEP).min(STEP);
-            let read = file.read_at(buffer.get_mut(..want).unwrap_or_default(), at)?;
+            let read = read_at(&file, buffer.get_mut(..want).unwrap_or_default(), at)?;
             if read == 0 {
                 return Ok(false);
             }
@@ -189,7 +231,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
+    use crate::store::collect;
 
     /// A file of three pieces with a hole in front, and the part of it that is the content.
     fn sample() -> (tempfile::TempDir, FileSlice, Descriptor) {
@@ -217,6 +262,19 @@ mod tests {
             assert_eq!(part, all.slice(range.start as usize..range.end as usize));
         }
         assert_eq!(proofs.known.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
+    }
+
+    #[tokio::test]
+    async fn what_was_hashed_while_it_was_written_is_not_hashed_again_until_it_changes() {
+        let (_dir, slice, desc) = sample();
+        let proofs = Proofs::new();
+        // Not its digest: whoever hashes the file finds out.
+        let claimed = Descriptor { digest: Digest::of(b"something else"), ..desc };
+        proofs.written(slice.clone(), &claimed.digest).await;
+        assert_eq!(bytes(&proofs, &slice, &claimed, 0..claimed.size).await.unwrap().len() as u64, claimed.size);
+        let file = File::options().write(true).open(&slice.path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(bytes(&proofs, &slice, &claimed, 0..9).await.unwrap_err().kind(), Kind::Mismatch);
     }
 
     #[tokio::test]

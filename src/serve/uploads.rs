@@ -32,13 +32,22 @@ impl Registry {
         let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
         let store = self.writable(name).await?;
         let mut upload = store.upload(digest.algorithm()).await?;
-        let expected = digest.clone();
-        on_its_own(async move {
+        let (expected, target) = (digest.clone(), Arc::clone(&store));
+        let size = on_its_own(async move {
             content.write_to(&mut *upload, None).await?;
-            commit(&*store, upload, &expected).await
+            commit(&*target, upload, &expected).await
         })
         .await?;
+        self.remember(&*store, &digest, size).await;
         Ok(stored(name, &digest))
+    }
+
+    /// Content that was hashed while it was written need not be hashed again by the first who reads it.
+    async fn remember(&self, store: &dyn Store, digest: &Digest, size: u64) {
+        let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
+        if let Some(slice) = store.local(&desc) {
+            self.proofs.written(slice, digest).await;
+        }
     }
 
     async fn start_session(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
@@ -50,13 +59,17 @@ impl Registry {
     /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
     async fn mount(&self, name: &Name, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
         let Some(from) = query.get("from").and_then(|from| from.parse::<Name>().ok()) else { return Ok(false) };
+        // From itself: a client that asks whether the blob is there, and starts an upload if not, in one request.
+        if from == *name && self.writable(name).await?.size(digest).await.is_ok() {
+            return Ok(true);
+        }
         let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(Code::NameUnknown))?;
-        let Some(from) = found else { return Ok(false) };
-        let Ok(size) = from.size(digest).await else { return Ok(false) };
+        let Some(source) = found else { return Ok(false) };
+        let Ok(size) = source.size(digest).await else { return Ok(false) };
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
         let store = self.writable(name).await?;
-        if !store.contains(&desc).await? && !store.mount(&desc, &*from).await? {
-            match store.push(&desc, &Stored::new(from, desc.clone())).await {
+        if !store.contains(&desc).await? && !store.mount(&desc, &*source).await? {
+            match store.push(&desc, &Stored::new(source, desc.clone())).await {
                 // What the other repository has is not what its name says: let the client send it.
                 Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
                 other => other?,
@@ -90,16 +103,17 @@ impl Registry {
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &session, &content)?;
         let store = self.writable(name).await?;
-        let expected = digest.clone();
+        let (expected, target) = (digest.clone(), Arc::clone(&store));
         let writer = Arc::clone(&session);
         let done = on_its_own(async move {
             let (mut turn, _) = write(writer, turn, content).await?;
             let upload = turn.take().ok_or_else(gone)?;
-            commit(&*store, upload, &expected).await
+            commit(&*target, upload, &expected).await
         });
         let done = done.await;
         self.end_if_over(id, &session);
-        done.map(|()| stored(name, &digest))
+        self.remember(&*store, &digest, done?).await;
+        Ok(stored(name, &digest))
     }
 
     /// Forgets a session that can take no more: its upload is stored, or failed. One whose request broke off goes on.
@@ -188,7 +202,10 @@ async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Resu
     }
 }
 
-async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<(), Refusal> {
+/// Stores an upload under its digest; gives its size.
+async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<u64, Refusal> {
+    let size = upload.offset();
     upload.commit(Some(expected)).await?;
-    Ok(store.finish().await?)
+    store.finish().await?;
+    Ok(size)
 }

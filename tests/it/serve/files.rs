@@ -3,8 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use artifact::{
-    oci::{Digest, media_type},
+    oci::{Algorithm, Digest, media_type},
     serve::{Mounted, Options, Running, Tree},
+    store::{ReadStore as _, Store as _},
     stores::Layout,
 };
 
@@ -34,6 +35,21 @@ async fn neither_a_corrupted_blob_nor_a_part_of_it_is_ever_completed() {
     std::fs::write(&file, &content).unwrap();
     for headers in [&[][..], &[("range", "bytes=0-9")], &[("range", "bytes=-9")], &[]] {
         let answer = send(server.addr(), "GET", &path, headers, "").await;
+        assert!(!answer.complete || answer.status == 500, "{headers:?}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_corrupted_before_anybody_has_read_it_is_never_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, digest, file) = served(&dir).await;
+    let mut content = std::fs::read(&file).unwrap();
+    content[1_000_000] ^= 1;
+    std::fs::write(&file, &content).unwrap();
+    // However coarse the clock of this kernel is.
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    for headers in [&[][..], &[("range", "bytes=0-9")]] {
+        let answer = send(server.addr(), "GET", &format!("/v2/a/blobs/{digest}"), headers, "").await;
         assert!(!answer.complete || answer.status == 500, "{headers:?}: {}", answer.status);
     }
 }
@@ -90,6 +106,35 @@ async fn a_layout_is_served_in_place_under_the_names_that_its_tags_have() {
     let part = send(server.addr(), "GET", &format!("/v2/team/app/blobs/{layer}"), &[("range", "bytes=9-19")], "").await;
     assert_eq!((part.status, part.body.len()), (206, 11));
     assert_eq!(send(server.addr(), "GET", "/v2/bundle/manifests/v1", &[], "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_mount_from_itself_tells_whether_a_repository_has_a_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, digest, _) = served(&dir).await;
+    let ask = async |digest: &Digest| {
+        let path = format!("/v2/a/blobs/uploads/?mount={digest}&from=a");
+        send(server.addr(), "POST", &path, &[], "").await
+    };
+    let here = ask(&digest).await;
+    assert_eq!((here.status, here.header("location")), (201, &*format!("/v2/a/blobs/{digest}")));
+    let missing = ask(&Digest::of(b"missing")).await;
+    assert_eq!(missing.status, 202);
+    let put = format!("{}?digest={}", missing.header("location"), Digest::of(b"missing"));
+    assert_eq!(send(server.addr(), "PUT", &put, &[], "missing").await.status, 201);
+    assert_eq!(ask(&Digest::of(b"missing")).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_mount_from_itself_brings_what_only_another_layout_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| Arc::new(Layout::create(dir.path().join(name)).unwrap()));
+    let digest = one.upload(Algorithm::Sha256).await.unwrap().commit(None).await.unwrap();
+    let all = Mounted::new().and("one".parse().unwrap(), one).and_writable("two".parse().unwrap(), two.clone());
+    let server = server::start(Options { repositories: Arc::new(all), ..Options::in_memory() }).await;
+    let path = format!("/v2/two/blobs/uploads/?mount={digest}&from=two");
+    assert_eq!(send(server.addr(), "POST", &path, &[], "").await.status, 201);
+    assert_eq!(two.size(&digest).await.unwrap(), 0);
 }
 
 #[tokio::test]
