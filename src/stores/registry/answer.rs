@@ -25,7 +25,7 @@ use crate::{
 const MAX_ERROR: u64 = 64 << 10;
 /// Largest body that is read only to keep its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
-/// Slowest body, in bytes per second over twice the longest wait for its next piece.
+/// Slowest body, in bytes per second, over twice in succession the longest wait for its next piece.
 const MIN_PACE: u64 = 1 << 10;
 /// Longest text of a server that an error message quotes, in characters.
 const MAX_QUOTE: usize = 500;
@@ -80,7 +80,7 @@ impl Answer {
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
         let (body, patience, rate) = (self.body, self.patience, self.rate);
-        let pace = Pace { window: patience * 2, waited: Duration::ZERO, bytes: 0 };
+        let pace = Pace::new(patience);
         let stream = stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
             loop {
                 let asked = Instant::now();
@@ -141,7 +141,13 @@ impl Answer {
             return Ok(self);
         }
         let asked = retry::asked(self.status, &self.headers);
-        Err(Lost::Passing { error: self.into_error().await, asked, stale: false })
+        let quota = retry::quota(self.status, &self.headers);
+        let error = self.into_error().await;
+        let (quota, error) = match quota {
+            Some(text) => (true, error.context(format!("the quota is used up ({})", quoted(&text)))),
+            None => (false, error),
+        };
+        Err(Lost::Passing { error, asked, stale: false, quota })
     }
 
     /// Reads what is left, so that the connection can be used again.
@@ -199,19 +205,26 @@ struct Pace {
     window: Duration,
     waited: Duration,
     bytes: u64,
+    /// Whether the window before this one was too slow.
+    slow: bool,
 }
 
 impl Pace {
-    /// Whether [`MIN_PACE`] was reached over the window, after a wait for so many bytes.
+    fn new(window: Duration) -> Self {
+        Self { window, waited: Duration::ZERO, bytes: 0, slow: false }
+    }
+
+    /// Whether [`MIN_PACE`] was reached in one of the last two windows, after a wait for so many bytes.
     fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.waited < self.window {
             return true;
         }
-        let reached = self.bytes as f64 >= self.waited.as_secs_f64() * MIN_PACE as f64;
-        (self.waited, self.bytes) = (Duration::ZERO, 0);
-        reached
+        let slow = (self.bytes as f64) < self.waited.as_secs_f64() * MIN_PACE as f64;
+        let lost = slow && std::mem::replace(&mut self.slow, slow);
+        (self.waited, self.bytes, self.slow) = (Duration::ZERO, 0, slow);
+        !lost
     }
 }
 

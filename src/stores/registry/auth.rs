@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -101,6 +104,8 @@ pub(super) struct Auth {
     trusted: Vec<String>,
     // Held while a token is fetched, so that many requests at once fetch one.
     state: Mutex<State>,
+    /// Whether the registry has taken a proof at least once.
+    taken: AtomicBool,
 }
 
 #[derive(Default)]
@@ -121,9 +126,30 @@ impl Proof {
     }
 }
 
+/// Which proof a request needs.
+#[derive(Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// Any that is good.
+    Any,
+    /// Another one than this, which was used in vain.
+    Other(Option<&'a Credential>),
+    /// One that no other request uses: where a token is good for a few requests only, others were faster.
+    Own,
+}
+
 impl Auth {
     pub(super) fn new(origin: Origin, credentials: Arc<dyn Credentials>, trusted: Vec<String>) -> Self {
-        Self { origin, credentials, trusted, state: Mutex::default() }
+        Self { origin, credentials, trusted, state: Mutex::default(), taken: AtomicBool::new(false) }
+    }
+
+    /// Notes that the registry took a proof.
+    pub(super) fn took(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did: then a proof that it refuses has worn out rather than never been good.
+    pub(super) fn takes(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(super) async fn was_challenged(&self) -> bool {
@@ -134,7 +160,7 @@ impl Auth {
     pub(super) async fn known(&self, wire: &Wire, scope: &Scope) -> Result<Option<Credential>> {
         let mut state = self.state.lock().await;
         match state.challenge.clone() {
-            Some(challenge) => self.prove(wire, &mut state, &challenge, scope, None).await,
+            Some(challenge) => self.prove(wire, &mut state, &challenge, scope, Need::Any).await,
             None => Ok(None),
         }
     }
@@ -148,7 +174,7 @@ impl Auth {
         wire: &Wire,
         headers: &HeaderMap,
         scope: &Scope,
-        used: Option<&Credential>,
+        need: Need<'_>,
     ) -> Result<Option<Credential>> {
         let Some(challenge) = challenge::best(headers) else {
             if headers.contains_key(header::WWW_AUTHENTICATE) {
@@ -159,28 +185,32 @@ impl Auth {
         };
         let mut state = self.state.lock().await;
         state.challenge = Some(challenge.clone());
-        self.prove(wire, &mut state, &challenge, scope, used).await
+        self.prove(wire, &mut state, &challenge, scope, need).await
     }
 
-    /// A proof from the cache, but not the one that was `used` in vain; else a new one.
+    /// A proof from the cache, if one of those is good enough; else a new one.
     async fn prove(
         &self,
         wire: &Wire,
         state: &mut State,
         challenge: &Challenge,
         scope: &Scope,
-        used: Option<&Credential>,
+        need: Need<'_>,
     ) -> Result<Option<Credential>> {
         let keys = match challenge {
             Challenge::Basic => vec![format!("basic {}", scope.repository)],
             Challenge::Bearer { .. } => scope.keys(),
         };
-        let fresh = |proof: &&Proof| proof.is_good() && used.is_none_or(|used| !used.is(&proof.credential));
+        let fresh = |proof: &&Proof| match need {
+            Need::Any => proof.is_good(),
+            Need::Other(used) => proof.is_good() && used.is_none_or(|used| !used.is(&proof.credential)),
+            Need::Own => false,
+        };
         if let Some(proof) = keys.iter().filter_map(|key| state.proofs.get(key)).find(fresh) {
             return Ok(Some(proof.credential.clone()));
         }
         let made = match challenge {
-            Challenge::Basic if used.is_some() => None,
+            Challenge::Basic if !matches!(need, Need::Any | Need::Other(None)) => None,
             Challenge::Basic => self.basic(scope).await?,
             Challenge::Bearer { realm, service, scope: asked } => {
                 Some(self.token(wire, realm, service.as_deref(), asked.as_deref(), scope).await?)
@@ -188,7 +218,7 @@ impl Auth {
         };
         let Some(proof) = made else { return Ok(None) };
         let credential = proof.credential.clone();
-        if let Some(key) = keys.into_iter().next() {
+        if let Some(key) = keys.into_iter().next().filter(|_| !matches!(need, Need::Own)) {
             state.proofs.insert(key, proof);
         }
         Ok(Some(credential))

@@ -18,6 +18,7 @@ use hyper_util::{
 use super::{
     Options,
     body::Outgoing,
+    dial::Dialer,
     origin::{self, Lane},
     resolve::{Reach, Resolver},
     retry::Lost,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-type Connector = HttpsConnector<Route>;
+type Connector = HttpsConnector<Dialer>;
 
 /// Kept open this long without use; servers commonly close after 60 s or more.
 const IDLE: Duration = Duration::from_secs(30);
@@ -84,7 +85,10 @@ fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<
     // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
     let route = Route::new(tcp(lane), tcp(Lane::Trusted), tls.config(Lane::Foreign)?, &options.proxies);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(lane)?);
-    Ok(https.https_or_http().enable_http1().wrap_connector(route))
+    // Which addresses are public is known of the network alone.
+    let given = options.dial.clone().filter(|_| lane != Lane::Foreign);
+    let dialer = given.map_or(Dialer::Net(route), Dialer::Given);
+    Ok(https.https_or_http().enable_http1().wrap_connector(dialer))
 }
 
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
@@ -116,5 +120,5 @@ pub(super) fn no_answer(
     if malformed || connecting && !known && !broke {
         return Lost::Final(error);
     }
-    Lost::Passing { error, asked: None, stale: known && !connecting }
+    Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
 }

@@ -11,6 +11,7 @@ mod challenge;
 mod config;
 mod connect;
 mod credentials;
+mod dial;
 mod download;
 mod helper;
 mod hosts;
@@ -53,6 +54,7 @@ pub use self::{
     certificates::ClientCertificate,
     config::AuthFiles,
     credentials::{Anonymous, Credential, Credentials},
+    dial::{Dial, Line},
     hosts::{Hosts, Replica},
     mirrored::{Mirror, Mirrored},
     origin::{Origin, Protocol},
@@ -94,6 +96,9 @@ pub struct Options {
     pub proxies: Proxies,
     /// Names whose addresses are known without asking for them, in lower case: what `/etc/hosts` does for a system.
     pub addresses: HashMap<String, Vec<IpAddr>>,
+    /// What opens the lines to the registry and to the hosts in `trusted`, in the place of TCP. What the registry sends
+    /// us to elsewhere is reached over TCP even then.
+    pub dial: Option<Arc<dyn Dial>>,
     /// The `User-Agent` header.
     pub user_agent: String,
     /// How long connecting may take.
@@ -126,6 +131,7 @@ impl Default for Options {
             trusted: Vec::new(),
             proxies: Proxies::default(),
             addresses: HashMap::new(),
+            dial: None,
             user_agent: concat!("artifact/", env!("CARGO_PKG_VERSION")).into(),
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),

@@ -156,6 +156,12 @@ impl Download {
                     Err(Lost::passing(wrong))
                 }
             },
+            StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+            // A registry that knows no ranges of this blob, or not this one, has all of it nevertheless.
+            StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
+                self.whole = true;
+                Err(Lost::passing(answer.into_error().await))
+            }
             _ => Err(Lost::Final(refused(answer, &self.desc.digest.to_string(), &self.place).await)),
         }
     }

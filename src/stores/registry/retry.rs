@@ -19,8 +19,9 @@ use crate::{
     progress::{Event, Observer},
 };
 
-/// So many bytes are progress: the failures before them no longer count.
-const PROGRESS: u64 = 1 << 20;
+/// So many bytes are progress: the failures before them no longer count. Some lines break that often; the budget of
+/// waiting ends what gets nowhere.
+const PROGRESS: u64 = 64 << 10;
 
 /// How long is waited before something is tried again.
 #[derive(Debug, Clone)]
@@ -58,13 +59,15 @@ pub(super) enum Lost {
         asked: Option<Duration>,
         /// A kept connection turned out to be closed: nothing is wrong with the registry.
         stale: bool,
+        /// Every attempt counts against a quota that is used up: there is one more, and none after that.
+        quota: bool,
     },
 }
 
 impl Lost {
     /// A failure that may pass.
     pub(super) fn passing(error: Error) -> Self {
-        Self::Passing { error, asked: None, stale: false }
+        Self::Passing { error, asked: None, stale: false, quota: false }
     }
 
     /// A failure to read a body: passing when the connection is to blame.
@@ -97,6 +100,16 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap) -> Option<Duration>
     let date = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
     let now = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or_else(Timestamp::now);
     Some(Duration::try_from(date(text)?.duration_since(now)).unwrap_or_default())
+}
+
+/// What an answer says of a quota that is used up, as Docker Hub words it: `ratelimit-limit: 100;w=21600`, one hundred
+/// in six hours. Requests beyond it may count as well.
+pub(super) fn quota(status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let remaining = text("ratelimit-remaining").filter(|_| status == StatusCode::TOO_MANY_REQUESTS)?;
+    let left: u64 = remaining.split(';').next()?.trim().parse().ok()?;
+    let limit = text("ratelimit-limit").unwrap_or("unknown");
+    (left == 0).then(|| format!("ratelimit-limit {limit}, ratelimit-remaining {remaining}"))
 }
 
 /// What one client may still try.
@@ -193,15 +206,16 @@ impl Step {
 
     /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
     pub(super) async fn again(&mut self, lost: Lost) -> Result<()> {
-        let (error, asked) = match lost {
+        let (error, asked, retries) = match lost {
             Lost::Final(error) => return Err(error),
             Lost::Passing { stale: true, .. } if !std::mem::replace(&mut self.hurried, true) => return Ok(()),
-            Lost::Passing { error, asked, .. } => (error, asked),
+            Lost::Passing { error, asked, quota: true, .. } => (error, asked, self.retry.retries.min(1)),
+            Lost::Passing { error, asked, .. } => (error, asked, self.retry.retries),
         };
         if asked.is_some_and(|asked| asked > self.retry.backoff.obeyed) {
             return Err(error);
         }
-        if self.failed >= self.retry.retries {
+        if self.failed >= retries {
             let attempts = self.failed + 1;
             return Err(if attempts == 1 { error } else { error.context(format!("after {attempts} attempts")) });
         }
@@ -223,7 +237,7 @@ mod tests {
 
     fn asking(seconds: u64) -> Lost {
         let error = Error::new(Kind::Unavailable, "asks to wait");
-        Lost::Passing { error, asked: Some(Duration::from_secs(seconds)), stale: false }
+        Lost::Passing { error, asked: Some(Duration::from_secs(seconds)), stale: false, quota: false }
     }
 
     fn retry() -> Arc<Retry> {
@@ -294,7 +308,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stale_connection_costs_no_wait_once_and_what_is_final_no_attempt() {
-        let stale = || Lost::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true };
+        let stale =
+            || Lost::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true, quota: false };
         let options = Options { retries: 0, ..Options::default() };
         let (mut step, start) = (Retry::new(&options).step(), Instant::now());
         step.again(stale()).await.unwrap();
@@ -336,6 +351,30 @@ mod tests {
             assert_eq!(of(status, "-1"), None);
         }
         assert_eq!(of(500, "120"), None);
+    }
+
+    #[test]
+    fn a_quota_is_used_up_when_nothing_of_it_remains() {
+        let of = |status: u16, remaining: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit-limit", "100;w=21600".parse().unwrap());
+            headers.insert("ratelimit-remaining", remaining.parse().unwrap());
+            quota(StatusCode::from_u16(status).unwrap(), &headers)
+        };
+        let text = "ratelimit-limit 100;w=21600, ratelimit-remaining 0;w=21600";
+        assert_eq!(of(429, "0;w=21600").as_deref(), Some(text));
+        for (status, remaining) in [(200, "0;w=21600"), (429, "7;w=21600"), (429, ""), (429, "x")] {
+            assert_eq!(of(status, remaining), None, "{status} {remaining}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_that_is_used_up_gets_one_more_attempt() {
+        let used_up =
+            || Lost::Passing { error: Error::new(Kind::Unavailable, "429"), asked: None, stale: false, quota: true };
+        let mut step = retry().step();
+        step.again(used_up()).await.unwrap();
+        assert_eq!(step.again(used_up()).await.unwrap_err().to_string(), "after 2 attempts: 429");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     Options,
     answer::Answer,
-    auth::{Auth, Scope},
+    auth::{Auth, Need, Scope},
     body::{Payload, Watch},
     connect::{self, Pool},
     credentials::Credential,
@@ -265,20 +265,28 @@ impl Transport {
         }
     }
 
-    /// Sends a request with what proof is known, and once more with a new one when the registry asks for it.
+    /// Sends a request with what proof is known, and again with a new one when the registry asks for it: once with one
+    /// that all requests share, and where such proofs have been taken before, once with one of its own.
     async fn prove(&self, ask: &Ask<'_>) -> Result<Answer, Lost> {
-        let known = self.auth.known(&self.wire, &ask.scope).await?;
-        let answer = self.follow(ask, known.as_ref()).await?;
-        if answer.status != StatusCode::UNAUTHORIZED || Origin::of(&answer.url)? != self.origin {
-            return Ok(answer);
-        }
-        match self.auth.answer(&self.wire, &answer.headers, &ask.scope, known.as_ref()).await? {
-            Some(credential) => {
-                answer.finish().await;
-                self.follow(ask, Some(&credential)).await
+        let mut used = self.auth.known(&self.wire, &ask.scope).await?;
+        let mut answer = self.follow(ask, used.as_ref()).await?;
+        for own in [false, true] {
+            if answer.status != StatusCode::UNAUTHORIZED || Origin::of(&answer.url)? != self.origin {
+                break;
             }
-            None => Ok(answer),
+            let need = if own { Need::Own } else { Need::Other(used.as_ref()) };
+            if own && !self.auth.takes() {
+                break;
+            }
+            let Some(new) = self.auth.answer(&self.wire, &answer.headers, &ask.scope, need).await? else { break };
+            answer.finish().await;
+            answer = self.follow(ask, Some(&new)).await?;
+            used = Some(new);
         }
+        if used.is_some() && answer.status != StatusCode::UNAUTHORIZED {
+            self.auth.took();
+        }
+        Ok(answer)
     }
 
     /// Whether the registry has asked for a proof since we know it.
