@@ -10,7 +10,10 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
-    serve::{InMemory, Log, LogLine, Mounted, Name, Options, Repositories, Server, Tree},
+    serve::{
+        InMemory, Log, LogLine, Mounted, Name, Options, Repositories, Server, Tree,
+        fault::{Faults, Scenario},
+    },
     stores::{Archive, Layout},
 };
 
@@ -35,6 +38,12 @@ pub(crate) struct Args {
     /// Take pushes and deletions
     #[arg(long)]
     writable: bool,
+    /// Go wrong as this file says, to try a client with; `examples/client-conformance` has the language
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Of several scenarios in the file of faults, the one with this name
+    #[arg(long, requires = "faults", value_name = "NAME")]
+    scenario: Option<String>,
     /// A name that clients may call this registry by, besides localhost and IP addresses
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
@@ -44,11 +53,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let repositories = repositories(&args)?;
     let what = repositories.to_string();
     let log = report.is_verbose().then(|| log(report));
-    let options = Options { repositories, writable: args.writable, hosts: args.host, log, ..Options::default() };
+    let faults = args.faults.as_deref().map(|path| faults(path, args.scenario.as_deref())).transpose()?;
+    let options =
+        Options { repositories, writable: args.writable, hosts: args.host, log, faults, ..Options::default() };
     let server = Server::bind(args.listen, options).await?;
     if !server.addr().ip().is_loopback() {
         let what = if args.writable { "read and write" } else { "read" };
         report.warn(format!("everybody who can reach {} can {what}, without a password", server.addr()));
+    }
+    if args.faults.is_some() {
+        report.warn("things go wrong here on purpose");
     }
     let stopped = stopped();
     report.line(format!("http://{}", server.addr()))?;
@@ -60,6 +74,20 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     server.run(stopping).await?;
     Ok(signal.await.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128 + signal)))
+}
+
+/// What goes wrong: a list of faults, or the scenario of this name.
+fn faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
+    let place = || format!("`{}`", path.display());
+    let text = std::fs::read_to_string(path).context(place)?;
+    let Some(name) = scenario else { return Faults::parse(&text).map(Arc::new).context(place) };
+    let all = Scenario::parse(&text).context(place)?;
+    let found = all.iter().find(|scenario| scenario.name == name);
+    let none = || {
+        let names: Vec<_> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        Error::invalid(format!("no scenario `{name}`; there are `{}`", names.join("`, `"))).context(place())
+    };
+    found.map(|scenario| Arc::new(scenario.faults())).ok_or_else(none)
 }
 
 fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {

@@ -5,6 +5,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
 use super::{
+    fault::Meter,
     reply::{Code, Refusal},
     sessions::Session,
     watch::Activity,
@@ -36,6 +37,8 @@ pub(super) struct Incoming {
     pub(super) range: Option<(u64, u64)>,
     most: u64,
     activity: Activity,
+    /// What ends the content before its time.
+    meter: Option<Meter>,
 }
 
 impl Incoming {
@@ -54,7 +57,12 @@ impl Incoming {
         if declared.is_some_and(|declared| declared > most) {
             return Err(too_large(most));
         }
-        Ok(Self { body, declared, range, most, activity })
+        Ok(Self { body, declared, range, most, activity, meter: None })
+    }
+
+    /// The same, of which no more arrives than this allows.
+    pub(super) fn metered(self, meter: Option<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// All of it, in memory. Errors: more than `limit` bytes.
@@ -105,8 +113,11 @@ impl Incoming {
     async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         while let Some(frame) = self.body.frame().await {
             self.activity.touch();
-            let broken = |_| Refusal::new(Code::BlobUploadInvalid, "the content broke off");
-            if let Ok(data) = frame.map_err(broken)?.into_data() {
+            let broken = || Refusal::new(Code::BlobUploadInvalid, "the content broke off");
+            if let Ok(mut data) = frame.map_err(|_| broken())?.into_data() {
+                if let Some(meter) = &self.meter {
+                    data.truncate(meter.take(data.len()).ok_or_else(broken)?);
+                }
                 return Ok(Some(data));
             }
         }

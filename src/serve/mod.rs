@@ -4,9 +4,11 @@
 //! kept: a registry is a set of [`Repositories`], and each repository is a store.
 
 mod blobs;
+pub mod fault;
 mod guard;
 mod incoming;
 mod listings;
+mod local;
 mod manifests;
 mod mounted;
 mod name;
@@ -25,6 +27,7 @@ mod watch;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use guard::Credentials;
+pub use local::Local;
 pub use mounted::Mounted;
 pub use name::Name;
 pub use repositories::{InMemory, Repositories};
@@ -48,6 +51,8 @@ pub struct Options {
     pub log: Option<Log>,
     /// Limits.
     pub limits: Limits,
+    /// What goes wrong on purpose.
+    pub faults: Option<Arc<fault::Faults>>,
 }
 
 /// What one client, or all of them, may take.
@@ -93,6 +98,7 @@ impl Default for Options {
             hosts: Vec::new(),
             log: None,
             limits: Limits::default(),
+            faults: None,
         }
     }
 }
@@ -113,6 +119,7 @@ impl fmt::Debug for Options {
             .field("credentials", &self.credentials)
             .field("hosts", &self.hosts)
             .field("limits", &self.limits)
+            .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
 }

@@ -8,13 +8,19 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::{JoinHandle, JoinSet},
     time::{interval, sleep, timeout},
 };
 
-use super::{Options, registry::Registry, watch::Activity};
+use super::{
+    Options,
+    fault::{Break, Wire},
+    registry::Registry,
+    watch::Activity,
+};
 use crate::error::{Context as _, Error, Kind, Result};
 
 /// Longest head of a request: the request line and all headers.
@@ -126,22 +132,42 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Result<(TcpStr
 
 /// One connection, to its end.
 async fn serve(stream: TcpStream, permit: OwnedSemaphorePermit, registry: Arc<Registry>, watcher: Watcher) {
-    let limits = &registry.options.limits;
-    let (head, stall) = (limits.head, limits.stall);
     // Without it, small responses wait for the acknowledgement of the one before; a failure only costs time.
     let _ = stream.set_nodelay(true);
+    talk(stream, registry, watcher).await;
+    drop(permit);
+}
+
+/// Answers what comes over a stream, until it ends or stalls.
+pub(super) async fn talk<S>(stream: S, registry: Arc<Registry>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Break + Unpin + Send + 'static,
+{
+    let limits = &registry.options.limits;
+    let (head, stall) = (limits.head, limits.stall);
     let activity = Activity::new();
-    let service = service_fn(|request| {
-        let (registry, activity) = (Arc::clone(&registry), activity.clone());
-        async move { Ok::<_, Infallible>(registry.answer(request, activity).await) }
-    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head).max_header_size(MAX_HEAD);
-    let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    // How a connection ends is the client's business; failures of ours are in the log of its request.
+    let connection = async {
+        if let Some(faults) = &registry.options.faults {
+            let order = faults.wire();
+            let service = service_fn(|request| {
+                let (registry, activity, order) = (Arc::clone(&registry), activity.clone(), order.clone());
+                async move { Ok::<_, Infallible>(faults.answer(&registry, request, activity, &order).await) }
+            });
+            let stream = TokioIo::new(Wire::new(stream, order.clone()));
+            let _ = watcher.watch(http.serve_connection(stream, service)).await;
+        } else {
+            let service = service_fn(|request| {
+                let (registry, activity) = (Arc::clone(&registry), activity.clone());
+                async move { Ok::<_, Infallible>(registry.answer(request, activity).await) }
+            });
+            let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+        }
+    };
     tokio::select! {
-        // How a connection ends is the client's business; failures of ours are in the log of its request.
-        _ = connection => {}
+        () = connection => {}
         () = activity.stalled(stall) => {}
     }
-    drop(permit);
 }
