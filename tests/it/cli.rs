@@ -11,8 +11,6 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::flaky::{ALWAYS, Fault, Flaky, on};
-
 /// A directory with sources, and the program run in it with an empty environment.
 struct World {
     dir: tempfile::TempDir,
@@ -290,18 +288,31 @@ fn a_registry_that_is_not_there_or_is_none_is_named() {
 #[test]
 fn a_registry_that_is_busy_is_waited_for_and_that_is_said() {
     let world = World::new();
-    let served = Served::start(&world, "--writable");
+    let served = Served::start(&world, "--writable tree");
     world.ok(&format!("push talk/slides.yaml {}/talk:v1", served.addr));
-    let busy = |when| vec![on("HEAD", "/manifests/v1", when, Fault::Status(503, &[("retry-after", "1")]))];
-    let flaky = Flaky::before(&served.addr, busy(0..1));
-    let ran = world.run(&format!("inspect {}/talk:v1", flaky.host()));
+    world.write("busy.yaml", "faults:\n- {on: HEAD manifest, refuse: {status: 503, headers: {Retry-After: '1'}}}\n");
+    let served = Served::start(&world, "tree --faults busy.yaml");
+    let ran = world.run(&format!("inspect {}/talk:v1", served.addr));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("waiting 1 s: HEAD http://127.0.0.1:") && ran.stderr.contains("503"), "{}", ran.stderr);
-    let flaky = Flaky::before(&served.addr, busy(0..1));
-    let ran = world.run(&format!("inspect --retries 0 {}/talk:v1", flaky.host()));
+    let served = Served::start(&world, "tree --faults busy.yaml");
+    let ran = world.run(&format!("inspect --retries 0 {}/talk:v1", served.addr));
     assert!(ran.code == 1 && !ran.stderr.contains("waiting"), "{}", ran.stderr);
-    let flaky = Flaky::before(&served.addr, vec![on("HEAD", "/manifests/v1", ALWAYS, Fault::Silence)]);
-    world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", flaky.host()), 1, &["no answer within 2 s"]);
+}
+
+#[test]
+fn a_registry_serves_faults_and_scenarios_from_files() {
+    let world = World::new();
+    let served = Served::start(&world, "--writable tree");
+    world.ok(&format!("push talk/slides.yaml {}/talk:v1", served.addr));
+    let silent = "name: silence\noperation: pull\nlimit: 9\nfaults:\n\
+                  - {on: HEAD manifest, nth: all, lose: {what: request, by: silence}}\n";
+    world.write("days.yaml", &format!("name: a good day\noperation: pull\nlimit: 9\n---\n{silent}"));
+    let served = Served::start(&world, "tree --faults days.yaml --scenario silence");
+    world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", served.addr), 1, &["no answer within 2 s"]);
+    world.fails("serve --faults days.yaml --scenario storm", 1, &["days.yaml", "no scenario `storm`", "silence"]);
+    world.write("bad.yaml", "faults:\n- {on: HEAD thing}\n");
+    world.fails("serve --faults bad.yaml", 1, &["bad.yaml", "line 2", "`thing` is neither part of a path"]);
 }
 
 #[test]

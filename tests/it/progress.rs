@@ -8,16 +8,15 @@ use artifact::{
     progress::{Event, Observer, Outcome, Progress},
     source::Source,
     store::{ReadStore, Store},
-    stores::registry::{Backoff, Options, Registry},
+    stores::registry::Options,
     types::{Catalog, Inputs},
 };
 
 use crate::{
     stores::memory,
     support::{
-        flaky::{Fault, Flaky, on},
+        faulty::Faulty,
         samples::{Sample, deliver, noise},
-        server,
     },
 };
 
@@ -63,21 +62,15 @@ async fn what_packing_reads_is_known_before_and_told_while_it_is_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_copy_with_a_bad_day_accounts_for_what_was_tried_again_and_what_need_not_come_again() {
     let sample = Sample::of(&[&noise(3 << 20, 1)]);
-    let server = server::in_memory().await;
-    let upstream = server.addr().to_string();
-    let repository = |host: &str, options: &Options| Registry::new(host, options).unwrap().repository("a").unwrap();
-    let there: Arc<dyn Store> = Arc::new(repository(&upstream, &Options::default()));
-    deliver(&there, &sample, &["v1"]).await.unwrap();
-    let blob = sample.layer().0.digest.to_string();
-    let rules = vec![on("GET", &blob, 0..1, Fault::Short(2 << 20)), on("GET", &blob, 1..2, Fault::Short(1 << 19))];
-    let flaky = Flaky::before(&upstream, rules);
+    let lose = |nth, after| format!("{{on: GET blob, nth: {nth}, lose: {{what: answer, after: {after}, by: reset}}}}");
+    let world = Faulty::new(&format!("{}, {}", lose(1, 2 << 20), lose(2, 1 << 19)));
+    deliver(&(Arc::new(world.healthy()) as Arc<dyn Store>), &sample, &["v1"]).await.unwrap();
     let heard = Arc::new(Heard::default());
-    let backoff = Backoff { first: std::time::Duration::from_millis(1), ..Backoff::default() };
-    let options = Options { progress: heard.observer(), backoff, ..Options::default() };
-    let from: Arc<dyn ReadStore> = Arc::new(repository(flaky.host(), &options));
+    let options = Options { progress: heard.observer(), ..Options::default() };
+    let from: Arc<dyn ReadStore> = Arc::new(world.repository(&options));
     let copying = copy::Options { progress: options.progress.clone(), ..copy::Options::default() };
     let report = copy(&from, "v1", &memory().store, &copying).await.unwrap();
     let resumed = heard.all(|event| if let Event::Resumed(_, bytes) = event { Some(*bytes) } else { None });

@@ -14,6 +14,7 @@ mod ranges;
 mod redirects;
 mod referrers;
 mod resuming;
+mod scenarios;
 mod tls;
 mod tokens;
 mod uploads;

@@ -1,56 +1,45 @@
 //! Large blobs where a registry, or a proxy before it, refuses them in one request.
 
-use std::time::Duration;
-
 use artifact::{
     Kind, Result,
     oci::Descriptor,
+    serve::fault::Seen,
     store::{self, Store as _},
-    stores::registry::{Backoff, Options, Repository},
+    stores::registry::{Options, Repository},
 };
 use bytes::Bytes;
 
-use super::repository;
-use crate::support::{
-    flaky::{ALWAYS, Fault, Flaky, Rule, on},
-    samples::noise,
-    server,
-};
+use crate::support::{faulty::Faulty, samples::noise};
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 20 * MIB + 1;
 
 /// A registry behind a proxy that takes so many bytes in a request, and has these faults besides.
 struct World {
-    upstream: artifact::serve::Running,
-    flaky: Flaky,
+    faulty: Faulty,
     repository: Repository,
 }
 
 impl World {
-    async fn new(longest: usize, faults: Vec<Rule>) -> Self {
-        let upstream = server::in_memory().await;
-        let refuse = |method| on(method, "/uploads/", ALWAYS, Fault::LongestUpload(longest));
-        let rules = [vec![refuse("PUT"), refuse("PATCH")], faults].concat();
-        let flaky = Flaky::before(&upstream.addr().to_string(), rules);
-        let short = Duration::from_millis(5);
-        let backoff = Backoff { first: short, longest: short, ..Backoff::default() };
-        let repository = repository(flaky.host(), "a", &Options { backoff, ..Options::default() });
-        Self { upstream, flaky, repository }
+    fn new(longest: usize, faults: &str) -> Self {
+        let refuse =
+            format!("{{on: PUT|PATCH upload, nth: all, longer: {longest}, refuse: {{status: 413, early: true}}}}");
+        let faulty = Faulty::new(&format!("{refuse}, {faults}"));
+        let repository = faulty.repository(&Options::default());
+        Self { faulty, repository }
     }
 
     async fn push(&self, seed: u64) -> Result<()> {
         let (desc, bytes) = blob(seed);
         self.repository.push(&desc, &bytes).await?;
-        let there = repository(&self.upstream.addr().to_string(), "a", &Options::default());
-        assert!(store::read(&there, &desc, desc.size).await? == bytes);
+        assert!(store::read(&self.faulty.healthy(), &desc, desc.size).await? == bytes);
         Ok(())
     }
 
     /// The pieces that were taken, as their requests name them.
     fn pieces(&self) -> Vec<String> {
-        let patches = self.flaky.seen().into_iter().filter(|r| r.line().starts_with("PATCH") && !r.body.is_empty());
-        patches.map(|r| r.header("content-range").to_owned()).collect()
+        let taken = |seen: &&Seen| seen.method == "PATCH" && !seen.faults.contains(&0);
+        self.faulty.seen().iter().filter(taken).map(|seen| seen.header("content-range").to_owned()).collect()
     }
 }
 
@@ -59,72 +48,96 @@ fn blob(seed: u64) -> (Descriptor, Bytes) {
     (Descriptor::of("a/b", &bytes), bytes)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn pieces_are_as_short_as_they_must_be_and_that_is_remembered() {
-    let world = World::new(6 * MIB, Vec::new()).await;
+    let world = World::new(6 * MIB, "");
     world.push(1).await.unwrap();
     let quarters = ["0-5242880", "5242881-10485761", "10485762-15728642", "15728643-20971520"];
     assert_eq!(world.pieces(), quarters);
     // The whole, then halves, were refused.
-    assert_eq!(world.flaky.count("POST", "/uploads/"), 3);
+    assert_eq!(world.faulty.count("POST upload"), 3);
     world.push(2).await.unwrap();
     assert_eq!(world.pieces().len(), 8);
-    assert_eq!(world.flaky.count("POST", "/uploads/"), 4);
+    assert_eq!(world.faulty.count("POST upload"), 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn who_takes_less_than_five_mebibytes_is_quoted() {
-    let world = World::new(MIB, Vec::new()).await;
+    let world = World::new(MIB, "");
     let error = world.push(1).await.unwrap_err();
     assert!(error.kind() == Kind::Limit && error.to_string().contains("PATCH"), "{error}");
     assert!(world.pieces().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn pieces_are_as_long_as_the_registry_wants_them() {
-    let least = || vec![on("POST", "/uploads/", ALWAYS, Fault::Header("oci-chunk-min-length", "11534336"))];
-    let world = World::new(12 * MIB, least()).await;
+    let least = "{on: POST upload, nth: all, change: {headers: {OCI-Chunk-Min-Length: '11534336'}}}";
+    let world = World::new(12 * MIB, least);
     world.push(1).await.unwrap();
     assert_eq!(world.pieces(), ["0-11534335", "11534336-20971520"]);
-    let world = World::new(10 * MIB, least()).await;
+    let world = World::new(10 * MIB, least);
     assert_eq!(world.push(1).await.unwrap_err().kind(), Kind::Limit);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_piece_that_is_created_is_accepted() {
-    let world = World::new(12 * MIB, vec![on("PATCH", "/uploads/", ALWAYS, Fault::Says(201))]).await;
+    let world = World::new(12 * MIB, "{on: PATCH upload, nth: all, change: {status: 201}}");
     world.push(1).await.unwrap();
     assert_eq!(world.pieces().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn an_upload_goes_on_where_the_registry_says_that_it_stands() {
-    let world = World::new(12 * MIB, vec![on("PATCH", "/uploads/", 0..1, Fault::Says(416))]).await;
+    let world = World::new(12 * MIB, "{on: PATCH upload, change: {status: 416}}");
     world.push(1).await.unwrap();
     assert_eq!(world.pieces(), ["0-10485760", "10485761-20971520"]);
-    assert_eq!(world.flaky.count("POST", "/uploads/"), 2);
+    assert_eq!(world.faulty.count("POST upload"), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn pieces_start_over_when_one_fails() {
     for fault in [
-        Fault::Status(503, &[]),
-        Fault::Status(404, &[]),
-        Fault::Status(416, &[]),
-        Fault::Close,
-        Fault::Forget,
-        Fault::ResetUpload(MIB),
+        "refuse: {status: 503}",
+        "refuse: {status: 404}",
+        "refuse: {status: 416}",
+        "lose: {what: request}",
+        "lose: {what: answer}",
+        "lose: {what: request, after: 1048576, by: reset}",
     ] {
-        let world = World::new(12 * MIB, vec![on("PATCH", "/uploads/", 1..2, fault.clone())]).await;
-        world.push(1).await.unwrap_or_else(|e| panic!("{fault:?}: {e}"));
-        assert_eq!(world.flaky.count("POST", "/uploads/"), 3, "{fault:?}");
+        let world = World::new(12 * MIB, &format!("{{on: PATCH upload, nth: 2, {fault}}}"));
+        world.push(1).await.unwrap_or_else(|e| panic!("{fault}: {e}"));
+        assert_eq!(world.faulty.count("POST upload"), 3, "{fault}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_registry_that_never_finds_its_place_is_given_up() {
-    let world = World::new(12 * MIB, vec![on("PATCH", "/uploads/", ALWAYS, Fault::Status(416, &[]))]).await;
+    let world = World::new(12 * MIB, "{on: PATCH upload, nth: all, refuse: {status: 416}}");
     let error = world.push(1).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-    assert_eq!(world.flaky.count("POST", "/uploads/"), 7);
+    assert_eq!(world.faulty.count("POST upload"), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_goes_on_wherever_the_registry_stands() {
+    // Inside a piece, and at its end without a word.
+    for lose in ["what: request, after: 5000000", "what: answer"] {
+        let lose = format!("{{on: PATCH upload, nth: 2, lose: {{{lose}}}}}");
+        let world = World::new(12 * MIB, &lose);
+        world.push(1).await.unwrap_or_else(|e| panic!("{lose}: {e}"));
+    }
+    // Where it says that it has nothing, although we were told otherwise.
+    let nothing =
+        "{on: PATCH upload, nth: 2, refuse: {status: 416}}, {on: GET upload, change: {headers: {Range: 0-0}}}";
+    World::new(12 * MIB, nothing).push(1).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_takes_a_hundred_mebibytes_gets_them_in_two_pieces() {
+    let world = World::new(100 * MIB, "");
+    let bytes = Bytes::from(vec![7; 101 * MIB]);
+    let desc = Descriptor::of("a/b", &bytes);
+    world.repository.push(&desc, &bytes).await.unwrap();
+    assert!(world.faulty.healthy().contains(&desc).await.unwrap());
+    assert_eq!(world.pieces(), ["0-52953087", "52953088-105906175"]);
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod docker_registry;
-pub(crate) mod flaky;
+pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod metered;

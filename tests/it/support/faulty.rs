@@ -1,0 +1,67 @@
+//! A registry on a bad day, in this process and without a network: in a runtime whose clock is paused, no wait and no
+//! timeout of either side takes any time.
+
+use std::sync::Arc;
+
+use artifact::{
+    serve::{
+        self, InMemory, Local,
+        fault::{Faults, Seen},
+    },
+    stores::registry::{Options, Registry, Repository},
+};
+
+/// The registry.
+pub(crate) struct Faulty {
+    pub(crate) faults: Arc<Faults>,
+    repositories: Arc<InMemory>,
+}
+
+impl Faulty {
+    /// With these faults.
+    pub(crate) fn with(faults: Faults) -> Self {
+        Self { faults: Arc::new(faults), repositories: Arc::new(InMemory::new()) }
+    }
+
+    /// With the faults of this list, in YAML.
+    pub(crate) fn new(faults: &str) -> Self {
+        Self::with(Faults::parse(&format!("faults: [{faults}]")).unwrap())
+    }
+
+    /// A client with these options.
+    pub(crate) fn client(&self, options: &Options) -> Registry {
+        self.reach(options, Some(Arc::clone(&self.faults)))
+    }
+
+    /// Its repository `a`, for a client with these options.
+    pub(crate) fn repository(&self, options: &Options) -> Repository {
+        self.client(options).repository("a").unwrap()
+    }
+
+    /// The same repository on a good day.
+    pub(crate) fn healthy(&self) -> Repository {
+        self.reach(&Options::default(), None).repository("a").unwrap()
+    }
+
+    fn reach(&self, options: &Options, faults: Option<Arc<Faults>>) -> Registry {
+        let repositories = Arc::clone(&self.repositories) as Arc<_>;
+        let server = serve::Options { repositories, faults, ..serve::Options::in_memory() };
+        let options = Options { dial: Some(Arc::new(Local::new(server))), ..options.clone() };
+        Registry::new("localhost:5000", &options).unwrap()
+    }
+
+    /// All requests so far, those that were cut off included.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.faults.seen()
+    }
+
+    /// How many requests so far were of this pattern.
+    pub(crate) fn count(&self, pattern: &str) -> usize {
+        self.faults.count(pattern).unwrap()
+    }
+
+    /// A header of all requests so far.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        self.seen().iter().map(|seen| seen.header(name).to_owned()).collect()
+    }
+}
