@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     oci::{Digest, annotation::is_ref_name},
     plan::ReferencePlan,
-    stores::registry::{is_repository, is_tag},
+    stores::registry::{is_repository, is_tag, without_userinfo},
 };
 
 /// Where an artifact is, or is to go.
@@ -107,7 +107,7 @@ impl FromStr for Location {
     /// archive when it ends in `.tar`; everything without a scheme and without such a start is a registry.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
-            return Err(Error::misuse(format!("`{}` is not a location", text.escape_default())));
+            return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text).escape_default())));
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return local(text, rest, Place::Archive);
@@ -155,7 +155,7 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
 }
 
 fn registry(text: &str) -> Result<Location> {
-    let bad = |why: &str| Error::misuse(format!("`{text}` is not a reference: {why}"));
+    let bad = |why: &str| Error::misuse(format!("`{}` is not a reference: {why}", without_userinfo(text)));
     let Some((host, rest)) = text.split_once('/') else {
         return Err(bad(
             "it needs a registry and a repository, as in `localhost:5000/name:tag`; a local path starts with `./` or `oci:`",
@@ -249,6 +249,7 @@ mod tests {
         }
     }
 
+    /// H19.
     #[test]
     fn a_reference_means_what_it_means_to_oci_client() {
         let digest = Digest::of(b"");
@@ -316,6 +317,7 @@ mod tests {
         assert!(fill("localhost:5000/charts:0.1.0").unwrap_err().to_string().contains("`/web`"));
     }
 
+    /// H19.
     #[test]
     fn a_bad_reference_says_what_is_wrong() {
         for (text, why) in [

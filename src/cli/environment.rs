@@ -1,6 +1,6 @@
 //! The only place that reads the environment: what the library is told instead of looking for itself.
 
-use std::{env, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf};
 
 use artifact::{Error, Result, stores::registry::Proxies};
 
@@ -15,6 +15,11 @@ fn config_home() -> Option<PathBuf> {
 /// Whether the terminal knows how to draw: `TERM` names one that is not `dumb`.
 pub(crate) fn can_draw() -> bool {
     env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
+}
+
+/// The command line.
+pub(crate) fn arguments() -> Vec<OsString> {
+    env::args_os().collect()
 }
 
 /// Where temporary files go: `TMPDIR`, else the system's place.

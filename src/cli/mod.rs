@@ -68,7 +68,11 @@ enum Command {
 
 /// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 70 internal, 128 + n stopped by signal n.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = environment::arguments();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return report::misuse(&error, &arguments),
+    };
     let report = Report::new(&cli.output);
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         report.error("cannot start threads", None);

@@ -1,8 +1,10 @@
 //! All output: data to stdout, talk to stderr, and nothing that an artifact or a registry supplied unescaped.
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +14,7 @@ use std::{
 use artifact::{
     Error, Result,
     progress::{Observer, Progress},
+    stores::registry::without_userinfo,
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -21,6 +24,9 @@ use super::{
     environment,
     progress::{self, Account, Mode, Screen, Shown, stderr},
 };
+
+/// Longest error that is shown, in characters.
+const MAX_ERROR: usize = 4000;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -157,6 +163,7 @@ impl Report {
 
     /// What failed, and how to fix it.
     pub(crate) fn error(&self, message: &str, hint: Option<&str>) {
+        let message = &shortened(message);
         if self.format == Format::Json {
             return self.object(&json!({ "event": "error", "message": message, "hint": hint }));
         }
@@ -181,6 +188,34 @@ impl Report {
 
     fn object(&self, json: &Value) {
         self.screen.above(|| stderr(&format!("{}\n", without_controls(&json.to_string()))));
+    }
+}
+
+/// What is wrong with the command line, or the help that it asks for. A password that somebody put in front of a host is
+/// not repeated.
+pub(crate) fn misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = error.render();
+    let mut text = if colors { text.ansi().to_string() } else { text.to_string() };
+    for given in arguments.iter().map(|argument| argument.to_string_lossy()) {
+        let local = given.starts_with("oci:") || given.starts_with("oci-archive:") || given.starts_with(['.', '/']);
+        if !local && given.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
+            text = text.replace(given.as_ref(), &without_userinfo(&given));
+        }
+    }
+    let _ = match error.use_stderr() {
+        true => io::stderr().lock().write_all(text.as_bytes()),
+        false => io::stdout().lock().write_all(text.as_bytes()),
+    };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// An error as far as somebody reads it: an artifact's own texts may be as long as a manifest.
+fn shortened(message: &str) -> String {
+    let (shown, more) = message.char_indices().nth(MAX_ERROR).map_or((message, ""), |(at, _)| message.split_at(at));
+    match more.chars().count() {
+        0 => shown.to_owned(),
+        more => format!("{shown}… ({more} more characters)"),
     }
 }
 
@@ -246,6 +281,12 @@ mod tests {
         assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
         assert_eq!(escape("slides/übersicht.png"), "slides/übersicht.png");
         assert_eq!(without_controls("\"\u{9b}x\""), "\"\\u009bx\"");
+    }
+
+    #[test]
+    fn an_error_without_end_is_shown_as_far_as_somebody_reads() {
+        assert_eq!(shortened(&"é".repeat(MAX_ERROR)), "é".repeat(MAX_ERROR));
+        assert_eq!(shortened(&"é".repeat(MAX_ERROR + 7)), "é".repeat(MAX_ERROR) + "… (7 more characters)");
     }
 
     #[test]

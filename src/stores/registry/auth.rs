@@ -224,9 +224,17 @@ impl Auth {
         Ok(Some(credential))
     }
 
-    async fn basic(&self, scope: &Scope) -> Result<Option<Proof>> {
+    /// What there is for this registry; a source that hands out what belongs to another is not believed.
+    async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
         let found = self.credentials.get(&self.origin, &scope.repository).await?;
-        Ok(found.map(|credential| Proof { credential, until: None }))
+        Ok(found.filter(|credential| *credential.origin() == self.origin))
+    }
+
+    /// What goes with every request. An identity token does not: it is for a token service.
+    async fn basic(&self, scope: &Scope) -> Result<Option<Proof>> {
+        let login = self.login(scope).await?;
+        let usable = login.filter(|login| !matches!(login.secret(), Secret::Identity(_)));
+        Ok(usable.map(|credential| Proof { credential, until: None }))
     }
 
     /// Fetches a token: with the credentials there are, else anonymously.
@@ -238,7 +246,7 @@ impl Auth {
         asked: Option<&str>,
         scope: &Scope,
     ) -> Result<Proof> {
-        let login = self.credentials.get(&self.origin, &scope.repository).await?;
+        let login = self.login(scope).await?;
         if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
             return Ok(Proof { credential: ready.clone(), until: None });
         }
@@ -246,7 +254,7 @@ impl Auth {
         let mut scopes = scope.names();
         // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
         // and others use a word of their own, and then it is the only one that they understand.
-        if let Some(asked) = asked.filter(|asked| !asked.is_empty() && (!asked.contains(':') || scopes.is_empty())) {
+        if let Some(asked) = asked.filter(|asked| !asked.is_empty() && !asked.contains(':')) {
             scopes = vec![asked.to_owned()];
         }
         let at = Origin::of(&realm)?;
@@ -263,17 +271,25 @@ impl Auth {
 
     /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
     fn realm(&self, realm: &str) -> Result<(Lane, Url)> {
-        let refuse = |realm: &str| {
-            let message = format!("{} sends credentials to `{realm}`, which is not its own", self.origin);
-            Error::new(Kind::Unauthorized, message)
-        };
-        let url = Url::parse(realm).map_err(|_| refuse(&super::answer::quoted(realm)))?;
-        let to = Origin::of(&url)?;
-        match origin::realm(&self.origin, &to, &self.trusted) {
-            Some(lane) => Ok((lane, url)),
-            None => Err(refuse(&redacted(&url))),
+        let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
+        let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
+        match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
+            Some(lane) => Ok((lane, without_scope(url))),
+            None => Err(refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)))),
         }
     }
+}
+
+/// The address without scopes in it: what a token allows is for us to ask.
+fn without_scope(mut url: Url) -> Url {
+    if url.query_pairs().any(|(name, _)| name == "scope") {
+        let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "scope").collect();
+        url.set_query(None);
+        if !kept.is_empty() {
+            url.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    url
 }
 
 /// What a token service answers.

@@ -185,7 +185,9 @@ async fn save(path: &Path, config: Map<String, Value>) -> Result<()> {
 /// How long a key of `auths` or `credHelpers` is if it is for this repository; an empty repository is the registry as
 /// such. Keys may carry a scheme and, then, a path that means nothing (docker's older form).
 fn matching(key: &str, origin: &Origin, repository: &str) -> Option<usize> {
-    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    // A key that says https was never meant for plain http.
+    let https = key.strip_prefix("https://").map(|bare| origin.is_secure().then_some(bare));
+    let bare = https.unwrap_or_else(|| key.strip_prefix("http://"));
     let (host, path) = match (bare, key.split_once('/')) {
         (Some(bare), _) => (bare.split('/').next().unwrap_or(bare), ""),
         (None, Some((host, path))) => (host, path.trim_matches('/')),
@@ -305,6 +307,7 @@ mod tests {
         BASE64_STANDARD.encode(format!("u:{password}"))
     }
 
+    /// H30, H32.
     #[tokio::test]
     async fn the_longest_prefix_at_a_slash_wins() {
         let dir = tempfile::tempdir().unwrap();

@@ -57,7 +57,7 @@ pub use self::{
     dial::{Dial, Line},
     hosts::{Hosts, Replica},
     mirrored::{Mirror, Mirrored},
-    origin::{Origin, Protocol},
+    origin::{Origin, Protocol, without_userinfo},
     proxy::Proxies,
     rate::Rate,
     retry::Backoff,

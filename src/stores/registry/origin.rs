@@ -35,8 +35,10 @@ impl Origin {
     ///
     /// Errors: anything that is not a host with an optional port.
     pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
-        let bad = || Error::invalid(format!("`{}` is not a registry's `host[:port]`", registry.escape_default()));
-        if registry.contains(['/', '@', '?', '#', '\\', '%']) || registry.chars().any(|c| c.is_whitespace()) {
+        let shown = without_userinfo(registry);
+        let bad = || Error::invalid(format!("`{}` is not a registry's `host[:port]`", shown.escape_default()));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\%".contains(c);
+        if registry.contains(odd) {
             return Err(bad());
         }
         let api = quirks::api_host(registry);
@@ -47,7 +49,9 @@ impl Origin {
             Protocol::Auto if is_loopback(&secure) => plain,
             Protocol::Auto | Protocol::Https => secure,
         };
-        Self::of(&chosen)
+        // One spelling for one host: certificates and credentials know none with a dot at its end.
+        let origin = Self::of(&chosen)?;
+        if origin.host.split('.').any(str::is_empty) { Err(bad()) } else { Ok(origin) }
     }
 
     /// The origin of a URL. Errors: neither http nor https, no host, user information in it.
@@ -131,6 +135,19 @@ fn is_loopback(url: &Url) -> bool {
     Origin::of(url).is_ok_and(|origin| origin.is_loopback())
 }
 
+/// What somebody typed as the name of a registry or of something in it, for messages: without the user and the password
+/// that some would write in front of an `@`.
+#[must_use]
+pub fn without_userinfo(text: &str) -> String {
+    const ALGORITHMS: [&str; 6] = ["sha256:", "sha512:", "sha384:", "sha1:", "md5:", "blake3:"];
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(_, rest)| text.split_at(text.len() - rest.len()));
+    let is_digest = |at: usize| rest.get(at + 1..).is_some_and(|after| ALGORITHMS.iter().any(|a| after.starts_with(a)));
+    match rest.rmatch_indices('@').map(|(at, _)| at).find(|at| !is_digest(*at)) {
+        Some(at) => format!("{scheme}***{}", rest.get(at..).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// A URL for people and logs: without user information, query and fragment, which may hold secrets.
 pub(super) fn redacted(url: &Url) -> String {
     let mut url = url.clone();
@@ -212,15 +229,19 @@ fn same_site(a: &Origin, b: &Origin) -> bool {
 }
 
 /// The registrable domain of a name, approximately: its last two labels, three where the last two are a suffix under
-/// which strangers register (`co.uk`, `github.io`). A name that is itself such a suffix has none. The public suffix
-/// list would be exact, and is as large as the rest of this program's data together.
+/// which everybody registers (`co.uk`). None where the last two belong to one who lets strangers have names below them,
+/// however deep (`github.io`, `s3.us-east-1.amazonaws.com`). The public suffix list would be exact, and is as large as
+/// the rest of this program's data together.
 fn registrable(name: &str) -> Option<&str> {
     let labels = |n: usize| {
         let (cut, _) = name.rmatch_indices('.').nth(n)?;
         name.get(cut + 1..)
     };
     let last_two = labels(1).or_else(|| name.contains('.').then_some(name))?;
-    if !quirks::is_shared_suffix(last_two) {
+    if quirks::is_shared_by_strangers(last_two) || name.split('.').any(str::is_empty) {
+        return None;
+    }
+    if !quirks::is_national_suffix(last_two) {
         return Some(last_two);
     }
     labels(2).or_else(|| (name.matches('.').count() == 2).then_some(name))
@@ -298,6 +319,7 @@ mod tests {
         Origin::of(&Url::parse(url).unwrap()).unwrap()
     }
 
+    /// H17, H19.
     #[test]
     fn plain_http_is_for_exact_loopback_names_only() {
         for (registry, url) in [
@@ -348,6 +370,7 @@ mod tests {
         }
     }
 
+    /// H3, H8, H9.
     #[test]
     fn a_registry_leads_to_public_https_or_nowhere() {
         let registry = at("https://registry.example.com");
@@ -378,9 +401,10 @@ mod tests {
         assert!(Origin::of(&Url::parse("https://u:p@evil.test/x").unwrap()).is_err());
     }
 
+    /// H10, H11, H12, H32.
     #[test]
     fn credentials_go_to_a_realm_of_the_same_owner_only() {
-        let allowed = |registry, service| realm(&at(registry), &at(service), &[]).is_some();
+        let allowed = |registry: &str, service: &str| realm(&at(registry), &at(service), &[]).is_some();
         assert!(allowed("https://registry-1.docker.io", "https://auth.docker.io/token"));
         assert!(allowed("https://registry.gitlab.com", "https://gitlab.com/jwt/auth"));
         assert!(allowed("https://ghcr.io", "https://ghcr.io/token"));
@@ -389,7 +413,20 @@ mod tests {
         assert!(!allowed("https://ghcr.io", "https://evil.io/token"));
         assert!(!allowed("https://ghcr.io", "http://ghcr.io/token"));
         assert!(!allowed("https://a.co.uk", "https://b.co.uk/token"));
-        assert!(!allowed("https://a.github.io", "https://b.github.io/token"));
+        for (a, b) in [
+            ("a.github.io", "b.github.io"),
+            ("1.dkr.ecr.us-east-1.amazonaws.com", "2.dkr.ecr.us-east-1.amazonaws.com"),
+            ("1.dkr.ecr.us-east-1.amazonaws.com", "evil.s3.us-east-1.amazonaws.com"),
+            ("a.s3.amazonaws.com", "b.s3.amazonaws.com"),
+            ("a.westeurope.cloudapp.azure.com", "b.westeurope.cloudapp.azure.com"),
+            ("a.blob.core.windows.net", "b.blob.core.windows.net"),
+            ("a.10.0.0.1.nip.io", "b.10.0.0.1.nip.io"),
+            ("registry.example.com.", "evil.com."),
+            ("registry.corp", "evil"),
+        ] {
+            assert!(!allowed(&format!("https://{a}"), &format!("https://{b}/token")), "{a} {b}");
+            assert!(allowed(&format!("https://{a}"), &format!("https://{a}/token")), "{a}");
+        }
         assert!(!allowed("https://registry.example.com", "https://example.com.evil.test/token"));
         assert!(!allowed("https://registry.example.com", "https://evilexample.com/token"));
         assert!(!allowed("https://10.0.0.1", "https://10.0.0.2/token"));
@@ -401,6 +438,21 @@ mod tests {
         assert_eq!(lane("https://r.a.test/token"), Some(Lane::Own));
         assert_eq!(lane("https://r.a.test:444"), Some(Lane::Trusted));
         assert_eq!(lane("https://inside.a.test"), Some(Lane::Foreign));
+    }
+
+    #[test]
+    fn what_was_typed_is_shown_without_user_and_password() {
+        for (typed, shown) in [
+            ("u:p@h/x", "***@h/x"),
+            ("https://u:p@h/x", "https://***@h/x"),
+            ("https://u:p/q@r@h/x", "https://***@h/x"),
+            ("u:p@h/x@sha256:00", "***@h/x@sha256:00"),
+            ("h/x@sha256:00", "h/x@sha256:00"),
+            ("token@h", "***@h"),
+            ("h:5000/x:v1", "h:5000/x:v1"),
+        ] {
+            assert_eq!(without_userinfo(typed), shown);
+        }
     }
 
     #[test]

@@ -9,29 +9,53 @@ pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// How many entries of a listing are asked for at a time: Amazon ECR refuses more, Docker Hub's default is a tenth.
 pub(super) const PAGE: usize = 1000;
 
-/// Suffixes under which strangers register names side by side, beyond the two-letter country rule below.
-const SHARED_SUFFIXES: [&str; 22] = [
+/// Domains whose owners let strangers have names below them, side by side and at any depth.
+const SHARED_BY_STRANGERS: [&str; 46] = [
     "amazonaws.com",
     "appspot.com",
+    "azure.com",
+    "azurecontainerapps.io",
     "azurecr.io",
+    "azureedge.net",
+    "azurefd.net",
     "azurewebsites.net",
+    "b-cdn.net",
+    "backblazeb2.com",
     "cloudapp.net",
     "cloudfront.net",
+    "cloudfunctions.net",
+    "digitaloceanspaces.com",
+    "duckdns.org",
     "eu.org",
+    "fastly.net",
     "fly.dev",
+    "github.dev",
     "github.io",
     "gitlab.io",
+    "gitpod.io",
     "googleapis.com",
+    "googleusercontent.com",
     "herokuapp.com",
+    "linodeobjects.com",
     "netlify.app",
+    "ngrok.app",
+    "ngrok.dev",
     "ngrok.io",
+    "ngrok-free.app",
     "nip.io",
+    "ondigitalocean.app",
     "onrender.com",
     "pages.dev",
     "pkg.dev",
+    "r2.dev",
+    "railway.app",
     "run.app",
     "sslip.io",
+    "traefik.me",
+    "trycloudflare.com",
     "vercel.app",
+    "web.app",
+    "windows.net",
     "workers.dev",
 ];
 
@@ -48,10 +72,12 @@ pub(super) fn api_host(registry: &str) -> &str {
     if is_docker_hub(registry) { "registry-1.docker.io" } else { registry }
 }
 
-/// Whether names below these two labels belong to different owners.
-pub(super) fn is_shared_suffix(last_two: &str) -> bool {
-    if SHARED_SUFFIXES.contains(&last_two) {
-        return true;
-    }
+/// Whether names below these two labels belong to different owners, however deep.
+pub(super) fn is_shared_by_strangers(last_two: &str) -> bool {
+    SHARED_BY_STRANGERS.contains(&last_two)
+}
+
+/// Whether everybody in a country registers below these two labels.
+pub(super) fn is_national_suffix(last_two: &str) -> bool {
     last_two.split_once('.').is_some_and(|(second, top)| top.len() == 2 && SECOND_LEVEL.contains(&second))
 }
