@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use url::Url;
 
@@ -14,6 +14,7 @@ use super::{
     credentials::Credential,
     origin::redacted,
     rate::Rate,
+    redact::{self, blotted},
     retry::{self, Lost},
 };
 use crate::{
@@ -29,6 +30,36 @@ const MAX_DRAIN: u64 = 16 << 10;
 const MIN_PACE: u64 = 1 << 10;
 /// Longest text of a server that an error message quotes, in characters.
 const MAX_QUOTE: usize = 500;
+
+/// A body that was read whole, fit to be understood.
+pub(super) struct Document {
+    /// What was asked, for messages.
+    pub(super) what: String,
+    /// Its media type.
+    pub(super) media_type: String,
+    /// All of it.
+    pub(super) bytes: Bytes,
+    secrets: Vec<String>,
+}
+
+impl Document {
+    /// What it says. Errors: not the JSON that the specification asks for.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.bytes).map_err(|error| {
+            let first = self.quote(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
+            let (what, media_type) = (&self.what, self.quote(&self.media_type));
+            let shape = format!("line {} column {}", error.line(), error.column());
+            let message =
+                format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
+            Error::new(Kind::NotARegistry, message)
+        })
+    }
+
+    /// A part of it, fit for a message.
+    pub(super) fn quote(&self, text: &str) -> String {
+        quoted(&blotted(text, &self.secrets))
+    }
+}
 
 /// An answer whose body has not been read.
 pub(super) struct Answer {
@@ -56,6 +87,17 @@ impl Answer {
         format!("{} {}", self.method, redacted(&self.url))
     }
 
+    /// What no message may repeat: what was attached, and what stands in the address.
+    fn secrets(&self) -> Vec<String> {
+        let attached = self.credential.iter().flat_map(Credential::forms);
+        attached.chain(redact::in_query(&self.url)).collect()
+    }
+
+    /// A text of the server, fit for a message.
+    pub(super) fn quote(&self, text: &str) -> String {
+        quoted(&blotted(text, &self.secrets()))
+    }
+
     /// A header that occurs, as text.
     pub(super) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -76,7 +118,7 @@ impl Answer {
     pub(super) fn stream(self) -> Result<ByteStream> {
         let what = self.what();
         if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
-            let encoding = quoted(encoding);
+            let encoding = self.quote(encoding);
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
         let (body, patience, rate) = (self.body, self.patience, self.rate);
@@ -118,6 +160,12 @@ impl Answer {
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
     }
 
+    /// The whole body, to be understood. Errors: those of [`Answer::bytes`].
+    pub(super) async fn document(self, limit: u64) -> Result<Document> {
+        let (what, media_type, secrets) = (self.what(), self.media_type(), self.secrets());
+        Ok(Document { what, media_type, secrets, bytes: self.bytes(limit).await? })
+    }
+
     /// The same answer with its body read, so that reading it again cannot fail.
     pub(super) async fn load(mut self, limit: u64) -> Result<Self, Lost> {
         let nothing = full(Bytes::new());
@@ -126,7 +174,7 @@ impl Answer {
             headers: self.headers.clone(),
             url: self.url.clone(),
             method: self.method.clone(),
-            credential: None,
+            credential: self.credential.clone(),
             patience: self.patience,
             rate: self.rate.take(),
             body: std::mem::replace(&mut self.body, nothing),
@@ -166,28 +214,26 @@ impl Answer {
         Err(self.into_error().await)
     }
 
-    /// The error that this answer stands for, with what the server says, read up to 64 KiB.
+    /// The error that this answer stands for, with what the server says, read up to 64 KiB; an ellipsis stands for more.
     pub(super) async fn into_error(self) -> Error {
         let (what, status, media_type) = (self.what(), self.status, self.media_type());
-        let wait = self.header(header::RETRY_AFTER).map(quoted);
-        let credential = self.credential.clone();
-        let body = match self.stream() {
-            Ok(stream) => gather(stream, MAX_ERROR).await.map(|(bytes, _)| bytes).unwrap_or_default(),
-            Err(_) => Bytes::new(),
+        let wait = self.header(header::RETRY_AFTER).map(|wait| self.quote(wait));
+        let secrets = self.secrets();
+        let (body, whole) = match self.stream() {
+            Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
+            Err(_) => (Bytes::new(), true),
         };
-        let (mut kind, mut said) = (kind_of(status), said(&body));
+        let (mut kind, said) = (kind_of(status), quoted(&blotted(&said(&body), &secrets)));
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
             kind = Kind::NotARegistry;
-        }
-        if let Some(credential) = credential {
-            said = credential.redact(&said);
         }
         let mut message = format!("{what}: {status}");
         if kind == Kind::NotARegistry {
             message.push_str(" and a page: this is not a registry");
         }
         if !said.is_empty() {
-            message = format!("{message}: {}", quoted(&said));
+            let more = if whole || said.ends_with('…') { "" } else { "…" };
+            message = format!("{message}: {said}{more}");
         }
         if let Some(wait) = wait {
             message = format!("{message} (asks to wait for {wait})");
@@ -292,26 +338,36 @@ fn said(body: &[u8]) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
-/// An answer that is not the JSON that the specification asks for.
-pub(super) fn not_json(what: &str, media_type: &str, body: &[u8], error: &serde_json::Error) -> Error {
-    let first = quoted(String::from_utf8_lossy(body).lines().next().unwrap_or_default());
-    let shape = format!("line {} column {}", error.line(), error.column());
-    let media_type = quoted(media_type);
-    let message =
-        format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
-    Error::new(Kind::NotARegistry, message)
-}
-
-/// A server's text, fit for a message: at most 500 characters, nothing that a terminal acts on.
+/// A server's text, fit for a message: at most 500 characters and an ellipsis, nothing that a terminal acts on.
 pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().take(MAX_QUOTE) {
+    let (mut out, mut chars) = (String::new(), text.chars());
+    for c in chars.by_ref().take(MAX_QUOTE) {
         match c {
             '"' | '\'' | '\\' => out.push(c),
             c => out.extend(c.escape_debug()),
         }
     }
+    if chars.next().is_some() {
+        out.push('…');
+    }
     out
+}
+
+#[cfg(test)]
+impl Answer {
+    /// A success at this address, with this body.
+    pub(super) fn of(url: Url, body: &'static [u8]) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url,
+            method: Method::GET,
+            credential: None,
+            patience: Duration::from_secs(1),
+            rate: None,
+            body: full(Bytes::from_static(body)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -353,6 +409,7 @@ mod tests {
         assert_eq!(said(b"\n  404 page not found\nmore"), "404 page not found");
         assert_eq!(said(b""), "");
         assert_eq!(quoted("a\u{1b}[31m\u{202e}\"b\""), "a\\u{1b}[31m\\u{202e}\"b\"");
-        assert_eq!(quoted(&"x".repeat(9999)).len(), MAX_QUOTE);
+        assert_eq!(quoted(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
+        assert_eq!(quoted(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
     }
 }

@@ -86,17 +86,12 @@ impl Credential {
         Ok(value)
     }
 
-    /// The text with this secret, in all forms in which it travels, blotted out.
-    pub(super) fn redact(&self, text: &str) -> String {
-        let forms = match self.secret() {
+    /// This secret, in all forms in which it travels.
+    pub(super) fn forms(&self) -> Vec<String> {
+        match self.secret() {
             Secret::Password(user, password) => vec![basic(user, password), password.clone()],
             Secret::Identity(token) | Secret::Bearer(token) => vec![token.clone()],
-        };
-        let mut text = text.to_owned();
-        for form in forms.iter().filter(|form| !form.is_empty()) {
-            text = text.replace(form.as_str(), "***");
         }
-        text
     }
 }
 
@@ -133,14 +128,14 @@ impl Credentials for Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::registry::Protocol;
+    use crate::stores::registry::{Protocol, redact::blotted};
 
     #[test]
     fn a_secret_is_blotted_out_in_every_form() {
         let origin = Origin::of_registry("localhost:5000", Protocol::Auto).unwrap();
         let credential = Credential::password(&origin, "ann", "hunter2").unwrap();
         let echo = format!("you sent {:?} (hunter2)", credential.header().unwrap().to_str().unwrap());
-        assert_eq!(credential.redact(&echo), "you sent \"Basic ***\" (***)");
+        assert_eq!(blotted(&echo, &credential.forms()), "you sent \"Basic ***\" (***)");
         assert!(Credential::password(&origin, "a:b", "x").is_err());
         assert!(Credential::bearer(&origin, "a\r\nX: y").header().is_err());
     }

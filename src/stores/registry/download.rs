@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     Repository,
-    answer::{Answer, not_json, quoted},
+    answer::{Answer, quoted},
     auth::Access,
     is_tag,
     pages::{MAX_PAGE, Pages},
@@ -156,12 +156,15 @@ impl Repository {
             first => first?,
         };
         let mut pages = Pages::from(self, first);
-        while let Some((what, media_type, bytes)) = pages.next().await? {
-            let list: TagList = serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &media_type, &bytes, &e))?;
+        while let Some(page) = pages.next().await? {
+            let list: TagList = page.read()?;
             let before = tags.len();
             for tag in list.tags.unwrap_or_default() {
                 if !is_tag(&tag) {
-                    return Err(Error::new(Kind::NotARegistry, format!("{what}: lists a tag `{}`", quoted(&tag))));
+                    return Err(Error::new(
+                        Kind::NotARegistry,
+                        format!("{}: lists a tag `{}`", page.what, page.quote(&tag)),
+                    ));
                 }
                 tags.insert(tag);
             }

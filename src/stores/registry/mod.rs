@@ -22,6 +22,7 @@ mod pieces;
 mod proxy;
 mod quirks;
 mod rate;
+mod redact;
 mod referrers;
 mod resolve;
 mod resume;
@@ -243,9 +244,8 @@ impl Registry {
             .await?;
         let mut names = std::collections::BTreeSet::new();
         let mut pages = Pages::of(transport, scope, first);
-        while let Some((what, media_type, bytes)) = pages.next().await? {
-            let page: Catalog =
-                serde_json::from_slice(&bytes).map_err(|e| answer::not_json(&what, &media_type, &bytes, &e))?;
+        while let Some(page) = pages.next().await? {
+            let page: Catalog = page.read()?;
             let before = names.len();
             names.extend(page.repositories.unwrap_or_default().into_iter().filter(|name| is_repository(name)));
             pages.count(names.len().saturating_sub(before), names.len())?;
@@ -434,6 +434,7 @@ fn is_component(part: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// H19.
     #[test]
     fn repositories_and_tags_are_those_of_the_specification() {
         for good in ["a", "a/b", "a.b/c_d/e__f/g--h", "library/x1"] {

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use http::{Method, header};
 use url::Url;
 
 use super::{
     Repository,
-    answer::Answer,
+    answer::{Answer, Document},
     auth::{Access, Scope},
     origin::{Origin, redacted},
     transport::{Ask, Transport},
@@ -21,6 +20,8 @@ const MAX_PAGES: usize = 1000;
 const MAX_ITEMS: usize = 1_000_000;
 /// Largest page, in bytes; a registry without pagination sends all tags in one.
 pub(super) const MAX_PAGE: u64 = 32 << 20;
+/// Most bytes of one listing.
+const MAX_BYTES: u64 = 128 << 20;
 /// Longest `Link`, in bytes.
 const MAX_LINK: usize = 8 << 10;
 
@@ -31,6 +32,7 @@ pub(super) struct Pages<'a> {
     now: Option<Answer>,
     next: Option<Url>,
     seen: HashSet<Url>,
+    bytes: u64,
 }
 
 impl<'a> Pages<'a> {
@@ -42,11 +44,11 @@ impl<'a> Pages<'a> {
 
     /// The listing that starts with this page.
     pub(super) fn of(transport: &'a Transport, scope: Scope, first: Answer) -> Self {
-        Self { transport, scope, now: Some(first), next: None, seen: HashSet::new() }
+        Self { transport, scope, now: Some(first), next: None, seen: HashSet::new(), bytes: 0 }
     }
 
-    /// The next page: what was asked, its media type, its body.
-    pub(super) async fn next(&mut self) -> Result<Option<(String, String, Bytes)>> {
+    /// The next page.
+    pub(super) async fn next(&mut self) -> Result<Option<Document>> {
         let answer = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
@@ -60,8 +62,12 @@ impl<'a> Pages<'a> {
         if let Some(next) = &self.next {
             self.check(next)?;
         }
-        let (what, media_type) = (answer.what(), answer.media_type());
-        Ok(Some((what, media_type, answer.bytes(MAX_PAGE).await?)))
+        let page = answer.document(MAX_PAGE).await?;
+        self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
+        if self.bytes > MAX_BYTES {
+            return Err(Error::limit(format!("a listing of more than {MAX_BYTES} bytes")));
+        }
+        Ok(Some(page))
     }
 
     /// To be told how many new entries the last page brought, and how many there are in all.
@@ -131,6 +137,37 @@ fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::registry::Options;
+
+    fn pages(transport: &Transport) -> Pages<'_> {
+        let (scope, next) = (Scope::registry(), Some(transport.origin.url("/more").unwrap()));
+        Pages { transport, scope, now: None, next, seen: HashSet::new(), bytes: 0 }
+    }
+
+    fn transport() -> Transport {
+        let options = Options::default();
+        Transport::new(Origin::of_registry("localhost:5000", options.protocol).unwrap(), &options).unwrap()
+    }
+
+    #[test]
+    fn a_listing_may_have_a_million_entries() {
+        let transport = transport();
+        assert!(pages(&transport).count(1, MAX_ITEMS).is_ok());
+        let error = pages(&transport).count(1, MAX_ITEMS + 1).unwrap_err();
+        assert!(error.kind() == Kind::Limit && error.to_string().contains("1000000 entries"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_listing_may_have_so_many_bytes() {
+        let transport = transport();
+        for (had, want) in [(MAX_BYTES - 2, None), (MAX_BYTES - 1, Some(Kind::Limit))] {
+            let mut pages = pages(&transport);
+            (pages.now, pages.bytes) = (Some(Answer::of(transport.origin.url("/x").unwrap(), b"{}")), had);
+            let error = pages.next().await.err();
+            assert_eq!(error.as_ref().map(Error::kind), want);
+            assert!(error.is_none_or(|e| e.to_string().contains("134217728 bytes")));
+        }
+    }
 
     #[test]
     fn links_are_told_apart() {

@@ -12,7 +12,6 @@ use http::{HeaderValue, Method, header};
 
 use super::{
     Repository,
-    answer::not_json,
     auth::Access,
     download::NAME_UNKNOWN,
     pages::{MAX_PAGE, Pages},
@@ -66,11 +65,12 @@ impl Repository {
         let first = answer.expect(&[200]).await?;
         let mut all = BTreeMap::new();
         let mut pages = Pages::from(self, first);
-        while let Some((what, given, bytes)) = pages.next().await? {
-            if given != media_type::INDEX {
-                return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with `{given}`, not an index")));
+        while let Some(page) = pages.next().await? {
+            if page.media_type != media_type::INDEX {
+                let message = format!("{}: answered with `{}`, not an index", page.what, page.quote(&page.media_type));
+                return Err(Error::new(Kind::NotARegistry, message));
             }
-            let index: Index = serde_json::from_slice(&bytes).map_err(|e| not_json(&what, &given, &bytes, &e))?;
+            let index: Index = page.read()?;
             let before = all.len();
             all.extend(index.manifests.into_iter().map(|desc| (desc.digest.clone(), desc)));
             pages.count(all.len().saturating_sub(before), all.len())?;

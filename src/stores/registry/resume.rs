@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     Registry, Repository,
-    answer::{Answer, quoted},
+    answer::Answer,
     auth::Access,
     download::refused,
     retry::{Lost, Step},
@@ -190,7 +190,7 @@ fn check_range(answer: &Answer, from: u64, end: u64, size: u64) -> Result<()> {
         _ => Err(Error::mismatch(format!(
             "{}: answered with range `{}` where bytes {from} to {end} of {size} were asked for",
             answer.what(),
-            quoted(given)
+            answer.quote(given)
         ))),
     }
 }
