@@ -150,6 +150,7 @@ mod tests {
         assert_eq!(of(&["BASIC"]), Some(Challenge::Basic));
     }
 
+    /// H15.
     #[test]
     fn hostile_challenges_are_left_out() {
         for text in [

@@ -37,6 +37,8 @@ const SOCKET_BUFFER: usize = 1 << 20;
 const READ_BUFFER: usize = 512 << 10;
 /// Most headers of a response.
 const MAX_HEADERS: usize = 256;
+/// Most bytes of headers of a response.
+pub(super) const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// Connections that are kept for the next request.
 pub(super) struct Pool {
@@ -99,17 +101,21 @@ pub(super) fn no_answer(
     error: hyper_util::client::legacy::Error,
     known: bool,
 ) -> Lost {
-    let (connecting, mut malformed) = (error.is_connect(), false);
+    let (connecting, mut malformed, mut too_large) = (error.is_connect(), false, false);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(error) = tls::cause(cause) {
             return Lost::Final(tls::failed(what, origin, error));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
+        too_large |= cause.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
         match cause.source() {
             Some(next) => cause = next,
             None => break,
         }
+    }
+    if too_large {
+        return Lost::Final(too_many_headers(what));
     }
     let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
     let verb = if connecting { "cannot reach" } else { "no answer from" };
@@ -121,4 +127,11 @@ pub(super) fn no_answer(
         return Lost::Final(error);
     }
     Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
+}
+
+/// Headers beyond what is read.
+pub(super) fn too_many_headers(what: &str) -> Error {
+    Error::limit(format!(
+        "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"
+    ))
 }

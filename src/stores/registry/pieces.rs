@@ -103,7 +103,7 @@ impl Repository {
             at = match answer.status.as_u16() {
                 // Amazon ECR says 201.
                 201 | 202 | 204 => {
-                    session.place = location(&answer)?;
+                    session.place = self.registry.0.transport.onward(&answer)?;
                     let reached = reached(&answer).unwrap_or(end);
                     answer.finish().await;
                     if at < reached && reached <= end { reached } else { return Err(astray(desc)) }
@@ -138,7 +138,7 @@ impl Repository {
         if !answer.status.is_success() {
             return Err(gone(answer).await);
         }
-        session.place = location(&answer).unwrap_or_else(|_| session.place.clone());
+        session.place = self.registry.0.transport.onward(&answer).unwrap_or_else(|_| session.place.clone());
         Ok(reached(&answer))
     }
 }

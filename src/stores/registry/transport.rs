@@ -32,8 +32,6 @@ use crate::error::{Error, Kind, Result};
 const MAX_REDIRECTS: usize = 5;
 /// Longest `Location`, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
-/// Most headers of a response, in bytes.
-const MAX_HEADER_BYTES: usize = 64 << 10;
 /// How many bytes of an upload a registry may take another second to store.
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
@@ -164,8 +162,14 @@ impl Wire {
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
         let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if bytes > MAX_HEADER_BYTES {
-            return Err(Lost::Final(Error::limit(format!("{what}: answered with {bytes} bytes of headers"))));
+        if bytes > connect::MAX_HEADER_BYTES {
+            return Err(Lost::Final(connect::too_many_headers(&what)));
+        }
+        // Two readers would not agree on where such an answer ends (RFC 9112 section 6.3).
+        let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        if ask.method != Method::HEAD && lengths.iter().all(|name| head.headers.contains_key(name)) {
+            let message = format!("{what}: answered with a length and with chunks");
+            return Err(Lost::Final(Error::new(Kind::NotARegistry, message)));
         }
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Lost::Final(Error::new(Kind::Unreachable, format!("{what}: {}", route::unwelcome(proxy)))));
@@ -294,9 +298,10 @@ impl Transport {
         self.auth.was_challenged().await
     }
 
-    /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only.
+    /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only. Whom
+    /// we ask without a secret does not choose what is asked with one: once elsewhere, nothing is attached any more.
     async fn follow(&self, ask: &Ask<'_>, credential: Option<&Credential>) -> Result<Answer, Lost> {
-        let mut url = ask.url.clone();
+        let (mut url, mut credential) = (ask.url.clone(), credential);
         for _ in 0..=MAX_REDIRECTS {
             let to = Origin::of(&url)?;
             let lane = lane(&self.origin, &to, &self.trusted, &self.reach)?;
@@ -304,6 +309,7 @@ impl Transport {
             if !is_redirect(answer.status) {
                 return Ok(answer);
             }
+            credential = credential.filter(|_| to == self.origin);
             let next = location(&answer)?;
             let reads = matches!(ask.method, Method::GET | Method::HEAD);
             let keeps = matches!(answer.status.as_u16(), 307 | 308) && Origin::of(&next)? == to;
@@ -323,6 +329,19 @@ impl Transport {
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+impl Transport {
+    /// Where an upload goes on. Errors: those of [`location`]; an answer from elsewhere that leads back to the registry,
+    /// where the next request would have our credentials with it.
+    pub(super) fn onward(&self, answer: &Answer) -> Result<Url> {
+        let (next, at_home) = (location(answer)?, |url| Origin::of(url).is_ok_and(|origin| origin == self.origin));
+        if at_home(&next) && !at_home(&answer.url) {
+            let message = format!("{}: leads back to {}", answer.what(), self.origin);
+            return Err(Error::new(Kind::NotARegistry, message));
+        }
+        Ok(next)
+    }
 }
 
 /// The `Location` of an answer, made absolute. Errors: none, too long, not a URL that can be asked.

@@ -136,6 +136,7 @@ impl Repository {
         };
         match answer.status {
             StatusCode::CREATED => {
+                said_digest(&answer, Some(&desc.digest))?;
                 answer.finish().await;
                 Ok(true)
             }
