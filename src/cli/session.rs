@@ -18,13 +18,11 @@ use artifact::{
         Archive, Layout,
         registry::{Credentials, Hosts, Mirror, Mirrored, Options, Rate, Registry, Repository},
     },
-    types::{Catalog, Inputs, View, generic, plugin},
+    types::{Catalog, Inputs, MAX_CONFIG, View, generic, plugin},
 };
 
 use super::{access::Access, environment, report::Report};
 
-/// Largest config that is read to unpack an artifact, in bytes.
-const MAX_CONFIG: u64 = 4 << 20;
 /// How long a plug-in type may take to print its plan.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
 

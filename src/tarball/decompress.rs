@@ -17,6 +17,9 @@ use crate::{
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, zstd's own default.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
+/// How zstd names a frame that asks for a larger one (`ZSTD_error_frameParameter_windowTooLarge`).
+const TOO_MUCH_MEMORY: &str = "Frame requires too much memory";
+
 const BUFFER: usize = 128 << 10;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -56,6 +59,10 @@ impl<'a> Decompressed<'a> {
         let own = error.get_ref().is_some_and(|e| e.is::<Error>());
         if own || error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
             return error;
+        }
+        if error.to_string().contains(TOO_MUCH_MEMORY) {
+            let window = 1_u64 << MAX_ZSTD_WINDOW_LOG;
+            return Error::limit(format!("the {} data wants a window of more than {window} bytes", self.name)).into();
         }
         let what = if error.kind() == io::ErrorKind::UnexpectedEof { "is truncated" } else { "is corrupt" };
         Error::mismatch(format!("the {} data {what}: {error}", self.name)).into()
@@ -197,7 +204,12 @@ mod tests {
         encoder.window_log(28).unwrap();
         encoder.write_all(&[0; 1 << 20]).unwrap();
         let huge = encoder.finish().unwrap();
-        assert_eq!(read(&huge, KINDS[2], 1 << 20).unwrap_err().kind(), Kind::Mismatch);
+        let error = read(&huge, KINDS[2], 1 << 20).unwrap_err();
+        assert!(error.kind() == Kind::Limit && error.to_string().contains("134217728 bytes"), "{error}");
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(MAX_ZSTD_WINDOW_LOG).unwrap();
+        encoder.write_all(&[0; 1 << 20]).unwrap();
+        assert_eq!(read(&encoder.finish().unwrap(), KINDS[2], 1 << 20).unwrap().len(), 1 << 20);
     }
 
     #[test]

@@ -62,6 +62,9 @@ use crate::{
     source::Source,
 };
 
+/// Largest config that is read to unpack an artifact, in bytes.
+pub const MAX_CONFIG: u64 = 4 << 20;
+
 /// What a type is given beside the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -175,7 +178,7 @@ impl ArtifactType {
 
     /// The files that this manifest becomes.
     ///
-    /// `config` are the bytes of its config blob, at most 4 MiB; they may be empty when it is not at hand. Errors
+    /// `config` are the bytes of its config blob, at most [`MAX_CONFIG`]; they may be empty when it is not at hand. Errors
     /// (kind `Mismatch`): the manifest is not of this type, layers are missing or do not belong.
     pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         if self.definition.accept.recognises(manifest).is_none() && !self.definition.accept.claims().is_empty() {
@@ -183,8 +186,8 @@ impl ArtifactType {
             let message = format!("an artifact of type `{}` is not a {}", kind.escape_default(), self.name());
             return Err(Error::mismatch(message));
         }
-        if config.len() > 4 << 20 {
-            return Err(Error::limit(format!("a config of {} bytes; {} are allowed", config.len(), 4 << 20)));
+        if config.len() as u64 > MAX_CONFIG {
+            return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
         }
         unpack::plan(&self.definition, manifest, config, view).context(|| self.name())
     }
