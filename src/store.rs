@@ -169,6 +169,21 @@ pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<B
     read(store, desc, 2 * MAX_MANIFEST).await
 }
 
+/// Asks a store for what was stored: every tag must stand for this manifest, and it must be there, byte for byte.
+///
+/// Errors: kind `Mismatch` when a tag stands for another one, as with a registry that says it stored a manifest and
+/// stores another.
+pub async fn read_back(store: &dyn ReadStore, desc: &Descriptor, tags: &[String]) -> Result<()> {
+    let what = || format!("read {} back from {store}", desc.digest);
+    for tag in tags {
+        let found = store.resolve(tag).await.context(what)?;
+        if found.digest != desc.digest {
+            return Err(Error::mismatch(format!("tag `{tag}` stands for {}", found.digest)).context(what()));
+        }
+    }
+    read_manifest(store, desc).await.context(what).map(drop)
+}
+
 /// All chunks as one. Errors: more than `limit` bytes.
 pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
     let mut all = BytesMut::new();

@@ -8,7 +8,7 @@ use artifact::{
     error::Context as _,
     location::Location,
     plan::Plan,
-    store::{ReadStore, Store},
+    store::{self, ReadStore, Store},
 };
 
 use super::{
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Pack, show what would be pushed, and push nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Ask for every tag again at the end: it must stand for what was stored
+    #[arg(long)]
+    read_back: bool,
     /// How many blobs move at a time
     #[arg(long, default_value = "6", value_name = "N")]
     concurrency: NonZeroUsize,
@@ -61,6 +64,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         Options { tags, concurrency: args.concurrency.get(), progress: report.observer(), ..Options::default() };
     let from: Arc<dyn ReadStore> = Arc::new(packed);
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
+    if args.read_back {
+        store::read_back(to.as_ref(), &done.root, &options.tags).await?;
+    }
     tell(report, &done, &target)
 }
 
