@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// A directory with sources, and the program run in it with an empty environment.
-struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
 }
 
@@ -24,7 +24,7 @@ struct Ran {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
         world.write("talk/slides.yaml", "title: A talk\nimages:\n- 1.png\n- 2.png\n- 1.png\n");
         world.write("talk/1.png", "\u{89}PNG one");
@@ -32,7 +32,7 @@ impl World {
         world
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
@@ -42,7 +42,7 @@ impl World {
         std::fs::write(path, text).unwrap();
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_artifact"));
         command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
         command.env("HOME", self.path()).env("TMPDIR", self.path());

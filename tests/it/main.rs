@@ -10,6 +10,7 @@ mod cli;
 mod conformance;
 mod copy;
 mod examples;
+mod limits;
 mod pack;
 mod progress;
 mod readme;

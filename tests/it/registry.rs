@@ -7,6 +7,7 @@ mod downloads;
 mod errors;
 mod faults;
 mod mirrors;
+mod origins;
 mod peers;
 mod pieces;
 mod proxies;

@@ -20,6 +20,7 @@ async fn resolve(registry: &Scripted, options: &Options) -> artifact::Result<art
     repository(registry.host(), "team/art", options).resolve("v1").await
 }
 
+/// H10, H12.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_go_to_no_stranger() {
     let trap = Scripted::trap("127.0.0.2");
@@ -53,6 +54,7 @@ async fn a_listed_stranger_is_none() {
     assert!(registry.seen()[1].header("authorization") == "Bearer t" && !registry.saw(CANARY));
 }
 
+/// H13.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_service_that_redirects_gets_nowhere() {
     let trap = Scripted::trap("127.0.0.1");
@@ -65,6 +67,7 @@ async fn a_token_service_that_redirects_gets_nowhere() {
     assert!(trap.seen().is_empty());
 }
 
+/// H25.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_token_service_says_is_bounded_and_checked() {
     let huge = [br#"{"token":""#, vec![b'x'; 1 << 20].as_slice(), br#""}"#].concat();
@@ -85,6 +88,7 @@ async fn what_a_token_service_says_is_bounded_and_checked() {
     }
 }
 
+/// H15.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_our_own_scope_is_asked_for() {
     let service = Scripted::start(|_| reply(200, &[], br#"{"access_token":"t"}"#));
@@ -96,6 +100,7 @@ async fn only_our_own_scope_is_asked_for() {
     assert_eq!(service.lines(), ["GET /token?service=a+b%26c&scope=repository%3Ateam%2Fart%3Apull"]);
 }
 
+/// H15.
 #[tokio::test(flavor = "multi_thread")]
 async fn challenges_without_end_are_an_error_and_soon() {
     for challenge in ["X, ".repeat(1000), "Bearer ".repeat(20), format!("Bearer realm=\"{}", "x".repeat(100_000))] {

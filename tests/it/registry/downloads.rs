@@ -31,6 +31,7 @@ fn claiming(digest: String) -> Scripted {
     })
 }
 
+/// H18, H29.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lie_about_a_digest_is_found_out() {
     let lie = Digest::of(b"something else");
@@ -73,6 +74,7 @@ async fn a_head_that_says_too_little_is_followed_by_a_get() {
     }
 }
 
+/// H24.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_without_end_is_not_read_to_its_end() {
     let server = Scripted::start(|_| {
@@ -99,6 +101,7 @@ async fn ranged(answer: Vec<u8>) -> Result<Bytes> {
     collect(repository.fetch(&desc, 4).await?, 100).await
 }
 
+/// H34.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_is_the_part_that_was_asked_for() {
     let part = |range: &str| reply(206, &[("content-range", range)], b"456789");
@@ -148,6 +151,7 @@ fn page(tag: &str, next: &str) -> Vec<u8> {
     if next.is_empty() { reply(200, &[], body.as_bytes()) } else { reply(200, &[("link", &link)], body.as_bytes()) }
 }
 
+/// H21.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_pages_are_read_and_sorted() {
     let (tags, server) = listing(|n, host| match n {
@@ -161,6 +165,7 @@ async fn all_pages_are_read_and_sorted() {
     assert_eq!(server.lines()[1..3], ["GET /v2/a/tags/list?last=c&n=1", "GET /v2/a/tags/list?last=b"]);
 }
 
+/// H20, H22, H23.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_elsewhere_in_circles_or_without_end_are_errors() {
     let trap = Scripted::trap("127.0.0.1");
@@ -184,6 +189,7 @@ async fn pages_elsewhere_in_circles_or_without_end_are_errors() {
     assert_eq!(server.seen().len(), 1000);
 }
 
+/// H21.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_cannot_be_read_is_not_cut_short() {
     let long = format!("</{}>; rel=next", "x".repeat(9000));

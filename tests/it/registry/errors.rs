@@ -55,6 +55,7 @@ async fn a_website_is_not_a_registry() {
     }
 }
 
+/// H26.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_says_is_bounded_and_harmless() {
     for body in [
@@ -71,6 +72,7 @@ async fn what_a_server_says_is_bounded_and_harmless() {
     }
 }
 
+/// H27.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_without_end_are_refused() {
     let warnings = vec![("warning", "299 - \"x\""); 10_000];
@@ -93,6 +95,7 @@ async fn a_registry_that_is_not_there_is_named() {
     assert!(error.to_string().contains("`registry.invalid`"), "{error}");
 }
 
+/// H16.
 #[tokio::test(flavor = "multi_thread")]
 async fn https_to_a_server_of_plain_http_says_so_and_sends_nothing() {
     let server = Scripted::trap("127.0.0.1");

@@ -31,6 +31,7 @@ fn blob() -> Descriptor {
     Descriptor::of("a/b", b"hello")
 }
 
+/// H1, H2.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blob_elsewhere_is_fetched_without_credentials() {
     for ip in ["127.0.0.1", "127.0.0.2"] {
@@ -47,6 +48,7 @@ async fn a_blob_elsewhere_is_fetched_without_credentials() {
     }
 }
 
+/// H4.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_challenge_from_elsewhere_is_not_answered() {
     let trap = Scripted::start(|request| {
@@ -61,6 +63,7 @@ async fn a_challenge_from_elsewhere_is_not_answered() {
     assert!(!saw_secret(&trap));
 }
 
+/// H9.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_to_where_nobody_may_send_us_is_an_error() {
     for target in [
@@ -91,6 +94,7 @@ async fn redirects_end() {
     assert_eq!(registry.seen().len(), 6);
 }
 
+/// H1, H7.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_is_not_redirected_elsewhere() {
     let trap = Scripted::trap("127.0.0.1");
@@ -106,6 +110,7 @@ async fn a_write_is_not_redirected_elsewhere() {
     assert!(trap.seen().is_empty());
 }
 
+/// H7, H8.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_elsewhere_goes_without_credentials() {
     for ip in ["127.0.0.1", "127.0.0.3"] {
@@ -121,6 +126,7 @@ async fn an_upload_elsewhere_goes_without_credentials() {
     }
 }
 
+/// H8, H9.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_to_where_nobody_may_send_us_is_an_error() {
     let long = format!("http://127.0.0.1/{}", "x".repeat(9000));

@@ -47,6 +47,7 @@ async fn a_registry_is_trusted_for_its_authority_or_on_request() {
     }
 }
 
+/// H16.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
     let (Some(identity), Some(other)) = (Identity::new(), Identity::new()) else { return };
@@ -61,6 +62,8 @@ async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
     assert!(trap.seen().is_empty());
 }
 
+/// H3, H8: to another port, and to the very same one.
+/// H16.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_it() {
     let (Some(identity), Some(other)) = (Identity::of_itself("IP:127.0.0.1"), Identity::of_itself("IP:127.0.0.1"))
@@ -77,6 +80,7 @@ async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_i
     }
 }
 
+/// H16.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time() {
     let (Some(named), Some(outdated)) = (Identity::of_itself("DNS:other.test"), Identity::outdated("IP:127.0.0.1"))
@@ -129,19 +133,29 @@ fn a_file_of_certificates_that_holds_none_is_an_error_at_once() {
 async fn https_never_leads_to_http() {
     let Some(identity) = Identity::new() else { return };
     let trap = Scripted::trap("127.0.0.1");
-    let target = format!("http://{}/x", trap.host());
-    let backend = guarded(move |line| match line {
-        line if line.starts_with("POST") => reply(202, &[("location", &target)], b""),
-        _ => reply(307, &[("location", &target)], b""),
-    });
-    let host = identity.in_front_of("127.0.0.1", backend.host()).await;
-    let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
-    let desc = Descriptor::of("a/b", b"x");
-    assert_eq!(kind(repository.fetch(&desc, 0).await), Kind::Invalid);
-    assert_eq!(kind(repository.push(&desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
+    let elsewhere = trap.host().to_owned();
+    for same_port in [false, true] {
+        let elsewhere = elsewhere.clone();
+        let backend = Scripted::start(move |request| {
+            let host = if same_port { request.header("host") } else { &elsewhere };
+            let target = format!("http://{host}/x");
+            match (request.header("authorization"), request.line()) {
+                ("", _) => reply(401, &[("www-authenticate", "Basic")], b""),
+                (_, line) if line.starts_with("POST") => reply(202, &[("location", &target)], b""),
+                _ => reply(307, &[("location", &target)], b""),
+            }
+        });
+        let host = identity.in_front_of("127.0.0.1", backend.host()).await;
+        let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
+        let desc = Descriptor::of("a/b", b"x");
+        assert_eq!(kind(repository.fetch(&desc, 0).await), Kind::Invalid);
+        assert_eq!(kind(repository.push(&desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
+        assert!(backend.lines().iter().all(|line| !line.ends_with("/x")), "{:?}", backend.lines());
+    }
     assert!(trap.seen().is_empty());
 }
 
+/// H11.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https() {
     let Some(identity) = Identity::new() else { return };

@@ -117,6 +117,7 @@ async fn a_registry_that_refuses_before_it_has_read_all_is_understood_or_to_be_a
     assert!(matches!(kind(error), Kind::Limit | Kind::Unavailable));
 }
 
+/// H29, H38.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_with_another_digest_is_an_error() {
     let lie = Digest::of(b"lie").to_string();

@@ -13,6 +13,7 @@ pub(crate) mod tar;
 pub(crate) mod tls;
 pub(crate) mod tree;
 pub(crate) mod watched;
+pub(crate) mod written;
 
 use std::{path::PathBuf, process::Command};
 

@@ -3,7 +3,10 @@
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// A request as it came.
@@ -41,6 +44,32 @@ pub(crate) fn hasty(answers: Vec<Vec<u8>>) -> String {
         }
     });
     host
+}
+
+/// Answers every request with this head and then with this chunk again and again, 64 MiB of it, or until nobody listens
+/// any more; gives the `host:port`, and how many bytes went out on the busiest connection.
+pub(crate) fn endless(head: String, chunk: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let most = Arc::new(AtomicUsize::new(0));
+    let (head, sent) = (Arc::new(head), Arc::clone(&most));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (head, sent) = (Arc::clone(&head), Arc::clone(&sent));
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 16 << 10]);
+                let (mut out, chunk) = (stream.write_all(head.as_bytes()), chunk.repeat((64 << 10) / chunk.len()));
+                for n in 0..1024 {
+                    if out.is_err() {
+                        break;
+                    }
+                    out = stream.write_all(&chunk);
+                    sent.fetch_max(n * chunk.len(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (host, most)
 }
 
 /// The server; its threads end with the test binary.
