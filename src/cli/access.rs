@@ -181,7 +181,10 @@ impl Access {
         }
         let password = if self.password_stdin {
             let mut text = String::new();
-            io::stdin().take(MAX_PASSWORD).read_to_string(&mut text).context(|| "cannot read the password")?;
+            io::stdin().take(MAX_PASSWORD + 1).read_to_string(&mut text).context(|| "cannot read the password")?;
+            if text.len() as u64 > MAX_PASSWORD {
+                return Err(Error::limit(format!("a password of more than {MAX_PASSWORD} bytes")));
+            }
             text.trim_end_matches(['\n', '\r']).to_owned()
         } else {
             rpassword::prompt_password("Password: ").context(|| "cannot read the password")?

@@ -89,7 +89,11 @@ impl Credential {
     /// This secret, in all forms in which it travels.
     pub(super) fn forms(&self) -> Vec<String> {
         match self.secret() {
-            Secret::Password(user, password) => vec![basic(user, password), password.clone()],
+            Secret::Password(user, password) => {
+                let basic = basic(user, password);
+                // Some leave the padding away.
+                vec![basic.trim_end_matches('=').to_owned(), basic, password.clone()]
+            }
             Secret::Identity(token) | Secret::Bearer(token) => vec![token.clone()],
         }
     }
@@ -136,6 +140,8 @@ mod tests {
         let credential = Credential::password(&origin, "ann", "hunter2").unwrap();
         let echo = format!("you sent {:?} (hunter2)", credential.header().unwrap().to_str().unwrap());
         assert_eq!(blotted(&echo, &credential.forms()), "you sent \"Basic ***\" (***)");
+        let unpadded = credential.header().unwrap().to_str().unwrap().trim_end_matches('=').to_owned();
+        assert_eq!(blotted(&unpadded, &credential.forms()), "Basic ***");
         assert!(Credential::password(&origin, "a:b", "x").is_err());
         assert!(Credential::bearer(&origin, "a\r\nX: y").header().is_err());
     }

@@ -267,6 +267,22 @@ fn a_password_is_kept_where_it_is_meant_to_be_and_nowhere_else() {
     assert!(std::fs::read_to_string(world.path().join("auth.json")).unwrap().contains(BASIC));
 }
 
+/// A password is read whole or not at all: one that was cut would be kept, and never work.
+#[test]
+fn a_password_may_have_64_kibibytes() {
+    let registry = Scripted::start(|request| match request.header("authorization") {
+        "" => reply(401, &[("www-authenticate", "Basic")], b""),
+        _ => reply(200, &[], b"{}"),
+    });
+    let world = World::new();
+    for (len, fits) in [(40 << 10, true), ((64 << 10) + 1, false)] {
+        let line = format!("login {} -u ann --password-stdin --auth-file auth.json", registry.host());
+        let out = run(&world, &line, "", &"canary-".repeat(len).chars().take(len).collect::<String>());
+        assert_eq!(out.status.success(), fits, "{out:?}");
+        assert!(clean(&format!("{out:?}")) && (fits || format!("{out:?}").contains("65536 bytes")), "{out:?}");
+    }
+}
+
 /// O1: a pull that succeeds, through storage with a secret in its address: nothing of it is in what was pulled.
 #[test]
 fn what_was_pulled_holds_no_secret_of_the_way() {
