@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    credentials::Credential,
     origin::redacted,
     rate::Rate,
     redact::{self, blotted},
@@ -71,8 +70,8 @@ pub(super) struct Answer {
     pub(super) url: Url,
     /// How it was asked.
     pub(super) method: Method,
-    /// What was attached, so that no message repeats it.
-    pub(super) credential: Option<Credential>,
+    /// The secrets that were sent, so that no message repeats them.
+    pub(super) sent: Vec<String>,
     /// How long one read may take.
     pub(super) patience: Duration,
     /// How fast the body passes.
@@ -87,10 +86,9 @@ impl Answer {
         format!("{} {}", self.method, redacted(&self.url))
     }
 
-    /// What no message may repeat: what was attached, and what stands in the address.
+    /// What no message may repeat: what was sent, and what stands in the address.
     fn secrets(&self) -> Vec<String> {
-        let attached = self.credential.iter().flat_map(Credential::forms);
-        attached.chain(redact::in_query(&self.url)).collect()
+        self.sent.iter().cloned().chain(redact::in_query(&self.url)).collect()
     }
 
     /// A text of the server, fit for a message.
@@ -174,7 +172,7 @@ impl Answer {
             headers: self.headers.clone(),
             url: self.url.clone(),
             method: self.method.clone(),
-            credential: self.credential.clone(),
+            sent: self.sent.clone(),
             patience: self.patience,
             rate: self.rate.take(),
             body: std::mem::replace(&mut self.body, nothing),
@@ -362,7 +360,7 @@ impl Answer {
             headers: HeaderMap::new(),
             url,
             method: Method::GET,
-            credential: None,
+            sent: Vec::new(),
             patience: Duration::from_secs(1),
             rate: None,
             body: full(Bytes::from_static(body)),

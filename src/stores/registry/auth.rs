@@ -353,7 +353,7 @@ async fn exchange(
 ) -> Result<Answer, Lost> {
     let mut answer = wire.exchange(lane, ask, url, attached).await?;
     // An identity token travels in the body, and is no more to be repeated than what travels in the head.
-    answer.credential = login.cloned();
+    answer.sent.extend(login.into_iter().flat_map(Credential::forms));
     let answer = answer.judged().await?;
     if answer.status.is_success() { answer.load(MAX_TOKEN).await } else { Ok(answer) }
 }

@@ -75,6 +75,8 @@ pub(super) struct Proxy {
     origin: Origin,
     /// Who we are to the proxy, as the value of `Proxy-Authorization`.
     pub(super) login: Option<HeaderValue>,
+    /// The password, and what of the login is secret: no message repeats them.
+    pub(super) secrets: Vec<String>,
 }
 
 impl Proxy {
@@ -86,10 +88,10 @@ impl Proxy {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("is of a kind that is not supported: `{}://`", url.scheme()));
         }
-        let login = login(&url);
+        let (login, secrets) = login(&url).unzip();
         let bare = url.set_username("").and_then(|()| url.set_password(None));
         let origin = bare.ok().and_then(|()| Origin::of(&url).ok()).ok_or("has no host")?;
-        Ok(Self { origin, login })
+        Ok(Self { origin, login, secrets: secrets.unwrap_or_default() })
     }
 
     /// Where it is.
@@ -104,15 +106,17 @@ impl fmt::Display for Proxy {
     }
 }
 
-fn login(url: &Url) -> Option<HeaderValue> {
+fn login(url: &Url) -> Option<(HeaderValue, Vec<String>)> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
     let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
-    let pair = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
-    let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    let password = decoded(url.password().unwrap_or_default());
+    let basic = BASE64_STANDARD.encode([decoded(url.username()).as_slice(), b":", &password].concat());
+    let mut value = HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
     value.set_sensitive(true);
-    Some(value)
+    let unpadded = basic.trim_end_matches('=').to_owned();
+    Some((value, vec![String::from_utf8_lossy(&password).into_owned(), unpadded, basic]))
 }
 
 /// What is reached without a proxy.

@@ -25,6 +25,7 @@ use super::{
     answer::quoted,
     origin::Origin,
     proxy::{Proxies, Proxy},
+    redact::blotted,
     resolve::Resolver,
     tls,
 };
@@ -121,7 +122,10 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
             Err(io::Error::other(format!("the proxy `{proxy}` answers in the place of the host")))
         }
         Some((407, _)) => Err(io::Error::other(unwelcome(proxy))),
-        Some((_, line)) => Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}"))),
+        Some((_, line)) => {
+            let line = quoted(&blotted(&line, &proxy.secrets));
+            Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}")))
+        }
         None => Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with something that is not HTTP"))),
     }
 }
@@ -138,7 +142,7 @@ pub(super) fn unwelcome(proxy: &Proxy) -> String {
 fn status(answer: &[u8]) -> Option<(u16, String)> {
     let line = String::from_utf8_lossy(answer);
     let said = line.lines().next()?.strip_prefix("HTTP/1.")?.get(2..)?;
-    Some((said.get(..3)?.parse().ok()?, quoted(said)))
+    Some((said.get(..3)?.parse().ok()?, said.to_owned()))
 }
 
 /// A connection, directly or through a proxy.

@@ -161,25 +161,17 @@ impl Wire {
         self.known().insert(origin);
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
-        let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if bytes > connect::MAX_HEADER_BYTES {
-            return Err(Lost::Final(connect::too_many_headers(&what)));
-        }
-        // Two readers would not agree on where such an answer ends (RFC 9112 section 6.3).
-        let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-        if ask.method != Method::HEAD && lengths.iter().all(|name| head.headers.contains_key(name)) {
-            let message = format!("{what}: answered with a length and with chunks");
-            return Err(Lost::Final(Error::new(Kind::NotARegistry, message)));
-        }
+        check(&head.headers, &ask.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Lost::Final(Error::new(Kind::Unreachable, format!("{what}: {}", route::unwelcome(proxy)))));
         }
+        let attached = attached.into_iter().flat_map(Credential::forms);
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             url: url.clone(),
             method: ask.method.clone(),
-            credential: attached.cloned(),
+            sent: attached.chain(proxy.into_iter().flat_map(|proxy| proxy.secrets.clone())).collect(),
             patience: self.read_timeout,
             rate: self.rate.clone(),
             body: body.boxed(),
@@ -207,6 +199,20 @@ impl Wire {
         }
         Ok(request)
     }
+}
+
+/// Errors: more headers than are read; two lengths, of which two readers would not take the same one (RFC 9112 section
+/// 6.3).
+fn check(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > connect::MAX_HEADER_BYTES {
+        return Err(connect::too_many_headers(what));
+    }
+    let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    if *method != Method::HEAD && lengths.iter().all(|name| headers.contains_key(name)) {
+        return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with a length and with chunks")));
+    }
+    Ok(())
 }
 
 /// Waits for an answer as long as the body moves, and then for `patience`; `None` when nothing came.

@@ -42,6 +42,7 @@ async fn a_registry_that_asks_for_a_certificate_gets_it() {
     assert_eq!(all(&shown), Some(false));
 }
 
+/// H6.
 #[tokio::test(flavor = "multi_thread")]
 async fn storage_token_service_and_proxy_ask_in_vain() {
     let Some(identity) = Identity::new() else { return };

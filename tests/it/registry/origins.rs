@@ -34,8 +34,7 @@ fn shown() -> BTreeMap<u32, Vec<String>> {
 fn every_hostile_input_of_the_family_has_a_test() {
     let shown = shown();
     let missing: Vec<u32> = (1..=38).filter(|id| !shown.contains_key(id)).collect();
-    // Client certificates (6) come with their option.
-    assert!(missing.is_empty() || missing == [6], "{missing:?}");
+    assert!(missing.is_empty(), "{missing:?}");
     assert_eq!(shown.keys().filter(|id| !(1..=38).contains(*id)).count(), 0, "{shown:?}");
     for (id, tests) in shown {
         eprintln!("H{id}: {}", tests.join(", "));

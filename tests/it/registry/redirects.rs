@@ -164,6 +164,7 @@ fn known_at(host: &str, addresses: &[&str]) -> Options {
     Options { protocol: Protocol::Http, addresses, credentials: Arc::new(credential), ..Options::default() }
 }
 
+/// H9.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_leads_to_a_private_address_is_followed_from_private_registries_only() {
     let Some(identity) = Identity::named("DNS:inside.corp.test") else { return };
@@ -185,6 +186,7 @@ async fn a_name_that_leads_to_a_private_address_is_followed_from_private_registr
     }
 }
 
+/// H12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_service_at_a_private_address_gets_nothing_on_the_word_of_a_public_registry() {
     let Some(identity) = Identity::named("DNS:inside.corp.test") else { return };

@@ -64,9 +64,15 @@ fn password() -> serde_json::Value {
 
 /// Runs a command with words to say, and gives all it printed.
 fn run(world: &World, line: &str, more: &str, stdin: &str) -> Output {
+    run_with(world, line, more, stdin, "")
+}
+
+/// The same through a proxy, if there is one.
+fn run_with(world: &World, line: &str, more: &str, stdin: &str, proxy: &str) -> Output {
     let line = format!("{line} {more} --retries 0 --timeout 5");
     let mut command = world.command(&line);
     command.env("TMPDIR", world.path().join("tmp")).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+    command.env("HTTP_PROXY", proxy).env("HTTPS_PROXY", proxy);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // Who does not ask does not listen.
@@ -174,6 +180,31 @@ fn tokens_that_are_echoed_are_not_shown() {
             let service = Scripted::start(move |request| shapes(&echo(request, ""))[shape].clone());
             nothing_shows(&parrot(format!("Bearer realm=\"http://{}/token\"", service.host()), 0), &entry);
         }
+    }
+}
+
+/// O1, O3, O4: a proxy that repeats who we are to it, in its answers to all kinds of requests.
+#[test]
+fn the_login_of_a_proxy_that_is_echoed_is_not_shown() {
+    let password: String = url::form_urlencoded::byte_serialize(PASSWORD.as_bytes()).collect();
+    let world = World::new();
+    for shape in [0, 1, 2, 4] {
+        let proxy = Scripted::start(move |request| match request.header("proxy-authorization") {
+            given if request.line().starts_with("CONNECT") => format!("HTTP/1.1 403 {given}\r\n\r\n").into_bytes(),
+            given => shapes(&[given, PASSWORD].map(spelled).join(" "))[shape].clone(),
+        });
+        let url = format!("http://ann:{}@{}", password.replace('+', "%20"), proxy.host());
+        for line in ["ls registry.test/a --plain-http", "ls registry.test/a", "inspect registry.test/a:v1 --plain-http"]
+        {
+            let out = run_with(&world, line, "-v", "", &url);
+            assert!(clean(&format!("{out:?}")) && !out.status.success(), "{line}: {out:?}");
+        }
+        assert!(proxy.saw(BASIC) && proxy.seen().len() == 3, "{:?}", proxy.lines());
+    }
+    for url in ["http://ann:canary@[", "socks5://ann:canary@127.0.0.1:1", "ann:canary@127.0.0.1:1", "canary"] {
+        let out = run_with(&world, "ls registry.test/a", "-v", "", url);
+        assert!(!out.status.success(), "{out:?}");
+        assert!(url == "canary" || clean(&format!("{out:?}")), "{out:?}");
     }
 }
 
