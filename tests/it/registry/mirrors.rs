@@ -5,7 +5,7 @@ use std::sync::Arc;
 use artifact::{
     Kind,
     copy::{self, copy},
-    serve::Running,
+    serve::fault::Seen,
     store::{self, ReadStore, Store},
     stores::{
         Memory,
@@ -15,10 +15,9 @@ use artifact::{
 
 use super::{canary, carry, repository, saw_secret};
 use crate::support::{
-    flaky::{ALWAYS, Fault, Flaky, Rule, on},
+    faulty::{Faulty, Listening},
     samples::{Sample, noise},
     scripted::{Scripted, reply},
-    server,
 };
 
 /// Two layers, of which one takes many reads.
@@ -26,13 +25,12 @@ fn sample() -> Sample {
     Sample::of(&[b"hello", &noise(3_000_000, 7)])
 }
 
-/// A registry with this as `a:v1`, in front of which something goes wrong.
-async fn holding(sample: &Sample, rules: Vec<Rule>) -> (Flaky, Running) {
-    let server = server::in_memory().await;
-    let host = server.addr().to_string();
-    let to: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options::default()));
+/// A registry with this as `a:v1`, where something goes wrong.
+async fn holding(sample: &Sample, faults: &str) -> Listening {
+    let world = Faulty::new("");
+    let to: Arc<dyn Store> = Arc::new(world.healthy());
     carry(&sample.in_memory(&["v1"]).await, &to).await.unwrap();
-    (Flaky::before(&host, rules), server)
+    world.listen(faults).await
 }
 
 fn hasty() -> Options {
@@ -53,16 +51,16 @@ async fn arrives(sample: &Sample, from: &Arc<dyn ReadStore>) {
     }
 }
 
-fn lines(registry: &Flaky) -> Vec<String> {
-    registry.seen().iter().map(|request| request.line().to_owned()).collect()
+fn lines(registry: &Listening) -> Vec<String> {
+    registry.seen().iter().map(Seen::line).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_comes_from_the_mirror_and_names_from_the_origin() {
     let sample = sample();
-    let (origin, _one) = holding(&sample, vec![]).await;
-    let (mirror, _two) = holding(&sample, vec![]).await;
-    arrives(&sample, &mirrored(&[(mirror.host(), false)], origin.host())).await;
+    let origin = holding(&sample, "").await;
+    let mirror = holding(&sample, "").await;
+    arrives(&sample, &mirrored(&[(&mirror.host(), false)], &origin.host())).await;
     assert_eq!(lines(&origin), ["HEAD /v2/a/manifests/v1"]);
     assert!(!lines(&mirror).iter().any(|line| line.contains("v1")), "{:?}", lines(&mirror));
     assert!(lines(&mirror).iter().any(|line| line.starts_with("GET /v2/a/blobs/")));
@@ -71,12 +69,12 @@ async fn content_comes_from_the_mirror_and_names_from_the_origin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_decides_what_a_tag_is_only_when_it_is_believed() {
     let (right, other) = (sample(), Sample::of(&[b"other"]));
-    let (origin, _one) = holding(&right, vec![]).await;
-    let (mirror, _two) = holding(&other, vec![]).await;
-    let doubted = mirrored(&[(mirror.host(), false)], origin.host());
+    let origin = holding(&right, "").await;
+    let mirror = holding(&other, "").await;
+    let doubted = mirrored(&[(&mirror.host(), false)], &origin.host());
     assert_eq!(doubted.resolve("v1").await.unwrap().digest, right.root().digest);
     arrives(&right, &doubted).await;
-    let believed = mirrored(&[(mirror.host(), true)], origin.host());
+    let believed = mirrored(&[(&mirror.host(), true)], &origin.host());
     let before = lines(&origin).len();
     assert_eq!(believed.resolve("v1").await.unwrap().digest, other.root().digest);
     assert_eq!(believed.tags().await.unwrap(), ["v1"]);
@@ -88,23 +86,23 @@ async fn a_mirror_decides_what_a_tag_is_only_when_it_is_believed() {
 async fn whatever_is_wrong_with_a_mirror_the_content_arrives() {
     let sample = sample();
     for fault in [
-        Fault::Status(404, &[]),
-        Fault::Status(500, &[]),
-        Fault::Status(401, &[("www-authenticate", "Basic")]),
-        Fault::Close,
-        Fault::Reset(100_000),
-        Fault::Short(100_000),
-        Fault::Flip(3),
-        Fault::Flip(2_999_999),
+        "refuse: {status: 404}",
+        "refuse: {status: 500}",
+        "refuse: {status: 401, headers: {WWW-Authenticate: Basic}}",
+        "lose: {what: request}",
+        "lose: {what: answer, after: 100000, by: reset}",
+        "lose: {what: answer, after: 100000}",
+        "change: {flip: 3}",
+        "change: {flip: 2999999}",
     ] {
-        let (origin, _one) = holding(&sample, vec![]).await;
-        let rules = vec![on("GET", "/blobs/", ALWAYS, fault.clone()), on("GET", "/manifests/", ALWAYS, fault.clone())];
-        let (mirror, _two) = holding(&sample, rules).await;
-        let (healthy, _three) = holding(&sample, vec![]).await;
-        arrives(&sample, &mirrored(&[(mirror.host(), false)], origin.host())).await;
+        let origin = holding(&sample, "").await;
+        let everywhere = format!("{{on: GET blob, nth: all, {fault}}}, {{on: GET manifest, nth: all, {fault}}}");
+        let mirror = holding(&sample, &everywhere).await;
+        let healthy = holding(&sample, "").await;
+        arrives(&sample, &mirrored(&[(&mirror.host(), false)], &origin.host())).await;
         assert!(lines(&mirror).iter().any(|line| line.starts_with("GET")), "{fault:?}");
         let before = lines(&origin).len();
-        arrives(&sample, &mirrored(&[(mirror.host(), false), (healthy.host(), false)], origin.host())).await;
+        arrives(&sample, &mirrored(&[(&mirror.host(), false), (&healthy.host(), false)], &origin.host())).await;
         assert_eq!(lines(&origin).len(), before + 1, "{fault:?}: {:?}", lines(&origin));
     }
 }
@@ -112,8 +110,8 @@ async fn whatever_is_wrong_with_a_mirror_the_content_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_is_asked_again_when_nobody_else_has_it() {
     let sample = sample();
-    let (mirror, _one) = holding(&sample, vec![]).await;
-    let from = mirrored(&[(mirror.host(), true)], "127.0.0.1:1");
+    let mirror = holding(&sample, "").await;
+    let from = mirrored(&[(&mirror.host(), true)], "127.0.0.1:1");
     arrives(&sample, &from).await;
     arrives(&sample, &from).await;
 }
@@ -121,9 +119,9 @@ async fn a_mirror_is_asked_again_when_nobody_else_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_cannot_be_reached_is_left_out_and_named_when_nothing_helps() {
     let sample = sample();
-    let (origin, _one) = holding(&sample, vec![]).await;
-    arrives(&sample, &mirrored(&[("127.0.0.1:1", true)], origin.host())).await;
-    let error = mirrored(&[("127.0.0.1:1", true)], origin.host()).resolve("v2").await.unwrap_err();
+    let origin = holding(&sample, "").await;
+    arrives(&sample, &mirrored(&[("127.0.0.1:1", true)], &origin.host())).await;
+    let error = mirrored(&[("127.0.0.1:1", true)], &origin.host()).resolve("v2").await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.to_string().starts_with("mirror 127.0.0.1:1/a failed ("), "{error}");
 }
@@ -131,11 +129,11 @@ async fn a_mirror_that_cannot_be_reached_is_left_out_and_named_when_nothing_help
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_gets_no_credentials_of_the_origin() {
     let sample = sample();
-    let (origin, _one) = holding(&sample, vec![]).await;
+    let origin = holding(&sample, "").await;
     let mirror = Scripted::start(|_| reply(401, &[("www-authenticate", "Basic realm=\"x\"")], b""));
-    let options = Options { retries: 0, ..canary(origin.host()) };
+    let options = Options { retries: 0, ..canary(&origin.host()) };
     let mirrors = vec![Mirror { repository: repository(mirror.host(), "a", &options), names: true }];
-    let from: Arc<dyn ReadStore> = Arc::new(Mirrored::new(mirrors, repository(origin.host(), "a", &options)));
+    let from: Arc<dyn ReadStore> = Arc::new(Mirrored::new(mirrors, repository(&origin.host(), "a", &options)));
     arrives(&sample, &from).await;
     assert!(!mirror.seen().is_empty() && !saw_secret(&mirror));
 }

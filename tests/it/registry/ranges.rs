@@ -9,9 +9,8 @@ use artifact::{
 
 use super::repository;
 use crate::support::{
-    flaky::{ALWAYS, Fault, Flaky, Rule, on},
+    faulty::Faulty,
     samples::{Sample, deliver, noise},
-    server,
 };
 
 const SEGMENT: usize = 256 << 10;
@@ -27,20 +26,16 @@ fn options(fast: u64) -> Options {
     }
 }
 
-/// Pulls one blob past these faults; gives the ranges that were asked for.
-async fn pull(fast: u64, rules: impl Fn(&str) -> Vec<Rule>) -> Vec<String> {
-    let upstream = server::in_memory().await;
-    let host = upstream.addr().to_string();
-    let sample = Sample::of(&[&noise(SIZE, 5)]);
-    let store = std::sync::Arc::new(repository(&host, "a", &Options::default()));
+/// Pulls one blob past these faults of its requests; gives the ranges that were asked for.
+async fn pull(fast: u64, faults: &str) -> Vec<String> {
+    let (world, sample) = (Faulty::new(""), Sample::of(&[&noise(SIZE, 5)]));
+    let store = std::sync::Arc::new(world.healthy());
     deliver(&(store as std::sync::Arc<dyn store::Store>), &sample, &["v1"]).await.unwrap();
     let (desc, bytes) = sample.layer();
-    let path = format!("/blobs/{}", desc.digest);
-    let flaky = Flaky::before(&host, rules(&path));
-    let read = store::read(&repository(flaky.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
+    let registry = world.listen(faults).await;
+    let read = store::read(&repository(&registry.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
     assert!(read == bytes);
-    let asked = flaky.seen().into_iter().filter(|r| r.line().starts_with("GET") && r.line().contains(&path));
-    asked.map(|request| request.header("range").to_owned()).collect()
+    registry.ranges(desc.digest.hex())
 }
 
 /// The first byte of a range.
@@ -50,7 +45,7 @@ fn start(range: &str) -> Option<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_blob_comes_in_segments_that_follow_each_other() {
-    let asked = pull(u64::MAX, |_| Vec::new()).await;
+    let asked = pull(u64::MAX, "").await;
     assert_eq!(asked[0], "");
     let mut starts: Vec<usize> = asked[1..].iter().map(|range| start(range).unwrap()).collect();
     starts.sort_unstable();
@@ -60,20 +55,20 @@ async fn a_slow_blob_comes_in_segments_that_follow_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fast_blob_comes_over_one_connection() {
-    assert_eq!(pull(0, |_| Vec::new()).await, [""]);
+    assert_eq!(pull(0, "").await, [""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_says_nothing_of_ranges_is_not_asked_for_them() {
-    let silent = |path: &str| vec![on("GET", path, ALWAYS, Fault::Header("accept-ranges", "none"))];
+    let silent = "{on: GET blob, nth: all, change: {headers: {Accept-Ranges: none}}}";
     assert_eq!(pull(u64::MAX, silent).await, [""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_segments_are_not_answered_with_segments_one_connection_fetches_the_rest() {
-    for fault in [Fault::NoRange, Fault::Header("content-range", "bytes 0-262143/3145728")] {
+    for fault in ["ignore: [range]", "change: {headers: {Content-Range: bytes 0-262143/3145728}}"] {
         // The rest is asked for as one range, which is not answered either, and then as a whole.
-        let asked = pull(u64::MAX, |path| vec![on("GET", path, 1..5, fault.clone())]).await;
+        let asked = pull(u64::MAX, &format!("{{on: GET blob, nth: 2-5, {fault}}}")).await;
         let last = asked.last().unwrap();
         assert!(last.is_empty() || last.ends_with('-'), "{asked:?}");
     }
@@ -81,7 +76,7 @@ async fn where_segments_are_not_answered_with_segments_one_connection_fetches_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_breaks_off_goes_on_where_it_was() {
-    let asked = pull(u64::MAX, |path| vec![on("GET", path, 2..3, Fault::Short(100_000))]).await;
+    let asked = pull(u64::MAX, "{on: GET blob, nth: 3, lose: {what: answer, after: 100000}}").await;
     let resumed = asked.iter().filter_map(|range| start(range)).find(|at| at % 1000 != 0 && asked.len() > 4);
     let broken = asked.iter().filter_map(|range| start(range)).find(|at| Some(at + 100_000) == resumed);
     assert!(broken.is_some(), "{asked:?}");

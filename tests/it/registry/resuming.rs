@@ -15,22 +15,20 @@ use artifact::{
 
 use super::repository;
 use crate::support::{
-    flaky::{ALWAYS, Fault, Flaky, Rule, on},
+    faulty::Faulty,
     metered::Metered,
     samples::{Sample, deliver, noise},
-    server,
 };
 
 const SIZE: usize = 3 << 20;
 const HALF: usize = SIZE / 2;
 
-/// A registry that holds this under `a:v1`.
-async fn holding(sample: &Sample) -> (artifact::serve::Running, String) {
-    let upstream = server::in_memory().await;
-    let host = upstream.addr().to_string();
-    let store: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options::default()));
+/// Registries that hold this under `a:v1`.
+async fn holding(sample: &Sample) -> Faulty {
+    let world = Faulty::new("");
+    let store: Arc<dyn Store> = Arc::new(world.healthy());
     deliver(&store, sample, &["v1"]).await.unwrap();
-    (upstream, host)
+    world
 }
 
 async fn pull(host: &str, layout: &Path) -> artifact::Result<copy::Report> {
@@ -57,31 +55,29 @@ async fn is_whole(layout: &Path, sample: &Sample) {
 }
 
 /// Pulls the sample past these faults into a layout; gives the ranges of the layer that were asked for.
-async fn asked_for(sample: &Sample, host: &str, layout: &Path, rules: Vec<Rule>) -> Vec<String> {
-    let flaky = Flaky::before(host, rules);
-    pull(flaky.host(), layout).await.unwrap();
+async fn asked_for(sample: &Sample, world: &Faulty, layout: &Path, faults: &str) -> Vec<String> {
+    let registry = world.listen(faults).await;
+    pull(&registry.host(), layout).await.unwrap();
     is_whole(layout, sample).await;
-    let layer = format!("/blobs/{}", sample.layer().0.digest);
-    let asked = flaky.seen().into_iter().filter(|r| r.line().starts_with("GET") && r.line().contains(&layer));
-    asked.map(|request| request.header("range").to_owned()).collect()
+    registry.ranges(sample.layer().0.digest.hex())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_failed_is_taken_up_by_the_next_one() {
     let sample = Sample::of(&[&noise(SIZE, 1)]);
-    let (_upstream, host) = holding(&sample).await;
+    let world = holding(&sample).await;
     let dir = tempfile::tempdir().unwrap();
     let layer = sample.layer().0.digest.to_string();
-    let breaks = Flaky::before(&host, vec![on("GET", &layer, ALWAYS, Fault::Short(HALF))]);
-    assert!(pull(breaks.host(), dir.path()).await.is_err());
+    let breaks = world.listen(&format!("{{on: GET /{layer}, nth: all, lose: {{what: answer, after: {HALF}}}}}")).await;
+    assert!(pull(&breaks.host(), dir.path()).await.is_err());
     assert_eq!(std::fs::metadata(part(dir.path(), &sample)).unwrap().len(), HALF as u64);
-    assert_eq!(asked_for(&sample, &host, dir.path(), Vec::new()).await, [format!("bytes={HALF}-")]);
+    assert_eq!(asked_for(&sample, &world, dir.path(), "").await, [format!("bytes={HALF}-")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_is_wrong_is_thrown_away_and_all_comes_once() {
     let sample = Sample::of(&[&noise(SIZE, 2)]);
-    let (_upstream, host) = holding(&sample).await;
+    let world = holding(&sample).await;
     let right = &sample.layer().1;
     let flipped: Vec<u8> = right[..HALF].iter().map(|byte| byte ^ 1).collect();
     for (left, asked) in [
@@ -93,26 +89,28 @@ async fn a_part_that_is_wrong_is_thrown_away_and_all_comes_once() {
         let dir = tempfile::tempdir().unwrap();
         Layout::create(dir.path()).unwrap();
         std::fs::write(part(dir.path(), &sample), left).unwrap();
-        assert_eq!(asked_for(&sample, &host, dir.path(), Vec::new()).await, asked);
+        assert_eq!(asked_for(&sample, &world, dir.path(), "").await, asked);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_goes_on_without_ranges_too() {
     let sample = Sample::of(&[&noise(SIZE, 3)]);
-    let (_upstream, host) = holding(&sample).await;
+    let world = holding(&sample).await;
     let dir = tempfile::tempdir().unwrap();
     Layout::create(dir.path()).unwrap();
     std::fs::write(part(dir.path(), &sample), &sample.layer().1[..HALF]).unwrap();
     let layer = sample.layer().0.digest.to_string();
-    let asked = asked_for(&sample, &host, dir.path(), vec![on("GET", &layer, ALWAYS, Fault::NoRange)]).await;
+    let blind = format!("{{on: GET /{layer}, nth: all, ignore: [range]}}");
+    let asked = asked_for(&sample, &world, dir.path(), &blind).await;
     assert_eq!(asked.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_want_the_same_blob_do_not_disturb_each_other() {
     let sample = Sample::of(&[&noise(SIZE, 4)]);
-    let (_upstream, host) = holding(&sample).await;
+    let registry = holding(&sample).await.listen("").await;
+    let host = registry.host();
     let dir = tempfile::tempdir().unwrap();
     let all = (0..4).map(|_| pull(&host, dir.path()));
     for done in futures_util::future::join_all(all).await {
@@ -124,13 +122,13 @@ async fn two_who_want_the_same_blob_do_not_disturb_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_that_changes_nothing_is_one_request() {
     let sample = Sample::of(&[&noise(SIZE, 5), b"small"]);
-    let (_upstream, host) = holding(&sample).await;
+    let holder = holding(&sample).await;
     let dir = tempfile::tempdir().unwrap();
     for name in ["layout", "x.tar"] {
         let world = dir.path();
         for requests in [vec!["HEAD /v2/a/manifests/v1"], vec![]] {
-            let flaky = Flaky::before(&host, Vec::new());
-            let place = format!("{}/a:v1", flaky.host());
+            let registry = holder.listen("").await;
+            let place = format!("{}/a:v1", registry.host());
             let done = Command::new(env!("CARGO_BIN_EXE_artifact"))
                 .args(["pull", &place, name])
                 .current_dir(world)
@@ -138,7 +136,7 @@ async fn a_pull_that_changes_nothing_is_one_request() {
                 .output()
                 .unwrap();
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-            let lines: Vec<_> = flaky.seen().iter().map(|request| request.line().to_owned()).collect();
+            let lines: Vec<_> = registry.seen().iter().map(|request| request.line().to_owned()).collect();
             match requests.is_empty() {
                 true => assert_eq!(lines, ["HEAD /v2/a/manifests/v1"], "{name}"),
                 false => assert!(lines.len() > 1, "{name}"),
@@ -151,11 +149,11 @@ async fn a_pull_that_changes_nothing_is_one_request() {
 async fn a_killed_pull_loses_at_most_eight_mebibytes_of_a_blob() {
     const MIB: u64 = 1 << 20;
     let sample = Sample::of(&[&noise(48 << 20, 6)]);
-    let (_upstream, host) = holding(&sample).await;
+    let registry = holding(&sample).await.listen("").await;
     let dir = tempfile::tempdir().unwrap();
     let (layout, size) = (dir.path().join("layout"), sample.layer().0.size);
     let part = part(&layout, &sample);
-    let metered = Metered::before(&host);
+    let metered = Metered::before(&registry.host());
     let pull = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_artifact"));
         command.args(["-q", "pull", &format!("{}/a:v1", metered.host())]).arg(&layout).env_clear();

@@ -50,6 +50,14 @@ impl Faulty {
         Registry::new("localhost:5000", &options).unwrap()
     }
 
+    /// The same on a loopback port, with these faults, for those who need a network: programs, and several at a time.
+    pub(crate) async fn listen(&self, faults: &str) -> Listening {
+        let faults = Arc::new(Faults::parse(&format!("faults: [{faults}]")).unwrap());
+        let repositories = Arc::clone(&self.repositories) as Arc<_>;
+        let options = serve::Options { repositories, faults: Some(Arc::clone(&faults)), ..serve::Options::in_memory() };
+        Listening { faults, running: super::server::start(options).await }
+    }
+
     /// All requests so far, those that were cut off included.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.faults.seen()
@@ -63,5 +71,29 @@ impl Faulty {
     /// A header of all requests so far.
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         self.seen().iter().map(|seen| seen.header(name).to_owned()).collect()
+    }
+}
+
+/// A registry on a bad day that is reached through the network; gone with its handle.
+pub(crate) struct Listening {
+    faults: Arc<Faults>,
+    running: serve::Running,
+}
+
+impl Listening {
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> String {
+        self.running.addr().to_string()
+    }
+
+    /// All requests so far, those that were cut off included.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.faults.seen()
+    }
+
+    /// The ranges that were asked for of what has this in its path; of all of it, an empty one.
+    pub(crate) fn ranges(&self, path: &str) -> Vec<String> {
+        let asked = self.seen().into_iter().filter(|seen| seen.method == "GET" && seen.uri.path().contains(path));
+        asked.map(|seen| seen.header("range").to_owned()).collect()
     }
 }
