@@ -47,7 +47,7 @@ async fn the_two_sides_of_a_copy_are_reached_in_their_own_ways() {
     let plain = Served::start(&world, "--writable");
     world.ok(&format!("push talk/slides.yaml {}/a:v1", plain.addr));
     let there = format!("copy {}/a:v1 {host}/a", plain.addr);
-    world.fails(&format!("{there} --plain-http=false --ca-file ca.pem"), 1, &["https with", &plain.addr]);
+    world.fails(&format!("{there} --plain-http=false --ca-file ca.pem"), 1, &["https was tried", &plain.addr]);
     world.ok(&format!("{there} --to-plain-http=false --to-ca-file ca.pem"));
     let back = format!("copy {host}/a:v1 {}/b", plain.addr);
     world.ok(&format!("{back} --from-plain-http=false --from-ca-file ca.pem"));

@@ -129,7 +129,9 @@ impl Hosts {
     /// What docker and podman keep in the first directory with the name of the registry: authorities in `*.crt`, and a
     /// certificate for us in `*.cert` with its key in the `*.key` of the same name.
     fn certificates(&self, registry: &str, options: &mut Options) -> Result<()> {
-        let dirs = self.certificates.iter().map(|dir| dir.join(registry));
+        // The name of a host, not of a directory above.
+        let named = registry.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !registry.contains('/');
+        let dirs = self.certificates.iter().filter(|_| named).map(|dir| dir.join(registry));
         let Some(dir) = dirs.into_iter().find(|dir| dir.is_dir()) else { return Ok(()) };
         let Ok(entries) = dir.read_dir() else { return Ok(()) };
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
