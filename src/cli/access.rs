@@ -1,6 +1,7 @@
 //! How a registry is reached and who we are there, by flags: for all registries of a command, or for one side of a copy.
 
 use std::{
+    fmt,
     io::{self, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -47,11 +48,21 @@ pub(crate) struct Access {
     #[arg(long, requires = "username")]
     password_stdin: bool,
     #[arg(skip)]
-    password: Arc<Mutex<Option<String>>>,
+    password: Password,
+}
+
+/// A password that was read, so that it is read once. It has no text form.
+#[derive(Clone, Default)]
+struct Password(Arc<Mutex<Option<String>>>);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
 }
 
 macro_rules! side {
-    ($name:ident, $side:literal, $place:literal) => {
+    ($name:ident, $side:literal, $other:literal, $place:literal) => {
         #[doc = concat!("The same for ", $place, " alone.")]
         #[derive(Debug, Clone, Default, clap::Args)]
         #[command(next_help_heading = concat!("Registry of ", $place, ", where it differs"))]
@@ -82,7 +93,7 @@ macro_rules! side {
             username: Option<String>,
             /// Read that user's password from stdin
             #[arg(id = concat!($side, "-password-stdin"), long = concat!($side, "-password-stdin"))]
-            #[arg(requires = concat!($side, "-username"), conflicts_with = "password_stdin")]
+            #[arg(requires = concat!($side, "-username"), conflicts_with_all = ["password_stdin", concat!($other, "-password-stdin")])]
             password_stdin: bool,
         }
 
@@ -97,15 +108,15 @@ macro_rules! side {
                     auth_file: side.auth_file,
                     username: side.username,
                     password_stdin: side.password_stdin,
-                    password: Arc::default(),
+                    password: Password::default(),
                 }
             }
         }
     };
 }
 
-side!(FromArgs, "from", "FROM");
-side!(ToArgs, "to", "TO");
+side!(FromArgs, "from", "to", "FROM");
+side!(ToArgs, "to", "from", "TO");
 
 impl Access {
     /// This, and where it says nothing, the other. Who we are is one thing, and so is a certificate with its key.
@@ -175,7 +186,7 @@ impl Access {
 
     /// The password, read once, whatever the number of registries that want it.
     fn password(&self) -> Result<String> {
-        let mut known = self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.password.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(password) = known.as_ref() {
             return Ok(password.clone());
         }

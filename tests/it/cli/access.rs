@@ -120,7 +120,11 @@ fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
     assert!(refused.code == 1 && !refused.stderr.contains("canary"), "{}", refused.stderr);
     let asked = with_stdin(world.command(&format!("ls {}/a -u ann", registry.host())), "");
     assert!(asked.stderr.contains("--password-stdin"), "{}", asked.stderr);
-    for line in ["ls x.test/a --password-stdin", "copy x.test/a y.test/a -u x --password-stdin --to-password-stdin"] {
+    for line in [
+        "ls x.test/a --password-stdin",
+        "copy x.test/a y.test/a -u x --password-stdin --to-username y --to-password-stdin",
+        "copy x.test/a y.test/a --from-username x --from-password-stdin --to-username y --to-password-stdin",
+    ] {
         assert_eq!(world.run(line).code, 2, "{line}");
     }
 }

@@ -15,8 +15,8 @@ use crate::{
     types::typed,
 };
 
-/// What is said about a prefix.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What is said about a prefix. It has no text form: the URL of a proxy may hold a password.
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Entry {
     plain_http: Option<bool>,
@@ -34,7 +34,7 @@ pub(super) struct Entry {
     pub(super) mirrors: Option<Vec<Mirror>>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
     location: String,
@@ -43,7 +43,7 @@ struct Named {
 }
 
 /// A mirror of what a prefix stands for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Mirror {
     pub(super) location: Prefix,
     pub(super) names: bool,
@@ -67,7 +67,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
             *file = dir.join(&*file);
         }
         entry.mirrors = entry.mirrors().context(place)?;
-        all.insert(Prefix::parse(&key, false).context(place)?, entry);
+        if all.insert(Prefix::parse(&key, false).context(place)?, entry).is_some() {
+            return Err(Error::invalid(format!("`{key}` is there twice")).context(place()));
+        }
     }
     Ok(all)
 }

@@ -14,9 +14,8 @@ struct File {
     registry: Vec<Registry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[derive(Default)]
 struct Registry {
     prefix: Option<String>,
     location: Option<String>,
@@ -36,7 +35,7 @@ struct Listed {
 }
 
 /// What is said about a prefix.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Where what the prefix stands for is in truth; for reading only, as with podman.
     pub(super) location: Option<Prefix>,
@@ -46,7 +45,7 @@ pub(super) struct Entry {
 }
 
 /// A mirror. podman believes mirrors about names unless it is told `digest-only`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Mirror {
     pub(super) location: Prefix,
     pub(super) insecure: bool,
