@@ -4,6 +4,7 @@ mod events;
 mod lines;
 mod screen;
 mod state;
+mod text;
 
 use std::{
     collections::HashMap,

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use unicode_width::UnicodeWidthChar as _;
-
 use super::{
     super::report::{escape, size},
     state::{Blob, Phase, State},
+    text::{brief, cut},
 };
 
 /// Content is worth a line of its own when it moves for longer than this: small blobs would only flicker.
@@ -139,39 +138,6 @@ fn bar(fraction: f64, width: usize) -> String {
     format!("{}{head}{}", "=".repeat(full), " ".repeat(width.saturating_sub(full + head.len())))
 }
 
-/// A failure without the path that it is about: `GET https://host/path: 429 …` becomes `host: 429 …`.
-fn brief(why: &str) -> String {
-    let host = |word: &str| Some(word.split_once("://")?.1.split('/').next()?.trim_end_matches(':').to_owned());
-    let words: Vec<&str> = why.split(' ').collect();
-    let Some((at, host)) = words.iter().enumerate().find_map(|(at, word)| Some((at, host(word)?))) else {
-        return why.to_owned();
-    };
-    let before = words.get(..at.saturating_sub(1)).unwrap_or_default();
-    let after = words.get(at + 1..).unwrap_or_default();
-    [before, &[format!("{host}:").as_str()], after].concat().join(" ")
-}
-
-/// The text, or as much of it as fits into so many columns, and `…`.
-fn cut(text: &str, width: usize) -> String {
-    let columns = |c: char| c.width().unwrap_or(0);
-    // Characters without a width are bounded, too: a name may consist of nothing else.
-    if text.chars().map(columns).sum::<usize>() <= width && text.chars().count() <= width.saturating_mul(2) {
-        return text.to_owned();
-    }
-    let (mut kept, mut used) = (String::new(), 0);
-    for c in text.chars().take(width.saturating_mul(2)) {
-        used += columns(c);
-        if used >= width {
-            break;
-        }
-        kept.push(c);
-    }
-    if width > 0 {
-        kept.push('…');
-    }
-    kept
-}
-
 /// What is worth saying at the end besides what moved: what came again, how long it took, how fast so many bytes were.
 pub(super) fn account(bytes: u64, resumed: u64, retried: u64, took: Duration) -> String {
     let resumed = if resumed > 0 { format!(", {} resumed", size(resumed)) } else { String::new() };
@@ -196,7 +162,7 @@ mod tests {
         progress::{Event, Outcome},
     };
 
-    use super::*;
+    use super::{super::text::columns, *};
 
     const MIB: u64 = 1 << 20;
 
@@ -230,10 +196,6 @@ mod tests {
         state.note(&Event::Waiting { why: why.into(), time: Duration::from_millis(6_400) }, now);
         state.sample(now);
         (state, now)
-    }
-
-    fn columns(line: &str) -> usize {
-        line.chars().map(|c| c.width().unwrap_or(0)).sum()
     }
 
     #[test]
@@ -280,20 +242,6 @@ mod tests {
         let (state, _) = busy();
         assert_eq!(plain(&state).unwrap(), "49 %, 504 MiB of 1.0 GiB, 27 MiB/s, 0:20 left");
         assert_eq!(plain(&State::new(Instant::now())), None);
-    }
-
-    #[test]
-    fn a_reason_is_shown_without_its_path() {
-        for (why, short) in [
-            (
-                "GET https://r.example:5000/v2/a/blobs/x: 503 Service Unavailable",
-                "r.example:5000: 503 Service Unavailable",
-            ),
-            ("given up: PUT http://[::1]:5000/v2/: no answer within 2 s", "given up: [::1]:5000: no answer within 2 s"),
-            ("something else", "something else"),
-        ] {
-            assert_eq!(brief(why), short);
-        }
     }
 
     #[test]

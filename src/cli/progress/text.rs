@@ -1,0 +1,68 @@
+//! Text that has to fit into a line of a terminal.
+
+use unicode_width::UnicodeWidthChar as _;
+
+/// How many columns a terminal needs for a text.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// A failure without the path that it is about: `GET https://host/path: 429 …` becomes `host: 429 …`.
+pub(super) fn brief(why: &str) -> String {
+    let host = |word: &str| Some(word.split_once("://")?.1.split('/').next()?.trim_end_matches(':').to_owned());
+    let words: Vec<&str> = why.split(' ').collect();
+    let Some((at, host)) = words.iter().enumerate().find_map(|(at, word)| Some((at, host(word)?))) else {
+        return why.to_owned();
+    };
+    let before = words.get(..at.saturating_sub(1)).unwrap_or_default();
+    let after = words.get(at + 1..).unwrap_or_default();
+    [before, &[format!("{host}:").as_str()], after].concat().join(" ")
+}
+
+/// The text, or as much of it as fits into so many columns, and `…`.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    // Characters without a width are bounded, too: a name may consist of nothing else.
+    if columns(text) <= width && text.chars().count() <= width.saturating_mul(2) {
+        return text.to_owned();
+    }
+    let (mut kept, mut used) = (String::new(), 0);
+    for c in text.chars().take(width.saturating_mul(2)) {
+        used += c.width().unwrap_or(0);
+        if used >= width {
+            break;
+        }
+        kept.push(c);
+    }
+    if width > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_shown_without_its_path() {
+        for (why, short) in [
+            (
+                "GET https://r.example:5000/v2/a/blobs/x: 503 Service Unavailable",
+                "r.example:5000: 503 Service Unavailable",
+            ),
+            ("given up: PUT http://[::1]:5000/v2/: no answer within 2 s", "given up: [::1]:5000: no answer within 2 s"),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(brief(why), short);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_ends_with_a_sign() {
+        for (width, cut_off) in [(0, ""), (1, "…"), (4, "abc…"), (5, "abcde")] {
+            assert_eq!(cut("abcde", width), cut_off);
+        }
+        assert_eq!(cut("漢字漢字", 5), "漢字…");
+        assert!(cut(&"\u{301}".repeat(999), 5).chars().count() <= 11);
+    }
+}
