@@ -28,6 +28,7 @@ mod resolve;
 mod resume;
 mod retry;
 mod route;
+mod session;
 mod spread;
 mod tls;
 mod transport;
@@ -288,7 +289,7 @@ pub struct Repository {
     /// Whether something was written: then tokens for writing are asked for at once.
     writing: Mutex<bool>,
     /// Uploads that the registry opened where we asked for a mount, until they are used.
-    sessions: Mutex<HashMap<Digest, pieces::Session>>,
+    sessions: Mutex<HashMap<Digest, session::Session>>,
 }
 
 impl Repository {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt as _;
 use http::{HeaderValue, Method, header};
-use url::Url;
 
 use super::{
     Repository,
@@ -13,6 +12,7 @@ use super::{
     auth::Access,
     body::Payload,
     retry::Lost,
+    session::Session,
     transport::{Ask, location},
 };
 use crate::{
@@ -28,30 +28,6 @@ const LARGEST: u64 = 64 << 20;
 const SMALLEST: u64 = 5 << 20;
 /// How often a registry may say that an upload stands elsewhere than we think.
 const MAX_TURNS: usize = 16;
-/// The smallest piece that the registry takes, in bytes, unless it is the last.
-const MIN_LENGTH: &str = "oci-chunk-min-length";
-
-/// An upload that the registry has opened.
-#[derive(Debug, Clone)]
-pub(super) struct Session {
-    /// Where the next request of it goes.
-    pub(super) place: Url,
-    /// The smallest piece, in bytes.
-    least: u64,
-}
-
-impl Session {
-    /// What an answer says. Errors: no usable `Location`.
-    pub(super) fn of(answer: &Answer) -> Result<Self> {
-        let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { place: location(answer)?, least })
-    }
-
-    /// The length of a piece where requests may be as long as this.
-    fn piece(&self, longest: u64) -> u64 {
-        longest.max(self.least)
-    }
-}
 
 /// The longest body that a registry is known to take; shared by all that is pushed to it.
 pub(super) struct Longest(AtomicU64);
@@ -169,14 +145,13 @@ mod tests {
 
     #[test]
     fn pieces_are_halved_down_to_five_mebibytes_or_what_the_registry_takes() {
-        let session = |least| Session { place: Url::parse("http://localhost/").unwrap(), least };
         let (longest, mut length, mut lengths) = (Longest::default(), 1 << 30, Vec::new());
-        while longest.refuse(length, &session(0)) {
-            length = session(0).piece(longest.get());
+        while longest.refuse(length, &Session::fake(0)) {
+            length = Session::fake(0).piece(longest.get());
             lengths.push(length >> 20);
         }
         assert_eq!(lengths, [64, 32, 16, 8, 5]);
-        assert!(!longest.refuse(6 << 20, &session(6 << 20)));
-        assert_eq!(session(6 << 20).piece(longest.get()), 6 << 20);
+        assert!(!longest.refuse(6 << 20, &Session::fake(6 << 20)));
+        assert_eq!(Session::fake(6 << 20).piece(longest.get()), 6 << 20);
     }
 }

@@ -1,10 +1,9 @@
 //! Writing: blobs in one PUT each, again from their first byte when it fails; mounts, manifests, tags, removal.
 
-use std::{sync::PoisonError, time::Duration};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use url::Url;
 
 use super::{
     Repository,
@@ -13,9 +12,9 @@ use super::{
     body::Payload,
     download::said_digest,
     is_tag,
-    origin::Origin,
-    pieces::{Session, gone},
+    pieces::gone,
     retry::Lost,
+    session::Session,
     transport::Ask,
 };
 use crate::{
@@ -28,8 +27,6 @@ use crate::{
 /// Up to this size, in bytes, a blob is read and verified before anything is sent: one write, and no upload that is
 /// begun in vain. Larger ones are hashed while they are sent.
 const SMALL: u64 = 1 << 20;
-/// How long the cancelling of an upload may take.
-const CANCEL: Duration = Duration::from_secs(5);
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
 /// manifests with subject").
 const SUBJECT: &str = "oci-subject";
@@ -65,10 +62,11 @@ impl Repository {
                 self.put_blob(desc, payload.clone(), &session).await
             };
             if matches!(sent, Ok(true)) {
+                session.end();
                 return Ok(());
             }
             // How much of it arrived is not known, and few registries say: the next attempt starts over.
-            self.cancel(session.place).await;
+            session.cancel().await;
             if let Err(lost) = sent {
                 step.again(lost).await?;
             }
@@ -78,8 +76,10 @@ impl Repository {
     /// Opens an upload.
     async fn open_session(&self) -> Result<Session> {
         let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        let answer = self.send(&ask).await?.expect(&[202, 201, 200]).await?;
-        Session::of(&answer)
+        let (answer, session) = self.open(ask).await?;
+        let what = answer.what();
+        answer.expect(&[202, 200]).await?.finish().await;
+        session.ok_or_else(|| Error::new(Kind::Internal, format!("{what}: no upload")))
     }
 
     /// Sends all that an upload lacks, once, and ends it; `false` when that is to be tried in pieces.
@@ -109,14 +109,6 @@ impl Repository {
         Ok(true)
     }
 
-    /// Gives an upload up, as far as the registry listens.
-    async fn cancel(&self, place: Url) {
-        if Origin::of(&place).is_ok_and(|origin| origin == *self.origin()) {
-            let ask = Ask::new(Method::DELETE, place, self.scope(Access::Push));
-            let _ = tokio::time::timeout(CANCEL, self.registry.0.transport.attempt(&ask)).await;
-        }
-    }
-
     /// Takes a blob from another repository of the same registry. An upload that the registry opens instead is kept
     /// for the push that follows.
     pub(super) async fn mount_blob(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
@@ -128,8 +120,8 @@ impl Repository {
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", &repository);
         ask.scope = Scope { from: Some(repository), ..ask.scope };
-        let answer = match self.send(&ask).await {
-            Ok(answer) => answer,
+        let (answer, session) = match self.open(ask).await {
+            Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
             Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(false),
             Err(e) => return Err(e),
@@ -141,7 +133,7 @@ impl Repository {
                 Ok(true)
             }
             StatusCode::ACCEPTED => {
-                if let Ok(session) = Session::of(&answer) {
+                if let Some(session) = session {
                     self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), session);
                 }
                 answer.finish().await;

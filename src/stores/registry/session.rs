@@ -1,0 +1,105 @@
+//! An upload that a registry has opened: it ends with its blob stored, or it is cancelled, also when nobody waits for
+//! it any more.
+
+use std::{mem, time::Duration};
+
+use http::{Method, StatusCode};
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+use url::Url;
+
+use super::{Registry, Repository, answer::Answer, auth::Scope, origin::Origin, transport::Ask, transport::location};
+use crate::error::{Error, Kind, Result};
+
+/// How long the cancelling of an upload may take.
+const CANCEL: Duration = Duration::from_secs(5);
+/// The smallest piece that the registry takes, in bytes, unless it is the last.
+const MIN_LENGTH: &str = "oci-chunk-min-length";
+
+/// An upload. Dropped before its end, it is cancelled on a task of its own.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Where the next request of it goes.
+    pub(super) place: Url,
+    /// The smallest piece, in bytes.
+    least: u64,
+    /// By whom and with what right it can be cancelled; nobody, once it is over.
+    owner: Option<(Registry, Scope)>,
+}
+
+impl Session {
+    /// What an answer to a request in this scope says. Errors: no usable `Location`.
+    fn of(answer: &Answer, registry: &Registry, scope: &Scope) -> Result<Self> {
+        let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Self { place: location(answer)?, least, owner: Some((registry.clone(), scope.clone())) })
+    }
+
+    /// The length of a piece where requests may be as long as this.
+    pub(super) fn piece(&self, longest: u64) -> u64 {
+        longest.max(self.least)
+    }
+
+    /// Says that the blob is stored.
+    pub(super) fn end(mut self) {
+        self.owner = None;
+    }
+
+    /// Gives the upload up, as far as the registry listens.
+    pub(super) async fn cancel(mut self) {
+        if let Some((registry, scope)) = self.owner.clone() {
+            cancel(&registry, scope, self.place.clone()).await;
+        }
+        self.owner = None;
+    }
+
+    /// An upload that no registry knows of.
+    #[cfg(test)]
+    pub(super) fn fake(least: u64) -> Self {
+        Self { place: Url::parse("http://localhost/").unwrap(), least, owner: None }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Without a runtime nothing can be sent: the registry forgets the upload after a while.
+        if let (Some((registry, scope)), Ok(runtime)) = (self.owner.take(), Handle::try_current()) {
+            let place = self.place.clone();
+            drop(runtime.spawn(async move { cancel(&registry, scope, place).await }));
+        }
+    }
+}
+
+async fn cancel(registry: &Registry, scope: Scope, place: Url) {
+    if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
+        let ask = Ask::new(Method::DELETE, place, scope);
+        let _ = timeout(CANCEL, registry.0.transport.attempt(&ask)).await;
+    }
+}
+
+impl Repository {
+    /// Sends a request that may open an upload; what it opens after nobody waits for it any more is cancelled.
+    pub(super) async fn open(&self, ask: Ask<'static>) -> Result<(Answer, Option<Session>)> {
+        let (waits, gone) = oneshot::channel::<()>();
+        let registry = self.registry.clone();
+        let asked = tokio::spawn(async move {
+            let answer = tokio::select! {
+                answer = registry.0.transport.send(&ask) => answer?,
+                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
+            };
+            let opened = matches!(answer.status, StatusCode::OK | StatusCode::ACCEPTED);
+            let session = if opened { Session::of(&answer, &registry, &ask.scope).map(Some)? } else { None };
+            Ok((answer, session))
+        });
+        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
+        mem::drop(waits);
+        opened
+    }
+}
+
+async fn for_a_while_after(gone: oneshot::Receiver<()>) {
+    let _ = gone.await;
+    sleep(CANCEL).await;
+}
