@@ -111,3 +111,15 @@ pub(crate) fn certificates() -> Vec<Vec<u8>> {
     let found = rustls_native_certs::load_native_certs();
     found.certs.into_iter().map(|certificate| certificate.to_vec()).collect()
 }
+
+/// Whether whoever started us wants this signal ignored, as far as the system tells (proc(5), `SigIgn`). Where it does
+/// not, SIGHUP alone counts as ignored: a command under `nohup` must go on.
+pub(crate) fn ignores(signal: i32) -> bool {
+    const SIGHUP: i32 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    match mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) {
+        Some(mask) => mask >> (signal - 1) & 1 == 1,
+        None => signal == SIGHUP,
+    }
+}

@@ -21,11 +21,12 @@ mod push;
 mod report;
 mod serve;
 mod session;
+mod stop;
 mod tag;
 mod tour;
 mod types;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use artifact::{Error, Kind, Result};
 use clap::{Parser, Subcommand};
@@ -79,11 +80,11 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let graceful = matches!(cli.command, Command::Serve(_));
-    let code = runtime.block_on(async {
+    let (code, patience) = runtime.block_on(async {
         let inner = report.clone();
         // The server stops by itself, when what is under way is done.
-        let stopped = (!graceful).then(stopped);
-        let task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
+        let stopped = (!graceful).then(stop::signalled);
+        let mut task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
         let stopped = async {
             match stopped {
                 Some(stopped) => stopped.await,
@@ -91,14 +92,21 @@ pub(crate) fn main() -> ExitCode {
             }
         };
         tokio::select! {
-            done = task => finish(done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string()))), &report),
+            done = &mut task => {
+                let done = done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string())));
+                if done.is_err() {
+                    stop::settle().await;
+                }
+                (finish(done, &report), Duration::from_secs(1))
+            }
             signal = stopped => {
                 report.ended();
-                ExitCode::from(128 + signal)
+                stop::abort(task).await;
+                (ExitCode::from(128 + signal), stop::BLOCKING)
             }
         }
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(patience);
     code
 }
 
@@ -136,21 +144,6 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
                 Kind::Internal => 70,
                 _ => 1,
             })
-        }
-    }
-}
-
-/// Listens for SIGINT and SIGTERM from now on, and gives the number of the first that comes.
-fn stopped() -> impl Future<Output = u8> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
         }
     }
 }

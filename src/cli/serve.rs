@@ -19,7 +19,7 @@ use artifact::{
 
 use super::{
     report::{Report, escape, size},
-    stopped,
+    stop::signalled,
 };
 
 /// Serve layouts and archives as an OCI registry, read-only unless --writable.
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if args.faults.is_some() {
         report.warn("things go wrong here on purpose");
     }
-    let stopped = stopped();
+    let stopped = signalled();
     report.line(format!("http://{}", server.addr()))?;
     let mode = if args.writable { "read and write" } else { "read only" };
     report.say(format!("serving {}, {mode}; Ctrl-C stops", escape(&what)));
