@@ -1,15 +1,17 @@
 //! Where the bytes of a blob are kept: small ones in memory, archives in temporary files.
 
 use std::{
+    fs::File,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::{NamedTempFile, TempPath};
 
 use crate::{
-    blob::{Blob, FileSlice, SourceFile},
+    blob::{Blob, ByteStream, SourceFile, read_file},
     error::{Context as _, Result},
     oci::{Digest, Hasher},
 };
@@ -24,8 +26,8 @@ pub(super) enum Held {
     Memory(Bytes),
     /// In a file of the user's, as it was when it was hashed.
     Source(SourceFile),
-    /// In a file that is deleted when this is dropped.
-    Temporary { slice: FileSlice, _path: TempPath },
+    /// In a temporary file.
+    Temporary(Nameless),
 }
 
 impl Held {
@@ -33,8 +35,28 @@ impl Held {
         match self {
             Self::Memory(bytes) => bytes,
             Self::Source(file) => file,
-            Self::Temporary { slice, .. } => slice,
+            Self::Temporary(file) => file,
         }
+    }
+}
+
+/// A temporary file without a name: it is gone with its last handle, also when the process is killed.
+#[derive(Debug)]
+pub(super) struct Nameless {
+    file: Arc<File>,
+    /// The directory that it is in, for messages.
+    dir: PathBuf,
+    size: u64,
+}
+
+#[async_trait]
+impl Blob for Nameless {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        Ok(read_file(Arc::clone(&self.file), self.dir.clone(), from, self.size.saturating_sub(from)))
     }
 }
 
@@ -42,7 +64,7 @@ impl Held {
 pub(super) struct Spool<'a> {
     scratch: &'a Path,
     memory: Vec<u8>,
-    file: Option<NamedTempFile>,
+    file: Option<File>,
     hasher: Hasher,
     size: u64,
 }
@@ -57,22 +79,18 @@ impl<'a> Spool<'a> {
         let held = match self.file {
             None => Held::Memory(self.memory.into()),
             Some(file) => {
-                let path = file.into_temp_path();
-                Held::Temporary {
-                    slice: FileSlice { path: path.to_path_buf(), offset: 0, len: self.size },
-                    _path: path,
-                }
+                Held::Temporary(Nameless { file: Arc::new(file), dir: self.scratch.to_path_buf(), size: self.size })
             }
         };
         (self.hasher.finish(), self.size, held)
     }
 
     /// The file, made and filled with what was in memory when it is needed first.
-    fn file(&mut self) -> Result<&mut NamedTempFile> {
+    fn file(&mut self) -> Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let mut file = tempfile::Builder::new().prefix(".artifact-").tempfile_in(self.scratch)?;
+                let mut file = tempfile::tempfile_in(self.scratch)?;
                 file.write_all(&std::mem::take(&mut self.memory))?;
                 file
             }
