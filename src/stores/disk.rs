@@ -115,12 +115,15 @@ impl Dir {
         }
     }
 
-    /// Whether an open file is still what this name stands for.
+    /// Whether an open file is still what this name stands for. Errors: the disk does not say.
     #[allow(clippy::unnecessary_cast, reason = "device and inode numbers have other types on other systems")]
-    pub(super) fn holds(&self, name: &str, file: &File) -> bool {
-        let Ok(meta) = file.metadata() else { return false };
-        rustix::fs::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| (stat.st_dev as u64, stat.st_ino as u64) == (meta.dev(), meta.ino()))
+    pub(super) fn holds(&self, name: &str, file: &File) -> Result<bool> {
+        let meta = file.metadata().context(|| format!("cannot look at `{}`", self.path.join(name).display()))?;
+        match rustix::fs::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok((stat.st_dev as u64, stat.st_ino as u64) == (meta.dev(), meta.ino())),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(cannot("look at", &self.path.join(name), e)),
+        }
     }
 
     /// The names in this directory, sorted. Errors: the directory cannot be read.

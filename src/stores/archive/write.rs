@@ -81,7 +81,7 @@ impl Lock {
                 }
             }
             // The last holder removes the file: what we hold may be one that is no longer there.
-            if dir.holds(&name, &file) {
+            if dir.holds(&name, &file)? {
                 return Ok(Self { dir, name, file });
             }
         }

@@ -41,7 +41,7 @@ impl Draft {
             };
             file.lock().context(|| format!("cannot lock `{}`", dir.path.join(&name).display()))?;
             // Between creation and lock, another process may have taken it for a leftover.
-            if dir.holds(&name, &file) {
+            if dir.holds(&name, &file)? {
                 return Ok(Self::of(dir, name, file, false));
             }
         }
@@ -57,7 +57,7 @@ impl Draft {
                 return None;
             }
             // Between opening and lock, its writer may have finished it.
-            if dir.holds(&name, &file) {
+            if dir.holds(&name, &file).ok()? {
                 return Some(Self::of(dir, name, file, true));
             }
         }

@@ -39,7 +39,7 @@ impl Files {
 
     /// Opens a layout or makes one. Errors: kind `Exists` when the directory holds something else.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).context(|| format!("cannot make directory `{}`", path.display()))?;
+        make(path).context(|| format!("cannot make directory `{}`", path.display()))?;
         let root = Dir::open(path)?;
         if root.size(MARKER)?.is_none() {
             if root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER) {
@@ -188,7 +188,7 @@ impl Files {
             let (file, _) = self.root.file_with(MARKER, OFlags::RDWR)?;
             file.lock().context(|| format!("cannot lock `{}`", self.root.path().join(MARKER).display()))?;
             // Another tool may have replaced the file while we waited.
-            if self.root.holds(MARKER, &file) {
+            if self.root.holds(MARKER, &file)? {
                 return Ok(file);
             }
         }
@@ -219,6 +219,17 @@ impl Files {
         }
         Ok(all)
     }
+}
+
+/// Makes a directory and what is missing above it, each durable in the one that it is in.
+fn make(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    std::fs::create_dir_all(path)?;
+    for dir in missing {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Dir::open(parent.unwrap_or(Path::new(".")))?.sync()?;
+    }
+    Ok(())
 }
 
 /// Tells unfinished files from files that belong to somebody else.
