@@ -18,5 +18,6 @@ mod registry;
 mod serve;
 mod source;
 mod stores;
+mod torture;
 mod types;
 mod unpack;

@@ -1,6 +1,6 @@
 //! Full and read-only disks: a clean error, nothing half visible, what was there stays whole.
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use artifact::{
     Kind,
@@ -9,40 +9,9 @@ use artifact::{
 };
 
 use crate::support::{
-    run,
+    disk::Disk,
     samples::{Sample, deliver, noise},
 };
-
-/// A small file system of its own in memory, gone when dropped.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    /// `None`, with a visible line, where mounting is not permitted.
-    fn of(kib: usize) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={kib}k");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
-        if done.is_ok_and(|out| out.status.success()) {
-            return Some(Self(dir));
-        }
-        eprintln!("skipped: mounting a small disk is not permitted here");
-        None
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn remount(&self, option: &str) {
-        run(Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(self.path()));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
-    }
-}
 
 fn layout(dir: &Path) -> artifact::Result<Arc<dyn Store>> {
     Ok(Arc::new(Layout::create(dir.join("layout"))?))

@@ -1,6 +1,7 @@
 //! The instruments of the tests: real peers where the machine has them.
 #![allow(dead_code)]
 
+pub(crate) mod disk;
 pub(crate) mod docker_registry;
 pub(crate) mod faulty;
 pub(crate) mod hostile;

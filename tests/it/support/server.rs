@@ -12,18 +12,24 @@ pub(crate) async fn start(options: Options) -> Running {
     Server::bind(([127, 0, 0, 1], 0), options).await.unwrap().spawn()
 }
 
-/// A registry in memory on a runtime of its own, for tests that cannot wait for one to start.
+/// A registry on a runtime of its own, for tests that cannot wait for one to start.
 pub(crate) struct Background {
     running: Running,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Background {
+    /// In memory.
     pub(crate) fn start() -> Self {
+        Self::with(Options::in_memory())
+    }
+
+    /// With these options.
+    pub(crate) fn with(options: Options) -> Self {
         // A runtime cannot be waited for from inside another one.
-        std::thread::spawn(|| {
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            Self { running: runtime.block_on(in_memory()), runtime: Some(runtime) }
+            Self { running: runtime.block_on(start(options)), runtime: Some(runtime) }
         })
         .join()
         .unwrap()
