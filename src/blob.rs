@@ -3,6 +3,7 @@
 mod base;
 
 use std::{
+    collections::VecDeque,
     fs::{File, Metadata},
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
@@ -22,6 +23,12 @@ pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
 
 /// How much is read from a file at a time.
 pub const CHUNK: usize = 256 << 10;
+/// How much is read at a time from a file that has as much as [`LARGE`]: fewer turns between threads.
+const LARGE_CHUNK: usize = 512 << 10;
+/// From this size on, in bytes, a file is large.
+const LARGE: u64 = 8 << 20;
+/// How many buffers are watched for their return.
+const LENT: usize = 16;
 
 /// Bytes of known size that can be read more than once.
 #[async_trait]
@@ -35,6 +42,12 @@ pub trait Blob: Send + Sync {
     /// Where the bytes lie in a local file, for stores that can take them without a copy.
     fn local(&self) -> Option<FileSlice> {
         None
+    }
+
+    /// Whether the bytes lie on this machine and were hashed when they were described, so that a receiver that hashes
+    /// them again, as a registry does, need not be sent hashed ones. Bytes that come over a network are not.
+    fn at_hand(&self) -> bool {
+        self.local().is_some()
     }
 }
 
@@ -158,6 +171,10 @@ impl Blob for SourceFile {
         let check = stream::once(async move { this.check(&watched).map(|()| Bytes::new()) });
         Ok(body.chain(check).filter(|item| std::future::ready(!matches!(item, Ok(b) if b.is_empty()))).boxed())
     }
+
+    fn at_hand(&self) -> bool {
+        true
+    }
 }
 
 /// Opens a regular file without blocking on anything else (a FIFO, a device).
@@ -181,39 +198,87 @@ fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
 /// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`. Reading is by position,
 /// so that any number of streams may share one open file.
 pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -> ByteStream {
-    stream::try_unfold((file, path, offset, len), |(file, path, at, left)| async move {
-        if left == 0 {
+    let state = Reading { file, buffers: Buffers::of(len), at: offset, left: len };
+    stream::try_unfold((state, path), |(mut state, path)| async move {
+        if state.left == 0 {
             return Ok(None);
         }
-        let from = Arc::clone(&file);
-        let read = tokio::task::spawn_blocking(move || read_chunk(&from, at, left)).await;
-        let chunk = read
+        let work = tokio::task::spawn_blocking(move || state.chunk().map(|chunk| (chunk, state)));
+        let (chunk, state) = work
+            .await
             .map_err(|e| Error::caused(Kind::Internal, "a reading thread failed", e))?
             .context(|| format!("cannot read `{}`", path.display()))?;
         if chunk.is_empty() {
             let message = format!("`{}` became shorter while it was read", path.display());
             return Err(Error::new(Kind::Changed, message));
         }
-        let len = chunk.len() as u64;
-        Ok(Some((chunk, (file, path, at.saturating_add(len), left.saturating_sub(len)))))
+        Ok(Some((chunk, (state, path))))
     })
     .boxed()
 }
 
-/// At most [`CHUNK`] bytes; fewer only at the end of the file.
-fn read_chunk(file: &File, at: u64, left: u64) -> std::io::Result<Bytes> {
-    let mut chunk = BytesMut::zeroed(usize::try_from(left).unwrap_or(CHUNK).min(CHUNK));
-    let mut filled = 0;
-    while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at.saturating_add(filled as u64)) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+/// A part of a file that is read piece by piece.
+struct Reading {
+    file: Arc<File>,
+    buffers: Buffers,
+    at: u64,
+    left: u64,
+}
+
+impl Reading {
+    /// The next piece, as long as a buffer unless the file ends.
+    fn chunk(&mut self) -> std::io::Result<Bytes> {
+        let mut chunk = self.buffers.take();
+        chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let mut filled = 0;
+        while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, self.at.saturating_add(filled as u64)) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
+        chunk.truncate(filled);
+        self.at = self.at.saturating_add(filled as u64);
+        self.left = self.left.saturating_sub(filled as u64);
+        Ok(self.buffers.lend(chunk))
     }
-    chunk.truncate(filled);
-    Ok(chunk.freeze())
+}
+
+/// Buffers that are filled again once nobody holds what was in them: new ones cost a page fault for every 4 KiB.
+pub(crate) struct Buffers {
+    size: usize,
+    lent: VecDeque<Bytes>,
+}
+
+impl Buffers {
+    /// Buffers for reading so many bytes.
+    pub(crate) fn of(len: u64) -> Self {
+        let most = if len < LARGE { CHUNK } else { LARGE_CHUNK };
+        Self { size: usize::try_from(len).unwrap_or(most).min(most), lent: VecDeque::new() }
+    }
+
+    /// A buffer, with anything in it.
+    pub(crate) fn take(&mut self) -> BytesMut {
+        if let Some(oldest) = self.lent.pop_front() {
+            match oldest.try_into_mut() {
+                Ok(buffer) if buffer.len() == self.size => return buffer,
+                Ok(_) => {}
+                Err(held) => self.lent.push_front(held),
+            }
+        }
+        BytesMut::zeroed(self.size)
+    }
+
+    /// The filled buffer, to be handed out.
+    pub(crate) fn lend(&mut self, filled: BytesMut) -> Bytes {
+        let bytes = filled.freeze();
+        if self.lent.len() < LENT {
+            self.lent.push_back(bytes.clone());
+        }
+        bytes
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +319,24 @@ mod tests {
         let error = all(&file, 0).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Changed);
         assert!(error.to_string().contains("notes.txt"));
+    }
+
+    #[test]
+    fn a_buffer_is_filled_again_when_nobody_holds_what_was_in_it() {
+        let mut buffers = Buffers::of(3);
+        let lend = |buffers: &mut Buffers, text: &[u8]| {
+            let mut buffer = buffers.take();
+            buffer.copy_from_slice(text);
+            buffers.lend(buffer)
+        };
+        let one = lend(&mut buffers, b"one");
+        let two = lend(&mut buffers, b"two");
+        assert_eq!((&one[..], &two[..]), (&b"one"[..], &b"two"[..]));
+        let place = one.as_ptr();
+        drop(one);
+        let new = lend(&mut buffers, b"new");
+        assert_eq!(new.as_ptr(), place);
+        assert_eq!(two, "two");
     }
 
     #[test]

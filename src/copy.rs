@@ -1,23 +1,28 @@
 //! The engine: everything that moves is a copy between two stores. Blobs in parallel, then manifests children first,
 //! referrers after subjects, the tag last; nothing that the destination has is moved.
 
+mod lanes;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::task::JoinSet;
+use lanes::Lanes;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    ahead::{Ahead, Sending},
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
     graph::{Graph, Node, Root},
     oci::{Descriptor, Digest, Platform},
     progress::{Counts, Event, Observer, Outcome},
-    store::{ReadStore, Store, Stored, compare},
+    store::{Claim, ReadStore, Store, Stored, compare},
 };
 
 /// What [`copy`] does beyond carrying one artifact.
@@ -29,15 +34,24 @@ pub struct Options {
     pub referrers: bool,
     /// Of an index, only the manifest for this platform.
     pub platform: Option<Platform>,
-    /// How many blobs move at a time.
-    pub concurrency: usize,
+    /// How many blobs move at a time; without it 6, and up to 32 small ones where answers take long.
+    pub concurrency: Option<usize>,
+    /// What left for the destination while it was packed.
+    pub ahead: Option<Arc<Ahead>>,
     /// Who is told what happens.
     pub progress: Observer,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tags: Vec::new(), referrers: false, platform: None, concurrency: 6, progress: Observer::default() }
+        Self {
+            tags: Vec::new(),
+            referrers: false,
+            platform: None,
+            concurrency: None,
+            ahead: None,
+            progress: Observer::default(),
+        }
     }
 }
 
@@ -106,8 +120,8 @@ pub async fn copy_root(
 ) -> Result<Report> {
     let before = options.progress.counts();
     let root = select(from, root, options.platform.as_ref()).await?;
-    if !options.referrers && to.closed() && to.contains(&root).await? {
-        set_tags(&root, &options.tags, to).await.context(|| format!("tag {} in {to}", root.digest))?;
+    let asked = !options.referrers && to.closed();
+    if asked && is_there(&root, to, options).await? {
         to.finish().await?;
         let mut report = Report::of(root.clone());
         report.count(&root, Outcome::Present);
@@ -116,10 +130,38 @@ pub async fn copy_root(
     }
     let near: Arc<dyn ReadStore> = Arc::clone(to) as Arc<dyn ReadStore>;
     let stores = if to.closed() { vec![Arc::clone(from)] } else { vec![near, Arc::clone(from)] };
-    let roots = vec![Root { desc: root.clone(), tags: options.tags.clone() }];
+    let absent = asked.then(|| root.digest.clone());
+    let roots = vec![Root { desc: root, tags: options.tags.clone() }];
     let graph = Graph::of(&stores, roots, options.referrers).await?;
-    let report = copy_graph(from, &graph, to, options).await?;
+    let report = carry(from, &graph, to, options, absent).await?;
     Ok(report.with(options.progress.counts().since(before)))
+}
+
+/// Whether the destination has the artifact, which then gets all its tags. One request tells that nothing changed: the
+/// one for the first tag.
+async fn is_there(root: &Descriptor, to: &Arc<dyn Store>, options: &Options) -> Result<bool> {
+    let tag = |e: Error| e.context(format!("tag {} in {to}", root.digest));
+    let Some((first, others)) = options.tags.split_first() else { return to.contains(root).await };
+    let found = match ahead(to, options).and_then(|ahead| ahead.tagged(first)) {
+        Some(asked) => asked,
+        None => match to.resolve(first).await {
+            Ok(found) => Some(found),
+            Err(e) if e.kind() == Kind::NotFound => None,
+            Err(e) => return Err(e),
+        },
+    };
+    match found {
+        Some(found) if found.digest == root.digest => {}
+        _ if !to.contains(root).await? => return Ok(false),
+        _ => to.tag(first, root).await.map_err(tag)?,
+    }
+    set_tags(root, others, to).await.map_err(tag)?;
+    Ok(true)
+}
+
+/// What is on its way to this destination.
+fn ahead<'a>(to: &Arc<dyn Store>, options: &'a Options) -> Option<&'a Arc<Ahead>> {
+    options.ahead.as_ref().filter(|ahead| ahead.is_to(to))
 }
 
 /// Copies a graph that is known already; its roots carry the tags. See [`copy`].
@@ -129,6 +171,17 @@ pub async fn copy_graph(
     to: &Arc<dyn Store>,
     options: &Options,
 ) -> Result<Report> {
+    carry(from, graph, to, options, None).await
+}
+
+/// Copies a graph; the destination is known to lack the manifest `absent`.
+async fn carry(
+    from: &Arc<dyn ReadStore>,
+    graph: &Graph,
+    to: &Arc<dyn Store>,
+    options: &Options,
+    absent: Option<Digest>,
+) -> Result<Report> {
     let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
     let (mut report, before) = (Report::of(first.desc.clone()), options.progress.counts());
     options.progress.tell(Event::Planned { items: graph.len(), bytes: graph.size() });
@@ -136,7 +189,8 @@ pub async fn copy_graph(
     copy_blobs(from, graph, to, options, &mut report).await?;
     let steps = tags_last(graph);
     for (node, tags) in steps.manifests {
-        let outcome = copy_manifest(&node.desc, &node.bytes, &tags, to)
+        let absent = absent.as_ref() == Some(&node.desc.digest);
+        let outcome = copy_manifest(&node.desc, &node.bytes, &tags, to, absent)
             .await
             .context(|| format!("copy manifest {} to {to}", node.desc.digest))?;
         report.count(&node.desc, outcome);
@@ -234,31 +288,38 @@ async fn copy_blobs(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut lanes) = (JoinSet::new(), Lanes::new(options.concurrency));
     for desc in &graph.blobs {
         // A task is made when its turn comes: an artifact may have very many blobs.
-        if tasks.len() >= options.concurrency.max(1) {
-            count_one(&mut tasks, report).await?;
+        while tasks.len() >= lanes.open(desc.size) {
+            count_one(&mut tasks, &mut lanes, report).await?;
         }
         let (from, to, desc, progress) = (Arc::clone(from), Arc::clone(to), desc.clone(), options.progress.clone());
+        let sending = ahead(&to, options).and_then(|ahead| ahead.take(&desc.digest));
         tasks.spawn(async move {
-            let outcome = copy_blob(&from, &desc, &to, &progress)
+            let start = Instant::now();
+            let outcome = copy_blob(&from, &desc, &to, sending, &progress)
                 .await
                 .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
             progress.tell(Event::Done(desc.clone(), outcome));
-            Ok((desc, outcome))
+            Ok((desc, outcome, start.elapsed()))
         });
     }
     while !tasks.is_empty() {
-        count_one(&mut tasks, report).await?;
+        count_one(&mut tasks, &mut lanes, report).await?;
     }
     Ok(())
 }
 
 /// Waits for the next blob that is done.
-async fn count_one(tasks: &mut JoinSet<Result<(Descriptor, Outcome)>>, report: &mut Report) -> Result<()> {
+async fn count_one(
+    tasks: &mut JoinSet<Result<(Descriptor, Outcome, Duration)>>,
+    lanes: &mut Lanes,
+    report: &mut Report,
+) -> Result<()> {
     let Some(joined) = tasks.join_next().await else { return Ok(()) };
-    let (desc, outcome) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
+    let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
+    lanes.note(desc.size, took);
     report.count(&desc, outcome);
     Ok(())
 }
@@ -267,31 +328,52 @@ async fn copy_blob(
     from: &Arc<dyn ReadStore>,
     desc: &Descriptor,
     to: &Arc<dyn Store>,
+    sending: Option<Sending>,
     progress: &Observer,
 ) -> Result<Outcome> {
-    if to.contains(desc).await? {
-        return Ok(Outcome::Present);
+    let left = sending.is_some();
+    if let Some(sending) = sending {
+        progress.tell(Event::Started(desc.clone()));
+        match sending.arrive(|bytes| progress.tell(Event::Moved(desc.digest.clone(), bytes))).await {
+            Ok(Claim::Absent) => return Ok(Outcome::Moved),
+            Ok(Claim::Present | Claim::Mounted) => {
+                // What left before that was known moved in vain.
+                progress.tell(Event::Restarted(desc.digest.clone()));
+                return Ok(Outcome::Present);
+            }
+            Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive ahead: {e}"),
+        }
     }
-    if to.mount(desc, from.as_ref()).await? {
-        return Ok(Outcome::Mounted);
+    match to.claim(desc, from.as_ref()).await? {
+        Claim::Present => return Ok(Outcome::Present),
+        Claim::Mounted => return Ok(Outcome::Mounted),
+        Claim::Absent => {}
     }
-    progress.tell(Event::Started(desc.clone()));
+    if !left {
+        progress.tell(Event::Started(desc.clone()));
+    }
     let blob = Counted {
         blob: Stored::new(Arc::clone(from), desc.clone()),
         digest: desc.digest.clone(),
-        opened: Mutex::new(false),
+        opened: Mutex::new(left),
         progress: progress.clone(),
     };
     match to.push(desc, &blob).await {
         // A flipped bit on the way; wrong bytes at the origin will be wrong again.
-        Err(e) if e.kind() == Kind::Mismatch => to.push(desc, &blob).await?,
+        Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => to.push(desc, &blob).await?,
         other => other?,
     }
     Ok(Outcome::Moved)
 }
 
-async fn copy_manifest(desc: &Descriptor, bytes: &Bytes, tags: &[String], to: &Arc<dyn Store>) -> Result<Outcome> {
-    if to.contains(desc).await? {
+async fn copy_manifest(
+    desc: &Descriptor,
+    bytes: &Bytes,
+    tags: &[String],
+    to: &Arc<dyn Store>,
+    absent: bool,
+) -> Result<Outcome> {
+    if !absent && to.contains(desc).await? {
         set_tags(desc, tags, to).await?;
         return Ok(Outcome::Present);
     }
@@ -331,5 +413,9 @@ impl Blob for Counted {
 
     fn local(&self) -> Option<FileSlice> {
         self.blob.local()
+    }
+
+    fn at_hand(&self) -> bool {
+        self.blob.at_hand()
     }
 }

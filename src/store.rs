@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt as _;
+use futures_util::{TryStreamExt as _, future::BoxFuture};
 
 pub use self::verify::verified;
 pub(crate) use self::verify::{compare, verified_from};
@@ -43,6 +43,11 @@ pub trait ReadStore: Display + Send + Sync {
     /// Where this content lies in a local file, if it does: the way to zero-copy paths.
     fn local(&self, _desc: &Descriptor) -> Option<FileSlice> {
         None
+    }
+
+    /// Whether this content lies on this machine: see [`Blob::at_hand`].
+    fn at_hand(&self, desc: &Descriptor) -> bool {
+        self.local(desc).is_some()
     }
 
     /// The registry and repository that hold this content, if any: what makes a mount possible.
@@ -103,9 +108,30 @@ pub trait Store: ReadStore {
     /// Stores this content, verified. Pushing what is there already is no error.
     async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()>;
 
+    /// Stores content of this size whose digest becomes known while it moves. It is asked for once: after an error
+    /// nothing is stored, and [`Store::push`] may fare better. An error in the place of the digest, and dropping the
+    /// future, give it up.
+    async fn push_unnamed(
+        &self,
+        _size: u64,
+        _content: ByteStream,
+        _digest: BoxFuture<'static, Result<Digest>>,
+    ) -> Result<()> {
+        Err(Error::unsupported(format!("{self} wants the digest of content first")))
+    }
+
     /// Takes this content from a neighbour without moving it; `false` when that is not possible.
     async fn mount(&self, _desc: &Descriptor, _from: &dyn ReadStore) -> Result<bool> {
         Ok(false)
+    }
+
+    /// What is to be done about a blob that is in another store: pushed only if it is neither here nor with a
+    /// neighbour. A store that asks by opening an upload keeps that for the push.
+    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
+        if self.contains(desc).await? {
+            return Ok(Claim::Present);
+        }
+        Ok(if self.mount(desc, from).await? { Claim::Mounted } else { Claim::Absent })
     }
 
     /// Points a tag at a manifest that is here, replacing what it pointed at.
@@ -135,6 +161,17 @@ pub trait Store: ReadStore {
     async fn upload(&self, _algorithm: Algorithm) -> Result<Box<dyn Upload>> {
         Err(Error::unsupported(format!("{self} takes no content of unknown digest")))
     }
+}
+
+/// Whether a store needs to be given a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It has it.
+    Present,
+    /// It took it from a neighbour.
+    Mounted,
+    /// It lacks it.
+    Absent,
 }
 
 /// Content on its way into a store. Dropping it discards it.
@@ -238,6 +275,10 @@ impl Blob for Stored {
 
     fn local(&self) -> Option<FileSlice> {
         self.store.local(&self.desc)
+    }
+
+    fn at_hand(&self) -> bool {
+        self.store.at_hand(&self.desc)
     }
 }
 

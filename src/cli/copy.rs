@@ -40,9 +40,9 @@ pub(crate) struct Args {
     /// Say what would move, and move nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How many blobs move at a time
-    #[arg(long, default_value = "6", value_name = "N")]
-    concurrency: NonZeroUsize,
+    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
-        concurrency: args.concurrency.get(),
+        concurrency: args.concurrency.map(NonZeroUsize::get),
         progress: report.observer(),
         ..Options::default()
     };

@@ -1,9 +1,10 @@
 //! `artifact plan`: what push would make, digests included, without a registry.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
+    ahead::Ahead,
     location::Location,
     oci::Parsed,
     pack::{self, Packed},
@@ -85,9 +86,9 @@ impl SourceArgs {
     }
 }
 
-/// Packs a plan; large results wait in a temporary file.
-pub(super) async fn packed(plan: &Plan, report: &Report) -> Result<Packed> {
-    let options = pack::Options { progress: report.observer(), ..pack::Options::new(environment::scratch()) };
+/// Packs a plan; large results wait in a temporary file, large files leave ahead.
+pub(super) async fn packed(plan: &Plan, ahead: Option<Arc<Ahead>>, report: &Report) -> Result<Packed> {
+    let options = pack::Options { ahead, progress: report.observer(), ..pack::Options::new(environment::scratch()) };
     pack::pack(plan, &options).await
 }
 
@@ -99,7 +100,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
-    show(&plan, &packed(&plan, report).await?, target.as_ref(), report)
+    show(&plan, &packed(&plan, None, report).await?, target.as_ref(), report)
 }
 
 /// Says what was packed.

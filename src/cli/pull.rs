@@ -44,9 +44,9 @@ pub(crate) struct Args {
     /// Of an index, take the manifest for this platform
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<Platform>,
-    /// How many blobs move at a time
-    #[arg(long, default_value = "6", value_name = "N")]
-    concurrency: NonZeroUsize,
+    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     types: TypeArgs,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options {
         referrers: args.referrers,
         platform: args.platform,
-        concurrency: args.concurrency.get(),
+        concurrency: args.concurrency.map(NonZeroUsize::get),
         progress: report.observer(),
         ..Options::default()
     };

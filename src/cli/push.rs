@@ -4,9 +4,10 @@ use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
+    ahead::Ahead,
     copy::Options,
     error::Context as _,
-    location::Location,
+    location::{Location, Place},
     plan::Plan,
     store::{self, ReadStore, Store},
 };
@@ -39,9 +40,9 @@ pub(crate) struct Args {
     /// Ask for every tag again at the end: it must stand for what was stored
     #[arg(long)]
     read_back: bool,
-    /// How many blobs move at a time
-    #[arg(long, default_value = "6", value_name = "N")]
-    concurrency: NonZeroUsize,
+    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -55,19 +56,45 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if let Some(subject) = &args.subject {
         plan.manifest.subject = Some(find(subject, &target, &args.registry, report).await?);
     }
-    let packed = packed(&plan, report).await?;
     if args.dry_run {
-        return show(&plan, &packed, Some(&target), report);
+        return show(&plan, &packed(&plan, None, report).await?, Some(&target), report);
     }
-    let to: Arc<dyn Store> = args.registry.write(&target.place, report).await?;
+    // A layout is made when there is something to put into it; to a registry, large files leave while they are hashed.
+    let to = match &target.place {
+        Place::Registry { .. } => Some(args.registry.write(&target.place, report).await?),
+        Place::Layout(_) | Place::Archive(_) => None,
+    };
+    let most = args.concurrency.map(NonZeroUsize::get);
+    let ahead = to.as_ref().zip(target.tag.as_ref()).map(|(to, tag)| Ahead::new(Arc::clone(to), tag, most));
+    let done = carry(&args, &plan, &target, tags, to, ahead.clone(), report).await;
+    if let Some(ahead) = ahead {
+        ahead.stop().await;
+    }
+    tell(report, &done?, &target)
+}
+
+async fn carry(
+    args: &Args,
+    plan: &Plan,
+    target: &Location,
+    tags: Vec<String>,
+    to: Option<Arc<dyn Store>>,
+    ahead: Option<Arc<Ahead>>,
+    report: &Report,
+) -> Result<artifact::copy::Report> {
+    let from: Arc<dyn ReadStore> = Arc::new(packed(plan, ahead.clone(), report).await?);
+    let to = match to {
+        Some(to) => to,
+        None => args.registry.write(&target.place, report).await?,
+    };
+    let progress = report.observer();
     let options =
-        Options { tags, concurrency: args.concurrency.get(), progress: report.observer(), ..Options::default() };
-    let from: Arc<dyn ReadStore> = Arc::new(packed);
+        Options { tags, concurrency: args.concurrency.map(NonZeroUsize::get), ahead, progress, ..Options::default() };
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
     if args.read_back {
         store::read_back(to.as_ref(), &done.root, &options.tags).await?;
     }
-    tell(report, &done, &target)
+    Ok(done)
 }
 
 /// Where it goes, and under which tags.

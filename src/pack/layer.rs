@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::{Options, spool::Held};
 use crate::{
-    blob::{Base, Blob as _, CHUNK, SourceFile},
+    blob::{Base, Blob as _, Buffers, SourceFile},
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Hasher, media_type},
     plan::{Content, Part},
@@ -144,22 +144,35 @@ pub(super) fn one(workshop: &Workshop<'_>, part: &Part, threads: usize) -> Resul
     }
 }
 
-/// Hashes a file, which stays where it is.
+/// Hashes a file, which stays where it is; a large one leaves for its destination at the same time.
 fn file(workshop: &Workshop<'_>, media_type: &str, path: &Path) -> Result<Made> {
     let (source, mut file) = workshop.open(path)?;
-    let (mut hasher, mut size, mut chunk) = (Hasher::default(), 0_u64, vec![0; CHUNK]);
+    let (mut hasher, mut size, mut buffers) = (Hasher::default(), 0_u64, Buffers::of(source.size()));
+    let mut feed = None;
     while size < source.size() {
         workshop.go_on()?;
+        let mut chunk = buffers.take();
         let read = read(&source, &mut file, &mut chunk)?;
         if read == 0 {
             return Err(changed(&source));
         }
-        hasher.update(chunk.get(..read).unwrap_or_default());
+        chunk.truncate(read);
+        let chunk = buffers.lend(chunk);
+        if size == 0 {
+            feed = workshop.options.ahead.as_ref().and_then(|ahead| ahead.begin(&source, &chunk));
+        }
+        if let Some(feed) = &mut feed {
+            feed.give(&chunk);
+        }
+        hasher.update(&chunk);
         workshop.read(read);
         size = size.saturating_add(read as u64);
     }
     at_end(&source, &mut file)?;
     let desc = Descriptor::new(media_type, hasher.finish(), size);
+    if let Some(feed) = feed {
+        feed.known(&desc.digest);
+    }
     Ok(Made { diff_id: desc.digest.clone(), desc, held: Held::Source(source) })
 }
 

@@ -22,6 +22,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    ahead::Ahead,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
     plan::{Content, EntryKind, Order, Plan},
@@ -38,6 +39,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// How many threads read, hash and compress.
     pub threads: usize,
+    /// Where large files leave for while they are hashed.
+    pub ahead: Option<Arc<Ahead>>,
     /// Who is told what happens.
     pub progress: Observer,
 }
@@ -46,7 +49,7 @@ impl Options {
     /// As many threads as the machine runs at a time.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { scratch: scratch.into(), threads, progress: Observer::default() }
+        Self { scratch: scratch.into(), threads, ahead: None, progress: Observer::default() }
     }
 }
 

@@ -134,4 +134,8 @@ impl ReadStore for Packed {
     fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
         self.blobs.get(&desc.digest)?.blob().local()
     }
+
+    fn at_hand(&self, desc: &Descriptor) -> bool {
+        self.blobs.get(&desc.digest).is_some_and(|held| held.blob().at_hand())
+    }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place: a store is told of a graph, a
 /// graph is read from a store.
-const ORDER: [&[&str]; 17] = [
+const ORDER: [&[&str]; 18] = [
     &["error"],
     &["oci"],
     &["progress"],
@@ -14,6 +14,7 @@ const ORDER: [&[&str]; 17] = [
     &["source"],
     &["types"],
     &["store", "graph"],
+    &["ahead"],
     &["pack"],
     &["stores"],
     &["copy"],

@@ -207,7 +207,7 @@ async fn a_source_that_dies_leaves_no_tag_behind_and_what_came_need_not_come_aga
     for destination in STORES {
         let to = destination();
         let dying: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), Fault::From(4));
-        let slow = Options { concurrency: 1, ..options(&["v1"]) };
+        let slow = Options { concurrency: Some(1), ..options(&["v1"]) };
         assert_eq!(kind(copy(&dying, "v1", &to.store, &slow).await), Kind::Unreachable);
         assert!((to.again)().tags().await.unwrap().is_empty());
         let report = copy(&(from.again)(), "v1", &to.store, &slow).await.unwrap();

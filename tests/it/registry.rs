@@ -1,6 +1,7 @@
 //! Tests of `registry`: the client against real registries, and against servers that mean harm.
 
 mod addresses;
+mod ahead;
 mod authentication;
 mod certificates;
 mod downloads;

@@ -1,4 +1,4 @@
-//! What is sent: nothing, a few bytes, or a blob that is verified while it passes.
+//! What is sent: nothing, a few bytes, or a blob, verified while it passes unless it is at hand.
 
 use std::{
     pin::Pin,
@@ -24,11 +24,12 @@ use crate::{
 pub(super) enum Payload<'a> {
     /// Nothing.
     Empty,
-    /// Bytes that were verified already.
+    /// A few bytes.
     Bytes(Bytes),
-    /// A blob, streamed. Its last byte leaves only when size and digest are right.
+    /// A blob, streamed. Its last byte leaves only when size and digest are right. One that is at hand goes as it is:
+    /// the registry must hash it anyway (distribution-spec, "Pushing blobs").
     Blob(&'a Descriptor, &'a dyn Blob),
-    /// A part of a blob that was verified already, streamed.
+    /// A part of a blob that was verified already or is at hand, streamed.
     Part {
         /// The whole.
         blob: &'a dyn Blob,
@@ -37,6 +38,8 @@ pub(super) enum Payload<'a> {
         /// Its length.
         len: u64,
     },
+    /// Content that can be asked for once, and its length.
+    Once(&'a Mutex<Option<ByteStream>>, u64),
 }
 
 impl Payload<'_> {
@@ -45,7 +48,7 @@ impl Payload<'_> {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Blob(desc, _) => desc.size,
-            Self::Part { len, .. } => *len,
+            Self::Part { len, .. } | Self::Once(_, len) => *len,
         }
     }
 
@@ -54,7 +57,12 @@ impl Payload<'_> {
         let stream = match self {
             Self::Empty => blob::once(Bytes::new()),
             Self::Bytes(bytes) => blob::once(bytes.clone()),
+            Self::Blob(desc, blob) if blob.at_hand() => ahead(first(blob.open(0).await?, desc.size)),
             Self::Blob(desc, blob) => ahead(store::verified(desc, blob.open(0).await?)),
+            Self::Once(content, _) => {
+                let content = content.lock().unwrap_or_else(PoisonError::into_inner).take();
+                content.ok_or_else(|| Error::unsupported("this content cannot be sent again"))?
+            }
             Self::Part { blob, from, len } => ahead(first(blob.open(*from).await?, *len)),
         };
         let watch = Arc::new(Watch { failure: Mutex::new(None), moved: Mutex::new(Instant::now()) });

@@ -32,18 +32,20 @@ mod session;
 mod spread;
 mod tls;
 mod transport;
+mod unnamed;
 mod upload;
 
 use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::Method;
 
 use self::{
@@ -72,7 +74,7 @@ use crate::{
     graph::Graph,
     oci::{Descriptor, Digest, media_type},
     progress::Observer,
-    store::{Home, ReadStore, Store},
+    store::{Claim, Home, ReadStore, Store},
 };
 
 /// How a registry is spoken to.
@@ -167,6 +169,8 @@ struct Inner {
     ranges: Ranges,
     /// Held by the blob that is downloaded over several connections.
     spreading: Arc<tokio::sync::Semaphore>,
+    /// Whether the registry once refused a mount from the repository itself.
+    claimless: AtomicBool,
 }
 
 /// What a registry said when it was asked who we are.
@@ -193,6 +197,7 @@ impl Registry {
             // Whom a limit makes slow, more connections would only give a larger share of it.
             ranges: Ranges { streams: options.rate.as_ref().map_or(options.ranges.streams, |_| 1), ..options.ranges },
             spreading: Arc::new(tokio::sync::Semaphore::new(1)),
+            claimless: AtomicBool::new(false),
         })))
     }
 
@@ -391,8 +396,21 @@ impl Store for Repository {
         self.push_blob(desc, blob).await
     }
 
+    async fn push_unnamed(
+        &self,
+        size: u64,
+        content: ByteStream,
+        digest: BoxFuture<'static, Result<Digest>>,
+    ) -> Result<()> {
+        self.send_unnamed(size, content, digest).await
+    }
+
     async fn mount(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
         self.mount_blob(desc, from).await
+    }
+
+    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
+        self.claim_blob(desc, from).await
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {

@@ -6,15 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::TryStreamExt as _;
 use http::{HeaderValue, Method, header};
 
-use super::{
-    Repository,
-    answer::Answer,
-    auth::Access,
-    body::Payload,
-    retry::Lost,
-    session::Session,
-    transport::{Ask, location},
-};
+use super::{Repository, answer::Answer, auth::Access, body::Payload, retry::Lost, session::Session, transport::Ask};
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
@@ -62,15 +54,16 @@ impl Repository {
 
     /// Sends a blob piece by piece to an upload, once; `false` when the pieces must be shorter.
     ///
-    /// The blob is read and verified before: between its pieces nothing else could.
+    /// A blob that is not at hand is read and verified before: between its pieces nothing else could.
     pub(super) async fn put_pieces(
         &self,
         desc: &Descriptor,
         blob: &dyn Blob,
         session: &mut Session,
     ) -> Result<bool, Lost> {
-        let mut whole = verified(desc, blob.open(0).await?);
-        while whole.try_next().await?.is_some() {}
+        if !blob.at_hand() {
+            read_through(desc, blob).await?;
+        }
         let (length, mut at, mut turns) = (session.piece(self.registry.0.longest.get()), 0, 0);
         while at < desc.size {
             let payload = Payload::Part { blob, from: at, len: length.min(desc.size - at) };
@@ -97,7 +90,7 @@ impl Repository {
         self.put_blob(desc, Payload::Empty, session).await
     }
 
-    async fn patch(&self, payload: Payload<'_>, at: u64, session: &Session) -> Result<Answer, Lost> {
+    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, session: &Session) -> Result<Answer, Lost> {
         let last = (at + payload.len()).saturating_sub(1);
         let range = HeaderValue::from_str(&format!("{at}-{last}"));
         let mut ask = Ask::new(Method::PATCH, session.place.clone(), self.scope(Access::Push))
@@ -119,6 +112,13 @@ impl Repository {
     }
 }
 
+/// Reads and verifies a blob, and keeps nothing of it.
+pub(super) async fn read_through(desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+    let mut whole = verified(desc, blob.open(0).await?);
+    while whole.try_next().await?.is_some() {}
+    Ok(())
+}
+
 /// The upload of this answer does not exist any more; another one may fare better.
 pub(super) async fn gone(answer: Answer) -> Lost {
     Lost::passing(answer.into_error().await.context("the upload is gone"))
@@ -132,7 +132,7 @@ fn astray(desc: &Descriptor) -> Lost {
 }
 
 /// How many bytes an upload has: `Range: 0-LAST`. An upload without any is `0-0` to some, as is one of one byte.
-fn reached(answer: &Answer) -> Option<u64> {
+pub(super) fn reached(answer: &Answer) -> Option<u64> {
     let range = answer.header(header::RANGE)?;
     let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;

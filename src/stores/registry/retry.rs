@@ -70,6 +70,13 @@ impl Lost {
         Self::Passing { error, asked: None, stale: false, quota: false }
     }
 
+    /// The failure, where there is no other attempt.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Final(error) | Self::Passing { error, .. } => error,
+        }
+    }
+
     /// A failure to read a body: passing when the connection is to blame.
     pub(super) fn body(error: Error) -> Self {
         if error.kind() == Kind::Unavailable { Self::passing(error) } else { Self::Final(error) }

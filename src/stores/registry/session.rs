@@ -32,7 +32,7 @@ pub(super) struct Session {
 
 impl Session {
     /// What an answer to a request in this scope says. Errors: no usable `Location`.
-    fn of(answer: &Answer, registry: &Registry, scope: &Scope) -> Result<Self> {
+    pub(super) fn of(answer: &Answer, registry: &Registry, scope: &Scope) -> Result<Self> {
         let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         Ok(Self { place: location(answer)?, least, owner: Some((registry.clone(), scope.clone())) })
     }

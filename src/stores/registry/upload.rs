@@ -1,6 +1,6 @@
 //! Writing: blobs in one PUT each, again from their first byte when it fails; mounts, manifests, tags, removal.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, atomic::Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -12,7 +12,7 @@ use super::{
     body::Payload,
     download::said_digest,
     is_tag,
-    pieces::gone,
+    pieces::{gone, read_through},
     retry::Lost,
     session::Session,
     transport::Ask,
@@ -21,11 +21,11 @@ use crate::{
     blob::Blob,
     error::{Context as _, Error, Kind, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, media_type},
-    store::{Home, ReadStore, collect, compare, verified},
+    store::{Claim, Home, ReadStore, collect, compare, verified},
 };
 
-/// Up to this size, in bytes, a blob is read and verified before anything is sent: one write, and no upload that is
-/// begun in vain. Larger ones are hashed while they are sent.
+/// Up to this size, in bytes, a blob is read, and verified unless it is at hand, before anything is sent: one write, and
+/// no upload that is begun in vain. Larger ones are hashed while they are sent.
 const SMALL: u64 = 1 << 20;
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
 /// manifests with subject").
@@ -43,10 +43,25 @@ pub(super) struct Put {
 }
 
 impl Repository {
-    /// Stores a blob: POST for a place to put it, one PUT with all of it, or pieces where that is too much.
+    /// Stores a blob. One that is at hand goes unhashed, and is looked at when the registry does not like it: the
+    /// damage of a file here must not pass for a fault of the registry.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        match self.send_blob(desc, blob).await {
+            Err(refusal) if blob.at_hand() && matches!(refusal.kind(), Kind::Invalid | Kind::Mismatch) => {
+                let place = blob.local().map_or_else(|| "the file".into(), |file| format!("`{}`", file.path.display()));
+                read_through(desc, blob).await.context(|| format!("{place} is damaged"))?;
+                Err(refusal)
+            }
+            other => other,
+        }
+    }
+
+    /// POST for a place to put a blob, one PUT with all of it, or pieces where that is too much.
+    async fn send_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         let payload = if desc.size <= SMALL {
-            Payload::Bytes(collect(verified(desc, blob.open(0).await?), desc.size).await?)
+            let stream = blob.open(0).await?;
+            let stream = if blob.at_hand() { stream } else { verified(desc, stream) };
+            Payload::Bytes(collect(stream, desc.size).await?)
         } else {
             Payload::Blob(desc, blob)
         };
@@ -112,36 +127,63 @@ impl Repository {
     /// Takes a blob from another repository of the same registry. An upload that the registry opens instead is kept
     /// for the push that follows.
     pub(super) async fn mount_blob(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
-        let Some(Home { registry, repository }) = from.home(desc) else { return Ok(false) };
-        let here = self.registry.is(&registry) && repository != self.name() && super::is_repository(&repository);
-        if !here || media_type::points(&desc.media_type) {
-            return Ok(false);
+        match self.neighbour(desc, from) {
+            Some(repository) => Ok(self.mount_from(desc, &repository).await? == Some(true)),
+            None => Ok(false),
         }
+    }
+
+    /// The other repository of the same registry that this blob is in, if it is.
+    fn neighbour(&self, desc: &Descriptor, from: &dyn ReadStore) -> Option<String> {
+        let Home { registry, repository } = from.home(desc)?;
+        let here = self.registry.is(&registry) && repository != self.name() && super::is_repository(&repository);
+        (here && !media_type::points(&desc.media_type)).then_some(repository)
+    }
+
+    /// Asks whether a blob must be sent. A small one is asked for by a mount from this very repository: it succeeds when
+    /// the blob is here, and else opens the upload that is needed then, so that two requests do the work of three.
+    pub(super) async fn claim_blob(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
+        let claimless = &self.registry.0.claimless;
+        if desc.size <= SMALL && !claimless.load(Ordering::Relaxed) && self.neighbour(desc, from).is_none() {
+            match self.mount_from(desc, self.name()).await? {
+                Some(true) => return Ok(Claim::Present),
+                Some(false) => return Ok(Claim::Absent),
+                None => claimless.store(true, Ordering::Relaxed),
+            }
+        }
+        if self.has(desc).await? {
+            return Ok(Claim::Present);
+        }
+        Ok(if self.mount_blob(desc, from).await? { Claim::Mounted } else { Claim::Absent })
+    }
+
+    /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
+    async fn mount_from(&self, desc: &Descriptor, repository: &str) -> Result<Option<bool>> {
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", &repository);
-        ask.scope = Scope { from: Some(repository), ..ask.scope };
+        ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
+        ask.scope = Scope { from: (repository != self.name()).then(|| repository.to_owned()), ..ask.scope };
         let (answer, session) = match self.open(ask).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
-            Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(false),
+            Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
             Err(e) => return Err(e),
         };
         match answer.status {
             StatusCode::CREATED => {
                 said_digest(&answer, Some(&desc.digest))?;
                 answer.finish().await;
-                Ok(true)
+                Ok(Some(true))
             }
             StatusCode::ACCEPTED => {
                 if let Some(session) = session {
                     self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), session);
                 }
                 answer.finish().await;
-                Ok(false)
+                Ok(Some(false))
             }
             status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                 answer.finish().await;
-                Ok(false)
+                Ok(None)
             }
             _ => Err(answer.into_error().await),
         }

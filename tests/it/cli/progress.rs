@@ -5,10 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{Ran, Served, World};
-use crate::support::{
-    flaky::{Fault, Flaky, on},
-    peer,
-};
+use crate::support::peer;
 
 /// What stderr holds with `--format json`: one object a line, and nothing that a terminal acts on.
 fn events(ran: &Ran) -> Vec<Value> {
@@ -78,24 +75,24 @@ fn names_in_events_are_data_and_do_not_talk_to_terminals() {
 #[test]
 fn waits_are_told_to_people_and_programs_and_counted_and_to_nobody_with_quiet() {
     let world = World::new();
-    let served = Served::start(&world, "--writable");
-    world.ok(&format!("push talk {}/talk:v1", served.addr));
-    let busy = || {
-        let fault = Fault::Status(503, &[("retry-after", "1")]);
-        Flaky::before(&served.addr, vec![on("HEAD", "/manifests/v1", 0..1, fault)])
-    };
-    let ran = world.run(&format!("pull {}/talk:v1 a", busy().host()));
+    world.ok("push talk oci:stored:v1");
+    world.write("busy.yaml", "faults: [{on: HEAD manifest, refuse: {status: 503, headers: {Retry-After: '1'}}}]");
+    let busy = || Served::start(&world, "stored --faults busy.yaml");
+    let registry = busy();
+    let ran = world.run(&format!("pull {}/stored:v1 a", registry.addr));
     let (wait, summary) = ran.stderr.trim_end().split_once('\n').unwrap();
     assert!(wait.starts_with("waiting 1 s: HEAD http://"), "{wait}");
     assert!(summary.contains(", 1 retry in 1."), "{summary}");
 
-    let ran = world.run(&format!("pull {}/talk:v1 b --format json", busy().host()));
+    let registry = busy();
+    let ran = world.run(&format!("pull {}/stored:v1 b --format json", registry.addr));
     let events = events(&ran);
     assert_eq!(of(&events, "waiting")[0]["seconds"], 1.0);
     assert!(of(&events, "retry")[0]["why"].as_str().unwrap().contains("503"));
     assert_eq!(serde_json::from_str::<Value>(&ran.stdout).unwrap()["retried"], 1);
 
-    let ran = world.run(&format!("pull {}/talk:v1 c --quiet", busy().host()));
+    let registry = busy();
+    let ran = world.run(&format!("pull {}/stored:v1 c --quiet", registry.addr));
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
 }
 

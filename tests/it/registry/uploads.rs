@@ -5,9 +5,14 @@ use std::sync::Arc;
 use artifact::{
     Kind, Result,
     blob::{Blob, ByteStream},
+    copy::copy,
     oci::{Descriptor, Digest, media_type},
-    store::{ReadStore as _, Store as _},
-    stores::registry::{Options, Registry, Repository},
+    serve::fault::Seen,
+    store::{Claim, ReadStore, Store},
+    stores::{
+        Layout, Memory,
+        registry::{Options, Registry, Repository},
+    },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +20,8 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{kind, repository};
 use crate::support::{
-    samples::{Sample, noise},
+    faulty::Faulty,
+    samples::{Sample, deliver, noise},
     scripted::{Request, Scripted, hasty, reply},
     server,
 };
@@ -220,5 +226,67 @@ async fn many_small_blobs_at_once_share_connections_and_all_arrive() {
     assert!(done.iter().all(Result::is_ok));
     for bytes in &blobs {
         assert_eq!(repository.size(&Digest::of(bytes)).await.unwrap(), 1000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_blob_costs_two_requests_and_one_that_is_there_one() {
+    let world = Faulty::new("");
+    let (memory, to) = (Memory::new(), world.repository(&Options::default()));
+    for len in [0, 5, 1 << 20] {
+        let bytes = Bytes::from(noise(len, 1));
+        let desc = Descriptor::of("a/b", &bytes);
+        let before = world.seen().len();
+        assert_eq!(to.claim(&desc, &memory).await.unwrap(), Claim::Absent);
+        to.push(&desc, &bytes).await.unwrap();
+        assert_eq!(world.seen().len(), before + 2);
+        assert_eq!(to.claim(&desc, &memory).await.unwrap(), Claim::Present);
+        assert_eq!(world.seen().len(), before + 3);
+    }
+    // An upload that is opened in vain costs more than a question, where the blob is large.
+    let large = Descriptor::new("a/b", Digest::of(b"x"), (1 << 20) + 1);
+    assert_eq!(to.claim(&large, &memory).await.unwrap(), Claim::Absent);
+    assert_eq!(world.seen().last().unwrap().method, "HEAD");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_mounts_nothing_from_itself_is_asked_in_the_plain_way_from_then_on() {
+    for status in [400, 403, 404, 405] {
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.starts_with("POST") && line.contains("mount=") => reply(status, &[], b""),
+            _ => reply(404, &[], b""),
+        });
+        let (memory, to) = (Memory::new(), at(&server));
+        for _ in 0..2 {
+            assert_eq!(to.claim(&Descriptor::of("a/b", b"x"), &memory).await.unwrap(), Claim::Absent);
+        }
+        let methods: Vec<String> = server.lines().iter().map(|line| line[..4].to_owned()).collect();
+        assert_eq!(methods, ["POST", "HEAD", "HEAD"], "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
+    for len in [1000, 3 << 20] {
+        let sample = Sample::of(&[&noise(len, 3)]);
+        let dir = tempfile::tempdir().unwrap();
+        let layout: Arc<dyn Store> = Arc::new(Layout::create(dir.path()).unwrap());
+        deliver(&layout, &sample, &["v1"]).await.unwrap();
+        let hex = sample.layer().0.digest.hex();
+        let blob = dir.path().join("blobs/sha256").join(hex);
+        let mut bytes = std::fs::read(&blob).unwrap();
+        bytes[len / 2] ^= 1;
+        std::fs::remove_file(&blob).unwrap();
+        std::fs::write(&blob, bytes).unwrap();
+
+        let world = Faulty::new("");
+        let to: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
+        let error = copy(&(layout as Arc<dyn ReadStore>), "v1", &to, &Default::default()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch);
+        let text = error.to_string();
+        assert!(text.contains(&format!("`{}` is damaged", blob.display())) && text.contains("has digest"), "{text}");
+        let puts: Vec<String> = world.seen().iter().map(Seen::line).filter(|line| line.starts_with("PUT")).collect();
+        assert_eq!(puts.iter().filter(|line| line.contains(hex)).count(), 1);
+        assert!(!puts.iter().any(|line| line.contains("/manifests/")));
     }
 }

@@ -10,11 +10,11 @@ use artifact::{
     blob::{Blob, ByteStream, FileSlice},
     graph::Graph,
     oci::{Algorithm, Descriptor, Digest},
-    store::{Home, Inventory, ReadStore, Store, Upload},
+    store::{Claim, Home, Inventory, ReadStore, Store, Upload},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future::BoxFuture, stream};
 
 /// One call that reads or changes content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,10 @@ impl ReadStore for Watched {
         self.inner.local(desc)
     }
 
+    fn at_hand(&self, desc: &Descriptor) -> bool {
+        self.inner.at_hand(desc)
+    }
+
     fn home(&self, desc: &Descriptor) -> Option<Home> {
         self.inner.home(desc)
     }
@@ -156,8 +160,21 @@ impl Store for Watched {
         self.inner.push(desc, blob).await
     }
 
+    async fn push_unnamed(
+        &self,
+        size: u64,
+        content: ByteStream,
+        digest: BoxFuture<'static, Result<Digest>>,
+    ) -> Result<()> {
+        self.inner.push_unnamed(size, content, digest).await
+    }
+
     async fn mount(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
         self.inner.mount(desc, from).await
+    }
+
+    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
+        self.inner.claim(desc, from).await
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {

@@ -63,7 +63,16 @@ impl Job {
 pub(super) struct Scene {
     dir: tempfile::TempDir,
     registry: Background,
+    session: Duration,
     trials: AtomicUsize,
+}
+
+fn registry_options(path: &Path, session: Duration) -> Options {
+    Options {
+        repositories: Arc::new(Tree::open(path.join("registry")).unwrap()),
+        limits: Limits { session, ..Limits::default() },
+        ..Options::in_memory()
+    }
 }
 
 impl Scene {
@@ -86,13 +95,9 @@ impl Scene {
         for name in ["registry", "tmp", "no-certificates"] {
             fs::create_dir(path.join(name)).unwrap();
         }
-        let registry = Background::with(Options {
-            repositories: Arc::new(Tree::open(path.join("registry")).unwrap()),
-            limits: Limits { session, ..Limits::default() },
-            ..Options::in_memory()
-        });
+        let registry = Background::with(registry_options(&path, session));
         let (host, trials) = (registry.host(), AtomicUsize::new(0));
-        let scene = Self { dir, registry, trials };
+        let scene = Self { dir, registry, session, trials };
         for line in [
             "push earlier.txt oci:seed:earlier".to_owned(),
             "copy oci:seed:earlier oci-archive:seed.tar:earlier".to_owned(),
@@ -106,6 +111,11 @@ impl Scene {
 
     pub(super) fn host(&self) -> String {
         self.registry.host()
+    }
+
+    /// What makes another registry with the same content.
+    pub(super) fn registry_options(&self) -> Options {
+        registry_options(self.path(), self.session)
     }
 
     pub(super) fn path(&self) -> &Path {

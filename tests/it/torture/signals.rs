@@ -12,13 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use artifact::serve::{Options, fault::Faults};
+
 use super::{
     Dice, Outcome, conclude,
     content::Listing,
     long,
     scene::{Job, Scene, Trial},
 };
-use crate::support::flaky::{ALWAYS, Fault, Flaky, on};
+use crate::support::server::Background;
 
 const SIGNALS: [(&str, i32); 3] = [("INT", 2), ("TERM", 15), ("HUP", 1)];
 /// Points of each job and signal: in the short form, in the long one.
@@ -97,15 +99,22 @@ fn send(child: &Child, signal: &str) {
     Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null()).status().unwrap();
 }
 
-/// A command that waits for a registry which says nothing: it has asked this, and would wait for a minute.
-fn waiting(scene: &Scene, starter: &[&str], rules: (&'static str, &str), line: &str) -> (Flaky, Child) {
-    let flaky = Flaky::before(&scene.host(), vec![on(rules.0, rules.1, ALWAYS, Fault::Silence)]);
+/// A registry that says nothing to some requests.
+struct Silent {
+    faults: Arc<Faults>,
+    _registry: Background,
+}
+
+/// A command that waits for it: it has asked this, and would wait for a minute.
+fn waiting(scene: &Scene, starter: &[&str], asked: &str, line: &str) -> (Silent, Child) {
+    let silence = format!("faults: [{{on: {asked}, nth: all, lose: {{what: request, by: silence}}}}]");
+    let faults = Arc::new(Faults::parse(&silence).unwrap());
+    let registry = Background::with(Options { faults: Some(Arc::clone(&faults)), ..scene.registry_options() });
     let starter: Vec<String> = starter.iter().map(|word| (*word).to_owned()).collect();
-    let line = line.replace("HOST", flaky.host());
+    let line = line.replace("HOST", &registry.host());
     let child = scene.command_by(&starter, scene.path(), &line).stdout(Stdio::null()).spawn().unwrap();
-    let asked = || flaky.seen().iter().any(|seen| seen.line().starts_with(rules.0) && seen.line().contains(rules.1));
-    assert!(soon(asked), "it never asked");
-    (flaky, child)
+    assert!(soon(|| faults.count(asked).unwrap() > 0), "it never asked");
+    (Silent { faults, _registry: registry }, child)
 }
 
 #[test]
@@ -113,11 +122,11 @@ fn a_push_that_stands_still_stops_and_cancels_its_uploads() {
     let scene = Scene::new(SESSION);
     for (signal, number) in SIGNALS {
         let line = format!("push src HOST/still-{number}:v1 --set layout=files");
-        let (flaky, mut child) = waiting(&scene, &[], ("PUT", "/blobs/uploads/"), &line);
+        let (silent, mut child) = waiting(&scene, &[], "PUT upload", &line);
         assert!(!scene.uploads().is_empty());
         send(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(128 + number));
-        assert!(flaky.seen().iter().any(|seen| seen.line().starts_with("DELETE")));
+        assert!(silent.faults.count("DELETE upload").unwrap() > 0);
         assert!(soon(|| scene.uploads().is_empty()), "{:?}", scene.uploads());
     }
 }
@@ -168,7 +177,7 @@ fn pass((mut from, mut to): (TcpStream, TcpStream), before: impl Fn(&[u8])) {
 fn a_pull_that_stands_still_stops() {
     let scene = Scene::new(SESSION);
     for to in ["oci:pulled", "pulled-files --unpack", "oci-archive:pulled.tar"] {
-        let (_flaky, mut child) = waiting(&scene, &[], ("GET", "/blobs/"), &format!("pull HOST/big:v1 {to}"));
+        let (_silent, mut child) = waiting(&scene, &[], "GET blob", &format!("pull HOST/big:v1 {to}"));
         send(&child, "TERM");
         assert_eq!(child.wait().unwrap().code(), Some(143), "{to}");
     }
@@ -180,7 +189,7 @@ fn a_pull_that_stands_still_stops() {
 fn a_command_under_nohup_goes_on() {
     let scene = Scene::new(SESSION);
     let starter = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
-    let (_flaky, mut child) = waiting(&scene, &starter, ("GET", "/blobs/"), "pull HOST/big:v1 oci:pulled");
+    let (_silent, mut child) = waiting(&scene, &starter, "GET blob", "pull HOST/big:v1 oci:pulled");
     send(&child, "HUP");
     send(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143), "it was not SIGHUP that ended it");

@@ -1,0 +1,293 @@
+//! Content that leaves for a store while its digest is still being computed.
+//!
+//! A large file is read once: what is hashed is sent at the same time. Where the network is slower than that, hashing
+//! runs ahead, so that the digest is known early, and sending reads the file on its own. All of this may fail without
+//! harm: what did not arrive this way is copied in the ordinary one.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, ptr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    blob::{Blob as _, ByteStream, SourceFile},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, media_type},
+    store::{Claim, Store},
+};
+
+/// Smallest file, in bytes, that leaves ahead: for less, the requests cost more than a second look at the file.
+const LARGE: u64 = 8 << 20;
+/// How many files are on their way at a time.
+const MOST: usize = 4;
+/// How many pieces wait to be sent.
+const QUEUE: usize = 4;
+/// How long hashing waits for sending to begin, and whenever that falters.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Hashing keeps to the pace of sending as long as that is so many bytes a second; a second reading costs less than
+/// waiting for a slower network.
+const PACE: f64 = 200e6;
+/// A registry is asked whether it has a blob when so many of its bytes are still to be sent.
+const WORTH_ASKING: u64 = 4 << 20;
+/// How long the ends of what is given up are waited for.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What is on its way to one store. Dropping it gives that up.
+pub struct Ahead {
+    to: Arc<dyn Store>,
+    /// A tag that must not be there, and what it stands for.
+    tag: (String, Arc<OnceCell<Option<Descriptor>>>),
+    slots: Arc<Semaphore>,
+    /// What carries it; without one, nothing leaves.
+    runtime: Option<Handle>,
+    stop: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Size and first bytes of all that has left: the same content never leaves twice.
+    begun: HashSet<(u64, Digest)>,
+    known: HashMap<Digest, Sending>,
+    tasks: JoinSet<()>,
+}
+
+impl Ahead {
+    /// Towards this store, unless it has this tag: an artifact that is there already is most likely the same. So many
+    /// files at a time, and never more than four. To be called on the runtime that is to do the work.
+    #[must_use]
+    pub fn new(to: Arc<dyn Store>, tag: impl Into<String>, concurrency: Option<usize>) -> Arc<Self> {
+        Arc::new(Self {
+            to,
+            tag: (tag.into(), Arc::default()),
+            slots: Arc::new(Semaphore::new(concurrency.unwrap_or(MOST).min(MOST))),
+            runtime: Handle::try_current().ok(),
+            stop: watch::Sender::new(false),
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is on its way there.
+    pub(crate) fn is_to(&self, store: &Arc<dyn Store>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(&self.to), Arc::as_ptr(store))
+    }
+
+    /// What the tag stands for at the destination, where that was asked.
+    pub(crate) fn tagged(&self, tag: &str) -> Option<Option<Descriptor>> {
+        if self.tag.0 == tag { self.tag.1.get().cloned() } else { None }
+    }
+
+    /// Lets a file leave that begins with these bytes, if it is large and nothing like it has left.
+    pub(crate) fn begin(self: &Arc<Self>, file: &SourceFile, start: &Bytes) -> Option<Feed> {
+        let runtime = self.runtime.as_ref().filter(|_| file.size() >= LARGE)?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let mut state = self.state();
+        if !state.begun.insert((file.size(), Digest::of(start))) {
+            return None;
+        }
+        let (chunks, queue) = mpsc::channel(QUEUE);
+        let (known, digest) = oneshot::channel();
+        let (told, arrived) = oneshot::channel();
+        let (count, moved) = watch::channel(0);
+        let trip = Trip { to: Arc::clone(&self.to), tag: self.tag.clone(), file: file.clone(), slot };
+        let mut stop = self.stop.subscribe();
+        let way = async move {
+            tokio::select! {
+                outcome = trip.make(queue, digest, count) => drop(told.send(outcome)),
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        };
+        state.tasks.spawn_on(way, runtime);
+        let sending = Sending { moved, arrived };
+        let runtime = runtime.clone();
+        Some(Feed { ahead: Arc::clone(self), runtime, chunks: Some(chunks), patience: PATIENCE, known, sending })
+    }
+
+    /// What has left and has this digest.
+    pub(crate) fn take(&self, digest: &Digest) -> Option<Sending> {
+        self.state().known.remove(digest)
+    }
+
+    /// Gives up what is still on its way, and waits a moment for the store to hear of it.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut tasks = std::mem::take(&mut self.state().tasks);
+        let all = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOP, all).await;
+    }
+}
+
+impl fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ahead({})", self.to)
+    }
+}
+
+/// The hashing end: takes every piece of the file in turn, then its digest. Dropped before, it gives the file up.
+pub(crate) struct Feed {
+    ahead: Arc<Ahead>,
+    runtime: Handle,
+    chunks: Option<mpsc::Sender<Bytes>>,
+    patience: Duration,
+    known: oneshot::Sender<Digest>,
+    sending: Sending,
+}
+
+impl Feed {
+    /// Offers the next piece. Waits for room as long as sending keeps its pace, and never again after that. Not to be
+    /// called from a task.
+    pub(crate) fn give(&mut self, chunk: &Bytes) {
+        let Some(chunks) = &self.chunks else { return };
+        let taken = match chunks.try_send(chunk.clone()) {
+            Err(mpsc::error::TrySendError::Full(chunk)) => {
+                let start = Instant::now();
+                let taken = self.runtime.block_on(chunks.send_timeout(chunk, self.patience)).is_ok();
+                self.patience = self.patience.saturating_sub(start.elapsed());
+                taken
+            }
+            other => other.is_ok(),
+        };
+        self.patience = (self.patience + Duration::from_secs_f64(chunk.len() as f64 / PACE)).min(PATIENCE);
+        if !taken {
+            self.chunks = None;
+        }
+    }
+
+    /// Says what the whole is.
+    pub(crate) fn known(self, digest: &Digest) {
+        if self.known.send(digest.clone()).is_ok() {
+            self.ahead.state().known.insert(digest.clone(), self.sending);
+        }
+    }
+}
+
+/// Content on its way, seen from the copy that needs it.
+pub(crate) struct Sending {
+    moved: watch::Receiver<u64>,
+    arrived: oneshot::Receiver<Result<Claim>>,
+}
+
+impl Sending {
+    /// Waits for the content to arrive, and tells of the bytes that leave. `Present`: the store had it before;
+    /// `Absent`: it has it now.
+    pub(crate) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Claim> {
+        let mut told = 0;
+        while self.moved.changed().await.is_ok() {
+            let now = *self.moved.borrow_and_update();
+            moved(now.saturating_sub(told));
+            told = now;
+        }
+        self.arrived.await.unwrap_or_else(|_| Err(given_up()))
+    }
+}
+
+fn given_up() -> Error {
+    Error::new(Kind::Internal, "the content was given up on its way")
+}
+
+/// The way of one file.
+struct Trip {
+    to: Arc<dyn Store>,
+    tag: (String, Arc<OnceCell<Option<Descriptor>>>),
+    file: SourceFile,
+    slot: OwnedSemaphorePermit,
+}
+
+impl Trip {
+    async fn make(
+        self,
+        queue: mpsc::Receiver<Bytes>,
+        digest: oneshot::Receiver<Digest>,
+        count: watch::Sender<u64>,
+    ) -> Result<Claim> {
+        let Self { to, tag, file, slot: _slot } = self;
+        if is_tagged(to.as_ref(), &tag).await? {
+            return Err(Error::new(Kind::Exists, format!("the tag {} exists", tag.0)));
+        }
+        let (size, count, (tell, told)) = (file.size(), Arc::new(count), oneshot::channel());
+        let named = async { told.await.map_err(|_| given_up()) }.boxed();
+        let mut pushing = to.push_unnamed(size, feed(file, queue, Arc::clone(&count)), named);
+        let asking = async {
+            let digest = digest.await.map_err(|_| given_up())?;
+            let left = size.saturating_sub(*count.borrow());
+            let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
+            if left >= WORTH_ASKING && to.contains(&desc).await.unwrap_or(false) {
+                return Ok::<_, Error>(Claim::Present);
+            }
+            // Nobody waits for the digest when the push has failed, which it says itself.
+            let _ = tell.send(digest);
+            Ok(Claim::Absent)
+        };
+        tokio::select! {
+            pushed = &mut pushing => pushed.map(|()| Claim::Absent),
+            asked = asking => match asked? {
+                Claim::Absent => pushing.await.map(|()| Claim::Absent),
+                there => Ok(there),
+            }
+        }
+    }
+}
+
+async fn is_tagged(to: &dyn Store, (name, found): &(String, Arc<OnceCell<Option<Descriptor>>>)) -> Result<bool> {
+    let ask = || async {
+        match to.resolve(name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    };
+    Ok(found.get_or_try_init(ask).await?.is_some())
+}
+
+/// The content of a file: what hashing hands over, and what it leaves.
+struct Content {
+    file: SourceFile,
+    queue: Option<mpsc::Receiver<Bytes>>,
+    rest: Option<ByteStream>,
+    count: Arc<watch::Sender<u64>>,
+}
+
+fn feed(file: SourceFile, queue: mpsc::Receiver<Bytes>, count: Arc<watch::Sender<u64>>) -> ByteStream {
+    let content = Content { file, queue: Some(queue), rest: None, count };
+    stream::try_unfold(content, |mut content| async move {
+        let next = content.next().await?;
+        Ok(next.map(|chunk| {
+            content.count.send_modify(|moved| *moved = moved.saturating_add(chunk.len() as u64));
+            (chunk, content)
+        }))
+    })
+    .boxed()
+}
+
+impl Content {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(queue) = &mut self.queue {
+            if let Some(chunk) = queue.recv().await {
+                return Ok(Some(chunk));
+            }
+            self.queue = None;
+        }
+        let rest = match &mut self.rest {
+            Some(rest) => rest,
+            None => {
+                let moved = *self.count.borrow();
+                self.rest.insert(self.file.open(moved).await?)
+            }
+        };
+        rest.try_next().await
+    }
+}

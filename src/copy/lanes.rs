@@ -1,0 +1,75 @@
+//! How many blobs move at a time: few where answers come fast, more where most of the time is spent waiting for them.
+
+use std::time::Duration;
+
+/// What keeps a near registry busy.
+const FEW: usize = 6;
+/// What no registry minds.
+const MANY: usize = 32;
+/// A blob up to this size, in bytes, is mostly waited for, on a line that is slow to answer.
+const SMALL: u64 = 1 << 20;
+/// As long as the fastest small blob takes no longer, few are enough.
+const FAST: Duration = Duration::from_millis(8);
+
+/// The lanes of one copy.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    asked: Option<usize>,
+    fastest: Option<Duration>,
+}
+
+impl Lanes {
+    /// As many as were asked for, else as many as pay.
+    pub(super) fn new(asked: Option<usize>) -> Self {
+        Self { asked: asked.map(|n| n.max(1)), fastest: None }
+    }
+
+    /// How many blobs may be on their way, a next one of this size included.
+    pub(super) fn open(&self, size: u64) -> usize {
+        match (self.asked, self.fastest) {
+            (Some(asked), _) => asked,
+            (None, Some(fastest)) if size <= SMALL => {
+                // One more for every two milliseconds: the time that one takes when nothing else is waited for.
+                let more = fastest.saturating_sub(FAST).as_millis() / 2;
+                usize::try_from(more).unwrap_or(MANY).saturating_add(FEW).min(MANY)
+            }
+            _ => FEW,
+        }
+    }
+
+    /// Notes how long a blob of this size took.
+    pub(super) fn note(&mut self, size: u64, took: Duration) {
+        if size <= SMALL {
+            self.fastest = Some(self.fastest.map_or(took, |fastest| fastest.min(took)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_blobs_that_are_waited_for_get_more_lanes() {
+        let after = |asked, took: &[u64], size| {
+            let mut lanes = Lanes::new(asked);
+            took.iter().for_each(|ms| lanes.note(1000, Duration::from_millis(*ms)));
+            lanes.open(size)
+        };
+        assert_eq!(after(None, &[], 1), 6);
+        assert_eq!(after(None, &[3], 1), 6);
+        assert_eq!(after(None, &[20], 1), 12);
+        assert_eq!(after(None, &[100], 1), 32);
+        assert_eq!(after(None, &[100, 3, 100], 1), 6, "the fastest tells how far the registry is");
+        assert_eq!(after(None, &[100], 2 << 20), 6, "large ones share the line as it is");
+        assert_eq!(after(Some(2), &[100], 1), 2);
+        assert_eq!(after(Some(0), &[], 1), 1);
+    }
+
+    #[test]
+    fn how_long_a_large_blob_takes_says_nothing() {
+        let mut lanes = Lanes::new(None);
+        lanes.note(1 << 30, Duration::from_secs(9));
+        assert_eq!(lanes.open(1), 6);
+    }
+}
