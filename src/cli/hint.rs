@@ -51,8 +51,11 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Kind::Unreachable if text.contains("the certificate of") => {
             "`--ca-file FILE` trusts the authority that signed it, or this one certificate"
         }
-        _ if text.contains("HTTP request to an HTTPS server") => {
-            "this registry speaks https: leave `--plain-http` away; `--plain-http=false` for a loopback address"
+        // The answer to a HEAD has no text that says so.
+        _ if text.contains("HTTP request to an HTTPS server")
+            || text.contains(" http://") && text.ends_with("400 Bad Request") =>
+        {
+            "does this registry speak https? leave `--plain-http` away; `--plain-http=false` for a loopback address"
         }
         _ if text.contains("405 Method Not Allowed") => {
             "this registry does not take that; `artifact serve` does with `--writable`"
@@ -99,6 +102,7 @@ mod tests {
             (Kind::Denied, "r is blocked by the configuration", "hosts.yaml"),
             (Kind::Unauthorized, "r sends credentials to `x`, which is not its own", "trusted"),
             (Kind::Invalid, "https://r sends us to https://x: that address is not public", "trusted"),
+            (Kind::Invalid, "HEAD http://127.0.0.1:1/v2/: 400 Bad Request", "--plain-http=false"),
             (Kind::Invalid, "400 Bad Request: Client sent an HTTP request to an HTTPS server.", "https"),
             (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 405 Method Not Allowed)", "does not take"),
             (Kind::Unsupported, "`r` cannot remove a tag (DELETE: 400 Bad Request)", "REPOSITORY@DIGEST"),
