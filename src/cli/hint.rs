@@ -60,6 +60,9 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         _ if text.contains("405 Method Not Allowed") => {
             "this registry does not take that; `artifact serve` does with `--writable`"
         }
+        Kind::Unavailable if text.contains("the quota is used up") => {
+            "`artifact login REGISTRY` may give a larger quota; else come back when it is renewed"
+        }
         Kind::Unreachable => "is the address right, and is the registry running?",
         Kind::NotARegistry => "check host and port; a registry answers at `/v2/`",
         Kind::Changed => "push again once nothing writes to the source",
@@ -92,6 +95,7 @@ mod tests {
     #[test]
     fn advice_is_about_what_failed() {
         for (kind, text, advice) in [
+            (Kind::Unavailable, "the quota is used up (ratelimit-limit 100;w=21600): GET x: 429", "larger quota"),
             (Kind::Unreachable, "https was tried, and `r` answers in plain http", "--plain-http"),
             (Kind::Unreachable, "the certificate of `r` is not accepted", "--ca-file"),
             (Kind::Unreachable, "the certificate of `r` is not accepted: by this machine's clock it is 1970", "clock"),

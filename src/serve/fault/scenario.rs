@@ -126,7 +126,7 @@ impl Scenario {
         let wrong = match (end, self.client.must) {
             (End::Succeeded { right: true }, Must::Succeed) | (End::Failed { clean: true }, Must::Fail) => return None,
             (End::Hung, _) => "hangs",
-            (End::Succeeded { right: false }, _) => "wrong bytes, and success",
+            (End::Succeeded { right: false }, _) => "success, without the right bytes",
             (End::Failed { clean: false }, _) => "wrong bytes",
             (End::Succeeded { .. }, Must::Fail) => "succeeds",
             (End::Failed { .. }, Must::Succeed) => "fails",
