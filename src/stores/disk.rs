@@ -154,32 +154,32 @@ impl Dir {
         rustix::fs::fsync(&*self.fd).map_err(|e| cannot("sync", &self.path, e))
     }
 
-    /// Removes what crashed writers left here. What a living one holds stays, and so does a part of some content that
-    /// is not here in whole, for a week after its last byte came.
-    pub(super) fn clean(&self) -> Result<()> {
-        for name in self.names()?.iter().filter(|name| name.starts_with(TEMPORARY)) {
-            if self.is_wanted(name) {
+    /// Removes what crashed writers left here. What a living one holds stays, and so does, for a week after its last byte
+    /// came, a part of some content that is `wanted` by the digits of its digest.
+    pub(super) fn clean(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for name in self.names()? {
+            let Some(content) = name.strip_prefix(TEMPORARY) else { continue };
+            if wanted(content) && self.file(&name).is_ok_and(|(_, meta)| is_new(&meta)) {
                 continue;
             }
-            let Ok((file, _)) = self.file_with(name, OFlags::RDWR) else { continue };
+            let Ok((file, _)) = self.file_with(&name, OFlags::RDWR) else { continue };
             if file.try_lock().is_ok() {
-                self.remove(name)?;
+                self.remove(&name)?;
             }
         }
         Ok(())
     }
 
-    /// Whether an unfinished file is one that somebody may go on with.
-    fn is_wanted(&self, name: &str) -> bool {
-        let content = name.strip_prefix(TEMPORARY).filter(|name| draft::is_digest(name));
-        let Some(content) = content else { return false };
-        let is_new = |(file, _): (File, Metadata)| {
-            let modified = file.metadata().and_then(|meta| meta.modified()).ok();
-            // A clock that was set back makes it look as if it came from the future.
-            modified.is_some_and(|time| time.elapsed().unwrap_or_default() < KEPT)
-        };
-        !matches!(self.size(content), Ok(Some(_))) && self.file(name).is_ok_and(is_new)
+    /// Whether files can be moved from one to the other.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        let device = |dir: &Self| rustix::fs::fstat(&*dir.fd).map(|stat| stat.st_dev).ok();
+        device(self).is_some() && device(self) == device(other)
     }
+}
+
+/// Whether a file was written to within a week. A clock that was set back makes it look as if it came from the future.
+fn is_new(meta: &Metadata) -> bool {
+    meta.modified().is_ok_and(|time| time.elapsed().unwrap_or_default() < KEPT)
 }
 
 /// An error that names what could not be done to which file.
@@ -207,24 +207,23 @@ mod tests {
         let (temp, dir) = dir();
         std::fs::write(temp.path().join(format!("{TEMPORARY}dead")), b"half").unwrap();
         let living = Draft::new(&dir).unwrap();
-        dir.clean().unwrap();
+        dir.clean(|_| false).unwrap();
         assert_eq!(dir.names().unwrap(), [living.name()]);
         drop(living);
         assert!(dir.names().unwrap().is_empty());
     }
 
     #[test]
-    fn a_part_of_some_content_stays_for_a_week_or_until_all_of_it_is_there() {
+    fn a_part_of_some_content_stays_for_a_week_as_long_as_it_is_wanted() {
         let (temp, dir) = dir();
-        let part = |digit: &str| format!("{TEMPORARY}{}", digit.repeat(64));
-        for digit in ["a", "b", "c"] {
-            std::fs::write(temp.path().join(part(digit)), b"half").unwrap();
+        let part = |name: &str| format!("{TEMPORARY}{name}");
+        for name in ["new", "old", "unwanted"] {
+            std::fs::write(temp.path().join(part(name)), b"half").unwrap();
         }
         let old = std::time::SystemTime::now() - KEPT;
-        File::options().write(true).open(temp.path().join(part("b"))).unwrap().set_modified(old).unwrap();
-        std::fs::write(temp.path().join("c".repeat(64)), b"whole").unwrap();
-        dir.clean().unwrap();
-        assert_eq!(dir.names().unwrap(), [part("a"), "c".repeat(64)]);
+        File::options().write(true).open(temp.path().join(part("old"))).unwrap().set_modified(old).unwrap();
+        dir.clean(|name| name != "unwanted").unwrap();
+        assert_eq!(dir.names().unwrap(), [part("new")]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod directory;
 mod full;
 mod peers;
+mod sharing;
 mod tar;
 mod together;
 mod uploads;

@@ -122,7 +122,7 @@ impl Session {
     /// need not come again.
     pub(super) fn begin(target: &Target, graph: &Graph, earlier: Option<&Self>) -> Result<Self> {
         let lock = earlier.map_or_else(|| Lock::new(target).map(Arc::new), |s| Ok(Arc::clone(&s.lock)))?;
-        lock.dir.clean()?;
+        lock.dir.clean(|_| false)?;
         let (base, exists) = target.contents()?;
         let mut known: BTreeMap<_, _> = earlier.map(Self::brought).unwrap_or_default();
         known.extend(base.blobs.clone());

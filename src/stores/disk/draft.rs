@@ -138,11 +138,6 @@ pub(in crate::stores) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Resul
     dir.sync()
 }
 
-/// Whether these are the digits of a digest: longer than the random ones of other unfinished files.
-pub(super) fn is_digest(digits: &str) -> bool {
-    matches!(digits.len(), 64 | 128) && digits.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

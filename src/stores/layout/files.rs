@@ -19,7 +19,7 @@ use crate::{
 /// A layout directory.
 #[derive(Debug)]
 pub(super) struct Files {
-    root: Dir,
+    pub(super) root: Dir,
     pub(super) unsynced: Unsynced,
 }
 
@@ -62,10 +62,12 @@ impl Files {
         self.root.path()
     }
 
-    /// Removes what crashed writers left.
+    /// Removes what crashed writers left, except for parts of blobs that are not here.
     pub(super) fn clean(&self) -> Result<()> {
-        self.root.clean()?;
-        self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.clean())
+        let lacks = |digest: Digest| matches!(self.named_size(&digest), Ok(None));
+        let digest = |digits: &str| Algorithm::ALL.iter().find_map(|a| format!("{}:{digits}", a.name()).parse().ok());
+        self.root.clean(|digits| digest(digits).is_some_and(lacks))?;
+        self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.clean(|_| false))
     }
 
     /// The directories of blobs that there are.

@@ -36,9 +36,12 @@ impl Files {
 
     /// Where large content goes: the part that an earlier attempt brought, unless all is wanted `anew`; with what was
     /// hashed and how many bytes that are. Without one, or when another writer is at it, a file of our own.
+    ///
+    /// Parts lie beside `index.json`: `umoci gc` fails when it meets a name among the blobs that is no digest.
     pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(Draft, Hasher, u64)> {
         let dir = self.blobs_to_write(desc.digest.algorithm())?;
-        let draft = Draft::resume(&dir, desc.digest.hex()).map_or_else(|| Draft::new(&dir), Ok)?;
+        let part = if self.root.is_beside(&dir) { Draft::resume(&self.root, desc.digest.hex()) } else { None };
+        let draft = part.map_or_else(|| Draft::new(&dir), Ok)?;
         if anew || draft.len()? > desc.size {
             draft.clear()?;
         }

@@ -32,9 +32,9 @@ pub struct Ranges {
 }
 
 impl Default for Ranges {
-    /// From 64 MiB on, below 48 MiB a second: 4 connections, 4 MiB each.
+    /// From 64 MiB on, below 48 MiB a second: 4 connections, 2 MiB each.
     fn default() -> Self {
-        Self { least: 64 << 20, fast: 48 << 20, segment: 4 << 20, streams: 4 }
+        Self { least: 64 << 20, fast: 48 << 20, segment: 2 << 20, streams: 4 }
     }
 }
 

@@ -40,7 +40,7 @@ async fn pull(host: &str, layout: &Path) -> artifact::Result<copy::Report> {
 
 /// Where what came of the layer waits for the rest.
 fn part(layout: &Path, sample: &Sample) -> PathBuf {
-    layout.join("blobs/sha256").join(format!(".artifact-tmp-{}", sample.layer().0.digest.hex()))
+    layout.join(format!(".artifact-tmp-{}", sample.layer().0.digest.hex()))
 }
 
 /// Everything is there, and nothing else.
