@@ -2,7 +2,7 @@
 //! in reports, and with more words to run a part (`-- full push large docker`; `-- list` shows what there is).
 //!
 //! Peers are found on the `PATH`; what is missing is left out and said. Clients that do the same work take turns on the
-//! same files; the best of three runs counts, fewer where a client needs long. GNU time measures the clients from
+//! same files; the best of three runs counts, of fewer where a client needs long. GNU time measures the clients from
 //! outside: wall seconds, processor seconds, peak memory in MiB. A ratio is our wall time in theirs: what is less than 1
 //! is faster, and one that is worse than its target is printed in bold.
 //!

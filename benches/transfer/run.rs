@@ -12,9 +12,11 @@ use crate::{place::Place, server::Server};
 /// How often each client is run.
 const RUNS: usize = 3;
 /// A client that has taken this long in all is not run again.
-const ENOUGH: Duration = Duration::from_secs(12);
+const ENOUGH: Duration = Duration::from_secs(6);
 /// Longest time of one run, in seconds.
-const MOST: u32 = 300;
+const MOST: u32 = 120;
+/// The exit status of `timeout` when it was needed.
+const TOO_LONG: i32 = 124;
 
 /// A command line to measure. In the script, `$new` is a name that has not been used before, and `out` is removed after
 /// each run.
@@ -22,12 +24,18 @@ pub(crate) struct Client {
     pub(crate) name: &'static str,
     program: String,
     script: String,
+    most: u32,
 }
 
 impl Client {
     /// The program is what must be installed; the script runs in the working directory.
     pub(crate) fn new(name: &'static str, program: &str, script: String) -> Self {
-        Self { name, program: program.to_owned(), script }
+        Self { name, program: program.to_owned(), script, most: MOST }
+    }
+
+    /// The same, given up after so many seconds.
+    pub(crate) fn within(self, most: u32) -> Self {
+        Self { most, ..self }
     }
 
     /// Ours.
@@ -41,6 +49,8 @@ impl Client {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) wall: f64,
+    /// Whether it was given up then.
+    pub(crate) unfinished: bool,
     /// Processor seconds, and the most memory in MiB; none without GNU time.
     pub(crate) client: Option<(f64, f64)>,
 }
@@ -82,9 +92,9 @@ impl<'a> Turn<'a> {
         if self.measured.why_not.is_some() || self.spent > ENOUGH {
             return;
         }
-        let new = format!("new/{}-{run}", self.client.name.replace([' ', ','], "-"));
+        let new = format!("new/{}-{run}", self.client.name.replace([' ', ','], "").to_lowercase());
         let (start, before) = (Instant::now(), self.server.map(Server::processor));
-        match measure(self.place, &self.client.script, &new) {
+        match measure(self.place, self.client, &new) {
             Ok(cost) => {
                 let server = self.server.map(Server::processor).zip(before).map(|(after, before)| after - before);
                 eprintln!("    {:<28} {}", self.client.name, told(cost, server));
@@ -105,7 +115,7 @@ impl<'a> Turn<'a> {
 impl Cost {
     fn and(self, other: Self) -> Self {
         let client = self.client.zip(other.client).map(|((cpu, peak), (c, p))| (cpu.min(c), peak.max(p)));
-        Self { wall: self.wall.min(other.wall), client }
+        Self { wall: self.wall.min(other.wall), unfinished: self.unfinished && other.unfinished, client }
     }
 }
 
@@ -116,7 +126,7 @@ fn told(cost: Cost, server: Option<f64>) -> String {
     format!("{:>8.3} s {client}{server}", cost.wall)
 }
 
-fn measure(place: &Place, script: &str, new: &str) -> Result<Cost, String> {
+fn measure(place: &Place, client: &Client, new: &str) -> Result<Cost, String> {
     let report = place.join("time");
     let mut command = Command::new("/usr/bin/time");
     command.args(["-o".as_ref(), report.as_os_str()]).args(["-f", "%U %S %M", "timeout"]);
@@ -124,20 +134,24 @@ fn measure(place: &Place, script: &str, new: &str) -> Result<Cost, String> {
         command = Command::new("timeout");
     }
     // In the foreground, so that an interrupt from the terminal reaches the client too.
-    command.args(["--foreground", &MOST.to_string(), "sh", "-ec", &format!("new={new}; {script}")]);
+    command.args(["--foreground", &client.most.to_string(), "sh", "-ec"]).arg(format!("new={new}; {}", client.script));
     let start = Instant::now();
     let done = command.env("PATH", path()).current_dir(place.path()).output().map_err(|e| e.to_string())?;
     let wall = start.elapsed().as_secs_f64();
+    // GNU time passes the status on.
+    if done.status.code() == Some(TOO_LONG) {
+        return Ok(Cost { wall: f64::from(client.most), unfinished: true, client: None });
+    }
     if !done.status.success() {
         return Err(why(&done));
     }
     let text = fs::read_to_string(report).unwrap_or_default();
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    let client = match numbers[..] {
+    let used = match numbers[..] {
         [user, system, peak] => Some((user + system, peak / 1024.0)),
         _ => None,
     };
-    Ok(Cost { wall, client })
+    Ok(Cost { wall, unfinished: false, client: used })
 }
 
 /// The last line of what it said.

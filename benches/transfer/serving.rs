@@ -81,12 +81,13 @@ impl Bench<'_> {
         for _ in 0..RUNS {
             for (best, (server, paths)) in best.iter_mut().zip([ours, theirs]) {
                 let before = server.processor();
-                match seconds(server, paths, connections) {
-                    Ok(seconds) => *best = best.min(seconds),
+                let taken = match seconds(server, paths, connections) {
+                    Ok(seconds) => seconds,
                     Err(why) => return self.table.left_out(format!("{what}: {}: {why}", server.name)),
-                }
+                };
+                *best = best.min(taken);
                 let cpu = server.processor() - before;
-                eprintln!("    {:<28} {:>8.3} s server {cpu:>5.2} CPU s", server.name, best);
+                eprintln!("    {:<28} {taken:>8.3} s  server {cpu:>5.2} CPU s", server.name);
             }
         }
         let [own, other] = best.map(|seconds| format!("{seconds:.2}"));

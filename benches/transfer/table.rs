@@ -23,6 +23,9 @@ impl Table {
             }
         }
         let (Some(own), Some(other)) = (ours.cost, theirs.cost) else { return };
+        if own.unfinished {
+            return self.left_out(format!("{what}, {with}: {} takes longer than {} s", ours.name, own.wall));
+        }
         self.row(what, with, (ours.name, cell(own)), (theirs.name, cell(other)), own.wall / other.wall, most);
     }
 
@@ -73,6 +76,9 @@ impl Table {
 }
 
 fn cell(cost: Cost) -> String {
+    if cost.unfinished {
+        return format!("over {:.0}", cost.wall);
+    }
     let client = cost.client.map(|(cpu, peak)| format!(" / {cpu:.2} / {peak:.0}")).unwrap_or_default();
     format!("{:.2}{client}", cost.wall)
 }
