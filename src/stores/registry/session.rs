@@ -3,7 +3,7 @@
 
 use std::{mem, time::Duration};
 
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::{
     runtime::Handle,
     sync::oneshot,
@@ -80,8 +80,13 @@ async fn cancel(registry: &Registry, scope: Scope, place: Url) {
 }
 
 impl Repository {
-    /// Sends a request that may open an upload; what it opens after nobody waits for it any more is cancelled.
-    pub(super) async fn open(&self, ask: Ask<'static>) -> Result<(Answer, Option<Session>)> {
+    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
+    /// waits for it any more is cancelled.
+    pub(super) async fn open(
+        &self,
+        ask: Ask<'static>,
+        statuses: &'static [u16],
+    ) -> Result<(Answer, Option<Result<Session>>)> {
         let (waits, gone) = oneshot::channel::<()>();
         let registry = self.registry.clone();
         let asked = tokio::spawn(async move {
@@ -89,8 +94,8 @@ impl Repository {
                 answer = registry.0.transport.send(&ask) => answer?,
                 () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
             };
-            let opened = matches!(answer.status, StatusCode::OK | StatusCode::ACCEPTED);
-            let session = if opened { Session::of(&answer, &registry, &ask.scope).map(Some)? } else { None };
+            let opened = statuses.contains(&answer.status.as_u16());
+            let session = opened.then(|| Session::of(&answer, &registry, &ask.scope));
             Ok((answer, session))
         });
         let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;

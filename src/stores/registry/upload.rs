@@ -91,10 +91,13 @@ impl Repository {
     /// Opens an upload.
     async fn open_session(&self) -> Result<Session> {
         let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        let (answer, session) = self.open(ask).await?;
-        let what = answer.what();
-        answer.expect(&[202, 200]).await?.finish().await;
-        session.ok_or_else(|| Error::new(Kind::Internal, format!("{what}: no upload")))
+        match self.open(ask, &[202, 201, 200]).await? {
+            (answer, Some(session)) => {
+                answer.finish().await;
+                session
+            }
+            (answer, None) => Err(answer.into_error().await),
+        }
     }
 
     /// Sends all that an upload lacks, once, and ends it; `false` when that is to be tried in pieces.
@@ -162,7 +165,7 @@ impl Repository {
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
         ask.scope = Scope { from: (repository != self.name()).then(|| repository.to_owned()), ..ask.scope };
-        let (answer, session) = match self.open(ask).await {
+        let (answer, session) = match self.open(ask, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
             Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
@@ -175,7 +178,7 @@ impl Repository {
                 Ok(Some(true))
             }
             StatusCode::ACCEPTED => {
-                if let Some(session) = session {
+                if let Some(Ok(session)) = session {
                     self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone(), session);
                 }
                 answer.finish().await;
