@@ -58,6 +58,10 @@ impl Blob for Nameless {
     async fn open(&self, from: u64) -> Result<ByteStream> {
         Ok(read_file(Arc::clone(&self.file), self.dir.clone(), from, self.size.saturating_sub(from)))
     }
+
+    fn at_hand(&self) -> bool {
+        true
+    }
 }
 
 /// Keeps what is written to it, in memory as long as it is small, and hashes it.
