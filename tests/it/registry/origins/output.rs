@@ -199,7 +199,7 @@ fn the_login_of_a_proxy_that_is_echoed_is_not_shown() {
             let out = run_with(&world, line, "-v", "", &url);
             assert!(clean(&format!("{out:?}")) && !out.status.success(), "{line}: {out:?}");
         }
-        assert!(proxy.saw(BASIC) && proxy.seen().len() == 3, "{:?}", proxy.lines());
+        assert!(proxy.saw(BASIC) && proxy.seen().len() >= 3, "{:?}", proxy.lines());
     }
     for url in ["http://ann:canary@[", "socks5://ann:canary@127.0.0.1:1", "ann:canary@127.0.0.1:1", "canary"] {
         let out = run_with(&world, "ls registry.test/a", "-v", "", url);
