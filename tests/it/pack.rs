@@ -242,9 +242,8 @@ async fn a_packed_artifact_is_copied_like_any_other() {
     let packed = run(&dir, &plan(&dir, layers)).await.unwrap();
     assert_eq!(packed.resolve("anything").await.unwrap(), *packed.root());
     assert_eq!(packed.resolve(&Digest::of(b"").to_string()).await.unwrap_err().kind(), Kind::NotFound);
-    assert!(packed.local(&packed.layers()[1]).is_some(), "a large archive is in a file");
     let scratch = dir.path().join("scratch");
-    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "temporary files have no name");
 
     let root = packed.root().clone();
     let from: Arc<dyn ReadStore> = Arc::new(packed);
@@ -253,8 +252,6 @@ async fn a_packed_artifact_is_copied_like_any_other() {
     let options = artifact::copy::Options { tags: vec!["v1".into()], ..Default::default() };
     artifact::copy(&from, "v1", &into, &options).await.unwrap();
     assert_eq!(to.resolve("v1").await.unwrap(), root);
-    drop(from);
-    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "temporary files are gone");
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ fn waits_are_told_to_people_and_programs_and_counted_and_to_nobody_with_quiet() 
     let ran = world.run(&format!("pull {}/stored:v1 a", registry.addr));
     let (wait, summary) = ran.stderr.trim_end().split_once('\n').unwrap();
     assert!(wait.starts_with("waiting 1 s: HEAD http://"), "{wait}");
-    assert!(summary.contains(", 1 retry in 1."), "{summary}");
+    assert!(summary.contains(", 1 retry in "), "{summary}");
 
     let registry = busy();
     let ran = world.run(&format!("pull {}/stored:v1 b --format json", registry.addr));
