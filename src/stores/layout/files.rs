@@ -65,7 +65,8 @@ impl Files {
     /// Removes what crashed writers left, except for parts of blobs that are not here.
     pub(super) fn clean(&self) -> Result<()> {
         let lacks = |digest: Digest| matches!(self.named_size(&digest), Ok(None));
-        let digest = |digits: &str| Algorithm::ALL.iter().find_map(|a| format!("{}:{digits}", a.name()).parse().ok());
+        let digest =
+            |digits: &str| Algorithm::ALL.iter().find_map(|a| format!("{}:{digits}", a.name()).parse::<Digest>().ok());
         self.root.clean(|digits| digest(digits).is_some_and(lacks))?;
         self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.clean(|_| false))
     }
