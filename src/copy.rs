@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What [`copy`] does beyond carrying one artifact.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Tags at the destination.
     pub tags: Vec<String>,
@@ -40,19 +40,6 @@ pub struct Options {
     pub ahead: Option<Arc<Ahead>>,
     /// Who is told what happens.
     pub progress: Observer,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            tags: Vec::new(),
-            referrers: false,
-            platform: None,
-            concurrency: None,
-            ahead: None,
-            progress: Observer::default(),
-        }
-    }
 }
 
 /// What a copy did.

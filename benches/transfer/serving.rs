@@ -20,7 +20,7 @@ impl Bench<'_> {
         let (layouts, digest) = (sample.layout().parent().unwrap().to_path_buf(), sample.layers().remove(0));
         let path = format!("/v2/{}/blobs/sha256:{digest}", sample.name);
         let server = Server::ours(place, &layouts, "");
-        let first = seconds(&server, &[path.clone()], 1);
+        let first = seconds(&server, std::slice::from_ref(&path), 1);
         let Some(nginx) = Server::nginx(place, &layouts) else { return self.table.left_out("nginx: not on the PATH") };
         let their_path = format!("/{}/blobs/sha256/{digest}", sample.name);
         let title = sample.title();

@@ -42,26 +42,25 @@ impl State {
         if self.done {
             return Ok(None);
         }
-        while let Some(chunk) = self.some().await? {
-            self.seen = self.seen.saturating_add(chunk.len() as u64);
-            if self.seen > self.desc.size {
-                return Err(self.longer());
+        let Some(chunk) = self.some().await? else {
+            if self.seen != self.desc.size {
+                let Descriptor { digest, size, .. } = &self.desc;
+                return Err(Error::mismatch(format!("{digest} ends after {} of {size} bytes", self.seen)));
             }
-            self.hashing.update(&chunk).await?;
-            if self.seen < self.desc.size {
-                return Ok(Some(chunk));
-            }
+            return self.end().await.map(|()| None);
+        };
+        self.seen = self.seen.saturating_add(chunk.len() as u64);
+        if self.seen > self.desc.size {
+            return Err(self.longer());
+        }
+        self.hashing.update(&chunk).await?;
+        if self.seen == self.desc.size {
             if self.some().await?.is_some() {
                 return Err(self.longer());
             }
             self.end().await?;
-            return Ok(Some(chunk));
         }
-        if self.seen != self.desc.size {
-            let Descriptor { digest, size, .. } = &self.desc;
-            return Err(Error::mismatch(format!("{digest} ends after {} of {size} bytes", self.seen)));
-        }
-        self.end().await.map(|()| None)
+        Ok(Some(chunk))
     }
 
     /// The next chunk that is not empty.

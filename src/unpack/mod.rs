@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What [`unpack`] does beyond writing everything to a new place.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Whether files that are at the destination already are replaced.
     pub overwrite: bool,
@@ -49,18 +49,6 @@ pub struct Options {
     pub allowance: Option<u64>,
     /// Who is told what happens.
     pub progress: Observer,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            overwrite: false,
-            include: Vec::new(),
-            limits: Limits::default(),
-            allowance: None,
-            progress: Observer::default(),
-        }
-    }
 }
 
 impl fmt::Debug for Options {

@@ -60,7 +60,7 @@ impl Service<Uri> for Dialer {
         match self {
             Self::Net(route) => {
                 let opening = route.call(to);
-                Box::pin(async move { Ok(Opened::Net(opening.await?)) })
+                Box::pin(async move { Ok(Opened::Net(Box::new(opening.await?))) })
             }
             Self::Given(dial) => {
                 let dial = Arc::clone(dial);
@@ -76,7 +76,7 @@ impl Service<Uri> for Dialer {
 /// An open line, as the pools want it.
 pub(super) enum Opened {
     /// Over the network.
-    Net(route::Line),
+    Net(Box<route::Line>),
     /// What the program has opened.
     Given(TokioIo<Box<dyn Line>>),
 }

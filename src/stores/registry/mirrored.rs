@@ -226,6 +226,10 @@ impl ReadStore for Mirrored {
         self.0.origin.local(desc)
     }
 
+    fn at_hand(&self, desc: &Descriptor) -> bool {
+        self.0.origin.at_hand(desc)
+    }
+
     fn home(&self, desc: &Descriptor) -> Option<Home> {
         self.0.origin.home(desc)
     }
