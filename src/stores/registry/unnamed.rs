@@ -5,10 +5,7 @@ use std::sync::Mutex;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use super::{
-    Repository, auth::Access, body::Payload, pieces::reached, quirks, retry::Lost, session::Session,
-    transport::location,
-};
+use super::{Repository, auth::Access, body::Payload, pieces::reached, quirks, retry::Lost, session::Session};
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
@@ -57,7 +54,7 @@ impl Repository {
             let what = answer.what();
             return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {size} bytes")));
         }
-        session.place = location(&answer)?;
+        session.place = self.registry.0.transport.onward(&answer)?;
         answer.finish().await;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest.await?, size);
         match self.put_blob(&desc, Payload::Empty, session).await.map_err(Lost::into_error)? {

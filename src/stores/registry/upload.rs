@@ -164,11 +164,12 @@ impl Repository {
     async fn mount_from(&self, desc: &Descriptor, repository: &str) -> Result<Option<bool>> {
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
-        ask.scope = Scope { from: (repository != self.name()).then(|| repository.to_owned()), ..ask.scope };
+        let own = repository == self.name();
+        ask.scope = Scope { from: (!own).then(|| repository.to_owned()), ..ask.scope };
         let (answer, session) = match self.open(ask, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
-            Err(e) if matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
+            Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
             Err(e) => return Err(e),
         };
         match answer.status {
@@ -184,6 +185,8 @@ impl Repository {
                 answer.finish().await;
                 Ok(Some(false))
             }
+            // Whoever may not mount here may not push here.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if own => Err(answer.into_error().await),
             status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                 answer.finish().await;
                 Ok(None)
