@@ -216,8 +216,8 @@ mod tests {
         let first = |width| block(&state, now, width, 24).remove(0);
         assert_eq!(first(59), " 49 %  [====>    ]  504 MiB of 1.0 GiB  27 MiB/s  0:20 left");
         assert_eq!(first(40), " 49 %  [====>     ]  27 MiB/s  0:20 left");
-        assert_eq!(first(30), " 49 %  [====>    ]  0:20 left");
-        assert_eq!(first(20), " 49 %  [====>    ]");
+        assert_eq!(first(30), " 49 %  [====>     ]  0:20 left");
+        assert_eq!(first(20), " 49 %  [=====>     ]");
         assert_eq!(first(12), " 49 %");
         assert_eq!(first(3), " 4…");
     }

@@ -76,8 +76,8 @@ async fn where_segments_are_not_answered_with_segments_one_connection_fetches_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_breaks_off_goes_on_where_it_was() {
-    // Whatever the order in which segments are asked for, the second request of all is for one.
+    // Of several on their way at a time, nobody knows which is second.
     let asked = pull(u64::MAX, "{on: GET blob, nth: 2, lose: {what: answer, after: 100000}}").await;
-    let (broken, end) = (start(&asked[1]).unwrap(), asked[1].split('-').next_back().unwrap());
-    assert!(asked.contains(&format!("bytes={}-{end}", broken + 100_000)), "{asked:?}");
+    let rest = |range: &String| Some(format!("bytes={}-{}", start(range)? + 100_000, range.split_once('-')?.1));
+    assert!(asked.iter().filter_map(rest).any(|rest| asked.contains(&rest)), "{asked:?}");
 }
