@@ -67,10 +67,13 @@ async fn a_registry_that_says_nothing_of_ranges_is_not_asked_for_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_segments_are_not_answered_with_segments_one_connection_fetches_the_rest() {
     for fault in ["ignore: [range]", "change: {headers: {Content-Range: bytes 0-262143/3145728}}"] {
-        // The rest is asked for as one range, which is not answered either, and then as a whole.
+        // Requests of connections that were given up may arrive late: what counts is that the rest was asked for once,
+        // as one range or, where that is not answered either, as a whole.
         let asked = pull(u64::MAX, &format!("{{on: GET blob, nth: 2-5, {fault}}}")).await;
-        let last = asked.last().unwrap();
-        assert!(last.is_empty() || last.ends_with('-'), "{asked:?}");
+        let rest = |range: &String| {
+            range.is_empty() || range.ends_with('-') && start(range).is_some_and(|from| from + 2 * SEGMENT < SIZE)
+        };
+        assert!(asked.iter().skip(1).any(rest), "{asked:?}");
     }
 }
 
