@@ -7,6 +7,7 @@ mod certificates;
 mod downloads;
 mod errors;
 mod faults;
+mod http2;
 mod mirrors;
 mod origins;
 mod peers;

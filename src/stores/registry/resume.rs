@@ -52,6 +52,7 @@ impl Download {
         let registry = repository.registry().clone();
         let step = registry.0.transport.step();
         let ask = repository.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
+        let ask = ask.expecting(desc.size);
         let (place, desc) = (repository.to_string(), desc.bare());
         Ok(Self { registry, place, end: desc.size, desc, ask, at, kept: at, whole: false, step })
     }

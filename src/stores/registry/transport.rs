@@ -32,6 +32,11 @@ use crate::error::{Error, Kind, Result};
 const MAX_REDIRECTS: usize = 5;
 /// Longest `Location`, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
+/// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
+pub(super) const LARGE_ANSWER: u64 = 1 << 20;
+/// Up to so many bytes of a request are not large: what a server takes before it widens the window (64 KiB in RFC 9113
+/// section 6.9.2 and with nginx, 1 MiB with Go).
+const LARGE_REQUEST: u64 = 64 << 10;
 /// How many bytes of an upload a registry may take another second to store.
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
@@ -51,18 +56,30 @@ pub(super) struct Ask<'a> {
     /// Whether the body of a success is read at once, and how long it may be, in bytes: an answer that breaks off is
     /// then asked for again.
     pub(super) whole: Option<u64>,
+    /// How long the answer is likely to be, in bytes.
+    pub(super) expected: u64,
 }
 
 impl Ask<'_> {
     /// A request without headers and body.
     pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None }
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None, expected: 0 }
     }
 
     /// With this header.
     pub(super) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// With an answer of this length.
+    pub(super) fn expecting(mut self, bytes: u64) -> Self {
+        self.expected = bytes;
+        self
+    }
+
+    fn is_large(&self) -> bool {
+        self.payload.len() > LARGE_REQUEST || self.expected > LARGE_ANSWER
     }
 
     /// With an answer that is read at once, up to so many bytes.
@@ -137,12 +154,11 @@ impl Wire {
             Lane::Foreign => &self.foreign,
         };
         tracing::debug!(method = %ask.method, url = redacted(url), "request");
-        let sending = pool.request(request.map(|()| body));
+        let sending = pool.request(&origin, request.map(|()| body), ask.is_large());
         let patience = self.header_timeout + Duration::from_secs(ask.payload.len() / BYTES_PER_SECOND);
         let response = match patiently(sending, &watch, patience).await {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
-                pool.renew();
                 // Our own source has tried what it can.
                 return Err(match watch.failure() {
                     Some(failure) => Lost::Final(failure),
@@ -205,7 +221,7 @@ impl Wire {
 /// 6.3).
 fn check(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes > connect::MAX_HEADER_BYTES {
+    if bytes > connect::MAX_HEADER_BYTES || headers.len() > connect::MAX_HEADERS {
         return Err(connect::too_many_headers(what));
     }
     let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];

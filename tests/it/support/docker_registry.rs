@@ -8,13 +8,13 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::peer;
+use super::{peer, tls::Identity};
 
 /// A running registry.
 pub(crate) struct DockerRegistry {
     child: Child,
     host: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Who may come in.
@@ -24,6 +24,8 @@ pub(crate) enum Access<'a> {
     Htpasswd(&'a str),
     /// The URL of a token service, and the certificate of the key that it signs with.
     Token(&'a str, &'a Path),
+    /// Anyone who speaks https.
+    Https(&'a Identity),
 }
 
 /// The user of [`HTPASSWD`].
@@ -38,11 +40,16 @@ impl DockerRegistry {
     pub(crate) fn start(access: Access<'_>) -> Option<Self> {
         let program = peer("docker-registry")?;
         let dir = tempfile::tempdir().unwrap();
-        let auth = match access {
+        let put = |name: &str, bytes: &[u8]| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, bytes).unwrap();
+            file
+        };
+        // `auth` stands beside `http`, `tls` in it.
+        let more = match access {
             Access::Anyone => String::new(),
             Access::Htpasswd(lines) => {
-                let file = dir.path().join("htpasswd");
-                std::fs::write(&file, lines).unwrap();
+                let file = put("htpasswd", lines.as_bytes());
                 format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display())
             }
             Access::Token(realm, certificate) => format!(
@@ -50,18 +57,21 @@ impl DockerRegistry {
                  rootcertbundle: {}\n",
                 certificate.display()
             ),
+            Access::Https(identity) => {
+                let (cert, key) = (put("cert.pem", &identity.pem.0), put("key.pem", &identity.pem.1));
+                format!("  tls:\n    certificate: {}\n    key: {}\n", cert.display(), key.display())
+            }
         };
         let config = format!(
             "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
-             enabled: true\nhttp:\n  addr: 127.0.0.1:0\n{auth}",
+             enabled: true\nhttp:\n  addr: 127.0.0.1:0\n{more}",
             dir.path().join("data").display()
         );
-        let file = dir.path().join("config.yml");
-        std::fs::write(&file, config).unwrap();
+        let file = put("config.yml", config.as_bytes());
         let mut child = Command::new(program)
             .args(["serve".as_ref(), file.as_os_str()])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(dir.path().join("access.log")).unwrap())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -70,18 +80,23 @@ impl DockerRegistry {
         let host = loop {
             let Some(Ok(line)) = log.next() else { panic!("docker-registry does not start:\n{}", seen.join("\n")) };
             if let Some((_, rest)) = line.split_once("listening on ") {
-                break rest.split(['"', ' ']).next().unwrap().to_owned();
+                break rest.split(['"', ' ', ',']).next().unwrap().to_owned();
             }
             seen.push(line);
         };
         // Whoever does not read the log stops the writer.
         std::thread::spawn(move || log.for_each(drop));
-        Some(Self { child, host, _dir: dir })
+        Some(Self { child, host, dir })
     }
 
     /// `127.0.0.1:PORT`
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// A line for every request that was answered, in Apache's format.
+    pub(crate) fn access_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("access.log")).unwrap()
     }
 }
 

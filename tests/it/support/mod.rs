@@ -6,6 +6,7 @@ pub(crate) mod docker_registry;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod metered;
 pub(crate) mod samples;
 pub(crate) mod scripted;

@@ -92,14 +92,24 @@ impl Identity {
         (self.listen("127.0.0.1", backend, verifier, Arc::clone(&shown)).await, shown)
     }
 
-    async fn listen(&self, ip: &str, backend: &str, clients: Arc<dyn ClientCertVerifier>, shown: Shown) -> String {
-        let config = rustls::ServerConfig::builder_with_provider(provider())
+    /// What accepts connections of https, offering these protocols.
+    pub(crate) fn offering(&self, protocols: &[&str]) -> TlsAcceptor {
+        self.acceptor(WebPkiClientVerifier::no_client_auth(), protocols)
+    }
+
+    fn acceptor(&self, clients: Arc<dyn ClientCertVerifier>, protocols: &[&str]) -> TlsAcceptor {
+        let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(clients)
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
             .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    async fn listen(&self, ip: &str, backend: &str, clients: Arc<dyn ClientCertVerifier>, shown: Shown) -> String {
+        let acceptor = self.acceptor(clients, &[]);
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let backend: SocketAddr = backend.parse().unwrap();
