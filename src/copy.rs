@@ -1,28 +1,22 @@
 //! The engine: everything that moves is a copy between two stores. Blobs in parallel, then manifests children first,
 //! referrers after subjects, the tag last; nothing that the destination has is moved.
 
+mod blobs;
 mod lanes;
+mod manifests;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use lanes::Lanes;
-use tokio::{task::JoinSet, time::Instant};
+use blobs::copy_blobs;
+use manifests::{copy_manifest, set_tags, tags_last};
 
 use crate::{
-    ahead::{Ahead, Sending},
-    blob::{Blob, ByteStream, FileSlice},
+    ahead::Ahead,
     error::{Context as _, Error, Kind, Result},
-    graph::{Graph, Node, Root},
+    graph::{Graph, Root},
     oci::{Descriptor, Digest, Platform},
     progress::{Counts, Event, Observer, Outcome},
-    store::{Claim, ReadStore, Store, Stored, compare},
+    store::{ReadStore, Store, compare},
 };
 
 /// What [`copy`] does beyond carrying one artifact.
@@ -158,10 +152,12 @@ pub async fn copy_graph(
     to: &Arc<dyn Store>,
     options: &Options,
 ) -> Result<Report> {
-    carry(from, graph, to, options, None).await
+    let before = options.progress.counts();
+    let report = carry(from, graph, to, options, None).await?;
+    Ok(report.with(options.progress.counts().since(before)))
 }
 
-/// Copies a graph; the destination is known to lack the manifest `absent`.
+/// Copies a graph; the destination is known to lack the manifest `absent`. The report lacks what [`Report::with`] adds.
 async fn carry(
     from: &Arc<dyn ReadStore>,
     graph: &Graph,
@@ -170,7 +166,7 @@ async fn carry(
     absent: Option<Digest>,
 ) -> Result<Report> {
     let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
-    let (mut report, before) = (Report::of(first.desc.clone()), options.progress.counts());
+    let mut report = Report::of(first.desc.clone());
     options.progress.tell(Event::Planned { items: graph.len(), bytes: graph.size() });
     to.expect(graph).await?;
     copy_blobs(from, graph, to, options, &mut report).await?;
@@ -187,7 +183,7 @@ async fn carry(
         set_tags(desc, &tags, to).await.context(|| format!("tag {} in {to}", desc.digest))?;
     }
     to.finish().await?;
-    Ok(report.with(options.progress.counts().since(before)))
+    Ok(report)
 }
 
 /// What [`copy_graph`] would do, as far as it can be known without trying: content that could be mounted counts as
@@ -205,52 +201,6 @@ pub async fn missing(graph: &Graph, to: Option<&Arc<dyn Store>>) -> Result<Repor
     Ok(report)
 }
 
-/// What is still to be done once all blobs are there.
-struct Steps<'a> {
-    /// Manifests in their order, with the tags that each gets at once.
-    manifests: Vec<(&'a Node, Vec<String>)>,
-    /// Tags to be set at the end.
-    tags: Vec<(&'a Descriptor, Vec<String>)>,
-}
-
-/// Puts manifests that get tags last: a tag must not show before all that belongs to it is there. A root that others
-/// in the graph are about comes before them, and gets its tags at the very end.
-fn tags_last(graph: &Graph) -> Steps<'_> {
-    let mut tags: HashMap<&Digest, Vec<String>> = HashMap::new();
-    for root in &graph.roots {
-        tags.entry(&root.desc.digest).or_default().extend(root.tags.iter().cloned());
-    }
-    let subjects: HashSet<&Digest> =
-        graph.manifests.iter().filter_map(|node| node.parsed.subject()).map(|subject| &subject.digest).collect();
-    let below: HashSet<&Digest> =
-        graph.manifests.iter().flat_map(|node| node.parsed.children()).map(|child| &child.digest).collect();
-    let (mut manifests, mut last, mut later) = (Vec::new(), Vec::new(), Vec::new());
-    for node in &graph.manifests {
-        let digest = &node.desc.digest;
-        let tags = tags.remove(digest).unwrap_or_default();
-        if subjects.contains(digest) {
-            manifests.push((node, Vec::new()));
-            later.push((&node.desc, tags));
-        } else if tags.is_empty() || below.contains(digest) {
-            manifests.push((node, tags));
-        } else {
-            last.push((node, tags));
-        }
-    }
-    manifests.append(&mut last);
-    Steps { manifests, tags: later }
-}
-
-/// Points tags at a manifest that is there, where they do not yet.
-async fn set_tags(desc: &Descriptor, tags: &[String], to: &Arc<dyn Store>) -> Result<()> {
-    for tag in tags {
-        if !to.resolve(tag).await.is_ok_and(|found| found.digest == desc.digest) {
-            to.tag(tag, desc).await?;
-        }
-    }
-    Ok(())
-}
-
 /// Of an index, the manifest for this platform; anything else as it is. Error kind `NotFound` when there is none.
 pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
     let Some(platform) = platform else { return Ok(root) };
@@ -266,143 +216,4 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     };
     let found = index.children().into_iter().find(|d| d.platform.as_ref().is_some_and(fits)).cloned();
     found.ok_or_else(|| Error::not_found(format!("no manifest for platform {platform} in {}", root.digest)))
-}
-
-async fn copy_blobs(
-    from: &Arc<dyn ReadStore>,
-    graph: &Graph,
-    to: &Arc<dyn Store>,
-    options: &Options,
-    report: &mut Report,
-) -> Result<()> {
-    let (mut tasks, mut lanes) = (JoinSet::new(), Lanes::new(options.concurrency));
-    for desc in &graph.blobs {
-        // A task is made when its turn comes: an artifact may have very many blobs.
-        while tasks.len() >= lanes.open(desc.size) {
-            count_one(&mut tasks, &mut lanes, report).await?;
-        }
-        let (from, to, desc, progress) = (Arc::clone(from), Arc::clone(to), desc.clone(), options.progress.clone());
-        let sending = ahead(&to, options).and_then(|ahead| ahead.take(&desc.digest));
-        tasks.spawn(async move {
-            let start = Instant::now();
-            let outcome = copy_blob(&from, &desc, &to, sending, &progress)
-                .await
-                .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
-            progress.tell(Event::Done(desc.clone(), outcome));
-            Ok((desc, outcome, start.elapsed()))
-        });
-    }
-    while !tasks.is_empty() {
-        count_one(&mut tasks, &mut lanes, report).await?;
-    }
-    Ok(())
-}
-
-/// Waits for the next blob that is done.
-async fn count_one(
-    tasks: &mut JoinSet<Result<(Descriptor, Outcome, Duration)>>,
-    lanes: &mut Lanes,
-    report: &mut Report,
-) -> Result<()> {
-    let Some(joined) = tasks.join_next().await else { return Ok(()) };
-    let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
-    lanes.note(desc.size, took);
-    report.count(&desc, outcome);
-    Ok(())
-}
-
-async fn copy_blob(
-    from: &Arc<dyn ReadStore>,
-    desc: &Descriptor,
-    to: &Arc<dyn Store>,
-    sending: Option<Sending>,
-    progress: &Observer,
-) -> Result<Outcome> {
-    let left = sending.is_some();
-    if let Some(sending) = sending {
-        progress.tell(Event::Started(desc.clone()));
-        match sending.arrive(|bytes| progress.tell(Event::Moved(desc.digest.clone(), bytes))).await {
-            Ok(Claim::Absent) => return Ok(Outcome::Moved),
-            Ok(Claim::Present | Claim::Mounted) => {
-                // What left before that was known moved in vain.
-                progress.tell(Event::Restarted(desc.digest.clone()));
-                return Ok(Outcome::Present);
-            }
-            Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive ahead: {e}"),
-        }
-    }
-    match to.claim(desc, from.as_ref()).await? {
-        Claim::Present => return Ok(Outcome::Present),
-        Claim::Mounted => return Ok(Outcome::Mounted),
-        Claim::Absent => {}
-    }
-    if !left {
-        progress.tell(Event::Started(desc.clone()));
-    }
-    let blob = Counted {
-        blob: Stored::new(Arc::clone(from), desc.clone()),
-        digest: desc.digest.clone(),
-        opened: Mutex::new(left),
-        progress: progress.clone(),
-    };
-    match to.push(desc, &blob).await {
-        // A flipped bit on the way; wrong bytes at the origin will be wrong again.
-        Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => to.push(desc, &blob).await?,
-        other => other?,
-    }
-    Ok(Outcome::Moved)
-}
-
-async fn copy_manifest(
-    desc: &Descriptor,
-    bytes: &Bytes,
-    tags: &[String],
-    to: &Arc<dyn Store>,
-    absent: bool,
-) -> Result<Outcome> {
-    if !absent && to.contains(desc).await? {
-        set_tags(desc, tags, to).await?;
-        return Ok(Outcome::Present);
-    }
-    to.publish(desc, bytes, tags).await?;
-    Ok(Outcome::Moved)
-}
-
-/// A blob whose streams report what passes through them.
-struct Counted {
-    blob: Stored,
-    digest: Digest,
-    opened: Mutex<bool>,
-    progress: Observer,
-}
-
-#[async_trait]
-impl Blob for Counted {
-    fn size(&self) -> u64 {
-        self.blob.size()
-    }
-
-    async fn open(&self, from: u64) -> Result<ByteStream> {
-        let again = std::mem::replace(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner), true);
-        match (again, from) {
-            (true, 0) => self.progress.tell(Event::Restarted(self.digest.clone())),
-            (false, 1..) => self.progress.tell(Event::Resumed(self.digest.clone(), from)),
-            _ => {}
-        }
-        let (digest, progress) = (self.digest.clone(), self.progress.clone());
-        let count = move |chunk: &Result<Bytes>| {
-            if let Ok(bytes) = chunk {
-                progress.tell(Event::Moved(digest.clone(), bytes.len() as u64));
-            }
-        };
-        Ok(self.blob.open(from).await?.inspect(count).boxed())
-    }
-
-    fn local(&self) -> Option<FileSlice> {
-        self.blob.local()
-    }
-
-    fn at_hand(&self) -> bool {
-        self.blob.at_hand()
-    }
 }
