@@ -3,6 +3,9 @@
 //! Every row is the best of three runs over warm files; the peak is of this process, reset before each row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "support/text.rs"]
+mod text;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -16,6 +19,7 @@ use artifact::{
     pack::{Options, pack},
     plan::{API_VERSION, Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
 };
+use text::text;
 
 /// Mean size of a small file in bytes.
 const SMALL: usize = 6 << 10;
@@ -53,21 +57,6 @@ fn main() {
         }
     }
     theirs_hash(large, dir.path());
-}
-
-/// Text that compresses about as well as source code does, different in every file.
-fn text(seed: usize, len: usize) -> Vec<u8> {
-    let mut state = seed as u64;
-    let mut out = Vec::with_capacity(len + 16);
-    while out.len() < len {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (word, next) = ((state >> 33) % 3000, (state >> 60) % 8);
-        out.extend_from_slice(
-            format!("{word:x}{}", ["\n", " ", " ", "(", "_", ".", ", ", " = "][next as usize]).as_bytes(),
-        );
-    }
-    out.truncate(len);
-    out
 }
 
 fn make_small(dir: &Path, count: usize) -> usize {

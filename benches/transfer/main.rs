@@ -19,6 +19,8 @@ mod sample;
 mod server;
 mod serving;
 mod table;
+#[path = "../support/text.rs"]
+mod text;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

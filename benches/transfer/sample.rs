@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{place::Place, run::shell};
+use crate::{place::Place, run::shell, text::text};
 
 /// Mean size of the files in a [`Kind::Tree`], in bytes.
 const TREE_FILE: usize = 6 << 10;
@@ -112,18 +112,4 @@ fn tree(dir: &Path, count: usize) {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("f{i:05}.txt")), text(i, TREE_FILE / 2 + (i * 7919) % TREE_FILE)).unwrap();
     }
-}
-
-/// Text that compresses about as well as source code does, different in every file.
-fn text(seed: usize, len: usize) -> Vec<u8> {
-    let mut state = seed as u64;
-    let mut out = Vec::with_capacity(len + 16);
-    while out.len() < len {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (word, next) = ((state >> 33) % 3000, (state >> 60) % 8);
-        let mark = ["\n", " ", " ", "(", "_", ".", ", ", " = "][next as usize];
-        out.extend_from_slice(format!("{word:x}{mark}").as_bytes());
-    }
-    out.truncate(len);
-    out
 }

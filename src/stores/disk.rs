@@ -196,7 +196,8 @@ fn cannot(what: &str, path: &Path, error: Errno) -> Error {
 mod tests {
     use super::*;
 
-    fn dir() -> (tempfile::TempDir, Dir) {
+    /// A directory that is removed at the end.
+    pub(super) fn dir() -> (tempfile::TempDir, Dir) {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         (temp, dir)

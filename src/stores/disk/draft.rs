@@ -140,13 +140,7 @@ pub(in crate::stores) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn dir() -> (tempfile::TempDir, Dir) {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(temp.path()).unwrap();
-        (temp, dir)
-    }
+    use super::{super::tests::dir, *};
 
     fn digits() -> String {
         "0a".repeat(32)
