@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use artifact::{Error, Kind, Result, serve::fault::Operation};
+use artifact::{
+    Error, Kind, Result,
+    serve::fault::{Operation, Scenario},
+};
 use tokio::io::AsyncReadExt as _;
 
 /// Where a client puts what it pulls, below the scratch directory.
@@ -49,15 +52,26 @@ impl Preset {
                 "skopeo copy --retry-times 3 --dest-tls-verify=false oci:{layout}:v1 docker://{ref}",
             ),
         };
-        Client::new(name, Some(pull.into()), Some(push.into()))
+        let along = match self {
+            Self::Artifact => Some("artifact pull --referrers {ref} {dir}"),
+            Self::Oras => Some("oras cp --recursive --from-plain-http {ref} --to-oci-layout {dir}:v1"),
+            Self::Crane | Self::Skopeo | Self::SkopeoRetry => None,
+        };
+        Client {
+            name: name.to_owned(),
+            pull: Some(pull.into()),
+            pull_referrers: along.map(Into::into),
+            push: Some(push.into()),
+        }
     }
 }
 
-/// A program, and what it is called with.
+/// A program, and what it is called with: `None` where it has no such command.
 pub(crate) struct Client {
     pub(crate) name: String,
-    pull: Option<String>,
-    push: Option<String>,
+    pub(crate) pull: Option<String>,
+    pub(crate) pull_referrers: Option<String>,
+    pub(crate) push: Option<String>,
 }
 
 /// How a run ended.
@@ -70,14 +84,14 @@ pub(crate) struct Ran {
 }
 
 impl Client {
-    pub(crate) fn new(name: &str, pull: Option<String>, push: Option<String>) -> Self {
-        Self { name: name.to_owned(), pull, push }
-    }
-
-    pub(crate) fn command(&self, operation: Operation) -> Option<&str> {
-        match operation {
+    /// What it is called with in this scenario. Who packs files anew does not push what they are about.
+    pub(crate) fn command(&self, scenario: &Scenario) -> Option<&str> {
+        match scenario.operation {
+            Operation::Pull if scenario.sample.referrers > 0 => self.pull_referrers.as_deref(),
             Operation::Pull => self.pull.as_deref(),
-            Operation::Push => self.push.as_deref(),
+            Operation::Push => {
+                self.push.as_deref().filter(|push| !scenario.sample.subject || push.contains("{layout}"))
+            }
         }
     }
 

@@ -38,6 +38,9 @@ struct Args {
     /// The command that pulls {ref} into the directory {dir}
     #[arg(long, value_name = "COMMAND")]
     pull: Option<String>,
+    /// The command that pulls {ref} into {dir}, a layout, with all that refers to it
+    #[arg(long, value_name = "COMMAND")]
+    pull_referrers: Option<String>,
     /// The command that pushes the file {file}, or `v1` of the layout {layout}, to {ref}
     #[arg(long, value_name = "COMMAND")]
     push: Option<String>,
@@ -70,8 +73,14 @@ async fn main() -> ExitCode {
 /// Whether every client passed everything that was tried with it.
 async fn run(args: &Args) -> Result<bool> {
     let mut clients: Vec<Client> = args.client.iter().map(|preset| preset.client()).collect();
-    if args.pull.is_some() || args.push.is_some() {
-        clients.push(Client::new("client", args.pull.clone(), args.push.clone()));
+    let own = Client {
+        name: "client".into(),
+        pull: args.pull.clone(),
+        pull_referrers: args.pull_referrers.clone(),
+        push: args.push.clone(),
+    };
+    if own.pull.is_some() || own.pull_referrers.is_some() || own.push.is_some() {
+        clients.push(own);
     }
     if clients.is_empty() {
         return Err(Error::invalid("name a client with --client, or its commands with --pull and --push"));
@@ -81,7 +90,7 @@ async fn run(args: &Args) -> Result<bool> {
     for scenario in scenarios(args)? {
         let mut cells = Vec::new();
         for client in &clients {
-            let cell = match client.command(scenario.operation) {
+            let cell = match client.command(&scenario) {
                 Some(command) => Some(play(&scenario, client, command, args.verbose).await?),
                 None => None,
             };

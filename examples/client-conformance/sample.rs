@@ -6,7 +6,7 @@ use std::{fs, io::Write as _, net::SocketAddr, path::Path, sync::Arc};
 use artifact::{
     Result,
     copy::{Options, copy},
-    oci::{Descriptor, Digest, Manifest, media_type},
+    oci::{Descriptor, Digest, Index, Manifest, media_type},
     serve::fault,
     store::{self, ReadStore, Store},
     stores::{
@@ -21,13 +21,23 @@ use crate::client::{FILE, LAYOUT};
 
 const TAG: &str = "v1";
 
+/// What a client carries, and what is about it.
 pub(crate) struct Sample {
+    main: Artifact,
+    /// Whether [`Self::main`] is about another artifact.
+    about: Option<Descriptor>,
+    referrers: Vec<Artifact>,
+}
+
+/// Blobs, and the manifest that lists them.
+struct Artifact {
     blobs: Vec<(Descriptor, Bytes)>,
     manifest: (Descriptor, Bytes),
 }
 
-impl Sample {
-    pub(crate) fn new(wanted: &fault::Sample) -> Result<Self> {
+impl Artifact {
+    /// A container image of so many layers.
+    fn image(wanted: &fault::Sample, about: Option<&Descriptor>) -> Result<Self> {
         let (mut blobs, mut diff_ids) = (Vec::new(), Vec::new());
         for n in 0..wanted.layers {
             let tar = tar(wanted.size, n as u64 + 1)?;
@@ -45,35 +55,74 @@ impl Sample {
         });
         let config = Bytes::from(config.to_string());
         let config = (Descriptor::of("application/vnd.oci.image.config.v1+json", &config), config);
+        Self::new(None, config, blobs, about)
+    }
+
+    /// A small artifact about another one.
+    fn note(n: usize, about: &Descriptor) -> Result<Self> {
+        let text = Bytes::from(format!("note {n}"));
+        let layer = (Descriptor::of("application/vnd.example.note.layer.v1+txt", &text), text);
+        let config = (Descriptor::empty(), Bytes::from_static(b"{}"));
+        Self::new(Some("application/vnd.example.note.v1"), config, vec![layer], Some(about))
+    }
+
+    fn new(
+        artifact_type: Option<&str>,
+        config: (Descriptor, Bytes),
+        mut blobs: Vec<(Descriptor, Bytes)>,
+        about: Option<&Descriptor>,
+    ) -> Result<Self> {
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(media_type::MANIFEST.into()),
-            artifact_type: None,
+            artifact_type: artifact_type.map(Into::into),
             config: config.0.clone(),
             layers: blobs.iter().map(|(desc, _)| desc.clone()).collect(),
-            subject: None,
+            subject: about.map(Descriptor::bare),
             annotations: Default::default(),
         };
         blobs.push(config);
-        let bytes = Bytes::from(serde_json::to_vec(&manifest).map_err(|e| artifact::Error::invalid(e.to_string()))?);
+        let bytes = json(&manifest)?;
         Ok(Self { blobs, manifest: (Descriptor::of(media_type::MANIFEST, &bytes), bytes) })
     }
 
+    async fn put(&self, to: &Memory, tags: &[String]) -> Result<()> {
+        for (desc, bytes) in &self.blobs {
+            to.push(desc, bytes).await?;
+        }
+        to.publish(&self.manifest.0, &self.manifest.1, tags).await
+    }
+}
+
+impl Sample {
+    pub(crate) fn new(wanted: &fault::Sample) -> Result<Self> {
+        // What it is about need not be there (distribution-spec, "Pushing Manifests with Subject").
+        let about = wanted.subject.then(|| Descriptor::of(media_type::MANIFEST, b"another"));
+        let main = Artifact::image(wanted, about.as_ref())?;
+        let referrers = (0..wanted.referrers).map(|n| Artifact::note(n, &main.manifest.0));
+        Ok(Self { referrers: referrers.collect::<Result<_>>()?, main, about })
+    }
+
     fn layers(&self) -> impl Iterator<Item = &(Descriptor, Bytes)> {
-        self.blobs.iter().filter(|(desc, _)| desc.media_type.contains("layer"))
+        self.main.blobs.iter().filter(|(desc, _)| desc.media_type.contains("layer"))
+    }
+
+    /// What must arrive, whatever the client makes of the rest.
+    fn content(&self) -> impl Iterator<Item = &(Descriptor, Bytes)> {
+        self.layers().chain(self.referrers.iter().flat_map(|note| note.blobs.iter().chain([&note.manifest])))
     }
 
     async fn in_memory(&self) -> Result<Arc<dyn ReadStore>> {
         let memory = Memory::new();
-        for (desc, bytes) in &self.blobs {
-            memory.push(desc, bytes).await?;
+        self.main.put(&memory, &[TAG.to_owned()]).await?;
+        for note in &self.referrers {
+            note.put(&memory, &[]).await?;
         }
-        memory.publish(&self.manifest.0, &self.manifest.1, &[TAG.to_owned()]).await?;
         Ok(Arc::new(memory))
     }
 
-    async fn carry(&self, to: Arc<dyn Store>) -> Result<()> {
-        let options = Options { tags: vec![TAG.into()], ..Options::default() };
+    async fn carry(&self, to: Arc<dyn Store>, referrers: bool) -> Result<()> {
+        let options = Options { tags: vec![TAG.into()], referrers, ..Options::default() };
         copy(&self.in_memory().await?, TAG, &to, &options).await.map(drop)
     }
 
@@ -82,15 +131,22 @@ impl Sample {
         if let Some((_, bytes)) = self.layers().next() {
             fs::write(dir.join(FILE), bytes)?;
         }
-        self.carry(Arc::new(Layout::create(dir.join(LAYOUT))?)).await
+        self.carry(Arc::new(Layout::create(dir.join(LAYOUT))?), false).await
     }
 
-    /// Brings it to a registry.
+    /// Brings it to a registry, with the list of what is about it that clients keep where a registry keeps none.
     pub(crate) async fn push(&self, registry: SocketAddr) -> Result<()> {
-        self.carry(Arc::new(repository(registry)?)).await
+        self.carry(Arc::new(repository(registry)?), true).await?;
+        if self.referrers.is_empty() {
+            return Ok(());
+        }
+        let list = json(&Index::of(self.referrers.iter().map(|note| note.manifest.0.clone()).collect()))?;
+        let tag = fallback(&self.main.manifest.0);
+        repository(registry)?.publish(&Descriptor::of(media_type::INDEX, &list), &list, &[tag]).await
     }
 
-    /// Whether a client has brought all layers to this registry, under the tag.
+    /// Whether a client has brought all layers to this registry, under the tag; and has listed the manifest, where it is
+    /// about another one.
     ///
     /// Its manifest is the client's own, if that packs files.
     pub(crate) async fn pushed(&self, registry: SocketAddr) -> bool {
@@ -108,7 +164,10 @@ impl Sample {
             let bytes = store::read(&repository, desc, desc.size).await?;
             known += usize::from(self.layers().any(|(_, layer)| *layer == bytes));
         }
-        Ok(known > 0 && known == manifest.layers.len())
+        let Some(about) = &self.about else { return Ok(known > 0 && known == manifest.layers.len()) };
+        let list = store::read_manifest(&repository, &repository.resolve(&fallback(about)).await?).await?;
+        let list: Index = serde_json::from_slice(&list).map_err(|e| artifact::Error::invalid(e.to_string()))?;
+        Ok(known == manifest.layers.len() && list.manifests.iter().any(|member| member.digest == root.digest))
     }
 
     /// Whether there is anything under the tag.
@@ -122,7 +181,7 @@ impl Sample {
     /// Whether files with the bytes of all layers are in this directory, and nothing wrong.
     pub(crate) fn arrived(&self, dir: &Path) -> bool {
         let found: Vec<Digest> = files(dir).iter().map(|(_, bytes)| Digest::of(bytes)).collect();
-        self.layers().all(|(desc, _)| found.contains(&desc.digest)) && self.nothing_wrong(dir)
+        self.content().all(|(desc, _)| found.contains(&desc.digest)) && self.nothing_wrong(dir)
     }
 
     /// Whether no file here goes by the name of a layer, its digest or its title, and has other bytes.
@@ -130,7 +189,7 @@ impl Sample {
         files(dir).iter().all(|(name, bytes)| {
             let titled = |desc: &Descriptor| desc.annotations.values().any(|title| title == name);
             let meant = |desc: &Descriptor| name == desc.digest.hex() || titled(desc);
-            self.blobs.iter().all(|(desc, right)| !meant(desc) || right == bytes)
+            self.content().chain(&self.main.blobs).all(|(desc, right)| !meant(desc) || right == bytes)
         })
     }
 }
@@ -146,6 +205,15 @@ fn files(dir: &Path) -> Vec<(String, Bytes)> {
         }
     }
     found
+}
+
+/// The tag of the list of what is about a manifest (distribution-spec, "Referrers Tag Schema").
+fn fallback(about: &Descriptor) -> String {
+    about.digest.to_string().replace(':', "-")
+}
+
+fn json(document: &impl serde::Serialize) -> Result<Bytes> {
+    serde_json::to_vec(document).map(Bytes::from).map_err(|e| artifact::Error::invalid(e.to_string()))
 }
 
 fn repository(registry: SocketAddr) -> Result<Repository> {

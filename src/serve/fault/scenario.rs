@@ -49,12 +49,16 @@ pub struct Sample {
     pub layers: usize,
     /// How long each is, in bytes, or a little more.
     pub size: usize,
+    /// Whether it is about another artifact, as a signature is.
+    pub subject: bool,
+    /// How many artifacts are about it. They come along with a pull, and not with a push.
+    pub referrers: usize,
 }
 
 impl Default for Sample {
     /// One layer of three mebibytes.
     fn default() -> Self {
-        Self { layers: 1, size: 3 << 20 }
+        Self { layers: 1, size: 3 << 20, subject: false, referrers: 0 }
     }
 }
 

@@ -4,16 +4,68 @@ use std::{fs, path::Path, sync::Arc};
 
 use artifact::{
     Result,
-    serve::fault::{End, Operation, Scenario},
+    oci::{Descriptor, Index, media_type},
+    serve::fault::{self, End, Operation, Scenario},
     store::{self, ReadStore, Store},
     stores::{Memory, registry},
 };
+use bytes::Bytes;
 
 use super::carry;
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, deliver, noise},
+    samples::{LAYER, Sample, deliver, noise},
 };
+
+/// What a scenario carries, and what is about it.
+struct Load {
+    sample: Sample,
+    about: Option<Descriptor>,
+    referrers: Vec<Sample>,
+}
+
+impl Load {
+    fn new(wanted: &fault::Sample) -> Self {
+        let layers = (0..wanted.layers as u64).map(|n| Bytes::from(noise(wanted.size, n + 1)));
+        let layers = layers.map(|bytes| (Descriptor::of(LAYER, &bytes), bytes)).collect();
+        let about = wanted.subject.then(|| Descriptor::of(media_type::MANIFEST, b"another"));
+        let sample = Sample::with_layers(layers, about.clone());
+        let note = |n: usize| Sample::about(sample.root(), format!("note {n}").as_bytes());
+        Self { referrers: (0..wanted.referrers).map(note).collect(), sample, about }
+    }
+
+    /// Brings all of it to a registry, with the list that clients keep where a registry keeps none.
+    async fn deliver(&self, to: &Arc<dyn Store>) {
+        deliver(to, &self.sample, &["v1"]).await.unwrap();
+        for note in &self.referrers {
+            deliver(to, note, &[]).await.unwrap();
+        }
+        if !self.referrers.is_empty() {
+            let list = Index::of(self.referrers.iter().map(|note| note.root().clone()).collect());
+            let list = Bytes::from(serde_json::to_vec(&list).unwrap());
+            let desc = Descriptor::of(media_type::INDEX, &list);
+            to.publish(&desc, &list, &[fallback(self.sample.root())]).await.unwrap();
+        }
+    }
+
+    /// Whether all that a client was to carry is there.
+    async fn is_at(&self, store: &dyn ReadStore) -> Result<bool> {
+        let mut good = holds(store, &self.sample).await?;
+        let listed = store.referrers(self.sample.root()).await?;
+        good &= self.referrers.iter().all(|note| listed.iter().any(|desc| desc.digest == note.root().digest));
+        if let Some(about) = &self.about {
+            let list = store::read_manifest(store, &store.resolve(&fallback(about)).await?).await?;
+            let list: Index = serde_json::from_slice(&list).unwrap();
+            good &= list.manifests.iter().any(|member| member.digest == self.sample.root().digest);
+        }
+        Ok(good)
+    }
+}
+
+/// The tag under which clients list what is about a manifest.
+fn fallback(about: &Descriptor) -> String {
+    format!("sha256-{}", about.digest.hex())
+}
 
 async fn holds(store: &dyn ReadStore, sample: &Sample) -> Result<bool> {
     let mut good = store.resolve("v1").await?.digest == sample.root().digest;
@@ -25,23 +77,22 @@ async fn holds(store: &dyn ReadStore, sample: &Sample) -> Result<bool> {
 
 /// What the client did wrong, and its own error.
 async fn play(scenario: &Scenario) -> Option<String> {
-    let layers: Vec<_> = (0..scenario.sample.layers as u64).map(|n| noise(scenario.sample.size, n + 1)).collect();
-    let sample = Sample::of(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let load = Load::new(&scenario.sample);
     let world = Faulty::with(scenario.faults());
     let healthy: Arc<dyn Store> = Arc::new(world.healthy());
     let tested = Arc::new(world.repository(&registry::Options::default()));
     let (from, to): (Arc<dyn ReadStore>, Arc<dyn Store>) = match scenario.operation {
         Operation::Pull => {
-            deliver(&healthy, &sample, &["v1"]).await.unwrap();
+            load.deliver(&healthy).await;
             (tested, Arc::new(Memory::new()))
         }
-        Operation::Push => (sample.in_memory(&["v1"]).await, tested),
+        Operation::Push => (load.sample.in_memory(&["v1"]).await, tested),
     };
     let done = tokio::time::timeout(scenario.limit.0, carry(&from, &to)).await;
     let there: &dyn ReadStore = if scenario.operation == Operation::Pull { to.as_ref() } else { healthy.as_ref() };
     let (end, error) = match done {
         Err(_) => (End::Hung, String::new()),
-        Ok(Ok(_)) => (End::Succeeded { right: holds(there, &sample).await.unwrap_or_default() }, String::new()),
+        Ok(Ok(_)) => (End::Succeeded { right: load.is_at(there).await.unwrap_or_default() }, String::new()),
         Ok(Err(error)) => (End::Failed { clean: there.resolve("v1").await.is_err() }, error.to_string()),
     };
     let idle = scenario.tokens.is_none() && world.seen().iter().all(|seen| seen.faults.is_empty());
