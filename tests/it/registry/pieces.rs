@@ -1,5 +1,10 @@
 //! Large blobs where a registry, or a proxy before it, refuses them in one request.
 
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use artifact::{
     Kind, Result,
     oci::Descriptor,
@@ -9,7 +14,11 @@ use artifact::{
 };
 use bytes::Bytes;
 
-use crate::support::{faulty::Faulty, samples::noise};
+use crate::support::{
+    faulty::Faulty,
+    samples::noise,
+    scripted::{Scripted, reply},
+};
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 20 * MIB + 1;
@@ -130,6 +139,54 @@ async fn an_upload_goes_on_wherever_the_registry_stands() {
     let nothing =
         "{on: PATCH upload, nth: 2, refuse: {status: 416}}, {on: GET upload, change: {headers: {Range: 0-0}}}";
     World::new(12 * MIB, nothing).push(1).await.unwrap();
+}
+
+/// A registry that takes no blob at once, and of the second piece only so much that it stands here then, and says 416.
+fn standing(stands: usize) -> Scripted {
+    let (had, patches) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+    Scripted::start(move |request| {
+        let mut had = had.lock().unwrap();
+        let method = request.line().split(' ').next().unwrap_or_default();
+        let mut taken = false;
+        match method {
+            "POST" => had.clear(),
+            "PATCH" if request.header("content-range").starts_with(&format!("{}-", had.len())) => {
+                had.extend_from_slice(&request.body);
+                taken = patches.fetch_add(1, Ordering::Relaxed) != 1;
+                had.truncate(if taken { usize::MAX } else { stands });
+            }
+            _ => {}
+        }
+        let status = match method {
+            "POST" => 202,
+            "PUT" if !request.body.is_empty() => 413,
+            "PUT" if *had == noise(SIZE, 1) => 201,
+            "PATCH" if taken => 202,
+            "PATCH" => 416,
+            "GET" | "DELETE" => 204,
+            _ => 404,
+        };
+        let range = format!("0-{}", had.len().saturating_sub(1));
+        reply(status, &[("location", "/v2/a/blobs/uploads/1"), ("range", &range)], b"")
+    })
+}
+
+#[tokio::test]
+async fn a_registry_that_stands_at_any_offset_gets_what_it_lacks_and_no_more() {
+    const SECOND: usize = 10_485_761;
+    let (desc, bytes) = blob(1);
+    // At nothing, inside the first piece, one byte before the second, inside that, and at the end.
+    for stands in [0, 1_000_000, SECOND - 1, 15_000_000, SIZE] {
+        let server = standing(stands);
+        let repository = super::repository(server.host(), "a", &Options::default());
+        repository.push(&desc, &bytes).await.unwrap_or_else(|e| panic!("{stands}: {e}"));
+        let requests = server.seen().into_iter();
+        let (patches, others): (Vec<_>, Vec<_>) = requests.partition(|request| request.line().starts_with("PATCH"));
+        let sent: usize = patches.iter().map(|request| request.body.len()).sum();
+        assert_eq!(sent, SIZE + (SIZE - stands), "{stands}");
+        let opened = others.iter().filter(|request| request.line().starts_with("POST")).count();
+        assert_eq!(opened, 2, "{stands}: the whole was refused, and then it never started over");
+    }
 }
 
 #[tokio::test(start_paused = true)]
