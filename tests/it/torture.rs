@@ -10,6 +10,8 @@ mod crowd;
 mod faults;
 mod full;
 mod kills;
+#[cfg(target_os = "linux")]
+mod lasting;
 mod order;
 mod scene;
 mod signals;
