@@ -2,7 +2,7 @@
 
 use super::{
     Dice, Outcome, conclude,
-    content::Listing,
+    content::{Listing, UNFINISHED},
     long,
     scene::{Job, Scene, Trial},
     strace::{Point, Strace, Traced},
@@ -102,7 +102,11 @@ fn judge(trial: &Trial<'_>, traced: &Traced, reference: &Listing) -> Outcome {
         other => return Err(format!("ended with {other:?}")),
     }
     trial.valid()?;
-    let made = trial.tree();
+    let mut made = trial.tree();
+    // What could not be removed is found by the next run.
+    if traced.calls.iter().any(|call| call.text.contains("(INJECTED)") && call.name.starts_with("unlink")) {
+        made.retain(|path, _| !path.contains(UNFINISHED));
+    }
     if traced.code == Some(0) && made != *reference {
         return Err("it said that all went well, and did not do it".into());
     }
