@@ -37,7 +37,7 @@ pub enum Kind {
     ReadOnly,
     /// The registry wants credentials, or other ones.
     Unauthorized,
-    /// The registry knows who asks and refuses.
+    /// The registry knows who asks and refuses: no right to it, a tag that may not be moved, no room left in a quota.
     Denied,
     /// The registry asks to come later, or failed by its own fault: the same request may succeed again.
     Unavailable,

@@ -23,6 +23,12 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Kind::Denied if text.contains("by the configuration") => {
             "look into `~/.config/artifact/hosts.yaml` and podman's `registries.conf`"
         }
+        Kind::Denied if text.to_ascii_lowercase().contains("immutable") => {
+            "this registry never moves a tag: choose another one"
+        }
+        Kind::Denied if text.to_ascii_lowercase().contains("quota") => {
+            "make room with `artifact delete`, or ask for a larger quota"
+        }
         Kind::Denied => "the credentials in use do not allow this; `artifact login REGISTRY` changes them",
         _ if text.contains("of a kind that is not supported: `socks") => {
             "name an http proxy in `HTTPS_PROXY` or `ALL_PROXY`; `NO_PROXY=HOST` goes around all of them"
@@ -103,6 +109,9 @@ mod tests {
             (Kind::Unreachable, "GET r through the proxy `p`: cannot reach `r`", "captive portal"),
             (Kind::Unreachable, "GET r through the proxy `p`: the proxy `p` wants a user name and a password", "USER"),
             (Kind::Invalid, "the proxy for https is not a URL", "HTTPS_PROXY"),
+            (Kind::Denied, "PUT x: 409 Conflict: TAG_IMMUTABLE", "another one"),
+            (Kind::Denied, "PUT x: 413 Payload Too Large: DENIED: Quota exceeded", "larger quota"),
+            (Kind::Denied, "PUT x: 403 Forbidden", "artifact login"),
             (Kind::Denied, "r is blocked by the configuration", "hosts.yaml"),
             (Kind::Unauthorized, "r sends credentials to `x`, which is not its own", "trusted"),
             (Kind::Invalid, "https://r sends us to https://x: that address is not public", "trusted"),

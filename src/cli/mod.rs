@@ -67,7 +67,8 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 70 internal, 128 + n stopped by signal n.
+/// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 5 refused by the registry, 70 internal,
+/// 128 + n stopped by signal n.
 pub(crate) fn main() -> ExitCode {
     let arguments = environment::arguments();
     let cli = match Cli::try_parse_from(&arguments) {
@@ -141,6 +142,7 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
                 Kind::Misuse => 2,
                 Kind::Mismatch => 3,
                 Kind::NotFound => 4,
+                Kind::Unauthorized | Kind::Denied => 5,
                 Kind::Internal => 70,
                 _ => 1,
             })

@@ -221,7 +221,8 @@ impl Answer {
             Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
             Err(_) => (Bytes::new(), true),
         };
-        let (mut kind, said) = (kind_of(status), quoted(&blotted(&said(&body), &secrets)));
+        let said = quoted(&blotted(&said(&body), &secrets));
+        let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
             kind = Kind::NotARegistry;
         }
@@ -311,6 +312,13 @@ fn kind_of(status: StatusCode) -> Kind {
         400 | 402 | 406..=424 | 426..=428 | 430..=498 => Kind::Invalid,
         _ => Kind::NotARegistry,
     }
+}
+
+/// Whether a registry refuses for good what has no status of its own: to move a tag (Amazon ECR says 400, Harbor 2 says
+/// 412), or to store more than a quota allows.
+fn is_final(status: StatusCode, said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413) && (said.contains("immutable") || said.contains("quota"))
 }
 
 #[derive(Deserialize)]

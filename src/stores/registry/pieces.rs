@@ -47,8 +47,9 @@ impl Longest {
 impl Repository {
     /// Notes that a body of this length was too long. Errors: the refusal itself, where shorter ones make no sense.
     pub(super) async fn too_long(&self, refusal: Answer, length: u64, session: &Session) -> Result<()> {
-        let shorter = self.registry.0.longest.refuse(length, session);
         let error = refusal.into_error().await;
+        // A quota that is used up has no room for pieces either.
+        let shorter = error.kind() == Kind::Limit && self.registry.0.longest.refuse(length, session);
         if shorter { Ok(()) } else { Err(error) }
     }
 

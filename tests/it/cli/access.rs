@@ -73,7 +73,7 @@ async fn what_is_configured_per_host_needs_no_flags() {
     world.fails(&format!("ls {host}/a --config gone.yaml"), 1, &["gone.yaml"]);
     world
         .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
-    world.fails(&format!("ls {host}/a"), 1, &[&format!("{host}/a is blocked by the configuration")]);
+    world.fails(&format!("ls {host}/a"), 5, &[&format!("{host}/a is blocked by the configuration")]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
     let listed = with_stdin(world.command(&line), "secret-canary\n");
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "v1\n"), "{}", listed.stderr);
     let refused = with_stdin(world.command(&line), "other-canary\n");
-    assert!(refused.code == 1 && !refused.stderr.contains("canary"), "{}", refused.stderr);
+    assert!(refused.code == 5 && !refused.stderr.contains("canary"), "{}", refused.stderr);
     let asked = with_stdin(world.command(&format!("ls {}/a -u ann", registry.host())), "");
     assert!(asked.stderr.contains("--password-stdin"), "{}", asked.stderr);
     for line in [
@@ -126,6 +126,24 @@ fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
         "copy x.test/a y.test/a --from-username x --from-password-stdin --to-username y --to-password-stdin",
     ] {
         assert_eq!(world.run(line).code, 2, "{line}");
+    }
+}
+
+#[test]
+fn what_a_registry_refuses_for_good_ends_with_5_and_has_advice() {
+    let world = World::new();
+    for (on, status, code, advice) in [
+        ("PUT manifest", 409, "TAG_IMMUTABLE", "choose another one"),
+        ("POST upload", 403, "DENIED", "artifact login"),
+        ("PUT upload", 413, "QUOTA_EXCEEDED", "larger quota"),
+    ] {
+        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        let refuse = format!("{{status: {status}, body: '{body}'}}");
+        world.write("day.yaml", &format!("faults: [{{on: {on}, nth: all, refuse: {refuse}}}]"));
+        let registry = Served::start(&world, "--writable --faults day.yaml");
+        let ran = world.run(&format!("push talk/slides.yaml {}/a:v1", registry.addr));
+        assert!(ran.code == 5 && ran.stderr.contains(code) && ran.stderr.contains(advice), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("waiting"), "{}", ran.stderr);
     }
 }
 

@@ -43,6 +43,25 @@ async fn every_refusal_has_its_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_is_denied_whatever_the_status() {
+    for (status, code, message) in [
+        (
+            400,
+            "TAG_INVALID",
+            "The image tag 'v1' already exists and cannot be overwritten because the tag is immutable.",
+        ),
+        (409, "TAG_IMMUTABLE", ""),
+        (412, "PRECONDITION", "Failed to process request due to 'a:v1' configured as immutable."),
+        (413, "DENIED", "Quota exceeded"),
+        (403, "DENIED", "adding 1 MiB will exceed the configured upper limit of 5 MiB"),
+    ] {
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+        let error = tags(reply(status, &[], body.as_bytes())).await;
+        assert!(error.kind() == Kind::Denied && error.to_string().contains(message), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_website_is_not_a_registry() {
     let html = ("content-type", "text/html; charset=utf-8");
     for status in [200, 404] {

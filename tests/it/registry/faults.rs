@@ -135,6 +135,25 @@ async fn a_refusal_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_push_that_is_refused_for_good_ends_at_once() {
+    for (on, status, code) in [
+        ("PUT manifest", 409, "TAG_IMMUTABLE"),
+        ("PUT manifest", 403, "DENIED"),
+        ("PUT|PATCH upload", 413, "QUOTA_EXCEEDED"),
+    ] {
+        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        let world = Faulty::new(&format!("{{on: {on}, nth: all, refuse: {{status: {status}, body: '{body}'}}}}"));
+        let from = Sample::of(&[&noise(6 << 20, 1)]).in_memory(&["v1"]).await;
+        let to: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
+        let error = super::carry(&from, &to).await.unwrap_err();
+        assert!(error.kind() == Kind::Denied && error.to_string().contains(code), "{error}");
+        let hit = world.seen().iter().filter(|seen| !seen.faults.is_empty()).count();
+        // The config, which moves beside it, may be refused as well.
+        assert!(hit == 1 || on.contains("upload") && hit == 2, "{code}: {hit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_registry_that_asks_for_too_long_a_wait_is_quoted_at_once() {
     let fault = "{on: GET blob, nth: all, refuse: {status: 503, headers: {Retry-After: '301'}}}";
     let (world, desc, _) = one_blob(fault).await;
