@@ -13,8 +13,8 @@ use crate::{
 
 /// Level of gzip where none is said.
 const GZIP: u32 = 6;
-/// Level of zstd where none is said.
-const ZSTD: i32 = 9;
+/// Level of zstd where none is said: the format's own, which its tools use.
+const ZSTD: i32 = 3;
 
 /// A tar archive of a set. Owners are always 0 and have no names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -136,7 +136,12 @@ fn order(globs: &[String]) -> Result<Vec<GlobMatcher>> {
 
 /// Reads `none`, `gzip`, `zstd`, with a level behind a colon.
 pub(super) fn compression(text: &str) -> Result<Compression> {
-    let bad = || Error::invalid(format!("`compress` is `none`, `gzip` or `zstd`, not `{}`", text.escape_default()));
+    let bad = || {
+        Error::invalid(format!(
+            "`compress` is `none`, `gzip` or `zstd`, with a level as in `zstd:19`, not `{}`",
+            text.escape_default()
+        ))
+    };
     let (name, level) = match text.split_once(':') {
         Some((name, level)) => (name, Some(level.parse::<u32>().map_err(|_| bad())?)),
         None => (text, None),
