@@ -100,7 +100,8 @@ impl Bench<'_> {
     /// Small layers, far away.
     fn layers(&mut self, count: usize) {
         let sample = Sample::new(self.place, "layers", Kind::Blobs, count, 16 << 10);
-        self.case(&format!("far {DOCKER}"), |bench| bench.far(&sample, DOCKER));
+        self.case(&format!("far {DOCKER}"), |bench| bench.far(&sample, false));
+        self.case(&format!("far https {DOCKER}"), |bench| bench.far(&sample, true));
     }
 
     /// Runs a case when all words that were given are in its name. One that fails does not stop the others.

@@ -75,6 +75,7 @@ impl Bench<'_> {
         for curl in curl {
             self.table.compare(&what, registry, push, curl, Some(1.1));
         }
+        self.table.servers(&what, registry, push, oras_push);
         let (cpu, peak) = if large { (Some(0.9), 32.0) } else { (None, 48.0) };
         self.table.bounds(&what, registry, push, cpu, peak);
         let what = format!("layout to registry, {}", sample.title());
@@ -119,6 +120,7 @@ impl Bench<'_> {
         for (theirs, most) in [oras_cp, crane, skopeo].into_iter().zip(targets) {
             self.table.compare(&what, registry, pull, theirs, most);
         }
+        self.table.servers(&what, registry, pull, oras_cp);
         if !large {
             self.table.bounds(&what, registry, pull, None, 48.0);
         }
@@ -155,33 +157,40 @@ impl Bench<'_> {
         self.table.compare(&format!("pull and unpack {title}"), registry, &pulled[0], &pulled[1], Some(0.4));
     }
 
-    /// Small layers over a long line.
-    pub(crate) fn far(&mut self, sample: &Sample<'_>, registry: &'static str) {
-        let place = self.place;
-        let Some(server) = Server::start(place, registry) else { return self.absent(registry) };
+    /// Small layers over a long line, in plain http or in https, where docker-registry offers HTTP/2.
+    pub(crate) fn far(&mut self, sample: &Sample<'_>, https: bool) {
+        let (place, registry) = (self.place, DOCKER);
+        let started = if https { Server::docker_tls(place) } else { Server::start(place, registry) };
+        let Some(server) = started else { return self.absent(registry) };
         keep(&server, &sample.layout(), sample.name);
         let (host, files, layout) = (delayed(&server.host, ROUND_TRIP), sample.files(), sample.layout());
         let (files, layout) = (files.display(), layout.display());
         let kept = format!("{host}/kept/{}:v1", sample.name);
+        let (ours, oras, from, crane) = match &server.authority {
+            Some(ca) => (
+                format!("--plain-http=false --ca-file {ca}"),
+                format!("--ca-file {ca}"),
+                format!("--from-ca-file {ca}"),
+                format!("SSL_CERT_FILE={ca}"),
+            ),
+            None => (String::new(), "--plain-http".into(), "--from-plain-http".into(), String::new()),
+        };
         let clients = [
-            Client::ours("push", &format!("push --set layout=files {files} {host}/$new:v1")),
+            Client::ours("push", &format!("push {ours} --set layout=files {files} {host}/$new:v1")),
             Client::new(
                 "oras push",
                 "oras",
-                format!("cd {files}; oras push --no-tty --plain-http {host}/$new:v1 * >/dev/null"),
+                format!("cd {files}; oras push --no-tty {oras} {host}/$new:v1 * >/dev/null"),
             ),
-            Client::new("crane push", "crane", format!("crane push --insecure {layout} {host}/$new:v1")),
-            Client::ours("pull", &format!("pull {kept} out")),
-            Client::new(
-                "oras cp",
-                "oras",
-                format!("oras cp --no-tty --from-plain-http {kept} --to-oci-layout out:v1 >/dev/null"),
-            ),
-            Client::new("crane pull", "crane", format!("crane pull --insecure --format oci {kept} out")),
+            Client::new("crane push", "crane", format!("{crane} crane push --insecure {layout} {host}/$new:v1")),
+            Client::ours("pull", &format!("pull {ours} {kept} out")),
+            Client::new("oras cp", "oras", format!("oras cp --no-tty {from} {kept} --to-oci-layout out:v1 >/dev/null")),
+            Client::new("crane pull", "crane", format!("{crane} crane pull --insecure --format oci {kept} out")),
         ];
         let all = turns(place, Some(&server), &clients);
+        let line = if https { ", https" } else { "" };
         for (verb, part) in ["push", "pull"].into_iter().zip(all.chunks(3)) {
-            let what = format!("{verb} {}, {} ms away", sample.title(), ROUND_TRIP.as_millis());
+            let what = format!("{verb} {}, {} ms away{line}", sample.title(), ROUND_TRIP.as_millis());
             self.table.compare(&what, registry, &part[0], &part[1], Some(0.35));
             self.table.compare(&what, registry, &part[0], &part[2], None);
         }

@@ -12,7 +12,7 @@ use crate::{place::Place, server::Server};
 /// How often each client is run.
 const RUNS: usize = 3;
 /// A client that has taken this long in all is not run again.
-const ENOUGH: Duration = Duration::from_secs(6);
+const ENOUGH: Duration = Duration::from_secs(20);
 /// Longest time of one run, in seconds.
 const MOST: u32 = 120;
 /// The exit status of `timeout` when it was needed.
@@ -53,6 +53,8 @@ pub(crate) struct Cost {
     pub(crate) unfinished: bool,
     /// Processor seconds, and the most memory in MiB; none without GNU time.
     pub(crate) client: Option<(f64, f64)>,
+    /// Processor seconds of the server at the other end, if there is one.
+    pub(crate) server: Option<f64>,
 }
 
 /// A client, and what it needed; nothing when it failed or is not installed.
@@ -97,7 +99,8 @@ impl<'a> Turn<'a> {
         match measure(self.place, self.client, &new) {
             Ok(cost) => {
                 let server = self.server.map(Server::processor).zip(before).map(|(after, before)| after - before);
-                eprintln!("    {:<28} {}", self.client.name, told(cost, server));
+                let cost = Cost { server, ..cost };
+                eprintln!("    {:<28} {}", self.client.name, told(cost));
                 self.measured.cost = Some(self.measured.cost.map_or(cost, |best| best.and(cost)));
             }
             Err(why) => {
@@ -115,14 +118,15 @@ impl<'a> Turn<'a> {
 impl Cost {
     fn and(self, other: Self) -> Self {
         let client = self.client.zip(other.client).map(|((cpu, peak), (c, p))| (cpu.min(c), peak.max(p)));
-        Self { wall: self.wall.min(other.wall), unfinished: self.unfinished && other.unfinished, client }
+        let server = self.server.zip(other.server).map(|(own, other)| own.min(other));
+        Self { wall: self.wall.min(other.wall), unfinished: self.unfinished && other.unfinished, client, server }
     }
 }
 
 /// A line for whoever watches.
-fn told(cost: Cost, server: Option<f64>) -> String {
+fn told(cost: Cost) -> String {
     let client = cost.client.map(|(cpu, peak)| format!("{cpu:>7.2} CPU s {peak:>5.0} MiB")).unwrap_or_default();
-    let server = server.map(|server| format!("  server {server:>5.2} CPU s")).unwrap_or_default();
+    let server = cost.server.map(|server| format!("  server {server:>5.2} CPU s")).unwrap_or_default();
     format!("{:>8.3} s {client}{server}", cost.wall)
 }
 
@@ -140,7 +144,7 @@ fn measure(place: &Place, client: &Client, new: &str) -> Result<Cost, String> {
     let wall = start.elapsed().as_secs_f64();
     // GNU time passes the status on.
     if done.status.code() == Some(TOO_LONG) {
-        return Ok(Cost { wall: f64::from(client.most), unfinished: true, client: None });
+        return Ok(Cost { wall: f64::from(client.most), unfinished: true, client: None, server: None });
     }
     if !done.status.success() {
         return Err(why(&done));
@@ -151,7 +155,7 @@ fn measure(place: &Place, client: &Client, new: &str) -> Result<Cost, String> {
         [user, system, peak] => Some((user + system, peak / 1024.0)),
         _ => None,
     };
-    Ok(Cost { wall, unfinished: false, client: used })
+    Ok(Cost { wall, unfinished: false, client: used, server: None })
 }
 
 /// The last line of what it said.

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     place::Place,
-    run::{path, shell},
+    run::{installed, path, shell},
 };
 
 /// A server that runs until it is dropped; what was pushed to it goes with it.
@@ -23,6 +23,8 @@ pub(crate) struct Server<'a> {
     pub(crate) name: &'static str,
     /// `127.0.0.1:PORT`
     pub(crate) host: String,
+    /// The file of the certificate that https is spoken with.
+    pub(crate) authority: Option<String>,
     /// Where it keeps the directory of a repository, below the working directory.
     repositories: &'static str,
     child: Child,
@@ -33,7 +35,24 @@ pub(crate) struct Server<'a> {
 impl<'a> Server<'a> {
     /// The server of this name: `docker-registry`, or `artifact serve`. None when it is not installed.
     pub(crate) fn start(place: &'a Place, name: &'static str) -> Option<Self> {
-        if name == OURS { Some(Self::ours(place, &place.join("ours"), "")) } else { Self::docker(place) }
+        if name == OURS { Some(Self::ours(place, &place.join("ours"), "")) } else { Self::docker(place, "") }
+    }
+
+    /// docker-registry that speaks https; none without openssl either.
+    pub(crate) fn docker_tls(place: &'a Place) -> Option<Self> {
+        if !installed("openssl") {
+            return None;
+        }
+        shell(
+            place,
+            "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out authority.pem -days 2 -subj /CN=registry \
+             -addext subjectAltName=IP:127.0.0.1 2>/dev/null",
+        );
+        let (certificate, key) = (place.join("authority.pem").display().to_string(), place.join("key.pem"));
+        let mut server =
+            Self::docker(place, &format!(", tls: {{certificate: {certificate}, key: {}}}", key.display()))?;
+        server.authority = Some(certificate);
+        Some(server)
     }
 
     /// Ours over a directory of layouts, with more flags.
@@ -48,11 +67,11 @@ impl<'a> Server<'a> {
         Self::of(place, OURS, host, "ours", child, requests)
     }
 
-    fn docker(place: &'a Place) -> Option<Self> {
+    fn docker(place: &'a Place, more: &str) -> Option<Self> {
         let (root, config) = (place.join("docker"), place.join("docker.yml"));
         let text = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:0'{more}}}\n",
             root.display()
         );
         fs::write(&config, text).unwrap();
@@ -100,7 +119,7 @@ impl<'a> Server<'a> {
         requests: Arc<AtomicU64>,
     ) -> Self {
         place.note("start", child.id());
-        Self { name, host, repositories, child, requests, place }
+        Self { name, host, authority: None, repositories, child, requests, place }
     }
 
     /// Removes a repository. What it alone had is gone with it from our server; docker-registry keeps each blob once.
@@ -149,7 +168,7 @@ impl Drop for Server<'_> {
 /// The address that a server prints after `mark`; what it prints later is thrown away.
 fn address(output: impl Read + Send + 'static, mark: &str) -> Option<String> {
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    let host = lines.find_map(|line| Some(line.split_once(mark)?.1.split(['"', ' ']).next()?.to_owned()));
+    let host = lines.find_map(|line| Some(line.split_once(mark)?.1.split(['"', ' ', ',']).next()?.to_owned()));
     std::thread::spawn(move || lines.for_each(drop));
     host
 }
@@ -169,6 +188,8 @@ fn free_port() -> u16 {
 /// Pushes a sample to a repository that stays, and gives its whole reference.
 pub(crate) fn keep(server: &Server<'_>, layout: &Path, name: &str) -> String {
     let kept = format!("{}/kept/{name}:v1", server.host);
-    shell(server.place, &format!("{} -q copy oci:{}:v1 {kept}", env!("CARGO_BIN_EXE_artifact"), layout.display()));
+    let (artifact, layout) = (env!("CARGO_BIN_EXE_artifact"), layout.display());
+    let https = server.authority.iter().map(|file| format!("--plain-http=false --ca-file {file}")).collect::<String>();
+    shell(server.place, &format!("{artifact} -q copy {https} oci:{layout}:v1 {kept}"));
     kept
 }

@@ -29,6 +29,15 @@ impl Table {
         self.row(what, with, (ours.name, cell(own)), (theirs.name, cell(other)), own.wall / other.wall, most);
     }
 
+    /// What two clients make the registry do: where it is the floor, nobody can be faster than its part of the work.
+    pub(crate) fn servers(&mut self, what: &str, with: &str, ours: &Measured, theirs: &Measured) {
+        let server = |measured: &Measured| measured.cost.and_then(|cost| cost.server);
+        let (Some(own), Some(other)) = (server(ours), server(theirs)) else { return };
+        let what = format!("{what}: processor of the registry");
+        let cell = |seconds: f64| format!("{seconds:.2} CPU s");
+        self.row(&what, with, (ours.name, cell(own)), (theirs.name, cell(other)), own / other, None);
+    }
+
     /// A quantity of ours, and the most that it may be.
     pub(crate) fn bound(&mut self, what: &str, with: &str, (value, unit): (f64, &str), most: f64) {
         let digits = usize::from(value < 10.0 && value.fract() != 0.0) * 2;
