@@ -124,11 +124,17 @@ impl Pool {
         match &answer {
             Ok(answer) => {
                 pending.round = None;
-                if shared {
+                if shared && origin.is_secure() {
                     self.clients().shares.insert(origin.clone(), answer.version() == Version::HTTP_2);
                 }
             }
-            Err(error) => self.clients().broken |= breaks_http2(error),
+            Err(error) if breaks_http2(error) => {
+                let mut clients = self.clients();
+                // Whatever has been renewed meanwhile still speaks HTTP/2, unless somebody has been here before.
+                pending.round = (!clients.broken).then_some(clients.round);
+                clients.broken = true;
+            }
+            Err(_) => {}
         }
         answer
     }
