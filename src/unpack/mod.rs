@@ -9,6 +9,7 @@ mod extract;
 mod feed;
 mod name;
 mod publish;
+mod same;
 mod select;
 mod staging;
 mod writer;
@@ -39,7 +40,7 @@ use crate::{
 /// What [`unpack`] does beyond writing everything to a new place.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Whether files that are at the destination already are replaced.
+    /// Whether files that are at the destination already, and differ, are replaced.
     pub overwrite: bool,
     /// Only files whose path matches one of these patterns, or that lie in a directory that does; all, when empty.
     pub include: Vec<String>,
@@ -70,11 +71,20 @@ pub struct Report {
     pub links: u64,
     /// Bytes of files.
     pub bytes: u64,
-    /// What the user should know: permissions that were not given, attributes that were not read.
+    /// What the user should know: permissions that were not given, attributes that were not read, files that stayed.
     pub notes: Vec<String>,
 }
 
 /// Writes the files of an artifact below `dest`, which is made when it is not there.
+///
+/// A file that is there already with the same content and permissions stays, and is not in the way.
+///
+/// When the process is killed, some of the files may be in an existing destination, each of them whole, and all or
+/// nothing of a new one; the next run finishes. After a power cut, files may be empty or damaged: they are not synced,
+/// as `tar` and `oras pull` do not sync them either (GNU tar 1.34, oras 1.3.3, by strace), since they can be unpacked
+/// again, and to wait for the disk means to wait for what everybody else writes to it. Unpacking once more then names
+/// the files that are damaged, as they are in the way, and [`Options::overwrite`] mends them. What must not be lost
+/// belongs into a layout, whose content is synced.
 ///
 /// Errors, after which the destination is as it was: kind `Exists` for files that are in the way or names that are
 /// there twice, `Escape` for what would be written elsewhere, `Mismatch` for content that is not what was described,
@@ -133,18 +143,21 @@ impl Job {
             writer.claims.claim(place.as_str(), claim).context(|| quote(&step.path))?;
         }
         if !self.overwrite {
-            let files = self.tasks.iter().filter(|task| is_file(&task.step)).map(|task| task.place.as_str());
-            publish::refuse_existing(&staging, files)?;
+            let files = self.tasks.iter().filter(|task| is_file(&task.step));
+            publish::refuse_existing(&staging, files.map(|task| (task.place.as_str(), &task.step.blob)))?;
         }
         let mut feed = Feed::new(from);
         for task in &self.tasks {
             self.task(task, &mut feed, &mut writer).context(|| format!("unpack {}", task.step.blob.digest))?;
         }
-        let report = writer.finish()?;
+        let mut report = writer.finish()?;
         if self.select.is_partial() && report == Report::default() {
             return Err(Error::not_found("no file matches the patterns"));
         }
-        publish::publish(staging, self.overwrite)?;
+        let same = publish::publish(staging, self.overwrite)?;
+        if same > 0 {
+            report.notes.push(format!("{same} files were there already, just like those of the artifact"));
+        }
         Ok(report)
     }
 

@@ -16,19 +16,23 @@ use rustix::{
 use super::{
     beneath,
     name::split,
+    same::{has, same},
     staging::{Staging, Target},
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    oci::Descriptor,
     tarball::read::quote,
 };
 
 /// How many names an error lists.
 const LISTED: usize = 10;
 
-/// Publishes what was staged. Errors of kind `Exists`: files are in the way; without `overwrite` any, with it those
-/// that are directories here and files there, or the other way round. Then nothing has changed.
-pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<()> {
+/// Publishes what was staged, and counts the files that were there already. Errors of kind `Exists`: files are in the
+/// way; without `overwrite` all that differ, with it those that are directories here and files there, or the other way
+/// round. Then nothing has changed. What was staged and is not wanted is removed; that this fails is an error, too, as a
+/// directory of ours does not belong among the files of the user.
+pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     let Staging { dir, fd, allowed, target } = staging;
     match target {
         Target::New(dest) => {
@@ -37,28 +41,38 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<()> {
             appear(dir.path(), &dest).context(|| format!("cannot make `{}`", dest.display()))?;
             // What was removed on failure is the destination now.
             drop(dir.keep());
-            Ok(())
+            Ok(0)
         }
         Target::Into(dest) => {
-            let mut merge =
-                Merge { from: fd.as_fd(), to: dest.as_fd(), overwrite, in_the_way: Vec::new(), done: Vec::new() };
+            let (from, to) = (fd.as_fd(), dest.as_fd());
+            let mut merge = Merge { from, to, overwrite, in_the_way: Vec::new(), done: Vec::new(), same: 0 };
             merge.survey("")?;
             refuse(std::mem::take(&mut merge.in_the_way), overwrite)?;
-            merge.all("").inspect_err(|_| merge.undo())
+            merge.all("").inspect_err(|_| merge.undo())?;
+            let (same, left) = (merge.same, dir.path().to_owned());
+            dir.close().context(|| format!("all files are in place, but cannot remove `{}`", left.display()))?;
+            Ok(same)
         }
     }
 }
 
-/// An error of kind `Exists` that lists which of these files are at the destination already: before work is done for
+/// An error of kind `Exists` that lists in whose way something else is at the destination: before work is done for
 /// them.
-pub(super) fn refuse_existing<'a>(staging: &Staging, files: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(super) fn refuse_existing<'a>(
+    staging: &Staging,
+    files: impl Iterator<Item = (&'a str, &'a Descriptor)>,
+) -> Result<()> {
     let Target::Into(dest) = &staging.target else { return Ok(()) };
     let mut in_the_way = Vec::new();
-    for path in files {
+    for (path, content) in files {
         let (parent, name) = split(path);
         let Ok(directory) = beneath::open(dest, parent) else { continue };
         let name = CString::new(name).map_err(|_| Error::invalid("a name with a NUL"))?;
-        if beneath::look(&directory, &name).map_err(io::Error::from).context(|| quote(path))?.is_some() {
+        let free = match beneath::look(&directory, &name).map_err(io::Error::from).context(|| quote(path))? {
+            Some(there) => has(&directory, &name, &there, content).context(|| quote(path))?,
+            None => true,
+        };
+        if !free {
             in_the_way.push(path.to_owned());
         }
     }
@@ -105,6 +119,8 @@ struct Merge<'a> {
     overwrite: bool,
     in_the_way: Vec<String>,
     done: Vec<(String, Done)>,
+    /// Files that need not be moved.
+    same: u64,
 }
 
 enum Done {
@@ -118,7 +134,9 @@ enum Meeting {
     Free,
     /// Two directories.
     Directories,
-    /// Two files or links.
+    /// Two files or links that are the same.
+    Same,
+    /// Two files or links that may differ.
     Files,
     /// A directory and something else.
     Unlike,
@@ -128,8 +146,8 @@ impl Merge<'_> {
     /// Notes all that is in the way below this path.
     fn survey(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
-            match meeting(from, to, name).context(|| quote(&full))? {
-                Meeting::Free => {}
+            match this.meeting(from, to, name).context(|| quote(&full))? {
+                Meeting::Free | Meeting::Same => {}
                 Meeting::Directories => this.survey(&full)?,
                 Meeting::Files if this.overwrite => {}
                 Meeting::Files | Meeting::Unlike => this.in_the_way.push(full),
@@ -141,8 +159,12 @@ impl Merge<'_> {
     /// Moves everything below this path; whole directories where the destination has none.
     fn all(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
-            let done = match meeting(from, to, name).context(|| quote(&full))? {
+            let done = match this.meeting(from, to, name).context(|| quote(&full))? {
                 Meeting::Directories => return this.all(&full),
+                Meeting::Same => {
+                    this.same = this.same.saturating_add(1);
+                    return Ok(());
+                }
                 Meeting::Free => shift(from, to, name, RenameFlags::NOREPLACE).map(|()| Done::Moved),
                 Meeting::Files if this.overwrite => {
                     shift(from, to, name, RenameFlags::EXCHANGE).map(|()| Done::Swapped)
@@ -152,6 +174,18 @@ impl Merge<'_> {
             let done = done.map_err(io::Error::from).context(|| format!("cannot move {} into place", quote(&full)))?;
             this.done.push((full, done));
             Ok(())
+        })
+    }
+
+    /// What meets at this name. Files are compared unless they are replaced anyway.
+    fn meeting(&self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Meeting> {
+        let Some(there) = beneath::look(to, name)? else { return Ok(Meeting::Free) };
+        let here = beneath::look(from, name)?.ok_or(Errno::NOENT)?;
+        Ok(match (beneath::is_directory(&here), beneath::is_directory(&there)) {
+            (true, true) => Meeting::Directories,
+            (false, false) if !self.overwrite && same(from, to, name, &here, &there)? => Meeting::Same,
+            (false, false) => Meeting::Files,
+            _ => Meeting::Unlike,
         })
     }
 
@@ -184,16 +218,6 @@ impl Merge<'_> {
         }
         Ok(())
     }
-}
-
-fn meeting(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Meeting> {
-    let Some(there) = beneath::look(to, name)? else { return Ok(Meeting::Free) };
-    let here = beneath::look(from, name)?;
-    Ok(match (here.as_ref().is_some_and(beneath::is_directory), beneath::is_directory(&there)) {
-        (true, true) => Meeting::Directories,
-        (false, false) => Meeting::Files,
-        _ => Meeting::Unlike,
-    })
 }
 
 /// Renames; where the file system knows no such flag, plainly, after the survey has said that it may.

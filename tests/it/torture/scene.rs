@@ -1,6 +1,7 @@
 //! What is tortured: commands of the program, each in a place of its own, and what must be true of that place.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -32,6 +33,8 @@ pub(super) enum Job {
     Pull,
     /// From a registry to files in a new directory.
     PullFiles,
+    /// From a registry to files beside one of the user.
+    PullInto,
     /// From a registry to files that replace older ones.
     PullOver,
     /// From a layout to a layout.
@@ -43,11 +46,12 @@ pub(super) enum Job {
 }
 
 impl Job {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Push,
         Self::PushLayout,
         Self::Pull,
         Self::PullFiles,
+        Self::PullInto,
         Self::PullOver,
         Self::CopyLayouts,
         Self::CopyDown,
@@ -55,7 +59,7 @@ impl Job {
     ];
 
     fn writes_files(self) -> bool {
-        matches!(self, Self::PullFiles | Self::PullOver)
+        matches!(self, Self::PullFiles | Self::PullInto | Self::PullOver)
     }
 }
 
@@ -86,6 +90,7 @@ impl Scene {
             ("src/large.bin", noise(1_200_000, 2)),
             ("src/deep/leaf.txt", b"leaf".to_vec()),
             ("earlier.txt", b"earlier".to_vec()),
+            ("own/deep/earlier.txt", b"earlier".to_vec()),
             ("older/small.txt", b"older".to_vec()),
             ("older/earlier.txt", b"earlier".to_vec()),
         ] {
@@ -157,10 +162,12 @@ impl Scene {
         for part in ["out", "tmp"] {
             fs::create_dir_all(dir.join(part)).unwrap();
         }
-        let trial = Trial { scene: self, job, seeded: seeded || job == Job::PullOver, dir, number };
+        let trial =
+            Trial { scene: self, job, seeded: seeded || matches!(job, Job::PullInto | Job::PullOver), dir, number };
         let (from, to) = (self.path(), trial.place());
         match job {
             Job::PullFiles => {}
+            Job::PullInto => copy_dir(&from.join("own"), &to),
             Job::PullOver => copy_dir(&from.join("older"), &to),
             _ if !seeded => {}
             Job::CopyArchive => assert!(fs::copy(from.join("seed.tar"), to).is_ok()),
@@ -225,7 +232,7 @@ impl Trial<'_> {
             Job::Push => format!("push {src} {host}/t{n}:v1"),
             Job::PushLayout => format!("push {src} oci:out/dest:v1"),
             Job::Pull => format!("pull {host}/big:v1 oci:out/dest"),
-            Job::PullFiles => format!("pull {host}/big:v1 out/dest --unpack"),
+            Job::PullFiles | Job::PullInto => format!("pull {host}/big:v1 out/dest --unpack"),
             Job::PullOver => format!("pull {host}/big:v1 out/dest --unpack --overwrite"),
             Job::CopyLayouts => format!("copy oci:{origin}:v1 oci:out/dest"),
             Job::CopyDown => format!("copy {host}/big:v1 oci:out/dest"),
@@ -284,25 +291,26 @@ impl Trial<'_> {
     fn valid_files(&self, place: &Path) -> Outcome {
         let found = read_dir(place);
         let wanted = read_dir(&self.scene.path().join("src"));
-        let older = read_dir(&self.scene.path().join("older"));
+        let before = match self.job {
+            Job::PullInto => read_dir(&self.scene.path().join("own")),
+            Job::PullOver => read_dir(&self.scene.path().join("older")),
+            _ => BTreeMap::new(),
+        };
         for (path, content) in found.iter().filter(|(path, _)| !path.contains(UNFINISHED)) {
-            if wanted.get(path) != Some(content) && (self.job != Job::PullOver || older.get(path) != Some(content)) {
+            if wanted.get(path) != Some(content) && before.get(path) != Some(content) {
                 return Err(format!("`{path}` is not whole: {} bytes", content.len()));
             }
         }
         match self.job {
             Job::PullFiles if place.exists() && found != wanted => Err("a new directory is not whole".into()),
-            Job::PullOver if older.keys().any(|path| !found.contains_key(path)) => Err("an old file is gone".into()),
+            _ if before.keys().any(|path| !found.contains_key(path)) => Err("an old file is gone".into()),
             _ => Ok(()),
         }
     }
 
     /// The run after: it finishes, what it makes is what an undisturbed run makes, and nothing is left.
     pub(super) fn finishes(&self, reference: &Listing) -> Outcome {
-        // Files that are all there already are refused, as they always are.
-        if self.job != Job::PullFiles || !self.place().exists() {
-            succeeds(&mut self.command(), "the second run")?;
-        }
+        succeeds(&mut self.command(), "the second run")?;
         self.valid().map_err(|e| format!("after the second run: {e}"))?;
         let (found, left) = (self.tree(), listed(&self.dir.join("tmp")));
         if found != *reference {

@@ -78,6 +78,9 @@ async fn a_file_in_the_way_is_found_before_anything_is_fetched() {
     let mut job = Job::default().file("kept/file", "new").await;
     job.store = artifact::stores::Memory::new();
     assert_eq!(job.refused(&world, "a file in the way").await.kind(), Kind::Exists);
+    let mut job = Job::default().file("kept/file", "size").await;
+    job.store = artifact::stores::Memory::new();
+    assert_eq!(job.refused(&world, "a file of the same size").await.kind(), Kind::Exists);
 }
 
 #[tokio::test]
@@ -237,6 +240,81 @@ async fn leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_are_no
     Job::default().file("f", "data").await.run(&world.dest()).await.unwrap();
     assert!(!staged("dead").exists() && staged("alive").join("d").exists());
     assert!(world.canary().join("file").exists() && staged("link").is_symlink());
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_between_two_moves_is_finished_by_the_next() {
+    let bytes = archive([
+        Entry::dir("d"),
+        Entry::file("d/f", "data").mode(0o755),
+        Entry::file("large", vec![b'x'; 100_000]),
+        Entry::symlink("l", "d/f"),
+    ]);
+    let job = Job::default().tar("", &bytes).await.file("top", "top").await;
+    let undisturbed = World::inhabited();
+    job.run(&undisturbed.dest()).await.unwrap();
+    // In the order in which they are moved.
+    let moves = ["d", "l", "large", "top"];
+    for killed_at in 0..=moves.len() {
+        let world = World::inhabited();
+        let staged = world.dest().join(".artifact-unpack-killed");
+        // The staging directory of the killed run is that of a whole one, less what it had moved.
+        let first = Job { store: job.store.clone(), unpacking: job.unpacking.clone(), ..Job::default() };
+        first.run(&staged).await.unwrap();
+        for name in &moves[..killed_at] {
+            std::fs::rename(staged.join(name), world.dest().join(name)).unwrap();
+        }
+        let report = job.run(&world.dest()).await.unwrap_or_else(|e| panic!("killed before move {killed_at}: {e}"));
+        let content = |world: &World| {
+            let mut content = tree::content(&world.dest());
+            // It leads to each world's own outside.
+            content.remove("link@").unwrap();
+            content
+        };
+        assert!(content(&world) == content(&undisturbed), "killed before move {killed_at}: {:?}", content(&world));
+        let note = format!("{killed_at} files were there already, just like those of the artifact");
+        assert_eq!(report.notes, if killed_at == 0 { vec![] } else { vec![note] });
+    }
+}
+
+#[tokio::test]
+async fn only_a_file_that_is_the_same_in_every_bit_and_in_its_mode_is_not_in_the_way() {
+    let world = World::new();
+    // Longer than what is compared at a time.
+    let data = "data".repeat(50_000);
+    let bytes = archive([Entry::file("f", &*data), Entry::symlink("l", "to"), Entry::file("n", "new")]);
+    let job = Job::default().tar("", &bytes).await.file("one", "file").await;
+    job.run(&world.dest()).await.unwrap();
+    let at = |name: &str| world.dest().join(name);
+    let before = at("f").metadata().unwrap().ino();
+    job.run(&world.dest()).await.unwrap();
+    assert_eq!(at("f").metadata().unwrap().ino(), before, "what is there stays");
+    let link = |text: &str, name: &str| std::os::unix::fs::symlink(text, at(name)).unwrap();
+    let changes: [(&str, &dyn Fn()); 9] = [
+        ("f", &|| std::fs::write(at("f"), data.replace("data", "date")).unwrap()),
+        ("f", &|| std::fs::write(at("f"), "").unwrap()),
+        ("f", &|| std::fs::write(at("f"), format!("{}date", &data[4..])).unwrap()),
+        ("f", &|| std::fs::write(at("f"), format!("{data}data")).unwrap()),
+        ("f", &|| {
+            std::fs::write(at("f"), &data).unwrap();
+            std::fs::set_permissions(at("f"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        }),
+        ("f", &|| link("n", "f")),
+        ("l", &|| link("of", "l")),
+        ("one", &|| std::fs::write(at("one"), "fire").unwrap()),
+        ("one", &|| link("f", "one")),
+    ];
+    for (name, change) in changes {
+        std::fs::remove_dir_all(world.dest()).unwrap();
+        job.run(&world.dest()).await.unwrap();
+        for gone in [name, "n"] {
+            std::fs::remove_file(at(gone)).unwrap();
+        }
+        change();
+        let error = job.refused(&world, name).await;
+        assert_eq!((error.kind(), error.message()), (Kind::Exists, &*format!("there already: `{name}`")));
+        assert!(!at("n").exists());
+    }
 }
 
 /// Hands out these bytes for whatever it is asked, and then perhaps nothing more for ever.
