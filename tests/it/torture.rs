@@ -2,8 +2,9 @@
 //! whole, earlier content stays, the next run finishes, and nothing is left behind.
 //!
 //! The short form is part of the suite. `ARTIFACT_TORTURE=1000` kills so many processes at random moments, and makes
-//! everything else as long as the project promises: up to so many faults and kills at the file operations of each job,
-//! which is all of them, 8 writers in 20 rounds, a minute of readers and writers. `ARTIFACT_TORTURE_SEED` repeats a run; `ARTIFACT_TORTURE_PROGRAM` is another build of the program.
+//! everything else long, too: up to so many faults and kills at the file operations of each job, 8 writers in 20 rounds,
+//! a minute of readers and writers. `ARTIFACT_TORTURE_SEED` repeats a run; `ARTIFACT_TORTURE_PROGRAM` is another build of
+//! the program.
 
 mod content;
 mod crowd;
