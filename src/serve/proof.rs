@@ -1,5 +1,6 @@
-//! Files are verified while they are served, and once only: a file whose content has been seen to be right, or has just
-//! been written and hashed here, is not hashed again until it changes.
+//! Files are verified while they are served, and once only: a file whose content has been seen to be right is not hashed
+//! again until it changes. What was just uploaded is no exception: it was hashed as it came, and what others, or the disk,
+//! did meanwhile to the parts that were written shows in no time of the file, as our next write sets it again.
 //!
 //! Hashing runs beside the transfer, on a thread of its own. The last piece of every response waits for the verdict,
 //! so that neither a wrong blob nor a part of one is ever completed.
@@ -92,20 +93,6 @@ impl Proofs {
         let body = Reader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
         let tail = tail(file, slice, key, verdict, at..at.saturating_add(held_back));
         Ok(body.chain(stream::once(tail)).boxed())
-    }
-
-    /// Notes that this content was hashed while it was written to this part of a file, so that nobody who reads it needs
-    /// to wait for a second look. What somebody else does to the file between our last write and this call is not
-    /// noticed: some microseconds, or a tick of the kernel's clock where times are no finer than that.
-    pub(super) async fn written(&self, slice: FileSlice, digest: &Digest) {
-        if slice.len <= CHUNK as u64 {
-            return;
-        }
-        let path = slice.path.clone();
-        // A file that cannot be looked at now is hashed when it is read.
-        if let Ok((_, meta)) = blocking(move || open_regular(&path)).await {
-            let _ = self.cell(&Key::of(digest, &slice, &meta)).set(true);
-        }
     }
 
     fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
@@ -262,19 +249,6 @@ mod tests {
             assert_eq!(part, all.slice(range.start as usize..range.end as usize));
         }
         assert_eq!(proofs.known.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
-    }
-
-    #[tokio::test]
-    async fn what_was_hashed_while_it_was_written_is_not_hashed_again_until_it_changes() {
-        let (_dir, slice, desc) = sample();
-        let proofs = Proofs::new();
-        // Not its digest: whoever hashes the file finds out.
-        let claimed = Descriptor { digest: Digest::of(b"something else"), ..desc };
-        proofs.written(slice.clone(), &claimed.digest).await;
-        assert_eq!(bytes(&proofs, &slice, &claimed, 0..claimed.size).await.unwrap().len() as u64, claimed.size);
-        let file = File::options().write(true).open(&slice.path).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(bytes(&proofs, &slice, &claimed, 0..9).await.unwrap_err().kind(), Kind::Mismatch);
     }
 
     #[tokio::test]

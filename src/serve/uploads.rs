@@ -32,22 +32,13 @@ impl Registry {
         let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
         let store = self.writable(name).await?;
         let mut upload = store.upload(digest.algorithm()).await?;
-        let (expected, target) = (digest.clone(), Arc::clone(&store));
-        let size = on_its_own(async move {
+        let expected = digest.clone();
+        on_its_own(async move {
             content.write_to(&mut *upload, None).await?;
-            commit(&*target, upload, &expected).await
+            commit(&*store, upload, &expected).await
         })
         .await?;
-        self.remember(&*store, &digest, size).await;
         Ok(stored(name, &digest))
-    }
-
-    /// Content that was hashed while it was written need not be hashed again by the first who reads it.
-    async fn remember(&self, store: &dyn Store, digest: &Digest, size: u64) {
-        let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
-        if let Some(slice) = store.local(&desc) {
-            self.proofs.written(slice, digest).await;
-        }
     }
 
     async fn start_session(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
@@ -103,16 +94,16 @@ impl Registry {
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &session, &content)?;
         let store = self.writable(name).await?;
-        let (expected, target) = (digest.clone(), Arc::clone(&store));
+        let expected = digest.clone();
         let writer = Arc::clone(&session);
         let done = on_its_own(async move {
             let (mut turn, _) = write(writer, turn, content).await?;
             let upload = turn.take().ok_or_else(gone)?;
-            commit(&*target, upload, &expected).await
+            commit(&*store, upload, &expected).await
         });
         let done = done.await;
         self.end_if_over(id, &session);
-        self.remember(&*store, &digest, done?).await;
+        done?;
         Ok(stored(name, &digest))
     }
 
@@ -202,10 +193,8 @@ async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Resu
     }
 }
 
-/// Stores an upload under its digest; gives its size.
-async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<u64, Refusal> {
-    let size = upload.offset();
+/// Stores an upload under its digest.
+async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<(), Refusal> {
     upload.commit(Some(expected)).await?;
-    store.finish().await?;
-    Ok(size)
+    Ok(store.finish().await?)
 }

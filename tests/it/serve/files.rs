@@ -1,6 +1,6 @@
 //! Layouts that are served as they lie on the disk, right or wrong.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
 use artifact::{
     oci::{Algorithm, Digest, media_type},
@@ -46,12 +46,29 @@ async fn a_blob_that_is_corrupted_before_anybody_has_read_it_is_never_completed(
     let mut content = std::fs::read(&file).unwrap();
     content[1_000_000] ^= 1;
     std::fs::write(&file, &content).unwrap();
-    // However coarse the clock of this kernel is.
-    std::fs::File::options().write(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     for headers in [&[][..], &[("range", "bytes=0-9")]] {
         let answer = send(server.addr(), "GET", &format!("/v2/a/blobs/{digest}"), headers, "").await;
         assert!(!answer.complete || answer.status == 500, "{headers:?}: {}", answer.status);
     }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_corrupted_while_it_is_uploaded_is_never_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _, other) = served(&dir).await;
+    let session = send(server.addr(), "POST", "/v2/a/blobs/uploads/", &[], "").await.header("location").to_owned();
+    let content: Vec<u8> = (0..500_001_u32).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(send(server.addr(), "PATCH", &session, &[], content.clone()).await.status, 202);
+    let files = || std::fs::read_dir(other.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let unfinished = files().find(|file| *file != other).unwrap();
+    while std::fs::metadata(&unfinished).unwrap().len() < 1_000_000 {
+        tokio::task::yield_now().await;
+    }
+    std::fs::File::options().write(true).open(&unfinished).unwrap().write_all_at(b"!", 1000).unwrap();
+    let (digest, tail) = (Digest::of(&[&content[..], b"end"].concat()), "end");
+    assert_eq!(send(server.addr(), "PUT", &format!("{session}?digest={digest}"), &[], tail).await.status, 201);
+    let answer = send(server.addr(), "GET", &format!("/v2/a/blobs/{digest}"), &[], "").await;
+    assert!(!answer.complete || answer.status == 500, "{}", answer.status);
 }
 
 #[tokio::test]
