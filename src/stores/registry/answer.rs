@@ -6,15 +6,18 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{
     origin::redacted,
+    pace::{MIN_PACE, Pace},
     rate::Rate,
     redact::{self, blotted},
-    retry::{self, Lost},
+    refusal::{is_final, kind_of, said},
+    retry::Lost,
+    retry_after::{asked, passes, quota},
 };
 use crate::{
     blob::ByteStream,
@@ -25,8 +28,6 @@ use crate::{
 const MAX_ERROR: u64 = 64 << 10;
 /// Largest body that is read only to keep its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
-/// Slowest body, in bytes per second, over twice in succession the longest wait for its next piece.
-const MIN_PACE: u64 = 1 << 10;
 /// Longest text of a server that an error message quotes, in characters.
 const MAX_QUOTE: usize = 500;
 
@@ -183,11 +184,11 @@ impl Answer {
 
     /// The answer itself, unless its status says that another attempt may get another one.
     pub(super) async fn judged(self) -> Result<Self, Lost> {
-        if !retry::passes(self.status) {
+        if !passes(self.status) {
             return Ok(self);
         }
-        let asked = retry::asked(self.status, &self.headers);
-        let quota = retry::quota(self.status, &self.headers);
+        let asked = asked(self.status, &self.headers);
+        let quota = quota(self.status, &self.headers);
         let error = self.into_error().await;
         let (quota, error) = match quota {
             Some(text) => (true, error.context(format!("the quota is used up ({})", quoted(&text)))),
@@ -245,34 +246,6 @@ fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
-/// Whether a body comes fast enough. Only time spent waiting for it counts, not what its reader takes.
-struct Pace {
-    window: Duration,
-    waited: Duration,
-    bytes: u64,
-    /// Whether the window before this one was too slow.
-    slow: bool,
-}
-
-impl Pace {
-    fn new(window: Duration) -> Self {
-        Self { window, waited: Duration::ZERO, bytes: 0, slow: false }
-    }
-
-    /// Whether [`MIN_PACE`] was reached in one of the last two windows, after a wait for so many bytes.
-    fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
-        self.waited += waited;
-        self.bytes = self.bytes.saturating_add(bytes as u64);
-        if self.waited < self.window {
-            return true;
-        }
-        let slow = (self.bytes as f64) < self.waited.as_secs_f64() * MIN_PACE as f64;
-        let lost = slow && std::mem::replace(&mut self.slow, slow);
-        (self.waited, self.bytes, self.slow) = (Duration::ZERO, 0, slow);
-        !lost
-    }
-}
-
 /// Bytes up to the limit, and whether that was all.
 async fn gather(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
     let mut all = BytesMut::new();
@@ -298,50 +271,6 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next;
     }
     cause.to_string()
-}
-
-/// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
-fn kind_of(status: StatusCode) -> Kind {
-    match status.as_u16() {
-        401 => Kind::Unauthorized,
-        403 => Kind::Denied,
-        404 | 410 => Kind::NotFound,
-        405 | 501 => Kind::Unsupported,
-        413 => Kind::Limit,
-        408 | 425 | 429 | 499 | 500.. => Kind::Unavailable,
-        400 | 402 | 406..=424 | 426..=428 | 430..=498 => Kind::Invalid,
-        _ => Kind::NotARegistry,
-    }
-}
-
-/// Whether a registry refuses for good what has no status of its own: to move a tag (Amazon ECR says 400, Harbor 2 says
-/// 412), or to store more than a quota allows.
-fn is_final(status: StatusCode, said: &str) -> bool {
-    let said = said.to_ascii_lowercase();
-    matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413) && (said.contains("immutable") || said.contains("quota"))
-}
-
-#[derive(Deserialize)]
-struct Errors {
-    errors: Vec<Fault>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// What a body says: the errors of the specification's JSON, else its first line that is not markup.
-fn said(body: &[u8]) -> String {
-    if let Ok(Errors { errors }) = serde_json::from_slice(body) {
-        let each = |f: Fault| [f.code, f.message].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
-        return errors.into_iter().take(5).map(each).collect::<Vec<_>>().join("; ");
-    }
-    let text = String::from_utf8_lossy(body);
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// A server's text, fit for a message: at most 500 characters and an ellipsis, nothing that a terminal acts on.
@@ -398,24 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_is_told_from_a_slow_line() {
-        let second = Duration::from_secs(1);
-        let fast_enough = |bytes| {
-            let mut pace = Pace::new(second * 60);
-            (0..600).all(|_| pace.keeps_up(second, bytes))
-        };
-        assert!(fast_enough(1024) && !fast_enough(1023));
-        let mut pace = Pace::new(second * 60);
-        let mut minute = || (0..59).all(|_| pace.keeps_up(second, 0)) && pace.keeps_up(second, 61_439);
-        assert!(minute(), "one slow window is forgiven");
-        assert!(!minute());
-    }
-
-    #[test]
-    fn what_a_server_says_is_found_and_made_harmless() {
-        assert_eq!(said(br#"{"errors":[{"code":"DENIED","message":"no"},{"message":"x"}]}"#), "DENIED: no; x");
-        assert_eq!(said(b"\n  404 page not found\nmore"), "404 page not found");
-        assert_eq!(said(b""), "");
+    fn what_a_server_says_is_made_harmless() {
         assert_eq!(quoted("a\u{1b}[31m\u{202e}\"b\""), "a\\u{1b}[31m\\u{202e}\"b\"");
         assert_eq!(quoted(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
         assert_eq!(quoted(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");

@@ -1,13 +1,10 @@
 //! Who is at the other end: scheme, host and port, and which other ends may be talked to on a registry's word.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{fmt, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{quirks, resolve::Reach};
+use super::{quirks, resolve::Reach, site::same_site};
 use crate::error::{Error, Result};
 
 /// How a registry is spoken to.
@@ -111,7 +108,8 @@ impl Origin {
         Url::parse(&format!("{self}{path}")).map_err(|e| Error::invalid(format!("{self}: {e}")))
     }
 
-    fn parsed(&self) -> Option<Host<String>> {
+    /// The host, as a name or as an address.
+    pub(super) fn parsed(&self) -> Option<Host<String>> {
         Host::parse(&self.host).ok()
     }
 
@@ -217,98 +215,6 @@ pub(super) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Op
 fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
     let authority = origin.authority();
     trusted.iter().any(|host| host.eq_ignore_ascii_case(&authority))
-}
-
-fn same_site(a: &Origin, b: &Origin) -> bool {
-    match (a.parsed(), b.parsed()) {
-        (Some(Host::Domain(a)), Some(Host::Domain(b))) => {
-            registrable(&a).is_some_and(|domain| registrable(&b) == Some(domain))
-        }
-        _ => false,
-    }
-}
-
-/// The registrable domain of a name, approximately: its last two labels, three where the last two are a suffix under
-/// which everybody registers (`co.uk`). None where the last two belong to one who lets strangers have names below them,
-/// however deep (`github.io`, `s3.us-east-1.amazonaws.com`). The public suffix list would be exact, and is as large as
-/// the rest of this program's data together.
-fn registrable(name: &str) -> Option<&str> {
-    let labels = |n: usize| {
-        let (cut, _) = name.rmatch_indices('.').nth(n)?;
-        name.get(cut + 1..)
-    };
-    let last_two = labels(1).or_else(|| name.contains('.').then_some(name))?;
-    if quirks::is_shared_by_strangers(last_two) || name.split('.').any(str::is_empty) {
-        return None;
-    }
-    if !quirks::is_national_suffix(last_two) {
-        return Some(last_two);
-    }
-    labels(2).or_else(|| (name.matches('.').count() == 2).then_some(name))
-}
-
-/// From how far an address is reached. Nobody's private network is asked on a stranger's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Zone {
-    /// This machine alone.
-    Loopback,
-    /// A private network.
-    Private,
-    /// Everywhere.
-    Public,
-}
-
-/// Metadata services of clouds that are not at an address of one link: of Alibaba Cloud, and of Amazon's over IPv6.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
-
-impl Zone {
-    /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
-    /// many, of none, and of a metadata service.
-    pub(super) fn of(ip: IpAddr) -> Option<Self> {
-        let ip = ip.to_canonical();
-        let (private, public) = match ip {
-            IpAddr::V4(v4) => {
-                let [a, b, ..] = v4.octets();
-                (v4.is_private() || a == 100 && (64..128).contains(&b), is_public_v4(v4))
-            }
-            IpAddr::V6(v6) => (v6.is_unique_local(), is_public_v6(v6)),
-        };
-        match ip {
-            _ if METADATA.contains(&ip) => None,
-            _ if ip.is_loopback() => Some(Self::Loopback),
-            _ if private => Some(Self::Private),
-            _ => public.then_some(Self::Public),
-        }
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let special = ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_documentation()
-        || a == 0
-        || a >= 224
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (18..20).contains(&b));
-    !special
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([w, x], [y, z]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(w, x, y, z))
-    };
-    match (a, b) {
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => embedded(g, h),
-        (0x2002, _) => embedded(b, c),
-        (0x2001, 0x0db8 | 0) => false,
-        _ => a & 0xe000 == 0x2000,
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{
     auth::Access,
     download::NAME_UNKNOWN,
     pages::{MAX_PAGE, Pages},
-    upload::referrer,
+    publish::referrer,
 };
 use crate::{
     error::{Error, Kind, Result},

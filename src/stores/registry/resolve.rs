@@ -15,7 +15,7 @@ use std::{
 
 use hyper_util::client::legacy::connect::dns::Name;
 
-use super::origin::{Lane, Zone};
+use super::{origin::Lane, zone::Zone};
 
 /// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
 /// that. Once public it stays so: whoever owns a name may change at any time where it leads.

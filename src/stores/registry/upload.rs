@@ -1,17 +1,14 @@
-//! Writing: blobs in one PUT each, again from their first byte when it fails; mounts, manifests, tags, removal.
+//! Writing blobs: in one PUT each, again from their first byte when it fails; mounts.
 
 use std::sync::{PoisonError, atomic::Ordering};
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     Repository,
-    answer::quoted,
     auth::{Access, Scope},
     body::Payload,
     download::said_digest,
-    is_tag,
     pieces::{gone, read_through},
     retry::Lost,
     session::Session,
@@ -19,29 +16,14 @@ use super::{
 };
 use crate::{
     blob::Blob,
-    error::{Context as _, Error, Kind, Result},
-    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, media_type},
-    store::{Claim, Home, ReadStore, collect, compare, verified},
+    error::{Context as _, Kind, Result},
+    oci::{Descriptor, media_type},
+    store::{Claim, Home, ReadStore, collect, verified},
 };
 
 /// Up to this size, in bytes, a blob is read, and verified unless it is at hand, before anything is sent: one write, and
 /// no upload that is begun in vain. Larger ones are hashed while they are sent.
 const SMALL: u64 = 1 << 20;
-/// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
-/// manifests with subject").
-const SUBJECT: &str = "oci-subject";
-
-/// The tags that were set beside a digest: the only proof that the registry knows of that.
-const TAGGED: &str = "oci-tag";
-
-/// What a registry said to a manifest that it took.
-pub(super) struct Put {
-    /// Whether it lists the manifest among the referrers of its subject.
-    pub(super) listed: bool,
-    /// The tags that it set besides.
-    pub(super) tagged: Vec<String>,
-}
-
 impl Repository {
     /// Stores a blob. One that is at hand goes unhashed, and is looked at when the registry does not like it: the
     /// damage of a file here must not pass for a fault of the registry.
@@ -197,127 +179,5 @@ impl Repository {
 
     fn take_session(&self, desc: &Descriptor) -> Option<Session> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&desc.digest)
-    }
-
-    /// Stores a manifest under its digest, or under tags; keeps the list of referrers where the registry does not.
-    pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<()> {
-        let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
-        if bytes.len() as u64 > MAX_MANIFEST {
-            let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
-            return Err(Error::limit(message));
-        }
-        if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
-        }
-        let listed = self.put_under(desc, &bytes, tags).await?;
-        let parsed = Parsed::read(&desc.media_type, &bytes).ok();
-        match parsed.as_ref().and_then(Parsed::subject) {
-            Some(subject) => {
-                let added = self.list_referrer(subject, &referrer(desc, parsed.as_ref()), listed).await;
-                added.context(|| format!("list {} among the referrers of {}", desc.digest, subject.digest))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
-    async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<bool> {
-        let digest = desc.digest.to_string();
-        if tags.is_empty() {
-            return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
-        }
-        let (mut listed, mut done) = (false, Vec::new());
-        // By tag, a registry computes sha256; content of another algorithm goes by digest, tags beside it.
-        if desc.digest.algorithm() != Algorithm::Sha256 {
-            let put = self.put_manifest(desc, bytes, &digest, tags).await?;
-            (listed, done) = (put.listed, put.tagged);
-        }
-        for tag in tags.iter().filter(|tag| !done.contains(tag)) {
-            listed |= self.put_manifest(desc, bytes, tag, &[]).await?.listed;
-        }
-        Ok(listed)
-    }
-
-    /// PUTs a manifest under a tag or a digest, and asks for more tags beside it, which few registries understand.
-    pub(super) async fn put_manifest(
-        &self,
-        desc: &Descriptor,
-        bytes: &Bytes,
-        name: &str,
-        beside: &[String],
-    ) -> Result<Put> {
-        let media_type = HeaderValue::from_str(&desc.media_type)
-            .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
-        let mut ask =
-            self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
-        if !beside.is_empty() {
-            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag)));
-        }
-        ask.payload = Payload::Bytes(bytes.clone());
-        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await?;
-        said_digest(&answer, Some(&desc.digest))?;
-        let listed = answer.headers.contains_key(SUBJECT);
-        let values = answer.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
-        let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
-        answer.finish().await;
-        Ok(Put { listed, tagged })
-    }
-
-    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
-    pub(super) async fn put_tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        if !is_tag(name) {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
-        }
-        let found = self.describe(&desc.digest.to_string()).await?;
-        let bytes = self.manifest(&found).await?;
-        compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
-        self.put_under(&found, &bytes, &[name.to_owned()]).await.map(drop)
-    }
-
-    /// Removes a tag and nothing else.
-    pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
-        if !is_tag(name) {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
-        }
-        let ask = self.ask(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
-        let answer = self.send(&ask).await?;
-        match answer.status.as_u16() {
-            200 | 202 | 204 => Ok(()),
-            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
-            400 | 405 | 501 => {
-                self.describe(name).await?;
-                let why = answer.into_error().await.to_string();
-                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)))
-            }
-            _ => Err(answer.into_error().await),
-        }
-    }
-
-    /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.
-    pub(super) async fn remove(&self, desc: &Descriptor) -> Result<()> {
-        let manifest = media_type::points(&desc.media_type);
-        let subject = if manifest { self.subject_of(desc).await? } else { None };
-        let kind = if manifest { "manifests" } else { "blobs" };
-        let ask = self.ask(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
-        self.send(&ask).await?.expect(&[200, 202, 204]).await?.finish().await;
-        match subject {
-            Some(subject) => self.unlist_referrer(&subject, &desc.digest).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn subject_of(&self, desc: &Descriptor) -> Result<Option<Descriptor>> {
-        let bytes = self.manifest(desc).await?;
-        Ok(Parsed::read(&desc.media_type, &bytes).ok().and_then(|parsed| parsed.subject().cloned()))
-    }
-}
-
-/// How a list of referrers describes this manifest: with its artifact type and annotations (distribution-spec,
-/// "Listing Referrers").
-pub(super) fn referrer(desc: &Descriptor, parsed: Option<&Parsed>) -> Descriptor {
-    Descriptor {
-        artifact_type: parsed.and_then(Parsed::artifact_type).map(Into::into),
-        annotations: parsed.map(|parsed| parsed.annotations().clone()).unwrap_or_default(),
-        ..desc.bare()
     }
 }
