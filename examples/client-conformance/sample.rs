@@ -24,8 +24,8 @@ const TAG: &str = "v1";
 /// What a client carries, and what is about it.
 pub(crate) struct Sample {
     main: Artifact,
-    /// Whether [`Self::main`] is about another artifact.
-    about: Option<Descriptor>,
+    /// What [`Self::main`] is about.
+    subject: Option<Artifact>,
     referrers: Vec<Artifact>,
 }
 
@@ -58,12 +58,12 @@ impl Artifact {
         Self::new(None, config, blobs, about)
     }
 
-    /// A small artifact about another one.
-    fn note(n: usize, about: &Descriptor) -> Result<Self> {
-        let text = Bytes::from(format!("note {n}"));
+    /// A small artifact of this text.
+    fn small(text: &str, about: Option<&Descriptor>) -> Result<Self> {
+        let text = Bytes::from(text.to_owned());
         let layer = (Descriptor::of("application/vnd.example.note.layer.v1+txt", &text), text);
         let config = (Descriptor::empty(), Bytes::from_static(b"{}"));
-        Self::new(Some("application/vnd.example.note.v1"), config, vec![layer], Some(about))
+        Self::new(Some("application/vnd.example.note.v1"), config, vec![layer], about)
     }
 
     fn new(
@@ -96,11 +96,11 @@ impl Artifact {
 
 impl Sample {
     pub(crate) fn new(wanted: &fault::Sample) -> Result<Self> {
-        // What it is about need not be there (distribution-spec, "Pushing Manifests with Subject").
-        let about = wanted.subject.then(|| Descriptor::of(media_type::MANIFEST, b"another"));
-        let main = Artifact::image(wanted, about.as_ref())?;
-        let referrers = (0..wanted.referrers).map(|n| Artifact::note(n, &main.manifest.0));
-        Ok(Self { referrers: referrers.collect::<Result<_>>()?, main, about })
+        let subject = wanted.subject.then(|| Artifact::small("what it is about", None)).transpose()?;
+        let main = Artifact::image(wanted, subject.as_ref().map(|subject| &subject.manifest.0))?;
+        let about = Some(&main.manifest.0);
+        let referrers = (0..wanted.referrers).map(|n| Artifact::small(&format!("note {n}"), about));
+        Ok(Self { referrers: referrers.collect::<Result<_>>()?, main, subject })
     }
 
     fn layers(&self) -> impl Iterator<Item = &(Descriptor, Bytes)> {
@@ -131,7 +131,12 @@ impl Sample {
         if let Some((_, bytes)) = self.layers().next() {
             fs::write(dir.join(FILE), bytes)?;
         }
-        self.carry(Arc::new(Layout::create(dir.join(LAYOUT))?), false).await
+        let layout = Layout::create(dir.join(LAYOUT))?;
+        // Not on the list of the layout: some clients push all that is.
+        for (desc, bytes) in self.subject.iter().flat_map(|subject| subject.blobs.iter().chain([&subject.manifest])) {
+            layout.push(desc, bytes).await?;
+        }
+        self.carry(Arc::new(layout), false).await
     }
 
     /// Brings it to a registry, with the list of what is about it that clients keep where a registry keeps none.
@@ -164,8 +169,9 @@ impl Sample {
             let bytes = store::read(&repository, desc, desc.size).await?;
             known += usize::from(self.layers().any(|(_, layer)| *layer == bytes));
         }
-        let Some(about) = &self.about else { return Ok(known > 0 && known == manifest.layers.len()) };
-        let list = store::read_manifest(&repository, &repository.resolve(&fallback(about)).await?).await?;
+        let Some(subject) = &self.subject else { return Ok(known > 0 && known == manifest.layers.len()) };
+        let list =
+            store::read_manifest(&repository, &repository.resolve(&fallback(&subject.manifest.0)).await?).await?;
         let list: Index = serde_json::from_slice(&list).map_err(|e| artifact::Error::invalid(e.to_string()))?;
         Ok(known == manifest.layers.len() && list.manifests.iter().any(|member| member.digest == root.digest))
     }
