@@ -2,7 +2,7 @@
 //! exists, so that publishing is a rename and nothing is left behind on failure.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -74,8 +74,15 @@ fn make(base: &Path) -> io::Result<Option<(TempDir, File, u32)>> {
     let dir = tempfile::Builder::new().prefix(&prefix()).permissions(mode).tempdir_in(base)?;
     let fd = open(dir.path())?;
     let meta = fd.metadata()?;
-    if fd.try_lock().is_err() || dir.path().symlink_metadata().map(|m| m.ino()).ok() != Some(meta.ino()) {
-        return Ok(None);
+    match fd.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(e)) => return Err(e),
+    }
+    match dir.path().symlink_metadata() {
+        Ok(named) if named.ino() == meta.ino() => {}
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => return Ok(None),
     }
     fd.set_permissions(fs::Permissions::from_mode(0o700))?;
     Ok(Some((dir, fd, meta.mode() & 0o755)))
