@@ -38,8 +38,8 @@ fn many_pulls_in_one_process_need_no_more_memory_and_no_more_files_than_a_few() 
     let name = "torture::lasting::many_pulls_in_one_process_need_no_more_memory_and_no_more_files_than_a_few";
     let mut command = Command::new(std::env::current_exe().unwrap());
     let ran = command.args(["--exact", name, "--nocapture"]).env(PULLS, pulls.to_string()).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{}{said}", String::from_utf8_lossy(&ran.stdout));
     let measured: Vec<Held> = said.lines().filter_map(Held::parse).collect();
     let [warm, .., last] = measured.as_slice() else { panic!("too few measurements: {said}") };
     eprintln!("after every {} pulls: {measured:?}", pulls / WARM);
@@ -98,7 +98,7 @@ async fn pull(times: usize) {
         if n % (times / WARM) == 0 {
             drop((from, to));
             let Held { bytes, files } = Held::now();
-            println!("held {bytes} {files}");
+            eprintln!("held {bytes} {files}");
         }
     }
 }
