@@ -36,6 +36,8 @@ const THREADS: usize = 4;
 const MAX_KNOWN: usize = 100_000;
 /// How much is hashed at a time.
 const STEP: usize = 1 << 20;
+/// Content up to this size, in bytes, is hashed whenever it is read: remembering more files would cost more.
+const TINY: u64 = 16 << 10;
 
 /// What is known about files.
 #[derive(Debug)]
@@ -71,8 +73,7 @@ impl Proofs {
     /// the content is wrong, or when the file changes meanwhile.
     pub(super) async fn stream(&self, slice: FileSlice, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream> {
         if slice.len <= CHUNK as u64 {
-            let digest = desc.digest.clone();
-            let all = blocking(move || read_whole(&slice, &digest)).await?;
+            let all = self.whole(slice, &desc.digest).await?;
             let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
             return Ok(once(all.slice(start.min(all.len())..end.min(all.len()))));
         }
@@ -95,6 +96,33 @@ impl Proofs {
         Ok(body.chain(stream::once(tail)).boxed())
     }
 
+    /// Small content, in one piece. Where the file changes while it is read, what was read of it is judged.
+    async fn whole(&self, slice: FileSlice, digest: &Digest) -> Result<Bytes> {
+        let (tiny, expected) = (slice.len <= TINY, digest.clone());
+        let read = blocking(move || {
+            let (bytes, key) = read_whole(&slice, &expected)?;
+            let known = tiny.then(|| is(&bytes, &expected));
+            Ok((bytes, key.filter(|_| !tiny), known))
+        });
+        let (bytes, key, mut right) = read.await?;
+        let cell = key.map(|key| self.cell(&key));
+        if let Some(cell) = &cell {
+            right = cell.get().copied();
+        }
+        let right = match right {
+            Some(right) => right,
+            None => {
+                let (content, expected) = (bytes.clone(), digest.clone());
+                blocking(move || Ok(is(&content, &expected))).await?
+            }
+        };
+        if let Some(cell) = cell {
+            // Fails when it is known already.
+            let _ = cell.set(right);
+        }
+        if right { Ok(bytes) } else { Err(wrong(digest)) }
+    }
+
     fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {
@@ -104,14 +132,17 @@ impl Proofs {
     }
 }
 
-/// Small content, verified.
-fn read_whole(slice: &FileSlice, digest: &Digest) -> Result<Bytes> {
-    let (file, _) = open_regular(&slice.path)?;
+/// Small content, and what tells the state of the file that it was read in, unless that changed meanwhile.
+fn read_whole(slice: &FileSlice, digest: &Digest) -> Result<(Bytes, Option<Key>)> {
+    let (file, meta) = open_regular(&slice.path)?;
     let bytes = read_exactly(&file, slice, slice.offset..slice.offset.saturating_add(slice.len))?;
-    if Digest::with(digest.algorithm(), &bytes) != *digest {
-        return Err(wrong(digest));
-    }
-    Ok(bytes)
+    let key = Key::of(digest, slice, &meta);
+    let same = Key::of(digest, slice, &file.metadata()?) == key;
+    Ok((bytes, same.then_some(key)))
+}
+
+fn is(bytes: &[u8], digest: &Digest) -> bool {
+    Digest::with(digest.algorithm(), bytes) == *digest
 }
 
 /// All of a range; an error when the file ends before it.
@@ -249,6 +280,29 @@ mod tests {
             assert_eq!(part, all.slice(range.start as usize..range.end as usize));
         }
         assert_eq!(proofs.known.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
+    }
+
+    #[tokio::test]
+    async fn small_content_is_hashed_once_and_tiny_content_always() {
+        let dir = tempfile::tempdir().unwrap();
+        for (len, remembered) in [(TINY, false), (TINY + 1, true), (CHUNK as u64, true)] {
+            let (path, content) = (dir.path().join(len.to_string()), vec![7; len as usize]);
+            std::fs::write(&path, &content).unwrap();
+            let (slice, proofs) = (FileSlice { path, offset: 0, len }, Proofs::new());
+            let desc = Descriptor::of("a/b", &content);
+            let known = || proofs.known.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
+            for _ in 0..2 {
+                assert_eq!(bytes(&proofs, &slice, &desc, 0..len).await.unwrap(), content);
+                assert_eq!(bytes(&proofs, &slice, &desc, 3..5).await.unwrap(), content[3..5]);
+                let known: Vec<bool> = known();
+                assert_eq!(known, vec![true; usize::from(remembered)], "{len}");
+            }
+            std::fs::write(&slice.path, vec![8; len as usize]).unwrap();
+            for _ in 0..2 {
+                let error = bytes(&proofs, &slice, &desc, 0..len).await.unwrap_err();
+                assert_eq!(error.kind(), Kind::Mismatch, "{len}");
+            }
+        }
     }
 
     #[tokio::test]
