@@ -12,6 +12,10 @@ use super::{
 };
 use crate::{blob::CHUNK, store::Upload};
 
+/// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
+/// buffer of its connection in memory.
+const LARGE_PIECE: usize = 32 << 10;
+
 /// Why content did not arrive.
 pub(super) enum Broken {
     /// The client stopped; what came so far stays.
@@ -89,6 +93,8 @@ impl Incoming {
         let mut pending = BytesMut::new();
         loop {
             let data = self.next().await;
+            let more = matches!(data, Ok(Some(_)));
+            let mut piece = Bytes::new();
             if let Ok(Some(data)) = &data {
                 let len = data.len() as u64;
                 let total = upload.offset().saturating_add(pending.len() as u64).saturating_add(len);
@@ -96,11 +102,17 @@ impl Incoming {
                     return Err(Broken::Upload(too_large(self.most)));
                 }
                 left = left.saturating_sub(len);
-                pending.extend_from_slice(data);
+                if pending.is_empty() && data.len() >= LARGE_PIECE {
+                    piece = data.clone();
+                } else {
+                    pending.extend_from_slice(data);
+                }
             }
-            let more = matches!(data, Ok(Some(_)));
-            if !pending.is_empty() && (!more || pending.len() >= CHUNK) {
-                let written = upload.write(pending.split().freeze()).await;
+            if !more || pending.len() >= CHUNK {
+                piece = pending.split().freeze();
+            }
+            if !piece.is_empty() {
+                let written = upload.write(piece).await;
                 written.map_err(|e| Broken::Upload(e.into()))?;
                 session.into_iter().for_each(|session| session.reached(upload.offset()));
             }
