@@ -75,6 +75,14 @@ impl Dir {
         Ok(Self { fd: Arc::new(fd), path })
     }
 
+    /// Whether a path beneath this one leads to that open directory.
+    pub(super) fn leads_to(&self, path: &str, dir: &Self) -> bool {
+        let here =
+            rustix::fs::statat(&*self.fd, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
+        let open = rustix::fs::fstat(&*dir.fd).map(|stat| (stat.st_dev, stat.st_ino));
+        here.is_ok_and(|here| open == Ok(here))
+    }
+
     /// The same, made if it is not there.
     pub(super) fn make_dir(&self, name: &str) -> Result<Self> {
         match rustix::fs::mkdirat(&*self.fd, name, Mode::from_raw_mode(0o755)) {
@@ -225,6 +233,20 @@ mod tests {
         File::options().write(true).open(temp.path().join(part("old"))).unwrap().set_modified(old).unwrap();
         dir.clean(|name| name != "unwanted").unwrap();
         assert_eq!(dir.names().unwrap(), [part("new")]);
+    }
+
+    #[test]
+    fn an_open_directory_is_told_from_what_took_its_place() {
+        let (temp, dir) = dir();
+        let inner = dir.make_dir("a").unwrap().make_dir("b").unwrap();
+        assert!(dir.leads_to("a/b", &inner));
+        std::fs::rename(temp.path().join("a/b"), temp.path().join("a/c")).unwrap();
+        assert!(!dir.leads_to("a/b", &inner) && dir.leads_to("a/c", &inner));
+        std::os::unix::fs::symlink("c", temp.path().join("a/b")).unwrap();
+        assert!(!dir.leads_to("a/b", &inner));
+        std::fs::remove_file(temp.path().join("a/b")).unwrap();
+        std::fs::create_dir(temp.path().join("a/b")).unwrap();
+        assert!(!dir.leads_to("a/b", &inner));
     }
 
     #[test]

@@ -257,6 +257,7 @@ impl Store for Layout {
             for (digest, desc) in unnamed(graph) {
                 state.pending.listed.entry(digest).or_insert(desc);
             }
+            self.0.files.keep_open(true);
         }
         self.run(|shared| shared.files.clean()).await
     }
@@ -273,7 +274,8 @@ impl Store for Layout {
                 None => Ok(()),
             };
         }
-        if self.contains(desc).await? {
+        // A copy has asked. What another writer brought since comes once more, and stays what it is.
+        if self.0.state().copies == 0 && self.contains(desc).await? {
             return Ok(());
         }
         self.push_blob(desc, blob).await
@@ -295,11 +297,15 @@ impl Store for Layout {
     }
 
     async fn finish(&self) -> Result<()> {
-        {
+        let nothing = {
             let mut state = self.0.state();
             state.copies = state.copies.saturating_sub(1);
-        }
-        self.run(Shared::write_pending).await
+            if state.copies == 0 {
+                self.0.files.keep_open(false);
+            }
+            state.pending.tags.is_empty() && state.pending.listed.is_empty()
+        };
+        if nothing { Ok(()) } else { self.run(Shared::write_pending).await }
     }
 
     async fn untag(&self, name: &str) -> Result<()> {

@@ -73,8 +73,9 @@ impl Behind {
     }
 }
 
-/// Sets the disk to work on what was written, without waiting. Linux does so for pages that are said not to be needed
-/// (`POSIX_FADV_DONTNEED`); those that are not on the disk yet stay in memory. Elsewhere the end only takes longer.
+/// Sets the disk to work on what was written, without waiting; a length of 0 means all that follows. Linux does so for
+/// pages that are said not to be needed (`POSIX_FADV_DONTNEED`); those that are not on the disk yet stay in memory.
+/// Elsewhere the end only takes longer.
 #[cfg(target_os = "linux")]
 pub(in crate::stores) fn start_writing(file: &File, from: u64, len: u64) {
     let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);

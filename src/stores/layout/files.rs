@@ -1,6 +1,12 @@
 //! The files of a layout: blobs by digest, `index.json` under a lock. All of it blocks.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read as _,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use rustix::fs::OFlags;
 
@@ -21,12 +27,15 @@ use crate::{
 pub(super) struct Files {
     pub(super) root: Dir,
     pub(super) unsynced: Unsynced,
+    /// The directories of blobs, kept open while much is written: one look instead of several openings for every blob. A
+    /// server has very many layouts and keeps none.
+    kept: Mutex<Option<BTreeMap<Algorithm, Dir>>>,
 }
 
 impl Files {
     /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let files = Self { root: Dir::open(path)?, unsynced: Unsynced::default() };
+        let files = Self { root: Dir::open(path)?, unsynced: Unsynced::default(), kept: Mutex::default() };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
             Err(e) if e.kind() == Kind::NotFound => {
@@ -84,13 +93,41 @@ impl Files {
         Ok(found)
     }
 
+    /// The directory of these blobs. Errors: kind `NotFound`.
     fn blobs(&self, algorithm: Algorithm) -> Result<Dir> {
-        self.root.dir(BLOBS)?.dir(algorithm.name())
+        self.blobs_by(algorithm, || self.root.dir(BLOBS)?.dir(algorithm.name()))
     }
 
-    /// The directory of these blobs, made if it is not there.
+    /// The same, made if it is not there.
     pub(super) fn blobs_to_write(&self, algorithm: Algorithm) -> Result<Dir> {
-        self.root.make_dir(BLOBS)?.make_dir(algorithm.name())
+        self.blobs_by(algorithm, || self.root.make_dir(BLOBS)?.make_dir(algorithm.name()))
+    }
+
+    /// The directory that is kept, as long as its path leads to it; otherwise the one that is opened.
+    fn blobs_by(&self, algorithm: Algorithm, open: impl FnOnce() -> Result<Dir>) -> Result<Dir> {
+        let kept = self.kept().as_ref().and_then(|kept| kept.get(&algorithm)).cloned();
+        if let Some(dir) = kept
+            && self.root.leads_to(&format!("{BLOBS}/{}", algorithm.name()), &dir)
+        {
+            return Ok(dir);
+        }
+        let dir = open()?;
+        if let Some(kept) = self.kept().as_mut() {
+            kept.insert(algorithm, dir.clone());
+        }
+        Ok(dir)
+    }
+
+    /// Keeps directories open from now on, or closes them.
+    pub(super) fn keep_open(&self, keep: bool) {
+        let mut kept = self.kept();
+        if keep != kept.is_some() {
+            *kept = keep.then(BTreeMap::new);
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<BTreeMap<Algorithm, Dir>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The size of a blob; `None` when there is none, or something that is no regular file.
@@ -250,4 +287,28 @@ fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
         return Err(Error::limit(format!("more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_goes_where_the_path_leads_also_while_directories_are_kept_open() {
+        let temp = tempfile::tempdir().unwrap();
+        let files = Files::create(temp.path()).unwrap();
+        files.keep_open(true);
+        let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));
+        files.write(&first, b"first").unwrap();
+        assert_eq!(files.blob_size(&first).unwrap(), Some(5));
+        let (blobs, away) = (temp.path().join("blobs"), temp.path().join("away"));
+        std::fs::rename(&blobs, &away).unwrap();
+        assert_eq!(files.blob_size(&first).unwrap(), None);
+        files.write(&second, b"second").unwrap();
+        assert!(blobs.join("sha256").join(second.hex()).is_file());
+        assert!(away.join("sha256").join(first.hex()).is_file());
+        std::fs::remove_dir_all(&blobs).unwrap();
+        std::os::unix::fs::symlink(&away, &blobs).unwrap();
+        assert_eq!(files.write(&second, b"second").unwrap_err().kind(), Kind::Escape);
+    }
 }

@@ -72,9 +72,7 @@ impl Unsynced {
 }
 
 fn name(files: &BTreeMap<Digest, Arc<Draft>>, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
-    for draft in files.values() {
-        start_writing(draft.file(), 0, draft.len()?);
-    }
+    files.values().for_each(|draft| start_writing(draft.file(), 0, 0));
     files.iter().try_for_each(|(digest, draft)| draft.keep(&dir(digest.algorithm())?, digest.hex()))
 }
 
