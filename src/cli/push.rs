@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     let most = args.concurrency.map(NonZeroUsize::get);
     let ahead = to.as_ref().zip(target.tag.as_ref()).map(|(to, tag)| Ahead::new(Arc::clone(to), tag, most));
-    let done = carry(&args, &plan, &target, tags, to, ahead.clone(), report).await;
+    let done = carry(&args, plan, &target, tags, to, ahead.clone(), report).await;
     if let Some(ahead) = ahead {
         ahead.stop().await;
     }
@@ -75,14 +75,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 
 async fn carry(
     args: &Args,
-    plan: &Plan,
+    plan: Plan,
     target: &Location,
     tags: Vec<String>,
     to: Option<Arc<dyn Store>>,
     ahead: Option<Arc<Ahead>>,
     report: &Report,
 ) -> Result<artifact::copy::Report> {
-    let from: Arc<dyn ReadStore> = Arc::new(packed(plan, ahead.clone(), report).await?);
+    let from: Arc<dyn ReadStore> = Arc::new(packed(&plan, ahead.clone(), report).await?);
+    // It may be large, and has served.
+    drop(plan);
     let to = match to {
         Some(to) => to,
         None => args.registry.write(&target.place, report).await?,

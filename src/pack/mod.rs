@@ -24,8 +24,8 @@ use bytes::Bytes;
 use crate::{
     ahead::Ahead,
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
-    plan::{Content, EntryKind, Order, Plan},
+    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
+    plan::{Content, EntryKind, Order, Part, Plan},
     progress::{Event, Observer},
 };
 use layer::{Made, Workshop};
@@ -63,7 +63,7 @@ pub async fn pack(plan: &Plan, options: &Options) -> Result<Packed> {
     let stop = Arc::new(AtomicBool::new(false));
     let _guard = StopOnDrop(Arc::clone(&stop));
     let (plan, options) = (plan.clone(), options.clone());
-    let work = tokio::task::spawn_blocking(move || pack_now(&plan, &options, &stop));
+    let work = tokio::task::spawn_blocking(move || pack_now(plan, &options, &stop));
     work.await.map_err(|e| Error::caused(Kind::Internal, "a packing thread failed", e))?
 }
 
@@ -75,10 +75,10 @@ impl Drop for StopOnDrop {
     }
 }
 
-fn pack_now(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<Packed> {
-    check::plan(plan)?;
+fn pack_now(mut plan: Plan, options: &Options, stop: &AtomicBool) -> Result<Packed> {
+    check::plan(&plan)?;
     let workshop = Workshop::new(&plan.base, options, stop);
-    announce(plan, &options.progress);
+    announce(&plan, &options.progress);
     let mut layers = layer::all(&workshop, &plan.layers, options.threads.max(1))?;
     let annotations: Vec<_> =
         plan.layers.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
@@ -86,9 +86,11 @@ fn pack_now(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<Packed>
         made.desc.annotations = annotations;
     }
     check::titles(layers.iter().map(|made| made.desc.title()))?;
-    let config = config(&workshop, plan, &layers, options.threads.max(1)).context(|| "config")?;
-    let manifest = manifest(plan, config.desc.clone(), &layers)?;
-    finish(plan, manifest, layers, config)
+    // There may be very many, and their descriptors say it all now.
+    plan.layers = Vec::new();
+    let config = config(&workshop, &plan.config, &layers, options.threads.max(1)).context(|| "config")?;
+    let annotations = quote::annotations(&plan.manifest.annotations, &layers)?;
+    finish(&plan, annotations, layers, config)
 }
 
 /// Tells how much will be read: what changes meanwhile is noticed later.
@@ -115,8 +117,7 @@ fn announce(plan: &Plan, progress: &Observer) {
 }
 
 /// The config blob; only a JSON config may hold quotes.
-fn config(workshop: &Workshop<'_>, plan: &Plan, layers: &[Made], threads: usize) -> Result<Made> {
-    let part = &plan.config;
+fn config(workshop: &Workshop<'_>, part: &Part, layers: &[Made], threads: usize) -> Result<Made> {
     let mut made = match &part.content {
         Content::Json { value, encoding } => {
             Made::of(&part.media_type, encoding.encode(&quote::fill(value, layers)?)?.into())
@@ -127,50 +128,54 @@ fn config(workshop: &Workshop<'_>, plan: &Plan, layers: &[Made], threads: usize)
     Ok(made)
 }
 
-fn manifest(plan: &Plan, config: Descriptor, layers: &[Made]) -> Result<Manifest> {
-    let wanted = &plan.manifest;
-    let annotations = quote::annotations(&wanted.annotations, layers)?;
-    let mut layers: Vec<Descriptor> = layers.iter().map(|made| made.desc.clone()).collect();
-    if wanted.order == Order::Digest {
-        layers.sort_by(|a, b| a.digest.cmp(&b.digest));
-    }
-    if layers.is_empty() {
+/// The layers in the order of the manifest, and in that of the plan where it is another one.
+fn ordered(planned: Vec<Descriptor>, order: Order) -> (Vec<Descriptor>, Option<Vec<Descriptor>>) {
+    if planned.is_empty() {
         // The schema of the image specification wants at least one layer (manifest.md, "Guidance for an Empty
         // Descriptor").
-        layers.push(Descriptor::empty());
+        return (vec![Descriptor::empty()], Some(planned));
     }
-    Ok(Manifest {
+    if order != Order::Digest {
+        return (planned, None);
+    }
+    let mut sorted = planned.clone();
+    sorted.sort_by(|a, b| a.digest.cmp(&b.digest));
+    (sorted, Some(planned))
+}
+
+fn finish(plan: &Plan, annotations: Annotations, layers: Vec<Made>, config: Made) -> Result<Packed> {
+    let wanted = &plan.manifest;
+    let (mut blobs, mut descriptors) = (HashMap::new(), Vec::with_capacity(layers.len()));
+    blobs.insert(Digest::of(b"{}"), Held::Memory(Bytes::from_static(b"{}")));
+    for made in layers {
+        blobs.insert(made.desc.digest.clone(), made.held);
+        descriptors.push(made.desc);
+    }
+    blobs.insert(config.desc.digest.clone(), config.held);
+    let (layers, planned) = ordered(descriptors, wanted.order);
+    let manifest = Manifest {
         schema_version: 2,
         media_type: (!wanted.omit_media_type).then(|| media_type::MANIFEST.into()),
         artifact_type: wanted.artifact_type.clone(),
-        config,
+        config: config.desc,
         layers,
         subject: wanted.subject.clone(),
         annotations,
-    })
-}
-
-fn finish(plan: &Plan, manifest: Manifest, layers: Vec<Made>, config: Made) -> Result<Packed> {
-    let bytes = Bytes::from(plan.manifest.encoding.encode(&manifest)?);
+    };
+    let bytes = Bytes::from(wanted.encoding.encode(&manifest)?);
     if bytes.len() as u64 > MAX_MANIFEST {
         let message = format!("the manifest has {} bytes; registries take at most {MAX_MANIFEST}", bytes.len());
         return Err(Error::limit(message));
     }
     let root = Descriptor::of(media_type::MANIFEST, &bytes);
-    let descriptors = layers.iter().map(|made| made.desc.clone()).collect();
-    let mut blobs: HashMap<Digest, Held> = HashMap::new();
-    blobs.insert(Digest::of(b"{}"), Held::Memory(Bytes::from_static(b"{}")));
-    for made in layers.into_iter().chain([config]) {
-        blobs.insert(made.desc.digest, made.held);
-    }
     blobs.insert(root.digest.clone(), Held::Memory(bytes.clone()));
-    Ok(Packed { type_name: plan.type_name.clone(), root, bytes, manifest, layers: descriptors, blobs })
+    Ok(Packed { type_name: plan.type_name.clone(), root, bytes, manifest, planned, blobs })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{API_VERSION, ManifestPlan, Part};
+    use crate::plan::{API_VERSION, ManifestPlan};
 
     #[test]
     fn packing_stops_when_nobody_waits_for_it() {
@@ -192,9 +197,9 @@ mod tests {
         };
         let options = Options::new(".");
         let stop = Arc::new(AtomicBool::new(false));
-        assert!(pack_now(&plan, &options, &stop).is_ok());
+        assert!(pack_now(plan.clone(), &options, &stop).is_ok());
         drop(StopOnDrop(Arc::clone(&stop)));
-        let error = pack_now(&plan, &options, &stop).unwrap_err();
+        let error = pack_now(plan, &options, &stop).unwrap_err();
         assert!(error.to_string().contains("packing was stopped"), "{error}");
     }
 }

@@ -22,7 +22,8 @@ pub struct Packed {
     pub(super) root: Descriptor,
     pub(super) bytes: Bytes,
     pub(super) manifest: Manifest,
-    pub(super) layers: Vec<Descriptor>,
+    /// The layers in the order of the plan, where the manifest has another one.
+    pub(super) planned: Option<Vec<Descriptor>>,
     pub(super) blobs: HashMap<Digest, Held>,
 }
 
@@ -48,7 +49,7 @@ impl Packed {
     /// The descriptors of the planned layers, in the order of the plan; the manifest may have another order.
     #[must_use]
     pub fn layers(&self) -> &[Descriptor] {
-        &self.layers
+        self.planned.as_deref().unwrap_or(&self.manifest.layers)
     }
 
     /// What was packed, for people and programs.
