@@ -237,6 +237,10 @@ pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
         if (all.len() as u64).saturating_add(chunk.len() as u64) > limit {
             return Err(Error::limit(format!("more than {limit} bytes")));
         }
+        if all.is_empty() {
+            // Content of a piece or less gets its room at once.
+            all.reserve(usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK));
+        }
         all.extend_from_slice(&chunk);
     }
     Ok(all.freeze())
