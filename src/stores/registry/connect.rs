@@ -239,3 +239,23 @@ pub(super) fn too_many_headers(what: &str) -> Error {
         "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::registry::Protocol;
+
+    #[test]
+    fn what_is_large_leaves_a_connection_that_others_share_and_no_other() {
+        let (options, reach) = (Options::default(), Reach::default());
+        let pool = Pool::new(&options, &Tls::new(&options).unwrap(), &reach, Lane::Own).unwrap();
+        let plain = Origin::of_registry("localhost:5000", Protocol::Http).unwrap();
+        let [new, old, unknown] = ["new", "old", "unknown"]
+            .map(|name| Origin::of_registry(&format!("{name}.example"), Protocol::Https).unwrap());
+        let mut clients = pool.clients();
+        clients.shares.extend([(new.clone(), true), (old.clone(), false)]);
+        for (origin, shares_large) in [(plain, true), (new, false), (old, true), (unknown, false)] {
+            assert_eq!([false, true].map(|large| clients.of(&origin, large).1), [true, shares_large], "{origin:?}");
+        }
+    }
+}

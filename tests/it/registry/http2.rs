@@ -49,14 +49,11 @@ fn sample() -> Sample {
     Sample::of(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-/// Pushes the sample, and pulls it as another client; what the front saw of both, and what the push says of itself.
-async fn both_ways(
-    offered: bool,
-    fate: impl Fn(&Seen) -> Fate + Send + Sync + 'static,
-) -> Option<(Vec<Seen>, Vec<Seen>, Report)> {
+/// Pushes the sample, and pulls it as another client, where HTTP/2 is offered; what the front saw of both, and what the push says of itself.
+async fn both_ways(fate: impl Fn(&Seen) -> Fate + Send + Sync + 'static) -> Option<(Vec<Seen>, Vec<Seen>, Report)> {
     let identity = Identity::new()?;
     let backend = server::in_memory().await;
-    let front = Http2::before(&backend.addr().to_string(), &identity, offered, fate).await;
+    let front = Http2::before(&backend.addr().to_string(), &identity, fate).await;
     let from = sample().in_memory(&["v1"]).await;
     let report = carry(from, repository(&front.host, "a", &https(&identity))).await.unwrap();
     let pushed = front.seen();
@@ -75,7 +72,7 @@ fn connections(seen: &[Seen], version: Version) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_small_shares_a_connection_and_what_is_large_has_its_own() {
-    let Some((pushed, pulled, _)) = both_ways(true, |_| Fate::Pass).await else { return };
+    let Some((pushed, pulled, _)) = both_ways(|_| Fate::Pass).await else { return };
     for seen in [&pushed, &pulled] {
         assert_eq!((connections(seen, Version::HTTP_2), connections(seen, Version::HTTP_11)), (1, 1), "{seen:#?}");
     }
@@ -84,18 +81,9 @@ async fn what_is_small_shares_a_connection_and_what_is_large_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_without_http2_is_not_connected_to_twice_as_often() {
-    let Some((pushed, pulled, _)) = both_ways(false, |_| Fate::Pass).await else { return };
-    for seen in [pushed, pulled] {
-        assert_eq!(connections(&seen, Version::HTTP_2), 0);
-        assert!(connections(&seen, Version::HTTP_11) <= 4, "as many as blobs move at a time: {seen:#?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_breaks_http2_is_spoken_to_in_http_1() {
     let fate = |seen: &Seen| if seen.version == Version::HTTP_2 && seen.number > 5 { Fate::Break } else { Fate::Pass };
-    let Some((pushed, pulled, _)) = both_ways(true, fate).await else { return };
+    let Some((pushed, pulled, _)) = both_ways(fate).await else { return };
     // All that were on their way together fail; after that nobody tries again.
     for seen in [pushed, pulled] {
         let last = seen.iter().rposition(|seen| seen.version == Version::HTTP_2).unwrap();
@@ -107,7 +95,7 @@ async fn a_registry_that_breaks_http2_is_spoken_to_in_http_1() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_takes_no_more_requests_is_replaced_without_a_failure() {
     let fate = |seen: &Seen| if seen.number % 8 == 7 { Fate::Goodbye } else { Fate::Pass };
-    let Some((pushed, pulled, report)) = both_ways(true, fate).await else { return };
+    let Some((pushed, pulled, report)) = both_ways(fate).await else { return };
     assert_eq!(report.retried, 0);
     for seen in [pushed, pulled] {
         assert!(connections(&seen, Version::HTTP_2) > 1, "{seen:#?}");
@@ -122,7 +110,7 @@ async fn a_shared_connection_that_died_is_given_up() {
         let dead = seen.connection == *first.get_or_init(|| seen.connection) && seen.number > 3;
         if dead { Fate::Hang } else { Fate::Pass }
     };
-    let Some((pushed, ..)) = both_ways(true, fate).await else { return };
+    let Some((pushed, ..)) = both_ways(fate).await else { return };
     assert!(connections(&pushed, Version::HTTP_2) > 1, "{pushed:#?}");
 }
 
@@ -131,7 +119,7 @@ async fn more_headers_than_are_read_are_refused_over_http2_too() {
     let Some(identity) = Identity::new() else { return };
     let backend = server::in_memory().await;
     for (bytes, fits) in [(32 << 10, true), (65 << 10, false)] {
-        let front = Http2::before(&backend.addr().to_string(), &identity, true, move |_| Fate::Swell(bytes)).await;
+        let front = Http2::before(&backend.addr().to_string(), &identity, move |_| Fate::Swell(bytes)).await;
         let registry = artifact::stores::registry::Registry::new(&front.host, &https(&identity)).unwrap();
         let greeting = registry.ping().await;
         assert_eq!(greeting.is_ok(), fits, "{greeting:?}");

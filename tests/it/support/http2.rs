@@ -57,14 +57,13 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// In front of this registry. Whoever speaks no HTTP/2 gets HTTP/1.1, and everyone where it is not `offered`.
+    /// In front of this registry. Whoever speaks no HTTP/2 gets HTTP/1.1.
     pub(crate) async fn before(
         backend: &str,
         identity: &Identity,
-        offered: bool,
         fate: impl Fn(&Seen) -> Fate + Send + Sync + 'static,
     ) -> Self {
-        let acceptor = identity.offering(if offered { &["h2", "http/1.1"] } else { &["http/1.1"] });
+        let acceptor = identity.offering(&["h2", "http/1.1"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
