@@ -137,8 +137,8 @@ fn measure(place: &Place, client: &Client, new: &str) -> Result<Cost, String> {
     if !installed("/usr/bin/time") {
         command = Command::new("timeout");
     }
-    // In the foreground, so that an interrupt from the terminal reaches the client too.
-    command.args(["--foreground", &client.most.to_string(), "sh", "-ec"]).arg(format!("new={new}; {}", client.script));
+    // Not with `--foreground`, which would end the shell alone: its client would go on, beside the next one.
+    command.args([&client.most.to_string(), "sh", "-ec"]).arg(format!("new={new}; {}", client.script));
     let start = Instant::now();
     let done = command.env("PATH", path()).current_dir(place.path()).output().map_err(|e| e.to_string())?;
     let wall = start.elapsed().as_secs_f64();

@@ -156,7 +156,7 @@ impl Job {
         }
         let same = publish::publish(staging, self.overwrite)?;
         if same > 0 {
-            report.notes.push(format!("{same} files were there already, just like those of the artifact"));
+            report.notes.push(format!("files that were there already, with the same content: {same}"));
         }
         Ok(report)
     }

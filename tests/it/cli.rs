@@ -518,6 +518,7 @@ fn advice_fits_what_failed() {
     hint("tour --keep talk", 1, "");
     world.ok("push talk oci:out:v1");
     world.ok("pull oci:out:v1 files --unpack");
+    world.write("files/1.png", "mine");
     hint("pull oci:out:v1 files --unpack", 1, "--overwrite");
     std::fs::remove_file(world.path().join("files/1.png")).unwrap();
     std::fs::create_dir(world.path().join("files/1.png")).unwrap();

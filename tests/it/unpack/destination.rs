@@ -272,7 +272,7 @@ async fn a_run_that_was_killed_between_two_moves_is_finished_by_the_next() {
             content
         };
         assert!(content(&world) == content(&undisturbed), "killed before move {killed_at}: {:?}", content(&world));
-        let note = format!("{killed_at} files were there already, just like those of the artifact");
+        let note = format!("files that were there already, with the same content: {killed_at}");
         assert_eq!(report.notes, if killed_at == 0 { vec![] } else { vec![note] });
     }
 }
