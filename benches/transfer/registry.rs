@@ -200,8 +200,8 @@ impl Bench<'_> {
     pub(crate) fn unchanged(&mut self, sample: &Sample<'_>) {
         let place = self.place;
         let server = Server::ours(place, &place.join("ours"), "--verbose");
-        let (host, files, layout) = (&server.host, sample.files(), sample.layout());
-        let (files, layout) = (files.display(), layout.display());
+        let (host, files) = (&server.host, sample.files());
+        let files = files.display();
         let kept = format!("{host}/kept:v1");
         let artifact = env!("CARGO_BIN_EXE_artifact");
         let push = format!("push --set layout=files {files} {kept}");
@@ -214,16 +214,19 @@ impl Bench<'_> {
             let what = format!("{what} {} again", sample.title());
             self.table.bound(&format!("{what}: requests"), OURS, (requests, ""), 1.0);
         }
-        let theirs = |from: &str, to: &str| format!("oras cp --no-tty {from} {to} >/dev/null");
         let clients = [
             Client::ours("push", &push),
             Client::new(
-                "oras cp",
+                "oras push",
                 "oras",
-                theirs(&format!("--from-oci-layout {layout}:v1"), &format!("--to-plain-http {kept}")),
+                format!("cd {files}; oras push --no-tty --plain-http {host}/kept:theirs * >/dev/null"),
             ),
             Client::ours("pull", &pull),
-            Client::new("oras cp", "oras", theirs(&format!("--from-plain-http {kept}"), "--to-oci-layout pulled:v1")),
+            Client::new(
+                "oras cp",
+                "oras",
+                format!("oras cp --no-tty --from-plain-http {kept} --to-oci-layout pulled:v1 >/dev/null"),
+            ),
         ];
         let all = turns(place, Some(&server), &clients);
         for (verb, part) in ["push", "pull"].into_iter().zip(all.chunks(2)) {

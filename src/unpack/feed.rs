@@ -5,7 +5,10 @@ use std::{io, sync::Arc};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::{
+    sync::mpsc::{Receiver, Sender},
+    task::JoinSet,
+};
 
 use crate::{
     blob::{ByteStream, once},
@@ -18,7 +21,8 @@ use crate::{
 /// How many chunks wait for the writing thread.
 pub(super) const WAITING: usize = 8;
 
-/// Blobs up to this size are fetched ahead, whole, so that many small ones do not wait for each other.
+/// Blobs up to this size are fetched ahead, whole and each in a task of its own, so that many small ones neither wait for
+/// each other nor are hashed one after the other.
 const SMALL: u64 = 1 << 20;
 const AHEAD: usize = 8;
 
@@ -35,8 +39,12 @@ pub(super) async fn send(
             if desc.size > SMALL {
                 return Ok((desc, None));
             }
-            let bytes = store::read(store.as_ref(), &desc, SMALL).await?;
-            Ok::<_, Error>((desc, Some(bytes)))
+            // A set of one ends its task when nobody waits for it any more.
+            let (mut task, wanted) = (JoinSet::new(), desc.clone());
+            task.spawn(async move { store::read(store.as_ref(), &wanted, SMALL).await });
+            let read = task.join_next().await.transpose();
+            let bytes = read.map_err(|e| Error::caused(Kind::Internal, "a reading task failed", e))?;
+            Ok::<_, Error>((desc, bytes.transpose()?))
         }
     };
     let ahead = stream::iter(blobs).map(small).buffered(AHEAD);
@@ -133,5 +141,71 @@ impl io::Read for Feed {
             self.chunk.copy_to_slice(target);
         }
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fmt,
+        sync::{Condvar, Mutex},
+        time::Duration,
+    };
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Answers nobody before a second thread asks, too.
+    #[derive(Default)]
+    struct Both {
+        asking: Mutex<usize>,
+        met: Condvar,
+    }
+
+    impl fmt::Display for Both {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("both")
+        }
+    }
+
+    #[async_trait]
+    impl ReadStore for Both {
+        async fn resolve(&self, _name: &str) -> Result<Descriptor> {
+            Err(Error::not_found("a name"))
+        }
+
+        async fn fetch(&self, _desc: &Descriptor, _from: u64) -> Result<ByteStream> {
+            let mut asking = self.asking.lock().unwrap();
+            *asking += 1;
+            self.met.notify_all();
+            let (_asking, waited) =
+                self.met.wait_timeout_while(asking, Duration::from_secs(10), |asking| *asking < 2).unwrap();
+            if waited.timed_out() {
+                Err(Error::not_found("a second thread"))
+            } else {
+                Ok(once(Bytes::from_static(b"x")))
+            }
+        }
+
+        async fn tags(&self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        async fn referrers(&self, _subject: &Descriptor) -> Result<Vec<Descriptor>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn small_blobs_are_read_by_several_threads() {
+        let (to, mut from) = tokio::sync::mpsc::channel(WAITING);
+        let blobs = vec![Descriptor::of("text/plain", b"x"); 2];
+        send(Arc::new(Both::default()), blobs, to, Observer::default()).await;
+        let mut all = Vec::new();
+        while let Some(chunk) = from.recv().await {
+            all.extend_from_slice(&chunk.unwrap());
+        }
+        assert_eq!(all, b"xx");
     }
 }

@@ -129,7 +129,7 @@ impl Scene {
 
     /// A command line of the program, in this directory.
     pub(super) fn command(&self, at: &Path, line: &str) -> Command {
-        self.command_by(&[], at, line)
+        self.command_by(&heeding(), at, line)
     }
 
     /// The same, started by another program.
@@ -345,4 +345,14 @@ pub(super) fn succeeds(command: &mut Command, what: &str) -> Result<Output, Stri
 /// What a run had to say.
 pub(super) fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// What starts a command that heeds signals. Tests that run in the background, or under nohup, ignore some of them
+/// (signal(7): those that are ignored stay so over execve), and so would all that they start.
+fn heeding() -> Vec<String> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    // SIGHUP is 1, SIGINT 2, SIGTERM 15; bit 0 is signal 1.
+    let deaf = u64::from_str_radix(ignored.trim(), 16).unwrap_or_default() & 0x4003 != 0;
+    if deaf { vec!["env".into(), "--default-signal=HUP,INT,TERM".into()] } else { Vec::new() }
 }

@@ -112,7 +112,11 @@ fn waiting(scene: &Scene, starter: &[&str], asked: &str, line: &str) -> (Silent,
     let registry = Background::with(Options { faults: Some(Arc::clone(&faults)), ..scene.registry_options() });
     let starter: Vec<String> = starter.iter().map(|word| (*word).to_owned()).collect();
     let line = line.replace("HOST", &registry.host());
-    let child = scene.command_by(&starter, scene.path(), &line).stdout(Stdio::null()).spawn().unwrap();
+    let mut command = match starter[..] {
+        [] => scene.command(scene.path(), &line),
+        _ => scene.command_by(&starter, scene.path(), &line),
+    };
+    let child = command.stdout(Stdio::null()).spawn().unwrap();
     assert!(soon(|| faults.count(asked).unwrap() > 0), "it never asked");
     (Silent { faults, _registry: registry }, child)
 }
