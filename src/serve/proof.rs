@@ -42,7 +42,7 @@ const TINY: u64 = 16 << 10;
 /// What is known about files.
 #[derive(Debug)]
 pub(super) struct Proofs {
-    known: Mutex<HashMap<Key, Arc<OnceCell<bool>>>>,
+    known: Arc<Known>,
     threads: Arc<Semaphore>,
     buffers: Arc<Buffers>,
 }
@@ -53,20 +53,20 @@ struct Key {
     digest: Digest,
     offset: u64,
     len: u64,
-    file: [i64; 8],
+    file: [i64; 7],
 }
 
 impl Key {
     fn of(digest: &Digest, slice: &FileSlice, meta: &Metadata) -> Self {
         let [dev, ino, size] = [meta.dev(), meta.ino(), meta.len()].map(u64::cast_signed);
-        let file = [dev, ino, size, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec(), 0];
+        let file = [dev, ino, size, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
         Self { digest: digest.clone(), offset: slice.offset, len: slice.len, file }
     }
 }
 
 impl Proofs {
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
+        Self { known: Arc::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
     }
 
     /// Streams a range of this content, which lies in this part of a file. The stream fails before its last piece when
@@ -80,7 +80,7 @@ impl Proofs {
         let path = slice.path.clone();
         let opened = blocking(move || open_regular(&path)).await?;
         let (file, key) = (Arc::new(opened.0), Key::of(&desc.digest, &slice, &opened.1));
-        let cell = self.cell(&key);
+        let cell = self.known.cell(&key);
         let verdict = match cell.get() {
             Some(true) => None,
             Some(false) => return Err(wrong(&desc.digest)),
@@ -96,53 +96,38 @@ impl Proofs {
         Ok(body.chain(stream::once(tail)).boxed())
     }
 
-    /// Small content, in one piece. Where the file changes while it is read, what was read of it is judged.
+    /// Small content, in one piece.
     async fn whole(&self, slice: FileSlice, digest: &Digest) -> Result<Bytes> {
-        let (tiny, expected) = (slice.len <= TINY, digest.clone());
-        let read = blocking(move || {
-            let (bytes, key) = read_whole(&slice, &expected)?;
-            let known = tiny.then(|| is(&bytes, &expected));
-            Ok((bytes, key.filter(|_| !tiny), known))
-        });
-        let (bytes, key, mut right) = read.await?;
-        let cell = key.map(|key| self.cell(&key));
-        if let Some(cell) = &cell {
-            right = cell.get().copied();
-        }
-        let right = match right {
-            Some(right) => right,
-            None => {
-                let (content, expected) = (bytes.clone(), digest.clone());
-                blocking(move || Ok(is(&content, &expected))).await?
-            }
-        };
-        if let Some(cell) = cell {
+        let (known, digest) = (Arc::clone(&self.known), digest.clone());
+        blocking(move || {
+            let (file, meta) = open_regular(&slice.path)?;
+            let bytes = read_exactly(&file, &slice, slice.offset..slice.offset.saturating_add(slice.len))?;
+            let key = Key::of(&digest, &slice, &meta);
+            // Where the file changed while it was read, what was read of it is judged, and nothing remembered.
+            let same = Key::of(&digest, &slice, &file.metadata()?) == key;
+            let cell = (slice.len > TINY && same).then(|| known.cell(&key));
+            let judge = || Digest::with(digest.algorithm(), &bytes) == digest;
+            let right = cell.as_ref().and_then(|cell| cell.get().copied()).unwrap_or_else(judge);
             // Fails when it is known already.
-            let _ = cell.set(right);
-        }
-        if right { Ok(bytes) } else { Err(wrong(digest)) }
+            cell.into_iter().for_each(|cell| drop(cell.set(right)));
+            if right { Ok(bytes) } else { Err(wrong(&digest)) }
+        })
+        .await
     }
+}
 
+/// Verdicts, by the state of the file that they are about.
+#[derive(Debug, Default)]
+struct Known(Mutex<HashMap<Key, Arc<OnceCell<bool>>>>);
+
+impl Known {
     fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
         Arc::clone(known.entry(key.clone()).or_default())
     }
-}
-
-/// Small content, and what tells the state of the file that it was read in, unless that changed meanwhile.
-fn read_whole(slice: &FileSlice, digest: &Digest) -> Result<(Bytes, Option<Key>)> {
-    let (file, meta) = open_regular(&slice.path)?;
-    let bytes = read_exactly(&file, slice, slice.offset..slice.offset.saturating_add(slice.len))?;
-    let key = Key::of(digest, slice, &meta);
-    let same = Key::of(digest, slice, &file.metadata()?) == key;
-    Ok((bytes, same.then_some(key)))
-}
-
-fn is(bytes: &[u8], digest: &Digest) -> bool {
-    Digest::with(digest.algorithm(), bytes) == *digest
 }
 
 /// All of a range; an error when the file ends before it.
@@ -279,7 +264,7 @@ mod tests {
             let part = bytes(&proofs, &slice, &desc, range.clone()).await.unwrap();
             assert_eq!(part, all.slice(range.start as usize..range.end as usize));
         }
-        assert_eq!(proofs.known.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
+        assert_eq!(proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
     }
 
     #[tokio::test]
@@ -290,7 +275,7 @@ mod tests {
             std::fs::write(&path, &content).unwrap();
             let (slice, proofs) = (FileSlice { path, offset: 0, len }, Proofs::new());
             let desc = Descriptor::of("a/b", &content);
-            let known = || proofs.known.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
+            let known = || proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
             for _ in 0..2 {
                 assert_eq!(bytes(&proofs, &slice, &desc, 0..len).await.unwrap(), content);
                 assert_eq!(bytes(&proofs, &slice, &desc, 3..5).await.unwrap(), content[3..5]);

@@ -34,8 +34,8 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_LOCATION: usize = 8 << 10;
 /// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
 pub(super) const LARGE_ANSWER: u64 = 1 << 20;
-/// Up to so many bytes of a request are not large: what a server takes before it widens the window (64 KiB in RFC 9113
-/// section 6.9.2 and with nginx, 1 MiB with Go).
+/// Up to so many bytes of a request are not large: what every server takes before it widens the window (RFC 9113 section
+/// 6.9.2).
 const LARGE_REQUEST: u64 = 64 << 10;
 /// How many bytes of an upload a registry may take another second to store.
 const BYTES_PER_SECOND: u64 = 16 << 20;
