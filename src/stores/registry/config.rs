@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     credentials::{Credential, Credentials},
-    entries::{from_entry, from_helper, key_of, matching, server, to_entry, to_helper},
+    entries::{from_entry, from_helper, key_of, matching, to_entry, to_helper},
     helper::Helper,
     origin::Origin,
 };
@@ -68,7 +68,7 @@ impl AuthFiles {
         repository: &str,
     ) -> Result<Option<Credential>> {
         if let Some(helper) = self.helper(config, origin)?
-            && let Some(known) = helper.get(&server(origin)).await?
+            && let Some(known) = helper.get(&key_of(origin)).await?
         {
             return from_helper(origin, known).map(Some);
         }
@@ -113,7 +113,7 @@ impl AuthFiles {
         let (path, mut config) = (self.first()?, self.config()?);
         let mut known = false;
         if let Some(helper) = self.helper(&config, origin)? {
-            known = helper.erase(&server(origin)).await?;
+            known = helper.erase(&key_of(origin)).await?;
         }
         let Some(auths) = config.get_mut("auths").and_then(Value::as_object_mut) else { return Ok(known) };
         let before = auths.len();

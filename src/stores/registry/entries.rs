@@ -38,15 +38,10 @@ fn is_host_of(host: &str, origin: &Origin) -> bool {
     host.strip_suffix(implied).unwrap_or(&host) == origin.authority()
 }
 
-/// The key of a registry in `auths`.
+/// The key of a registry in `auths`, which is also how helpers are asked for it.
 pub(super) fn key_of(origin: &Origin) -> String {
     let host = origin.authority();
     if quirks::is_docker_hub(&host) { quirks::DOCKER_HUB_KEY.into() } else { host }
-}
-
-/// How helpers are asked for a registry.
-pub(super) fn server(origin: &Origin) -> String {
-    key_of(origin)
 }
 
 /// What a helper knows, as a credential.
@@ -63,7 +58,7 @@ pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
 
 /// What a helper is to keep.
 pub(super) fn to_helper(credential: &Credential) -> Known {
-    let server = server(credential.origin());
+    let server = key_of(credential.origin());
     match credential.secret() {
         Secret::Password(user, password) => Known { server, username: user.clone(), secret: password.clone() },
         Secret::Identity(token) | Secret::Bearer(token) => {

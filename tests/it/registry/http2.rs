@@ -1,20 +1,32 @@
 //! HTTP/2 where a registry offers it: for what is small, and never at the price of an artifact.
 
 use std::{
-    sync::{Arc, OnceLock},
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use artifact::{
-    Result,
+    Kind, Result,
     copy::{self, Report, copy},
     store::{ReadStore, Store},
     stores::{
         Memory,
-        registry::{Backoff, Options, Protocol},
+        registry::{Backoff, Dial, Line, Options, Protocol, Registry},
     },
 };
-use http::Version;
+use async_trait::async_trait;
+use http::{Response, Version};
+use http_body_util::Empty;
+use hyper::{body::Bytes, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
 use super::{peers::there_and_back, repository};
 use crate::support::{
@@ -120,11 +132,11 @@ async fn more_headers_than_are_read_are_refused_over_http2_too() {
     let backend = server::in_memory().await;
     for (bytes, fits) in [(32 << 10, true), (65 << 10, false)] {
         let front = Http2::before(&backend.addr().to_string(), &identity, move |_| Fate::Swell(bytes)).await;
-        let registry = artifact::stores::registry::Registry::new(&front.host, &https(&identity)).unwrap();
+        let registry = Registry::new(&front.host, &https(&identity)).unwrap();
         let greeting = registry.ping().await;
         assert_eq!(greeting.is_ok(), fits, "{greeting:?}");
         if let Err(error) = greeting {
-            assert_eq!(error.kind(), artifact::Kind::Limit, "{error}");
+            assert_eq!(error.kind(), Kind::Limit, "{error}");
         }
     }
 }
@@ -140,4 +152,46 @@ async fn docker_registry_is_spoken_to_in_http2() {
     assert_eq!(old.iter().filter(|line| line.contains("\"PUT ")).count(), 1, "{log}");
     assert_eq!(old.iter().filter(|line| line.contains(" 200 5000000 ")).count(), 1, "{log}");
     assert_eq!(old.len(), 2, "{log}");
+}
+
+/// Lines to a server in this process that answers everything, until they fall silent without being closed.
+struct Silenced {
+    acceptor: TlsAcceptor,
+    lines: AtomicUsize,
+    silence: Arc<Notify>,
+}
+
+#[async_trait]
+impl Dial for Silenced {
+    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Line>> {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (acceptor, silence) = (self.acceptor.clone(), Arc::clone(&self.silence));
+        self.lines.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            let far = TokioIo::new(acceptor.accept(far).await.unwrap());
+            let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) });
+            let mut serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(far, service));
+            tokio::select! {
+                _ = &mut serving => {}
+                () = silence.notified() => std::future::pending().await,
+            }
+        });
+        Ok(Box::new(near))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_connection_that_gives_no_sign_of_life_is_not_waited_for() {
+    let Some(identity) = Identity::new() else { return };
+    let acceptor = identity.offering(&["h2"]);
+    let dial = Arc::new(Silenced { acceptor, lines: AtomicUsize::new(0), silence: Arc::default() });
+    let patience = Duration::from_secs(60);
+    let options = Options { dial: Some(dial.clone()), header_timeout: patience, ..https(&identity) };
+    let registry = Registry::new("127.0.0.1:1", &options).unwrap();
+    registry.ping().await.unwrap();
+    dial.silence.notify_one();
+    let start = tokio::time::Instant::now();
+    registry.ping().await.unwrap();
+    assert!(start.elapsed() < patience, "{:?}", start.elapsed());
+    assert_eq!(dial.lines.load(Ordering::SeqCst), 2);
 }
