@@ -14,9 +14,9 @@ mod kills;
 #[cfg(target_os = "linux")]
 mod lasting;
 mod order;
+mod points;
 mod scene;
 mod signals;
-mod strace;
 
 use std::{
     sync::OnceLock,

@@ -11,6 +11,7 @@ pub(crate) mod metered;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod strace;
 pub(crate) mod tar;
 pub(crate) mod tls;
 pub(crate) mod tree;

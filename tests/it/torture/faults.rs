@@ -4,9 +4,10 @@ use super::{
     Dice, Outcome, conclude,
     content::{Listing, UNFINISHED},
     long,
+    points::{Point, points, traced},
     scene::{Job, Scene, Trial},
-    strace::{Point, Strace, Traced},
 };
+use crate::support::strace::{Strace, Traced};
 
 /// Faults of each job in the short form.
 const SHORT: usize = 3;
@@ -50,7 +51,7 @@ fn a_fault_at_any_file_operation_is_one_clear_error_and_the_next_run_finishes() 
         let mut dice = Dice::of(&format!("{job:?} with faults"));
         let seeded = dice.below(3) != 0;
         let (reference, _) = scene.undisturbed(job, seeded);
-        let points = strace.points(&scene, &scene.trial(job, seeded));
+        let points = points(&strace, &scene, &scene.trial(job, seeded));
         let pairs = points.iter().flat_map(|point| ERRORS.map(|error| (point, error)));
         let pairs: Vec<_> = pairs.filter(|(point, error)| may(error, point)).collect();
         let most = long().unwrap_or(SHORT);
@@ -59,7 +60,7 @@ fn a_fault_at_any_file_operation_is_one_clear_error_and_the_next_run_finishes() 
             // Errors of a disk that is full or broken stay.
             let on = if lasts(&point.call) && dice.below(2) == 0 { "+" } else { "" };
             let inject = format!("{}:error={error}:when={}{on}", point.call, point.nth);
-            let traced = strace.run(&scene, &trial, Some(&inject));
+            let traced = traced(&strace, &scene, &trial, Some(&inject));
             let Some(hit) = traced.injected(scene.path()).cloned().filter(|_| traced.only_files()) else { continue };
             trials += 1;
             let how = format!("{inject} at {}", hit.text);
@@ -76,7 +77,7 @@ fn a_disk_that_says_nothing_about_its_files_is_an_error_and_not_a_loop() {
     // Not `statx`: where that fails, the standard library asks in the older way.
     let call = "newfstatat";
     for job in [Job::CopyLayouts, Job::CopyArchive] {
-        let points = strace.points(&scene, &scene.trial(job, true)).into_iter().filter(|point| point.call == call);
+        let points = points(&strace, &scene, &scene.trial(job, true)).into_iter().filter(|point| point.call == call);
         for point in points {
             ends(&strace, &scene, job, &point, "EIO");
         }
@@ -88,7 +89,7 @@ fn a_file_system_without_locks_is_an_error_and_not_a_loop() {
     let Some(strace) = Strace::find() else { return };
     let scene = Scene::new(std::time::Duration::from_secs(3600));
     for job in [Job::PushLayout, Job::PullFiles, Job::PullOver, Job::CopyArchive] {
-        let points = strace.points(&scene, &scene.trial(job, true));
+        let points = points(&strace, &scene, &scene.trial(job, true));
         let first = points.iter().find(|point| point.call == "flock").unwrap();
         ends(&strace, &scene, job, first, "ENOLCK");
     }
@@ -98,7 +99,7 @@ fn a_file_system_without_locks_is_an_error_and_not_a_loop() {
 fn ends(strace: &Strace, scene: &Scene, job: Job, point: &Point, error: &str) {
     let trial = scene.trial(job, true);
     let Point { call, nth, text } = point;
-    let traced = strace.run(scene, &trial, Some(&format!("{call}:error={error}:when={nth}+")));
+    let traced = traced(strace, scene, &trial, Some(&format!("{call}:error={error}:when={nth}+")));
     assert!(!traced.hangs, "{job:?} {text}: {}", traced.said);
     if traced.injected(scene.path()).is_some() {
         let told = if traced.code == Some(0) { Ok(()) } else { clear(&traced.said) };

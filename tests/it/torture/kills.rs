@@ -6,9 +6,10 @@ use super::{
     Dice, Outcome, conclude,
     content::Listing,
     long,
+    points::{points, traced},
     scene::{Job, Scene, Trial, succeeds},
-    strace::Strace,
 };
+use crate::support::strace::Strace;
 
 /// How long the registry keeps an upload that nobody continues.
 const SESSION: Duration = Duration::from_secs(2);
@@ -54,11 +55,12 @@ fn killed_at_any_file_operation_stores_stay_whole_and_the_next_run_finishes() {
         let mut dice = Dice::of(&format!("{job:?} by operation"));
         let seeded = dice.below(3) != 0;
         let (reference, _) = scene.undisturbed(job, seeded);
-        let points = strace.points(&scene, &scene.trial(job, seeded));
+        let points = points(&strace, &scene, &scene.trial(job, seeded));
         let most = long().unwrap_or(SHORT.1);
         for point in dice.some(points, most) {
             let trial = scene.trial(job, seeded);
-            let traced = strace.run(&scene, &trial, Some(&format!("{}:signal=SIGKILL:when={}", point.call, point.nth)));
+            let traced =
+                traced(&strace, &scene, &trial, Some(&format!("{}:signal=SIGKILL:when={}", point.call, point.nth)));
             kills += usize::from(traced.killed);
             let how = format!("killed at {} {}: {}", point.call, point.nth, point.text);
             failures.extend(judge(&trial, &reference).err().map(|what| trial.failure(&how, &what, &traced.said)));

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
+    points::traced,
     scene::{Job, Scene},
-    strace::{Call, Strace},
 };
+use crate::support::strace::{Call, Strace};
 
 /// What a disk may not have yet, as far as a record of operations shows.
 #[derive(Default)]
@@ -23,7 +24,7 @@ fn content_is_durable_before_its_name_and_the_list_comes_last() {
     for job in [Job::PushLayout, Job::Pull, Job::CopyLayouts, Job::CopyArchive] {
         for seeded in [false, true] {
             let trial = scene.trial(job, seeded);
-            let traced = strace.run(&scene, &trial, None);
+            let traced = traced(&strace, &scene, &trial, None);
             assert_eq!(traced.code, Some(0), "{}", traced.said);
             let place = trial.dir().join("out").display().to_string();
             let made = |call: &&Call| call.name == "mkdir" && call.text.starts_with("\"out/dest\"");

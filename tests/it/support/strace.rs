@@ -7,8 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::scene::{Scene, Trial, said};
-use crate::support::peer;
+use super::peer;
 
 /// What a program does with files. A `?` in front: not every machine has the call.
 const CALLS: &str = "?openat,?openat2,?mkdir,?mkdirat,?write,?pwrite64,?read,?pread64,?fsync,?fdatasync,?rename,\
@@ -21,39 +20,31 @@ const HANGS: Duration = Duration::from_secs(30);
 
 /// One file operation, as strace writes it.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) thread: String,
-    pub(super) name: String,
+pub(crate) struct Call {
+    pub(crate) thread: String,
+    pub(crate) name: String,
     /// Its arguments and its result.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Where in the record it began and ended.
-    pub(super) began: usize,
-    pub(super) ended: usize,
+    pub(crate) began: usize,
+    pub(crate) ended: usize,
 }
 
 /// A run under strace.
-pub(super) struct Traced {
-    pub(super) code: Option<i32>,
-    pub(super) killed: bool,
+pub(crate) struct Traced {
+    pub(crate) code: Option<i32>,
+    pub(crate) killed: bool,
     /// Whether it did not end by itself.
-    pub(super) hangs: bool,
-    pub(super) said: String,
-    pub(super) calls: Vec<Call>,
-}
-
-/// An operation of a job: the so-manieth call of this name in its thread.
-#[derive(Debug, Clone)]
-pub(super) struct Point {
-    pub(super) call: String,
-    pub(super) nth: usize,
-    pub(super) text: String,
+    pub(crate) hangs: bool,
+    pub(crate) said: String,
+    pub(crate) calls: Vec<Call>,
 }
 
 /// The program; `None`, with a visible line, where it is missing or may not do its work.
-pub(super) struct Strace(String);
+pub(crate) struct Strace(String);
 
 impl Strace {
-    pub(super) fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let program = peer("strace")?.display().to_string();
         let trial = Command::new(&program).args(["-f", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
         if trial.is_ok_and(|status| status.success()) {
@@ -63,25 +54,22 @@ impl Strace {
         None
     }
 
-    /// Runs a job, and does this to it (`-e inject=`).
-    pub(super) fn run(&self, scene: &Scene, trial: &Trial<'_>, inject: Option<&str>) -> Traced {
-        let log = trial.dir().join("strace.log");
+    /// Runs the command that is made of the words to start it with, and does this to it (`-e inject=`). The record is
+    /// written to `log`.
+    pub(crate) fn run(&self, log: &Path, inject: Option<&str>, command: impl FnOnce(&[String]) -> Command) -> Traced {
         let mut words: Vec<String> = [&*self.0, "-f", "-y", "-s", "0"].map(Into::into).into();
         // Faster, as only these calls stop; but then signals do not arrive (strace 6.1).
         words.extend((!inject.is_some_and(|inject| inject.contains("signal="))).then(|| "--seccomp-bpf".into()));
         words.extend(["-o".into(), log.display().to_string(), "-e".into(), format!("trace={CALLS}")]);
         words.extend(inject.into_iter().flat_map(|inject| ["-e".to_owned(), format!("inject={inject}")]));
-        let line =
-            format!("{} {}", trial.line(), if trial.line().contains("--unpack") { "" } else { "--concurrency 1" });
         // Few threads: a call is counted in its thread.
-        let mut command = scene.command_by(&words, trial.dir(), &line);
-        let mut child = command.env("TOKIO_WORKER_THREADS", "1").spawn().unwrap();
+        let mut child = command(&words).env("TOKIO_WORKER_THREADS", "1").spawn().unwrap();
         let end = Instant::now() + HANGS;
         while child.try_wait().unwrap().is_none() {
             if Instant::now() > end {
                 let _ = child.kill();
                 // It goes on without its tracer.
-                let thread = read(&log).first().map(|call| call.thread.clone()).unwrap_or_default();
+                let thread = read(log).first().map(|call| call.thread.clone()).unwrap_or_default();
                 let _ = Command::new("kill").args(["-KILL", &thread]).status();
                 break;
             }
@@ -90,37 +78,21 @@ impl Strace {
         let hangs = Instant::now() > end;
         let out = child.wait_with_output().unwrap();
         let killed = !hangs && out.status.signal() == Some(9);
-        Traced { code: out.status.code(), killed, hangs, said: said(&out), calls: read(&log) }
-    }
-
-    /// The operations of an undisturbed run that have to do with the trial's own place or the sources.
-    pub(super) fn points(&self, scene: &Scene, trial: &Trial<'_>) -> Vec<Point> {
-        let traced = self.run(scene, trial, None);
-        assert_eq!(traced.code, Some(0), "{}", traced.said);
-        let mut points: Vec<Point> = Vec::new();
-        let mut counts = std::collections::HashMap::new();
-        for call in traced.calls {
-            let nth = counts.entry((call.thread.clone(), call.name.clone())).or_insert(0_usize);
-            *nth += 1;
-            let known = points.iter().any(|point| point.call == call.name && point.nth == *nth);
-            if concerns(&call.text, scene.path()) && !known {
-                points.push(Point { call: call.name, nth: *nth, text: call.text });
-            }
-        }
-        points
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        Traced { code: out.status.code(), killed, hangs, said, calls: read(log) }
     }
 }
 
 impl Traced {
     /// The operation at which something was done to the run.
-    pub(super) fn injected(&self, dir: &Path) -> Option<&Call> {
+    pub(crate) fn injected(&self, dir: &Path) -> Option<&Call> {
         self.calls.iter().find(|call| call.text.contains("(INJECTED)") && concerns(&call.text, dir))
     }
 }
 
 impl Traced {
     /// Whether nothing was done to what is no file: to standard output, sockets, and the runtime's own.
-    pub(super) fn only_files(&self) -> bool {
+    pub(crate) fn only_files(&self) -> bool {
         let other =
             |call: &&Call| ["anon_inode:", "pipe:", "socket:", "TCP:"].iter().any(|kind| call.text.contains(kind));
         !self.calls.iter().filter(|call| call.text.contains("(INJECTED)")).any(|call| other(&call))
@@ -128,7 +100,7 @@ impl Traced {
 }
 
 /// Whether an operation is about something in this directory; a path may be relative to the current one.
-fn concerns(text: &str, dir: &Path) -> bool {
+pub(crate) fn concerns(text: &str, dir: &Path) -> bool {
     let current = text.strip_prefix("AT_FDCWD<").and_then(|rest| rest.split_once(">, \""));
     match current {
         Some((_, path)) if path.starts_with('/') => path.starts_with(&*dir.display().to_string()),
