@@ -8,6 +8,7 @@ mod cat;
 mod check;
 mod completions;
 mod copy;
+mod costs;
 mod delete;
 mod environment;
 mod hint;
@@ -26,7 +27,7 @@ mod tag;
 mod tour;
 mod types;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use artifact::{Error, Kind, Result};
 use clap::{Parser, Subcommand};
@@ -42,6 +43,9 @@ use report::Report;
 struct Cli {
     #[command(flatten)]
     output: report::Args,
+    /// Write what the run has cost to this file, as JSON, when it ends: `hashed`, in bytes
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    costs: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -108,7 +112,10 @@ pub(crate) fn main() -> ExitCode {
         }
     });
     runtime.shutdown_timeout(patience);
-    code
+    match cli.costs.map(|file| costs::write(&file)) {
+        Some(Err(error)) => finish(Err(error), &report),
+        _ => code,
+    }
 }
 
 async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {

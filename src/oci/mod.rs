@@ -9,7 +9,7 @@ pub mod json;
 mod manifest;
 pub mod media_type;
 
-pub use digest::{Algorithm, Digest, Hasher};
+pub use digest::{Algorithm, Digest, Hasher, hashed};
 pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed, Platform};
 
 /// Annotations: sorted by key, as Go's encoder writes maps, so that equal content has equal bytes.

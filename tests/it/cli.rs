@@ -179,6 +179,18 @@ fn a_dry_copy_says_what_would_move_and_moves_nothing() {
 }
 
 #[test]
+fn what_a_run_has_cost_is_written_however_it_ends() {
+    let world = World::new();
+    let costs = || std::fs::read_to_string(world.path().join("costs.json")).unwrap();
+    world.fails("copy oci:none:v1 oci:out --costs costs.json", 4, &["none"]);
+    assert_eq!(costs(), "{\"hashed\":0}\n");
+    world.ok("plan talk/1.png --costs costs.json");
+    let hashed = serde_json::from_str::<Value>(&costs()).unwrap()["hashed"].as_u64().unwrap();
+    assert!(hashed > "\u{89}PNG one".len() as u64, "the file, and a manifest: {hashed}");
+    world.fails("plan talk/1.png --costs none/costs.json", 4, &["cannot write `none/costs.json`"]);
+}
+
+#[test]
 fn a_tag_is_set_and_deleted() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:out:v1");
