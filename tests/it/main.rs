@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod conformance;
 mod copy;
+mod costs;
 mod examples;
 mod limits;
 mod pack;

@@ -161,7 +161,7 @@ async fn a_killed_pull_loses_at_most_eight_mebibytes_of_a_blob() {
     };
     let mut had = 0;
     for (kill, odd) in [(9 * MIB, 1), (10 * MIB, 77_777), (12 * MIB, 12_345)] {
-        let before = metered.passed();
+        let before = metered.received();
         metered.stop_at(before + kill + odd);
         let mut child = pull();
         // What has come through is written down, all but 8 MiB of it; then the end is sudden.
@@ -175,10 +175,10 @@ async fn a_killed_pull_loses_at_most_eight_mebibytes_of_a_blob() {
         had = written();
         assert!(had < size);
     }
-    let before = metered.passed();
-    metered.stop_at(u64::MAX);
+    let before = metered.received();
+    metered.let_go();
     assert!(pull().wait().unwrap().success());
     // Manifests, headers, the config and the last bytes of lines that were cut are no more than this.
-    assert!(metered.passed() - before <= size - had + 256 * 1024);
+    assert!(metered.received() - before <= size - had + 256 * 1024);
     is_whole(&layout, &sample).await;
 }

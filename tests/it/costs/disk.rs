@@ -1,0 +1,158 @@
+//! What is read from source files, and how often a copy waits for a disk: as strace records it.
+
+use std::{path::Path, process::Stdio};
+
+use super::{LARGE, SMALL, World};
+use crate::support::strace::{Strace, Traced};
+
+/// Bytes of the forty small files together.
+const FORTY: u64 = 16 * SMALL as u64;
+
+/// What a run does with files.
+struct Disk(Traced);
+
+impl World {
+    /// Runs a line under strace that must succeed; `None`, with a visible line, where that is not possible.
+    fn disk(&self, line: &str) -> Option<Disk> {
+        let strace = Strace::find()?;
+        let traced = strace.run(&self.path().join("strace.log"), None, |words| {
+            let mut command = self.command(words, line);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        });
+        assert_eq!(traced.code, Some(0), "{line}: {}", traced.said);
+        Some(Disk(traced))
+    }
+}
+
+impl Disk {
+    /// How many bytes were read of what lies here, by these operations.
+    fn read_by(&self, operations: &[&str], place: &Path) -> u64 {
+        let place = format!("<{}", place.display());
+        let calls = self.0.calls.iter().filter(|call| operations.contains(&&*call.name) && call.text.contains(&place));
+        let results = calls.map(|call| call.text.rsplit_once(" = ").unwrap().1);
+        results.map(|result| result.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// How many bytes were read of what lies here.
+    fn read(&self, place: &Path) -> u64 {
+        self.read_by(&["read", "pread64", "copy_file_range", "sendfile"], place)
+    }
+
+    /// How often the disk was waited for, and how often a name changed.
+    fn syncs_and_renames(&self) -> (usize, usize) {
+        let count = |names: &[&str]| self.0.calls.iter().filter(|call| names.contains(&&*call.name)).count();
+        (count(&["fsync", "fdatasync", "syncfs"]), count(&["rename", "renameat", "renameat2"]))
+    }
+}
+
+#[test]
+fn a_small_file_is_read_to_hash_it_and_once_more_to_send_it() {
+    let world = World::new();
+    for (source, size, line) in [
+        ("one.txt", 4, "push one.txt R/one:v1"),
+        ("forty", FORTY, "push forty R/forty:v1 --set layout=files"),
+        ("one.txt", 4, "push one.txt oci:one-file:v1"),
+        ("forty", FORTY, "push forty oci:all:v1 --set layout=files"),
+    ] {
+        let source = world.path().join(source);
+        let Some(first) = world.disk(line) else { return };
+        assert_eq!(first.read(&source), 2 * size, "{line}");
+        assert_eq!(world.disk(line).unwrap().read(&source), size, "again: {line}");
+        let other_tag = line.replace(":v1", ":v2");
+        assert_eq!(world.disk(&other_tag).unwrap().read(&source), size, "{other_tag}");
+    }
+}
+
+#[test]
+fn files_that_are_packed_into_one_are_read_once() {
+    let world = World::new();
+    let Some(first) = world.disk("push forty R/forty:v1") else { return };
+    assert_eq!(first.read(&world.path().join("forty")), FORTY);
+    let again = world.disk("push forty R/forty:v1").unwrap();
+    assert_eq!(again.read(&world.path().join("forty")), FORTY);
+}
+
+#[test]
+fn a_large_file_is_read_once_where_the_line_keeps_up() {
+    let world = World::new();
+    let source = world.path().join("large.bin");
+    // Whether the line keeps up is for the machine to say: of some pushes one has such a line.
+    let reads: Vec<u64> = (0..20)
+        .map_while(|n| world.disk(&format!("push large.bin R/large{n}:v1")))
+        .map(|disk| disk.read(&source))
+        .inspect(|read| assert!((LARGE..=2 * LARGE).contains(read), "{read}"))
+        .take_while(|read| *read > LARGE)
+        .collect();
+    assert!(reads.len() < 20, "{reads:?}");
+    if let Some(again) = world.disk("push large.bin R/large0:v1") {
+        assert_eq!(again.read(&source), LARGE);
+    }
+}
+
+#[test]
+fn a_large_file_is_read_twice_where_it_goes_to_a_disk() {
+    let world = World::new();
+    let Some(first) = world.disk("push large.bin oci:store:v1") else { return };
+    assert_eq!(first.read(&world.path().join("large.bin")), 2 * LARGE);
+}
+
+#[test]
+fn a_large_file_is_read_at_most_twice_where_the_line_does_not_keep_up() {
+    const SIZE: u64 = 40 << 20;
+    let world = World::new();
+    let source = world.wide("wide.bin", SIZE);
+    let Some(disk) = world.slowly(|| world.disk("push wide.bin R/wide:v1")) else { return };
+    // Hashing reads by `read`, whoever sends the rest by position.
+    assert_eq!(disk.read_by(&["read"], &source), SIZE);
+    assert!(disk.read(&source) > SIZE && disk.read(&source) <= 2 * SIZE, "{}", disk.read(&source));
+    assert_eq!(world.faults.count("PATCH upload").unwrap(), 1);
+}
+
+/// Syncs and renames of each of these lines.
+fn syncs_and_renames<const N: usize>(world: &World, lines: [&str; N]) -> Option<[(usize, usize); N]> {
+    Strace::find()?;
+    Some(lines.map(|line| world.disk(line).unwrap().syncs_and_renames()))
+}
+
+#[test]
+fn a_copy_into_a_layout_syncs_and_renames_every_blob_once_and_a_few_more() {
+    let world = World::new();
+    world.cost("push one.txt R/one:v1");
+    world.cost("push large.bin R/large:v1");
+    world.cost("push forty R/forty:v1 --set layout=files");
+    world.cost("pull R/forty:v1 oci:origin");
+    let copies = [
+        "copy R/one:v1 oci:one",
+        "copy R/large:v1 oci:large",
+        "copy R/forty:v1 oci:down",
+        "copy R/forty:v1 oci:down",
+        "copy R/forty:v1 oci:down:v2",
+        "copy R/one:v1 oci:down:one",
+        "copy oci:origin oci:beside",
+        "copy oci:origin oci:beside",
+    ];
+    let Some(found) = syncs_and_renames(&world, copies) else { return };
+    let (small, forty) = ((14, 6), (53, 45));
+    assert_eq!(found, [small, small, forty, (0, 0), (3, 1), (5, 3), forty, (0, 0)]);
+}
+
+#[test]
+fn a_copy_into_an_archive_syncs_twice_and_renames_once_whatever_is_in_it() {
+    let world = World::new();
+    world.cost("push one.txt R/one:v1");
+    world.cost("push large.bin R/large:v1");
+    world.cost("push forty R/forty:v1 --set layout=files");
+    world.cost("pull R/forty:v1 oci:origin");
+    let copies = [
+        "copy R/one:v1 oci-archive:all.tar",
+        "copy R/large:v1 oci-archive:all.tar:large",
+        "copy R/forty:v1 oci-archive:all.tar:forty",
+        "copy R/forty:v1 oci-archive:all.tar:forty",
+        "copy R/forty:v1 oci-archive:all.tar:again",
+        "copy oci:origin oci-archive:beside.tar",
+        "copy oci:origin oci-archive:beside.tar",
+    ];
+    let Some(found) = syncs_and_renames(&world, copies) else { return };
+    assert_eq!(found, [(2, 1), (2, 1), (2, 1), (0, 0), (2, 1), (2, 1), (0, 0)]);
+}

@@ -1,0 +1,178 @@
+//! How often a registry is asked.
+
+use super::{Duration, HANGS, Instant, Uri, World, kind, succeeds, summary};
+use crate::support::docker_registry::{Access, DockerRegistry};
+
+/// A push, the same again, and again under another tag.
+const FORTY: [&str; 3] = [
+    "push forty R/forty:v1 --set layout=files",
+    "push forty R/forty:v1 --set layout=files",
+    "push forty R/forty:v2 --set layout=files",
+];
+const FORTY_FIRST: &str = "85: HEAD manifest 2, POST mount 41, PUT manifest 1, PUT upload 41";
+const AGAIN: &str = "1: HEAD manifest 1";
+const OTHER_TAG: &str = "5: GET manifest 1, HEAD manifest 3, PUT manifest 1";
+
+#[test]
+fn a_file_is_pushed_with_two_requests_a_blob_and_three_and_again_with_one() {
+    let pushes = ["push one.txt R/one:v1", "push one.txt R/one:v1", "push one.txt R/one:v2"];
+    let first = "7: HEAD manifest 2, POST mount 2, PUT manifest 1, PUT upload 2";
+    assert_eq!(World::new().requests(pushes), [first, AGAIN, OTHER_TAG]);
+}
+
+#[test]
+fn forty_files_are_pushed_with_two_requests_a_blob_and_three_and_again_with_one() {
+    assert_eq!(World::new().requests(FORTY), [FORTY_FIRST, AGAIN, OTHER_TAG]);
+}
+
+#[test]
+fn forty_files_are_pushed_to_a_second_repository_as_to_the_first() {
+    let world = World::new();
+    let second = FORTY[0].replace("R/forty", "R/second");
+    assert_eq!(world.requests([FORTY[0], &second]), [FORTY_FIRST, FORTY_FIRST]);
+}
+
+#[test]
+fn docker_registry_is_asked_for_forty_files_as_often() {
+    let Some(registry) = DockerRegistry::start(Access::Anyone) else { return };
+    let (world, mut before) = (World::new(), 0);
+    let requests = FORTY.into_iter().zip([85, 1, 5]).map(|(line, count)| {
+        succeeds(world.command(&[], &line.replace("R/", &format!("{}/", registry.host()))));
+        // A line of its log may come after the answer; one too many is seen by the next run at the latest.
+        let end = Instant::now() + HANGS;
+        while registry.access_log().lines().count() < before + count && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let log = registry.access_log();
+        let requests = log.lines().skip(before).map(|line| {
+            let mut words = line.split('"').nth(1).unwrap().split(' ');
+            kind(words.next().unwrap(), &words.next().unwrap().parse::<Uri>().unwrap())
+        });
+        let requests = summary(requests);
+        before = log.lines().count();
+        requests
+    });
+    assert_eq!(requests.collect::<Vec<_>>(), [FORTY_FIRST, AGAIN, OTHER_TAG]);
+}
+
+#[test]
+fn a_large_file_is_pushed_with_one_request_more_and_again_with_one() {
+    let (world, slow) = (World::new(), World::new());
+    let kinds = "HEAD manifest 2, PATCH upload 1, POST mount 1, POST upload 1, PUT manifest 1, PUT upload 2";
+    // Where the line is slower than hashing, the registry is asked in between whether it has the blob. What another tag
+    // takes depends on that, too: it is counted in `early`, over a line that is slower.
+    let first = world.cost("push large.bin R/large:v1").requests_but(&["HEAD blob"]);
+    assert_eq!(first, format!("8: {kinds}"));
+    assert_eq!(world.requests(["push large.bin R/large:v1"]), [AGAIN]);
+    let [first] = slow.slowly(|| slow.requests(["push large.bin R/large:v1"]));
+    assert_eq!(first, format!("9: HEAD blob 1, {kinds}"));
+}
+
+#[test]
+fn a_pull_asks_for_the_tag_and_once_for_all_that_it_lacks() {
+    let world = World::new();
+    let lines = ["push one.txt R/one:v1", "push large.bin R/large:v1"];
+    world.requests(lines);
+    world.requests(FORTY);
+    let two = "4: GET blob 2, GET manifest 1, HEAD manifest 1";
+    let forty = "43: GET blob 41, GET manifest 1, HEAD manifest 1";
+    for (line, wanted) in [
+        ("pull R/one:v1 oci:one", two),
+        ("pull R/one:v1 oci:one", AGAIN),
+        ("pull R/large:v1 oci:large", two),
+        ("pull R/forty:v1 oci:all", forty),
+        ("pull R/forty:v1 oci:all", AGAIN),
+        ("pull R/forty:v2 oci:all", AGAIN),
+        ("pull R/forty:v1 files --unpack", forty),
+    ] {
+        assert_eq!(world.requests([line]), [wanted], "{line}");
+    }
+}
+
+/// Forty files with a signature, which is signed itself.
+fn signed() -> World {
+    let world = World::new();
+    world.requests(FORTY);
+    let [signature, countersignature] = world.requests([
+        "push one.txt R/forty:signature --subject R/forty:v1",
+        "push forty/01.txt R/forty:countersignature --subject R/forty:signature",
+    ]);
+    assert_eq!(signature, "8: GET referrers 1, HEAD manifest 3, POST mount 2, PUT manifest 1, PUT upload 1");
+    // Its content is in the repository already, and that is known without having sent it.
+    assert_eq!(countersignature, "7: GET referrers 1, HEAD manifest 3, POST mount 2, PUT manifest 1");
+    world
+}
+
+#[test]
+fn a_copy_within_a_registry_asks_and_mounts_every_blob() {
+    let world = signed();
+    let copies = world.requests([
+        "copy R/forty:v1 R/bare:v1 --no-referrers",
+        "copy R/forty:v1 R/bare:v1 --no-referrers",
+        "copy R/forty:v1 R/bare:v2 --no-referrers",
+        "copy R/forty:v1 R/with:v1",
+        "copy R/forty:v1 R/with:v1",
+    ]);
+    let [first, again, other_tag, with, with_again] = copies.each_ref().map(String::as_str);
+    assert_eq!(first, "87: GET manifest 1, HEAD blob 41, HEAD manifest 3, POST mount 41, PUT manifest 1");
+    assert_eq!(again, "2: HEAD manifest 2");
+    assert_eq!(other_tag, "6: GET manifest 1, HEAD manifest 4, PUT manifest 1");
+    assert_eq!(
+        with,
+        "102: GET manifest 4, GET referrers 4, HEAD blob 42, HEAD manifest 6, POST mount 42, PUT manifest 4"
+    );
+    assert_eq!(with_again, "53: GET manifest 3, GET referrers 3, HEAD blob 42, HEAD manifest 5");
+}
+
+#[test]
+fn a_copy_down_asks_for_every_manifest_its_referrers_and_every_blob_once() {
+    let copies = signed().requests([
+        "copy R/forty:v1 oci:bare --no-referrers",
+        "copy R/forty:v1 oci:bare --no-referrers",
+        "copy R/forty:v1 oci:with",
+        "copy R/forty:v1 oci:with",
+        "copy R/forty:v1 oci-archive:with.tar",
+    ]);
+    let with = "49: GET blob 42, GET manifest 3, GET referrers 3, HEAD manifest 1";
+    let with_again = "4: GET referrers 3, HEAD manifest 1";
+    assert_eq!(copies, ["43: GET blob 41, GET manifest 1, HEAD manifest 1", AGAIN, with, with_again, with]);
+}
+
+#[test]
+fn a_copy_up_asks_as_a_push_does() {
+    let world = signed();
+    world.requests(["copy R/forty:v1 oci:with"]);
+    let copies = world.requests([
+        "copy oci:with:v1 R/bare:v1 --no-referrers",
+        "copy oci:with:v1 R/bare:v1 --no-referrers",
+        "copy oci:with:v1 R/bare:v2 --no-referrers",
+        "copy oci:with:v1 R/with:v1",
+        "copy oci:with:v1 R/with:v1",
+    ]);
+    let with = "95: GET manifest 1, GET referrers 1, HEAD manifest 5, POST mount 42, PUT manifest 4, PUT upload 42";
+    assert_eq!(copies, [FORTY_FIRST, AGAIN, OTHER_TAG, with, "46: HEAD manifest 4, POST mount 42"]);
+}
+
+#[test]
+fn a_copy_between_registries_asks_each_for_its_part() {
+    let (from, to) = (signed(), World::new());
+    let requests = |repository: &str, more: &str| {
+        let before = to.faults.seen().len();
+        let cost = from.cost(&format!("copy R/forty:v1 {}/{repository}:v1 {more}", to.line.host()));
+        [cost.requests(), summary(to.faults.seen()[before..].iter().map(|seen| kind(seen.method.as_str(), &seen.uri)))]
+    };
+    let bare = ["43: GET blob 41, GET manifest 1, HEAD manifest 1", FORTY_FIRST];
+    assert_eq!(requests("bare", "--no-referrers"), bare);
+    assert_eq!(requests("bare", "--no-referrers"), [AGAIN, AGAIN]);
+    let up = "95: GET manifest 1, GET referrers 1, HEAD manifest 5, POST mount 42, PUT manifest 4, PUT upload 42";
+    assert_eq!(requests("with", ""), ["49: GET blob 42, GET manifest 3, GET referrers 3, HEAD manifest 1", up]);
+    let again = ["7: GET manifest 3, GET referrers 3, HEAD manifest 1", "46: HEAD manifest 4, POST mount 42"];
+    assert_eq!(requests("with", ""), again);
+}
+
+#[test]
+fn a_listing_is_one_request_and_a_look_at_an_artifact_three() {
+    let world = signed();
+    assert_eq!(world.requests(["ls R/forty", "ls R"]), ["1: GET tags 1", "1: GET catalog 1"]);
+    assert_eq!(world.requests(["inspect R/forty:v1"]), ["3: GET manifest 1, GET referrers 1, HEAD manifest 1"]);
+}
