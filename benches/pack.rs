@@ -1,6 +1,9 @@
 //! How fast packing is: `cargo bench --bench pack`, with `-- full` at the sizes that are quoted in reports.
 //!
 //! Every row is the best of three runs over warm files; the peak is of this process, reset before each row.
+//!
+//! The bench `transfer` runs what this builds, in the work tree of a baseline and in this one: `rows` names the rows,
+//! `make DIR` (with `full`: at the large sizes) makes the files, `row DIR NAME THREADS` packs once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "support/text.rs"]
@@ -24,32 +27,74 @@ use text::text;
 /// Mean size of a small file in bytes.
 const SMALL: usize = 6 << 10;
 
+/// What small files are compressed with, and what does the same beside it.
+const COMPRESSIONS: [(Compression, &str); 5] = [
+    (Compression::None, "cat"),
+    (Compression::Gzip(1), "gzip -1"),
+    (Compression::Gzip(6), "gzip -6"),
+    (Compression::Zstd(1), "zstd -q -1 -T2"),
+    (Compression::Zstd(3), "zstd -q -3 -T2"),
+];
+/// Directories of files that become a layer each.
+const RAW: [&str; 2] = ["many", "large"];
+
 fn main() {
-    let full = std::env::args().any(|arg| arg == "full");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let full = args.iter().any(|arg| arg == "full");
     let (count, large) = if full { (20_000, 1 << 30) } else { (2_000, 64 << 20) };
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["rows"] => rows().iter().for_each(|(name, _)| println!("{name}")),
+        ["make", dir, ..] => drop(make(Path::new(dir), count, large)),
+        ["row", dir, name, threads] => once(Path::new(dir), name, threads.parse().unwrap()),
+        _ => table(count, large),
+    }
+}
+
+/// Makes all files, and gives the bytes of the small ones.
+fn make(dir: &Path, count: usize, large: usize) -> usize {
+    make_files(&dir.join("many"), count / 10, 256 << 10);
+    make_files(&dir.join("large"), 1, large);
+    make_small(&dir.join("small"), count)
+}
+
+/// Rows by their names: small files in a tar layer, or files of a directory as they are.
+fn rows() -> Vec<(String, Result<Compression, &'static str>)> {
+    let tar = COMPRESSIONS.map(|(compression, _)| (format!("small {compression:?}"), Ok(compression)));
+    tar.into_iter().chain(RAW.map(|dir| (dir.to_owned(), Err(dir)))).collect()
+}
+
+/// Packs one row, for who measures this process.
+fn once(dir: &Path, name: &str, threads: usize) {
+    let (_, what) = rows().into_iter().find(|(row, _)| row == name).unwrap();
+    let layers = match what {
+        Ok(compression) => vec![tar(&dir.join("small"), compression)],
+        Err(raw) => raws(dir, raw),
+    };
+    let scratch = tempfile::tempdir_in(dir).unwrap();
+    let options = Options { threads, ..Options::new(scratch.path()) };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    drop(runtime.block_on(pack(&plan(dir, layers), &options)).unwrap());
+}
+
+fn raws(dir: &Path, name: &str) -> Vec<Part> {
+    names(&dir.join(name)).iter().map(|file| raw(&format!("{name}/{file}"))).collect()
+}
+
+fn table(count: usize, large: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = make_small(&dir.path().join("small"), count);
-    make_files(&dir.path().join("many"), count / 10, 256 << 10);
-    make_files(&dir.path().join("large"), 1, large);
+    let bytes = make(dir.path(), count, large);
 
     println!("{:<44} {:>7} {:>7} {:>7} {:>7} {:>9}", "", "threads", "s", "CPU s", "MB/s", "peak MiB");
-    let compressions = [
-        (Compression::None, "cat"),
-        (Compression::Gzip(1), "gzip -1"),
-        (Compression::Gzip(6), "gzip -6"),
-        (Compression::Zstd(1), "zstd -q -1 -T2"),
-        (Compression::Zstd(3), "zstd -q -3 -T2"),
-    ];
-    for (compression, filter) in compressions {
+    for (compression, filter) in COMPRESSIONS {
         let plan = plan(dir.path(), vec![tar(&dir.path().join("small"), compression)]);
         for threads in [1, 2] {
             ours(&format!("{count} small files, tar {compression:?}"), bytes, threads, dir.path(), &plan);
         }
         theirs(filter, bytes, dir.path());
     }
-    for name in ["many", "large"] {
-        let layers: Vec<Part> =
-            names(&dir.path().join(name)).iter().map(|file| raw(&format!("{name}/{file}"))).collect();
+    for name in RAW {
+        let layers = raws(dir.path(), name);
         let total = layers.len() * if name == "many" { 256 << 10 } else { large };
         for threads in [1, 2] {
             let what = format!("{} raw files, {} MB", layers.len(), total / 1_000_000);
