@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write as _},
     net::TcpStream,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Reads these paths over as many connections, each path once and each connection its share, and throws the content
@@ -16,6 +16,32 @@ pub(crate) fn gets(host: &str, paths: &[String], connections: usize) -> Result<f
         let clients: Vec<_> = (0..connections).map(|i| scope.spawn(move || client(host, share(i)))).collect();
         clients.into_iter().try_for_each(|client| client.join().unwrap())
     })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Reads one path over many connections at once, from each of them a little at a time and not to its end: the server
+/// always has more to send than is taken. Gives the seconds that it took. Errors: an answer that is not 200, or that ends.
+pub(crate) fn trickle(host: &str, path: &str, connections: usize) -> Result<f64, String> {
+    let start = Instant::now();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let open = || -> std::io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(request.as_bytes())?;
+        Ok(stream)
+    };
+    let mut streams: Vec<TcpStream> =
+        (0..connections).map(|_| open()).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let mut buffer = vec![0; 16 << 10];
+    for round in 0..10 {
+        for stream in &mut streams {
+            let len = stream.read(&mut buffer).map_err(|e| e.to_string())?;
+            if len == 0 || (round == 0 && !buffer.starts_with(b"HTTP/1.1 200")) {
+                return Err("an answer is not 200, or ends early".into());
+            }
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
     Ok(start.elapsed().as_secs_f64())
 }
 

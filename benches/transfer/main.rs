@@ -1,18 +1,21 @@
 //! How fast transfers are, beside the peers: `cargo bench --bench transfer`, with `-- full` at the sizes that are quoted
-//! in reports, and with more words to run a part (`-- full push large docker`; `-- list` shows what there is).
+//! in reports, and with more words to run a part (`-- full push large docker`; `-- list` shows what there is). With
+//! `BASELINE=PROGRAM` it is this program beside an older one; ../README.md says how, and what must come out.
 //!
 //! Peers are found on the `PATH`; what is missing is left out and said. Clients that do the same work take turns on the
-//! same files; the best of three runs counts, of fewer where a client needs long. GNU time measures the clients from
-//! outside: wall seconds, processor seconds, peak memory in MiB. A ratio is our wall time in theirs: what is less than 1
-//! is faster, and one that is worse than its target is printed in bold.
+//! same files; the best of three runs counts, of fewer where a client needs long. Clients are measured from outside:
+//! wall seconds, processor seconds, peak memory in MiB. A ratio is our wall time in theirs: what is less than 1 is
+//! faster, and one that is worse than its target is printed in bold.
 //!
 //! Registries keep their content in memory (`/dev/shm`), at most 6 GiB at a time, which is gone when the run ends or is
 //! interrupted. Progress is on stderr; stdout gets one table in Markdown.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod baseline;
 mod delay;
 mod load;
 mod place;
+mod process;
 mod registry;
 mod run;
 mod sample;
@@ -21,6 +24,7 @@ mod serving;
 mod table;
 #[path = "../support/text.rs"]
 mod text;
+mod verdict;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,10 +33,12 @@ use std::{
 };
 
 use crate::{
+    baseline::Baseline,
     place::Place,
     sample::{Kind, Sample},
     server::{DOCKER, OURS},
     table::Table,
+    verdict::Versus,
 };
 
 /// Where it happens, what was asked for, and what came out.
@@ -47,7 +53,10 @@ fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let mut flag = |name: &str| words.iter().position(|word| word == name).map(|at| words.remove(at)).is_some();
     let (full, only_list) = (flag("full"), flag("list"));
-    let place = match Place::new(if full { 6 << 30 } else { 1 << 30 }) {
+    let (program, baseline) = (program("PROGRAM"), program("BASELINE"));
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_artifact").into());
+    let makes = baseline.clone().unwrap_or_else(|| program.clone());
+    let place = match Place::new(makes, if full { 6 << 30 } else { 1 << 30 }) {
         Ok(place) => place,
         Err(why) => {
             eprintln!("error: {why}");
@@ -55,6 +64,19 @@ fn main() -> ExitCode {
         }
     };
     let start = Instant::now();
+    if !only_list {
+        println!("{}\n", machine());
+    }
+    if let Some(baseline) = baseline {
+        let versus = Versus::new(baseline, program);
+        let mut bench = Baseline { place: &place, words, only_list, versus };
+        bench.all(full);
+        if !only_list {
+            println!("{}", bench.versus);
+            eprintln!("{:.0} s", start.elapsed().as_secs_f64());
+        }
+        return if bench.versus.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let mut bench = Bench { place: &place, words, only_list, table: Table::default() };
     bench.large(if full { 1 << 30 } else { 64 << 20 });
     bench.many(if full { 2_000 } else { 100 });
@@ -65,6 +87,28 @@ fn main() -> ExitCode {
         eprintln!("{:.0} s", start.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
+}
+
+/// A program that the environment names.
+fn program(variable: &str) -> Option<String> {
+    let path = std::env::var(variable).ok()?;
+    // Commands run in a directory of their own.
+    Some(std::fs::canonicalize(&path).unwrap_or_else(|e| panic!("{variable}={path}: {e}")).display().to_string())
+}
+
+/// What it runs on; with SHA instructions, hashing costs a fifth of what it costs without.
+fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |names: &[&str]| {
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        let mut found = fields.filter(|(name, _)| names.contains(&name.trim()));
+        found.next().map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let sha = field(&["flags", "Features"]).split(' ').any(|flag| ["sha_ni", "sha2"].contains(&flag));
+    let model = Some(field(&["model name", "CPU part"])).filter(|model| !model.is_empty());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (model, with) = (model.unwrap_or_else(|| "processor".into()), if sha { "with" } else { "without" });
+    format!("{model}, {cores} cores, {with} SHA instructions")
 }
 
 impl Bench<'_> {

@@ -28,13 +28,15 @@ rm -rf "$0"
 
 /// The working directory.
 pub(crate) struct Place {
+    /// What makes the samples and the servers that are not measured.
+    pub(crate) program: String,
     dir: TempDir,
     undertaker: Mutex<Child>,
 }
 
 impl Place {
     /// In `/dev/shm`, or where there is no such thing, among the temporary files. Errors: less than `need` bytes free.
-    pub(crate) fn new(need: u64) -> Result<Self, String> {
+    pub(crate) fn new(program: String, need: u64) -> Result<Self, String> {
         let base = Some("/dev/shm").filter(|dir| Path::new(dir).is_dir()).unwrap_or("/tmp");
         let stat = rustix::fs::statvfs(base).map_err(|e| format!("{base}: {e}"))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -47,7 +49,7 @@ impl Place {
             .stdin(Stdio::piped())
             .spawn()
             .map_err(|e| format!("sh: {e}"))?;
-        Ok(Self { dir, undertaker: Mutex::new(undertaker) })
+        Ok(Self { program, dir, undertaker: Mutex::new(undertaker) })
     }
 
     pub(crate) fn path(&self) -> &Path {

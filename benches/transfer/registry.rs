@@ -13,7 +13,7 @@ use crate::{
 /// How long skopeo may take for many layers, in seconds.
 const SKOPEO_MOST: u32 = 30;
 /// A round trip of the long line.
-const ROUND_TRIP: Duration = Duration::from_millis(50);
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// Starts an upload with curl, and puts into `place` where it goes on.
 fn curl_post(host: &str) -> String {
@@ -39,8 +39,8 @@ impl Bench<'_> {
         let (host, files, layout) = (&server.host, sample.files(), sample.layout());
         let (files, layout) = (files.display(), layout.display());
         let mut clients = vec![
-            Client::ours("push", &format!("push --set layout=files {files} {host}/$new:v1")),
-            Client::ours("copy", &format!("copy oci:{layout}:v1 {host}/$new:v1")),
+            Client::ours(place, "push", &format!("push --set layout=files {files} {host}/$new:v1")),
+            Client::ours(place, "copy", &format!("copy oci:{layout}:v1 {host}/$new:v1")),
             Client::new(
                 "oras push",
                 "oras",
@@ -96,8 +96,8 @@ impl Bench<'_> {
         }
         fs::write(place.join("urls"), urls).unwrap();
         let clients = [
-            Client::ours("pull", &format!("pull {kept} out")),
-            Client::ours("pull --unpack", &format!("pull --unpack {kept} out")),
+            Client::ours(place, "pull", &format!("pull {kept} out")),
+            Client::ours(place, "pull --unpack", &format!("pull --unpack {kept} out")),
             Client::new(
                 "oras cp",
                 "oras",
@@ -138,8 +138,8 @@ impl Bench<'_> {
         sample.files();
         let oras = |to: &str| format!("oras push --no-tty --plain-http {host}/{to} {tree} >/dev/null");
         let pushes = [
-            Client::ours("push, gzip", &format!("push --set compress=gzip {tree} {host}/$new:v1")),
-            Client::ours("push, zstd", &format!("push --set compress=zstd {tree} {host}/$new:v1")),
+            Client::ours(place, "push, gzip", &format!("push --set compress=gzip {tree} {host}/$new:v1")),
+            Client::ours(place, "push, zstd", &format!("push --set compress=zstd {tree} {host}/$new:v1")),
             Client::new("oras push", "oras", oras("$new:v1")),
         ];
         let pushed = turns(place, Some(&server), &pushes);
@@ -148,9 +148,9 @@ impl Bench<'_> {
         self.table.compare(&format!("push {title}, gzip"), registry, gzip, theirs, Some(0.55));
         self.table.compare(&format!("push {title}, zstd"), registry, zstd, theirs, Some(0.3));
         let kept = format!("{host}/kept/{tree}:v1");
-        shell(place, &format!("{} -q push {tree} {kept}", env!("CARGO_BIN_EXE_artifact")));
+        shell(place, &format!("{} -q push {tree} {kept}", place.program));
         let pulls = [
-            Client::ours("pull --unpack", &format!("pull --unpack {kept} out")),
+            Client::ours(place, "pull --unpack", &format!("pull --unpack {kept} out")),
             Client::new("oras pull", "oras", format!("oras pull --no-tty --plain-http -o out {kept} >/dev/null")),
         ];
         let pulled = turns(place, Some(&server), &pulls);
@@ -176,14 +176,14 @@ impl Bench<'_> {
             None => (String::new(), "--plain-http".into(), "--from-plain-http".into(), String::new()),
         };
         let clients = [
-            Client::ours("push", &format!("push {ours} --set layout=files {files} {host}/$new:v1")),
+            Client::ours(place, "push", &format!("push {ours} --set layout=files {files} {host}/$new:v1")),
             Client::new(
                 "oras push",
                 "oras",
                 format!("cd {files}; oras push --no-tty {oras} {host}/$new:v1 * >/dev/null"),
             ),
             Client::new("crane push", "crane", format!("{crane} crane push --insecure {layout} {host}/$new:v1")),
-            Client::ours("pull", &format!("pull {ours} {kept} out")),
+            Client::ours(place, "pull", &format!("pull {ours} {kept} out")),
             Client::new("oras cp", "oras", format!("oras cp --no-tty {from} {kept} --to-oci-layout out:v1 >/dev/null")),
             Client::new("crane pull", "crane", format!("{crane} crane pull --insecure --format oci {kept} out")),
         ];
@@ -203,7 +203,7 @@ impl Bench<'_> {
         let (host, files) = (&server.host, sample.files());
         let files = files.display();
         let kept = format!("{host}/kept:v1");
-        let artifact = env!("CARGO_BIN_EXE_artifact");
+        let artifact = &place.program;
         let push = format!("push --set layout=files {files} {kept}");
         let pull = format!("pull {kept} pulled");
         shell(place, &format!("{artifact} -q {push} && {artifact} -q {pull}"));
@@ -215,13 +215,13 @@ impl Bench<'_> {
             self.table.bound(&format!("{what}: requests"), OURS, (requests, ""), 1.0);
         }
         let clients = [
-            Client::ours("push", &push),
+            Client::ours(place, "push", &push),
             Client::new(
                 "oras push",
                 "oras",
                 format!("cd {files}; oras push --no-tty --plain-http {host}/kept:theirs * >/dev/null"),
             ),
-            Client::ours("pull", &pull),
+            Client::ours(place, "pull", &pull),
             Client::new(
                 "oras cp",
                 "oras",
@@ -240,7 +240,7 @@ impl Bench<'_> {
         let layout = sample.layout();
         let layout = layout.display();
         let clients = [
-            Client::ours("copy", &format!("copy oci:{layout}:v1 oci:out:v1")),
+            Client::ours(self.place, "copy", &format!("copy oci:{layout}:v1 oci:out:v1")),
             Client::new(
                 "oras cp",
                 "oras",

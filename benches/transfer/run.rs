@@ -2,12 +2,15 @@
 
 use std::{
     ffi::OsString,
-    fs,
     process::Command,
     time::{Duration, Instant},
 };
 
-use crate::{place::Place, server::Server};
+use crate::{
+    place::Place,
+    process::{Running, last_line},
+    server::Server,
+};
 
 /// How often each client is run.
 const RUNS: usize = 3;
@@ -15,8 +18,8 @@ const RUNS: usize = 3;
 const ENOUGH: Duration = Duration::from_secs(20);
 /// Longest time of one run, in seconds.
 const MOST: u32 = 120;
-/// The exit status of `timeout` when it was needed.
-const TOO_LONG: i32 = 124;
+/// How a failure begins when `timeout` was needed.
+const TOO_LONG: &str = "exit status: 124:";
 
 /// A command line to measure. In the script, `$new` is a name that has not been used before, and `out` is removed after
 /// each run.
@@ -39,9 +42,8 @@ impl Client {
     }
 
     /// Ours.
-    pub(crate) fn ours(name: &'static str, arguments: &str) -> Self {
-        let program = env!("CARGO_BIN_EXE_artifact");
-        Self::new(name, program, format!("{program} -q {arguments}"))
+    pub(crate) fn ours(place: &Place, name: &'static str, arguments: &str) -> Self {
+        Self::new(name, &place.program, format!("{} -q {arguments}", place.program))
     }
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Cost {
     pub(crate) wall: f64,
     /// Whether it was given up then.
     pub(crate) unfinished: bool,
-    /// Processor seconds, and the most memory in MiB; none without GNU time.
+    /// Processor seconds, and the most memory in MiB; none when it was given up.
     pub(crate) client: Option<(f64, f64)>,
     /// Processor seconds of the server at the other end, if there is one.
     pub(crate) server: Option<f64>,
@@ -131,45 +133,27 @@ fn told(cost: Cost) -> String {
 }
 
 fn measure(place: &Place, client: &Client, new: &str) -> Result<Cost, String> {
-    let report = place.join("time");
-    let mut command = Command::new("/usr/bin/time");
-    command.args(["-o".as_ref(), report.as_os_str()]).args(["-f", "%U %S %M", "timeout"]);
-    if !installed("/usr/bin/time") {
-        command = Command::new("timeout");
-    }
     // Not with `--foreground`, which would end the shell alone: its client would go on, beside the next one.
-    command.args([&client.most.to_string(), "sh", "-ec"]).arg(format!("new={new}; {}", client.script));
-    let start = Instant::now();
-    let done = command.env("PATH", path()).current_dir(place.path()).output().map_err(|e| e.to_string())?;
-    let wall = start.elapsed().as_secs_f64();
-    // GNU time passes the status on.
-    if done.status.code() == Some(TOO_LONG) {
-        return Ok(Cost { wall: f64::from(client.most), unfinished: true, client: None, server: None });
+    let script = format!("new={new}; {}", client.script);
+    let arguments = [client.most.to_string(), "sh".into(), "-ec".into(), script];
+    let mut running = Running::new();
+    running.add(place, Command::new("timeout").args(arguments).env("PATH", path()))?;
+    let (wall, unfinished) = (f64::from(client.most), true);
+    match running.finish(Duration::from_secs(u64::from(client.most) + 10)) {
+        Err(why) if why.starts_with(TOO_LONG) => Ok(Cost { wall, unfinished, client: None, server: None }),
+        used => {
+            let used = used?;
+            Ok(Cost { wall: used.wall, unfinished: false, client: Some((used.cpu, used.peak)), server: None })
+        }
     }
-    if !done.status.success() {
-        return Err(why(&done));
-    }
-    let text = fs::read_to_string(report).unwrap_or_default();
-    let numbers: Vec<f64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    let used = match numbers[..] {
-        [user, system, peak] => Some((user + system, peak / 1024.0)),
-        _ => None,
-    };
-    Ok(Cost { wall, unfinished: false, client: used, server: None })
-}
-
-/// The last line of what it said.
-fn why(done: &std::process::Output) -> String {
-    let said = String::from_utf8_lossy(&done.stderr);
-    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    format!("{}: {last}", done.status)
 }
 
 /// Runs something that is not measured.
 pub(crate) fn shell(place: &Place, script: &str) {
     let mut command = Command::new("sh");
     let done = command.args(["-ec", script]).env("PATH", path()).current_dir(place.path()).output().unwrap();
-    assert!(done.status.success(), "{script}: {}", why(&done));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{script}: {}: {}", done.status, last_line(&said));
 }
 
 /// Whether there is such a program.

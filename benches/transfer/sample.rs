@@ -63,14 +63,25 @@ impl<'a> Sample<'a> {
         dir
     }
 
+    /// The files of [`Kind::Blobs`], in so many directories with as many in each; for nothing else after that.
+    pub(crate) fn shares(&self, directories: usize) -> Vec<PathBuf> {
+        let files = self.files();
+        let share = |i: usize| files.join(format!("d{i:02}"));
+        for i in 0..self.count {
+            let (name, dir) = (format!("f{i:05}"), share(i % directories));
+            fs::create_dir_all(&dir).unwrap();
+            let _ = fs::rename(files.join(&name), dir.join(&name));
+        }
+        (0..directories).map(share).collect()
+    }
+
     /// The same as a layout, with the tag `v1`. All layouts are in one directory.
     pub(crate) fn layout(&self) -> PathBuf {
         let files = self.files();
         let dir = self.place.join("layouts").join(self.name);
         self.packed.get_or_init(|| {
             fs::create_dir_all(dir.parent().unwrap()).unwrap();
-            let program = env!("CARGO_BIN_EXE_artifact");
-            let (files, layout) = (files.display(), dir.display());
+            let (program, files, layout) = (&self.place.program, files.display(), dir.display());
             shell(self.place, &format!("{program} -q push --set layout=files {files} oci:{layout}:v1"));
         });
         dir

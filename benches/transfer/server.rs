@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     place::Place,
+    process::{Used, ended, start},
     run::{installed, path, shell},
 };
 
@@ -27,7 +28,9 @@ pub(crate) struct Server<'a> {
     pub(crate) authority: Option<String>,
     /// Where it keeps the directory of a repository, below the working directory.
     repositories: &'static str,
-    child: Child,
+    pid: u32,
+    /// None when it has ended.
+    child: Option<Child>,
     requests: Arc<AtomicU64>,
     place: &'a Place,
 }
@@ -55,11 +58,16 @@ impl<'a> Server<'a> {
         Some(server)
     }
 
-    /// Ours over a directory of layouts, with more flags.
+    /// Ours over a directory of layouts that may be written to, with more flags.
     pub(crate) fn ours(place: &'a Place, dir: &Path, flags: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_artifact"));
-        command.args(["serve", "--writable", "--listen", "127.0.0.1:0"]).args(flags.split_whitespace()).arg(dir);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::program(place, &place.program, dir, &format!("--writable {flags}"))
+    }
+
+    /// The server of this program of ours.
+    pub(crate) fn program(place: &'a Place, program: &str, dir: &Path, flags: &str) -> Self {
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags.split_whitespace()).arg(dir);
+        let mut child = start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
         let host = address(child.stdout.take().unwrap(), "http://").unwrap();
         let requests = Arc::<AtomicU64>::default();
         let (log, counter) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&requests));
@@ -119,7 +127,18 @@ impl<'a> Server<'a> {
         requests: Arc<AtomicU64>,
     ) -> Self {
         place.note("start", child.id());
-        Self { name, host, authority: None, repositories, child, requests, place }
+        let (pid, child) = (child.id(), Some(child));
+        Self { name, host, authority: None, repositories, pid, child, requests, place }
+    }
+
+    /// Ends it, and gives what it has used from start to end. Nothing when it has ended.
+    pub(crate) fn end(&mut self) -> Option<Used> {
+        let mut child = self.child.take()?;
+        // Not killed: nginx would leave its workers behind.
+        let _ = Command::new("kill").arg(self.pid.to_string()).status();
+        let (_, used) = ended(&mut child, Instant::now());
+        self.place.note("stop", self.pid);
+        Some(used)
     }
 
     /// Removes a repository. What it alone had is gone with it from our server; docker-registry keeps each blob once.
@@ -136,14 +155,14 @@ impl<'a> Server<'a> {
 
     /// Processor time so far in seconds (proc(5), stat: fields 14 and 15, in hundredths).
     pub(crate) fn processor(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 
     /// The most memory that it has used, in MiB.
     pub(crate) fn peak(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
     }
@@ -156,10 +175,7 @@ pub(crate) const DOCKER: &str = "docker-registry";
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        // Not killed: nginx would leave its workers behind.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-        self.place.note("stop", self.child.id());
+        self.end();
         let top = self.repositories.split('/').next().unwrap_or_default();
         self.place.remove(top);
     }
@@ -188,7 +204,7 @@ fn free_port() -> u16 {
 /// Pushes a sample to a repository that stays, and gives its whole reference.
 pub(crate) fn keep(server: &Server<'_>, layout: &Path, name: &str) -> String {
     let kept = format!("{}/kept/{name}:v1", server.host);
-    let (artifact, layout) = (env!("CARGO_BIN_EXE_artifact"), layout.display());
+    let (artifact, layout) = (&server.place.program, layout.display());
     let https = server.authority.iter().map(|file| format!("--plain-http=false --ca-file {file}")).collect::<String>();
     shell(server.place, &format!("{artifact} -q copy {https} oci:{layout}:v1 {kept}"));
     kept
