@@ -7,7 +7,7 @@ use std::{
     cell::LazyCell,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -45,6 +45,8 @@ pub(crate) struct Baseline<'a> {
     pub(crate) place: &'a Place,
     pub(crate) words: Vec<String>,
     pub(crate) only_list: bool,
+    /// The benches `pack` of both work trees, where they are built.
+    pub(crate) packs: Option<[String; 2]>,
     pub(crate) versus: Versus,
 }
 
@@ -313,21 +315,20 @@ impl Baseline<'_> {
 
     /// The rows of `benches/pack.rs`, which call the library: each in the bench of its own work tree.
     fn pack(&mut self, full: bool) {
-        let programs = self.versus.programs().map(|program| pack_bench(Path::new(program)));
-        let [Some(baseline), Some(now)] = programs else {
+        let Some(benches) = self.packs.clone() else {
             return self.versus.left_out("rows of `pack`: not built in both work trees, see benches/README.md".into());
         };
-        let (place, benches) = (self.place, [baseline, now]);
+        let place = self.place;
         let rows = Command::new(&benches[0]).arg("rows").output().unwrap();
         let made = LazyCell::new(|| {
             let full = if full { "full" } else { "" };
-            shell(place, &format!("{} make pack {full}", benches[0].display()));
+            shell(place, &format!("{} make pack {full}", benches[0]));
         });
         for row in String::from_utf8_lossy(&rows.stdout).lines() {
             for threads in ["1", "2"] {
                 self.row(&format!("pack {row}, {threads} threads"), &[Processor], TURNS, |turn| {
                     LazyCell::force(&made);
-                    run(place, &benches[turn.side].to_string_lossy(), &["row", "pack", row, threads], LONGEST)
+                    run(place, &benches[turn.side], &["row", "pack", row, threads], LONGEST)
                 });
             }
         }
@@ -410,11 +411,12 @@ fn entries(dir: &Path) {
 }
 
 /// The newest build of the bench `pack` beside a program.
-fn pack_bench(program: &Path) -> Option<PathBuf> {
+pub(crate) fn pack_bench(program: &Path) -> Option<String> {
     let entries = fs::read_dir(program.parent()?.join("deps")).ok()?.filter_map(Result::ok);
     let benches = entries.map(|entry| entry.path()).filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("pack-") && path.extension().is_none()
     });
-    benches.max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
+    let newest = benches.max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok());
+    newest.map(|path| path.display().to_string())
 }

@@ -44,14 +44,9 @@ pub(crate) struct Versus {
 }
 
 impl Versus {
-    pub(crate) fn new(baseline: String, program: String) -> Self {
-        let programs = [baseline, program];
+    /// The baseline, and what is compared with it.
+    pub(crate) fn new(programs: [String; 2]) -> Self {
         Self { programs, runs: 0, rows: Vec::new(), over: Vec::new(), failed: Vec::new(), left_out: Vec::new() }
-    }
-
-    /// The paths: of the baseline, and of what is compared with it.
-    pub(crate) fn programs(&self) -> [&str; 2] {
-        [&self.programs[0], &self.programs[1]]
     }
 
     /// Whether everything could be measured, and nothing was over twice.
