@@ -194,7 +194,7 @@ impl Sample {
     pub(crate) fn nothing_wrong(&self, dir: &Path) -> bool {
         files(dir).iter().all(|(name, bytes)| {
             let titled = |desc: &Descriptor| desc.annotations.values().any(|title| title == name);
-            let meant = |desc: &Descriptor| name == desc.digest.hex() || titled(desc);
+            let meant = |desc: &Descriptor| *name == desc.digest.hex() || titled(desc);
             self.content().chain(&self.main.blobs).all(|(desc, right)| !meant(desc) || right == bytes)
         })
     }

@@ -78,7 +78,7 @@ pub(super) fn text(
     let annotations = parsed.annotations().iter().map(|(key, value)| vec![escape(key), escape(value)]);
     section(&mut lines, "annotations", annotations.collect());
     let describe = |desc: &Descriptor| {
-        vec![desc.digest.short().to_owned(), escape(desc.artifact_type.as_deref().unwrap_or(&desc.media_type))]
+        vec![desc.digest.short(), escape(desc.artifact_type.as_deref().unwrap_or(&desc.media_type))]
     };
     section(&mut lines, "referrers", referrers.iter().map(describe).collect());
     lines
@@ -107,7 +107,7 @@ fn layers(parsed: &Parsed) -> Vec<Vec<String>> {
             (Some(platform), true) => escape(&platform.to_string()),
             _ => escape(desc.title().unwrap_or("-")),
         };
-        vec![desc.digest.short().to_owned(), size(desc.size), escape(&desc.media_type), what]
+        vec![desc.digest.short(), size(desc.size), escape(&desc.media_type), what]
     };
     parsed.children().into_iter().skip(skip).map(describe).collect()
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use ring::digest::{Context, SHA256, SHA512};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::text;
 use crate::error::{Error, Result};
 
 /// The hash algorithms that this library computes (image-spec descriptor.md, "Registered algorithms").
@@ -33,13 +34,6 @@ impl Algorithm {
             Self::Sha512 => "sha512",
         }
     }
-
-    fn hex_len(self) -> usize {
-        match self {
-            Self::Sha256 => 64,
-            Self::Sha512 => 128,
-        }
-    }
 }
 
 impl FromStr for Algorithm {
@@ -54,11 +48,17 @@ impl FromStr for Algorithm {
 }
 
 /// `algorithm:hex`, lower case, of the right length: nothing else can be constructed.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest {
-    algorithm: Algorithm,
-    hex: Box<str>,
+///
+/// It holds bytes: 40 of them where it is SHA-256, as nearly all are, and no allocation. SHA-512 is on the heap, so
+/// that lists of many digests stay small.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(Bytes);
+
+/// Ordered as the texts are: by the name of the algorithm, then by bytes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Bytes {
+    Sha256([u8; 32]),
+    Sha512(Box<[u8; 64]>),
 }
 
 impl Digest {
@@ -79,25 +79,87 @@ impl Digest {
     /// The part in front of the colon.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        match self.0 {
+            Bytes::Sha256(_) => Algorithm::Sha256,
+            Bytes::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// What the hash function returned.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Sha256(bytes) => bytes,
+            Bytes::Sha512(bytes) => bytes.as_slice(),
+        }
     }
 
     /// The part behind the colon: lower-case hexadecimal.
     #[must_use]
-    pub fn hex(&self) -> &str {
-        &self.hex
+    pub fn hex(&self) -> String {
+        Hex::of(self.as_bytes()).as_str().to_owned()
     }
 
     /// The first twelve hexadecimal digits, for people.
     #[must_use]
-    pub fn short(&self) -> &str {
-        self.hex.get(..12).unwrap_or(&self.hex)
+    pub fn short(&self) -> String {
+        self.as_bytes().get(..6).map_or_else(String::new, |first| Hex::of(first).as_str().to_owned())
     }
+
+    /// The tag under which clients list the referrers of this manifest where a registry does not: the algorithm cut to
+    /// 32 characters, `-`, the encoded part cut to 64 (distribution-spec, "Referrers Tag Schema").
+    #[must_use]
+    pub fn referrers_tag(&self) -> String {
+        let first = self.as_bytes().get(..32).unwrap_or(self.as_bytes());
+        format!("{}-{}", self.algorithm().name(), Hex::of(first).as_str())
+    }
+}
+
+/// Hexadecimal digits of a digest, without an allocation: digests are written into every path and every URL.
+struct Hex {
+    digits: [u8; 128],
+    len: usize,
+}
+
+impl Hex {
+    fn of(bytes: &[u8]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| DIGITS[usize::from(half & 15)];
+        let mut digits = [b'0'; 128];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+        }
+        Self { digits, len: bytes.len().saturating_mul(2) }
+    }
+
+    fn as_str(&self) -> &str {
+        self.digits.get(..self.len).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
+    }
+}
+
+/// The bytes that these lower-case digits stand for, if they are as many as must be.
+fn decode<const LEN: usize>(hex: &str) -> Option<[u8; LEN]> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    if hex.len() != 2 * LEN {
+        return None;
+    }
+    let mut bytes = [0; LEN];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = value(*high)? << 4 | value(*low)?;
+    }
+    Some(bytes)
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex)
+        f.write_str(self.algorithm().name())?;
+        f.write_str(":")?;
+        f.write_str(Hex::of(self.as_bytes()).as_str())
     }
 }
 
@@ -114,26 +176,23 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{}` is not a digest such as `sha256:…`", text.escape_default()));
         let (algorithm, hex) = text.split_once(':').ok_or_else(bad)?;
-        let algorithm: Algorithm = algorithm.parse()?;
-        let hex_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if hex.len() != algorithm.hex_len() || !hex.bytes().all(hex_digit) {
-            return Err(bad());
-        }
-        Ok(Self { algorithm, hex: hex.into() })
+        let bytes = match algorithm.parse()? {
+            Algorithm::Sha256 => decode(hex).map(Bytes::Sha256),
+            Algorithm::Sha512 => decode(hex).map(|bytes| Bytes::Sha512(Box::new(bytes))),
+        };
+        bytes.map(Self).ok_or_else(bad)
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        text::deserialize(from)
     }
 }
 
@@ -174,9 +233,17 @@ impl Hasher {
     /// The digest of all bytes taken.
     #[must_use]
     pub fn finish(self) -> Digest {
-        let hex: String = self.1.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Digest { algorithm: self.0, hex: hex.into() }
+        let hash = self.1.finish();
+        Digest(match self.0 {
+            Algorithm::Sha256 => Bytes::Sha256(array(hash.as_ref())),
+            Algorithm::Sha512 => Bytes::Sha512(Box::new(array(hash.as_ref()))),
+        })
     }
+}
+
+/// What an algorithm returns, as long as it says in its name.
+fn array<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
+    std::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
 }
 
 impl fmt::Debug for Hasher {
@@ -193,7 +260,52 @@ impl Default for Hasher {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_digest_reads_back_and_is_ordered_as_its_text(one: [u8; 32], two: [u8; 32]) {
+            for (one, two) in [(Algorithm::Sha256, Algorithm::Sha256), (Algorithm::Sha512, Algorithm::Sha256),
+                (Algorithm::Sha256, Algorithm::Sha512), (Algorithm::Sha512, Algorithm::Sha512)]
+                .map(|(a, b)| (Digest::with(a, &one), Digest::with(b, &two)))
+            {
+                let (left, right) = (one.to_string(), two.to_string());
+                prop_assert_eq!(&left.parse::<Digest>().unwrap(), &one);
+                prop_assert_eq!(&left, &format!("{}:{}", one.algorithm().name(), one.hex()));
+                prop_assert_eq!(one.cmp(&two), left.cmp(&right));
+                let json = serde_json::to_string(&one).unwrap();
+                prop_assert_eq!(&json, &format!("\"{left}\""));
+                prop_assert_eq!(&serde_json::from_str::<Digest>(&json).unwrap(), &one);
+                prop_assert!(one.hex().starts_with(&one.short()) && one.short().len() == 12);
+            }
+        }
+    }
+
+    #[test]
+    fn a_digest_is_small() {
+        assert_eq!(size_of::<Digest>(), 40);
+    }
+
+    /// NIST's examples of "abc".
+    #[test]
+    fn digests_are_those_of_the_standard() {
+        assert_eq!(Digest::of(b"abc").hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            Digest::with(Algorithm::Sha512, b"abc").hex(),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+    }
+
+    #[test]
+    fn referrers_are_listed_under_a_tag_of_64_digits() {
+        let short = Digest::of(b"{}");
+        assert_eq!(short.referrers_tag(), format!("sha256-{}", short.hex()));
+        let long = Digest::with(Algorithm::Sha512, b"{}");
+        assert_eq!(long.referrers_tag(), format!("sha512-{}", &long.hex()[..64]));
+    }
 
     #[test]
     fn the_empty_object_has_the_digest_of_the_image_spec() {

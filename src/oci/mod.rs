@@ -8,6 +8,7 @@ mod digest;
 pub mod json;
 mod manifest;
 pub mod media_type;
+mod text;
 
 pub use digest::{Algorithm, Digest, Hasher, hashed};
 pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed, Platform};

@@ -104,7 +104,7 @@ pub(super) trait Manifests {
     fn referrers(&self, index: &IndexFile, pending: Vec<Descriptor>, subject: &Digest) -> Result<Vec<Descriptor>> {
         let mut candidates = pending;
         candidates.extend(index.entries().cloned());
-        if let Ok(Some(fallback)) = index.named(&fallback_tag(subject))
+        if let Ok(Some(fallback)) = index.named(&subject.referrers_tag())
             && media_type::is_index(&fallback.media_type)
         {
             let bytes = self.manifest(&fallback.digest)?;
@@ -132,12 +132,6 @@ pub(super) trait Manifests {
         index.list(displaced.iter().filter(|desc| self.about(desc).is_ok_and(|about| about.is_some())))?;
         index.list(unnamed.values())
     }
-}
-
-/// The tag under which a registry without a referrers API, or a layout of regctl, keeps the referrers of a manifest.
-fn fallback_tag(subject: &Digest) -> String {
-    let hex = subject.hex();
-    format!("{}-{}", subject.algorithm().name(), hex.get(..64).unwrap_or(hex))
 }
 
 /// How a manifest with a subject is listed.

@@ -141,7 +141,7 @@ impl Files {
     /// The same for a blob that can be reached by the name of its digest.
     pub(super) fn named_size(&self, digest: &Digest) -> Result<Option<u64>> {
         match self.blobs(digest.algorithm()) {
-            Ok(dir) => dir.size(digest.hex()),
+            Ok(dir) => dir.size(&digest.hex()),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -155,7 +155,7 @@ impl Files {
         {
             return Ok((file, draft.len()?));
         }
-        let opened = self.blobs(digest.algorithm()).and_then(|dir| dir.file(digest.hex()));
+        let opened = self.blobs(digest.algorithm()).and_then(|dir| dir.file(&digest.hex()));
         match opened {
             Ok((file, meta)) => Ok((file, meta.len())),
             Err(e) if e.kind() == Kind::NotFound => Err(self.missing(digest)),
@@ -180,7 +180,7 @@ impl Files {
         self.settle()?;
         match self.blobs(digest.algorithm()) {
             Ok(dir) => {
-                let gone = dir.remove(digest.hex())?;
+                let gone = dir.remove(&digest.hex())?;
                 dir.sync()?;
                 Ok(gone)
             }

@@ -73,7 +73,7 @@ impl Unsynced {
 
 fn name(files: &BTreeMap<Digest, Arc<Draft>>, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
     files.values().for_each(|draft| start_writing(draft.file(), 0, 0));
-    files.iter().try_for_each(|(digest, draft)| draft.keep(&dir(digest.algorithm())?, digest.hex()))
+    files.iter().try_for_each(|(digest, draft)| draft.keep(&dir(digest.algorithm())?, &digest.hex()))
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
             draft.write_at(&i.to_le_bytes(), 0).unwrap();
             assert_eq!(unsynced.add(&digest, draft, 8), i == MOST);
         }
-        let (digest, name) = (Digest::of(&1_usize.to_le_bytes()), |digest: &Digest| digest.hex().to_owned());
+        let (digest, name) = (Digest::of(&1_usize.to_le_bytes()), |digest: &Digest| digest.hex());
         assert_eq!(unsynced.get(&digest).unwrap().len().unwrap(), 8);
         assert!(!dir.names().unwrap().contains(&name(&digest)));
         unsynced.settle(|_| Ok(dir.clone())).unwrap();

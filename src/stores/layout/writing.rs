@@ -17,7 +17,7 @@ impl Files {
         let dir = self.blobs_to_write(digest.algorithm())?;
         let draft = Draft::new(&dir)?;
         draft.write_at(bytes, 0)?;
-        draft.keep(&dir, digest.hex())
+        draft.keep(&dir, &digest.hex())
     }
 
     /// The same for one of many: it becomes durable, and visible to others, with those that follow, at the latest with
@@ -40,7 +40,7 @@ impl Files {
     /// Parts lie beside `index.json`: `umoci gc` fails when it meets a name among the blobs that is no digest.
     pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(Draft, Hasher, u64)> {
         let dir = self.blobs_to_write(desc.digest.algorithm())?;
-        let part = if self.root.is_beside(&dir) { Draft::resume(&self.root, desc.digest.hex()) } else { None };
+        let part = if self.root.is_beside(&dir) { Draft::resume(&self.root, &desc.digest.hex()) } else { None };
         let draft = part.map_or_else(|| Draft::new(&dir), Ok)?;
         if anew || draft.len()? > desc.size {
             draft.clear()?;
@@ -68,7 +68,7 @@ impl Files {
             return Ok(false);
         }
         compare(&desc.digest, hasher.finish())?;
-        draft.keep(&dir, desc.digest.hex())?;
+        draft.keep(&dir, &desc.digest.hex())?;
         Ok(true)
     }
 
@@ -83,7 +83,7 @@ impl Files {
         if let Some(expected) = expected {
             compare(expected, found.clone())?;
         }
-        draft.keep(&self.blobs_to_write(found.algorithm())?, found.hex())?;
+        draft.keep(&self.blobs_to_write(found.algorithm())?, &found.hex())?;
         Ok(found)
     }
 }

@@ -28,13 +28,6 @@ const ATTEMPTS: usize = 8;
 /// How many members of a list are checked at a time.
 const PARALLEL: usize = 6;
 
-/// The tag under which clients list the referrers of a digest where the registry does not: the algorithm cut to 32
-/// characters, `-`, the encoded part cut to 64.
-pub(super) fn tag(subject: &Digest) -> String {
-    let hex: String = subject.hex().chars().take(64).collect();
-    format!("{}-{hex}", subject.algorithm().name())
-}
-
 impl Repository {
     /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Whatever is not a clear
     /// answer is an error, never an empty list.
@@ -82,7 +75,7 @@ impl Repository {
     /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
     /// subject itself, and anybody may push it.
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let Some((media_type, bytes)) = self.tagged(&tag(subject)).await? else { return Ok(Vec::new()) };
+        let Some((media_type, bytes)) = self.tagged(&subject.referrers_tag()).await? else { return Ok(Vec::new()) };
         let is_subject = Digest::with(subject.algorithm(), &bytes) == *subject;
         if is_subject || !media_type::is_index(&media_type) {
             return Ok(Vec::new());
@@ -136,7 +129,7 @@ impl Repository {
 
     /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
     pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
-        if self.lists_referrers() == Some(true) || self.tagged(&tag(&subject.digest)).await?.is_none() {
+        if self.lists_referrers() == Some(true) || self.tagged(&subject.digest.referrers_tag()).await?.is_none() {
             return Ok(());
         }
         self.edit_list(&subject.digest, |list| {
@@ -152,7 +145,7 @@ impl Repository {
     async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
         let lock = self.registry.lock(&format!("{}@{subject}", self.name()));
         let _alone = lock.lock().await;
-        let name = tag(subject);
+        let name = subject.referrers_tag();
         for _ in 0..ATTEMPTS {
             let mut index = match self.tagged(&name).await? {
                 None => Index::of(Vec::new()),
@@ -191,17 +184,3 @@ fn read_index(media_type: &str, bytes: &[u8]) -> Result<Index> {
 
 /// Locks by name: one writer at a time for each list.
 pub(super) type Locks = BTreeMap<String, Arc<tokio::sync::Mutex<()>>>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oci::Algorithm;
-
-    #[test]
-    fn the_fallback_tag_is_cut_as_the_specification_says() {
-        assert_eq!(tag(&Digest::of(b"{}")), format!("sha256-{}", Digest::of(b"{}").hex()));
-        let long = Digest::with(Algorithm::Sha512, b"{}");
-        assert_eq!(tag(&long), format!("sha512-{}", &long.hex()[..64]));
-        assert!(super::super::is_tag(&tag(&long)));
-    }
-}

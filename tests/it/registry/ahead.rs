@@ -122,7 +122,7 @@ async fn a_large_file_is_sent_while_it_is_hashed_and_asked_for_nowhere_else() {
     assert_eq!(world.count("HEAD", "/blobs/"), 0, "{:?}", world.lines());
     assert_eq!(world.count("HEAD", "/manifests/"), 2, "the tag, then the digest");
     assert_eq!(world.count("PATCH", ""), 1);
-    let named: Vec<_> = world.listening.seen().into_iter().filter(|seen| seen.line().contains(digest.hex())).collect();
+    let named: Vec<_> = world.listening.seen().into_iter().filter(|seen| seen.line().contains(&digest.hex())).collect();
     assert_eq!(named.len(), 1);
     assert_eq!((named[0].method.as_str(), named[0].header("content-length")), ("PUT", "0"));
 }
@@ -226,7 +226,7 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
     let options = pack::Options { ahead: Some(Arc::clone(&ahead)), ..pack::Options::new(source.dir.path()) };
     let packed = pack(&source.plan(), &options).await.unwrap();
     assert_eq!(packed.layers()[0].digest, Digest::of(&source.files[0]));
-    let hex = packed.layers()[0].digest.hex().to_owned();
+    let hex = packed.layers()[0].digest.hex();
     let wanted = |line: &String| line.starts_with("DELETE") || line.starts_with("HEAD") && line.contains(&hex);
     for _ in 0..500 {
         if lines.lock().unwrap().iter().filter(|line| wanted(line)).count() == 2 {

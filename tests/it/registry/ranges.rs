@@ -35,7 +35,7 @@ async fn pull(fast: u64, faults: &str) -> Vec<String> {
     let registry = world.listen(faults).await;
     let read = store::read(&repository(&registry.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
     assert!(read == bytes);
-    registry.ranges(desc.digest.hex())
+    registry.ranges(&desc.digest.hex())
 }
 
 /// The first byte of a range.

@@ -59,7 +59,7 @@ async fn asked_for(sample: &Sample, world: &Faulty, layout: &Path, faults: &str)
     let registry = world.listen(faults).await;
     pull(&registry.host(), layout).await.unwrap();
     is_whole(layout, sample).await;
-    registry.ranges(sample.layer().0.digest.hex())
+    registry.ranges(&sample.layer().0.digest.hex())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -273,7 +273,7 @@ async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
         let layout: Arc<dyn Store> = Arc::new(Layout::create(dir.path()).unwrap());
         deliver(&layout, &sample, &["v1"]).await.unwrap();
         let hex = sample.layer().0.digest.hex();
-        let blob = dir.path().join("blobs/sha256").join(hex);
+        let blob = dir.path().join("blobs/sha256").join(&hex);
         let mut bytes = std::fs::read(&blob).unwrap();
         bytes[len / 2] ^= 1;
         std::fs::remove_file(&blob).unwrap();
@@ -286,7 +286,7 @@ async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
         let text = error.to_string();
         assert!(text.contains(&format!("`{}` is damaged", blob.display())) && text.contains("has digest"), "{text}");
         let puts: Vec<String> = world.seen().iter().map(Seen::line).filter(|line| line.starts_with("PUT")).collect();
-        assert_eq!(puts.iter().filter(|line| line.contains(hex)).count(), 1);
+        assert_eq!(puts.iter().filter(|line| line.contains(&hex)).count(), 1);
         assert!(!puts.iter().any(|line| line.contains("/manifests/")));
     }
 }

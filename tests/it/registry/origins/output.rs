@@ -320,7 +320,7 @@ fn what_was_pulled_holds_no_secret_of_the_way() {
     let sample = Sample::of(&[b"content"]);
     let held = sample.clone();
     let storage = Scripted::start(move |request| {
-        let found = held.all().find(|(desc, _)| request.line().contains(desc.digest.hex())).cloned();
+        let found = held.all().find(|(desc, _)| request.line().contains(&desc.digest.hex())).cloned();
         found.map_or_else(|| reply(404, &[], b""), |(_, bytes)| reply(200, &[("set-cookie", "c=canary")], &bytes))
     });
     let (desc, bytes) = sample.manifests[0].clone();

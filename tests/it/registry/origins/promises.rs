@@ -146,7 +146,7 @@ fn keeping(kept: (Descriptor, Bytes)) -> Scripted {
             stored.fetch_or(line.contains("/manifests/"), Ordering::SeqCst);
             reply(201, &[], b"")
         }
-        line if stored.load(Ordering::SeqCst) && (line.ends_with("/v1") || line.ends_with(kept.0.digest.hex())) => {
+        line if stored.load(Ordering::SeqCst) && (line.ends_with("/v1") || line.ends_with(&kept.0.digest.hex())) => {
             answer(request, &kept.0, &kept.1, true)
         }
         _ => reply(404, &[], b""),
