@@ -16,7 +16,7 @@ use super::{
     access::{FromArgs, ToArgs},
     progress::Account,
     report::{Report, count, size},
-    session::{RegistryArgs, name_in, platform},
+    session::{RegistryArgs, name_in},
 };
 
 /// Copy an artifact, and all that refers to it, from any store to any store.
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_referrers: bool,
     /// Of an index, copy the manifest for this platform only
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
     /// Say what would move, and move nothing
     #[arg(short = 'n', long)]

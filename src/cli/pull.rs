@@ -18,7 +18,7 @@ use super::{
     copy::{one, tell},
     progress::Account,
     report::{Report, count, size},
-    session::{RegistryArgs, TypeArgs, name_in, platform},
+    session::{RegistryArgs, TypeArgs, name_in},
 };
 
 /// Pull an artifact into an OCI layout, or with --unpack into files.
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "unpack")]
     referrers: bool,
     /// Of an index, take the manifest for this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
     /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
     #[arg(long, value_name = "N")]

@@ -10,7 +10,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     location::{Location, Place},
-    oci::{Manifest, Platform},
+    oci::Manifest,
     plan::{Plan, Unpacking},
     source::Source,
     store::{self, ReadStore, Store},
@@ -268,18 +268,4 @@ fn rate(text: &str) -> std::result::Result<Rate, String> {
     let number: Option<f64> = digits.and_then(|n| n.parse().ok());
     let bytes = number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new);
     bytes.map(Rate::new).ok_or_else(|| "expected bytes a second, such as 500K, 10M or 1.5G".into())
-}
-
-/// Reads `os/architecture[/variant]`.
-pub(crate) fn platform(text: &str) -> std::result::Result<Platform, String> {
-    let mut parts = text.split('/').filter(|part| !part.is_empty());
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(os), Some(architecture), variant, None) => Ok(Platform {
-            os: os.into(),
-            architecture: architecture.into(),
-            variant: variant.map(Into::into),
-            ..Platform::default()
-        }),
-        _ => Err("expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64".into()),
-    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Annotations, Digest, media_type};
+use super::{Annotations, Digest, Platform, media_type};
 use crate::error::{Error, Kind, Result};
 
 /// Largest manifest or index that is written, and that every registry must take (distribution-spec, "Pushing
@@ -40,7 +40,7 @@ pub struct Descriptor {
 }
 
 /// Go's encoder writes `null` for a nil slice or map; both mean empty.
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -83,34 +83,6 @@ impl Descriptor {
     #[must_use]
     pub fn bare(&self) -> Self {
         Self::new(self.media_type.clone(), self.digest.clone(), self.size)
-    }
-}
-
-/// What a manifest in an index is for (image-spec image-index.md).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
-pub struct Platform {
-    /// CPU architecture, Go's names.
-    #[serde(default)]
-    pub architecture: String,
-    /// Operating system, Go's names.
-    #[serde(default)]
-    pub os: String,
-    /// Version of the operating system.
-    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
-    pub os_version: Option<String>,
-    /// Required features of the operating system.
-    #[serde(rename = "os.features", default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub os_features: Vec<String>,
-    /// Variant of the CPU.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-}
-
-impl std::fmt::Display for Platform {
-    /// `os/architecture[/variant]`, as Docker and oras write it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|v| write!(f, "/{v}"))
     }
 }
 

@@ -8,10 +8,12 @@ mod digest;
 pub mod json;
 mod manifest;
 pub mod media_type;
+mod platform;
 mod text;
 
 pub use digest::{Algorithm, Digest, Hasher, hashed};
-pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed, Platform};
+pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed};
+pub use platform::Platform;
 
 /// Annotations: sorted by key, as Go's encoder writes maps, so that equal content has equal bytes.
 pub type Annotations = std::collections::BTreeMap<String, String>;
