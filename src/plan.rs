@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::oci::{Descriptor, json::Encoding};
+use crate::oci::{Descriptor, Tag, json::Encoding};
 
 /// The version of the JSON form.
 pub const API_VERSION: &str = "artifact-plan/v1";
@@ -170,7 +170,7 @@ pub struct ReferencePlan {
     pub repository: Option<String>,
     /// The tag, when the user gives none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub tag: Option<Tag>,
     /// Whether tag and last component given by the user must equal these.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,

@@ -14,7 +14,7 @@ use crate::{
     blob::{Blob, ByteStream, CHUNK, FileSlice},
     error::{Context as _, Error, Result},
     graph::Graph,
-    oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST},
+    oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST, RegistryName, RepositoryName},
 };
 
 /// A place that content is read from. `Display` names it for people.
@@ -80,9 +80,9 @@ pub struct Inventory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     /// `host[:port]`
-    pub registry: String,
+    pub registry: RegistryName,
     /// The repository's name.
-    pub repository: String,
+    pub repository: RepositoryName,
 }
 
 /// A place that content is written to.

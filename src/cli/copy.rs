@@ -85,7 +85,7 @@ pub(super) async fn one(
     let name = name_in(from.as_ref(), source).await?;
     let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
     let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
-    let tags = target.tag.clone().or(own).into_iter().collect();
+    let tags = target.tag.clone().map(String::from).or(own).into_iter().collect();
     let to = registry.write(&target.place, report).await?;
     copy::copy_root(from, root, &to, &Options { tags, ..options }).await
 }

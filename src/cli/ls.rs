@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use artifact::{
     Error, Result,
     location::{Location, Place},
+    oci::RegistryName,
 };
 
 use super::{
@@ -23,7 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let host_only = !args.place.contains('/') && (args.place.contains(['.', ':']) || args.place == "localhost");
+    let host_only = !args.place.contains('/') && RegistryName::is_meant_by(&args.place);
     let local = args.place.starts_with("oci:") || args.place.starts_with("oci-archive:") || args.place.starts_with('.');
     let names = if host_only && !local {
         args.registry.client(&args.place, report)?.repositories().await?

@@ -84,7 +84,7 @@ fn destination(from: &Location, dest: Option<&str>) -> Result<Location> {
 /// The last part of the repository, or of the path without `.tar`.
 fn basename(from: &Location) -> Result<String> {
     let name = match &from.place {
-        Place::Registry { repository, .. } => repository.rsplit('/').next().map(Into::into),
+        Place::Registry { repository, .. } => Some(repository.last().into()),
         Place::Layout(path) | Place::Archive(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
     };
     name.ok_or_else(|| Error::misuse(format!("`{from}` has no name to call the destination by; give one")))

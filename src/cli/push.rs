@@ -8,6 +8,7 @@ use artifact::{
     copy::Options,
     error::Context as _,
     location::{Location, Place},
+    oci::RefName,
     plan::Plan,
     store::{self, ReadStore, Store},
 };
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     location: Location,
     /// Set this tag too
     #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
+    tags: Vec<RefName>,
     /// Attach it to this artifact, in the same repository; without a tag it is then reached through its subject only
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
@@ -65,7 +66,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         Place::Layout(_) | Place::Archive(_) => None,
     };
     let most = args.concurrency.map(NonZeroUsize::get);
-    let ahead = to.as_ref().zip(target.tag.as_ref()).map(|(to, tag)| Ahead::new(Arc::clone(to), tag, most));
+    let ahead = to.as_ref().zip(target.tag.as_ref()).map(|(to, tag)| Ahead::new(Arc::clone(to), tag.as_str(), most));
     let done = carry(&args, plan, &target, tags, to, ahead.clone(), report).await;
     if let Some(ahead) = ahead {
         ahead.stop().await;
@@ -108,7 +109,7 @@ fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<String>)> {
     if args.subject.is_some() && args.location.tag.is_none() {
         target.tag = None;
     }
-    let tags = target.tag.iter().chain(&args.tags).cloned().collect();
+    let tags = target.tag.iter().chain(&args.tags).map(ToString::to_string).collect();
     Ok((target, tags))
 }
 

@@ -10,8 +10,9 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
+    oci::RepositoryName,
     serve::{
-        InMemory, Log, LogLine, Mounted, Name, Options, Repositories, Server, Tree,
+        InMemory, Log, LogLine, Mounted, Options, Repositories, Server, Tree,
         fault::{Faults, Scenario},
     },
     stores::{Archive, Layout},
@@ -116,7 +117,7 @@ fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
     let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
     let full = path.canonicalize().context(|| format!("cannot open `{store}`"))?;
     let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: Name = stem.parse().context(|| format!("`{store}` has no name that a repository can have"))?;
+    let name: RepositoryName = stem.parse().context(|| format!("`{store}` has no name that a repository can have"))?;
     if full.is_file() && writable {
         let message = format!("`{store}` is an archive; only layouts take pushes one by one");
         return Err(Error::new(Kind::Unsupported, message));

@@ -117,7 +117,7 @@ impl RegistryArgs {
         let hosts = self.hosts()?;
         let general = self.options(report);
         let mut options = hosts.options(registry, repository, &general)?;
-        let moved = hosts.moved(registry, repository);
+        let moved = hosts.moved(registry, repository)?;
         let (host, name) = moved.as_ref().map_or((registry, repository), |(host, name)| (host, name));
         if moved.is_some() {
             options = Options { insecure_tls: options.insecure_tls, ..hosts.options(host, name, &general)? };
@@ -128,7 +128,7 @@ impl RegistryArgs {
         // The next one in turn is a better second attempt.
         let general = Options { retries: general.retries.min(1), ..general };
         let mut mirrors = Vec::new();
-        for replica in hosts.replicas(registry, repository) {
+        for replica in hosts.replicas(registry, repository)? {
             let options = hosts.options_of(&replica, &general)?;
             let repository = self.connect(&replica.registry, &options, report)?.repository(&replica.repository)?;
             mirrors.push(Mirror { repository, names: replica.names });

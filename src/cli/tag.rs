@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use artifact::{Result, location::Location};
+use artifact::{Result, location::Location, oci::RefName};
 
 use super::{
     report::Report,
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     location: Location,
     /// The tags to set
     #[arg(required = true, value_name = "TAG")]
-    tags: Vec<String>,
+    tags: Vec<RefName>,
     #[command(flatten)]
     registry: RegistryArgs,
 }

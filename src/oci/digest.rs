@@ -105,14 +105,6 @@ impl Digest {
     pub fn short(&self) -> String {
         self.as_bytes().get(..6).map_or_else(String::new, |first| Hex::of(first).as_str().to_owned())
     }
-
-    /// The tag under which clients list the referrers of this manifest where a registry does not: the algorithm cut to
-    /// 32 characters, `-`, the encoded part cut to 64 (distribution-spec, "Referrers Tag Schema").
-    #[must_use]
-    pub fn referrers_tag(&self) -> String {
-        let first = self.as_bytes().get(..32).unwrap_or(self.as_bytes());
-        format!("{}-{}", self.algorithm().name(), Hex::of(first).as_str())
-    }
 }
 
 /// Hexadecimal digits of a digest, without an allocation: digests are written into every path and every URL.
@@ -297,14 +289,6 @@ mod tests {
             "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
              2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         );
-    }
-
-    #[test]
-    fn referrers_are_listed_under_a_tag_of_64_digits() {
-        let short = Digest::of(b"{}");
-        assert_eq!(short.referrers_tag(), format!("sha256-{}", short.hex()));
-        let long = Digest::with(Algorithm::Sha512, b"{}");
-        assert_eq!(long.referrers_tag(), format!("sha512-{}", &long.hex()[..64]));
     }
 
     #[test]

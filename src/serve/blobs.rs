@@ -7,26 +7,30 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    name::Name,
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
 };
 use crate::{
     blob::{ByteStream, CHUNK},
     error::Result,
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, Digest, RepositoryName, media_type},
     store::{ReadStore, verified},
 };
 
 impl Registry {
-    pub(super) async fn head_blob(&self, name: &Name, digest: &Digest) -> Result<Reply, Refusal> {
+    pub(super) async fn head_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let size = store.size(digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         Ok(headed(StatusCode::OK, digest).body(media_type::OCTET_STREAM, size, stream::empty().boxed()))
     }
 
     /// A blob, or one range of it (RFC 9110, section 14).
-    pub(super) async fn get_blob(&self, name: &Name, digest: Digest, headers: &HeaderMap) -> Result<Reply, Refusal> {
+    pub(super) async fn get_blob(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        headers: &HeaderMap,
+    ) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let size = store.size(&digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
@@ -48,7 +52,7 @@ impl Registry {
         ))
     }
 
-    pub(super) async fn delete_blob(&self, name: &Name, digest: Digest) -> Result<Reply, Refusal> {
+    pub(super) async fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
         let size = store.size(&digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         if store.resolve(&digest.to_string()).await.is_ok() {

@@ -4,12 +4,11 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use super::{
-    name::Name,
     registry::Registry,
     reply::{Code, Refusal, Reply},
     route::Query,
 };
-use crate::oci::{Descriptor, Digest, Index, is_tag, media_type};
+use crate::oci::{Descriptor, Digest, Index, RepositoryName, Tag, media_type};
 
 impl Registry {
     /// All repositories, page by page: Docker's `_catalog`, which the specification leaves out.
@@ -20,18 +19,23 @@ impl Registry {
     }
 
     /// The tags of a repository, page by page (distribution-spec, "Listing Tags").
-    pub(super) async fn tags(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
+    pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let mut tags = store.tags().await.map_err(Refusal::reading(Code::NameUnknown))?;
         // A layout can have names that no client could ask for.
-        tags.retain(|tag| is_tag(tag));
+        tags.retain(|tag| tag.parse::<Tag>().is_ok());
         let page = Page::of(tags, query)?;
         page.reply(&format!("/v2/{name}/tags/list"), query, &json!({"name": name.as_str(), "tags": page.items}))
     }
 
     /// The manifests whose subject this is (distribution-spec, "Listing Referrers"). Never 404, which would tell clients
     /// that there is no such API.
-    pub(super) async fn referrers(&self, name: &Name, subject: Digest, query: &Query) -> Result<Reply, Refusal> {
+    pub(super) async fn referrers(
+        &self,
+        name: &RepositoryName,
+        subject: Digest,
+        query: &Query,
+    ) -> Result<Reply, Refusal> {
         let subject = Descriptor::new(media_type::OCTET_STREAM, subject, 0);
         let failed = Refusal::reading(Code::NameUnknown);
         let mut found = match self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))? {

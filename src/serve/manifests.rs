@@ -5,7 +5,6 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
     incoming::Incoming,
-    name::Name,
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::{Query, Reference},
@@ -13,7 +12,7 @@ use super::{
 use crate::{
     blob,
     error::{Error, Kind},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, media_type},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, media_type},
     store::{self, ReadStore, Store},
 };
 
@@ -23,13 +22,13 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 const MAX_TAGS: usize = 100;
 
 impl Registry {
-    pub(super) async fn head_manifest(&self, name: &Name, what: &Reference) -> Result<Reply, Refusal> {
+    pub(super) async fn head_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let desc = store.resolve(&what.to_string()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
         Ok(described(&desc, futures_util::StreamExt::boxed(futures_util::stream::empty())))
     }
 
-    pub(super) async fn get_manifest(&self, name: &Name, what: &Reference) -> Result<Reply, Refusal> {
+    pub(super) async fn get_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let desc = store.resolve(&what.to_string()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
         let bytes = store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
@@ -40,7 +39,7 @@ impl Registry {
     /// thing that it may lack.
     pub(super) async fn put_manifest(
         &self,
-        name: &Name,
+        name: &RepositoryName,
         what: Reference,
         query: &Query,
         headers: &HeaderMap,
@@ -64,7 +63,8 @@ impl Registry {
         let store = self.writable(name).await?;
         complete(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
-        store.publish(&desc, &bytes, &tags).await?;
+        let named: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        store.publish(&desc, &bytes, &named).await?;
         store.finish().await?;
         let mut reply = Reply::new(StatusCode::CREATED)
             .header(header::LOCATION, format_args!("/v2/{name}/manifests/{}", desc.digest))
@@ -79,7 +79,7 @@ impl Registry {
     }
 
     /// Removes a tag, or a manifest with all its tags.
-    pub(super) async fn delete_manifest(&self, name: &Name, what: Reference) -> Result<Reply, Refusal> {
+    pub(super) async fn delete_manifest(&self, name: &RepositoryName, what: Reference) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
         let unknown = || Refusal::reading(Code::ManifestUnknown);
         match what {

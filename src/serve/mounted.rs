@@ -8,11 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Name, Repositories};
+use super::Repositories;
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, is_tag},
+    oci::{Descriptor, Digest, RegistryName, RepositoryName, Tag},
     store::{ReadStore, Store},
 };
 
@@ -24,8 +24,8 @@ use crate::{
 /// stores, whatever repository it is asked of: a bundle and the delta on top of it are served as one.
 #[derive(Default)]
 pub struct Mounted {
-    stores: Vec<(Name, Arc<dyn ReadStore>)>,
-    writable: BTreeMap<Name, Arc<dyn Store>>,
+    stores: Vec<(RepositoryName, Arc<dyn ReadStore>)>,
+    writable: BTreeMap<RepositoryName, Arc<dyn Store>>,
 }
 
 impl Mounted {
@@ -37,20 +37,20 @@ impl Mounted {
 
     /// The same with a store more; its bare tags are those of this repository.
     #[must_use]
-    pub fn and(mut self, name: Name, store: Arc<dyn ReadStore>) -> Self {
+    pub fn and(mut self, name: RepositoryName, store: Arc<dyn ReadStore>) -> Self {
         self.stores.push((name, store));
         self
     }
 
     /// The same with a store more that may be pushed to, as this repository.
     #[must_use]
-    pub fn and_writable(mut self, name: Name, store: Arc<dyn Store>) -> Self {
+    pub fn and_writable(mut self, name: RepositoryName, store: Arc<dyn Store>) -> Self {
         self.stores.push((name.clone(), Arc::clone(&store) as Arc<dyn ReadStore>));
         self.writable.insert(name, store);
         self
     }
 
-    fn view(&self, name: &Name) -> View {
+    fn view(&self, name: &RepositoryName) -> View {
         let stores = self.stores.iter().map(|(base, store)| (base == name, Arc::clone(store))).collect();
         View { name: name.clone(), stores }
     }
@@ -71,18 +71,18 @@ impl fmt::Display for Mounted {
 
 #[async_trait]
 impl Repositories for Mounted {
-    async fn get(&self, name: &Name) -> Result<Option<Arc<dyn ReadStore>>> {
+    async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
         let view = self.view(name);
         let here = view.stores.iter().any(|(base, _)| *base) || !view.tags().await?.is_empty();
         Ok(here.then(|| Arc::new(view) as Arc<dyn ReadStore>))
     }
 
-    async fn create(&self, name: &Name) -> Result<Arc<dyn Store>> {
+    async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
         let read_only = || Error::new(Kind::ReadOnly, format!("repository `{name}` cannot be pushed to"));
         self.writable.get(name).cloned().ok_or_else(read_only)
     }
 
-    async fn names(&self) -> Result<Vec<Name>> {
+    async fn names(&self) -> Result<Vec<RepositoryName>> {
         let mut found = BTreeSet::new();
         for (base, store) in &self.stores {
             let tags = store.tags().await?;
@@ -99,18 +99,18 @@ impl Repositories for Mounted {
 /// A tag of a store that is a full reference.
 struct Reading<'a> {
     /// The repository without the registry.
-    short: Name,
+    short: RepositoryName,
     /// The repository with the registry; none when the registry's name has a port.
-    long: Option<Name>,
+    long: Option<RepositoryName>,
     tag: &'a str,
 }
 
 impl<'a> Reading<'a> {
     fn of(reference: &'a str) -> Option<Self> {
-        let (path, tag) = reference.rsplit_once(':').filter(|(_, tag)| is_tag(tag))?;
+        let (path, tag) = reference.rsplit_once(':').filter(|(_, tag)| tag.parse::<Tag>().is_ok())?;
         let long = path.parse().ok();
         let short = match path.split_once('/') {
-            Some((host, rest)) if host == "localhost" || host.contains(['.', ':']) => rest.parse().ok()?,
+            Some((host, rest)) if RegistryName::is_meant_by(host) => rest.parse().ok()?,
             _ => path.parse().ok()?,
         };
         Some(Self { short, long, tag })
@@ -119,7 +119,7 @@ impl<'a> Reading<'a> {
 
 /// One repository, as the stores see it.
 struct View {
-    name: Name,
+    name: RepositoryName,
     /// Each store, and whether its bare tags belong to this repository.
     stores: Vec<(bool, Arc<dyn ReadStore>)>,
 }
@@ -132,7 +132,7 @@ impl View {
                 Some(reading.tag)
             }
             Some(_) => None,
-            None => (base && is_tag(tag)).then_some(tag),
+            None => (base && tag.parse::<Tag>().is_ok()).then_some(tag),
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
     use crate::{oci::Index, stores::Memory};
     use bytes::Bytes;
 
-    fn name(text: &str) -> Name {
+    fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()
     }
 

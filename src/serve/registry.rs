@@ -9,7 +9,6 @@ use serde_json::json;
 use super::{
     Options, guard,
     incoming::Incoming as Content,
-    name::Name,
     proof::Proofs,
     reply::{Body, Code, Refusal, Reply},
     route::{Query, Route},
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     error::Kind,
+    oci::RepositoryName,
     store::{ReadStore, Store},
 };
 
@@ -102,20 +102,20 @@ impl Registry {
     }
 
     /// The repository of this name, to read from.
-    pub(super) async fn repository(&self, name: &Name) -> Result<Arc<dyn ReadStore>, Refusal> {
+    pub(super) async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn ReadStore>, Refusal> {
         let unknown = || Refusal::new(Code::NameUnknown, "there is no such repository");
         let found = self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))?;
         found.ok_or_else(unknown)
     }
 
     /// The repository of this name, to delete from: not made when there is none.
-    pub(super) async fn existing(&self, name: &Name) -> Result<Arc<dyn Store>, Refusal> {
+    pub(super) async fn existing(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.repository(name).await?;
         self.writable(name).await
     }
 
     /// The repository of this name, to write to, made when there is none.
-    pub(super) async fn writable(&self, name: &Name) -> Result<Arc<dyn Store>, Refusal> {
+    pub(super) async fn writable(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.options.repositories.create(name).await.map_err(|error| match error.kind() {
             Kind::Invalid | Kind::Exists => Refusal::new(Code::NameInvalid, "this name cannot be used here"),
             _ => error.into(),

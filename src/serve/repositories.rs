@@ -8,9 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::Name;
 use crate::{
     error::Result,
+    oci::RepositoryName,
     store::{ReadStore, Store},
     stores::Memory,
 };
@@ -19,14 +19,14 @@ use crate::{
 #[async_trait]
 pub trait Repositories: fmt::Display + Send + Sync {
     /// The repository of this name, to read from; `None` when there is none.
-    async fn get(&self, name: &Name) -> Result<Option<Arc<dyn ReadStore>>>;
+    async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>>;
 
     /// The repository of this name, to write to; it is made when there is none. Error kind `ReadOnly` when it cannot
     /// be written to.
-    async fn create(&self, name: &Name) -> Result<Arc<dyn Store>>;
+    async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>>;
 
     /// The names of all repositories, sorted.
-    async fn names(&self) -> Result<Vec<Name>>;
+    async fn names(&self) -> Result<Vec<RepositoryName>>;
 
     /// Whether content is right without being read again, as in memory. Otherwise it is verified while it is served.
     fn sound(&self) -> bool {
@@ -36,7 +36,7 @@ pub trait Repositories: fmt::Display + Send + Sync {
 
 /// Repositories in memory, made by the first push to each. Blobs mounted from one into another are shared.
 #[derive(Debug, Default)]
-pub struct InMemory(RwLock<BTreeMap<Name, Memory>>);
+pub struct InMemory(RwLock<BTreeMap<RepositoryName, Memory>>);
 
 impl InMemory {
     /// No repository.
@@ -54,17 +54,17 @@ impl fmt::Display for InMemory {
 
 #[async_trait]
 impl Repositories for InMemory {
-    async fn get(&self, name: &Name) -> Result<Option<Arc<dyn ReadStore>>> {
+    async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         Ok(found.map(|store| Arc::new(store) as Arc<dyn ReadStore>))
     }
 
-    async fn create(&self, name: &Name) -> Result<Arc<dyn Store>> {
+    async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::new(all.entry(name.clone()).or_default().clone()))
     }
 
-    async fn names(&self) -> Result<Vec<Name>> {
+    async fn names(&self) -> Result<Vec<RepositoryName>> {
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect())
     }
 

@@ -1,10 +1,7 @@
 //! What a request asks for: its path and its query, parsed into values that cannot be wrong.
 
-use super::{
-    name::Name,
-    reply::{Code, Refusal},
-};
-use crate::oci::{Algorithm, Digest, is_tag};
+use super::reply::{Code, Refusal};
+use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
 
 /// What a path names. The numbers are those of the specification's table of endpoints.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,24 +11,24 @@ pub(super) enum Route {
     /// `/v2/_catalog`, which is Docker's, not the specification's
     Catalog,
     /// `/v2/<name>/blobs/<digest>` (end-2, end-10)
-    Blob(Name, Digest),
+    Blob(RepositoryName, Digest),
     /// `/v2/<name>/manifests/<tag or digest>` (end-3, end-7, end-9)
-    Manifest(Name, Reference),
+    Manifest(RepositoryName, Reference),
     /// `/v2/<name>/blobs/uploads/` (end-4, end-11)
-    Uploads(Name),
+    Uploads(RepositoryName),
     /// `/v2/<name>/blobs/uploads/<session>` (end-5, end-6, end-13, end-14)
-    Upload(Name, String),
+    Upload(RepositoryName, String),
     /// `/v2/<name>/tags/list` (end-8)
-    Tags(Name),
+    Tags(RepositoryName),
     /// `/v2/<name>/referrers/<digest>` (end-12)
-    Referrers(Name, Digest),
+    Referrers(RepositoryName, Digest),
 }
 
 /// How a path names a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
     /// By a tag.
-    Tag(String),
+    Tag(Tag),
     /// By its digest.
     Digest(Digest),
 }
@@ -69,7 +66,7 @@ impl Route {
     }
 }
 
-fn join(parts: &[&str]) -> Result<Name, Refusal> {
+fn join(parts: &[&str]) -> Result<RepositoryName, Refusal> {
     let slashed = parts.iter().any(|part| part.contains('/'));
     let name = (!slashed).then(|| parts.join("/").parse().ok()).flatten();
     name.ok_or_else(|| Refusal::new(Code::NameInvalid, "this is not a repository name"))
@@ -87,11 +84,8 @@ fn parse_reference(text: &str) -> Result<Reference, Refusal> {
     parse_tag(text).map(Reference::Tag)
 }
 
-fn parse_tag(text: &str) -> Result<String, Refusal> {
-    match is_tag(text) {
-        true => Ok(text.to_owned()),
-        false => Err(Refusal::new(Code::ManifestInvalid, "this is neither a tag nor a digest")),
-    }
+fn parse_tag(text: &str) -> Result<Tag, Refusal> {
+    text.parse().map_err(|_| Refusal::new(Code::ManifestInvalid, "this is neither a tag nor a digest"))
 }
 
 /// The pairs behind the question mark.
@@ -127,7 +121,7 @@ impl Query {
     }
 
     /// All values of `tag`.
-    pub(super) fn tags(&self) -> Result<Vec<String>, Refusal> {
+    pub(super) fn tags(&self) -> Result<Vec<Tag>, Refusal> {
         self.0.iter().filter(|(k, _)| k == "tag").map(|(_, v)| parse_tag(v)).collect()
     }
 
@@ -157,7 +151,7 @@ fn decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> Name {
+    fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()
     }
 
@@ -170,7 +164,10 @@ mod tests {
             ("/v2/_catalog".into(), Route::Catalog),
             (format!("/v2/a/b/blobs/{digest}"), Route::Blob(name("a/b"), digest.clone())),
             (format!("/v2/a/blobs/sha256%3A{}", digest.hex()), Route::Blob(name("a"), digest.clone())),
-            ("/v2/a/blobs/manifests/v1".into(), Route::Manifest(name("a/blobs"), Reference::Tag("v1".into()))),
+            (
+                "/v2/a/blobs/manifests/v1".into(),
+                Route::Manifest(name("a/blobs"), Reference::Tag("v1".parse().unwrap())),
+            ),
             ("/v2/a/blobs/uploads/".into(), Route::Uploads(name("a"))),
             ("/v2/a/blobs/uploads".into(), Route::Uploads(name("a"))),
             ("/v2/a/blobs/uploads/x".into(), Route::Upload(name("a"), "x".into())),

@@ -11,12 +11,10 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{
-    name::Name,
-    reply::{Code, Refusal},
-};
+use super::reply::{Code, Refusal};
 use crate::{
     error::{Error, Kind},
+    oci::RepositoryName,
     store::Upload,
 };
 
@@ -30,7 +28,7 @@ pub(super) struct Sessions {
 
 /// One upload, between its first and its last request.
 pub(super) struct Session {
-    name: Name,
+    name: RepositoryName,
     upload: Arc<tokio::sync::Mutex<Option<Box<dyn Upload>>>>,
     offset: AtomicU64,
     touched: Mutex<Instant>,
@@ -56,7 +54,7 @@ impl Sessions {
     }
 
     /// A new session, by its id.
-    pub(super) fn start(&self, name: &Name, upload: Box<dyn Upload>) -> Result<String, Refusal> {
+    pub(super) fn start(&self, name: &RepositoryName, upload: Box<dyn Upload>) -> Result<String, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
@@ -76,7 +74,7 @@ impl Sessions {
     }
 
     /// The session of this id, in this repository only.
-    pub(super) fn get(&self, name: &Name, id: &str) -> Result<Arc<Session>, Refusal> {
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Session>, Refusal> {
         let found = self.all().get(id).filter(|session| session.name == *name).cloned();
         let found = found.filter(|session| session.idle() < self.idle);
         let session = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;

@@ -10,9 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Name, Repositories};
+use super::Repositories;
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    oci::RepositoryName,
     store::{ReadStore, Store},
     stores::Layout,
 };
@@ -26,7 +27,7 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    open: Mutex<BTreeMap<Name, Known>>,
+    open: Mutex<BTreeMap<RepositoryName, Known>>,
     /// Held while a layout is made or opened: a half-made one must not be opened.
     making: Arc<Mutex<()>>,
 }
@@ -59,14 +60,14 @@ impl Tree {
     }
 
     /// Where a repository is, or would be. Only validated parts of names ever become part of a path.
-    fn path(&self, name: &Name) -> Option<PathBuf> {
+    fn path(&self, name: &RepositoryName) -> Option<PathBuf> {
         let reserved = name.parts().any(|part| RESERVED.contains(&part));
         let shallow = name.parts().count() <= MAX_DEPTH;
         (shallow && !reserved).then(|| name.parts().fold(self.root.clone(), |path, part| path.join(part)))
     }
 
     /// The layout of this name. One handle serves all requests, as long as the directory is there.
-    async fn layout(&self, name: &Name, make: bool) -> Result<Option<Layout>> {
+    async fn layout(&self, name: &RepositoryName, make: bool) -> Result<Option<Layout>> {
         let Some(path) = self.path(name) else {
             let message = format!("repository `{name}` cannot be kept in a directory tree");
             return if make { Err(Error::invalid(message)) } else { Ok(None) };
@@ -91,7 +92,7 @@ impl Tree {
         Ok(Some(layout))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Known>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<RepositoryName, Known>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,7 +118,7 @@ fn create(path: &Path) -> Result<Layout> {
     let below = |entry: &fs::DirEntry| {
         let name = entry.file_name();
         entry.path().is_dir()
-            && name.to_str().is_some_and(|name| !RESERVED.contains(&name) && name.parse::<Name>().is_ok())
+            && name.to_str().is_some_and(|name| !RESERVED.contains(&name) && name.parse::<RepositoryName>().is_ok())
     };
     let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
     if !entries.is_empty() && entries.iter().all(below) {
@@ -132,11 +133,11 @@ fn create(path: &Path) -> Result<Layout> {
 }
 
 /// All names of layouts below a directory.
-fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Name>) -> Result<()> {
+fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<RepositoryName>) -> Result<()> {
     for entry in fs::read_dir(dir).context(|| format!("cannot list `{}`", dir.display()))? {
         let entry = entry?;
         let Some(part) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        let Ok(name) = format!("{prefix}{part}").parse::<Name>() else { continue };
+        let Ok(name) = format!("{prefix}{part}").parse::<RepositoryName>() else { continue };
         // Links are not followed: they could lead in a circle.
         if RESERVED.contains(&part.as_str()) || !entry.file_type()?.is_dir() {
             continue;
@@ -159,18 +160,18 @@ impl fmt::Display for Tree {
 
 #[async_trait]
 impl Repositories for Tree {
-    async fn get(&self, name: &Name) -> Result<Option<Arc<dyn ReadStore>>> {
+    async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
         Ok(self.layout(name, false).await?.map(|layout| Arc::new(layout) as Arc<dyn ReadStore>))
     }
 
-    async fn create(&self, name: &Name) -> Result<Arc<dyn Store>> {
+    async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
         match self.layout(name, true).await? {
             Some(layout) => Ok(Arc::new(layout)),
             None => Err(Error::not_found(format!("repository `{name}`"))),
         }
     }
 
-    async fn names(&self) -> Result<Vec<Name>> {
+    async fn names(&self) -> Result<Vec<RepositoryName>> {
         let root = self.root.clone();
         let listed = tokio::task::spawn_blocking(move || {
             let mut found = Vec::new();

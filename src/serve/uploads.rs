@@ -6,7 +6,6 @@ use http::{HeaderName, StatusCode, header};
 
 use super::{
     incoming::{Broken, Incoming},
-    name::Name,
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::Query,
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, Digest, RepositoryName, media_type},
     store::{Store, Stored, Upload},
 };
 
@@ -22,7 +21,12 @@ const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uu
 
 impl Registry {
     /// Mounts a blob, takes it whole, or starts a session (distribution-spec, "Pushing blobs").
-    pub(super) async fn start_upload(&self, name: &Name, query: &Query, content: Incoming) -> Result<Reply, Refusal> {
+    pub(super) async fn start_upload(
+        &self,
+        name: &RepositoryName,
+        query: &Query,
+        content: Incoming,
+    ) -> Result<Reply, Refusal> {
         if let Some(digest) = query.digest("mount")? {
             if self.mount(name, &digest, query).await? {
                 return Ok(stored(name, &digest));
@@ -41,15 +45,17 @@ impl Registry {
         Ok(stored(name, &digest))
     }
 
-    async fn start_session(&self, name: &Name, query: &Query) -> Result<Reply, Refusal> {
+    async fn start_session(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.writable(name).await?;
         let id = self.sessions.start(name, store.upload(query.algorithm()?).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
     /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
-    async fn mount(&self, name: &Name, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
-        let Some(from) = query.get("from").and_then(|from| from.parse::<Name>().ok()) else { return Ok(false) };
+    async fn mount(&self, name: &RepositoryName, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
+        let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok()) else {
+            return Ok(false);
+        };
         // From itself: a client that asks whether the blob is there, and starts an upload if not, in one request.
         if from == *name && self.writable(name).await?.size(digest).await.is_ok() {
             return Ok(true);
@@ -71,7 +77,12 @@ impl Registry {
     }
 
     /// Takes a chunk, or with no `Content-Range` as much as comes.
-    pub(super) async fn continue_upload(&self, name: &Name, id: &str, content: Incoming) -> Result<Reply, Refusal> {
+    pub(super) async fn continue_upload(
+        &self,
+        name: &RepositoryName,
+        id: &str,
+        content: Incoming,
+    ) -> Result<Reply, Refusal> {
         let session = self.sessions.get(name, id)?;
         let turn = session.turn()?;
         self.check_range(name, id, &session, &content)?;
@@ -83,7 +94,7 @@ impl Registry {
     /// Takes the last chunk, if any, and stores the blob.
     pub(super) async fn finish_upload(
         &self,
-        name: &Name,
+        name: &RepositoryName,
         id: &str,
         query: &Query,
         content: Incoming,
@@ -114,19 +125,25 @@ impl Registry {
         }
     }
 
-    pub(super) fn upload_status(&self, name: &Name, id: &str) -> Result<Reply, Refusal> {
+    pub(super) fn upload_status(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
         let offset = self.sessions.get(name, id)?.offset();
         Ok(progress(StatusCode::NO_CONTENT, name, id, offset))
     }
 
-    pub(super) fn cancel_upload(&self, name: &Name, id: &str) -> Result<Reply, Refusal> {
+    pub(super) fn cancel_upload(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
         self.sessions.get(name, id)?;
         self.sessions.end(id);
         Ok(Reply::new(StatusCode::NO_CONTENT))
     }
 
     /// Refuses a chunk that does not start where the last one ended, and tells where that is.
-    fn check_range(&self, name: &Name, id: &str, session: &Session, content: &Incoming) -> Result<(), Refusal> {
+    fn check_range(
+        &self,
+        name: &RepositoryName,
+        id: &str,
+        session: &Session,
+        content: &Incoming,
+    ) -> Result<(), Refusal> {
         let offset = session.offset();
         let Some((start, end)) = content.range else { return Ok(()) };
         if start != offset {
@@ -143,7 +160,7 @@ impl Registry {
     }
 }
 
-fn location(name: &Name, id: &str) -> String {
+fn location(name: &RepositoryName, id: &str) -> String {
     format!("/v2/{name}/blobs/uploads/{id}")
 }
 
@@ -152,14 +169,14 @@ fn shown(offset: u64) -> String {
     format!("0-{}", offset.saturating_sub(1))
 }
 
-fn progress(status: StatusCode, name: &Name, id: &str, offset: u64) -> Reply {
+fn progress(status: StatusCode, name: &RepositoryName, id: &str, offset: u64) -> Reply {
     Reply::new(status)
         .header(header::LOCATION, location(name, id))
         .header(header::RANGE, shown(offset))
         .header(DOCKER_UPLOAD_UUID, id)
 }
 
-fn stored(name: &Name, digest: &Digest) -> Reply {
+fn stored(name: &RepositoryName, digest: &Digest) -> Reply {
     Reply::new(StatusCode::CREATED)
         .header(header::LOCATION, format_args!("/v2/{name}/blobs/{digest}"))
         .header(DOCKER_CONTENT_DIGEST, digest)

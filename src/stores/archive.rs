@@ -31,7 +31,7 @@ use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
     error::{Error, Result},
     graph::Graph,
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, RefName},
     store::{Inventory, ReadStore, Store, verified},
 };
 
@@ -171,7 +171,7 @@ impl Shared {
         Ok(())
     }
 
-    fn tag(&self, name: String, desc: &Descriptor) -> Result<()> {
+    fn tag(&self, name: RefName, desc: &Descriptor) -> Result<()> {
         let own = self.view().resolve(self.view().index(), None, &desc.digest.to_string())?;
         if self.view().piece(&own.digest).is_none() {
             return Err(self.view().missing(format_args!("{}", own.digest)));
@@ -248,7 +248,7 @@ impl ReadStore for Archive {
         let view = self.0.view();
         let mut names = view.index().names();
         if let Some(session) = &view.session {
-            names.extend(session.tags.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
+            names.extend(session.tags.lock().unwrap_or_else(PoisonError::into_inner).keys().map(ToString::to_string));
         }
         Ok(names.into_iter().collect())
     }
@@ -283,10 +283,10 @@ impl Store for Archive {
     async fn expect(&self, graph: &Graph) -> Result<()> {
         let graph = graph.clone();
         self.run(move |shared| {
-            let mut tags = graph.roots.iter().flat_map(|root| &root.tags);
-            tags.try_for_each(|tag| index::checked_name(tag).map(drop))?;
+            let tags = graph.roots.iter().flat_map(|root| root.tags.iter().map(|tag| (tag, root.desc.bare())));
+            let tags = tags.map(|(tag, desc)| Ok((tag.parse()?, desc))).collect::<Result<_>>()?;
             let earlier = shared.session();
-            let session = Session::begin(&shared.target, &graph, earlier.as_deref())?;
+            let session = Session::begin(&shared.target, &graph, &tags, earlier.as_deref())?;
             shared.state().session = Some(Arc::new(session));
             Ok(())
         })
@@ -316,7 +316,7 @@ impl Store for Archive {
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        let (name, desc) = (index::checked_name(name)?, desc.bare());
+        let (name, desc) = (name.parse::<RefName>()?, desc.bare());
         self.run(move |shared| shared.tag(name, &desc)).await
     }
 

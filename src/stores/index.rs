@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, annotation, media_type},
+    oci::{Descriptor, Digest, RefName, annotation, media_type},
 };
 
 /// Largest `index.json` that is read or written.
@@ -71,14 +71,6 @@ impl Entry {
 /// The name of an entry of an `index.json`.
 pub(super) fn name(desc: &Descriptor) -> Option<&str> {
     desc.annotations.get(annotation::REF_NAME).map(String::as_str)
-}
-
-/// A name for an entry. Errors: what image-spec does not allow, and what reads as a digest.
-pub(super) fn checked_name(name: &str) -> Result<String> {
-    if annotation::is_ref_name(name) && name.parse::<Digest>().is_err() {
-        return Ok(name.to_owned());
-    }
-    Err(Error::invalid(format!("`{}` is not a tag that an OCI layout can hold", name.escape_debug())))
 }
 
 fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>> {
@@ -179,7 +171,7 @@ impl IndexFile {
     }
 
     /// Points names at manifests, and returns the manifests that are no longer listed because of it.
-    pub(super) fn tag(&mut self, tags: &BTreeMap<String, Descriptor>) -> Result<Vec<Descriptor>> {
+    pub(super) fn tag(&mut self, tags: &BTreeMap<RefName, Descriptor>) -> Result<Vec<Descriptor>> {
         let mut left = tags.clone();
         // One entry that says so already is enough; a second one of the same name must not remain.
         let mut displaced = Vec::new();
@@ -202,7 +194,7 @@ impl IndexFile {
             match unnamed.remove(&desc.digest).and_then(|at| kept.get_mut(at)) {
                 Some(entry) => *entry = entry.named(Some(&name))?,
                 None => {
-                    let annotations = [(annotation::REF_NAME.to_owned(), name)].into();
+                    let annotations = [(annotation::REF_NAME.to_owned(), name.into())].into();
                     kept.push(Entry::of(Descriptor { annotations, ..desc.bare() })?);
                 }
             }
@@ -315,8 +307,8 @@ mod tests {
         Descriptor::of(media_type::MANIFEST, text.as_bytes())
     }
 
-    fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, Descriptor> {
-        pairs.iter().map(|(name, text)| ((*name).to_owned(), desc(text))).collect()
+    fn tags(pairs: &[(&str, &str)]) -> BTreeMap<RefName, Descriptor> {
+        pairs.iter().map(|(name, text)| (name.parse().unwrap(), desc(text))).collect()
     }
 
     #[test]

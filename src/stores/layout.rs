@@ -23,14 +23,14 @@ use bytes::Bytes;
 use self::files::Files;
 use super::{
     disk::{Stamp, blocking},
-    index::{self, IndexFile},
+    index::IndexFile,
     listing::{About, Manifests, blob_path, unnamed},
 };
 use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
     error::{Error, Result},
     graph::Graph,
-    oci::{Algorithm, Descriptor, Digest, media_type},
+    oci::{Algorithm, Descriptor, Digest, RefName, media_type},
     store::{Inventory, ReadStore, Store, Upload},
 };
 
@@ -61,7 +61,7 @@ struct State {
 /// Changes of the list that are still to be written.
 #[derive(Debug, Default)]
 struct Pending {
-    tags: BTreeMap<String, Descriptor>,
+    tags: BTreeMap<RefName, Descriptor>,
     listed: BTreeMap<Digest, Descriptor>,
 }
 
@@ -97,7 +97,7 @@ impl Layout {
     }
 
     /// Notes changes of the list, and writes them unless a copy is under way.
-    async fn note(&self, tags: Vec<(String, Descriptor)>, listed: Option<Descriptor>) -> Result<()> {
+    async fn note(&self, tags: Vec<(RefName, Descriptor)>, listed: Option<Descriptor>) -> Result<()> {
         let held_back = {
             let mut state = self.0.state();
             state.pending.tags.extend(tags);
@@ -226,7 +226,7 @@ impl ReadStore for Layout {
     async fn tags(&self) -> Result<Vec<String>> {
         self.run(|shared| {
             let mut names = shared.index()?.names();
-            names.extend(shared.state().pending.tags.keys().cloned());
+            names.extend(shared.state().pending.tags.keys().map(ToString::to_string));
             Ok(names.into_iter().collect())
         })
         .await
@@ -286,11 +286,11 @@ impl Store for Layout {
         if !self.contains(&own).await? {
             return Err(self.0.files.missing(&own.digest));
         }
-        self.note(vec![(index::checked_name(name)?, own)], None).await
+        self.note(vec![(name.parse()?, own)], None).await
     }
 
     async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
-        let named = |tag: &String| Ok((index::checked_name(tag)?, desc.bare()));
+        let named = |tag: &String| Ok((tag.parse()?, desc.bare()));
         let named = tags.iter().map(named).collect::<Result<Vec<_>>>()?;
         let listed = self.push_manifest(desc, manifest).await?;
         self.note(named, listed).await
@@ -311,7 +311,7 @@ impl Store for Layout {
     async fn untag(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.run(move |shared| {
-            let pending = shared.state().pending.tags.remove(&name).is_some();
+            let pending = shared.state().pending.tags.remove(name.as_str()).is_some();
             if shared.files.change(|index| index.untag(&name))? || pending {
                 return Ok(());
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::index::IndexFile;
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, media_type},
+    oci::{Descriptor, Digest, Parsed, RefName, Tag, media_type},
 };
 
 /// The marker file of a layout (image-spec image-layout.md).
@@ -104,7 +104,7 @@ pub(super) trait Manifests {
     fn referrers(&self, index: &IndexFile, pending: Vec<Descriptor>, subject: &Digest) -> Result<Vec<Descriptor>> {
         let mut candidates = pending;
         candidates.extend(index.entries().cloned());
-        if let Ok(Some(fallback)) = index.named(&subject.referrers_tag())
+        if let Ok(Some(fallback)) = index.named(&Tag::of_referrers(subject))
             && media_type::is_index(&fallback.media_type)
         {
             let bytes = self.manifest(&fallback.digest)?;
@@ -125,7 +125,7 @@ pub(super) trait Manifests {
     fn list(
         &self,
         index: &mut IndexFile,
-        tags: &BTreeMap<String, Descriptor>,
+        tags: &BTreeMap<RefName, Descriptor>,
         unnamed: &BTreeMap<Digest, Descriptor>,
     ) -> Result<()> {
         let displaced = index.tag(tags)?;

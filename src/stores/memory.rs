@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     blob::{Blob, ByteStream},
     error::{Error, Result},
-    oci::{Algorithm, Descriptor, Digest, Hasher, Parsed, annotation, media_type},
+    oci::{Algorithm, Descriptor, Digest, Hasher, Parsed, RefName, annotation, media_type},
     store::{Inventory, ReadStore, Store, Upload, collect, compare, verified},
 };
 
@@ -24,7 +24,7 @@ pub struct Memory(Arc<RwLock<Content>>);
 struct Content {
     blobs: HashMap<Digest, Bytes>,
     manifests: BTreeMap<Digest, Descriptor>,
-    tags: BTreeMap<String, Descriptor>,
+    tags: BTreeMap<RefName, Descriptor>,
 }
 
 impl Memory {
@@ -74,7 +74,7 @@ impl ReadStore for Memory {
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
-        Ok(self.read(|c| c.tags.keys().cloned().collect()))
+        Ok(self.read(|c| c.tags.keys().map(ToString::to_string).collect()))
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -98,7 +98,7 @@ impl ReadStore for Memory {
     async fn inventory(&self) -> Result<Option<Inventory>> {
         Ok(Some(self.read(|c| {
             let tagged = c.tags.iter().map(|(tag, desc)| {
-                let annotations = [(annotation::REF_NAME.to_owned(), tag.clone())].into();
+                let annotations = [(annotation::REF_NAME.to_owned(), tag.to_string())].into();
                 Descriptor { annotations, ..desc.bare() }
             });
             // A referrer is found from its subject, tagged or not.
@@ -136,7 +136,7 @@ impl Store for Memory {
     }
 
     async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        let name = super::index::checked_name(name)?;
+        let name: RefName = name.parse()?;
         self.write(|c| match c.manifests.get(&desc.digest).cloned() {
             Some(own) => {
                 c.tags.insert(name, own);

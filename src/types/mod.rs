@@ -57,7 +57,7 @@ pub use self::{
 use self::{expr::Engine, reading::Reading};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::Manifest,
+    oci::{Manifest, RefName},
     plan::{self, Plan, Unpacking},
     source::Source,
 };
@@ -89,7 +89,7 @@ pub struct Reference {
     pub repository: String,
     /// The tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub tag: Option<RefName>,
 }
 
 /// A type of artifact: a checked definition, and where it comes from.

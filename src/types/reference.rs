@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    oci::Tag,
     plan::ReferencePlan,
 };
 
@@ -69,11 +70,14 @@ impl ReferenceRule {
         let repository = text(&self.append_repository)?.filter(|r| !r.is_empty());
         let wanted = text(&self.tag)?.filter(|t| !t.is_empty()).map(|t| replace(t, &self.encode));
         let (tag, warning) = match wanted {
-            Some(tag) if !is_tag(&tag) => {
-                let shown = tag.escape_default();
-                (None, Some(format!("`{shown}` cannot be a tag; give one yourself")))
-            }
-            tag => (tag, None),
+            None => (None, None),
+            Some(wanted) => match wanted.parse::<Tag>() {
+                Ok(tag) => (Some(tag), None),
+                Err(_) => {
+                    let shown = wanted.escape_default();
+                    (None, Some(format!("`{shown}` cannot be a tag; give one yourself")))
+                }
+            },
         };
         let strict = self.strict.as_ref().map_or(Ok(false), |e| reading.truth(e))?;
         self.check_given(reading, tag.as_deref().filter(|_| strict))?;
@@ -113,10 +117,4 @@ impl ReferenceRule {
 
 fn replace(text: String, table: &[Replacement]) -> String {
     table.iter().filter(|r| !r.from.is_empty()).fold(text, |text, r| text.replace(&r.from, &r.to))
-}
-
-/// Whether this is a tag (distribution-spec, "Pulling manifests").
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
 }

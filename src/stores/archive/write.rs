@@ -20,7 +20,7 @@ use crate::{
     blob::FileSlice,
     error::{Context as _, Error, Kind, Result},
     graph::Graph,
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, RefName},
     stores::{
         disk::{Dir, Draft},
         index::IndexFile,
@@ -113,14 +113,19 @@ pub(super) struct Session {
     draft: Option<Draft>,
     arrived: Mutex<HashSet<Digest>>,
     gates: HashMap<Digest, Arc<tokio::sync::Mutex<()>>>,
-    pub(super) tags: Mutex<BTreeMap<String, Descriptor>>,
+    pub(super) tags: Mutex<BTreeMap<RefName, Descriptor>>,
     pub(super) listed: BTreeMap<Digest, Descriptor>,
 }
 
 impl Session {
-    /// Lays out the archive that will hold what is there now and this graph. Content that an earlier attempt brought
-    /// need not come again.
-    pub(super) fn begin(target: &Target, graph: &Graph, earlier: Option<&Self>) -> Result<Self> {
+    /// Lays out the archive that will hold what is there now and this graph under these tags. Content that an earlier
+    /// attempt brought need not come again.
+    pub(super) fn begin(
+        target: &Target,
+        graph: &Graph,
+        tags: &BTreeMap<RefName, Descriptor>,
+        earlier: Option<&Self>,
+    ) -> Result<Self> {
         let lock = earlier.map_or_else(|| Lock::new(target).map(Arc::new), |s| Ok(Arc::clone(&s.lock)))?;
         lock.dir.clean(|_| false)?;
         let (base, exists) = target.contents()?;
@@ -140,10 +145,9 @@ impl Session {
         known.retain(|digest, piece| kept.get(digest) == Some(&piece.slice.len));
         let mut manifests = base.manifests();
         manifests.extend(graph.manifests.iter().map(|node| node.desc.digest.clone()));
-        let tags = graph.roots.iter().flat_map(|root| root.tags.iter().map(|tag| (tag.clone(), root.desc.bare())));
-        let (tags, listed) = (tags.collect(), unnamed(graph));
+        let listed = unnamed(graph);
         let mut index = base.index.clone();
-        base.list(&mut index, &tags, &listed)?;
+        base.list(&mut index, tags, &listed)?;
         let plan = Plan::of(index.encode()?, &kept, &manifests)?;
         let changes = grows || !exists || index.changed();
         let draft = if changes { Some(allocate(&lock.dir, plan.total)?) } else { None };
@@ -173,7 +177,7 @@ impl Session {
             let base = Contents::empty(&target.path)?;
             return edit(&base, &mut base.index.clone(), &mut BTreeMap::new());
         }
-        let mut session = Self::begin(target, &Graph::default(), None)?;
+        let mut session = Self::begin(target, &Graph::default(), &BTreeMap::new(), None)?;
         let mut index = session.base.index.clone();
         let before = session.kept.len();
         let outcome = edit(&session.base, &mut index, &mut session.kept)?;

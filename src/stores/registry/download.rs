@@ -10,7 +10,6 @@ use super::{
     Repository,
     answer::{Answer, quoted},
     auth::Access,
-    is_tag,
     pages::{MAX_PAGE, Pages},
     quirks,
     resume::Download,
@@ -18,7 +17,7 @@ use super::{
 use crate::{
     blob::{self, Blob as _, ByteStream},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, media_type},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Tag, media_type},
 };
 
 /// The manifest types that are understood; some registries answer 404 unless the right one is listed.
@@ -38,7 +37,7 @@ impl Repository {
     /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
     pub(super) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
-        if wanted.is_none() && !is_tag(name) {
+        if wanted.is_none() && name.parse::<Tag>().is_err() {
             return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", quoted(name))));
         }
         let ask = self.ask(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
@@ -160,7 +159,7 @@ impl Repository {
             let list: TagList = page.read()?;
             let before = tags.len();
             for tag in list.tags.unwrap_or_default() {
-                if !is_tag(&tag) {
+                if tag.parse::<Tag>().is_err() {
                     return Err(Error::new(
                         Kind::NotARegistry,
                         format!("{}: lists a tag `{}`", page.what, page.quote(&tag)),

@@ -17,7 +17,6 @@ mod entries;
 mod helper;
 mod hosts;
 mod mirrored;
-mod names;
 mod origin;
 mod pace;
 mod pages;
@@ -57,7 +56,6 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-pub(crate) use self::names::{is_repository, is_tag};
 use self::{
     answer::Answer,
     auth::{Access, Scope},
@@ -82,7 +80,7 @@ use crate::{
     blob::{Blob, ByteStream},
     error::{Error, Kind, Result},
     graph::Graph,
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, Digest, RegistryName, RepositoryName, media_type},
     progress::Observer,
     store::{Claim, Home, ReadStore, Store},
 };
@@ -170,7 +168,7 @@ impl fmt::Debug for Options {
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    name: String,
+    name: RegistryName,
     transport: Transport,
     /// By repository: whether the registry lists referrers by itself.
     referrers: Mutex<HashMap<String, bool>>,
@@ -198,8 +196,9 @@ impl Registry {
     /// Errors: not a host, unusable certificates or keys.
     pub fn new(registry: &str, options: &Options) -> Result<Self> {
         let origin = Origin::of_registry(registry, options.protocol)?;
+        let name = registry.parse()?;
         Ok(Self(Arc::new(Inner {
-            name: registry.to_owned(),
+            name,
             transport: Transport::new(origin, options)?,
             referrers: Mutex::default(),
             locks: Mutex::default(),
@@ -219,11 +218,8 @@ impl Registry {
 
     /// A repository of this registry. Errors: a name outside the specification's grammar.
     pub fn repository(&self, name: &str) -> Result<Repository> {
-        if !is_repository(name) {
-            return Err(Error::invalid(format!("`{}` is not the name of a repository", answer::quoted(name))));
-        }
         let sessions = Mutex::default();
-        Ok(Repository { registry: self.clone(), name: name.to_owned(), writing: Mutex::new(false), sessions })
+        Ok(Repository { registry: self.clone(), name: name.parse()?, writing: Mutex::new(false), sessions })
     }
 
     /// Whether there is a registry that lets us in (distribution-spec, "Determining Support").
@@ -263,7 +259,9 @@ impl Registry {
         while let Some(page) = pages.next().await? {
             let page: Catalog = page.read()?;
             let before = names.len();
-            names.extend(page.repositories.unwrap_or_default().into_iter().filter(|name| is_repository(name)));
+            names.extend(
+                page.repositories.unwrap_or_default().into_iter().filter(|name| name.parse::<RepositoryName>().is_ok()),
+            );
             pages.count(names.len().saturating_sub(before), names.len())?;
         }
         Ok(names.into_iter().collect())
@@ -300,7 +298,7 @@ impl fmt::Debug for Registry {
 /// One repository of a registry.
 pub struct Repository {
     registry: Registry,
-    name: String,
+    name: RepositoryName,
     /// Whether something was written: then tokens for writing are asked for at once.
     writing: Mutex<bool>,
     /// Uploads that the registry opened where we asked for a mount, until they are used.
@@ -310,7 +308,7 @@ pub struct Repository {
 impl Repository {
     /// The name of the repository, without the registry.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &RepositoryName {
         &self.name
     }
 
@@ -335,7 +333,7 @@ impl Repository {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         *writing |= access == Access::Push;
         let access = if *writing { access.max(Access::Push) } else { access };
-        Scope { repository: self.name.clone(), access, from: None }
+        Scope { repository: self.name.to_string(), access, from: None }
     }
 
     async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {

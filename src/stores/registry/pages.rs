@@ -38,7 +38,7 @@ pub(super) struct Pages<'a> {
 impl<'a> Pages<'a> {
     /// The listing of something in this repository that starts with this page.
     pub(super) fn from(repository: &'a Repository, first: Answer) -> Self {
-        let scope = Scope { repository: repository.name().into(), access: Access::Pull, from: None };
+        let scope = Scope { repository: repository.name().to_string(), access: Access::Pull, from: None };
         Self::of(&repository.registry().0.transport, scope, first)
     }
 

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
-use super::{Repository, answer::quoted, auth::Access, body::Payload, download::said_digest, is_tag};
+use super::{Repository, answer::quoted, auth::Access, body::Payload, download::said_digest};
 use crate::{
     blob::Blob as _,
     error::{Context as _, Error, Result},
-    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, media_type},
+    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, Tag, media_type},
     store::{collect, compare, verified},
 };
 
@@ -34,7 +34,7 @@ impl Repository {
             let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
             return Err(Error::limit(message));
         }
-        if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
+        if let Some(bad) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
         }
         let listed = self.put_under(desc, &bytes, tags).await?;
@@ -93,7 +93,7 @@ impl Repository {
 
     /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
     pub(super) async fn put_tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        if !is_tag(name) {
+        if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
         }
         let found = self.describe(&desc.digest.to_string()).await?;
@@ -104,7 +104,7 @@ impl Repository {
 
     /// Removes a tag and nothing else.
     pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
-        if !is_tag(name) {
+        if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
         }
         let ask = self.ask(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;

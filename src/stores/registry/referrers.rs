@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, Index, Parsed, json::Encoding, media_type},
+    oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
     store,
 };
 
@@ -75,7 +75,7 @@ impl Repository {
     /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
     /// subject itself, and anybody may push it.
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let Some((media_type, bytes)) = self.tagged(&subject.referrers_tag()).await? else { return Ok(Vec::new()) };
+        let Some((media_type, bytes)) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
         let is_subject = Digest::with(subject.algorithm(), &bytes) == *subject;
         if is_subject || !media_type::is_index(&media_type) {
             return Ok(Vec::new());
@@ -129,7 +129,7 @@ impl Repository {
 
     /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
     pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
-        if self.lists_referrers() == Some(true) || self.tagged(&subject.digest.referrers_tag()).await?.is_none() {
+        if self.lists_referrers() == Some(true) || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none() {
             return Ok(());
         }
         self.edit_list(&subject.digest, |list| {
@@ -145,7 +145,7 @@ impl Repository {
     async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
         let lock = self.registry.lock(&format!("{}@{subject}", self.name()));
         let _alone = lock.lock().await;
-        let name = subject.referrers_tag();
+        let name = Tag::of_referrers(subject);
         for _ in 0..ATTEMPTS {
             let mut index = match self.tagged(&name).await? {
                 None => Index::of(Vec::new()),
@@ -167,11 +167,11 @@ impl Repository {
     }
 
     fn lists_referrers(&self) -> Option<bool> {
-        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).get(self.name()).copied()
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).get(self.name().as_str()).copied()
     }
 
     fn set_lists_referrers(&self, known: bool) {
-        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).insert(self.name().into(), known);
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).insert(self.name().to_string(), known);
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     blob::Blob,
     error::{Context as _, Kind, Result},
-    oci::{Descriptor, media_type},
+    oci::{Descriptor, RepositoryName, media_type},
     store::{Claim, Home, ReadStore, collect, verified},
 };
 
@@ -119,9 +119,9 @@ impl Repository {
     }
 
     /// The other repository of the same registry that this blob is in, if it is.
-    fn neighbour(&self, desc: &Descriptor, from: &dyn ReadStore) -> Option<String> {
+    fn neighbour(&self, desc: &Descriptor, from: &dyn ReadStore) -> Option<RepositoryName> {
         let Home { registry, repository } = from.home(desc)?;
-        let here = self.registry.is(&registry) && repository != self.name() && super::is_repository(&repository);
+        let here = self.registry.is(&registry) && repository != *self.name();
         (here && !media_type::points(&desc.media_type)).then_some(repository)
     }
 
@@ -143,11 +143,11 @@ impl Repository {
     }
 
     /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
-    async fn mount_from(&self, desc: &Descriptor, repository: &str) -> Result<Option<bool>> {
+    async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
         let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
         let own = repository == self.name();
-        ask.scope = Scope { from: (!own).then(|| repository.to_owned()), ..ask.scope };
+        ask.scope = Scope { from: (!own).then(|| repository.to_string()), ..ask.scope };
         let (answer, session) = match self.open(ask, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.

@@ -101,7 +101,7 @@ fn a_provenance_file_beside_a_chart_goes_with_it() {
 #[test]
 fn a_chart_may_not_go_under_another_tag_unless_the_user_insists() {
     let dir = tree(&[("c/Chart.yaml", "name: web\nversion: 1.0.0\n")]);
-    let reference = Reference { repository: "reg.example/web".into(), tag: Some("latest".into()) };
+    let reference = Reference { repository: "reg.example/web".into(), tag: Some("latest".parse().unwrap()) };
     let mut inputs = Inputs { reference: Some(reference), ..Inputs::default() };
     let error = plan_with(&dir.path().join("c"), &inputs).unwrap_err();
     assert!(error.to_string().ends_with("the tag must be `1.0.0`, not `latest`"), "{error}");

@@ -13,10 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ClientCertificate, Options, Origin, Protocol, Proxies, is_repository};
+use super::{ClientCertificate, Options, Origin, Protocol, Proxies};
 use crate::{
     blob::open_regular,
     error::{Context as _, Error, Kind, Result},
+    oci::{RegistryName, RepositoryName},
 };
 
 /// Largest file that is read, in bytes.
@@ -34,9 +35,9 @@ pub struct Hosts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {
     /// `host[:port]`
-    pub registry: String,
+    pub registry: RegistryName,
     /// The repository there.
-    pub repository: String,
+    pub repository: RepositoryName,
     /// Whether it is believed about names, too.
     pub names: bool,
     /// Whether any certificate of it is taken.
@@ -91,19 +92,19 @@ impl Hosts {
     }
 
     /// Where a repository is read from when podman's configuration moves it somewhere else: registry and repository.
-    #[must_use]
-    pub fn moved(&self, registry: &str, repository: &str) -> Option<(String, String)> {
-        let (prefix, entry) = self.podman(registry, repository)?;
-        let location = entry.location.as_ref().filter(|location| *location != prefix)?;
-        Some(location.with(prefix.rest(repository)))
+    ///
+    /// Errors: that is no repository.
+    pub fn moved(&self, registry: &str, repository: &str) -> Result<Option<(RegistryName, RepositoryName)>> {
+        let Some((prefix, entry)) = self.podman(registry, repository) else { return Ok(None) };
+        let location = entry.location.as_ref().filter(|location| *location != prefix);
+        location.map(|location| location.with(prefix.rest(repository))).transpose()
     }
 
-    /// Where else this repository can be read, in the order in which they are asked.
-    #[must_use]
-    pub fn replicas(&self, registry: &str, repository: &str) -> Vec<Replica> {
+    /// Where else this repository can be read, in the order in which they are asked. Errors: one is no repository.
+    pub fn replicas(&self, registry: &str, repository: &str) -> Result<Vec<Replica>> {
         let replica = |at: &Prefix, rest: &str, names, insecure| {
-            let (registry, repository) = at.with(rest);
-            Replica { registry, repository, names, insecure }
+            let (registry, repository) = at.with(rest)?;
+            Ok(Replica { registry, repository, names, insecure })
         };
         let ours = fitting(&self.ours, registry, repository).filter_map(|(prefix, entry)| {
             let all = entry.mirrors.as_ref()?;
@@ -114,7 +115,7 @@ impl Hosts {
             let all = entry.mirrors.iter();
             Some(all.map(|m| replica(&m.location, prefix.rest(repository), m.names, m.insecure)).collect())
         };
-        ours.last().or_else(podman).unwrap_or_default()
+        ours.last().or_else(podman).unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// The options for a replica, of which `options` are the general ones.
@@ -208,7 +209,8 @@ impl Prefix {
         let plain = host.strip_prefix("*.").filter(|_| wild).unwrap_or(host);
         let bad = || Error::invalid(format!("`{}` is not `host[:port][/path]`", text.escape_default()));
         Origin::of_registry(plain, Protocol::Https).map_err(|_| bad())?;
-        if !path.is_empty() && !is_repository(path) {
+        plain.parse::<RegistryName>().map_err(|_| bad())?;
+        if !path.is_empty() && path.parse::<RepositoryName>().is_err() {
             return Err(bad());
         }
         Ok(Self { host: host.to_ascii_lowercase(), path: path.to_owned() })
@@ -228,9 +230,9 @@ impl Prefix {
     }
 
     /// The registry, and the repository with this below the path.
-    fn with(&self, rest: &str) -> (String, String) {
+    fn with(&self, rest: &str) -> Result<(RegistryName, RepositoryName)> {
         let parts: Vec<&str> = [self.path.as_str(), rest].into_iter().filter(|part| !part.is_empty()).collect();
-        (self.host.clone(), parts.join("/"))
+        Ok((self.host.parse()?, parts.join("/").parse()?))
     }
 }
 

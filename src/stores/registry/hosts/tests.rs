@@ -26,7 +26,7 @@ fn options(hosts: &Hosts, registry: &str, repository: &str) -> Options {
 
 fn copies(hosts: &Hosts, registry: &str, repository: &str) -> Vec<String> {
     let shown = |c: Replica| format!("{}/{}{}", c.registry, c.repository, if c.names { " names" } else { "" });
-    hosts.replicas(registry, repository).into_iter().map(shown).collect()
+    hosts.replicas(registry, repository).unwrap().into_iter().map(shown).collect()
 }
 
 #[test]
@@ -129,8 +129,9 @@ fn podmans_file_is_read_as_podman_reads_it() {
     "#;
     let hosts = podman(text).unwrap();
     assert_eq!(copies(&hosts, "example.com", "foo/x"), ["m.test:5000/foo/x names", "n.test/x"]);
-    assert_eq!(hosts.moved("example.com", "foo/x"), Some(("internal.test".into(), "bar/x".into())));
-    assert_eq!(hosts.moved("example.com", "other"), None);
+    let moved = hosts.moved("example.com", "foo/x").unwrap().unwrap();
+    assert_eq!((moved.0.as_str(), moved.1.as_str()), ("internal.test", "bar/x"));
+    assert_eq!(hosts.moved("example.com", "other").unwrap(), None);
     assert!(options(&hosts, "example.com", "foo/x").insecure_tls);
     // The longest that fits is the only one that counts.
     assert_eq!(copies(&hosts, "example.com", "foo/bad/x"), [""; 0]);
