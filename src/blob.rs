@@ -16,7 +16,10 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    fs::open_regular,
+};
 
 /// A stream of chunks; an `Err` is its last item.
 pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
@@ -175,24 +178,6 @@ impl Blob for SourceFile {
     fn at_hand(&self) -> bool {
         true
     }
-}
-
-/// Opens a regular file without blocking on anything else (a FIFO, a device).
-pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
-    use rustix::fs::{Mode, OFlags};
-    let fail = |e: std::io::Error| Error::from(e).context(format!("cannot read `{}`", path.display()));
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?);
-    regular(file, path)
-}
-
-/// The file with its metadata; an error of kind `Invalid` unless it is a regular one.
-fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
-    let meta = file.metadata().context(|| format!("cannot read `{}`", path.display()))?;
-    if !meta.is_file() {
-        return Err(Error::new(Kind::Invalid, format!("`{}` is not a regular file", path.display())));
-    }
-    Ok((file, meta))
 }
 
 /// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`. Reading is by position,

@@ -42,6 +42,7 @@ pub mod blob;
 pub mod check;
 pub mod copy;
 pub mod error;
+pub mod fs;
 pub mod graph;
 pub mod location;
 pub mod oci;

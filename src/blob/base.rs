@@ -11,8 +11,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::regular;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    fs::regular,
+};
 
 /// `O_NONBLOCK`: opening a FIFO must not wait for a writer.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -10,12 +10,15 @@ use std::{
 use artifact::{
     Error, Result,
     error::Context as _,
+    fs,
     stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol},
 };
 use async_trait::async_trait;
 
 use super::environment;
 
+/// Largest file of certificates or keys that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 /// Longest password that is read, in bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
@@ -191,11 +194,9 @@ impl Access {
             return Ok(password.clone());
         }
         let password = if self.password_stdin {
-            let mut text = String::new();
-            io::stdin().take(MAX_PASSWORD + 1).read_to_string(&mut text).context(|| "cannot read the password")?;
-            if text.len() as u64 > MAX_PASSWORD {
-                return Err(Error::limit(format!("a password of more than {MAX_PASSWORD} bytes")));
-            }
+            let bytes = fs::up_to(io::stdin(), MAX_PASSWORD).context(|| "cannot read the password")?;
+            let bytes = bytes.ok_or_else(|| Error::limit(format!("a password of more than {MAX_PASSWORD} bytes")))?;
+            let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the password is not UTF-8"))?;
             text.trim_end_matches(['\n', '\r']).to_owned()
         } else {
             rpassword::prompt_password("Password: ").context(|| "cannot read the password")?
@@ -225,5 +226,5 @@ fn prompt(question: &str) -> Result<String> {
 
 /// A file that a flag names: not of the kind of an artifact that is not there.
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|e| Error::invalid(format!("cannot read `{}`: {e}", file.display())))
+    fs::read(file, MAX_FILE).map_err(|e| Error::invalid(e.to_string()))
 }

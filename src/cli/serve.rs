@@ -10,6 +10,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
+    fs,
     oci::RepositoryName,
     serve::{
         InMemory, Log, LogLine, Mounted, Options, Repositories, Server, Tree,
@@ -22,6 +23,9 @@ use super::{
     report::{Report, escape, size},
     stop::signalled,
 };
+
+/// Largest file of faults that is read, in bytes.
+const MAX_FAULTS: u64 = 1 << 20;
 
 /// Serve layouts and archives as an OCI registry, read-only unless --writable.
 ///
@@ -80,7 +84,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 /// What goes wrong: a list of faults, or the scenario of this name.
 fn faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let place = || format!("`{}`", path.display());
-    let text = std::fs::read_to_string(path).context(place)?;
+    let text = fs::read_text(path, MAX_FAULTS)?;
     let Some(name) = scenario else { return Faults::parse(&text).map(Arc::new).context(place) };
     let all = Scenario::parse(&text).context(place)?;
     let found = all.iter().find(|scenario| scenario.name == name);

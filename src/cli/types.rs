@@ -8,6 +8,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
+    fs,
     types::{self, ArtifactType, Catalog, Origin, lint, plugin, test},
 };
 use serde_json::{Value, json};
@@ -131,7 +132,7 @@ fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
         if !path.exists() && !word.contains(['/', '.']) {
             return CatalogArgs::default().load()?.get(word).map(|kind| named(&kind));
         }
-        let text = std::fs::read_to_string(&path).context(|| format!("cannot read `{word}`"))?;
+        let text = fs::read_text(&path, types::MAX_DEFINITION)?;
         Ok((text, Origin::File(path)))
     };
     args.definitions.iter().map(one).collect()

@@ -25,8 +25,9 @@ use tokio::{
 
 use super::reader::{Buffers, Reader, read_at};
 use crate::{
-    blob::{ByteStream, CHUNK, FileSlice, once, open_regular},
+    blob::{ByteStream, CHUNK, FileSlice, once},
     error::{Context as _, Error, Kind, Result},
+    fs::open_regular,
     oci::{Descriptor, Digest, Hasher},
 };
 

@@ -14,8 +14,8 @@ use super::{
     probe::Magic,
 };
 use crate::{
-    blob,
     error::{Context as _, Error, Kind, Result},
+    fs::open_regular,
     plan::Compression,
     tarball::{
         decompress::{Decompressed, allowance},
@@ -127,7 +127,7 @@ impl Archive {
         mut see: impl FnMut(&read::Member, read::Data<'_, Decompressed<'_>>) -> Result<bool>,
     ) -> Result<()> {
         let mut walk = || {
-            let (file, _) = blob::open_regular(&self.path)?;
+            let (file, _) = open_regular(&self.path)?;
             let mut reader = read::Reader::new(self.decompressed(file)?, limits_of(limits));
             while let Some(member) = reader.next_member()? {
                 if !see(&member, reader.data())? {

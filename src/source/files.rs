@@ -1,6 +1,6 @@
 //! Files of a source by name: every name that a document gives passes through here.
 
-use std::{fs, io::Read as _, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use super::{
     Member, Source, escapes,
@@ -8,8 +8,8 @@ use super::{
     names::{escape, relative},
 };
 use crate::{
-    blob,
     error::{Context as _, Error, Kind, Result},
+    fs::{open_regular, up_to},
 };
 
 impl Source {
@@ -65,13 +65,10 @@ impl Source {
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let member = self.resolve(path)?;
         let shown = escape(&member.path);
-        let (file, _) = blob::open_regular(&self.locate(&member.path))?;
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).context(|| format!("cannot read `{shown}`"))?;
-        if bytes.len() as u64 > limit {
-            return Err(Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here")));
-        }
-        Ok(bytes)
+        let (file, _) = open_regular(&self.locate(&member.path))?;
+        let bytes = up_to(file, limit).context(|| format!("cannot read `{shown}`"))?;
+        let more = || Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here"));
+        bytes.ok_or_else(more)
     }
 
     /// Where the file at this relative path lies.

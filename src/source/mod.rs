@@ -33,8 +33,8 @@ pub use self::{
     probe::Magic,
 };
 use crate::{
-    blob,
     error::{Context as _, Error, Kind, Result},
+    fs::open_regular,
 };
 
 /// A file or a directory that the user points at.
@@ -73,7 +73,7 @@ impl Source {
     }
 
     fn single(path: PathBuf) -> Result<Self> {
-        let (_, meta) = blob::open_regular(&path)?;
+        let (_, meta) = open_regular(&path)?;
         let file = path.file_name().ok_or_else(|| Error::invalid(format!("`{}` has no name", path.display())))?;
         let file = names::component(file)?.to_owned();
         let base = match path.parent() {

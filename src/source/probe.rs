@@ -5,8 +5,8 @@ use std::{fs, io::Read as _, path::Path};
 
 use super::{Source, globs::Globs, names::relative};
 use crate::{
-    blob,
     error::{Context as _, Kind, Result},
+    fs::open_regular,
 };
 
 /// How many first bytes of a file are looked at.
@@ -94,7 +94,7 @@ impl Source {
     /// What the file at this relative path is by its first bytes. Errors: those of [`Source::resolve`].
     pub fn magic(&self, path: &str) -> Result<Option<Magic>> {
         let member = self.resolve(path)?;
-        let (file, _) = blob::open_regular(&self.locate(&member.path))?;
+        let (file, _) = open_regular(&self.locate(&member.path))?;
         let mut head = Vec::new();
         file.take(HEAD).read_to_end(&mut head).context(|| format!("cannot read `{}`", super::escape(&member.path)))?;
         Ok(Magic::of(&head))

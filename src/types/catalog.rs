@@ -12,6 +12,7 @@ use include_dir::{Dir, include_dir};
 use super::{ArtifactType, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs,
     oci::Manifest,
     source::Source,
 };
@@ -231,12 +232,6 @@ fn is_definition(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<ArtifactType> {
-    use std::io::Read as _;
-    let (file, _) = crate::blob::open_regular(path)?;
-    let mut text = String::new();
-    file.take(MAX_DEFINITION + 1).read_to_string(&mut text).context(|| format!("cannot read `{}`", path.display()))?;
-    if text.len() as u64 > MAX_DEFINITION {
-        return Err(Error::limit(format!("`{}` has more than {MAX_DEFINITION} bytes", path.display())));
-    }
+    let text = fs::text(fs::read_regular(path, MAX_DEFINITION)?, path)?;
     ArtifactType::parse(&text, Origin::File(path.to_owned()))
 }

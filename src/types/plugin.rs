@@ -20,6 +20,7 @@ use tokio::{
 use super::{Inputs, metadata};
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs::up_to_async,
     plan::{self, Content, EntryKind, Part, Plan},
     source::{self, Source},
 };
@@ -109,14 +110,9 @@ async fn ask(program: &Path, source: &Path, inputs: &Inputs) -> Result<Vec<u8>> 
 
 /// All that is printed. Errors: more than is allowed.
 async fn bounded(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        from.take(MAX_PLAN + 1).read_to_end(&mut bytes).await.context(|| "cannot read what it prints")?;
-    }
-    if bytes.len() as u64 > MAX_PLAN {
-        return Err(Error::limit(format!("it printed more than {MAX_PLAN} bytes")));
-    }
-    Ok(bytes)
+    let Some(from) = from else { return Ok(Vec::new()) };
+    let bytes = up_to_async(from, MAX_PLAN).await.context(|| "cannot read what it prints")?;
+    bytes.ok_or_else(|| Error::limit(format!("it printed more than {MAX_PLAN} bytes")))
 }
 
 /// The first line that is not blank; the rest is read, so that nobody waits, and dropped.

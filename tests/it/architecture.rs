@@ -4,9 +4,10 @@ use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place: a store is told of a graph, a
 /// graph is read from a store.
-const ORDER: [&[&str]; 18] = [
+const ORDER: [&[&str]; 19] = [
     &["error"],
     &["oci"],
+    &["fs"],
     &["progress"],
     &["blob"],
     &["plan"],

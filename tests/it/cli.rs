@@ -329,6 +329,21 @@ fn a_registry_serves_faults_and_scenarios_from_files() {
 }
 
 #[test]
+fn files_that_are_named_on_the_command_line_are_read_up_to_a_limit() {
+    let world = World::new();
+    world.write("big.file", &"#".repeat((1 << 20) + 1));
+    for line in [
+        "types lint big.file",
+        "types test big.file",
+        "serve --faults big.file",
+        "ls 127.0.0.1:1/a --ca-file big.file",
+        "ls 127.0.0.1:1/a --cert-file big.file",
+    ] {
+        world.fails(line, 1, &["`big.file` has more than 1048576 bytes"]);
+    }
+}
+
+#[test]
 fn a_read_only_registry_takes_nothing() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:talks:v1");

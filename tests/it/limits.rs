@@ -71,6 +71,14 @@ const TABLE: &[(&str, &str, &[&str])] = &[
             "a_registry_that_wants_huge_pieces_gets_the_blob_as_one",
         ],
     ),
+    (
+        "file named on the command line",
+        "1 MiB",
+        &[
+            "as_many_bytes_as_are_allowed_are_read_and_not_one_more",
+            "files_that_are_named_on_the_command_line_are_read_up_to_a_limit",
+        ],
+    ),
     ("file of credentials", "1 MiB", &["a_file_of_credentials_is_read_within_limits_and_not_repeated"]),
     ("what a helper says", "64 KiB", &["a_helper_is_believed_about_what_it_was_asked_and_within_limits"]),
 ];

@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    blob::{CHUNK, FileSlice, open_regular},
-    error::{Context as _, Error, Kind, Result},
+    blob::{CHUNK, FileSlice},
+    error::{Context as _, Error, Result},
+    fs::{open_regular, up_to},
     oci::{Digest, Hasher, MAX_MANIFEST, Parsed},
     store::compare,
     stores::{
@@ -214,10 +215,5 @@ fn blob_digest(name: &str) -> Option<Digest> {
 }
 
 fn small(reader: &mut Reader<Sips<'_>>, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.data().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::new(Kind::Limit, format!("more than {limit} bytes")));
-    }
-    Ok(bytes)
+    up_to(reader.data(), limit)?.ok_or_else(|| Error::limit(format!("more than {limit} bytes")))
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Read as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -13,6 +12,7 @@ use rustix::fs::OFlags;
 use super::unsynced::Unsynced;
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs::up_to,
     oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
@@ -279,14 +279,8 @@ fn sort_out(all: &mut Inventory, path: String) {
 }
 
 fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if size <= limit {
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    }
-    if size > limit || bytes.len() as u64 > limit {
-        return Err(Error::limit(format!("more than {limit} bytes")));
-    }
-    Ok(bytes)
+    let bytes = if size > limit { None } else { up_to(file, limit)? };
+    bytes.ok_or_else(|| Error::limit(format!("more than {limit} bytes")))
 }
 
 #[cfg(test)]

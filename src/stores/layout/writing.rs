@@ -4,8 +4,9 @@ use std::{fs::File, os::unix::fs::FileExt as _};
 
 use super::files::Files;
 use crate::{
-    blob::{CHUNK, FileSlice, open_regular},
+    blob::{CHUNK, FileSlice},
     error::Result,
+    fs::open_regular,
     oci::{Algorithm, Descriptor, Digest, Hasher},
     store::compare,
     stores::disk::Draft,

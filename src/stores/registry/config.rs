@@ -2,7 +2,7 @@
 //! containers-auth.json(5)), read from the paths that the caller gives, and written by login and logout.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,8 +17,8 @@ use super::{
     origin::Origin,
 };
 use crate::{
-    blob::open_regular,
     error::{Context as _, Error, Kind, Result},
+    fs,
 };
 
 /// Largest file of credentials that is read, in bytes.
@@ -136,16 +136,11 @@ impl AuthFiles {
 
 /// Reads a file of credentials; `None` when there is none. Messages never quote what is in it.
 fn load(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let file = match open_regular(path) {
-        Ok((file, _)) => file,
+    let bytes = match fs::read_regular(path, MAX_CONFIG) {
+        Ok(bytes) => bytes,
         Err(e) if e.kind() == Kind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).context(|| format!("cannot read `{}`", path.display()))?;
-    if bytes.len() as u64 > MAX_CONFIG {
-        return Err(Error::limit(format!("`{}` has more than {MAX_CONFIG} bytes", path.display())));
-    }
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Some(Map::new()));
     }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
-};
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    fs::up_to_async,
+};
 
 /// Most that a helper may say, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
@@ -94,14 +94,12 @@ impl Helper {
                 // A helper that does not read its question answers wrongly or fails: that is seen below.
                 let _ = stdin.write_all(input).await;
             }
-            let mut output = Vec::new();
-            if let Some(stdout) = child.stdout.take() {
-                stdout.take(MAX_OUTPUT + 1).read_to_end(&mut output).await?;
-            }
-            if output.len() as u64 > MAX_OUTPUT {
-                return Err(std::io::Error::other("it says too much"));
-            }
-            Ok((child.wait().await?.success(), output))
+            let output = match child.stdout.take() {
+                Some(stdout) => up_to_async(stdout, MAX_OUTPUT).await?,
+                None => Some(Vec::new()),
+            };
+            let output = output.ok_or_else(|| std::io::Error::other("it says too much"))?;
+            Ok::<_, std::io::Error>((child.wait().await?.success(), output))
         };
         match tokio::time::timeout(self.timeout, running).await {
             Ok(done) => done.context(|| self.name()),

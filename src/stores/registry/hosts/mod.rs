@@ -9,14 +9,13 @@ mod tests;
 use std::{
     collections::BTreeMap,
     fmt,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use super::{ClientCertificate, Options, Origin, Protocol, Proxies};
 use crate::{
-    blob::open_regular,
     error::{Context as _, Error, Kind, Result},
+    fs,
     oci::{RegistryName, RepositoryName},
 };
 
@@ -170,20 +169,12 @@ fn fitting<'a, T>(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let (file, _) = open_regular(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).context(|| format!("cannot read `{}`", path.display()))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::limit(format!("`{}` has more than {MAX_FILE} bytes", path.display())));
-    }
-    Ok(bytes)
+    fs::read_regular(path, MAX_FILE)
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>> {
     match read(path) {
-        Ok(bytes) => {
-            String::from_utf8(bytes).map(Some).map_err(|_| Error::invalid(format!("`{}` is not UTF-8", path.display())))
-        }
+        Ok(bytes) => fs::text(bytes, path).map(Some),
         Err(e) if e.kind() == Kind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
