@@ -5,7 +5,7 @@ mod base;
 use std::{
     collections::VecDeque,
     fs::{File, Metadata},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::open_regular,
+    fs::{Stamp, open_regular},
 };
 
 /// A stream of chunks; an `Err` is its last item.
@@ -106,21 +106,6 @@ pub struct SourceFile {
     stamp: Stamp,
 }
 
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    len: u64,
-    inode: u64,
-    device: u64,
-    mtime: (i64, i64),
-}
-
-impl Stamp {
-    fn of(meta: &Metadata) -> Self {
-        Self { len: meta.len(), inode: meta.ino(), device: meta.dev(), mtime: (meta.mtime(), meta.mtime_nsec()) }
-    }
-}
-
 impl SourceFile {
     /// Looks at a regular file. Errors: it is not there, not readable, or not a regular file.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self> {
@@ -164,13 +149,13 @@ impl SourceFile {
 #[async_trait]
 impl Blob for SourceFile {
     fn size(&self) -> u64 {
-        self.stamp.len
+        self.stamp.len()
     }
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
         let file = Arc::new(self.reopen()?);
         let (this, watched) = (self.clone(), Arc::clone(&file));
-        let body = read_file(file, self.path.clone(), from, self.stamp.len.saturating_sub(from));
+        let body = read_file(file, self.path.clone(), from, self.stamp.len().saturating_sub(from));
         let check = stream::once(async move { this.check(&watched).map(|()| Bytes::new()) });
         Ok(body.chain(check).filter(|item| std::future::ready(!matches!(item, Ok(b) if b.is_empty()))).boxed())
     }

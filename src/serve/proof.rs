@@ -9,7 +9,6 @@ use std::{
     collections::HashMap,
     fs::{File, Metadata},
     ops::Range,
-    os::unix::fs::MetadataExt as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +26,7 @@ use super::reader::{Buffers, Reader, read_at};
 use crate::{
     blob::{ByteStream, CHUNK, FileSlice, once},
     error::{Context as _, Error, Kind, Result},
-    fs::open_regular,
+    fs::{StrictStamp, blocking, open_regular},
     oci::{Descriptor, Digest, Hasher},
 };
 
@@ -54,14 +53,12 @@ struct Key {
     digest: Digest,
     offset: u64,
     len: u64,
-    file: [i64; 7],
+    file: StrictStamp,
 }
 
 impl Key {
     fn of(digest: &Digest, slice: &FileSlice, meta: &Metadata) -> Self {
-        let [dev, ino, size] = [meta.dev(), meta.ino(), meta.len()].map(u64::cast_signed);
-        let file = [dev, ino, size, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
-        Self { digest: digest.clone(), offset: slice.offset, len: slice.len, file }
+        Self { digest: digest.clone(), offset: slice.offset, len: slice.len, file: StrictStamp::of(meta) }
     }
 }
 
@@ -226,11 +223,6 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))?
 }
 
 #[cfg(test)]

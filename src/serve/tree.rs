@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,7 +11,8 @@ use async_trait::async_trait;
 
 use super::Repositories;
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Context as _, Error, Result},
+    fs::{Identity, blocking},
     oci::RepositoryName,
     store::{ReadStore, Store},
     stores::Layout,
@@ -36,14 +36,13 @@ pub struct Tree {
 #[derive(Debug, Clone)]
 struct Known {
     layout: Layout,
-    device: u64,
-    inode: u64,
+    directory: Identity,
 }
 
 impl Known {
     /// Whether it is still the layout at this path.
     fn is_at(&self, path: &Path) -> bool {
-        let same = |meta: fs::Metadata| (meta.dev(), meta.ino()) == (self.device, self.inode);
+        let same = |meta: fs::Metadata| Identity::from(&meta) == self.directory;
         fs::metadata(path).is_ok_and(same) && path.join("oci-layout").is_file()
     }
 }
@@ -73,7 +72,7 @@ impl Tree {
             return if make { Err(Error::invalid(message)) } else { Ok(None) };
         };
         let (known, making) = (self.known().get(name).cloned(), Arc::clone(&self.making));
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking(move || {
             if let Some(known) = &known
                 && known.is_at(&path)
             {
@@ -82,8 +81,7 @@ impl Tree {
             let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
             open(&path, known, make)
         });
-        let opened = opened.await.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))?;
-        let Some(known) = opened.context(|| format!("repository `{name}`"))? else {
+        let Some(known) = opened.await.context(|| format!("repository `{name}`"))? else {
             self.known().remove(name);
             return Ok(None);
         };
@@ -108,8 +106,8 @@ fn open(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> 
         return Ok(Some(known));
     }
     let meta = fs::metadata(path).context(|| format!("cannot open `{}`", path.display()))?;
-    let (device, inode) = (meta.dev(), meta.ino());
-    Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, device, inode }))
+    let directory = Identity::from(&meta);
+    Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, directory }))
 }
 
 /// Makes a layout, also where `path` exists because other repositories lie below it.
@@ -173,11 +171,11 @@ impl Repositories for Tree {
 
     async fn names(&self) -> Result<Vec<RepositoryName>> {
         let root = self.root.clone();
-        let listed = tokio::task::spawn_blocking(move || {
+        let listed = blocking(move || {
             let mut found = Vec::new();
             names(&root, "", 1, &mut found).map(|()| found)
         });
-        let mut found = listed.await.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))??;
+        let mut found = listed.await?;
         found.sort_unstable();
         Ok(found)
     }

@@ -22,14 +22,11 @@ use self::{
     contents::{Contents, Piece},
     write::{Session, Target},
 };
-use super::{
-    disk::{Behind, blocking},
-    index,
-    listing::Manifests,
-};
+use super::{behind::Behind, index, listing::Manifests};
 use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
     error::{Error, Result},
+    fs::blocking,
     graph::Graph,
     oci::{Descriptor, Digest, RefName},
     store::{Inventory, ReadStore, Store, verified},

@@ -22,13 +22,13 @@ use bytes::Bytes;
 
 use self::files::Files;
 use super::{
-    disk::{Stamp, blocking},
     index::IndexFile,
     listing::{About, Manifests, blob_path, unnamed},
 };
 use crate::{
     blob::{Blob, ByteStream, FileSlice, read_file},
     error::{Error, Result},
+    fs::{StrictStamp, blocking},
     graph::Graph,
     oci::{Algorithm, Descriptor, Digest, RefName, media_type},
     store::{Inventory, ReadStore, Store, Upload},
@@ -53,7 +53,7 @@ struct State {
     copies: usize,
     pending: Pending,
     /// The list as it was last read, and what it was read from.
-    index: Option<(Stamp, Arc<IndexFile>)>,
+    index: Option<(StrictStamp, Arc<IndexFile>)>,
     /// What listed manifests say about their subjects: content, so it never changes.
     about: BTreeMap<Digest, Option<About>>,
 }

@@ -1,7 +1,7 @@
 //! The places that content lives in, each behind [`crate::store::Store`].
 
 mod archive;
-mod disk;
+mod behind;
 mod index;
 mod layout;
 mod listing;

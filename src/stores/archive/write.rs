@@ -19,10 +19,10 @@ use super::{
 use crate::{
     blob::FileSlice,
     error::{Context as _, Error, Kind, Result},
+    fs::{Dir, TemporaryFile},
     graph::Graph,
     oci::{Descriptor, Digest, RefName},
     stores::{
-        disk::{Dir, Draft},
         index::IndexFile,
         listing::{Manifests as _, unnamed},
     },
@@ -110,7 +110,7 @@ pub(super) struct Session {
     manifests: HashSet<Digest>,
     plan: Plan,
     /// `None` when nothing changes.
-    draft: Option<Draft>,
+    draft: Option<TemporaryFile>,
     arrived: Mutex<HashSet<Digest>>,
     gates: HashMap<Digest, Arc<tokio::sync::Mutex<()>>>,
     pub(super) tags: Mutex<BTreeMap<RefName, Descriptor>>,
@@ -258,7 +258,7 @@ impl Session {
     }
 
     /// Writes all that is not in its place yet.
-    fn fill(&self, draft: &Draft, plan: &Plan) -> Result<()> {
+    fn fill(&self, draft: &TemporaryFile, plan: &Plan) -> Result<()> {
         for (at, bytes) in &plan.fixed {
             draft.write_at(bytes, *at)?;
         }
@@ -274,8 +274,8 @@ impl Session {
 }
 
 /// An unfinished file of this size: that the disk is too small is found out now.
-fn allocate(dir: &Dir, total: u64) -> Result<Draft> {
-    let draft = Draft::new(dir)?;
+fn allocate(dir: &Dir, total: u64) -> Result<TemporaryFile> {
+    let draft = TemporaryFile::new(dir)?;
     let path = draft.path();
     match rustix::fs::fallocate(&**draft.file(), FallocateFlags::empty(), 0, total) {
         Ok(()) => {}

@@ -12,11 +12,10 @@ use rustix::fs::OFlags;
 use super::unsynced::Unsynced;
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::up_to,
+    fs::{Dir, StrictStamp, TEMPORARY, replace, up_to},
     oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
-        disk::{Dir, Stamp, TEMPORARY, replace},
         index::{IndexFile, MAX_BYTES},
         listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker},
     },
@@ -213,8 +212,8 @@ impl Files {
     }
 
     /// What tells this state of the list from another.
-    pub(super) fn index_stamp(&self) -> Result<Stamp> {
-        Ok(Stamp::of(&self.root.file(INDEX)?.1))
+    pub(super) fn index_stamp(&self) -> Result<StrictStamp> {
+        Ok(StrictStamp::of(&self.root.file(INDEX)?.1))
     }
 
     fn small(&self, name: &str, limit: u64) -> Result<Vec<u8>> {

@@ -10,12 +10,10 @@ use super::Layout;
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
+    fs::TemporaryFile,
     oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed},
     store::{Upload, collect, verified, verified_from},
-    stores::{
-        disk::{Behind, Draft},
-        listing::listed,
-    },
+    stores::{behind::Behind, listing::listed},
 };
 
 /// Blobs up to this size are collected and written in one go. Of larger ones, what came of them stays when the rest
@@ -107,7 +105,7 @@ impl Layout {
 
     /// A way to store content whose digest is not known yet.
     pub(super) async fn start_upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        let draft = self.run(move |shared| Draft::new(&shared.files.blobs_to_write(algorithm)?)).await?;
+        let draft = self.run(move |shared| TemporaryFile::new(&shared.files.blobs_to_write(algorithm)?)).await?;
         let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
         Ok(Box::new(Growing { store: self.clone(), behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
     }
@@ -116,7 +114,7 @@ impl Layout {
 struct Growing {
     store: Layout,
     behind: Behind,
-    draft: Draft,
+    draft: TemporaryFile,
     hasher: Hasher,
     taken: u64,
 }

@@ -12,8 +12,9 @@ use std::{
 
 use crate::{
     error::Result,
+    fs::{Dir, TemporaryFile},
     oci::{Algorithm, Digest},
-    stores::disk::{Dir, Draft, start_writing},
+    stores::behind::start_writing,
 };
 
 /// Most files that wait, each of them open.
@@ -31,15 +32,15 @@ pub(super) struct Unsynced {
 
 #[derive(Debug, Default)]
 struct Held {
-    waiting: BTreeMap<Digest, Arc<Draft>>,
+    waiting: BTreeMap<Digest, Arc<TemporaryFile>>,
     bytes: u64,
     /// What is about to get its name.
-    settling: BTreeMap<Digest, Arc<Draft>>,
+    settling: BTreeMap<Digest, Arc<TemporaryFile>>,
 }
 
 impl Unsynced {
     /// Adds content of so many bytes. `true`: it is time to settle.
-    pub(super) fn add(&self, digest: &Digest, draft: Draft, len: u64) -> bool {
+    pub(super) fn add(&self, digest: &Digest, draft: TemporaryFile, len: u64) -> bool {
         let mut held = self.held();
         held.waiting.insert(digest.clone(), Arc::new(draft));
         held.bytes = held.bytes.saturating_add(len);
@@ -47,7 +48,7 @@ impl Unsynced {
     }
 
     /// Content that has no name yet.
-    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Draft>> {
+    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<TemporaryFile>> {
         let held = self.held();
         held.waiting.get(digest).or_else(|| held.settling.get(digest)).cloned()
     }
@@ -71,7 +72,7 @@ impl Unsynced {
     }
 }
 
-fn name(files: &BTreeMap<Digest, Arc<Draft>>, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
+fn name(files: &BTreeMap<Digest, Arc<TemporaryFile>>, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
     files.values().for_each(|draft| start_writing(draft.file(), 0, 0));
     files.iter().try_for_each(|(digest, draft)| draft.keep(&dir(digest.algorithm())?, &digest.hex()))
 }
@@ -86,7 +87,7 @@ mod tests {
         let dir = Dir::open(temp.path()).unwrap();
         let unsynced = Unsynced::default();
         for i in 1..=MOST {
-            let (digest, draft) = (Digest::of(&i.to_le_bytes()), Draft::new(&dir).unwrap());
+            let (digest, draft) = (Digest::of(&i.to_le_bytes()), TemporaryFile::new(&dir).unwrap());
             draft.write_at(&i.to_le_bytes(), 0).unwrap();
             assert_eq!(unsynced.add(&digest, draft, 8), i == MOST);
         }
@@ -104,7 +105,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         let unsynced = Unsynced::default();
-        let add = |i: u8| unsynced.add(&Digest::of(&[i]), Draft::new(&dir).unwrap(), MOST_BYTES / 2);
+        let add = |i: u8| unsynced.add(&Digest::of(&[i]), TemporaryFile::new(&dir).unwrap(), MOST_BYTES / 2);
         assert_eq!([add(1), add(2)], [false, true]);
         unsynced.settle(|_| Ok(dir.clone())).unwrap();
         assert!(!add(3));

@@ -6,17 +6,16 @@ use super::files::Files;
 use crate::{
     blob::{CHUNK, FileSlice},
     error::Result,
-    fs::open_regular,
+    fs::{TemporaryFile, open_regular},
     oci::{Algorithm, Descriptor, Digest, Hasher},
     store::compare,
-    stores::disk::Draft,
 };
 
 impl Files {
     /// Stores small content whose digest the caller has checked.
     pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let dir = self.blobs_to_write(digest.algorithm())?;
-        let draft = Draft::new(&dir)?;
+        let draft = TemporaryFile::new(&dir)?;
         draft.write_at(bytes, 0)?;
         draft.keep(&dir, &digest.hex())
     }
@@ -25,7 +24,7 @@ impl Files {
     /// [`Files::settle`].
     pub(super) fn write_soon(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let dir = self.blobs_to_write(digest.algorithm())?;
-        let draft = Draft::new(&dir)?;
+        let draft = TemporaryFile::new(&dir)?;
         draft.write_at(bytes, 0)?;
         if self.unsynced.add(digest, draft, bytes.len() as u64) { self.settle() } else { Ok(()) }
     }
@@ -39,10 +38,10 @@ impl Files {
     /// hashed and how many bytes that are. Without one, or when another writer is at it, a file of our own.
     ///
     /// Parts lie beside `index.json`: `umoci gc` fails when it meets a name among the blobs that is no digest.
-    pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(Draft, Hasher, u64)> {
+    pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(TemporaryFile, Hasher, u64)> {
         let dir = self.blobs_to_write(desc.digest.algorithm())?;
-        let part = if self.root.is_beside(&dir) { Draft::resume(&self.root, &desc.digest.hex()) } else { None };
-        let draft = part.map_or_else(|| Draft::new(&dir), Ok)?;
+        let part = if self.root.is_beside(&dir) { TemporaryFile::resume(&self.root, &desc.digest.hex()) } else { None };
+        let draft = part.map_or_else(|| TemporaryFile::new(&dir), Ok)?;
         if anew || draft.len()? > desc.size {
             draft.clear()?;
         }
@@ -60,7 +59,7 @@ impl Files {
             return Ok(false);
         }
         let dir = self.blobs_to_write(desc.digest.algorithm())?;
-        let draft = Draft::new(&dir)?;
+        let draft = TemporaryFile::new(&dir)?;
         if !clone_blocks(&file, draft.file()) {
             return Ok(false);
         }
@@ -74,7 +73,7 @@ impl Files {
     }
 
     /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
-    pub(super) fn adopt(&self, draft: &Draft, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
+    pub(super) fn adopt(&self, draft: &TemporaryFile, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
         let found = match expected {
             Some(expected) if expected.algorithm() != found.algorithm() => {
                 hash(draft, expected.algorithm())?.0.finish()
@@ -97,7 +96,7 @@ impl Drop for Files {
 }
 
 /// What a file holds from its start to its end, and how many bytes that are.
-fn hash(draft: &Draft, algorithm: Algorithm) -> Result<(Hasher, u64)> {
+fn hash(draft: &TemporaryFile, algorithm: Algorithm) -> Result<(Hasher, u64)> {
     let (mut hasher, mut at, mut chunk) = (Hasher::new(algorithm), 0_u64, Vec::new());
     if draft.len()? > 0 {
         chunk.resize(CHUNK, 0);

@@ -2,7 +2,6 @@
 //! containers-auth.json(5)), read from the paths that the caller gives, and written by login and logout.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -154,24 +153,18 @@ fn load(path: &Path) -> Result<Option<Map<String, Value>>> {
     }
 }
 
-/// Replaces a file in one step. A link stays a link: the file that it leads to is replaced.
+/// Replaces a file in one step.
 async fn save(path: &Path, config: Map<String, Value>) -> Result<()> {
     let path = path.to_owned();
-    let fail = format!("cannot write `{}`", path.display());
-    let write = move || -> std::io::Result<()> {
-        let path = std::fs::canonicalize(&path).unwrap_or(path);
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        // Made readable by its owner only.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        let mut json = serde_json::to_vec_pretty(&config)?;
-        json.push(b'\n');
-        file.write_all(&json)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map(drop).map_err(|e| e.error)
-    };
-    let joined = tokio::task::spawn_blocking(write).await;
-    joined.map_err(|e| Error::caused(Kind::Internal, "a writing thread failed", e))?.context(|| fail)
+    fs::blocking(move || {
+        let write = || {
+            let mut json = serde_json::to_vec_pretty(&config)?;
+            json.push(b'\n');
+            fs::replace_private(&path, &json)
+        };
+        write().context(|| format!("cannot write `{}`", path.display()))
+    })
+    .await
 }
 
 #[cfg(test)]

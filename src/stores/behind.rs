@@ -14,7 +14,7 @@ const WRITEBACK: u64 = 8 << 20;
 /// Writes a stream into an open file from a position on, one batch behind: while a batch is written on another
 /// thread, the next is received and hashed. Holds at most two batches and no thread while idle.
 #[derive(Debug)]
-pub(in crate::stores) struct Behind {
+pub(super) struct Behind {
     file: Arc<File>,
     path: PathBuf,
     at: u64,
@@ -26,19 +26,19 @@ pub(in crate::stores) struct Behind {
 
 impl Behind {
     /// Starts at `at`; `path` is for messages.
-    pub(in crate::stores) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
+    pub(super) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
         Self { file, path, at, started: at, waiting: Vec::new(), waiting_len: 0, busy: None }
     }
 
     /// Takes more bytes. An error may be that of an earlier write.
-    pub(in crate::stores) async fn write(&mut self, chunk: Bytes) -> Result<()> {
+    pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.waiting_len = self.waiting_len.saturating_add(chunk.len());
         self.waiting.push(chunk);
         if self.waiting_len < BATCH { Ok(()) } else { self.flush().await }
     }
 
     /// Waits until all bytes are written.
-    pub(in crate::stores) async fn finish(&mut self) -> Result<()> {
+    pub(super) async fn finish(&mut self) -> Result<()> {
         self.flush().await?;
         self.idle().await
     }
@@ -77,24 +77,24 @@ impl Behind {
 /// pages that are said not to be needed (`POSIX_FADV_DONTNEED`); those that are not on the disk yet stay in memory.
 /// Elsewhere the end only takes longer.
 #[cfg(target_os = "linux")]
-pub(in crate::stores) fn start_writing(file: &File, from: u64, len: u64) {
+pub(super) fn start_writing(file: &File, from: u64, len: u64) {
     let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
 }
 
 /// Nothing, where there is no such call.
 #[cfg(not(target_os = "linux"))]
-pub(in crate::stores) fn start_writing(_file: &File, _from: u64, _len: u64) {}
+pub(super) fn start_writing(_file: &File, _from: u64, _len: u64) {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::disk::{Dir, Draft};
+    use crate::fs::{Dir, TemporaryFile};
 
     #[tokio::test]
     async fn what_is_written_behind_arrives_in_order() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
-        let draft = Draft::new(&dir).unwrap();
+        let draft = TemporaryFile::new(&dir).unwrap();
         let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), 3);
         let mut expected = vec![0; 3];
         for i in 0..200_u8 {

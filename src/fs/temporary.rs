@@ -1,0 +1,257 @@
+//! Files in the making: they get their names when they are whole, so that a crash at any point leaves the old file or
+//! the new one.
+
+use std::{
+    fs::{File, Metadata},
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    io::{self, Write as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::fs::OFlags;
+
+use super::Dir;
+use crate::error::{Context as _, Kind, Result};
+
+/// How the names of unfinished files begin. Each is locked by the process that writes it; one that nobody holds was
+/// left by a crash.
+pub(crate) const TEMPORARY: &str = ".artifact-tmp-";
+
+/// How long content waits, as far as it came, for the attempt that goes on with it.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A file in the making, under a temporary name and locked: it gets its name, or vanishes when dropped.
+///
+/// One that holds a part of known content is called after it, and stays when it is dropped or its writer dies: the next
+/// attempt goes on with it. It need not be synced, since whoever goes on reads it again.
+#[derive(Debug)]
+pub(crate) struct TemporaryFile {
+    dir: Dir,
+    name: String,
+    file: Arc<File>,
+    kept: AtomicBool,
+    stays: AtomicBool,
+}
+
+impl TemporaryFile {
+    /// An empty file in this directory.
+    pub(crate) fn new(dir: &Dir) -> Result<Self> {
+        loop {
+            let name = format!("{TEMPORARY}{:016x}", RandomState::new().build_hasher().finish());
+            let opened = dir.file_with(&name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL);
+            let file = match opened {
+                Err(e) if e.kind() == Kind::Exists => continue,
+                other => other?.0,
+            };
+            file.lock().context(|| format!("cannot lock `{}`", dir.path().join(&name).display()))?;
+            // Between creation and lock, another process may have taken it for a leftover.
+            if dir.holds(&name, &file)? {
+                return Ok(Self::of(dir, name, file, false));
+            }
+        }
+    }
+
+    /// The part of some content, called after it, that an earlier attempt left; empty when there is none.
+    /// Nothing when it cannot be had: another writer is at it, or it is something that others can reach, too.
+    pub(crate) fn resume(dir: &Dir, content: &str) -> Option<Self> {
+        let name = format!("{TEMPORARY}{content}");
+        loop {
+            let (file, meta) = dir.file_with(&name, OFlags::RDWR | OFlags::CREATE).ok()?;
+            if meta.nlink() > 1 || file.try_lock().is_err() {
+                return None;
+            }
+            // Between opening and lock, its writer may have finished it.
+            if dir.holds(&name, &file).ok()? {
+                return Some(Self::of(dir, name, file, true));
+            }
+        }
+    }
+
+    fn of(dir: &Dir, name: String, file: File, stays: bool) -> Self {
+        let (kept, stays) = (AtomicBool::new(false), AtomicBool::new(stays));
+        Self { dir: dir.clone(), name, file: Arc::new(file), kept, stays }
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// The same file, opened again to be read.
+    pub(crate) fn reopen(&self) -> Result<File> {
+        Ok(self.dir.file(&self.name)?.0)
+    }
+
+    /// Its name for now.
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is for now.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.name)
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> Result<u64> {
+        let meta = self.file.metadata();
+        Ok(meta.context(|| format!("cannot look at `{}`", self.path().display()))?.len())
+    }
+
+    /// Throws away what is in it.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.file.set_len(0).context(|| format!("cannot write `{}`", self.path().display()))
+    }
+
+    /// Writes at a position.
+    pub(crate) fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.file.write_all_at(bytes, at).context(|| format!("cannot write `{}`", self.path().display()))
+    }
+
+    /// Says that nobody should go on with it: it will vanish.
+    pub(crate) fn discard(&self) {
+        self.stays.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes the content durable and gives the file its name, replacing what had it. The directory is not synced.
+    pub(crate) fn keep(&self, dir: &Dir, name: &str) -> Result<()> {
+        self.file.sync_all().context(|| format!("cannot sync `{}`", self.path().display()))?;
+        self.dir.rename(&self.name, dir, name)?;
+        self.kept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let stays = self.stays.load(Ordering::Relaxed) && self.len().is_ok_and(|len| len > 0);
+        if !self.kept.load(Ordering::Relaxed) && !stays {
+            // A leftover that cannot be removed now is found by the next writer.
+            let _ = self.dir.remove(&self.name);
+        }
+    }
+}
+
+/// Writes small content at once: a temporary file, synced, renamed, the directory synced.
+pub(crate) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
+    let draft = TemporaryFile::new(dir)?;
+    draft.write_at(content, 0)?;
+    draft.keep(dir, name)?;
+    dir.sync()
+}
+
+/// Writes a small file that only its owner may read, in one step, into a directory that is made where it is missing. A
+/// link stays a link: the file that it leads to is replaced. Nothing is locked: this is for directories of the user's,
+/// whose file systems may know no locks, and for names that need not be text.
+pub(crate) fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    // Made readable by its owner only.
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map(drop).map_err(|e| e.error)
+}
+
+impl Dir {
+    /// Removes what crashed writers left here. What a living one holds stays, and so does, for a week after its last
+    /// byte came, a part of some content that is `wanted` by the name that it was given.
+    pub(crate) fn clean(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for name in self.names()? {
+            let Some(content) = name.strip_prefix(TEMPORARY) else { continue };
+            if wanted(content) && self.file(&name).is_ok_and(|(_, meta)| is_new(&meta)) {
+                continue;
+            }
+            let Ok((file, _)) = self.file_with(&name, OFlags::RDWR) else { continue };
+            if file.try_lock().is_ok() {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file was written to within a week. A clock that was set back makes it look as if it came from the future.
+fn is_new(meta: &Metadata) -> bool {
+    meta.modified().is_ok_and(|time| time.elapsed().unwrap_or_default() < KEPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::dir::tests::dir, *};
+
+    #[test]
+    fn leftovers_are_removed_but_not_those_of_a_living_writer() {
+        let (temp, dir) = dir();
+        std::fs::write(temp.path().join(format!("{TEMPORARY}dead")), b"half").unwrap();
+        let living = TemporaryFile::new(&dir).unwrap();
+        dir.clean(|_| false).unwrap();
+        assert_eq!(dir.names().unwrap(), [living.name()]);
+        drop(living);
+        assert!(dir.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_part_of_some_content_stays_for_a_week_as_long_as_it_is_wanted() {
+        let (temp, dir) = dir();
+        let part = |name: &str| format!("{TEMPORARY}{name}");
+        for name in ["new", "old", "unwanted"] {
+            std::fs::write(temp.path().join(part(name)), b"half").unwrap();
+        }
+        let old = std::time::SystemTime::now() - KEPT;
+        File::options().write(true).open(temp.path().join(part("old"))).unwrap().set_modified(old).unwrap();
+        dir.clean(|name| name != "unwanted").unwrap();
+        assert_eq!(dir.names().unwrap(), [part("new")]);
+    }
+
+    fn digits() -> String {
+        "0a".repeat(32)
+    }
+
+    #[test]
+    fn a_part_is_taken_up_by_one_writer_and_stays_until_it_is_whole_or_wrong() {
+        let (_temp, dir) = dir();
+        let first = TemporaryFile::resume(&dir, &digits()).unwrap();
+        assert!(TemporaryFile::resume(&dir, &digits()).is_none());
+        first.write_at(b"half", 0).unwrap();
+        drop(first);
+        let second = TemporaryFile::resume(&dir, &digits()).unwrap();
+        assert_eq!(second.len().unwrap(), 4);
+        second.discard();
+        drop(second);
+        assert!(dir.names().unwrap().is_empty());
+        let third = TemporaryFile::resume(&dir, &digits()).unwrap();
+        third.write_at(b"whole", 0).unwrap();
+        third.keep(&dir, &digits()).unwrap();
+        drop(third);
+        assert_eq!(dir.names().unwrap(), [digits()]);
+    }
+
+    #[test]
+    fn a_part_without_a_byte_does_not_stay() {
+        let (_temp, dir) = dir();
+        drop(TemporaryFile::resume(&dir, &digits()).unwrap());
+        assert!(dir.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_leads_to_another_file_is_not_written_to() {
+        let (temp, dir) = dir();
+        let (victim, part) = (temp.path().join("victim"), temp.path().join(format!("{TEMPORARY}{}", digits())));
+        std::fs::write(&victim, b"precious").unwrap();
+        std::fs::hard_link(&victim, &part).unwrap();
+        assert!(TemporaryFile::resume(&dir, &digits()).is_none());
+        std::fs::remove_file(&part).unwrap();
+        std::os::unix::fs::symlink(&victim, &part).unwrap();
+        assert!(TemporaryFile::resume(&dir, &digits()).is_none());
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+}
