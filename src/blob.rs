@@ -1,7 +1,5 @@
 //! Bytes that can be opened again: whoever sends them can start over, from any offset.
 
-mod base;
-
 use std::{
     collections::VecDeque,
     fs::{File, Metadata},
@@ -10,15 +8,13 @@ use std::{
     sync::Arc,
 };
 
-pub use base::Base;
-
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::{Stamp, open_regular},
+    fs::{Base, Stamp, open_regular},
 };
 
 /// A stream of chunks; an `Err` is its last item.

@@ -1,18 +1,23 @@
-//! What everything that works with files shares, each written once: reading up to a limit, open directories, temporary
-//! files, what tells one state of a file from another, and a thread where all of it may block.
+//! What everything that works with files shares, each written once: reading up to a limit, opening what lies beneath a
+//! directory, temporary files, what tells one state of a file from another, and a thread where all of it may block.
 //!
 //! It knows paths, descriptors and bytes. What a file means (a blob, a layout, a definition, a source) is not for here.
 
+mod beneath;
 mod blocking;
 mod dir;
 mod read;
 mod stamp;
 mod temporary;
 
-pub use self::read::{read, read_text, up_to};
+pub use self::{
+    beneath::Base,
+    read::{read, read_text, up_to},
+};
 pub(crate) use self::{
+    beneath::directory_beneath,
     blocking::blocking,
-    dir::Dir,
+    dir::{Dir, look},
     read::{open_regular, read_regular, regular, text, up_to_async},
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace, replace_private},

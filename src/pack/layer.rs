@@ -16,8 +16,9 @@ use bytes::Bytes;
 
 use super::{Options, spool::Held};
 use crate::{
-    blob::{Base, Blob as _, Buffers, SourceFile},
+    blob::{Blob as _, Buffers, SourceFile},
     error::{Context as _, Error, Kind, Result},
+    fs::Base,
     oci::{Descriptor, Digest, Hasher, media_type},
     plan::{Content, Part},
     progress::Event,

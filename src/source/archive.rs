@@ -4,7 +4,6 @@ use std::{
     collections::HashSet,
     fs::File,
     io::{Read as _, Seek as _},
-    path::PathBuf,
 };
 
 use super::{
@@ -15,7 +14,6 @@ use super::{
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::open_regular,
     plan::Compression,
     tarball::{
         decompress::{Decompressed, allowance},
@@ -26,7 +24,8 @@ use crate::{
 /// A tar archive, plain or compressed with gzip or zstd.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    path: PathBuf,
+    source: Source,
+    path: String,
     shown: String,
     compress: Compression,
     len: u64,
@@ -48,7 +47,7 @@ impl Source {
             Some(Magic::Tar) => Compression::None,
             _ => return Err(Error::invalid(format!("`{shown}` is no tar archive, plain, gzip or zstd"))),
         };
-        Ok(Archive { path: self.locate(&member.path), shown, compress, len: member.len, strip })
+        Ok(Archive { source: self.clone(), path: member.path, shown, compress, len: member.len, strip })
     }
 }
 
@@ -127,8 +126,8 @@ impl Archive {
         mut see: impl FnMut(&read::Member, read::Data<'_, Decompressed<'_>>) -> Result<bool>,
     ) -> Result<()> {
         let mut walk = || {
-            let (file, _) = open_regular(&self.path)?;
-            let mut reader = read::Reader::new(self.decompressed(file)?, limits_of(limits));
+            let mut reader =
+                read::Reader::new(self.decompressed(self.source.open_file(&self.path)?)?, limits_of(limits));
             while let Some(member) = reader.next_member()? {
                 if !see(&member, reader.data())? {
                     break;

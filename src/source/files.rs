@@ -1,6 +1,10 @@
 //! Files of a source by name: every name that a document gives passes through here.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use super::{
     Member, Source, escapes,
@@ -20,15 +24,14 @@ impl Source {
     pub fn resolve(&self, path: &str) -> Result<Member> {
         let path = relative(path)?;
         let shown = escape(&path);
-        let real = match fs::canonicalize(self.base().join(&path)) {
-            Ok(real) => real,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(self.missing(&path)),
+        let meta = match self.look(&path) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Err(self.missing(&path)),
+            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+                return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.place())));
+            }
             Err(e) => return Err(Error::from(e).context(format!("cannot read `{shown}`"))),
         };
-        if !real.starts_with(&self.real) && self.file() != Some(path.as_str()) {
-            return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.place())));
-        }
-        let meta = fs::metadata(&real).context(|| format!("cannot read `{shown}`"))?;
         if !meta.is_file() {
             let what = if meta.is_dir() { "a directory, not a file" } else { "not a regular file" };
             return Err(Error::invalid(format!("`{shown}` is {what}")));
@@ -65,10 +68,20 @@ impl Source {
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let member = self.resolve(path)?;
         let shown = escape(&member.path);
-        let (file, _) = open_regular(&self.locate(&member.path))?;
-        let bytes = up_to(file, limit).context(|| format!("cannot read `{shown}`"))?;
+        let bytes = up_to(self.open_file(&member.path)?, limit).context(|| format!("cannot read `{shown}`"))?;
         let more = || Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here"));
         bytes.ok_or_else(more)
+    }
+
+    /// What is at this relative path. The file that the user pointed at may be a link to anywhere.
+    fn look(&self, path: &str) -> io::Result<Metadata> {
+        if self.file() == Some(path) { fs::metadata(self.locate(path)) } else { self.base.look(Path::new(path)) }
+    }
+
+    /// The file at this relative path, by the same rule.
+    pub(super) fn open_file(&self, path: &str) -> Result<File> {
+        let own = self.file() == Some(path);
+        Ok(if own { open_regular(&self.locate(path)) } else { self.base.open_real(Path::new(path)) }?.0)
     }
 
     /// Where the file at this relative path lies.

@@ -21,6 +21,7 @@ use std::{
     fmt, fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use self::{
@@ -34,15 +35,15 @@ pub use self::{
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::open_regular,
+    fs::{Base, open_regular},
 };
 
 /// A file or a directory that the user points at.
 #[derive(Debug, Clone)]
 pub struct Source {
     path: PathBuf,
-    base: PathBuf,
-    /// `base` without links: what the real place of a file is compared with.
+    base: Arc<Base>,
+    /// `base` without links: what the real place of a directory is compared with.
     real: PathBuf,
     file: Option<String>,
     name: String,
@@ -69,7 +70,8 @@ impl Source {
         fs::read_dir(&path).context(fail)?;
         let real = fs::canonicalize(&path).context(fail)?;
         let name = real.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Self { base: path.clone(), real, file: None, name, mtime: seconds(meta), path })
+        let base = Arc::new(Base::new(&path)?);
+        Ok(Self { base, real, file: None, name, mtime: seconds(meta), path })
     }
 
     fn single(path: PathBuf) -> Result<Self> {
@@ -81,6 +83,7 @@ impl Source {
             _ => PathBuf::from("."),
         };
         let real = fs::canonicalize(&base).context(|| format!("cannot read `{}`", base.display()))?;
+        let base = Arc::new(Base::new(base)?);
         Ok(Self { name: file.clone(), file: Some(file), mtime: seconds(&meta), path, base, real })
     }
 
@@ -93,12 +96,12 @@ impl Source {
     /// The directory that everything is confined to: the directory itself, or the one that holds the file.
     #[must_use]
     pub fn base(&self) -> &Path {
-        &self.base
+        self.base.path()
     }
 
     /// [`Source::base`], for messages.
     fn place(&self) -> String {
-        escape(self.base.as_os_str())
+        escape(self.base())
     }
 
     /// The file's name, when the source is a file.

@@ -4,10 +4,7 @@
 use std::{fs, io::Read as _, path::Path};
 
 use super::{Source, globs::Globs, names::relative};
-use crate::{
-    error::{Context as _, Kind, Result},
-    fs::open_regular,
-};
+use crate::error::{Context as _, Kind, Result};
 
 /// How many first bytes of a file are looked at.
 const HEAD: u64 = 512;
@@ -94,9 +91,11 @@ impl Source {
     /// What the file at this relative path is by its first bytes. Errors: those of [`Source::resolve`].
     pub fn magic(&self, path: &str) -> Result<Option<Magic>> {
         let member = self.resolve(path)?;
-        let (file, _) = open_regular(&self.locate(&member.path))?;
         let mut head = Vec::new();
-        file.take(HEAD).read_to_end(&mut head).context(|| format!("cannot read `{}`", super::escape(&member.path)))?;
+        self.open_file(&member.path)?
+            .take(HEAD)
+            .read_to_end(&mut head)
+            .context(|| format!("cannot read `{}`", super::escape(&member.path)))?;
         Ok(Magic::of(&head))
     }
 

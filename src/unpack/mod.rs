@@ -3,7 +3,6 @@
 //! Files are first written to a staging directory that nobody else reads, and become visible once every byte has been
 //! verified. On any error the destination is as it was.
 
-mod beneath;
 mod claims;
 mod extract;
 mod feed;

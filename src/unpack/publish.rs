@@ -9,18 +9,18 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Dir, Mode, RenameFlags, renameat, renameat_with},
+    fs::{CWD, Dir, FileType, Mode, RenameFlags, Stat, renameat, renameat_with},
     io::Errno,
 };
 
 use super::{
-    beneath,
     name::split,
     same::{has, same},
     staging::{Staging, Target},
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs::{directory_beneath, look},
     oci::Descriptor,
     tarball::read::quote,
 };
@@ -66,9 +66,9 @@ pub(super) fn refuse_existing<'a>(
     let mut in_the_way = Vec::new();
     for (path, content) in files {
         let (parent, name) = split(path);
-        let Ok(directory) = beneath::open(dest, parent) else { continue };
+        let Ok(directory) = directory_beneath(dest, parent) else { continue };
         let name = CString::new(name).map_err(|_| Error::invalid("a name with a NUL"))?;
-        let free = match beneath::look(&directory, &name).map_err(io::Error::from).context(|| quote(path))? {
+        let free = match look(&directory, &name).map_err(io::Error::from).context(|| quote(path))? {
             Some(there) => has(&directory, &name, &there, content).context(|| quote(path))?,
             None => true,
         };
@@ -179,9 +179,9 @@ impl Merge<'_> {
 
     /// What meets at this name. Files are compared unless they are replaced anyway.
     fn meeting(&self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Meeting> {
-        let Some(there) = beneath::look(to, name)? else { return Ok(Meeting::Free) };
-        let here = beneath::look(from, name)?.ok_or(Errno::NOENT)?;
-        Ok(match (beneath::is_directory(&here), beneath::is_directory(&there)) {
+        let Some(there) = look(to, name)? else { return Ok(Meeting::Free) };
+        let here = look(from, name)?.ok_or(Errno::NOENT)?;
+        Ok(match (is_directory(&here), is_directory(&there)) {
             (true, true) => Meeting::Directories,
             (false, false) if !self.overwrite && same(from, to, name, &here, &there)? => Meeting::Same,
             (false, false) => Meeting::Files,
@@ -193,7 +193,7 @@ impl Merge<'_> {
     fn undo(&mut self) {
         for (path, done) in self.done.drain(..).rev() {
             let (parent, name) = split(&path);
-            let (Ok(from), Ok(to)) = (beneath::open(self.from, parent), beneath::open(self.to, parent)) else {
+            let (Ok(from), Ok(to)) = (directory_beneath(self.from, parent), directory_beneath(self.to, parent)) else {
                 continue;
             };
             let flags = match done {
@@ -209,7 +209,7 @@ impl Merge<'_> {
         path: &str,
         mut visit: impl FnMut(&mut Self, &CStr, String, &OwnedFd, &OwnedFd) -> Result<()>,
     ) -> Result<()> {
-        let open = |root| beneath::open(root, path).map_err(io::Error::from).context(|| quote(path));
+        let open = |root| directory_beneath(root, path).map_err(io::Error::from).context(|| quote(path));
         let (from, to) = (open(self.from)?, open(self.to)?);
         for name in names(&from).context(|| quote(path))? {
             let text = name.to_string_lossy();
@@ -218,6 +218,10 @@ impl Merge<'_> {
         }
         Ok(())
     }
+}
+
+fn is_directory(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// Renames; where the file system knows no such flag, plainly, after the survey has said that it may.

@@ -9,12 +9,13 @@ use rustix::{
 };
 
 use super::{
-    Report, beneath,
+    Report,
     claims::Claims,
     name::{Name, split},
 };
 use crate::{
     error::{Context as _, Error, Result},
+    fs::directory_beneath,
     tarball::read::quote,
 };
 
@@ -157,7 +158,7 @@ impl Writer {
         if let Some(open) = self.open.get(path) {
             return Ok(Rc::clone(open));
         }
-        let opened = match beneath::open(&*self.root, path) {
+        let opened = match directory_beneath(&*self.root, path) {
             Err(Errno::NOENT) => self.make_directory(path)?,
             opened => opened.map_err(std::io::Error::from).context(|| format!("cannot open {}", quote(path)))?,
         };
@@ -172,7 +173,8 @@ impl Writer {
     fn make_directory(&mut self, path: &str) -> Result<OwnedFd> {
         let (parent, last) = split(path);
         let parent = self.directory_at(parent)?;
-        let made = fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| beneath::open(&*parent, last));
+        let made =
+            fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| directory_beneath(&*parent, last));
         self.report.directories = self.report.directories.saturating_add(1);
         made.map_err(std::io::Error::from).context(|| format!("cannot make the directory {}", quote(path)))
     }

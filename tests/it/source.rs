@@ -319,6 +319,24 @@ fn files_are_found_by_name_and_stay_inside() {
 }
 
 #[test]
+fn a_link_that_ends_inside_is_taken_whichever_way_it_goes() {
+    let dir = tree(&[("f", "123")]);
+    let own = dir.path().file_name().unwrap().to_str().unwrap();
+    symlink(dir.path().join("f"), dir.path().join("absolute")).unwrap();
+    symlink(format!("../{own}/f"), dir.path().join("around")).unwrap();
+    symlink("/nowhere/f", dir.path().join("dangling")).unwrap();
+    symlink(dir.path(), dir.path().join("itself")).unwrap();
+    let source = open(&dir);
+    for path in ["absolute", "around", "itself/f"] {
+        assert_eq!(source.resolve(path).unwrap().len, 3, "{path}");
+        assert_eq!(source.read(path, 3).unwrap(), b"123", "{path}");
+    }
+    for (path, kind) in [("dangling", Kind::NotFound), ("itself", Kind::Invalid), (".", Kind::Invalid)] {
+        assert_eq!(source.resolve(path).unwrap_err().kind(), kind, "{path}");
+    }
+}
+
+#[test]
 fn the_file_that_was_pointed_at_may_be_a_link() {
     let real = tree(&[("deck.md", "# x")]);
     let dir = tree(&[]);
