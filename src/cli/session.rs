@@ -188,7 +188,7 @@ pub(crate) struct CatalogArgs {
 impl CatalogArgs {
     /// The built-in types, the user's, the project's, and those given.
     pub(crate) fn load(&self) -> Result<Catalog> {
-        let mut catalog = Catalog::load(&environment::type_dirs(), &[])?;
+        let mut catalog = Catalog::load(&environment::type_dirs())?;
         self.files.iter().try_for_each(|file| catalog.replace_file(file))?;
         Ok(catalog)
     }

@@ -33,8 +33,6 @@ pub type Annotations = std::collections::BTreeMap<String, String>;
 pub mod annotation {
     /// The name of the file that a layer holds (image-spec annotations.md; the oras convention on layers).
     pub const TITLE: &str = "org.opencontainers.image.title";
-    /// When the content was made, RFC 3339.
-    pub const CREATED: &str = "org.opencontainers.image.created";
     /// The reference of a descriptor in an `index.json` (image-spec annotations.md).
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
     /// `true` on a layer that is a directory packed as tar+gzip (oras-go `content/file`).

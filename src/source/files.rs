@@ -12,7 +12,7 @@ use super::{
     names::{escape, relative},
 };
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Context as _, Error, Result},
     fs::{open_regular, up_to},
 };
 
@@ -37,20 +37,6 @@ impl Source {
             return Err(Error::invalid(format!("`{shown}` is {what}")));
         }
         Ok(Member::of(path, MemberKind::File, &meta))
-    }
-
-    /// The files at these relative paths, in this order. Errors: those of [`Source::resolve`], for the first that fails.
-    pub fn resolve_all<S: AsRef<str>>(&self, paths: impl IntoIterator<Item = S>) -> Result<Vec<Member>> {
-        paths.into_iter().map(|path| self.resolve(path.as_ref())).collect()
-    }
-
-    /// The file at this relative path, if it is there. Errors: those of [`Source::resolve`] but for `NotFound`.
-    pub fn resolve_optional(&self, path: &str) -> Result<Option<Member>> {
-        match self.resolve(path) {
-            Ok(member) => Ok(Some(member)),
-            Err(e) if e.kind() == Kind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        }
     }
 
     /// The regular files that one of these globs matches, in byte-lexical order. `listing` gives policies and limits;

@@ -29,8 +29,6 @@ pub enum Origin {
     Builtin(String),
     /// A file.
     File(PathBuf),
-    /// Anything else, described: a remote definition.
-    Other(String),
 }
 
 impl fmt::Display for Origin {
@@ -38,7 +36,6 @@ impl fmt::Display for Origin {
         match self {
             Self::Builtin(file) => write!(f, "built-in:{file}"),
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Other(what) => f.write_str(what),
         }
     }
 }
@@ -71,18 +68,15 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The types that are built in and those of these directories, each read if it is there, and files.
+    /// The types that are built in and those of these directories, each read if it is there.
     ///
     /// A directory's definition takes the place of one of the same name that is built in or in a directory before it.
-    pub fn load(directories: &[PathBuf], files: &[PathBuf]) -> Result<Self> {
+    pub fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut catalog = Self::builtin()?;
         for directory in directories {
             let mut nearer = Self::empty();
             nearer.add_directory(directory)?;
             nearer.types.into_values().try_for_each(|kind| catalog.shadow(Arc::unwrap_or_clone(kind)))?;
-        }
-        for file in files {
-            catalog.add_file(file)?;
         }
         Ok(catalog)
     }
@@ -206,25 +200,6 @@ impl Catalog {
         let found = self.list().filter_map(|t| Some((Arc::clone(t), t.definition().accept.recognises(manifest)?)));
         found.min_by_key(|(_, evidence)| *evidence)
     }
-
-    /// Media types that two types claim: who recognises such a manifest is chance.
-    #[must_use]
-    pub fn contested(&self) -> Vec<String> {
-        let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-        let mut contested = Vec::new();
-        for kind in self.types.values() {
-            for claim in kind.definition().accept.claims() {
-                match owners.insert(claim, kind.name()) {
-                    Some(other) if other != kind.name() => {
-                        let (what, value) = claim;
-                        contested.push(format!("{what} `{value}` is claimed by `{other}` and `{}`", kind.name()));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        contested
-    }
 }
 
 fn is_definition(path: &Path) -> bool {
@@ -234,4 +209,23 @@ fn is_definition(path: &Path) -> bool {
 fn read(path: &Path) -> Result<ArtifactType> {
     let text = fs::text(fs::read_regular(path, MAX_DEFINITION)?, path)?;
     ArtifactType::parse(&text, Origin::File(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who recognises such a manifest would be chance.
+    #[test]
+    fn no_two_built_in_types_claim_the_same_media_type() {
+        let catalog = Catalog::builtin().unwrap();
+        let mut owners = BTreeMap::new();
+        for kind in catalog.list() {
+            for claim in kind.definition().accept.claims() {
+                let other = owners.insert(claim, kind.name());
+                assert!(other.is_none_or(|other| other == kind.name()), "{claim:?}: {other:?} and {}", kind.name());
+            }
+        }
+        assert!(owners.len() > 3, "{owners:?}");
+    }
 }

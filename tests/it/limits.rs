@@ -315,7 +315,7 @@ fn a_definition_may_have_a_mebibyte() {
         assert_eq!(padded.len(), len);
         let file = dir.path().join("pictures.yaml");
         std::fs::write(&file, &padded).unwrap();
-        let parsed = ArtifactType::parse(&padded, Origin::Other("t".into())).map(drop);
+        let parsed = ArtifactType::parse(&padded, Origin::File("t".into())).map(drop);
         let loaded = Catalog::builtin().unwrap().replace_file(&file);
         for read in [parsed, loaded] {
             assert_eq!(read.as_ref().err().map(artifact::Error::kind), (!fits).then_some(Kind::Limit));

@@ -70,7 +70,7 @@ fn where_nothing_fits_the_error_says_what_was_looked_for() {
 #[test]
 fn a_name_belongs_to_one_definition_unless_the_user_picks() {
     let dir = tree(&[("types/mine.yaml", &definition("").replace("name: t", "name: mine, aliases: [helm]"))]);
-    let error = Catalog::load(&[dir.path().join("types")], &[]).unwrap_err();
+    let error = Catalog::load(&[dir.path().join("types")]).unwrap_err();
     assert_eq!(error.kind(), Kind::Exists);
     let message = error.to_string();
     assert!(message.contains("`helm` is defined in both built-in:helm-chart.yaml and "), "{message}");
@@ -79,7 +79,7 @@ fn a_name_belongs_to_one_definition_unless_the_user_picks() {
     catalog.replace_file(&dir.path().join("types/mine.yaml")).unwrap();
     assert_eq!(catalog.get("helm").unwrap().name(), "mine");
     assert_eq!(catalog.get("chart").unwrap().name(), "helm-chart");
-    assert!(Catalog::load(&[dir.path().join("absent")], &[]).is_ok());
+    assert!(Catalog::load(&[dir.path().join("absent")]).is_ok());
 }
 
 #[test]
