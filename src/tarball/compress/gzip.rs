@@ -12,15 +12,16 @@ use std::{
     },
 };
 
-use crc32fast::Hasher as Crc;
-use flate2::{Compress, Compression, FlushCompress};
+use flate2::Crc;
+use zlib_rs::{Deflate, DeflateError, DeflateFlush};
 
 use crate::error::Result;
 
 /// Bytes of content per block: a part of the format of our output.
 const BLOCK: usize = 256 << 10;
-/// How far deflate looks back.
-const WINDOW: usize = 32 << 10;
+/// How far deflate looks back: two to the power of this.
+const WINDOW_BITS: u8 = 15;
+const WINDOW: usize = 1 << WINDOW_BITS;
 /// An empty final block: what ends a deflate stream.
 const END: [u8; 2] = [3, 0];
 
@@ -56,7 +57,7 @@ impl<W: Write> Gzip<W> {
             self.take(&piece)?;
         }
         self.sink.write_all(&END)?;
-        self.sink.write_all(&self.crc.clone().finalize().to_le_bytes())?;
+        self.sink.write_all(&self.crc.sum().to_le_bytes())?;
         self.sink.write_all(&self.size.to_le_bytes())?;
         Ok(self.sink)
     }
@@ -163,23 +164,36 @@ fn work(queue: &Mutex<Receiver<Job>>, level: u32) {
 
 /// Compresses one block by raw deflate.
 ///
-/// The state is made anew each time: what `Compress::reset` leaves of the block before (zlib-rs 0.6) shows in the
+/// By `zlib-rs` itself, and not by way of `flate2`: that has another library under it where any crate of the program asks
+/// for one, and other bytes then.
+///
+/// The state is made anew each time: what `Deflate::reset` leaves of the block before (zlib-rs 0.6) shows in the
 /// bytes, which then depend on which thread had which block.
 fn deflate(level: u32, block: &Block) -> io::Result<Piece> {
-    let mut state = Compress::new(Compression::new(level), false);
+    let failed = |e: DeflateError| io::Error::other(e.as_str());
+    let mut state = Deflate::new(level.cast_signed(), false, WINDOW_BITS);
     if !block.dictionary.is_empty() {
-        state.set_dictionary(&block.dictionary)?;
+        state.set_dictionary(&block.dictionary).map_err(failed)?;
     }
     let mut crc = Crc::new();
     crc.update(&block.content);
     let mut bytes = Vec::with_capacity(block.content.len() / 2 + 1024);
+    let (mut taken, mut made) = (0, 0);
     loop {
-        let done = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
-        let rest = block.content.get(done..).unwrap_or_default();
-        if rest.is_empty() && done > 0 && bytes.len() < bytes.capacity() {
+        let rest = block.content.get(taken..).unwrap_or_default();
+        if rest.is_empty() && taken > 0 && made < bytes.len() {
+            bytes.truncate(made);
             return Ok(Piece { bytes, crc });
         }
+        bytes.truncate(made);
         bytes.reserve(BLOCK / 4);
-        state.compress_vec(rest, &mut bytes, FlushCompress::Sync)?;
+        bytes.resize(bytes.capacity(), 0);
+        let room = bytes.get_mut(made..).unwrap_or_default();
+        state.compress(rest, room, DeflateFlush::SyncFlush).map_err(failed)?;
+        (taken, made) = (size(state.total_in()), size(state.total_out()));
     }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
