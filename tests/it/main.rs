@@ -10,6 +10,7 @@ mod cli;
 mod conformance;
 mod copy;
 mod costs;
+mod digests;
 mod examples;
 mod limits;
 mod pack;

@@ -138,3 +138,15 @@ pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     };
     (0..len).map(|_| next()).collect()
 }
+
+/// Text of a small vocabulary in an order without a short period, the same for the same seed: it compresses, but not to
+/// nothing.
+pub(crate) fn words(len: usize, seed: u64) -> Vec<u8> {
+    let (mut state, mut text) = (seed, Vec::with_capacity(len + 16));
+    while text.len() < len {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.extend_from_slice(format!("word{} ", (state >> 33) % 5000).as_bytes());
+    }
+    text.truncate(len);
+    text
+}
