@@ -42,6 +42,8 @@ pub(crate) struct Candidate {
     pub(crate) again: Box<dyn Fn() -> Arc<dyn ReadStore> + Send + Sync>,
     /// Whether it takes content of unknown digest.
     pub(crate) uploads: bool,
+    /// Whether content lies in files of this machine, to be read where it is.
+    pub(crate) local: bool,
     /// What must live as long as the store: a directory, a server.
     pub(crate) _keep: Box<dyn Send + Sync>,
 }
@@ -50,7 +52,7 @@ pub(crate) fn memory() -> Candidate {
     let memory = Memory::new();
     let other = memory.clone();
     let again = Box::new(move || Arc::new(other.clone()) as Arc<dyn ReadStore>);
-    Candidate { store: Arc::new(memory), again, uploads: true, _keep: Box::new(()) }
+    Candidate { store: Arc::new(memory), again, uploads: true, local: false, _keep: Box::new(()) }
 }
 
 pub(crate) fn layout() -> Candidate {
@@ -58,7 +60,7 @@ pub(crate) fn layout() -> Candidate {
     let path = dir.path().join("layout");
     let store = Arc::new(Layout::create(&path).unwrap());
     let again = Box::new(move || Arc::new(Layout::open(&path).unwrap()) as Arc<dyn ReadStore>);
-    Candidate { store, again, uploads: true, _keep: Box::new(dir) }
+    Candidate { store, again, uploads: true, local: true, _keep: Box::new(dir) }
 }
 
 pub(crate) fn archive() -> Candidate {
@@ -66,7 +68,7 @@ pub(crate) fn archive() -> Candidate {
     let path = dir.path().join("x.tar");
     let store = Arc::new(Archive::create(&path).unwrap());
     let again = Box::new(move || Arc::new(Archive::create(&path).unwrap()) as Arc<dyn ReadStore>);
-    Candidate { store, again, uploads: false, _keep: Box::new(dir) }
+    Candidate { store, again, uploads: false, local: true, _keep: Box::new(dir) }
 }
 
 /// A repository of a registry, which does not exist before the first push.
@@ -78,7 +80,7 @@ fn repository(host: &str, keep: Box<dyn Send + Sync>) -> Candidate {
         let registry = Registry::new(&host, &options).unwrap();
         Arc::new(registry.repository("exam/store").unwrap()) as Arc<dyn ReadStore>
     });
-    Candidate { store, again, uploads: false, _keep: keep }
+    Candidate { store, again, uploads: false, local: false, _keep: keep }
 }
 
 /// The client against the embedded registry.
@@ -161,7 +163,9 @@ async fn a_local_slice_holds_the_content(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
     for (desc, bytes) in sample.all() {
-        if let Some(slice) = (c.again)().local(desc) {
+        let slice = (c.again)().local(desc);
+        assert_eq!(slice.is_some(), c.local, "{}", desc.digest);
+        if let Some(slice) = slice {
             let read = store::collect(slice.open(0).await.unwrap(), 1 << 20).await.unwrap();
             assert_eq!(read, bytes, "{slice:?}");
         }

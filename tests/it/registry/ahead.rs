@@ -228,12 +228,10 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
     assert_eq!(packed.layers()[0].digest, Digest::of(&source.files[0]));
     let hex = packed.layers()[0].digest.hex();
     let wanted = |line: &String| line.starts_with("DELETE") || line.starts_with("HEAD") && line.contains(&hex);
-    for _ in 0..500 {
-        if lines.lock().unwrap().iter().filter(|line| wanted(line)).count() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it is asked for, and its upload cancelled", || {
+        lines.lock().unwrap().iter().filter(|line| wanted(line)).count() == 2
+    })
+    .await;
     let lines = lines.lock().unwrap().clone();
     assert_eq!(lines.iter().filter(|line| wanted(line)).count(), 2, "{lines:?}");
     assert!(lines.iter().any(|line| line.starts_with("PATCH")), "{lines:?}");
@@ -246,11 +244,18 @@ async fn what_is_given_up_is_cancelled() {
     let ahead = Ahead::new(Arc::clone(&world.to), "v1", None);
     let options = pack::Options { ahead: Some(Arc::clone(&ahead)), ..pack::Options::new(source.dir.path()) };
     pack(&source.plan(), &options).await.unwrap();
-    while world.count("PATCH", "") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the upload has begun", || world.count("PATCH", "") > 0).await;
     ahead.stop().await;
-    while world.count("DELETE", "/uploads/") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    until("the upload is cancelled", || world.count("DELETE", "/uploads/") > 0).await;
+}
+
+/// Waits for what must happen; fails when it does not.
+async fn until(what: &str, happened: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    panic!("{what}: this has not happened");
 }
