@@ -275,7 +275,7 @@ mod tests {
             .collect();
         let digest = crate::oci::Digest::of(known.concat().as_bytes());
         assert_eq!(
-            (known.len(), digest.hex()),
+            (known.len(), digest.hex().as_str()),
             (955, "b536a953662961e0ffb595bbdc9c2a6285001269e7456d7cc6234463a744a2a3")
         );
     }
