@@ -4,7 +4,8 @@
 //!
 //! * [`directory_beneath`]: none is followed. Names come from an artifact, and so may links that it brought before.
 //! * [`Base::open`]: they are followed as long as every step stays beneath. What is packed is the user's, its names may
-//!   be a program's; what works here works wherever the directory is moved to.
+//!   be a program's; what works here works wherever the directory is moved to. Where the system has no such call, the
+//!   end of a link decides.
 //! * [`Base::open_real`], [`Base::look`]: they are followed when what they lead to in the end lies beneath, so that an
 //!   absolute link into the same directory is one of its files. That is for looking at what the user points at.
 //!
