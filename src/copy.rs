@@ -209,7 +209,10 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     }
     let bytes = crate::store::read_manifest(from.as_ref(), &root).await?;
     let index = crate::oci::Parsed::read(&root.media_type, &bytes)?;
-    let found =
-        index.children().into_iter().find(|d| d.platform.as_ref().is_some_and(|own| own.satisfies(platform))).cloned();
+    let found = index
+        .children()
+        .into_iter()
+        .find(|d| d.platform.as_deref().is_some_and(|own| own.satisfies(platform)))
+        .cloned();
     found.ok_or_else(|| Error::not_found(format!("no manifest for platform {platform} in {}", root.digest)))
 }

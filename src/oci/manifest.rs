@@ -31,9 +31,9 @@ pub struct Descriptor {
     /// The content itself, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// The platform that the content is for.
+    /// The platform that the content is for; in a box, since few have one and there may be many descriptors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
+    pub platform: Option<Box<Platform>>,
     /// The artifact type of the manifest that this points at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
@@ -321,6 +321,11 @@ mod tests {
         assert_eq!(Parsed::read(media_type::MANIFEST, bytes.as_bytes()).unwrap().artifact_type(), Some("a/b"));
         let bytes = r#"{"schemaVersion":2,"artifactType":"","manifests":[]}"#;
         assert_eq!(Parsed::read(media_type::INDEX, bytes.as_bytes()).unwrap().artifact_type(), None);
+    }
+
+    #[test]
+    fn a_descriptor_is_small() {
+        assert_eq!(size_of::<Descriptor>(), 176);
     }
 
     #[test]

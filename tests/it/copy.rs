@@ -272,7 +272,7 @@ async fn of_an_index_one_platform_is_copied() {
     let platforms = [("amd64", None), ("arm", Some("v7")), ("arm64", Some("v8"))];
     let mut index = Sample::index(&images);
     let children = images.iter().zip(platforms).map(|(image, (architecture, variant))| Descriptor {
-        platform: Some(platform("linux", architecture, variant)),
+        platform: Some(Box::new(platform("linux", architecture, variant))),
         ..image.root().clone()
     });
     let bytes = serde_json::to_vec(&artifact::oci::Index::of(children.collect())).unwrap();
