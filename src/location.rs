@@ -190,6 +190,8 @@ mod tests {
             "oci:dir".into(),
             "oci:some/dir:v1".into(),
             "oci:dir:ghcr.io/a/b:v1".into(),
+            "[::1]:5000/a/b:v1".into(),
+            "oci:dir:[::1]:5000/a/b:v1".into(),
             format!("oci:dir@{digest}"),
             "oci-archive:x.tar:v1".into(),
         ] {
@@ -214,6 +216,23 @@ mod tests {
         assert!(fill("localhost:5000/charts:0.1.0").unwrap_err().to_string().contains("`/web`"));
     }
 
+    #[test]
+    fn a_name_that_no_registry_allows_matters_in_a_registry_only() {
+        let wish = ReferencePlan { repository: Some("Web".into()), ..ReferencePlan::default() };
+        let fill = |text: &str| text.parse::<Location>().unwrap().fill(&wish).map(|l| l.to_string());
+        assert_eq!(fill("oci:dir").unwrap(), "oci:dir:latest");
+        let error = fill("localhost:5000/charts").unwrap_err().to_string();
+        assert!(error.contains("`charts/Web` is not the name of a repository"), "{error}");
+    }
+
+    #[test]
+    fn a_tag_must_fit_the_place() {
+        let name: RefName = "ghcr.io/a/b:v1".parse().unwrap();
+        let at = |text: &str| text.parse::<Location>().unwrap().with_tag(&name).map(|l| l.to_string());
+        assert_eq!(at("oci:dir:v0").unwrap(), "oci:dir:ghcr.io/a/b:v1");
+        assert!(at("localhost:5000/a").unwrap_err().to_string().contains("is not a tag"));
+    }
+
     /// H19.
     #[test]
     fn a_bad_reference_says_what_is_wrong() {
@@ -227,6 +246,8 @@ mod tests {
             ("https://ghcr.io/a:v1", "leave its"),
             ("oci:", "empty"),
             ("oci:x:", "empty"),
+            ("oci:x:a b", "cannot hold"),
+            (&format!("oci:x:{}", Digest::of(b"")), "cannot hold"),
             ("ghcr.io/a\u{1b}[31m", "not a location"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();

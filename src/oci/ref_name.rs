@@ -27,7 +27,7 @@ impl FromStr for RefName {
         if named && text.parse::<Digest>().is_err() {
             return Ok(Self(text.into()));
         }
-        Err(Error::invalid(format!("`{text}` is not a tag that an OCI layout can hold")))
+        Err(Error::invalid(format!("`{text}` is not a tag")))
     }
 }
 
