@@ -96,14 +96,31 @@ fn the_command_line_uses_the_public_interface_only() {
 
 #[test]
 fn every_test_file_is_run() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let main = fs::read_to_string(dir.join("main.rs")).unwrap();
-    for entry in fs::read_dir(&dir).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if path.extension().is_some_and(|e| e == "rs") && name != "main" {
-            assert!(main.contains(&format!("mod {name};")), "{name}.rs is not in main.rs");
-        }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for path in ["it", "peers"].iter().flat_map(|binary| files(&tests.join(binary))) {
+        let (name, dir) = (path.file_stem().unwrap().to_str().unwrap(), path.parent().unwrap());
+        let (declared, in_dir) = match name {
+            "main" => continue,
+            "mod" => (dir.file_name().unwrap().to_str().unwrap(), dir.parent().unwrap()),
+            _ => (name, dir),
+        };
+        // A module is declared beside it, or in the file that has the name of its directory.
+        let mut parents = vec![in_dir.join("main.rs"), in_dir.join("mod.rs"), in_dir.with_extension("rs")];
+        parents.push(in_dir.join("exam.rs"));
+        let declares = |parent: &std::path::PathBuf| {
+            fs::read_to_string(parent).is_ok_and(|code| code.contains(&format!("mod {declared};")))
+        };
+        assert!(parents.iter().any(declares), "{} is declared nowhere", path.display());
+    }
+}
+
+/// Where the harness is not the standard one, a function with its attribute is left out, and nobody notices.
+#[test]
+fn no_test_of_the_peers_waits_for_the_standard_harness() {
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")) {
+        let code = fs::read_to_string(&path).unwrap();
+        let attribute = code.lines().find(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
+        assert_eq!(attribute, None, "{}", path.display());
     }
 }
 

@@ -1,26 +1,23 @@
-//! The examples are what they say: samples pack to the manifests that were reviewed, programs run.
+//! The examples are what they say: samples pack to the manifests that were reviewed. That programs run is shown by `tests/peers`.
 
 use std::{
     fs::{self, File, FileTimes, Permissions},
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use artifact::{
-    Result,
     oci::Manifest,
-    pack::{self, Packed},
-    plan::Plan,
+    pack::Packed,
     source::Source,
     store,
-    types::{ArtifactType, Catalog, Inputs, Origin, View, plugin},
+    types::{ArtifactType, Catalog, Inputs, Origin, View},
     unpack,
 };
 
-use crate::support::run;
+use crate::support::examples::{packed, plan, root, shown};
 
 /// Each sample, the type that must be found for it, and its snapshot.
 const SAMPLES: [(&str, &str, &str); 5] = [
@@ -30,26 +27,6 @@ const SAMPLES: [(&str, &str, &str); 5] = [
     ("chart", "helm-chart", "chart"),
     ("docs", "file-bundle", "docs"),
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn plan(source: &Path) -> Result<Plan> {
-    let source = Source::open(source)?;
-    Catalog::builtin()?.detect(&source)?.0.plan(&source, &Inputs::default())
-}
-
-async fn packed(plan: &Plan) -> Result<Packed> {
-    let scratch = tempfile::tempdir()?;
-    pack::pack(plan, &pack::Options { threads: 2, ..pack::Options::new(scratch.path()) }).await
-}
-
-/// The manifest for a reviewer, and the digest of the bytes that a registry gets.
-fn shown(packed: &Packed) -> String {
-    let manifest: serde_json::Value = serde_json::from_slice(packed.manifest()).unwrap();
-    format!("{}\n{}", packed.root().digest, serde_json::to_string_pretty(&manifest).unwrap())
-}
 
 /// Copies a tree as another machine would have it: other times, other permissions beside the owner's execute bit, and
 /// directories filled in another order.
@@ -78,19 +55,6 @@ fn elsewhere(from: &Path, to: &Path) {
         }
     }
     fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
-}
-
-/// An example program. `cargo test` builds the examples; `cargo test --test it` does not, and skips them visibly where
-/// they were never built.
-fn example(name: &str) -> Option<PathBuf> {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
-    if program.is_file() {
-        return Some(program);
-    }
-    assert!(std::env::var_os("ARTIFACT_REQUIRE_PEERS").is_none(), "{} is not built", program.display());
-    eprintln!("skipped: example {name} is not built");
-    None
 }
 
 #[test]
@@ -162,33 +126,4 @@ async fn the_definition_in_the_deck_packs_notes() {
     let titles: Vec<_> = packed.layers().iter().filter_map(|layer| layer.title()).collect();
     assert_eq!(titles, ["air-gap.txt", "names.txt", "talk.txt"]);
     assert!(packed.layers().iter().all(|layer| layer.media_type == "text/plain"));
-}
-
-#[test]
-fn the_custom_store_takes_an_artifact_once() {
-    let Some(program) = example("custom_store") else { return };
-    let printed = run(&mut Command::new(program));
-    assert!(printed.contains(": 3 moved, "), "{printed}");
-    assert!(printed.contains("again: 0 moved, 3 present"), "{printed}");
-    assert!(printed.contains("3 content\n1 manifests\n1 tags"), "{printed}");
-}
-
-#[tokio::test]
-async fn the_plug_in_prints_a_plan_that_packs() {
-    let Some(program) = example("artifact-type-notes") else { return };
-    let source = Source::open(root().join("examples/notes")).unwrap();
-    let inputs = Inputs { annotations: [("com.example.by".into(), "me".into())].into(), ..Default::default() };
-    let plan = plugin::run(&program, &source, &inputs, Duration::from_secs(60)).await.unwrap();
-    insta::assert_snapshot!("notes", shown(&packed(&plan).await.unwrap()));
-}
-
-#[tokio::test]
-async fn the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave() {
-    let Some(program) = example("pack_and_push") else { return };
-    let talk = root().join("examples/slides/talk.yaml");
-    let printed = run(Command::new(program).arg(&talk));
-    let packed = packed(&plan(&talk).unwrap()).await.unwrap();
-    assert!(printed.contains(&format!("{}\n", packed.root().digest)), "{printed}");
-    // Manifest, config and ten pictures; the tag is the version that the talk gives itself.
-    assert!(printed.contains(":v1: 12 moved, "), "{printed}");
 }

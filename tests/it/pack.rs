@@ -1,38 +1,21 @@
 //! Tests of `pack`: the digests that other tools published, determinism, quotes, and plans that are refused.
 
-use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path, process::Command, sync::Arc};
+use std::{collections::BTreeMap, os::unix::fs::symlink, sync::Arc};
 
 use artifact::{
-    Kind, Result,
+    Kind,
     oci::{Descriptor, Digest, media_type},
     pack::{Options, Packed, pack},
-    plan::{API_VERSION, Compression, Content, Entry, EntryKind, ManifestPlan, Order, Part, Plan, Quote, Quoted},
+    plan::{Compression, Content, Entry, EntryKind, Order, Part, Plan, Quote, Quoted},
     store::{self, ReadStore},
     stores::Memory,
-    tarball::write::{Extension, Header},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{self, peer};
+use crate::support::packing::{archive, bytes, part, plan, run, world};
 
 const TITLE: &str = "org.opencontainers.image.title";
-
-/// A directory with these files in `source`, and an empty `scratch`.
-fn world(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("scratch")).unwrap();
-    for (name, text) in files {
-        let path = dir.path().join("source").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    dir
-}
-
-fn part(media_type: &str, content: Content) -> Part {
-    Part { id: String::new(), media_type: media_type.into(), content, annotations: BTreeMap::new() }
-}
 
 fn file(media_type: &str, path: &str) -> Part {
     let annotations = BTreeMap::from([(TITLE.to_owned(), path.into())]);
@@ -47,31 +30,9 @@ fn json(value: Value) -> Part {
     part("application/json", Content::Json { value, encoding: Default::default() })
 }
 
-/// A plan with an empty config and an artifact type.
-fn plan(dir: &TempDir, layers: Vec<Part>) -> Plan {
-    Plan {
-        api_version: API_VERSION.into(),
-        type_name: "test".into(),
-        base: dir.path().join("source"),
-        config: part(media_type::EMPTY, Content::Empty {}),
-        layers,
-        manifest: ManifestPlan { artifact_type: Some("application/vnd.test".into()), ..Default::default() },
-        reference: Default::default(),
-        warnings: Vec::new(),
-    }
-}
-
-async fn run(dir: &TempDir, plan: &Plan) -> Result<Packed> {
-    pack(plan, &Options { threads: 2, ..Options::new(dir.path().join("scratch")) }).await
-}
-
 async fn fails(dir: &TempDir, plan: &Plan) -> (Kind, String) {
     let error = run(dir, plan).await.unwrap_err();
     (error.kind(), error.to_string())
-}
-
-async fn bytes(packed: &Packed, desc: &Descriptor) -> Vec<u8> {
-    store::read(packed, desc, 1 << 30).await.unwrap().to_vec()
 }
 
 fn manifest(packed: &Packed) -> Value {
@@ -351,12 +312,6 @@ async fn plans_that_cannot_become_artifacts_are_refused() {
     }
 }
 
-fn archive(names: &[&str]) -> Content {
-    let entry =
-        |name: &&str| Entry { path: (*name).into(), mode: 0o644, mtime: 0, kind: EntryKind::Text((*name).into()) };
-    Content::Tar { entries: names.iter().map(entry).collect(), compress: Compression::None }
-}
-
 #[tokio::test]
 async fn the_cause_is_reported_when_several_layers_are_packed() {
     let big = "x".repeat(20 << 20);
@@ -377,68 +332,4 @@ async fn a_scratch_directory_that_is_missing_is_named() {
         let (kind, message) = fails(&dir, &plan(&dir, vec![tar(&dir, compress)])).await;
         assert!(kind == Kind::NotFound && message.contains("/scratch"), "{kind:?} {message}");
     }
-}
-
-/// Names that need each of the ways a tar has to hold a name.
-fn hard_names() -> Vec<String> {
-    vec![
-        "plain".into(),
-        format!("{}/{}", "d".repeat(150), "n".repeat(100)),
-        format!("{}/{}", "d".repeat(120), "n".repeat(120)),
-        "ümläut/日本".into(),
-        "x".repeat(250),
-        "new\nline = tab\t".into(),
-        "n".repeat(100),
-        "n".repeat(101),
-    ]
-}
-
-#[tokio::test]
-async fn other_programs_read_the_archives() {
-    let dir = world(&[]);
-    let names = hard_names();
-    let mut content = archive(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let Content::Tar { entries, .. } = &mut content else { unreachable!() };
-    let entry = |path: &str, kind| Entry { path: path.into(), mode: 0o755, mtime: 1_234_567_890, kind };
-    entries.push(entry("directory", EntryKind::Directory));
-    entries.push(entry("slash/", EntryKind::Directory));
-    entries.push(entry("link", EntryKind::Symlink("plain".into())));
-    entries.push(entry("longlink", EntryKind::Symlink("é".repeat(200))));
-    let packed = run(&dir, &plan(&dir, vec![part("a/b", content)])).await.unwrap();
-    let path = dir.path().join("x.tar");
-    std::fs::write(&path, bytes(&packed, &packed.layers()[0]).await).unwrap();
-    if let Some(tar) = peer("tar") {
-        let out = dir.path().join("out");
-        std::fs::create_dir(&out).unwrap();
-        support::run(Command::new(tar).arg("xf").arg(&path).arg("-C").arg(&out));
-        for name in &names {
-            assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), *name);
-        }
-        assert_eq!(std::fs::read_link(out.join("longlink")).unwrap(), Path::new(&"é".repeat(200)));
-        assert!(out.join("slash").is_dir() && out.join("directory").is_dir());
-    }
-    if let Some(python) = peer("python3") {
-        let script = "import sys, tarfile, json\nprint(json.dumps([[m.name, m.size, m.mode, m.mtime, m.uid, m.uname, m.linkname] for m in tarfile.open(sys.argv[1])]))";
-        let listed = support::run(Command::new(python).args(["-c", script]).arg(&path));
-        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
-        for (name, member) in names.iter().zip(&listed) {
-            assert_eq!(*member, json!([name, name.len(), 0o644, 0, 0, "", ""]));
-        }
-        assert_eq!(listed.last(), Some(&json!(["longlink", 0, 0o755, 1_234_567_890, 0, "", "é".repeat(200)])));
-    }
-}
-
-#[test]
-fn other_programs_read_the_headers_of_bundles() {
-    let Some(python) = peer("python3") else { return };
-    let dir = world(&[]);
-    let path = dir.path().join("x.tar");
-    let name = format!("blobs/sha512/{}", "a".repeat(128));
-    let mut bytes = Header::file(&name, 0).encode(Extension::Gnu).unwrap();
-    bytes.extend(Header::file("blobs/sha256/big", 9 << 30).encode(Extension::Gnu).unwrap());
-    std::fs::write(&path, bytes).unwrap();
-    let script =
-        "import sys, tarfile\nt = tarfile.open(sys.argv[1])\nfor _ in range(2): m = t.next(); print(m.name, m.size)";
-    let listed = support::run(Command::new(python).args(["-c", script]).arg(&path));
-    assert_eq!(listed, format!("{name} 0\nblobs/sha256/big {}\n", 9_u64 << 30));
 }

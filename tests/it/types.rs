@@ -3,7 +3,6 @@
 mod catalog;
 mod charts;
 mod language;
-mod peers;
 mod plugins;
 mod unpacking;
 
@@ -12,37 +11,15 @@ use std::{collections::BTreeMap, path::Path};
 use artifact::{
     Kind,
     oci::{Annotations, Descriptor, Manifest, json::Encoding},
-    pack::{self, Packed},
     plan::{Compression, Content, EntryKind, Plan},
-    source::Source,
     types::{ArtifactType, Catalog, Inputs, Origin},
 };
 use serde_json::json;
 
-/// A directory with these files.
-fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    dir
-}
-
-fn plan_with(path: &Path, inputs: &Inputs) -> artifact::Result<Plan> {
-    let catalog = Catalog::builtin()?;
-    let source = Source::open(path)?;
-    let (kind, _) = catalog.detect(&source)?;
-    kind.plan(&source, inputs)
-}
+use crate::support::typed::{packed, plan_with, set, tree};
 
 fn plan(path: &Path) -> Plan {
     plan_with(path, &Inputs::default()).unwrap()
-}
-
-fn set(pairs: &[(&str, &str)]) -> Inputs {
-    Inputs { set: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), ..Inputs::default() }
 }
 
 fn define(text: &str) -> artifact::Result<ArtifactType> {
@@ -166,11 +143,6 @@ fn the_plain_slideshow_is_its_specification_and_its_slides() {
     let annotations: BTreeMap<_, _> = plan.manifest.annotations.clone();
     assert_eq!(annotations.len(), 1, "{annotations:?}");
     assert_eq!(plan.reference.tag.as_deref(), Some("latest"));
-}
-
-async fn packed(plan: &Plan) -> Packed {
-    let scratch = tempfile::tempdir().unwrap();
-    pack::pack(plan, &pack::Options { threads: 2, ..pack::Options::new(scratch.path()) }).await.unwrap()
 }
 
 #[test]

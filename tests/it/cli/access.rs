@@ -6,74 +6,12 @@ use std::{
 };
 
 use super::{Ran, Served, World, ran};
-use crate::support::{
-    scripted::{Scripted, reply},
-    tls::Identity,
-};
-
-/// A registry in https at loopback, whose certificate is in `ca.pem`; `None` where openssl is not installed.
-async fn secured(world: &World) -> Option<(Served, String)> {
-    let identity = Identity::of_itself("IP:127.0.0.1")?;
-    let registry = Served::start(world, "--writable");
-    let host = identity.in_front_of("127.0.0.1", &registry.addr).await;
-    std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
-    Some((registry, host))
-}
+use crate::support::scripted::{Scripted, reply};
 
 fn with_stdin(mut command: Command, text: &str) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     ran(child.wait_with_output().unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn https_is_spoken_to_a_loopback_address_on_request() {
-    let world = World::new();
-    let Some((_registry, host)) = secured(&world).await else { return };
-    let push = format!("push talk/slides.yaml {host}/a:v1");
-    world.fails(&format!("{push} --plain-http=false"), 1, &["the certificate of", "CA:TRUE"]);
-    world.ok(&format!("{push} --plain-http=false --ca-file ca.pem"));
-    let careless = world.run(&format!("ls {host}/a --plain-http=false --insecure"));
-    assert_eq!((careless.code, careless.stdout.as_str()), (0, "v1\n"), "{}", careless.stderr);
-    assert_eq!(careless.stderr.matches("warning: the certificate of").count(), 1, "{}", careless.stderr);
-    world.fails(&format!("ls {host}/a --plain-http=false --ca-file gone.pem"), 1, &["gone.pem"]);
-    world.fails(&format!("ls {host}/a --cert-file ca.pem"), 1, &["no key", "ca.pem"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_two_sides_of_a_copy_are_reached_in_their_own_ways() {
-    let world = World::new();
-    let Some((_registry, host)) = secured(&world).await else { return };
-    let plain = Served::start(&world, "--writable");
-    world.ok(&format!("push talk/slides.yaml {}/a:v1", plain.addr));
-    let there = format!("copy {}/a:v1 {host}/a", plain.addr);
-    world.fails(&format!("{there} --plain-http=false --ca-file ca.pem"), 1, &["https was tried", &plain.addr]);
-    world.ok(&format!("{there} --to-plain-http=false --to-ca-file ca.pem"));
-    let back = format!("copy {host}/a:v1 {}/b", plain.addr);
-    world.ok(&format!("{back} --from-plain-http=false --from-ca-file ca.pem"));
-    world.ok(&format!("{back} --plain-http=false --ca-file ca.pem --to-plain-http"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_per_host_needs_no_flags() {
-    let world = World::new();
-    let Some((_registry, host)) = secured(&world).await else { return };
-    world.write("hosts.yaml", &format!("\"{host}\": {{plain-http: false, ca-file: ca.pem}}"));
-    world.ok(&format!("push talk/slides.yaml {host}/a:v1 --config hosts.yaml"));
-    let home = world.path().join(".config/artifact/hosts.yaml");
-    world.write(".config/artifact/hosts.yaml", &format!("\"{host}\": {{plain-http: false}}"));
-    world.fails(&format!("ls {host}/a"), 1, &["the certificate of"]);
-    let authority = std::fs::read_to_string(world.path().join("ca.pem")).unwrap();
-    world.write(&format!(".config/containers/certs.d/{host}/ca.crt"), &authority);
-    assert_eq!(world.ok(&format!("ls {host}/a")), "v1\n");
-
-    world.write(".config/artifact/hosts.yaml", &format!("\"{host}\":\n  plain_http: true"));
-    world.fails(&format!("ls {host}/a"), 1, &["hosts.yaml:2:3", "`plain-http`"]);
-    std::fs::remove_file(home).unwrap();
-    world.fails(&format!("ls {host}/a --config gone.yaml"), 1, &["gone.yaml"]);
-    world
-        .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
-    world.fails(&format!("ls {host}/a"), 5, &[&format!("{host}/a is blocked by the configuration")]);
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! What is said while a command works, and at its end.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{Ran, Served, World};
-use crate::support::peer;
 
 /// What stderr holds with `--format json`: one object a line, and nothing that a terminal acts on.
 fn events(ran: &Ran) -> Vec<Value> {
@@ -111,27 +108,4 @@ fn a_limit_holds_in_both_directions() {
         // A quarter of a second may be made up for.
         assert!(document["seconds"].as_f64().unwrap() > 0.7, "{line}: {document}");
     }
-}
-
-#[test]
-fn on_a_terminal_nothing_that_was_drawn_remains() {
-    if peer("script").is_none() {
-        return;
-    }
-    let world = World::new();
-    let registry = Served::start(&world, "--writable");
-    world.write("big/blob", &"0123456789abcdef".repeat(6400));
-    let push = format!(
-        "{} push big {}/big:v1 --set layout=files --limit-rate 0.1M",
-        env!("CARGO_BIN_EXE_artifact"),
-        registry.addr
-    );
-    let mut script = Command::new("script");
-    script.args(["-qec", &push, "/dev/null"]).current_dir(world.path()).env("TERM", "xterm").env("HOME", world.path());
-    let shown = String::from_utf8(script.output().unwrap().stdout).unwrap();
-    let (drawn, after) = shown.rsplit_once("\u{1b}[J").unwrap();
-    assert!(drawn.contains(" %  [") && drawn.contains("/3"), "{drawn:?}");
-    assert_eq!(drawn.matches("\u{1b}[?7l").count(), drawn.matches("\u{1b}[?7h").count());
-    let lines: Vec<&str> = after.trim_end().lines().collect();
-    assert!(lines.len() == 2 && lines[0].contains("3 items moved") && lines[1].starts_with("sha256:"), "{after:?}");
 }

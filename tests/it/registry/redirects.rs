@@ -1,35 +1,15 @@
 //! Where a registry may send us, and what never goes along. Every place that it must not learn from is a server of
 //! ours that remembers all it was sent.
 
-use std::sync::Arc;
-
 use artifact::{
     Kind,
     oci::Descriptor,
     store::{ReadStore as _, Store as _, collect},
-    stores::registry::{Credential, Options, Origin, Protocol},
 };
 use bytes::Bytes;
 
-use super::{canary, kind, repository, saw_secret};
-use crate::support::{
-    scripted::{Scripted, reply},
-    tls::Identity,
-};
-
-const BASIC: (&str, &str) = ("www-authenticate", "Basic realm=\"x\"");
-
-/// Answers 401 until there is a credential, then this.
-fn guarded(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
-    Scripted::start(move |request| match request.header("authorization") {
-        "" => reply(401, &[BASIC], b""),
-        _ => answer(request.line()),
-    })
-}
-
-fn blob() -> Descriptor {
-    Descriptor::of("a/b", b"hello")
-}
+use super::{blob, canary, guarded, kind, repository, saw_secret};
+use crate::support::scripted::{Scripted, reply};
 
 /// H1, H2.
 #[tokio::test(flavor = "multi_thread")]
@@ -152,50 +132,4 @@ async fn an_upload_to_where_nobody_may_send_us_is_an_error() {
         assert!(pushed.is_err(), "{:?}", registry.lines());
         assert_eq!(registry.seen().len(), 1, "{:?}", registry.lines());
     }
-}
-
-/// The password of this registry, which is known by name at these addresses; so is `inside.corp.test`, at loopback.
-fn known_at(host: &str, addresses: &[&str]) -> Options {
-    let at = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect();
-    let names = [("registry.corp.test", at(addresses)), ("inside.corp.test", at(&["127.0.0.1"]))];
-    let addresses = names.map(|(name, ips)| (name.to_owned(), ips)).into();
-    let origin = Origin::of_registry(host, Protocol::Http).unwrap();
-    let credential = Credential::password(&origin, "canary-user", super::CANARY).unwrap();
-    Options { protocol: Protocol::Http, addresses, credentials: Arc::new(credential), ..Options::default() }
-}
-
-/// H9.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_leads_to_a_private_address_is_followed_from_private_registries_only() {
-    let Some(identity) = Identity::named("DNS:inside.corp.test") else { return };
-    // The second address is never connected to; it is enough that the registry could be there.
-    for (addresses, followed) in [(&["127.0.0.1"][..], true), (&["127.0.0.1", "8.8.8.8"], false)] {
-        let storage = Scripted::start(|_| reply(200, &[], b"hello"));
-        let port = identity.in_front_of("127.0.0.1", storage.host()).await.replace("127.0.0.1:", "");
-        let target = format!("https://inside.corp.test:{port}/x");
-        let registry = guarded(move |_| reply(307, &[("location", &target)], b""));
-        let host = registry.host().replace("127.0.0.1", "registry.corp.test");
-        let options = Options { roots: vec![identity.authority.clone()], ..known_at(&host, addresses) };
-        let fetched = repository(&host, "a", &options).fetch(&blob(), 0).await;
-        assert_eq!(fetched.is_ok(), followed, "{addresses:?}");
-        assert_eq!(storage.lines(), if followed { vec!["GET /x"] } else { Vec::new() });
-        assert!(registry.saw("uthorization") && !saw_secret(&storage));
-        if let Err(error) = fetched {
-            assert!(error.to_string().contains("`inside.corp.test` leads to no address that may be used"), "{error}");
-        }
-    }
-}
-
-/// H12.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_service_at_a_private_address_gets_nothing_on_the_word_of_a_public_registry() {
-    let Some(identity) = Identity::named("DNS:inside.corp.test") else { return };
-    let trap = Scripted::trap("127.0.0.1");
-    let port = identity.in_front_of("127.0.0.1", trap.host()).await.replace("127.0.0.1:", "");
-    let challenge = format!("Bearer realm=\"https://inside.corp.test:{port}/token\"");
-    let registry = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
-    let host = registry.host().replace("127.0.0.1", "registry.corp.test");
-    let options = Options { roots: vec![identity.authority.clone()], ..known_at(&host, &["127.0.0.1", "8.8.8.8"]) };
-    assert_eq!(kind(repository(&host, "a", &options).fetch(&blob(), 0).await), Kind::Unreachable);
-    assert!(trap.seen().is_empty());
 }

@@ -9,8 +9,8 @@ use artifact::{
     stores::Layout,
 };
 
-use super::{image, push_index};
-use crate::support::{http::send, server};
+use super::push_index;
+use crate::support::{http::send, samples::image, server};
 
 /// A server over a directory, with one blob of several pieces in repository `a`, and the file that it is in.
 async fn served(dir: &tempfile::TempDir) -> (Running, Digest, PathBuf) {

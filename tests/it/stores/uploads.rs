@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Candidate, content, kind};
 use crate::support::samples::noise;
 
-pub(super) async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate) {
+pub(crate) async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate) {
     if !c.uploads {
         assert_eq!(kind(c.store.upload(Algorithm::Sha256).await), Kind::Unsupported);
         return;
@@ -34,7 +34,7 @@ pub(super) async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate
     }
 }
 
-pub(super) async fn an_upload_of_other_content_than_promised_leaves_nothing(c: Candidate) {
+pub(crate) async fn an_upload_of_other_content_than_promised_leaves_nothing(c: Candidate) {
     if !c.uploads {
         assert_eq!(kind(c.store.upload(Algorithm::Sha256).await), Kind::Unsupported);
         return;

@@ -36,9 +36,9 @@ pub(crate) const PASSWORD: &str = "canary-password-7f3a";
 pub(crate) const HTPASSWD: &str = "ann:$2y$05$i69IDXKtct8XZObW2x.jGuP5cYEMztTlgqjarPmi1dR2yhX7L8b1a";
 
 impl DockerRegistry {
-    /// Starts one; `None` where it is not installed.
-    pub(crate) fn start(access: Access<'_>) -> Option<Self> {
-        let program = peer("docker-registry")?;
+    /// Starts one.
+    pub(crate) fn start(access: Access<'_>) -> Self {
+        let program = peer("docker-registry");
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| {
             let file = dir.path().join(name);
@@ -86,7 +86,7 @@ impl DockerRegistry {
         };
         // Whoever does not read the log stops the writer.
         std::thread::spawn(move || log.for_each(drop));
-        Some(Self { child, host, dir })
+        Self { child, host, dir }
     }
 
     /// `127.0.0.1:PORT`

@@ -1,13 +1,17 @@
-//! The instruments of the tests: real peers where the machine has them.
+//! The instruments of the tests, of those together with programs of others, too (`tests/peers`).
 #![allow(dead_code)]
 
+pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod docker_registry;
+pub(crate) mod examples;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod metered;
+pub(crate) mod packing;
+pub(crate) mod program;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
@@ -15,28 +19,22 @@ pub(crate) mod strace;
 pub(crate) mod tar;
 pub(crate) mod tls;
 pub(crate) mod tree;
+pub(crate) mod typed;
+pub(crate) mod unpacking;
 pub(crate) mod watched;
 pub(crate) mod written;
 
 use std::{path::PathBuf, process::Command};
 
-/// The path of another tool's program, or `None` with a visible line when the machine has none.
-/// `.ci/run` installs them all, and sets `ARTIFACT_REQUIRE_PEERS` so that there nothing is skipped.
-pub(crate) fn peer(name: &str) -> Option<PathBuf> {
-    let found = visiting_peer(name);
-    assert!(found.is_some() || std::env::var_os("ARTIFACT_REQUIRE_PEERS").is_none(), "{name} is not installed");
-    found
+/// The path of another tool's program, if the machine has it.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-/// The same for a program that Debian has no package of: it may be missing in CI too. What it shows there, a test with
-/// recorded digests shows everywhere.
-pub(crate) fn visiting_peer(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
+/// The same for a test that says that it needs it: without it, it does not run.
+pub(crate) fn peer(name: &str) -> PathBuf {
+    installed(name).unwrap_or_else(|| panic!("{name} is not installed"))
 }
 
 /// Runs a peer and returns its standard output; fails the test with all its output when it fails.

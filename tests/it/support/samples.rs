@@ -150,3 +150,28 @@ pub(crate) fn words(len: usize, seed: u64) -> Vec<u8> {
     text.truncate(len);
     text
 }
+
+/// An image layout with one small runnable image, tagged `v1`.
+pub(crate) fn image(dir: &std::path::Path) {
+    let blobs = dir.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let put = |media_type: &str, bytes: &[u8]| {
+        std::fs::write(blobs.join(Digest::of(bytes).hex()), bytes).unwrap();
+        serde_json::to_value(Descriptor::of(media_type, bytes)).unwrap()
+    };
+    let layer = [0; 1024];
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
+    });
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::MANIFEST,
+        "config": put(media_type::IMAGE_CONFIG, config.to_string().as_bytes()),
+        "layers": [put(media_type::LAYER_TAR, &layer)],
+    });
+    let mut root = put(media_type::MANIFEST, manifest.to_string().as_bytes());
+    root["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "v1"});
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [root]});
+    std::fs::write(dir.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}

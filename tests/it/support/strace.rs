@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::peer;
+use super::installed;
 
 /// What a program does with files. A `?` in front: not every machine has the call.
 const CALLS: &str = "?openat,?openat2,?mkdir,?mkdirat,?write,?pwrite64,?read,?pread64,?fsync,?fdatasync,?rename,\
@@ -40,17 +40,16 @@ pub(crate) struct Traced {
     pub(crate) calls: Vec<Call>,
 }
 
-/// The program; `None`, with a visible line, where it is missing or may not do its work.
+/// The program; `None` where it is missing or may not do its work.
 pub(crate) struct Strace(String);
 
 impl Strace {
     pub(crate) fn find() -> Option<Self> {
-        let program = peer("strace")?.display().to_string();
+        let program = installed("strace")?.display().to_string();
         let trial = Command::new(&program).args(["-f", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
         if trial.is_ok_and(|status| status.success()) {
             return Some(Self(program));
         }
-        eprintln!("skipped: processes may not be traced here");
         None
     }
 

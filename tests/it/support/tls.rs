@@ -30,36 +30,36 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// For `127.0.0.1`, signed by an authority; `None` where openssl is not installed.
-    pub(crate) fn new() -> Option<Self> {
+    /// For `127.0.0.1`, signed by an authority.
+    pub(crate) fn new() -> Self {
         Self::named("IP:127.0.0.1")
     }
 
     /// For these names, signed by an authority.
-    pub(crate) fn named(names: &str) -> Option<Self> {
-        let made = Made::new()?;
+    pub(crate) fn named(names: &str) -> Self {
+        let made = Made::new();
         made.run("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority");
         made.run("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server");
         made.write("names", &format!("subjectAltName={names}\n"));
         made.run(
             "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names",
         );
-        Some(made.identity("ca.pem"))
+        made.identity("ca.pem")
     }
 
     /// For these names, signed by itself: an authority's (`CA:TRUE`), which `openssl req -x509` makes unless told otherwise.
-    pub(crate) fn of_itself(names: &str) -> Option<Self> {
-        let made = Made::new()?;
+    pub(crate) fn of_itself(names: &str) -> Self {
+        let made = Made::new();
         made.run(&format!(
             "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=server -addext \
              subjectAltName={names}"
         ));
-        Some(made.identity("cert.pem"))
+        made.identity("cert.pem")
     }
 
     /// The same, but from January 2020 to January 2021.
-    pub(crate) fn outdated(names: &str) -> Option<Self> {
-        let made = Made::new()?;
+    pub(crate) fn outdated(names: &str) -> Self {
+        let made = Made::new();
         made.run("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server");
         made.write("db", "");
         made.write(
@@ -73,7 +73,7 @@ impl Identity {
             "ca -batch -selfsign -config config -keyfile key.pem -in request.pem -out cert.pem -startdate \
              20200101000000Z -enddate 20210101000000Z -extensions x -notext",
         );
-        Some(made.identity("cert.pem"))
+        made.identity("cert.pem")
     }
 
     /// Listens at this address and passes on what comes, decrypted; gives the `host:port` that it listens at.
@@ -143,8 +143,8 @@ struct Made {
 }
 
 impl Made {
-    fn new() -> Option<Self> {
-        Some(Self { openssl: peer("openssl")?, dir: tempfile::tempdir().unwrap() })
+    fn new() -> Self {
+        Self { openssl: peer("openssl"), dir: tempfile::tempdir().unwrap() }
     }
 
     fn run(&self, args: &str) {

@@ -10,10 +10,14 @@ pub(crate) struct Written {
     pub(crate) comment: String,
 }
 
-/// All test functions of the library and of this binary.
+/// All test functions of the library and of the test binaries.
 pub(crate) fn tests() -> Vec<Written> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    ["src", "tests/it"].iter().flat_map(|dir| sources(&root.join(dir))).flat_map(|code| of(&code)).collect()
+    ["src", "tests/it", "tests/peers"]
+        .iter()
+        .flat_map(|dir| sources(&root.join(dir)))
+        .flat_map(|code| of(&code))
+        .collect()
 }
 
 fn sources(dir: &Path) -> Vec<String> {
@@ -28,6 +32,7 @@ fn sources(dir: &Path) -> Vec<String> {
 
 fn of(code: &str) -> Vec<Written> {
     let (mut all, mut comment, mut test) = (Vec::new(), String::new(), false);
+    let listed = listed(code);
     for line in code.lines().map(str::trim) {
         if let Some(text) = line.strip_prefix("///") {
             comment.push_str(text);
@@ -35,7 +40,7 @@ fn of(code: &str) -> Vec<Written> {
             test |= line.contains("test");
         } else {
             let name = line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.split('(').next());
-            if let Some(name) = name.filter(|_| test) {
+            if let Some(name) = name.filter(|name| test || listed.contains(name)) {
                 all.push(Written { name: name.to_owned(), comment: comment.clone() });
             }
             (comment, test) = (String::new(), false);
@@ -44,8 +49,21 @@ fn of(code: &str) -> Vec<Written> {
     all
 }
 
+/// Where no attribute says what is a test, a list does: how each runs, and its name.
+fn listed(code: &str) -> Vec<&str> {
+    let list =
+        code.split_once(" tests![").and_then(|(_, rest)| rest.split_once("    ]\n")).map_or("", |(list, _)| list);
+    let words: Vec<&str> = list.split_whitespace().collect();
+    let tests = words.windows(2).filter(|pair| matches!(pair[0], "plain" | "single" | "multi" | "paused"));
+    tests.map(|pair| pair[1].trim_end_matches([',', ';'])).collect()
+}
+
 #[test]
 fn tests_are_found_with_their_comments() {
+    let listed =
+        "    tests![\n        [\"x\"]\n            multi four;\n    ]\n/// X4.\nasync fn four() {\n}\nfn x() {}\n";
+    let found: Vec<_> = of(listed).into_iter().map(|test| (test.name, test.comment)).collect();
+    assert_eq!(found, [("four".into(), " X4.".into())]);
     let code =
         "/// One (X1).\n#[tokio::test(x)]\nasync fn one() {\n}\n/// No test.\nfn two() {}\n#[test]\nfn three() {}\n";
     let found: Vec<_> = of(code).into_iter().map(|test| (test.name, test.comment)).collect();

@@ -1,14 +1,11 @@
 //! Compressed archives, whole and damaged, and the digests of what is in them.
 
-use std::{io::Write as _, process::Stdio};
+use std::io::Write as _;
 
 use artifact::{Kind, oci::Digest, plan::Compression};
 
 use super::{Job, World, extract, extract_checked, tree};
-use crate::support::{
-    peer,
-    tar::{Entry, archive},
-};
+use crate::support::tar::{Entry, archive};
 
 const GZIP: Compression = Compression::Gzip(6);
 const ZSTD: Compression = Compression::Zstd(3);
@@ -116,24 +113,4 @@ async fn a_wrong_digest_of_the_content_is_refused() {
         let right = Job::default().step("", &bytes, action(Digest::of(&good()))).await;
         right.run(&world.dest()).await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_frame_that_needs_a_dictionary_is_refused() {
-    let Some(zstd) = peer("zstd") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    for i in 0..200 {
-        std::fs::write(dir.path().join(i.to_string()), format!("sample {i} of some text that repeats, {i}")).unwrap();
-    }
-    let run = |command: &mut std::process::Command| {
-        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
-    };
-    let all = (0..200).map(|i| i.to_string());
-    run(std::process::Command::new(&zstd)
-        .current_dir(&dir)
-        .args(["--train", "--maxdict=1024", "-o", "dict"])
-        .args(all));
-    std::fs::write(dir.path().join("good"), good()).unwrap();
-    run(std::process::Command::new(&zstd).current_dir(&dir).args(["-D", "dict", "good"]));
-    refused("Z11", &std::fs::read(dir.path().join("good.zst")).unwrap(), ZSTD).await;
 }

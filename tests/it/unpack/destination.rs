@@ -206,27 +206,6 @@ async fn too_little_space_is_said_before_anything_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_is_said_and_left_as_it_was() {
-    let world = World::new();
-    let full = world.dir.path().join("full");
-    std::fs::create_dir(&full).unwrap();
-    let mount = |args: &[&str]| std::process::Command::new("mount").args(args).arg(&full).output();
-    if !mount(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).is_ok_and(|out| out.status.success()) {
-        eprintln!("skipped: only root can make a small file system");
-        return;
-    }
-    let bytes = archive((0..40).map(|i| Entry::file(format!("d/{i}"), vec![b'x'; 10_000])));
-    let packed = zstd::encode_all(&bytes[..], 1).unwrap();
-    let job = Job::default().step("", &packed, super::extract(Compression::Zstd(1))).await;
-    let results = [job.run(&full.join("dest")).await, job.run(&full).await];
-    let left = std::fs::read_dir(&full).unwrap().count();
-    let unmounted = std::process::Command::new("umount").arg(&full).status();
-    assert!(unmounted.unwrap().success());
-    assert!(results.iter().all(|r| r.as_ref().is_err_and(|e| e.kind() == Kind::NoSpace)), "{results:?}");
-    assert_eq!(left, 0);
-}
-
-#[tokio::test]
 async fn leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_are_not() {
     let world = World::new();
     let staged = |name: &str| world.dir.path().join(format!(".artifact-unpack-{name}"));

@@ -10,12 +10,10 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 
-use crate::{
-    cli::World,
-    support::{
-        samples::Sample,
-        scripted::{Request, Scripted, reply},
-    },
+use crate::support::{
+    program::World,
+    samples::Sample,
+    scripted::{Request, Scripted, reply},
 };
 
 /// With what JSON, URLs and HTML each write in another way.

@@ -1,0 +1,54 @@
+//! The programs among the examples run. `cargo test` builds them; `cargo test --test peers` does not.
+
+use std::{process::Command, time::Duration};
+
+use artifact::{
+    source::Source,
+    types::{Inputs, plugin},
+};
+
+use crate::{
+    harness::{Test, example, tests},
+    support::{
+        examples::{packed, plan, root, shown},
+        run,
+    },
+};
+
+/// The tests of this file, and what each needs.
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        ["example custom_store"]
+            plain the_custom_store_takes_an_artifact_once;
+        ["example artifact-type-notes"]
+            single the_plug_in_prints_a_plan_that_packs;
+        ["example pack_and_push"]
+            single the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave;
+    ]
+}
+
+fn the_custom_store_takes_an_artifact_once() {
+    let program = example("custom_store");
+    let printed = run(&mut Command::new(program));
+    assert!(printed.contains(": 3 moved, "), "{printed}");
+    assert!(printed.contains("again: 0 moved, 3 present"), "{printed}");
+    assert!(printed.contains("3 content\n1 manifests\n1 tags"), "{printed}");
+}
+
+async fn the_plug_in_prints_a_plan_that_packs() {
+    let program = example("artifact-type-notes");
+    let source = Source::open(root().join("examples/notes")).unwrap();
+    let inputs = Inputs { annotations: [("com.example.by".into(), "me".into())].into(), ..Default::default() };
+    let plan = plugin::run(&program, &source, &inputs, Duration::from_secs(60)).await.unwrap();
+    insta::assert_snapshot!("notes", shown(&packed(&plan).await.unwrap()));
+}
+
+async fn the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave() {
+    let program = example("pack_and_push");
+    let talk = root().join("examples/slides/talk.yaml");
+    let printed = run(Command::new(program).arg(&talk));
+    let packed = packed(&plan(&talk).unwrap()).await.unwrap();
+    assert!(printed.contains(&format!("{}\n", packed.root().digest)), "{printed}");
+    // Manifest, config and ten pictures; the tag is the version that the talk gives itself.
+    assert!(printed.contains(":v1: 12 moved, "), "{printed}");
+}

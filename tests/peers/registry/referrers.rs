@@ -1,0 +1,78 @@
+//! Referrers on a registry that does not list them.
+
+use std::sync::Arc;
+
+use artifact::{
+    oci::{Descriptor, Index},
+    store::{ReadStore as _, Store},
+    stores::registry::{Options, Registry},
+};
+
+use super::repository;
+use crate::{
+    harness::{Test, tests},
+    support::{
+        docker_registry::{Access, DockerRegistry},
+        samples::{Sample, TYPE, deliver},
+    },
+};
+
+fn subject() -> Sample {
+    Sample::of(&[b"subject"])
+}
+
+/// The tests of this file, and what each needs.
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        ["docker-registry"]
+            multi a_registry_without_a_list_gets_one_under_a_tag,
+            multi many_referrers_at_once_are_all_listed;
+    ]
+}
+
+async fn a_registry_without_a_list_gets_one_under_a_tag() {
+    let server = DockerRegistry::start(Access::Anyone);
+    let store: Arc<dyn Store> = Arc::new(repository(server.host(), "a", &Options::default()));
+    deliver(&store, &subject(), &["v1"]).await.unwrap();
+    assert!(store.referrers(subject().root()).await.unwrap().is_empty());
+    let sbom = Sample::about(subject().root(), b"sbom");
+    deliver(&store, &sbom, &[]).await.unwrap();
+    let expected = Descriptor {
+        artifact_type: Some(TYPE.into()),
+        annotations: [("org.example.note".to_owned(), "sample".to_owned())].into(),
+        ..sbom.root().clone()
+    };
+    assert_eq!(store.referrers(subject().root()).await.unwrap(), std::slice::from_ref(&expected));
+    let tag = format!("sha256-{}", subject().root().digest.hex());
+    assert_eq!(store.tags().await.unwrap(), [tag.clone(), "v1".into()]);
+    let list = store.resolve(&tag).await.unwrap();
+    let list: Index =
+        serde_json::from_slice(&artifact::store::read_manifest(store.as_ref(), &list).await.unwrap()).unwrap();
+    assert_eq!(list.manifests, [expected]);
+    deliver(&store, &sbom, &[]).await.unwrap();
+    assert_eq!(store.referrers(subject().root()).await.unwrap().len(), 1);
+}
+
+async fn many_referrers_at_once_are_all_listed() {
+    let server = DockerRegistry::start(Access::Anyone);
+    let registry = Registry::new(server.host(), &Options::default()).unwrap();
+    let samples: Vec<Sample> = (0..20_u8).map(|n| Sample::about(subject().root(), &[n])).collect();
+    // First and one after another: docker-registry 2.8 may not see a blob while somebody finishes it a second time, and
+    // all of these have the same config.
+    for (desc, bytes) in samples.iter().flat_map(|sample| &sample.blobs) {
+        registry.repository("a").unwrap().push(desc, bytes).await.unwrap();
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for sample in samples {
+        let store = registry.repository("a").unwrap();
+        tasks.spawn(async move {
+            let [(desc, bytes)] = sample.manifests.as_slice() else { panic!("one manifest") };
+            store.publish(desc, bytes, &[]).await
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap().unwrap();
+    }
+    let store = registry.repository("a").unwrap();
+    assert_eq!(store.referrers(subject().root()).await.unwrap().len(), 20);
+}

@@ -1,0 +1,189 @@
+//! https: trusted, mistrusted, and never given up for http.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use artifact::{
+    Kind,
+    oci::Descriptor,
+    store::{ReadStore as _, Store as _},
+    stores::registry::{Credential, Options, Origin, Protocol, Registry},
+};
+use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use super::{CANARY, kind, repository, saw_secret, there_and_back};
+use crate::{
+    harness::{Test, tests},
+    support::{
+        scripted::{Scripted, reply},
+        server,
+        tls::Identity,
+    },
+};
+
+/// The tests of this file, and what each needs.
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        ["openssl"]
+            multi a_registry_is_trusted_for_its_authority_or_on_request,
+            multi a_registry_of_another_authority_or_name_gets_not_one_byte,
+            multi a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_it,
+            multi a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time,
+            multi the_authorities_of_the_system_are_read_once_and_only_for_https,
+            multi https_never_leads_to_http,
+            multi a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https,
+            multi http_may_lead_to_https_and_the_password_stays_behind;
+        []
+            plain a_file_of_certificates_that_holds_none_is_an_error_at_once;
+    ]
+}
+
+/// Options for https with a password, trusting this authority.
+fn https(host: &str, roots: Vec<Vec<u8>>) -> Options {
+    let origin = Origin::of_registry(host, Protocol::Https).unwrap();
+    let credential = Credential::password(&origin, "canary-user", CANARY).unwrap();
+    Options { protocol: Protocol::Https, roots, credentials: std::sync::Arc::new(credential), ..Options::default() }
+}
+
+/// Wants a password, then answers like this.
+fn guarded(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request| match request.header("authorization") {
+        "" => reply(401, &[("www-authenticate", "Basic")], b""),
+        _ => answer(request.line()),
+    })
+}
+
+async fn a_registry_is_trusted_for_its_authority_or_on_request() {
+    let identity = Identity::new();
+    for insecure_tls in [false, true] {
+        let server = server::in_memory().await;
+        let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
+        let roots = if insecure_tls { Vec::new() } else { vec![identity.authority.clone()] };
+        there_and_back(repository(&host, "a", &Options { insecure_tls, ..https(&host, roots) })).await;
+    }
+}
+
+/// H16.
+async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
+    let (identity, other) = (Identity::new(), Identity::new());
+    let trap = Scripted::trap("127.0.0.1");
+    for (ip, authority) in [("127.0.0.1", &other.authority), ("127.0.0.2", &identity.authority)] {
+        let host = identity.in_front_of(ip, trap.host()).await;
+        let options = https(&host, vec![authority.clone()]);
+        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.to_string().contains(&format!("the certificate of `{host}` is not accepted")), "{error}");
+    }
+    assert!(trap.seen().is_empty());
+}
+
+/// H3, H8: to another port, and to the very same one.
+/// H16.
+async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_it() {
+    let (identity, other) = (Identity::of_itself("IP:127.0.0.1"), Identity::of_itself("IP:127.0.0.1"));
+    let server = server::in_memory().await;
+    let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
+    there_and_back(repository(&host, "a", &https(&host, vec![identity.authority.clone()]))).await;
+    for roots in [Vec::new(), vec![other.authority.clone()]] {
+        let error = repository(&host, "a", &https(&host, roots)).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.to_string().contains("(`CA:TRUE`), and not itself one"), "{error}");
+    }
+}
+
+/// H16.
+async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time() {
+    let (named, outdated) = (Identity::of_itself("DNS:other.test"), Identity::outdated("IP:127.0.0.1"));
+    let trap = Scripted::trap("127.0.0.1");
+    let year = jiff::Timestamp::now().strftime("clock it is %Y-").to_string();
+    for (identity, words) in
+        [(named, ["not valid for name", "other.test"]), (outdated, ["it ended on 2021-01-01 00:00 UTC", &year])]
+    {
+        let host = identity.in_front_of("127.0.0.1", trap.host()).await;
+        let options = https(&host, vec![identity.authority.clone()]);
+        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+    assert!(trap.seen().is_empty());
+}
+
+async fn the_authorities_of_the_system_are_read_once_and_only_for_https() {
+    let identity = Identity::new();
+    let (server, read) = (server::in_memory().await, Arc::new(AtomicUsize::new(0)));
+    let addr = server.addr().to_string();
+    let host = identity.in_front_of("127.0.0.1", &addr).await;
+    let (counter, certificate) = (Arc::clone(&read), CertificateDer::from_pem_slice(&identity.authority).unwrap());
+    let options = Options {
+        system_roots: Some(Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            vec![certificate.to_vec(), b"of another age".to_vec()]
+        })),
+        ..https(&host, Vec::new())
+    };
+    there_and_back(repository(&addr, "a", &Options { protocol: Protocol::Http, ..options.clone() })).await;
+    assert_eq!(read.load(Ordering::Relaxed), 0);
+    there_and_back(repository(&host, "b", &options)).await;
+    assert_eq!(read.load(Ordering::Relaxed), 1);
+}
+
+fn a_file_of_certificates_that_holds_none_is_an_error_at_once() {
+    for bytes in [&b""[..], b"-----BEGIN CERTIFICATE-----\n", b"\x30\x00", b"hello"] {
+        let options = Options { roots: vec![bytes.to_vec()], ..Options::default() };
+        assert_eq!(kind(Registry::new("registry.test", &options)), Kind::Invalid);
+    }
+}
+
+async fn https_never_leads_to_http() {
+    let identity = Identity::new();
+    let trap = Scripted::trap("127.0.0.1");
+    let elsewhere = trap.host().to_owned();
+    for same_port in [false, true] {
+        let elsewhere = elsewhere.clone();
+        let backend = Scripted::start(move |request| {
+            let host = if same_port { request.header("host") } else { &elsewhere };
+            let target = format!("http://{host}/x");
+            match (request.header("authorization"), request.line()) {
+                ("", _) => reply(401, &[("www-authenticate", "Basic")], b""),
+                (_, line) if line.starts_with("POST") => reply(202, &[("location", &target)], b""),
+                _ => reply(307, &[("location", &target)], b""),
+            }
+        });
+        let host = identity.in_front_of("127.0.0.1", backend.host()).await;
+        let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
+        let desc = Descriptor::of("a/b", b"x");
+        assert_eq!(kind(repository.fetch(&desc, 0).await), Kind::Invalid);
+        assert_eq!(kind(repository.push(&desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
+        assert!(backend.lines().iter().all(|line| !line.ends_with("/x")), "{:?}", backend.lines());
+    }
+    assert!(trap.seen().is_empty());
+}
+
+/// H11.
+async fn a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https() {
+    let identity = Identity::new();
+    let trap = Scripted::trap("127.0.0.1");
+    let challenge = format!("Bearer realm=\"http://{}/token\"", trap.host());
+    let backend = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
+    let host = identity.in_front_of("127.0.0.1", backend.host()).await;
+    let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
+    assert_eq!(kind(repository.resolve("v1").await), Kind::Unauthorized);
+    assert!(trap.seen().is_empty() && !saw_secret(&backend));
+}
+
+async fn http_may_lead_to_https_and_the_password_stays_behind() {
+    let identity = Identity::new();
+    let storage = Scripted::start(|_| reply(200, &[], b"x"));
+    let secure = identity.in_front_of("127.0.0.1", storage.host()).await;
+    let target = format!("https://{secure}/x");
+    let registry = guarded(move |_| reply(307, &[("location", &target)], b""));
+    let options = Options { roots: vec![identity.authority.clone()], ..super::canary(registry.host()) };
+    let repository = repository(registry.host(), "a", &options);
+    drop(repository.fetch(&Descriptor::of("a/b", b"x"), 0).await.unwrap());
+    assert!(registry.saw("uthorization"));
+    assert_eq!(storage.lines(), ["GET /x"]);
+    assert!(!saw_secret(&storage));
+}
