@@ -186,12 +186,23 @@ impl Sending {
     /// `Absent`: it has it now.
     pub(crate) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Claim> {
         let mut told = 0;
-        while self.moved.changed().await.is_ok() {
-            let now = *self.moved.borrow_and_update();
+        let mut tell = |watch: &mut watch::Receiver<u64>| {
+            let now = *watch.borrow_and_update();
             moved(now.saturating_sub(told));
             told = now;
-        }
-        self.arrived.await.unwrap_or_else(|_| Err(given_up()))
+        };
+        // A request that was given up may keep its content, and its end of the count, for as long as the line stands.
+        let arrived = loop {
+            tokio::select! {
+                arrived = &mut self.arrived => break arrived,
+                changed = self.moved.changed() => match changed {
+                    Ok(()) => tell(&mut self.moved),
+                    Err(_) => break self.arrived.await,
+                },
+            }
+        };
+        tell(&mut self.moved);
+        arrived.unwrap_or_else(|_| Err(given_up()))
     }
 }
 

@@ -20,10 +20,10 @@ fn pushed() -> (tempfile::TempDir, World) {
     (dir, world)
 }
 
-/// Pushes the file again over a line that stops after 8 MiB until what is on its way is given up. So it does not matter
-/// how fast anything is: a push that does not find out in time that the file is there does not end.
+/// Pushes the file again over a line that stops after 8 MiB until all else has been done. So it does not matter how fast
+/// anything is: a push that does not find out in time that the file is there, or waits for that line, does not end.
 fn again(world: &World, line: &str) -> Cost {
-    let cost = world.held(8 * MIB, "DELETE upload", || world.cost(&format!("{line} --timeout 3600")));
+    let cost = world.held(8 * MIB, "PUT manifest", || world.cost(&format!("{line} --timeout 3600")));
     // More than those 8 MiB are what the buffers of a connection held when it stopped.
     assert!(cost.sent < 16 * MIB, "{}", cost.sent);
     assert!(cost.received < 8192, "{}", cost.received);
