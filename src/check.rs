@@ -124,8 +124,16 @@ impl fmt::Display for Finding {
 
 /// Rules that go beyond the OCI specifications: those of artifact types.
 pub trait Rules: Send + Sync {
-    /// What is wrong with this manifest, one line each.
-    fn broken(&self, desc: &Descriptor, manifest: &Parsed) -> Vec<String>;
+    /// The largest config, in bytes, that is read to judge this manifest; `None` where the manifest alone tells. A
+    /// larger one breaks the rules.
+    fn reads_config(&self, _manifest: &Parsed) -> Option<u64> {
+        None
+    }
+
+    /// What is wrong with this manifest, one line each. `config` is the content of its config, verified, where
+    /// [`Rules::reads_config`] asks for it, and empty otherwise. Not called where the config cannot be read: that is a
+    /// finding of its own.
+    fn broken(&self, desc: &Descriptor, manifest: &Parsed, config: &[u8]) -> Vec<String>;
 }
 
 /// How [`check_with`] goes about it.

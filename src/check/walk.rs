@@ -7,7 +7,7 @@ use std::{
 
 use super::{Finding, Rules, What, finding_of, held};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, annotation, media_type},
     store::{self, Inventory, ReadStore},
 };
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         self.done.insert(desc.digest.clone());
         match Parsed::read(&desc.media_type, &bytes) {
             Ok(parsed) => {
-                for broken in self.rules.map(|rules| rules.broken(desc, &parsed)).unwrap_or_default() {
+                for broken in self.broken(desc, &parsed).await? {
                     self.find(What::TypeRule, &desc.digest, broken);
                 }
                 let subject = parsed.subject().map(|subject| (desc.digest.clone(), subject.digest.clone()));
@@ -132,6 +132,23 @@ impl<'a> Walk<'a> {
                 self.find(What::MalformedManifest, &desc.digest, e.to_string());
                 Ok(None)
             }
+        }
+    }
+
+    /// What the rules of artifact types say about a manifest.
+    async fn broken(&mut self, desc: &Descriptor, parsed: &Parsed) -> Result<Vec<String>> {
+        let Some(rules) = self.rules else { return Ok(Vec::new()) };
+        let (Parsed::Manifest(manifest), Some(limit)) = (parsed, rules.reads_config(parsed)) else {
+            return Ok(rules.broken(desc, parsed, &[]));
+        };
+        match store::read(self.store.as_ref(), &manifest.config, limit).await {
+            Ok(config) => {
+                self.done.insert(manifest.config.digest.clone());
+                Ok(rules.broken(desc, parsed, &config))
+            }
+            Err(e) if e.kind() == Kind::Limit => Ok(vec![e.to_string()]),
+            // The config is met as content, too, and what is wrong with it is found there.
+            Err(e) => finding_of(e.kind(), What::Unreadable).map(|_| Vec::new()),
         }
     }
 

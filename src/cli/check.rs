@@ -7,7 +7,7 @@ use artifact::{
     check::{Options, Rules, Severity, check_with},
     location::Location,
     oci::{Descriptor, Parsed},
-    types::{Catalog, View},
+    types::{Catalog, MAX_CONFIG, View},
 };
 
 use super::{
@@ -58,9 +58,14 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 struct ByType(Catalog);
 
 impl Rules for ByType {
-    fn broken(&self, _: &Descriptor, manifest: &Parsed) -> Vec<String> {
+    fn reads_config(&self, manifest: &Parsed) -> Option<u64> {
+        let Parsed::Manifest(manifest) = manifest else { return None };
+        self.0.recognise(manifest).filter(|(kind, _)| kind.reads_config(View::Native)).map(|_| MAX_CONFIG)
+    }
+
+    fn broken(&self, _: &Descriptor, manifest: &Parsed, config: &[u8]) -> Vec<String> {
         let Parsed::Manifest(manifest) = manifest else { return Vec::new() };
         let Some((kind, _)) = self.0.recognise(manifest) else { return Vec::new() };
-        kind.unpacking(manifest, &[], View::Native).err().map(|e| e.to_string()).into_iter().collect()
+        kind.unpacking(manifest, config, View::Native).err().map(|e| e.to_string()).into_iter().collect()
     }
 }

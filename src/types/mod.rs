@@ -176,9 +176,16 @@ impl ArtifactType {
         })
     }
 
+    /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
+    #[must_use]
+    pub fn reads_config(&self, view: View) -> bool {
+        unpack::reads_config(&self.definition, view)
+    }
+
     /// The files that this manifest becomes.
     ///
-    /// `config` are the bytes of its config blob, at most [`MAX_CONFIG`]; they may be empty when it is not at hand. Errors
+    /// `config` are the bytes of its config blob, at most [`MAX_CONFIG`]; they may be empty where
+    /// [`ArtifactType::reads_config`] says that they are not needed. Errors
     /// (kind `Mismatch`): the manifest is not of this type, layers are missing or do not belong.
     pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         if self.definition.accept.recognises(manifest).is_none() && !self.definition.accept.claims().is_empty() {

@@ -127,6 +127,15 @@ impl Rule {
         })
     }
 
+    /// Whether it names a value of the config.
+    fn reads_config(&self, engine: &Engine) -> bool {
+        let extract = self.extract.iter().flat_map(|extract| extract.to.iter().chain(&extract.root));
+        let mut names = self.when.iter().flat_map(|when| engine.names(&when.0, false));
+        let mut templates = self.write.iter().chain(extract).flat_map(|template| engine.names(&template.0, true));
+        let is_config = |name: String| name.split('.').next() == Some("config");
+        names.any(is_config) || templates.any(is_config)
+    }
+
     fn takes(&self, role: Option<&str>) -> bool {
         self.layer.as_deref().is_some_and(|wanted| wanted == "*" || Some(wanted) == role)
     }
@@ -159,17 +168,28 @@ impl Rule {
     }
 }
 
+/// The rules of a view.
+fn rules(unpack: &Unpack, wanted: View) -> &[Rule] {
+    match wanted {
+        View::Native if !unpack.native.is_empty() => &unpack.native,
+        View::Tree if !unpack.tree.is_empty() => &unpack.tree,
+        _ if !unpack.native.is_empty() => &unpack.native,
+        _ => &unpack.tree,
+    }
+}
+
+/// Whether [`plan`] needs the content of the config.
+pub(super) fn reads_config(definition: &Definition, wanted: View) -> bool {
+    let engine = Engine::for_paths();
+    rules(&definition.unpack, wanted).iter().any(|rule| rule.reads_config(&engine))
+}
+
 /// The steps that unpack this manifest, by the rules of this definition.
 ///
 /// Errors: kind `Mismatch` when layers are missing or do not belong; a path that may not be; two files of one name.
 pub(super) fn plan(definition: &Definition, manifest: &Manifest, config: &[u8], wanted: View) -> Result<Unpacking> {
     let roles = definition.accept.roles(manifest)?;
-    let rules = match (wanted, &definition.unpack) {
-        (View::Native, unpack) if !unpack.native.is_empty() => &unpack.native,
-        (View::Tree, unpack) if !unpack.tree.is_empty() => &unpack.tree,
-        (_, unpack) if !unpack.native.is_empty() => &unpack.native,
-        (_, unpack) => &unpack.tree,
-    };
+    let rules = rules(&definition.unpack, wanted);
     if rules.is_empty() {
         return generic::unpacking(manifest);
     }

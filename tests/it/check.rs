@@ -213,7 +213,7 @@ fn mute_store(candidate: &crate::stores::Candidate) -> Arc<dyn Store> {
 async fn rules_of_types_are_asked_about_every_manifest() {
     struct NoIndexes;
     impl Rules for NoIndexes {
-        fn broken(&self, _: &Descriptor, manifest: &Parsed) -> Vec<String> {
+        fn broken(&self, _: &Descriptor, manifest: &Parsed, _: &[u8]) -> Vec<String> {
             matches!(manifest, Parsed::Index(_)).then(|| "an index".to_owned()).into_iter().collect()
         }
     }

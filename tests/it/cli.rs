@@ -41,6 +41,57 @@ fn a_talk_goes_through_a_registry_and_comes_back() {
     assert_eq!(config, r#"{"title":"A talk","images":["1.png","2.png","1.png"]}"#);
 }
 
+/// The samples of the repository, of every built-in type and form.
+fn examples() -> [std::path::PathBuf; 5] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    ["slides/slides.yaml", "slides/talk.yaml", "deck/deck.md", "chart", "docs"].map(|path| root.join(path))
+}
+
+#[test]
+fn what_was_packed_of_every_example_passes_the_check() {
+    let world = World::new();
+    for (n, source) in examples().iter().enumerate() {
+        let pushed = ran(world.command("push").arg(source).arg(format!("oci:layout-{n}")).output().unwrap());
+        assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+        let checked = world.run(&format!("check oci:layout-{n}"));
+        assert_eq!((checked.code, checked.stdout.as_str()), (0, ""), "{}: {}", source.display(), checked.stderr);
+    }
+}
+
+#[test]
+fn a_packed_chart_passes_the_check_and_one_whose_config_has_no_name_does_not() {
+    let world = World::new();
+    let chart = &examples()[3];
+    let archive = world.path().join("notice-board-1.tgz");
+    let tar = Command::new("tar").arg("czf").arg(&archive).arg("-C").arg(chart.parent().unwrap()).arg("chart").status();
+    assert!(tar.unwrap().success());
+    world.ok("push notice-board-1.tgz oci:charts:v1 --set strict=false");
+    assert_eq!(world.ok("check oci:charts:v1"), "");
+    // The same chart with a config that says nothing.
+    let manifest = world.ok("cat oci:charts:v1");
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
+    let length = usize::try_from(manifest["config"]["size"].as_u64().unwrap()).unwrap();
+    let blobs = world.path().join("charts/blobs/sha256");
+    let put = |bytes: &[u8]| {
+        let digest = artifact::oci::Digest::of(bytes);
+        std::fs::write(blobs.join(digest.hex()), bytes).unwrap();
+        (digest.to_string(), bytes.len())
+    };
+    let (digest, size) = put(b"{\"version\":\"1\"}");
+    (manifest["config"]["digest"], manifest["config"]["size"]) = (digest.into(), size.into());
+    let (digest, _) = put(manifest.to_string().as_bytes());
+    world.ok(&format!("tag oci:charts@{digest} nameless"));
+    let nameless = world.run("check oci:charts:nameless");
+    assert_eq!(nameless.code, 3, "{}", nameless.stderr);
+    assert!(nameless.stdout.contains("a part of the file name is empty"), "{}", nameless.stdout);
+    // A damaged config is one finding, not two.
+    std::fs::write(blobs.join(&config["sha256:".len()..]), "x".repeat(length)).unwrap();
+    let damaged = world.run("check oci:charts:v1");
+    assert!(damaged.stdout.starts_with(&format!("error: {config}: ")), "{}", damaged.stdout);
+    assert_eq!((damaged.code, damaged.stdout.lines().count()), (3, 1), "{}", damaged.stdout);
+}
+
 #[test]
 fn pushing_what_is_there_moves_nothing_and_says_so() {
     let world = World::new();
