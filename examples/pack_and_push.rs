@@ -48,9 +48,9 @@ async fn main() -> Result<()> {
 
     // Source and type give a plan: what will be made, with nothing read but what the plan needs.
     let source = Source::open(path)?;
-    let (kind, form) = Catalog::builtin()?.detect(&source)?;
-    let plan = kind.plan(&source, &Inputs::default())?;
-    println!("{} ({form}): {} layers", kind.name(), plan.layers.len());
+    let found = Catalog::builtin()?.detect(&source)?;
+    let plan = found.plan(&source, &Inputs::default())?;
+    println!("{} ({}): {} layers", found.kind.name(), found.form, plan.layers.len());
 
     // Packing gives digests. What is packed is a store already; its blobs stay where they are.
     let packed = pack::pack(&plan, &pack::Options::new(scratch.path())).await?;

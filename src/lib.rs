@@ -19,8 +19,7 @@
 //! # let scratch = tempfile::tempdir()?;
 //! # std::fs::write(scratch.path().join("notes.txt"), "remember the milk")?;
 //! let source = Source::open(scratch.path().join("notes.txt"))?;
-//! let (kind, _form) = Catalog::builtin()?.detect(&source)?;
-//! let plan = kind.plan(&source, &Inputs::default())?;
+//! let plan = Catalog::builtin()?.detect(&source)?.plan(&source, &Inputs::default())?;
 //! let packed: Arc<dyn ReadStore> = Arc::new(pack(&plan, &pack::Options::new(scratch.path())).await?);
 //!
 //! let store: Arc<dyn Store> = Arc::new(Memory::new());

@@ -200,7 +200,7 @@ impl TypeArgs {
     /// A type that no definition has may be a program on the `PATH`.
     pub(crate) async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let catalog = self.catalog.load()?;
-        let Some(name) = &self.name else { return catalog.detect(source)?.0.plan(source, inputs) };
+        let Some(name) = &self.name else { return catalog.detect(source)?.plan(source, inputs) };
         match (catalog.get(name), plugin::find(name, &environment::program_dirs())) {
             (Ok(kind), _) => kind.plan(source, inputs),
             (Err(_), Some(program)) => plugin::run(&program, source, inputs, PLUGIN_TIMEOUT).await,

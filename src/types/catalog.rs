@@ -9,7 +9,7 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 
-use super::{ArtifactType, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
+use super::{ArtifactType, Detected, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     fs,
@@ -172,16 +172,16 @@ impl Catalog {
     /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
     /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
     /// name and that is malformed.
-    pub fn detect(&self, source: &Source) -> Result<(Arc<ArtifactType>, String)> {
+    pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
             let mut found = Vec::new();
             for kind in self.list() {
                 if let Some(form) = detect::detect(kind.definition(), source, fallback)? {
-                    found.push((Arc::clone(kind), form));
+                    found.push(Detected { kind: Arc::clone(kind), form });
                 }
             }
             if found.len() > 1 {
-                let names: Vec<_> = found.iter().map(|(t, form)| format!("`{}` ({form})", t.name())).collect();
+                let names: Vec<_> = found.iter().map(|d| format!("`{}` ({})", d.kind.name(), d.form)).collect();
                 let message = format!("`{source}` could be {}", names.join(" or "));
                 return Err(Error::new(Kind::Ambiguous, message));
             }

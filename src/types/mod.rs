@@ -40,7 +40,7 @@ mod unpack;
 mod validate;
 mod view;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -138,24 +138,32 @@ impl ArtifactType {
         &self.text
     }
 
-    /// The form that this source has in this type, when the user says that it is of this type.
+    /// The form that this source has in this type, when the user says that it is of this type: forms that are only for
+    /// that count, too. [`Catalog::detect`] is for when nobody says so.
     ///
     /// Errors (kind `UnknownType`): it has none; the message says what was looked for.
     pub fn form(&self, source: &Source) -> Result<String> {
         detect::form(&self.definition, source)
     }
 
-    /// What will be made of this source.
+    /// What will be made of this source, when the user says that it is of this type; [`Detected::plan`] is for a type
+    /// that was found.
     ///
     /// The same source and inputs give the same plan, on every machine. Errors name the layer, set, document or
     /// parameter at fault, and the line where a document is.
     pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
-        self.plan_form(source, inputs).context(|| format!("{} `{source}`", self.name()))
+        let plan = self.form(source).and_then(|form| self.plan_form(&form, source, inputs));
+        plan.context(|| self.about(source))
     }
 
-    fn plan_form(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+    /// What a message about this source begins with.
+    fn about(&self, source: &Source) -> String {
+        format!("{} `{source}`", self.name())
+    }
+
+    fn plan_form(&self, form: &str, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let definition = &self.definition;
-        let reading = Reading::new(definition, &self.engine, source, inputs, self.form(source)?)?;
+        let reading = Reading::new(definition, &self.engine, source, inputs, form.into())?;
         let layers = definition.layers.plan(&reading)?;
         let reading = reading.with_all(layers.names());
         let config = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
@@ -197,6 +205,23 @@ impl ArtifactType {
             return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
         }
         unpack::plan(&self.definition, manifest, config, view).context(|| self.name())
+    }
+}
+
+/// The type and form of a source, as [`Catalog::detect`] found them.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Detected {
+    /// The type.
+    pub kind: Arc<ArtifactType>,
+    /// The form that the source has in it.
+    pub form: String,
+}
+
+impl Detected {
+    /// What will be made of this source, in the form that was found. Errors: those of [`ArtifactType::plan`].
+    pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        self.kind.plan_form(&self.form, source, inputs).context(|| self.kind.about(source))
     }
 }
 

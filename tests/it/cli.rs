@@ -113,6 +113,26 @@ fn a_dry_run_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_form_that_was_found_is_the_one_that_is_planned() {
+    let world = World::new();
+    let detect =
+        "detect:\n- {form: raw, explicit: true, file: {glob: '*.poem'}}\n- {form: nice, file: {glob: '*.poem'}}\n";
+    let head = "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {name: poem, description: A poem}\n";
+    let layers = "source: {sets: {poem: {path: '{{ source.path }}'}}}\n\
+                  layers: {items: [{id: poem, raw: poem, title: '{{ form }}-{{ source.name }}'}]}\n";
+    world.write(
+        "artifact-types/poem.yaml",
+        &format!("{head}{detect}{layers}manifest: {{artifactType: application/vnd.poem.v1}}\n"),
+    );
+    world.write("a.poem", "roses are red");
+    assert!(world.ok("plan a.poem").contains("nice-a.poem"));
+    // Only who names the type gets the form that must be asked for.
+    assert!(world.ok("plan a.poem --type poem").contains("raw-a.poem"));
+    world.ok("push a.poem oci:out:v1");
+    assert_eq!(world.ok("cat oci:out:v1 nice-a.poem"), "roses are red");
+}
+
+#[test]
 fn a_dry_copy_says_what_would_move_and_moves_nothing() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:out:v1");

@@ -147,8 +147,8 @@ const CASES: &[Case] = &[
 async fn packed(dir: &Path, (kind, source, params, _): Case, threads: usize) -> Packed {
     let set = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let source = Source::open(dir.join(source)).unwrap();
-    let (found, _) = Catalog::builtin().unwrap().detect(&source).unwrap();
-    assert_eq!(found.name(), kind);
+    let found = Catalog::builtin().unwrap().detect(&source).unwrap();
+    assert_eq!(found.kind.name(), kind);
     let plan = found.plan(&source, &Inputs { set, ..Inputs::default() }).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     pack::pack(&plan, &pack::Options { threads, ..pack::Options::new(scratch.path()) }).await.unwrap()

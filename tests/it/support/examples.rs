@@ -17,7 +17,7 @@ pub(crate) fn root() -> &'static Path {
 
 pub(crate) fn plan(source: &Path) -> Result<Plan> {
     let source = Source::open(source)?;
-    Catalog::builtin()?.detect(&source)?.0.plan(&source, &Inputs::default())
+    Catalog::builtin()?.detect(&source)?.plan(&source, &Inputs::default())
 }
 
 pub(crate) async fn packed(plan: &Plan) -> Result<Packed> {

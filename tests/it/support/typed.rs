@@ -23,8 +23,7 @@ pub(crate) fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 pub(crate) fn plan_with(path: &Path, inputs: &Inputs) -> artifact::Result<Plan> {
     let catalog = Catalog::builtin()?;
     let source = Source::open(path)?;
-    let (kind, _) = catalog.detect(&source)?;
-    kind.plan(&source, inputs)
+    catalog.detect(&source)?.plan(&source, inputs)
 }
 
 pub(crate) fn set(pairs: &[(&str, &str)]) -> Inputs {

@@ -32,8 +32,8 @@ fn each_source_has_one_type() {
         ("not-a-chart.tgz", "file-bundle", "file"),
         (".", "file-bundle", "directory"),
     ] {
-        let (kind, found) = catalog.detect(&Source::open(dir.path().join(path)).unwrap()).unwrap();
-        assert_eq!((kind.name(), found.as_str()), (name, form), "{path}");
+        let found = catalog.detect(&Source::open(dir.path().join(path)).unwrap()).unwrap();
+        assert_eq!((found.kind.name(), found.form.as_str()), (name, form), "{path}");
     }
     let form = catalog.get("slides").unwrap().form(&Source::open(dir.path().join("README.md")).unwrap());
     assert_eq!(form.unwrap(), "markdown");
