@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{many::Template, reading::Reading, typed, view};
+use super::{many::Template, reading::Reading, texts::Texts, typed, view};
 use crate::{
     error::{Context as _, Error, Result},
     oci::{json::Encoding, media_type},
@@ -61,6 +61,12 @@ impl Config {
             content: Content::Empty {},
             annotations: Default::default(),
         }
+    }
+
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.template("mediaType", &self.media_type);
+        texts.value("value", self.value.as_ref());
     }
 
     /// An error unless exactly one key says what it is.

@@ -21,6 +21,7 @@ use super::{
     reference::ReferenceRule,
     sets::FileSet,
     test::TestCase,
+    texts::Texts,
     unpack::Unpack,
     validate::Assertion,
 };
@@ -103,6 +104,17 @@ pub struct SourceRule {
     pub documents: BTreeMap<String, DocumentRule>,
 }
 
+impl SourceRule {
+    fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.part("sets", |texts| {
+            self.sets.iter().for_each(|(name, set)| texts.part(name, |texts| set.texts(texts)));
+        });
+        texts.part("documents", |texts| {
+            self.documents.iter().for_each(|(name, document)| texts.part(name, |texts| document.texts(texts)));
+        });
+    }
+}
+
 /// A definition with the positions of its parts.
 #[derive(Debug)]
 pub(super) struct Placed {
@@ -137,6 +149,36 @@ impl Definition {
             Some(finding) => Err(Error::invalid(finding.message).context(finding.place)),
             None => Ok(placed.definition),
         }
+    }
+
+    /// The texts of a section that are evaluated.
+    pub(super) fn texts(&self, section: &str) -> Texts<'_> {
+        let mut texts = Texts::at(format!("/{section}"));
+        match section {
+            "source" => self.source.texts(&mut texts),
+            "vars" => {
+                texts = Texts::at("");
+                texts.values(section, &self.vars);
+            }
+            "layers" => self.layers.texts(&mut texts),
+            "config" => {
+                for (i, config) in self.config.0.iter().enumerate() {
+                    let mut one = Texts::at(lint::config_at(self, i));
+                    config.texts(&mut one);
+                    texts.found.extend(one.found);
+                }
+            }
+            "manifest" => self.manifest.texts(&mut texts),
+            "reference" => self.reference.texts(&mut texts),
+            "validate" => {
+                for (i, assertion) in self.validate.iter().enumerate() {
+                    texts.part(i, |texts| assertion.texts(texts));
+                }
+            }
+            "unpack" => self.unpack.texts(&mut texts),
+            _ => {}
+        }
+        texts
     }
 
     /// The forms that a source may have.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::{deck, many::Template, reading::Reading, view};
+use super::{deck, many::Template, reading::Reading, texts::Texts, view};
 use crate::{
     error::{Error, Kind, Result},
     source::{self, Document, Options, Scalars, Strings},
@@ -108,10 +108,10 @@ impl DocumentRule {
         }
     }
 
-    /// The templates that must be known before this document is.
-    pub(super) fn expressions(&self) -> Vec<(&str, bool)> {
-        let archive = self.inside.as_ref().map(|inside| inside.archive.0.as_str());
-        std::iter::once(self.path.0.as_str()).chain(archive).map(|template| (template, true)).collect()
+    /// The texts that must be known before this document is.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.template("path", &self.path);
+        texts.part("inside", |texts| texts.template("archive", self.inside.as_ref().map(|inside| &inside.archive)));
     }
 
     /// Reads the document; `None` when this form has none, or when it is optional and not there.

@@ -13,6 +13,7 @@ use super::{
     reading::Reading,
     sets::{file_value, media_type_of},
     tar::{self, Tar},
+    texts::Texts,
     typed, view,
 };
 use crate::{
@@ -96,6 +97,13 @@ pub(super) struct Planned {
 }
 
 impl Layers {
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.part("items", |texts| {
+            self.items.iter().enumerate().for_each(|(i, layer)| texts.part(i, |texts| layer.texts(texts)));
+        });
+    }
+
     /// Plans all layers.
     pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<Planned> {
         let mut planned = Planned::default();
@@ -107,6 +115,16 @@ impl Layers {
 }
 
 impl Layer {
+    fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.expression("when", &self.when);
+        texts.template("mediaType", &self.media_type);
+        texts.part("tar", |texts| texts.template("root", self.tar.as_ref().and_then(|tar| tar.root.as_ref())));
+        texts.template("text", &self.text);
+        texts.template("compress", &self.compress);
+        texts.template("title", &self.title);
+        texts.values("annotations", &self.annotations);
+    }
+
     /// An error unless there is exactly one content.
     pub(super) fn check(&self) -> Result<()> {
         let contents = [self.raw.is_some(), self.tar.is_some(), self.text.is_some()].into_iter().filter(|c| *c).count();

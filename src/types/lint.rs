@@ -33,7 +33,7 @@ pub(super) fn errors(placed: &Placed) -> Vec<Finding> {
     sections(definition, &mut found);
     references(definition, &mut found);
     literals(definition, &mut found);
-    found.extend(names::check(definition, &placed.document.value));
+    found.extend(names::check(definition));
     place(placed, found, true)
 }
 
@@ -96,7 +96,7 @@ fn sections(definition: &Definition, found: &mut Found) {
 }
 
 /// Where a config stands: the section may be one, or a list.
-fn config_at(definition: &Definition, i: usize) -> String {
+pub(super) fn config_at(definition: &Definition, i: usize) -> String {
     if definition.config.0.len() == 1 { "/config".into() } else { format!("/config/{i}") }
 }
 

@@ -11,6 +11,7 @@ use super::{
     layers::annotation_value,
     many::{Expression, Template},
     reading::Reading,
+    texts::Texts,
     typed, view,
 };
 use crate::{
@@ -66,6 +67,20 @@ pub struct Block {
 }
 
 impl ManifestRule {
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.template("artifactType", &self.artifact_type);
+        texts.part("annotations", |texts| {
+            for (i, block) in self.annotations.iter().enumerate() {
+                texts.part(i, |texts| {
+                    texts.expression("when", &block.when);
+                    texts.expression("merge", &block.merge);
+                    texts.values("set", &block.set);
+                });
+            }
+        });
+    }
+
     /// Plans the manifest.
     pub(super) fn plan(&self, reading: &Reading<'_>, order: Order) -> Result<ManifestPlan> {
         let artifact_type = self.artifact_type.as_ref().map(|t| reading.text(t)).transpose()?;

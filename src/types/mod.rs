@@ -35,6 +35,7 @@ mod sets;
 mod skeleton;
 mod tar;
 pub mod test;
+mod texts;
 mod typed;
 mod unpack;
 mod validate;

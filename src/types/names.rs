@@ -6,14 +6,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     definition::Definition,
-    expr::{Engine, is_template, unknown_name},
+    expr::{Engine, unknown_name},
+    texts::{Text, below},
     typed,
 };
-
-/// Keys whose strings are expressions.
-const EXPRESSIONS: [&str; 9] = ["when", "that", "list", "merge", "strict", "$expr", "$opt", "$each", "$when"];
-/// Keys that hold templates in a list, or an expression.
-const STRINGS: [&str; 3] = ["globs", "include", "exclude"];
 
 /// What is known of the keys of a name.
 #[derive(Debug, Clone)]
@@ -31,18 +27,18 @@ enum Shape<'a> {
 type Names<'a> = BTreeMap<&'a str, Shape<'a>>;
 
 /// What is wrong with the names in a definition: the pointer to the text, and a sentence.
-pub(super) fn check(definition: &Definition, raw: &Json) -> Vec<(String, String)> {
+pub(super) fn check(definition: &Definition) -> Vec<(String, String)> {
     let mut check = Check { engine: Engine::new(), found: Vec::new() };
     let base = base(definition);
     for (section, extra) in sections() {
-        let pointer = format!("/{section}");
-        let Some(part) = raw.pointer(&pointer) else { continue };
         let mut names = if section == "unpack" { Names::new() } else { base.clone() };
         names.extend(extra);
         if section == "source" {
             names.remove("vars");
         }
-        check.visit(part, &pointer, section, &names);
+        for (pointer, text) in definition.texts(section).found {
+            check.text(text, &pointer, &names);
+        }
     }
     check.found
 }
@@ -102,15 +98,22 @@ struct Check {
 }
 
 impl Check {
-    fn visit(&mut self, part: &Json, pointer: &str, key: &str, names: &Names<'_>) {
-        match part {
-            Json::String(text) if EXPRESSIONS.contains(&key) || STRINGS.contains(&key) => {
-                self.names(text, false, pointer, names);
-            }
-            Json::String(text) if is_template(text) => self.names(text, true, pointer, names),
+    fn text(&mut self, text: Text<'_>, pointer: &str, names: &Names<'_>) {
+        match text {
+            Text::Template(text) => self.names(text, true, pointer, names),
+            Text::Expression(text) => self.names(text, false, pointer, names),
+            Text::Value(tree) => self.tree(tree, pointer, names),
+            Text::Values(map) => self.object(map, pointer, names),
+        }
+    }
+
+    /// Checks a typed value.
+    fn tree(&mut self, tree: &Json, pointer: &str, names: &Names<'_>) {
+        match tree {
+            Json::String(text) => self.names(text, true, pointer, names),
             Json::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    self.visit(item, &format!("{pointer}/{i}"), "", names);
+                    self.tree(item, &format!("{pointer}/{i}"), names);
                 }
             }
             Json::Object(map) => self.object(map, pointer, names),
@@ -119,24 +122,33 @@ impl Check {
     }
 
     fn object(&mut self, map: &Map<String, Json>, pointer: &str, names: &Names<'_>) {
-        if let Err(error) = typed::directive(map) {
-            self.found.push((pointer.to_owned(), error.message().to_owned()));
+        let directive = match typed::directive(map) {
+            Ok(directive) => directive,
+            Err(error) => return self.found.push((pointer.to_owned(), error.message().to_owned())),
+        };
+        let Some(directive) = directive else {
+            for (key, value) in map {
+                self.tree(value, &below(pointer, key), names);
+            }
             return;
-        }
-        if let Some(pick) = map.get("$pick") {
-            for from in pick.as_object().and_then(typed::sources).into_iter().flatten() {
+        };
+        let argument = map.get(directive).unwrap_or(&Json::Null);
+        if directive == "$pick" {
+            for from in argument.as_object().and_then(typed::sources).into_iter().flatten() {
                 self.names(from, false, &format!("{pointer}/$pick/from"), names);
             }
             return;
         }
         let mut inner = names.clone();
-        if let Some(list) = map.get("$each").and_then(Json::as_str) {
-            let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
-            inner.insert(name, items_of(list, names));
+        if let Some(expression) = argument.as_str() {
+            self.names(expression, false, &below(pointer, directive), names);
+            if directive == "$each" {
+                let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
+                inner.insert(name, items_of(expression, names));
+            }
         }
-        for (key, value) in map.iter().filter(|(k, _)| !matches!(k.as_str(), "schema" | "defaults" | "as")) {
-            let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-            self.visit(value, &pointer, key, if key == "value" { &inner } else { names });
+        for (key, value) in map.iter().filter(|(key, _)| matches!(key.as_str(), "value" | "else")) {
+            self.tree(value, &below(pointer, key), &inner);
         }
     }
 

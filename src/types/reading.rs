@@ -20,6 +20,7 @@ use super::{
     params,
     scope::Scope,
     sets::paths,
+    texts::Texts,
     view,
 };
 use crate::{
@@ -194,10 +195,10 @@ enum Step<'a> {
 fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Step<'a>>> {
     let mut open: BTreeMap<Step<'a>, BTreeSet<Step<'a>>> = BTreeMap::new();
     for (name, rule) in &definition.source.documents {
-        open.insert(Step::Document(name), needs(definition, engine, rule.expressions()));
+        open.insert(Step::Document(name), needs(definition, engine, |texts| rule.texts(texts)));
     }
     for (name, rule) in &definition.source.sets {
-        open.insert(Step::Set(name), needs(definition, engine, rule.expressions()));
+        open.insert(Step::Set(name), needs(definition, engine, |texts| rule.texts(texts)));
     }
     let mut steps = Vec::new();
     while !open.is_empty() {
@@ -212,12 +213,10 @@ fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Step<'a>
     Ok(steps)
 }
 
-fn needs<'a, 'b>(
-    definition: &'a Definition,
-    engine: &Engine,
-    expressions: impl IntoIterator<Item = (&'b str, bool)>,
-) -> BTreeSet<Step<'a>> {
-    let names = expressions.into_iter().flat_map(|(source, template)| engine.names(source, template));
+fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<Step<'a>> {
+    let mut all = Texts::at("");
+    texts(&mut all);
+    let names = all.found.into_iter().flat_map(|(_, text)| text.names(engine));
     let section = &definition.source;
     let step = |name: String| {
         let mut parts = name.split('.');

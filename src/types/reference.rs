@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     many::{Expression, Template},
     reading::Reading,
+    texts::Texts,
 };
 use crate::{
     error::{Error, Result},
@@ -62,6 +63,22 @@ pub struct ReferenceAssertion {
 }
 
 impl ReferenceRule {
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.template("appendRepository", &self.append_repository);
+        texts.template("tag", &self.tag);
+        texts.expression("strict", &self.strict);
+        texts.part("assert", |texts| {
+            for (i, assertion) in self.assert.iter().enumerate() {
+                texts.part(i, |texts| {
+                    texts.expression("when", &assertion.when);
+                    texts.expression("that", &assertion.that);
+                    texts.template("message", &assertion.message);
+                });
+            }
+        });
+    }
+
     /// Plans the reference; what the user gave is checked against it.
     ///
     /// Also returns a warning when the natural tag is not one.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     many::{Expression, Strings, Template},
     reading::Reading,
+    texts::Texts,
     view,
 };
 use crate::{
@@ -121,19 +122,15 @@ enum DialectSchema {
 }
 
 impl FileSet {
-    /// The expressions that must be known before this set is.
-    pub(super) fn expressions(&self) -> Vec<(&str, bool)> {
-        let mut found: Vec<(&str, bool)> = Vec::new();
-        found.extend(self.when.iter().map(|e| (e.0.as_str(), false)));
-        found.extend(self.list.iter().map(|e| (e.0.as_str(), false)));
-        found.extend(self.path.iter().chain(&self.dir).map(|t| (t.0.as_str(), true)));
-        for strings in [&self.globs, &self.include, &self.exclude].into_iter().flatten() {
-            match strings {
-                Strings::Expression(e) => found.push((e, false)),
-                Strings::List(items) => found.extend(items.iter().map(|t| (t.as_str(), true))),
-            }
-        }
-        found
+    /// The texts that must be known before this set is.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.expression("when", &self.when);
+        texts.expression("list", &self.list);
+        texts.template("path", &self.path);
+        texts.template("dir", &self.dir);
+        texts.strings("globs", self.globs.as_ref());
+        texts.strings("include", self.include.as_ref());
+        texts.strings("exclude", self.exclude.as_ref());
     }
 
     /// An error unless exactly one key says which files.

@@ -13,7 +13,9 @@ use super::{
     generic,
     many::{Expression, Template},
     scope::Scope,
-    tar, view,
+    tar,
+    texts::Texts,
+    view,
 };
 use crate::{
     error::{Context as _, Error, Result},
@@ -104,7 +106,29 @@ pub struct Extract {
     pub links: bool,
 }
 
+impl Unpack {
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        for (view, rules) in [("native", &self.native), ("tree", &self.tree)] {
+            texts.part(view, |texts| {
+                rules.iter().enumerate().for_each(|(i, rule)| texts.part(i, |texts| rule.texts(texts)));
+            });
+        }
+    }
+}
+
 impl Rule {
+    fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.expression("when", &self.when);
+        texts.template("write", &self.write);
+        if let Some(extract) = &self.extract {
+            texts.part("extract", |texts| {
+                texts.template("to", &extract.to);
+                texts.template("root", &extract.root);
+            });
+        }
+    }
+
     /// What is wrong with it.
     pub(super) fn check(&self) -> Result<()> {
         if self.layer.is_some() == self.config {
@@ -129,11 +153,10 @@ impl Rule {
 
     /// Whether it names a value of the config.
     fn reads_config(&self, engine: &Engine) -> bool {
-        let extract = self.extract.iter().flat_map(|extract| extract.to.iter().chain(&extract.root));
-        let mut names = self.when.iter().flat_map(|when| engine.names(&when.0, false));
-        let mut templates = self.write.iter().chain(extract).flat_map(|template| engine.names(&template.0, true));
-        let is_config = |name: String| name.split('.').next() == Some("config");
-        names.any(is_config) || templates.any(is_config)
+        let mut texts = Texts::at("");
+        self.texts(&mut texts);
+        let mut names = texts.found.into_iter().flat_map(|(_, text)| text.names(engine));
+        names.any(|name| name.split('.').next() == Some("config"))
     }
 
     fn takes(&self, role: Option<&str>) -> bool {

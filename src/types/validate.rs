@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     many::{Expression, Template},
     reading::Reading,
+    texts::Texts,
 };
 use crate::error::{Context as _, Error, Result};
 
@@ -37,6 +38,15 @@ pub enum Level {
     Error,
     /// The user is told.
     Warn,
+}
+
+impl Assertion {
+    /// The texts that are evaluated.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.expression("when", &self.when);
+        texts.expression("that", &self.that);
+        texts.template("message", &self.message);
+    }
 }
 
 /// Checks all assertions: the warnings, or one error with all that failed.

@@ -251,3 +251,107 @@ fn a_set_cannot_reach_outside_the_source() {
         assert_eq!(error.kind(), artifact::Kind::Escape, "{set}: {error}");
     }
 }
+
+/// Keys of sections that hold expressions, as keys of somebody else's data.
+const KEYS: [&str; 12] =
+    ["list", "when", "include", "merge", "that", "strict", "globs", "exclude", "schema", "defaults", "as", "value"];
+
+#[test]
+fn a_config_and_annotations_may_have_any_keys() {
+    let entries: Vec<String> = KEYS.iter().map(|key| format!("{key}: hello world")).collect();
+    let all = entries.join(", ");
+    let inner = format!("{{{all}, inner: {{{all}, file: \"{{{{ source.name }}}}\"}}, items: [{{{all}}}]}}");
+    let text = definition(&format!(
+        "detect: [{{form: file, file: {{}}}}]\n\
+         source: {{sets: {{f: {{path: \"{{{{ source.path }}}}\"}}}}}}\n\
+         vars: {{words: {{{all}}}}}\n\
+         layers: {{items: [{{id: f, raw: f, annotations: {{{all}}}}}]}}\n\
+         config: {{mediaType: application/vnd.test.v1+json, value: {inner}}}\n\
+         manifest: {{annotations: [{{set: {{{all}}}}}]}}\n"
+    ));
+    let dir = tree(&[("a", "")]);
+    let source = Source::open(dir.path().join("a")).unwrap();
+    let plan = define(&text).unwrap().plan(&source, &Inputs::default()).unwrap();
+    let same: serde_json::Map<String, serde_json::Value> =
+        KEYS.iter().map(|key| ((*key).to_owned(), json!("hello world"))).collect();
+    let mut expected = same.clone();
+    let mut within = same.clone();
+    within.insert("file".into(), json!("a"));
+    expected.insert("inner".into(), within.into());
+    expected.insert("items".into(), json!([same]));
+    let Content::Json { value, .. } = plan.config.content else { panic!() };
+    assert_eq!(value, serde_json::Value::from(expected));
+    for key in KEYS {
+        assert_eq!(plan.layers[0].annotations[key], "hello world", "{key}");
+        assert_eq!(plan.manifest.annotations[key], "hello world", "{key}");
+    }
+}
+
+/// Every place of a definition that holds a template, an expression or a typed value, with a `?` where it stands.
+const PLACES: [&str; 46] = [
+    "source: {sets: {s: {path: x, when: ?}}}",
+    "source: {sets: {s: {path: ?t}}}",
+    "source: {sets: {s: {list: ?}}}",
+    "source: {sets: {s: {globs: ?}}}",
+    "source: {sets: {s: {globs: [a, ?t]}}}",
+    "source: {sets: {s: {dir: ?t}}}",
+    "source: {sets: {s: {dir: a, include: ?}}}",
+    "source: {sets: {s: {dir: a, include: [?t]}}}",
+    "source: {sets: {s: {dir: a, exclude: ?}}}",
+    "source: {sets: {s: {dir: a, exclude: [?t]}}}",
+    "source: {documents: {d: {path: ?t}}}",
+    "source: {documents: {d: {path: x, inside: {archive: ?t}}}}",
+    "vars: {a: ?t}",
+    "vars: {a: {list: [{$expr: ?}]}}",
+    "vars: {a: {$opt: ?}}",
+    "vars: {a: {$each: ?, value: x}}",
+    "vars: {a: {$each: \"['x']\", value: {when: ?t}}}",
+    "vars: {a: {$when: ?, value: x}}",
+    "vars: {a: {$when: form, value: {$expr: ?}}}",
+    "vars: {a: {$when: form, value: x, else: ?t}}",
+    "vars: {a: {$pick: {from: ?, fields: [a]}}}",
+    "vars: {a: {$pick: {from: [form, ?], fields: [a]}}}",
+    "layers: {items: [{id: a, text: a, when: ?}]}",
+    "layers: {items: [{id: a, text: a, mediaType: ?t}]}",
+    "layers: {items: [{id: a, text: ?t}]}",
+    "layers: {items: [{id: a, tar: {set: s, root: ?t}}]}\nsource: {sets: {s: {path: x}}}",
+    "layers: {items: [{id: a, tar: {set: s}, compress: ?t}]}\nsource: {sets: {s: {path: x}}}",
+    "layers: {items: [{id: a, text: a, title: ?t}]}",
+    "layers: {items: [{id: a, text: a, annotations: {when: ?t}}]}",
+    "config: {mediaType: ?t, typedEmpty: true}",
+    "config: {mediaType: a/b, value: {list: ?t}}",
+    "config: [{forms: [], mediaType: a/b, value: {merge: {$expr: ?}}}]",
+    "manifest: {artifactType: ?t}",
+    "manifest: {annotations: [{when: ?}]}",
+    "manifest: {annotations: [{merge: ?}]}",
+    "manifest: {annotations: [{set: {strict: ?t}}]}",
+    "reference: {appendRepository: ?t}",
+    "reference: {tag: ?t}",
+    "reference: {strict: ?}",
+    "reference: {assert: [{when: ?, that: form, message: x}]}",
+    "reference: {assert: [{that: ?, message: x}]}",
+    "reference: {assert: [{that: form, message: ?t}]}",
+    "validate: [{that: ?, message: x}]",
+    "validate: [{that: form, when: ?, message: ?t}]",
+    "unpack: {native: [{config: true, when: ?, write: x}]}",
+    "unpack: {tree: [{config: true, write: ?t}, {config: true, extract: {to: ?t, root: ?t}}]}",
+];
+
+#[test]
+fn a_mistake_in_an_expression_is_found_wherever_one_may_stand() {
+    for place in PLACES {
+        for (mistake, message) in [("nowhere.x", "the name `nowhere` does not exist"), ("form form", "syntax error")] {
+            let template = format!("\"{{{{ {mistake} }}}}\"");
+            let sections = place.replace("?t", &template).replace('?', &format!("\"{mistake}\""));
+            let defined = define(&definition(&format!("{sections}\n")));
+            let error = defined.err().unwrap_or_else(|| panic!("{place}: nothing is found")).to_string();
+            assert!(error.contains(message), "{place}: {error}");
+            assert!(error.starts_with("t.yaml:"), "{place}: {error}");
+            let found = types::lint::lint(&definition(&format!("{sections}\n")), "t.yaml");
+            let marks = place.matches('?').count();
+            if let Ok(found) = found {
+                assert_eq!(found.iter().filter(|f| f.message.contains(message)).count(), marks, "{place}: {found:?}");
+            }
+        }
+    }
+}
