@@ -166,9 +166,24 @@ async fn carry(
     absent: Option<Digest>,
 ) -> Result<Report> {
     let first = graph.roots.first().ok_or_else(|| Error::invalid("nothing to copy"))?;
-    let mut report = Report::of(first.desc.clone());
     options.progress.tell(Event::Planned { items: graph.len(), bytes: graph.size() });
     to.expect(graph).await?;
+    let moved = move_all(from, graph, to, options, absent, Report::of(first.desc.clone())).await;
+    if moved.is_err() {
+        to.abandon(graph).await;
+    }
+    moved
+}
+
+/// What happens between `expect` and `finish`, and that too.
+async fn move_all(
+    from: &Arc<dyn ReadStore>,
+    graph: &Graph,
+    to: &Arc<dyn Store>,
+    options: &Options,
+    absent: Option<Digest>,
+    mut report: Report,
+) -> Result<Report> {
     copy_blobs(from, graph, to, options, &mut report).await?;
     let steps = tags_last(graph);
     for (node, tags) in steps.manifests {

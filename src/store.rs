@@ -88,7 +88,7 @@ pub struct Home {
 /// A place that content is written to.
 ///
 /// The order of calls is that of [`crate::copy()`]: `expect`, then blobs, then manifests children first with `push` and
-/// `publish`, then `finish`. A store may refuse content that it was not told to expect.
+/// `publish`, then `finish`, or after an error `abandon`. A store may refuse content that it was not told to expect.
 #[async_trait]
 pub trait Store: ReadStore {
     /// All that is about to be pushed. An archive lays itself out here.
@@ -150,6 +150,10 @@ pub trait Store: ReadStore {
     async fn finish(&self) -> Result<()> {
         Ok(())
     }
+
+    /// Gives up what was begun with `expect` and this graph: called once after any error since, one of `finish` included.
+    /// Its tags that are not visible yet never will be; content stays for the next attempt, as far as the store keeps it.
+    async fn abandon(&self, _graph: &Graph) {}
 
     /// Removes a tag, not what it points at. Error kind `NotFound` when there is none.
     async fn untag(&self, name: &str) -> Result<()>;

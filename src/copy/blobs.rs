@@ -22,7 +22,9 @@ use crate::{
     store::{Claim, ReadStore, Store, Stored},
 };
 
-/// Copies the blobs of a graph, and counts them into `report`.
+type Tasks = JoinSet<Result<(Descriptor, Outcome, Duration)>>;
+
+/// Copies the blobs of a graph, and counts them into `report`. After an error nothing is at work any more.
 pub(super) async fn copy_blobs(
     from: &Arc<dyn ReadStore>,
     graph: &Graph,
@@ -30,11 +32,27 @@ pub(super) async fn copy_blobs(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    let (mut tasks, mut lanes) = (JoinSet::new(), Lanes::new(options.concurrency));
+    let mut tasks = JoinSet::new();
+    let copied = copy_all(&mut tasks, from, graph, to, options, report).await;
+    if copied.is_err() {
+        tasks.shutdown().await;
+    }
+    copied
+}
+
+async fn copy_all(
+    tasks: &mut Tasks,
+    from: &Arc<dyn ReadStore>,
+    graph: &Graph,
+    to: &Arc<dyn Store>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let mut lanes = Lanes::new(options.concurrency);
     for desc in &graph.blobs {
         // A task is made when its turn comes: an artifact may have very many blobs.
         while tasks.len() >= lanes.open(desc.size) {
-            count_one(&mut tasks, &mut lanes, report).await?;
+            count_one(tasks, &mut lanes, report).await?;
         }
         let (from, to, desc, progress) = (Arc::clone(from), Arc::clone(to), desc.clone(), options.progress.clone());
         let sending = ahead(&to, options).and_then(|ahead| ahead.take(&desc.digest));
@@ -48,17 +66,13 @@ pub(super) async fn copy_blobs(
         });
     }
     while !tasks.is_empty() {
-        count_one(&mut tasks, &mut lanes, report).await?;
+        count_one(tasks, &mut lanes, report).await?;
     }
     Ok(())
 }
 
 /// Waits for the next blob that is done.
-async fn count_one(
-    tasks: &mut JoinSet<Result<(Descriptor, Outcome, Duration)>>,
-    lanes: &mut Lanes,
-    report: &mut Report,
-) -> Result<()> {
+async fn count_one(tasks: &mut Tasks, lanes: &mut Lanes, report: &mut Report) -> Result<()> {
     let Some(joined) = tasks.join_next().await else { return Ok(()) };
     let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
     lanes.note(desc.size, took);

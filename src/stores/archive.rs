@@ -10,6 +10,7 @@ mod plan;
 mod write;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,8 +36,8 @@ use crate::{
 /// An archive. Cloning gives another handle on the same store.
 ///
 /// Content is taken between `expect` and `finish` only, of one copy at a time; nothing is visible to others before
-/// `finish`. From `expect` on, other writers are turned away: after a failure, until the next copy by this handle ends
-/// or the handle is gone. A reader keeps what it opened, even when the file is replaced.
+/// `finish`. From `expect` to `finish` or `abandon`, other writers are turned away. What came before a failure need not
+/// come again in the next copy by this handle. A reader keeps what it opened, even when the file is replaced.
 #[derive(Debug, Clone)]
 pub struct Archive(Arc<Shared>);
 
@@ -50,6 +51,8 @@ struct Shared {
 struct State {
     contents: Arc<Contents>,
     session: Option<Arc<Session>>,
+    /// What came in a copy that was given up.
+    brought: BTreeMap<Digest, Piece>,
 }
 
 impl Archive {
@@ -75,7 +78,7 @@ impl Archive {
     }
 
     fn of(target: Target, contents: Contents) -> Self {
-        let state = State { contents: Arc::new(contents), session: None };
+        let state = State { contents: Arc::new(contents), session: None, brought: BTreeMap::new() };
         Self(Arc::new(Shared { target, state: Mutex::new(state) }))
     }
 
@@ -164,7 +167,8 @@ impl Shared {
     /// Looks at the file anew, after it was replaced.
     fn reload(&self) -> Result<()> {
         let contents = Arc::new(Contents::read(&self.target.path)?);
-        *self.state() = State { contents, session: None };
+        let mut state = self.state();
+        (state.contents, state.session) = (contents, None);
         Ok(())
     }
 
@@ -177,21 +181,40 @@ impl Shared {
             session.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(name, own);
             return Ok(());
         }
-        let tags = [(name, own)].into();
-        Session::edit(&self.target, |base, index, _| base.list(index, &tags, &Default::default()))?;
+        self.set_tags(&[(name, own)].into(), None)
+    }
+
+    /// Sets tags on manifests that are here, at once.
+    fn set_tags(&self, tags: &BTreeMap<String, Descriptor>, earlier: Option<&Session>) -> Result<()> {
+        Session::edit(&self.target, earlier, |base, index, _| base.list(index, tags, &BTreeMap::new()))?;
         self.reload()
+    }
+
+    /// Ends a copy of this graph that failed: what came is kept, its tags are not. Those that others set meanwhile are
+    /// written, while the lock is still held.
+    fn abandon(&self, graph: &Graph) -> Result<()> {
+        let Some(session) = self.session() else { return Ok(()) };
+        {
+            let mut state = self.state();
+            (state.session, state.brought) = (None, session.brought());
+        }
+        let mut tags = session.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for root in &graph.roots {
+            tags.retain(|tag, desc| desc.digest != root.desc.digest || !root.tags.contains(tag));
+        }
+        if tags.is_empty() { Ok(()) } else { self.set_tags(&tags, Some(&session)) }
     }
 
     fn untag(&self, name: &str) -> Result<()> {
         self.give_up();
-        let gone = Session::edit(&self.target, |_, index, _| index.untag(name))?;
+        let gone = Session::edit(&self.target, None, |_, index, _| index.untag(name))?;
         self.reload_if_there()?;
         if gone { Ok(()) } else { Err(self.view().missing(format_args!("tag `{}`", name.escape_debug()))) }
     }
 
     fn delete(&self, digest: &Digest) -> Result<()> {
         self.give_up();
-        let gone = Session::edit(&self.target, |_, index, kept| {
+        let gone = Session::edit(&self.target, None, |_, index, kept| {
             index.forget(digest);
             Ok(kept.remove(digest).is_some())
         })?;
@@ -283,8 +306,10 @@ impl Store for Archive {
             let tags = graph.roots.iter().flat_map(|root| root.tags.iter().map(|tag| (tag, root.desc.bare())));
             let tags = tags.map(|(tag, desc)| Ok((tag.parse()?, desc))).collect::<Result<_>>()?;
             let earlier = shared.session();
-            let session = Session::begin(&shared.target, &graph, &tags, earlier.as_deref())?;
-            shared.state().session = Some(Arc::new(session));
+            let brought = earlier.as_ref().map_or_else(|| shared.state().brought.clone(), |earlier| earlier.brought());
+            let session = Session::begin(&shared.target, &graph, &tags, earlier.as_deref(), brought)?;
+            let mut state = shared.state();
+            (state.session, state.brought) = (Some(Arc::new(session)), BTreeMap::new());
             Ok(())
         })
         .await
@@ -325,6 +350,12 @@ impl Store for Archive {
             shared.reload()
         })
         .await
+    }
+
+    async fn abandon(&self, graph: &Graph) {
+        let graph = graph.clone();
+        // The copy has failed, and its error is the one to be told.
+        self.run(move |shared| shared.abandon(&graph)).await.ok();
     }
 
     async fn untag(&self, name: &str) -> Result<()> {

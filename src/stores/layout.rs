@@ -36,8 +36,8 @@ use crate::{
 
 /// A layout directory. Cloning gives another handle on the same store.
 ///
-/// Between `expect` and `finish`, changes of the list are held back and written together by `finish`; otherwise each
-/// is written at once.
+/// Between `expect` and `finish`, changes of the list are held back and written together by `finish`, or dropped by
+/// `abandon`; otherwise each is written at once.
 #[derive(Debug, Clone)]
 pub struct Layout(Arc<Shared>);
 
@@ -63,6 +63,12 @@ struct State {
 struct Pending {
     tags: BTreeMap<RefName, Descriptor>,
     listed: BTreeMap<Digest, Descriptor>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.listed.is_empty()
+    }
 }
 
 impl Layout {
@@ -133,6 +139,41 @@ impl Shared {
         let index = self.index()?;
         let pending = self.state().pending.tags.get(name).cloned();
         Manifests::resolve(self, &index, pending.as_ref(), name)
+    }
+
+    /// Notes that a copy has ended; whether one was under way.
+    fn ended(&self) -> bool {
+        let mut state = self.state();
+        let was = state.copies > 0;
+        state.copies = state.copies.saturating_sub(1);
+        if state.copies == 0 {
+            self.files.keep_open(false);
+        }
+        was
+    }
+
+    /// Notes that a copy is under way.
+    fn began(&self) {
+        let mut state = self.state();
+        state.copies = state.copies.saturating_add(1);
+        self.files.keep_open(true);
+    }
+
+    /// Forgets what a copy of this graph has noted; whether there is anything left that nobody else will write.
+    fn withdraw(&self, graph: &Graph) -> bool {
+        let mut state = self.state();
+        for root in &graph.roots {
+            let own = |desc: &Descriptor| desc.digest == root.desc.digest;
+            for tag in root.tags.iter().filter(|tag| state.pending.tags.get(*tag).is_some_and(own)).collect::<Vec<_>>()
+            {
+                state.pending.tags.remove(tag);
+            }
+        }
+        // Another copy may have noted the same, and would not note it again.
+        if state.copies == 0 {
+            unnamed(graph).keys().for_each(|digest| drop(state.pending.listed.remove(digest)));
+        }
+        state.copies == 0 && !state.pending.is_empty()
     }
 
     /// Writes all changes that are possible now: what is not here yet is not listed.
@@ -251,15 +292,15 @@ impl ReadStore for Layout {
 #[async_trait]
 impl Store for Layout {
     async fn expect(&self, graph: &Graph) -> Result<()> {
-        {
-            let mut state = self.0.state();
-            state.copies = state.copies.saturating_add(1);
-            for (digest, desc) in unnamed(graph) {
-                state.pending.listed.entry(digest).or_insert(desc);
-            }
-            self.0.files.keep_open(true);
+        self.0.began();
+        for (digest, desc) in unnamed(graph) {
+            self.0.state().pending.listed.entry(digest).or_insert(desc);
         }
-        self.run(|shared| shared.files.clean()).await
+        let cleaned = self.run(|shared| shared.files.clean()).await;
+        if cleaned.is_err() {
+            self.abandon(graph).await;
+        }
+        cleaned
     }
 
     async fn contains(&self, desc: &Descriptor) -> Result<bool> {
@@ -297,15 +338,24 @@ impl Store for Layout {
     }
 
     async fn finish(&self) -> Result<()> {
-        let nothing = {
-            let mut state = self.0.state();
-            state.copies = state.copies.saturating_sub(1);
-            if state.copies == 0 {
-                self.0.files.keep_open(false);
-            }
-            state.pending.tags.is_empty() && state.pending.listed.is_empty()
-        };
-        if nothing { Ok(()) } else { self.run(Shared::write_pending).await }
+        let copied = self.0.ended();
+        if self.0.state().pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.run(Shared::write_pending).await;
+        if written.is_err() && copied {
+            // It is over when it is given up.
+            self.0.began();
+        }
+        written
+    }
+
+    async fn abandon(&self, graph: &Graph) {
+        self.0.ended();
+        if self.0.withdraw(graph) {
+            // What others set meanwhile. What cannot be written stays noted, for the next to write.
+            self.run(Shared::write_pending).await.ok();
+        }
     }
 
     async fn untag(&self, name: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use artifact::{
     Kind, copy,
     copy::Options,
+    graph::{Graph, Root},
     oci::{Descriptor, Platform},
     progress::{Event, Observer, Outcome, Progress},
     store::{self, ReadStore, Store},
@@ -195,6 +196,58 @@ async fn a_failed_transfer_leaves_no_tag_behind_and_the_next_attempt_finishes() 
             }
         }
         assert!(failures >= 14, "{failures} failures");
+    }
+}
+
+/// Two artifacts in one copy: the tag of the first is ready before the second fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tags_of_a_failed_copy_are_seen_by_nobody_ever() {
+    let (one, two) = (Sample::of(&[b"one"]), Sample::about(Sample::of(&[b"one"]).root(), b"two"));
+    let from = memory();
+    deliver(&from.store, &one, &["a"]).await.unwrap();
+    deliver(&from.store, &two, &["b"]).await.unwrap();
+    let roots = vec![
+        Root { desc: one.root().clone(), tags: names(&["a"]) },
+        Root { desc: two.root().clone(), tags: names(&["b"]) },
+    ];
+    let source = (from.again)();
+    let graph = Graph::of(std::slice::from_ref(&source), roots, false).await.unwrap();
+    for destination in [layout, archive] {
+        for n in 0.. {
+            let to = destination();
+            let old = Sample::of(&[b"old"]);
+            deliver(&to.store, &old, &["v1"]).await.unwrap();
+            let failing: Arc<dyn Store> = Watched::new(Arc::clone(&to.store), Fault::From(n));
+            if copy::copy_graph(&source, &graph, &failing, &Options::default()).await.is_ok() {
+                assert!(n >= 6, "{n} calls");
+                break;
+            }
+            assert_eq!(to.store.tags().await.unwrap(), ["v1"], "call {n} to {}", to.store);
+            assert!(to.store.referrers(one.root()).await.unwrap().is_empty(), "call {n} to {}", to.store);
+            // What the same handle writes next does not bring them to light.
+            to.store.tag("stable", old.root()).await.unwrap();
+            deliver(&to.store, &Sample::of(&[b"new"]), &["v2"]).await.unwrap();
+            let left = (to.again)();
+            assert_eq!(left.tags().await.unwrap(), ["stable", "v1", "v2"], "call {n} to {left}");
+            assert!(left.referrers(one.root()).await.unwrap().is_empty(), "call {n} to {left}");
+        }
+    }
+}
+
+/// A tag that somebody sets while a copy is under way is not the copy's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_that_was_set_during_a_copy_outlives_its_failure() {
+    let sample = Sample::of(&[b"hello", &noise(50_000, 1)]);
+    let from = sample.in_memory(&["v2"]).await;
+    for destination in [layout, archive] {
+        let to = destination();
+        let old = Sample::of(&[b"old"]);
+        deliver(&to.store, &old, &["v1"]).await.unwrap();
+        let tagging = Watched::new(Arc::clone(&to.store), Fault::Tags("stable".into(), old.root().clone()));
+        let outcome = copy(&from, "v2", &(tagging as Arc<dyn Store>), &options(&["v2"])).await;
+        assert_eq!(kind(outcome), Kind::Unreachable);
+        assert_eq!((to.again)().tags().await.unwrap(), ["stable", "v1"], "{}", to.store);
+        assert_eq!(to.store.tags().await.unwrap(), ["stable", "v1"], "{}", to.store);
     }
 }
 

@@ -118,18 +118,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Lays out the archive that will hold what is there now and this graph under these tags. Content that an earlier
-    /// attempt brought need not come again.
+    /// Lays out the archive that will hold what is there now and this graph under these tags. Content that earlier
+    /// attempts `brought` need not come again; one that has not ended lends its lock.
     pub(super) fn begin(
         target: &Target,
         graph: &Graph,
         tags: &BTreeMap<RefName, Descriptor>,
         earlier: Option<&Self>,
+        brought: BTreeMap<Digest, Piece>,
     ) -> Result<Self> {
         let lock = earlier.map_or_else(|| Lock::new(target).map(Arc::new), |s| Ok(Arc::clone(&s.lock)))?;
         lock.dir.clean(|_| false)?;
         let (base, exists) = target.contents()?;
-        let mut known: BTreeMap<_, _> = earlier.map(Self::brought).unwrap_or_default();
+        let mut known = brought;
         known.extend(base.blobs.clone());
         let mut kept: BTreeMap<_, _> = base.blobs.iter().map(|(digest, p)| (digest.clone(), p.slice.len)).collect();
         let mut grows = false;
@@ -168,16 +169,17 @@ impl Session {
         })
     }
 
-    /// The same archive with another list or without some content.
+    /// The same archive with another list or without some content. An attempt that has not ended lends its lock.
     pub(super) fn edit<T>(
         target: &Target,
+        earlier: Option<&Self>,
         edit: impl FnOnce(&Contents, &mut IndexFile, &mut BTreeMap<Digest, u64>) -> Result<T>,
     ) -> Result<T> {
         if !target.path.exists() {
             let base = Contents::empty(&target.path)?;
             return edit(&base, &mut base.index.clone(), &mut BTreeMap::new());
         }
-        let mut session = Self::begin(target, &Graph::default(), &BTreeMap::new(), None)?;
+        let mut session = Self::begin(target, &Graph::default(), &BTreeMap::new(), earlier, BTreeMap::new())?;
         let mut index = session.base.index.clone();
         let before = session.kept.len();
         let outcome = edit(&session.base, &mut index, &mut session.kept)?;
@@ -188,7 +190,7 @@ impl Session {
     }
 
     /// What came so far, for the next attempt.
-    fn brought(&self) -> BTreeMap<Digest, Piece> {
+    pub(super) fn brought(&self) -> BTreeMap<Digest, Piece> {
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: BTreeMap<_, _> = self.known.clone();
         all.retain(|_, piece| piece.verified);

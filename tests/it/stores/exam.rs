@@ -10,6 +10,7 @@ use std::sync::Arc;
 use artifact::{
     Kind,
     blob::{Blob, ByteStream},
+    copy,
     oci::{Algorithm, Descriptor, Digest, media_type},
     store::{self, ReadStore, Store},
     stores::{
@@ -27,6 +28,7 @@ pub(crate) use self::uploads::{
 use crate::support::{
     samples::{Sample, deliver, names, noise},
     server,
+    watched::{Fault, Watched},
 };
 
 /// A store that sits the exam, empty at first.
@@ -181,11 +183,38 @@ pub(crate) async fn a_tag_is_set_on_what_is_there_and_on_nothing_else(c: Candida
     let sample = sample();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
     c.store.tag("stable", sample.root()).await.unwrap();
-    c.store.finish().await.unwrap();
     assert_eq!((c.again)().resolve("stable").await.unwrap(), *sample.root());
     let absent = Sample::of(&[b"absent"]);
     assert_eq!(kind(c.store.tag("v9", absent.root()).await), Kind::NotFound);
     assert_eq!((c.again)().tags().await.unwrap(), ["stable", "v1"]);
+}
+
+/// Whatever call of the copy fails: the handle then shows what everybody sees, and what it says it did is done.
+pub(crate) async fn a_handle_after_a_failed_copy_is_as_good_as_a_new_one(c: Candidate) {
+    let (one, two) = (sample(), Sample::of(&[b"another", &noise(300_000, 5)]));
+    deliver(&c.store, &one, &["v1"]).await.unwrap();
+    let from = two.in_memory(&["v2"]).await;
+    let options = copy::Options { tags: names(&["v2"]), ..copy::Options::default() };
+    for n in 0.. {
+        let to: Arc<dyn Store> = Watched::new(Arc::clone(&c.store), Fault::From(n));
+        if copy(&from, "v2", &to, &options).await.is_ok() {
+            assert!(n >= 3, "{n} calls");
+            break;
+        }
+        assert_eq!(c.store.tags().await.unwrap(), (c.again)().tags().await.unwrap(), "call {n}");
+        for (tag, here) in [("stable", true), ("v1", true), ("nowhere", false)] {
+            if here {
+                c.store.tag(tag, one.root()).await.unwrap();
+                assert_eq!((c.again)().resolve(tag).await.unwrap(), *one.root(), "call {n}");
+            }
+            assert_eq!(c.store.untag(tag).await.is_ok(), here, "call {n}");
+            assert_eq!(kind((c.again)().resolve(tag).await), Kind::NotFound, "call {n}");
+        }
+        deliver(&c.store, &one, &["v1"]).await.unwrap();
+        assert_eq!((c.again)().resolve("v1").await.unwrap(), *one.root(), "call {n}");
+    }
+    assert_eq!((c.again)().tags().await.unwrap(), ["v1", "v2"]);
+    assert_eq!(content(&c, &two.layer().0).await.unwrap(), two.layer().1);
 }
 
 pub(crate) async fn a_tag_is_removed_and_its_manifest_stays(c: Candidate) {
@@ -422,6 +451,7 @@ macro_rules! exam {
                 tags_are_sorted_and_each_is_listed_once
                 a_tag_moves_and_its_old_manifest_stays
                 a_tag_is_set_on_what_is_there_and_on_nothing_else
+                a_handle_after_a_failed_copy_is_as_good_as_a_new_one
                 a_tag_is_removed_and_its_manifest_stays
                 a_deleted_manifest_takes_its_tags_along
                 what_is_not_there_is_not_found

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     None,
     /// The call of this number, counted from 0, and all after it fail.
     From(usize),
+    /// A push sets this tag and fails.
+    Tags(String, Descriptor),
     /// The first so many fetches of this content deliver one flipped bit.
     Flipped(Digest, Mutex<usize>),
     /// It lists this among the referrers of everything.
@@ -157,6 +159,10 @@ impl Store for Watched {
 
     async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         self.note(Call::Push(desc.digest.clone()))?;
+        if let Fault::Tags(tag, target) = &self.fault {
+            self.inner.tag(tag, target).await?;
+            return Err(Error::new(Kind::Unreachable, "the line is dead"));
+        }
         self.inner.push(desc, blob).await
     }
 
@@ -190,6 +196,10 @@ impl Store for Watched {
     async fn finish(&self) -> Result<()> {
         self.note(Call::Finish)?;
         self.inner.finish().await
+    }
+
+    async fn abandon(&self, graph: &Graph) {
+        self.inner.abandon(graph).await;
     }
 
     async fn untag(&self, name: &str) -> Result<()> {
