@@ -132,8 +132,8 @@ async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Res
     };
     let would = copy::missing(&graph, to.as_ref()).await?;
     let account = report.ended();
-    report.say("nothing was moved; this would be:");
-    report.say(format!("{}: {}", args.to, sentence(&would)));
+    report.say("nothing was moved: this is a dry run");
+    report.say(format!("{}: {}", args.to, conditional(&would)));
     document(report, &would, &args.to, account)
 }
 
@@ -154,6 +154,17 @@ fn sentence(done: &copy::Report) -> String {
     let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
     let present = if done.present > 0 { format!(", {} present", done.present) } else { String::new() };
     format!("{moved}{mounted}{present}")
+}
+
+/// What would move and what would not. Without trying, nobody knows what could be mounted.
+fn conditional(would: &copy::Report) -> String {
+    let moves = match would.moved {
+        0 => "nothing would move".to_owned(),
+        moved => format!("{} would move ({})", count(moved, "item"), size(would.bytes)),
+    };
+    let are = if would.present == 1 { "is" } else { "are" };
+    let present = if would.present > 0 { format!(", {} {are} present", would.present) } else { String::new() };
+    format!("{moves}{present}")
 }
 
 fn document(report: &Report, done: &copy::Report, to: &Location, account: Account) -> Result<ExitCode> {
