@@ -53,6 +53,72 @@ pub enum Kind {
     Internal,
 }
 
+/// What a user can act on, beyond the [`Kind`]. Set where our own code finds it out; no text of a server or a file chooses
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The type wants another tag or repository than the one that was given.
+    ReferenceFixed,
+    /// No artifact type has this name.
+    NoSuchType,
+    /// Several artifact types fit the source.
+    SeveralTypes,
+    /// The artifact type is a program that packs and does not unpack.
+    TypeOnlyPacks,
+    /// A symbolic link cannot be a layer, and the type has a layout that could keep it.
+    LinkAsLayer,
+    /// Two files have one title, or two entries one name.
+    TitleTaken,
+    /// The manifest is larger than registries take.
+    ManifestTooLarge,
+    /// Other files are at the destination.
+    DestinationTaken,
+    /// There are several tags, and none was named.
+    SeveralTags,
+    /// There are no tags.
+    NoTags,
+    /// The registry does not have this tag.
+    NoSuchTag,
+    /// The registry cannot remove a tag without its manifest.
+    TagsNotRemovable,
+    /// The registry never moves a tag.
+    TagImmutable,
+    /// The registry has no room left.
+    RegistryFull,
+    /// The registry refuses for good, and only its own words say why.
+    RefusedForGood,
+    /// The registry does not take this method.
+    MethodRefused,
+    /// The registry counts requests, and there are none left.
+    RequestsUsedUp,
+    /// The registry refused the credentials that were to be kept.
+    LoginRefused,
+    /// The configuration blocks the repository.
+    Blocked,
+    /// The registry names a token service that may not see its credentials.
+    RealmNotTrusted,
+    /// The registry leads to a host that it may not lead to.
+    HostNotTrusted,
+    /// The registry speaks plain http, and https was tried.
+    PlainHttpAnswered,
+    /// The registry may speak https, and plain http was tried.
+    HttpsExpected,
+    /// The registry's certificate is not valid now.
+    CertificateNotNow,
+    /// The registry's certificate is for other names.
+    CertificateForAnother,
+    /// The registry's certificate is not accepted.
+    CertificateNotTrusted,
+    /// The proxy is of a kind that is not supported.
+    ProxyUnsupported,
+    /// The proxy's URL is malformed.
+    ProxyMalformed,
+    /// The proxy wants a user name and a password.
+    ProxyWantsLogin,
+    /// What goes through the proxy does not arrive.
+    ProxyFailed,
+}
+
 /// What failed, where, and because of what.
 ///
 /// `Display` gives the whole chain on one line, outermost first: `pull oci:out:v1: read blob sha256:…: No space left on device`.
@@ -60,6 +126,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: Kind,
+    code: Option<Code>,
     message: String,
     context: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -68,7 +135,7 @@ struct Inner {
 impl Error {
     /// An error of this kind; `message` is lower case, one line, without a full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), source: None }))
+        Self(Box::new(Inner { kind, code: None, message: message.into(), context: Vec::new(), source: None }))
     }
 
     /// A request that makes no sense.
@@ -119,6 +186,13 @@ impl Error {
         self
     }
 
+    /// The same error, as one that a user can act on in this way.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.0.code = Some(code);
+        self
+    }
+
     /// The same error, with what was being done, or where, put in front.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
@@ -130,6 +204,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// What a user can act on, where it is known.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.0.code
     }
 
     /// What failed, without what was being done and without the cause.

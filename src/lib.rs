@@ -57,5 +57,5 @@ pub mod types;
 pub mod unpack;
 
 pub use copy::copy;
-pub use error::{Error, Kind, Result};
+pub use error::{Code, Error, Kind, Result};
 pub use pack::pack;

@@ -5,7 +5,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     oci::{Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
     plan::ReferencePlan,
     stores::registry::without_userinfo,
@@ -84,11 +84,13 @@ impl Location {
     fn agrees(&self, wish: &ReferencePlan) -> Result<()> {
         let Place::Registry { repository, .. } = &self.place else { return Ok(()) };
         if let Some(name) = wish.repository.as_deref().filter(|name| *name != repository.last()) {
-            return Err(Error::misuse(format!("`{self}` must end in `/{name}`, the name of what is pushed")));
+            let message = format!("`{self}` must end in `/{name}`, the name of what is pushed");
+            return Err(Error::misuse(message).with_code(Code::ReferenceFixed));
         }
         match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
             Some(tag) => {
-                Err(Error::misuse(format!("`{self}` must have the tag `{tag}`, the version of what is pushed")))
+                let message = format!("`{self}` must have the tag `{tag}`, the version of what is pushed");
+                Err(Error::misuse(message).with_code(Code::ReferenceFixed))
             }
             None => Ok(()),
         }

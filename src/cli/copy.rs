@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
-    Error, Kind, Result,
+    Code, Error, Kind, Result,
     copy::{self, Options},
     error::Context as _,
     graph::{Graph, Root},
@@ -111,7 +111,7 @@ async fn tagged(from: &Arc<dyn ReadStore>) -> Result<Vec<Root>> {
         }
     }
     if roots.is_empty() {
-        return Err(Error::not_found(format!("{from} has no tags")));
+        return Err(Error::not_found(format!("{from} has no tags")).with_code(Code::NoTags));
     }
     Ok(roots)
 }

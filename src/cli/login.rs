@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use artifact::{
-    Error, Result,
+    Code, Error, Kind, Result,
     error::Context as _,
     stores::registry::{Anonymous, AuthFiles, Greeting, Origin},
 };
@@ -33,7 +33,9 @@ pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> 
     let origin = origin(&args.options, &args.registry, report)?;
     let credential = args.options.access.login(&origin)?;
     let client = args.options.client_with(&args.registry, Arc::new(credential.clone()), report)?;
-    if client.ping().await.context(|| format!("log in to {}", args.registry))? == Greeting::Open {
+    let refused = |e: Error| if e.kind() == Kind::Unauthorized { e.with_code(Code::LoginRefused) } else { e };
+    let greeting = client.ping().await.map_err(refused).context(|| format!("log in to {}", args.registry))?;
+    if greeting == Greeting::Open {
         report.warn(format!("{} lets everybody in; the credentials were not looked at", args.registry));
     }
     let file = args.options.access.login_file()?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use artifact::{
-    Error, Result,
+    Code, Error, Result,
     location::{Location, Place},
     oci::RegistryName,
 };
@@ -36,7 +36,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let tags = args.registry.read(&location.place, report).await?.tags().await?;
         if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {
             // Registries say the same of a repository that they do not know.
-            return Err(Error::not_found(format!("{location} is not there, or has no tags")));
+            let message = format!("{location} is not there, or has no tags");
+            return Err(Error::not_found(message).with_code(Code::NoTags));
         }
         tags
     };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Code, Error, Kind, Result,
     location::{Location, Place},
     oci::Manifest,
     plan::{Plan, Unpacking},
@@ -235,12 +235,13 @@ pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Resul
     let tags = store.tags().await?;
     match tags.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Error::not_found(format!("{location} has no tags"))),
+        [] => Err(Error::not_found(format!("{location} has no tags")).with_code(Code::NoTags)),
         many if many.iter().any(|tag| tag == "latest") => Ok("latest".into()),
         many => {
             let listed = many.iter().take(10).cloned().collect::<Vec<_>>().join("`, `");
             let more = if many.len() > 10 { format!(" and {} more", many.len() - 10) } else { String::new() };
-            Err(Error::new(Kind::Ambiguous, format!("{location} has several tags: `{listed}`{more}")))
+            let message = format!("{location} has several tags: `{listed}`{more}");
+            Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::quote;
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::{annotation, media_type},
     plan::{API_VERSION, Content, Entry, Part, Plan},
     tarball::compress,
@@ -99,7 +99,7 @@ pub(super) fn titles<'a>(titles: impl Iterator<Item = Option<&'a str>>) -> Resul
             let title = title.escape_debug();
             let message =
                 format!("two files are named `{title}` (layers {first} and {index}): unpacking would keep only one");
-            return Err(Error::new(Kind::Exists, message));
+            return Err(Error::new(Kind::Exists, message).with_code(Code::TitleTaken));
         }
     }
     Ok(())
@@ -110,8 +110,8 @@ fn names(entries: &[Entry]) -> Result<()> {
     let mut seen = HashSet::with_capacity(entries.len());
     for entry in entries {
         if !seen.insert(entry.path.trim_end_matches('/')) {
-            let message = format!("two entries of an archive are named `{}`", entry.path.escape_debug());
-            return Err(Error::new(Kind::Exists, message));
+            let message = format!("two entries of an archive are named `{}`", entry.path);
+            return Err(Error::new(Kind::Exists, message).with_code(Code::TitleTaken));
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use crate::{
     ahead::Ahead,
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
     plan::{Content, EntryKind, Order, Part, Plan},
     progress::{Event, Observer},
@@ -165,7 +165,7 @@ fn finish(plan: &Plan, annotations: Annotations, layers: Vec<Made>, config: Made
     let bytes = Bytes::from(wanted.encoding.encode(&manifest)?);
     if bytes.len() as u64 > MAX_MANIFEST {
         let message = format!("the manifest has {} bytes; registries take at most {MAX_MANIFEST}", bytes.len());
-        return Err(Error::limit(message));
+        return Err(Error::limit(message).with_code(Code::ManifestTooLarge));
     }
     let root = Descriptor::of(media_type::MANIFEST, &bytes);
     blobs.insert(root.digest.clone(), Held::Memory(bytes.clone()));

@@ -11,7 +11,7 @@ use include_dir::{Dir, include_dir};
 
 use super::{ArtifactType, Detected, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs,
     oci::Manifest,
     source::Source,
@@ -154,11 +154,11 @@ impl Catalog {
     pub fn get(&self, name: &str) -> Result<Arc<ArtifactType>> {
         self.find(name).cloned().ok_or_else(|| {
             let known = self.types.keys().chain(self.aliases.keys()).map(String::as_str);
-            let shown = name.escape_default();
-            unknown_type(match nearest(name, known) {
-                Some(near) => format!("there is no artifact type `{shown}`; did you mean `{near}`"),
-                None => format!("there is no artifact type `{shown}`"),
-            })
+            let message = match nearest(name, known) {
+                Some(near) => format!("there is no artifact type `{name}`; did you mean `{near}`"),
+                None => format!("there is no artifact type `{name}`"),
+            };
+            unknown_type(message).with_code(Code::NoSuchType)
         })
     }
 
@@ -183,7 +183,7 @@ impl Catalog {
             if found.len() > 1 {
                 let names: Vec<_> = found.iter().map(|d| format!("`{}` ({})", d.kind.name(), d.form)).collect();
                 let message = format!("`{source}` could be {}", names.join(" or "));
-                return Err(Error::new(Kind::Ambiguous, message));
+                return Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTypes));
             }
             if let Some(found) = found.pop() {
                 return Ok(found);

@@ -17,7 +17,7 @@ use super::{
     typed, view,
 };
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::{annotation, media_type},
     plan::{Compression, Content, Order, Part, Quote, Quoted},
     source::{Member, MemberKind},
@@ -154,7 +154,9 @@ impl Layer {
             for file in reading.set(set)?.iter().filter(|f| f.kind != MemberKind::Directory) {
                 if let MemberKind::Symlink { .. } = file.kind {
                     let message = format!("`{}` is a symbolic link: it cannot be a layer of its own", file.path);
-                    return Err(Error::invalid(message));
+                    let (error, params) = (Error::invalid(message), &reading.definition.params);
+                    let keeps = params.get("layout").is_some_and(|layout| layout.choices.iter().any(|c| c == "tree"));
+                    return Err(if keeps { error.with_code(Code::LinkAsLayer) } else { error });
                 }
                 self.one(reading, Some(file), planned)?;
             }
@@ -286,7 +288,7 @@ impl Planned {
         if let (Some(Content::File(one)), Content::File(other)) = (first, content) {
             message = format!("{message}: `{}` and `{}`", one.display(), other.display());
         }
-        Err(Error::new(Kind::Exists, message))
+        Err(Error::new(Kind::Exists, message).with_code(Code::TitleTaken))
     }
 
     /// The names `layers`, a list, and `layer`, a function from title to layer.

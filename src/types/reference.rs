@@ -10,7 +10,7 @@ use super::{
     texts::Texts,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     oci::Tag,
     plan::ReferencePlan,
 };
@@ -106,8 +106,8 @@ impl ReferenceRule {
         if let (Some(only), Some(tag)) = (only, given.tag.as_deref())
             && tag != only
         {
-            let tag = tag.escape_default();
-            return Err(Error::invalid(format!("the tag must be `{only}`, not `{tag}`")));
+            let message = format!("the tag must be `{only}`, not `{tag}`");
+            return Err(Error::invalid(message).with_code(Code::ReferenceFixed));
         }
         let reading = reading.with("ref", self.describe(given.repository.as_str(), given.tag.as_deref()));
         for assertion in &self.assert {

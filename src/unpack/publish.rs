@@ -19,7 +19,7 @@ use super::{
     staging::{Staging, Target},
 };
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs::{directory_beneath, look},
     oci::Descriptor,
     tarball::read::quote,
@@ -91,7 +91,8 @@ fn refuse(mut in_the_way: Vec<String>, overwrite: bool) -> Result<()> {
         listed.push(format!("{more} more"));
     }
     let what = if overwrite { "a directory meets what is none" } else { "there already" };
-    Err(Error::new(Kind::Exists, format!("{what}: {}", listed.join(", "))))
+    let error = Error::new(Kind::Exists, format!("{what}: {}", listed.join(", ")));
+    Err(if overwrite { error } else { error.with_code(Code::DestinationTaken) })
 }
 
 /// Renames the staging directory to the destination, whose missing parents are made.

@@ -15,13 +15,13 @@ use super::{
     pace::{MIN_PACE, Pace},
     rate::Rate,
     redact::{self, blotted},
-    refusal::{is_final, kind_of, said},
+    refusal::{self, is_final, kind_of},
     retry::Lost,
     retry_after::{asked, passes, quota},
 };
 use crate::{
     blob::ByteStream,
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
 };
 
 /// Largest body of an error that is read, in bytes.
@@ -191,7 +191,10 @@ impl Answer {
         let quota = quota(self.status, &self.headers);
         let error = self.into_error().await;
         let (quota, error) = match quota {
-            Some(text) => (true, error.context(format!("the quota is used up ({})", quoted(&text)))),
+            Some(text) => {
+                let error = error.with_code(Code::RequestsUsedUp);
+                (true, error.context(format!("the quota is used up ({})", quoted(&text))))
+            }
             None => (false, error),
         };
         Err(Lost::Passing { error, asked, stale: false, quota })
@@ -217,12 +220,14 @@ impl Answer {
     pub(super) async fn into_error(self) -> Error {
         let (what, status, media_type) = (self.what(), self.status, self.media_type());
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.quote(wait));
-        let secrets = self.secrets();
+        let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
         let (body, whole) = match self.stream() {
             Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
             Err(_) => (Bytes::new(), true),
         };
-        let said = quoted(&blotted(&said(&body), &secrets));
+        let said = refusal::said(&body);
+        let code = refusal::code_of(status, &said, secure);
+        let said = quoted(&blotted(&said.text, &secrets));
         let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
             kind = Kind::NotARegistry;
@@ -238,7 +243,7 @@ impl Answer {
         if let Some(wait) = wait {
             message = format!("{message} (asks to wait for {wait})");
         }
-        Error::new(kind, message)
+        code.into_iter().fold(Error::new(kind, message), Error::with_code)
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     token::{ask, fetch, refresh, without_scope},
     transport::Wire,
 };
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Code, Context as _, Error, Kind, Result};
 
 /// A token that ends sooner is not used for another request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -264,7 +264,10 @@ impl Auth {
         let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
         match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
             Some(lane) => Ok((lane, without_scope(url))),
-            None => Err(refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)))),
+            None => {
+                let error = refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)));
+                Err(error.with_code(Code::RealmNotTrusted))
+            }
         }
     }
 }

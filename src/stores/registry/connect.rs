@@ -31,7 +31,7 @@ use super::{
     tls::{self, Tls},
     transport,
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 
 type Connector = HttpsConnector<Dialer>;
 
@@ -205,7 +205,7 @@ fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane, http2: boo
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
 /// answered before, so that an address that refuses connections is one of a server that restarts.
 pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool) -> Lost {
-    let (connecting, mut malformed, mut too_large) = (error.is_connect(), false, false);
+    let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(error) = tls::cause(cause) {
@@ -213,6 +213,7 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         too_large |= cause.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
+        code = code.or_else(|| code_of(cause));
         match cause.source() {
             Some(next) => cause = next,
             None => break,
@@ -224,6 +225,7 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool
     let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
     let verb = if connecting { "cannot reach" } else { "no answer from" };
     let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
+    let error = code.into_iter().fold(error, Error::with_code);
     let broke = cause
         .downcast_ref()
         .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
@@ -231,6 +233,14 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool
         return Lost::Final(error);
     }
     Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
+}
+
+/// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
+    match cause.downcast_ref::<io::Error>() {
+        Some(io) => code_of(io.get_ref()?),
+        None => cause.downcast_ref::<Error>()?.code(),
+    }
 }
 
 /// Headers beyond what is read.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     blob::{self, Blob as _, ByteStream},
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Tag, media_type},
 };
 
@@ -176,10 +176,11 @@ impl Repository {
 /// The error of an answer about something that was asked for by name in this place.
 pub(super) async fn refused(answer: Answer, name: &str, place: &impl Display) -> Error {
     let error = answer.into_error().await;
-    if error.kind() == Kind::NotFound {
-        return error.context(format!("`{}` is not in {place}", quoted(name)));
+    if error.kind() != Kind::NotFound {
+        return error;
     }
-    error
+    let error = if name.parse::<Digest>().is_ok() { error } else { error.with_code(Code::NoSuchTag) };
+    error.context(format!("`{}` is not in {place}", quoted(name)))
 }
 
 #[derive(Deserialize)]

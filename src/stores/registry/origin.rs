@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
 use super::{quirks, resolve::Reach, site::same_site};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// How a registry is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -178,18 +178,18 @@ pub(super) fn lane(registry: &Origin, to: &Origin, trusted: &[String], reach: &R
     if registry == to {
         return Ok(Lane::Own);
     }
-    let refuse = |why: &str| Err(Error::invalid(format!("{registry} sends us to {to}: {why}")));
+    let refused = |why: &str| Error::invalid(format!("{registry} sends us to {to}: {why}"));
     if registry.secure && !to.secure {
-        return refuse("https never leads to http");
+        return Err(refused("https never leads to http"));
     }
     if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
         return Ok(Lane::Trusted);
     }
     if !to.secure {
-        return refuse("only https leads to another host");
+        return Err(refused("only https leads to another host").with_code(Code::HostNotTrusted));
     }
     if to.host == "localhost" || to.address().is_some_and(|ip| !reach.allows(ip)) {
-        return refuse("that address is not public");
+        return Err(refused("that address is not public").with_code(Code::HostNotTrusted));
     }
     Ok(Lane::Foreign)
 }

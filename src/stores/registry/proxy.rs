@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::origin::Origin;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Which proxies there are, and what is reached without one.
 ///
@@ -24,7 +24,10 @@ pub struct Proxies {
 }
 
 /// A proxy, or what is wrong with it: told when it would be used, and not before.
-type Named = Result<Arc<Proxy>, String>;
+type Named = Result<Arc<Proxy>, Unusable>;
+
+/// What is wrong with a proxy.
+type Unusable = (Code, String);
 
 impl Proxies {
     /// The URL of the proxy for hosts of plain http, and of https; and, as in `NO_PROXY`, what needs none.
@@ -56,7 +59,9 @@ impl Proxies {
         let named = if to.is_secure() { &self.https } else { &self.http };
         match named {
             Some(named) if self.loopback || !(to.is_loopback() || self.except.iter().any(|e| e.covers(to))) => {
-                named.as_ref().map(Some).map_err(|why| Error::invalid(format!("the proxy for {scheme} {why}")))
+                let unusable =
+                    |(code, why): &Unusable| Error::invalid(format!("the proxy for {scheme} {why}")).with_code(*code);
+                named.as_ref().map(Some).map_err(unusable)
             }
             _ => Ok(None),
         }
@@ -81,16 +86,18 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Messages never quote the text: it may hold a password.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, Unusable> {
+        let malformed = |why: String| (Code::ProxyMalformed, why);
         let text = text.trim();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let mut url = Url::parse(&text).map_err(|e| format!("is not a URL: {e}"))?;
+        let mut url = Url::parse(&text).map_err(|e| malformed(format!("is not a URL: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("is of a kind that is not supported: `{}://`", url.scheme()));
+            let code = if url.scheme().starts_with("socks") { Code::ProxyUnsupported } else { Code::ProxyMalformed };
+            return Err((code, format!("is of a kind that is not supported: `{}://`", url.scheme())));
         }
         let (login, secrets) = login(&url).unzip();
         let bare = url.set_username("").and_then(|()| url.set_password(None));
-        let origin = bare.ok().and_then(|()| Origin::of(&url).ok()).ok_or("has no host")?;
+        let origin = bare.ok().and_then(|()| Origin::of(&url).ok()).ok_or_else(|| malformed("has no host".into()))?;
         Ok(Self { origin, login, secrets: secrets.unwrap_or_default() })
     }
 

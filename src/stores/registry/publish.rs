@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, header};
 use super::{Repository, answer::quoted, auth::Access, body::Payload, download::said_digest};
 use crate::{
     blob::Blob as _,
-    error::{Context as _, Error, Result},
+    error::{Code, Context as _, Error, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, Tag, media_type},
     store::{collect, compare, verified},
 };
@@ -114,9 +114,11 @@ impl Repository {
             // What registries answer that delete by digest only; a tag that is not there looks the same to some.
             400 | 405 | 501 => {
                 self.describe(name).await?;
-                let why = answer.into_error().await.to_string();
-                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)))
+                let why = answer.into_error().await;
+                let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
+                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
             }
+            404 => Err(answer.into_error().await.with_code(Code::NoSuchTag)),
             _ => Err(answer.into_error().await),
         }
     }

@@ -3,7 +3,12 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::error::Kind;
+use crate::error::{Code, Kind};
+
+/// The code of a registry that never moves a tag.
+const TAG_IMMUTABLE: &str = "TAG_IMMUTABLE";
+/// The code of a registry that has no room left for whoever asks.
+const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
 
 /// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
 pub(super) fn kind_of(status: StatusCode) -> Kind {
@@ -26,6 +31,37 @@ pub(super) fn is_final(status: StatusCode, said: &str) -> bool {
     matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413) && (said.contains("immutable") || said.contains("quota"))
 }
 
+/// What a user can act on, by the status and by the codes of the specification's JSON. Of what is refused in words, only
+/// those who read them know more.
+pub(super) fn code_of(status: StatusCode, said: &Said, secure: bool) -> Option<Code> {
+    match status.as_u16() {
+        405 => Some(Code::MethodRefused),
+        507 => Some(Code::RegistryFull),
+        400 | 409 | 412 | 413 if said.has(TAG_IMMUTABLE) => Some(Code::TagImmutable),
+        400 | 409 | 412 | 413 if said.has(QUOTA_EXCEEDED) => Some(Code::RegistryFull),
+        // What servers of https answer to plain http, and registries, which have JSON, do not.
+        400 if !secure && !said.is_json => Some(Code::HttpsExpected),
+        400 | 409 | 412 | 413 if is_final(status, &said.text) => Some(Code::RefusedForGood),
+        _ => None,
+    }
+}
+
+/// What a refusal says.
+pub(super) struct Said {
+    /// In words.
+    pub(super) text: String,
+    /// The codes of its errors.
+    codes: Vec<String>,
+    /// Whether it is the JSON of the specification.
+    is_json: bool,
+}
+
+impl Said {
+    fn has(&self, code: &str) -> bool {
+        self.codes.iter().any(|own| own == code)
+    }
+}
+
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<Fault>,
@@ -40,13 +76,19 @@ struct Fault {
 }
 
 /// What a body says: the errors of the specification's JSON, else its first line that is not markup.
-pub(super) fn said(body: &[u8]) -> String {
+pub(super) fn said(body: &[u8]) -> Said {
     if let Ok(Errors { errors }) = serde_json::from_slice(body) {
-        let each = |f: Fault| [f.code, f.message].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
-        return errors.into_iter().take(5).map(each).collect::<Vec<_>>().join("; ");
+        let first = || errors.iter().take(5);
+        let each = |f: &Fault| {
+            let parts = [f.code.as_str(), f.message.as_str()].into_iter().filter(|s| !s.is_empty());
+            parts.collect::<Vec<_>>().join(": ")
+        };
+        let text = first().map(each).collect::<Vec<_>>().join("; ");
+        return Said { text, codes: first().map(|f| f.code.clone()).collect(), is_json: true };
     }
     let text = String::from_utf8_lossy(body);
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    let text = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+    Said { text, codes: Vec::new(), is_json: false }
 }
 
 #[cfg(test)]
@@ -55,8 +97,32 @@ mod tests {
 
     #[test]
     fn what_a_server_says_is_found() {
+        let said = |body| said(body).text;
         assert_eq!(said(br#"{"errors":[{"code":"DENIED","message":"no"},{"message":"x"}]}"#), "DENIED: no; x");
         assert_eq!(said(b"\n  404 page not found\nmore"), "404 page not found");
         assert_eq!(said(b""), "");
+    }
+
+    #[test]
+    fn a_code_comes_from_the_status_and_from_codes_and_never_from_words() {
+        let code = |status: u16, body: &str, secure| {
+            code_of(StatusCode::from_u16(status).unwrap(), &said(body.as_bytes()), secure)
+        };
+        let immutable = r#"{"errors":[{"code":"TAG_IMMUTABLE"}]}"#;
+        assert_eq!(code(409, immutable, true), Some(Code::TagImmutable));
+        assert_eq!(code(403, immutable, true), None);
+        assert_eq!(code(413, r#"{"errors":[{"code":"QUOTA_EXCEEDED"}]}"#, true), Some(Code::RegistryFull));
+        assert_eq!(code(400, "", false), Some(Code::HttpsExpected));
+        assert_eq!(code(400, "", true), None);
+        assert_eq!(code(507, "", true), Some(Code::RegistryFull));
+        for words in
+            ["TAG_IMMUTABLE", "QUOTA_EXCEEDED", "immutable", "quota", "Client sent an HTTP request to an HTTPS server."]
+        {
+            let body = format!(r#"{{"errors":[{{"code":"X","message":"{words}"}}]}}"#);
+            for status in [400, 403, 409, 412, 413] {
+                let given = code(status, &body, false);
+                assert!(matches!(given, None | Some(Code::RefusedForGood)), "{status} {words}: {given:?}");
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use std::{
 use hyper_util::client::legacy::connect::dns::Name;
 
 use super::{origin::Lane, zone::Zone};
+use crate::error::{Code, Error, Kind};
 
 /// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
 /// that. Once public it stays so: whoever owns a name may change at any time where it leads.
@@ -61,7 +62,9 @@ impl Resolver {
         let usable: Vec<SocketAddr> = all.iter().copied().filter(|at| self.may_use(&name, at.ip())).collect();
         if usable.is_empty() {
             let found = all.first().map_or_else(String::new, |at| format!(": `{}` is not public", at.ip()));
-            return Err(io::Error::other(format!("`{name}` leads to no address that may be used{found}")));
+            let error = Error::new(Kind::Unreachable, format!("`{name}` leads to no address that may be used{found}"));
+            let trustable = self.lane == Lane::Foreign;
+            return Err(io::Error::other(if trustable { error.with_code(Code::HostNotTrusted) } else { error }));
         }
         Ok(usable.into_iter())
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
     progress::{Event, Observer},
 };
 
@@ -73,6 +73,16 @@ impl Lost {
         match self {
             Self::Final(error) | Self::Passing { error, .. } => error,
         }
+    }
+
+    /// The same, of a request that went through a proxy: most likely that is to blame.
+    pub(super) fn through_proxy(mut self) -> Self {
+        let (Self::Final(error) | Self::Passing { error, .. }) = &mut self;
+        if error.kind() == Kind::Unreachable && error.code() != Some(Code::ProxyWantsLogin) {
+            let own = std::mem::replace(error, Error::new(Kind::Internal, String::new()));
+            *error = own.with_code(Code::ProxyFailed);
+        }
+        self
     }
 
     /// A failure to read a body: passing when the connection is to blame.

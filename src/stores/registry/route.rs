@@ -21,6 +21,8 @@ use tokio::{
 use tower_service::Service;
 use url::Url;
 
+use crate::error::{Code, Error, Kind};
+
 use super::{
     answer::quoted,
     origin::Origin,
@@ -121,7 +123,7 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
         Some((status, _)) if (200..300).contains(&status) => {
             Err(io::Error::other(format!("the proxy `{proxy}` answers in the place of the host")))
         }
-        Some((407, _)) => Err(io::Error::other(unwelcome(proxy))),
+        Some((407, _)) => Err(io::Error::other(unwelcome(proxy, ""))),
         Some((_, line)) => {
             let line = quoted(&blotted(&line, &proxy.secrets));
             Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}")))
@@ -130,12 +132,13 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
     }
 }
 
-/// What it means that a proxy answers with status 407.
-pub(super) fn unwelcome(proxy: &Proxy) -> String {
-    match proxy.login {
-        Some(_) => format!("the proxy `{proxy}` does not take the user name and password that it was given"),
-        None => format!("the proxy `{proxy}` wants a user name and a password"),
-    }
+/// What it means that a proxy answers with status 407; `before` goes in front.
+pub(super) fn unwelcome(proxy: &Proxy, before: &str) -> Error {
+    let (why, code) = match proxy.login {
+        Some(_) => ("does not take the user name and password that it was given", Code::ProxyFailed),
+        None => ("wants a user name and a password", Code::ProxyWantsLogin),
+    };
+    Error::new(Kind::Unreachable, format!("{before}the proxy `{proxy}` {why}")).with_code(code)
 }
 
 /// The status of an answer, and the whole of what it says in words.

@@ -21,7 +21,7 @@ use super::{
     certificates::{ClientCertificate, certificates},
     origin::{Lane, Origin},
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 
 /// How times are shown.
 const TIME: &str = "%Y-%m-%d %H:%M UTC";
@@ -185,16 +185,27 @@ pub(super) fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<
 /// Why there is no https with this server, for people.
 pub(super) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
     let host = origin.authority();
-    let message = match error {
+    let (message, code) = match error {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            format!("https was tried, and `{host}` answers in plain http")
+            (format!("https was tried, and `{host}` answers in plain http"), Some(Code::PlainHttpAnswered))
         }
         rustls::Error::InvalidCertificate(why) => {
-            format!("the certificate of `{host}` is not accepted: {}", unfit(why))
+            (format!("the certificate of `{host}` is not accepted: {}", unfit(why)), Some(code_of(why)))
         }
-        other => format!("https with `{host}` failed: {other}"),
+        other => (format!("https with `{host}` failed: {other}"), None),
     };
-    Error::new(Kind::Unreachable, format!("{what}: {message}"))
+    code.into_iter().fold(Error::new(Kind::Unreachable, format!("{what}: {message}")), Error::with_code)
+}
+
+fn code_of(why: &CertificateError) -> Code {
+    use CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. } => {
+            Code::CertificateNotNow
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => Code::CertificateForAnother,
+        _ => Code::CertificateNotTrusted,
+    }
 }
 
 fn unfit(why: &CertificateError) -> String {

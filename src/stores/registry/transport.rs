@@ -162,7 +162,10 @@ impl Wire {
                 // Our own source has tried what it can.
                 return Err(match watch.failure() {
                     Some(failure) => Lost::Final(failure),
-                    None => connect::no_answer(&what, &origin, error, self.known().contains(&origin)),
+                    None => {
+                        let lost = connect::no_answer(&what, &origin, error, self.known().contains(&origin));
+                        if proxy.is_some() { lost.through_proxy() } else { lost }
+                    }
                 });
             }
             None => {
@@ -179,7 +182,7 @@ impl Wire {
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
         check(&head.headers, &ask.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
-            return Err(Lost::Final(Error::new(Kind::Unreachable, format!("{what}: {}", route::unwelcome(proxy)))));
+            return Err(Lost::Final(route::unwelcome(proxy, &format!("{what}: "))));
         }
         let attached = attached.into_iter().flat_map(Credential::forms);
         Ok(Answer {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use artifact::{
-    Kind, Result,
+    Code, Kind, Result,
     blob::{Blob, ByteStream},
     copy::copy,
     oci::{Descriptor, Digest, media_type},
@@ -209,6 +209,8 @@ async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() 
         let error = at(&server).untag("v1").await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.to_string().contains("cannot remove a tag") && error.to_string().contains("UNSUPPORTED"));
+        let code = if status == 405 { Code::MethodRefused } else { Code::TagsNotRemovable };
+        assert_eq!(error.code(), Some(code));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use artifact::{
-    Kind,
+    Code, Kind,
     store::ReadStore as _,
     stores::registry::{Credential, Options, Origin, Protocol},
 };
@@ -53,6 +53,7 @@ async fn a_name_that_leads_to_a_private_address_is_followed_from_private_registr
         assert!(registry.saw("uthorization") && !saw_secret(&storage));
         if let Err(error) = fetched {
             assert!(error.to_string().contains("`inside.corp.test` leads to no address that may be used"), "{error}");
+            assert_eq!(error.code(), Some(Code::HostNotTrusted));
         }
     }
 }

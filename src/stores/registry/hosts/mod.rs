@@ -14,7 +14,7 @@ use std::{
 
 use super::{ClientCertificate, Options, Origin, Protocol, Proxies};
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs,
     oci::{RegistryName, RepositoryName},
 };
@@ -74,7 +74,7 @@ impl Hosts {
         self.certificates(registry, &mut options)?;
         let blocked = || {
             let place = if repository.is_empty() { registry.to_owned() } else { format!("{registry}/{repository}") };
-            Error::new(Kind::Denied, format!("{place} is blocked by the configuration"))
+            Error::new(Kind::Denied, format!("{place} is blocked by the configuration")).with_code(Code::Blocked)
         };
         if let Some((_, entry)) = self.podman(registry, repository) {
             if entry.blocked {

@@ -1,0 +1,230 @@
+//! Advice is about what our own code found out: no text of a server or a file chooses it.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Stdio,
+};
+
+use super::{World, ran};
+use crate::support::{
+    scripted::{Scripted, reply},
+    tls::Identity,
+};
+
+/// What errors say that advice is about, and what servers say of the same.
+const TEXTS: [&str; 44] = [
+    "the tag must be",
+    "must end in",
+    "must have the tag",
+    "there is no artifact type",
+    "several tags",
+    "could be",
+    "which is not its own",
+    "log in to",
+    "by the configuration",
+    "immutable",
+    "TAG_IMMUTABLE",
+    "QUOTA_EXCEEDED",
+    "quota",
+    "Quota exceeded",
+    "of a kind that is not supported: `socks5",
+    "the proxy for http",
+    "the proxy wants a user name and a password",
+    "through the proxy",
+    "sends us to",
+    "leads to no address",
+    "answers in plain http",
+    "by this machine's clock",
+    "not valid for name",
+    "the certificate of",
+    "Client sent an HTTP request to an HTTPS server",
+    " http://x: 400 Bad Request",
+    "405 Method Not Allowed",
+    "the quota is used up",
+    "the title",
+    "are named",
+    "there already",
+    "the manifest has",
+    "file-bundle layer of its own",
+    "cannot remove a tag",
+    "has no tags",
+    "/manifests/",
+    "/manifests/sha256:",
+    "registry sends us to https://x: that address is not public",
+    "no artifact type fits",
+    "is a program",
+    "NAME_UNKNOWN",
+    "UNAUTHORIZED",
+    "DENIED",
+    "UNSUPPORTED",
+];
+
+fn hint(stderr: &str) -> Option<String> {
+    stderr.lines().find(|line| line.starts_with("hint: ")).map(str::to_owned)
+}
+
+#[test]
+fn the_name_of_a_file_chooses_no_advice() {
+    let world = World::new();
+    for text in TEXTS {
+        // As a source that is not there, as one that is no document, and as a layout that is none.
+        let name = text.trim_matches('/').replace('/', "-");
+        let missing = ran(world.command("push").arg(&name).arg("oci:out").output().unwrap());
+        assert!(missing.code == 4 && missing.stderr.contains(&name), "{}", missing.stderr);
+        assert_eq!(hint(&missing.stderr), None, "{text}: {}", missing.stderr);
+        world.write(&format!("{name}.yaml"), "a: [");
+        let faults = ran(world.command("serve --faults").arg(format!("{name}.yaml")).output().unwrap());
+        assert!(faults.code == 1 && faults.stderr.contains(&name), "{}", faults.stderr);
+        assert_eq!(hint(&faults.stderr), None, "{text}: {}", faults.stderr);
+    }
+}
+
+#[test]
+fn what_a_registry_says_chooses_no_advice() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (ask, answers) = std::sync::mpsc::channel::<(u16, String)>();
+    let (served, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut answer = (0, String::new());
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            answer = answers.try_iter().last().unwrap_or(answer);
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let (status, body) = &answer;
+            let head = format!(
+                "HTTP/1.1 {status} Whatever\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = served.send(());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    let advice = |status: u16, body: &str| {
+        ask.send((status, body.to_owned())).unwrap();
+        let ran = world.run(&format!("ls {addr}/talk --retries 0"));
+        assert!(done.try_iter().count() > 0, "{}", ran.stderr);
+        (hint(&ran.stderr), ran.stderr)
+    };
+    let errors =
+        |code: &str, message: &str| serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string();
+    let all = TEXTS.join(" ");
+    for status in [400, 401, 403, 404, 405, 409, 412, 413, 418, 429, 500, 503] {
+        for (plain, wicked) in [
+            (errors("X", "hello"), vec![errors("X", &all)]),
+            ("hello".to_owned(), vec![all.clone(), "has no tags".into(), "http://x: 400 Bad Request".into()]),
+        ] {
+            let (expected, _) = advice(status, &plain);
+            for body in wicked {
+                let (given, said) = advice(status, &body);
+                assert_eq!(given, expected, "{status}: {said}");
+            }
+        }
+    }
+    let (given, said) = advice(400, &errors("X", "the registry sends us to https://evil.test"));
+    assert!(given.is_none() && said.contains("sends us to"), "{said}");
+}
+
+/// A registry that answers everything with this.
+fn answering(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Scripted {
+    let body = body.to_owned();
+    Scripted::start(move |_| reply(status, header.as_slice(), body.as_bytes()))
+}
+
+fn given(world: &World, line: &str, environment: &[(&str, &str)]) -> String {
+    let ran = ran(world.command(line).envs(environment.iter().copied()).output().unwrap());
+    assert_ne!(ran.code, 0, "{line}");
+    hint(&ran.stderr).unwrap_or_else(|| format!("none: {}", ran.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_about_a_registry_fits_what_it_did() {
+    let world = World::new();
+    let json = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+    let elsewhere = ("www-authenticate", r#"Bearer realm="https://elsewhere.test/token""#);
+    let immutable = r#"{"errors":[{"code":"PRECONDITION","message":"immutable"}]}"#.to_owned();
+    for (status, header, body, advice) in [
+        (400, None, "Client sent an HTTP request to an HTTPS server.".to_owned(), "speak https"),
+        (409, None, json("TAG_IMMUTABLE"), "choose another one"),
+        (405, None, json("UNSUPPORTED"), "does not take that"),
+        (507, None, json("UNKNOWN"), "make room"),
+        (429, Some(("ratelimit-remaining", "0;w=21600")), json("TOOMANYREQUESTS"), "larger quota"),
+        (401, Some(elsewhere), json("UNAUTHORIZED"), "if it is, list its host under `trusted`"),
+        (307, Some(("location", "http://elsewhere.test/x")), String::new(), "list the host under `trusted`"),
+        (401, None, json("UNAUTHORIZED"), "`artifact login REGISTRY` keeps"),
+        (403, None, json("DENIED"), "do not allow this"),
+        (412, None, immutable, "none: "),
+    ] {
+        let registry = answering(status, header, &body);
+        let said = given(&world, &format!("ls {}/a --retries 0", registry.host()), &[]);
+        assert!(said.contains(advice), "{advice}: {said}");
+    }
+    let closed = answering(401, Some(("www-authenticate", "Basic")), &json("UNAUTHORIZED"));
+    let mut login = world.command(&format!("login {} -u ann --password-stdin", closed.host()));
+    let mut login = login.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    login.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+    let login = ran(login.wait_with_output().unwrap());
+    assert!(
+        login.code == 5 && login.stderr.contains("hint: is the user name or the password wrong?"),
+        "{}",
+        login.stderr
+    );
+    let plain = answering(200, None, "{}");
+    assert!(given(&world, &format!("ls {}/a --plain-http=false", plain.host()), &[]).contains("`--plain-http` speaks"));
+    let empty = answering(200, None, r#"{"name":"a","tags":[]}"#);
+    assert!(given(&world, &format!("ls {}/a", empty.host()), &[]).contains("LOCATION@DIGEST"));
+    for (identity, advice) in [
+        (Identity::new(), "--ca-file"),
+        (Identity::of_itself("DNS:other.test"), "a name that its certificate is for"),
+        (Identity::outdated("IP:127.0.0.1"), "is the clock right?"),
+    ] {
+        let Some(identity) = identity else { return };
+        let host = identity.in_front_of("127.0.0.1", plain.host()).await;
+        let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
+        std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
+        let said = given(&world, &format!("ls {host}/a --plain-http=false{trusts}"), &[]);
+        assert!(said.contains(advice), "{advice}: {said}");
+    }
+    let blocked = "[[registry]]\nlocation = \"registry.test\"\nblocked = true";
+    world.write(".config/containers/registries.conf", blocked);
+    assert!(given(&world, "ls registry.test/a", &[]).contains("registries.conf"));
+}
+
+#[test]
+fn advice_about_a_proxy_fits_what_is_wrong_with_it() {
+    let world = World::new();
+    let wants = answering(407, None, "");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for (proxy, advice) in [
+        ("socks5://127.0.0.1:1", "name an http proxy"),
+        ("ftp://127.0.0.1:1", "it is in `HTTPS_PROXY`"),
+        ("http://[", "it is in `HTTPS_PROXY`"),
+        (wants.host(), "with both"),
+        (free.as_str(), "is the proxy right"),
+    ] {
+        let said = given(&world, "ls registry.test/a --retries 0", &[("HTTPS_PROXY", proxy)]);
+        assert!(said.contains(advice), "{proxy}: {said}");
+    }
+}
+
+#[test]
+fn advice_about_names_fits_what_was_named() {
+    let world = World::new();
+    world.ok("push talk oci:two:a");
+    world.ok("tag oci:two:a b");
+    assert!(given(&world, "inspect oci:two", &[]).contains("--all-tags"));
+    world.ok("delete oci:two:a");
+    world.ok("delete oci:two:b");
+    assert!(given(&world, "inspect oci:two", &[]).contains("LOCATION@DIGEST"));
+    assert!(given(&world, "copy oci:two oci:other --all-tags", &[]).contains("LOCATION@DIGEST"));
+    assert!(given(&world, "push talk oci:two --type nosuch", &[]).contains("types list` shows the types"));
+    world.write("chart/Chart.yaml", "name: web\nversion: 1.0.0\n");
+    assert!(given(&world, "push chart oci:two:v9", &[]).contains("strict=false"));
+    assert!(given(&world, "push chart localhost:1/web:v9", &[]).contains("strict=false"));
+    let twin = world.ok("types show helm-chart").replace("name: helm-chart", "name: twin");
+    world.write("twin.yaml", &twin.replace("aliases: [helm, chart]", "aliases: []"));
+    assert!(given(&world, "push chart oci:two --type-file twin.yaml", &[]).contains("pick one with `--type NAME`"));
+}
