@@ -217,12 +217,23 @@ impl TypeArgs {
     ) -> Result<Unpacking> {
         let catalog = self.catalog.load()?;
         let kind = match &self.name {
-            Some(name) => Some(catalog.get(name).map_err(Error::into_misuse)?),
+            Some(name) => Some(catalog.get(name).map_err(|unknown| cannot_unpack(name, unknown))?),
             None => catalog.recognise(manifest).map(|(kind, _)| kind),
         };
         let Some(kind) = kind else { return generic::unpacking(manifest) };
         let config = store::read(store.as_ref(), &manifest.config, MAX_CONFIG).await?;
         kind.unpacking(manifest, &config, view)
+    }
+}
+
+/// Why no definition of this name unpacks: a program may have it, which packs only.
+fn cannot_unpack(name: &str, unknown: Error) -> Error {
+    match plugin::find(name, &environment::program_dirs()) {
+        Some(program) => {
+            let message = format!("`{name}` is a program, {}, which packs and does not unpack", program.display());
+            Error::misuse(message).with_code(Code::TypeOnlyPacks)
+        }
+        None => unknown.into_misuse(),
     }
 }
 

@@ -134,6 +134,40 @@ fn the_form_that_was_found_is_the_one_that_is_planned() {
 }
 
 #[test]
+fn a_type_that_is_a_program_says_that_it_does_not_unpack() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    let empty = r#"{"id":"config","mediaType":"application/vnd.oci.empty.v1+json","empty":{}}"#;
+    let layer =
+        r#"{"id":"f","mediaType":"text/plain","file":"f","annotations":{"org.opencontainers.image.title":"f"}}"#;
+    let plan = format!(
+        r#"{{"apiVersion":"artifact-plan/v1","type":"mine","base":"%s","config":{empty},"manifest":{{"artifactType":"application/vnd.mine"}},"layers":[{layer}]}}"#
+    );
+    world.write("bin/artifact-type-mine", &format!("#!/bin/sh\nprintf '{plan}' \"$1\"\n"));
+    let program = world.path().join("bin/artifact-type-mine");
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.write("src/f", "mine");
+    let run = |line: &str| ran(world.command(line).env("PATH", world.path().join("bin")).output().unwrap());
+    let pushed = run("push src oci:out:v1 --type mine");
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    let refused = run("pull oci:out:v1 files --unpack --type mine");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    let program = world.path().join("bin/artifact-type-mine");
+    let error = format!("error: `mine` is a program, {}, which packs and does not unpack\n", program.display());
+    assert!(refused.stderr.contains(&error), "{}", refused.stderr);
+    let hint = refused.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+    assert!(hint.contains("without `--type`") && hint.contains("without `--unpack`"), "{}", refused.stderr);
+    // Both ways out lead to the file.
+    assert_eq!(run("pull oci:out:v1 files --unpack").code, 0);
+    assert_eq!(std::fs::read_to_string(world.path().join("files/f")).unwrap(), "mine");
+    assert_eq!(run("pull oci:out:v1 layout").code, 0);
+    assert_eq!(run("cat oci:layout f").stdout, "mine");
+    // A name that nothing has is told as ever.
+    let unknown = run("pull oci:out:v1 more --unpack --type nine");
+    assert!(unknown.stderr.contains("there is no artifact type `nine`"), "{}", unknown.stderr);
+}
+
+#[test]
 fn a_dry_copy_says_what_would_move_and_moves_nothing() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:out:v1");
