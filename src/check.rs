@@ -118,7 +118,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place.escape_debug(), self.message)
+        write!(f, "{}: {}", self.place, self.message)
     }
 }
 

@@ -121,7 +121,7 @@ pub enum Code {
 
 /// What failed, where, and because of what.
 ///
-/// `Display` gives the whole chain on one line, outermost first: `pull oci:out:v1: read blob sha256:…: No space left on device`.
+/// `Display` gives the whole chain, outermost first: `pull oci:out:v1: read blob sha256:…: No space left on device`.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -133,7 +133,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind; `message` is lower case, one line, without a full stop.
+    /// An error of this kind; `message` is lower case, one line, without a full stop. Names and other text from elsewhere
+    /// stand in it as they are: whoever shows it escapes what terminals act on.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, code: None, message: message.into(), context: Vec::new(), source: None }))
     }

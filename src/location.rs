@@ -104,7 +104,7 @@ impl FromStr for Location {
     /// archive when it ends in `.tar`; everything without a scheme and without such a start is a registry.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
-            return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text).escape_default())));
+            return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text))));
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return local(text, rest, Place::Archive);

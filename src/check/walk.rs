@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
             {
                 self.find(What::DuplicateTag, name, "stands for two manifests");
             }
-            let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{}`", name.escape_debug()));
+            let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{name}`"));
             self.follow(entry.clone(), from).await?;
         }
         Ok(())
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
                 for referrer in self.store.referrers(&desc).await? {
                     self.follow(referrer, format!("the referrers of {}", desc.digest)).await?;
                 }
-                self.follow(desc, format!("tag `{}`", tag.escape_debug())).await?;
+                self.follow(desc, format!("tag `{tag}`")).await?;
             }
             Err(e) => self.find(finding_of(e.kind(), What::MalformedManifest)?, tag, e.to_string()),
         }

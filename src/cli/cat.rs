@@ -11,7 +11,7 @@ use artifact::{
 use futures_util::TryStreamExt as _;
 
 use super::{
-    report::{Report, escape},
+    report::Report,
     session::{RegistryArgs, name_in},
 };
 
@@ -54,7 +54,7 @@ fn find<'a>(parsed: &'a Parsed, part: &str) -> Result<&'a Descriptor> {
     let by_position = || part.parse::<usize>().ok().and_then(|n| layers.get(n));
     let by_digest = || children.iter().find(|desc| desc.digest.to_string() == part);
     by_title.or_else(by_position).or_else(by_digest).copied().ok_or_else(|| {
-        let titles: Vec<String> = layers.iter().filter_map(|desc| desc.title()).map(escape).collect();
+        let titles: Vec<String> = layers.iter().filter_map(|desc| desc.title()).map(Into::into).collect();
         Error::not_found(format!("no part `{part}`; there are: config, {}", titles.join(", ")))
     })
 }

@@ -58,10 +58,11 @@ pub(super) fn text(
     parsed: &Parsed,
     referrers: &[Descriptor],
 ) -> Vec<String> {
-    let mut facts: Vec<_> = location.map(|location| row("location", location.to_string())).into_iter().collect();
+    let mut facts: Vec<_> =
+        location.map(|location| row("location", escape(&location.to_string()))).into_iter().collect();
     facts.push(row("digest", root.digest.to_string()));
     facts.push(row("media type", escape(&root.media_type)));
-    facts.extend(type_name.map(|name| row("type", name.to_owned())));
+    facts.extend(type_name.map(|name| row("type", escape(name))));
     let artifact_type = match parsed {
         Parsed::Manifest(manifest) => manifest.artifact_type.as_deref(),
         Parsed::Index(index) => index.artifact_type.as_deref(),

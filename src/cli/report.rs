@@ -1,6 +1,7 @@
 //! All output: data to stdout, talk to stderr, and nothing that an artifact or a registry supplied unescaped.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
@@ -157,7 +158,7 @@ impl Report {
     pub(crate) fn warn(&self, line: impl Display) {
         match self.format {
             Format::Json => self.talk("warning", &line),
-            Format::Text => self.talk("warning", &format_args!("warning: {}", escape(&line.to_string()))),
+            Format::Text => self.talk("warning", &format_args!("warning: {line}")),
         }
     }
 
@@ -167,9 +168,9 @@ impl Report {
         if self.format == Format::Json {
             return self.object(&json!({ "event": "error", "message": message, "hint": hint }));
         }
-        self.talk("error", &format_args!("error: {}", escape(message)));
+        self.talk("error", &format_args!("error: {message}"));
         if let Some(hint) = hint {
-            self.talk("error", &format_args!("hint: {}", escape(hint)));
+            self.talk("error", &format_args!("hint: {hint}"));
         }
     }
 
@@ -178,11 +179,11 @@ impl Report {
         self.verbose
     }
 
-    /// A line, or with `--format json` an object of this event.
+    /// A line, escaped here and nowhere else, or with `--format json` an object of this event.
     fn talk(&self, event: &str, line: &dyn Display) {
         match self.format {
             Format::Json => self.object(&json!({ "event": event, "message": line.to_string() })),
-            Format::Text => self.screen.above(|| stderr(&format!("{line}\n"))),
+            Format::Text => self.screen.above(|| stderr(&format!("{}\n", escape(&line.to_string())))),
         }
     }
 
@@ -192,12 +193,17 @@ impl Report {
 }
 
 /// What is wrong with the command line, or the help that it asks for. A password that somebody put in front of a host is
-/// not repeated.
+/// not repeated, and what talks to terminals in an argument is shown as escapes.
 pub(crate) fn misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = error.render();
-    let mut text = if colors { text.ansi().to_string() } else { text.to_string() };
-    for given in arguments.iter().map(|argument| argument.to_string_lossy()) {
+    let given = || arguments.iter().map(|argument| argument.to_string_lossy());
+    let mut text = match given().any(|argument| argument.contains(harmful)) {
+        false if colors => text.ansi().to_string(),
+        false => text.to_string(),
+        true => harmless(text.to_string(), given()),
+    };
+    for given in given() {
         let local = given.starts_with("oci:") || given.starts_with("oci-archive:") || given.starts_with(['.', '/']);
         if !local && given.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
             text = text.replace(given.as_ref(), &without_userinfo(&given));
@@ -210,6 +216,16 @@ pub(crate) fn misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
+/// A text of several lines that repeats these arguments, or the values in them.
+fn harmless<'a>(mut text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
+    for argument in arguments.filter(|argument| argument.contains(harmful)) {
+        let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
+        text = text.replace(&*argument, &escape(&argument)).replace(value, &escape(value));
+    }
+    let lines: Vec<String> = text.split('\n').map(escape).collect();
+    lines.join("\n")
+}
+
 /// An error as far as somebody reads it: an artifact's own texts may be as long as a manifest.
 fn shortened(message: &str) -> String {
     let (shown, more) = message.char_indices().nth(MAX_ERROR).map_or((message, ""), |(at, _)| message.split_at(at));
@@ -219,12 +235,14 @@ fn shortened(message: &str) -> String {
     }
 }
 
+/// Whether a character talks to terminals, reorders text or cannot be seen.
+fn harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Text from elsewhere, safe on a terminal: control characters and what reorders text are shown as escapes.
 pub(crate) fn escape(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     let shown = |c: char| match c {
         '\n' | '\t' | '\r' => c.escape_default().to_string(),
         c if harmful(c) => c.escape_unicode().to_string(),
@@ -233,9 +251,10 @@ pub(crate) fn escape(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// DEL and the C1 controls are legal in JSON strings and still talk to terminals.
+/// Some characters are legal in JSON strings and still talk to terminals: in a document they are written as escapes,
+/// which read back as the same text. White space between values stays.
 pub(super) fn without_controls(json: &str) -> String {
-    let replace = |c: char| c.is_control() && c > '\u{7e}';
+    let replace = |c: char| harmful(c) && c > '\u{7e}';
     json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
 }
 
@@ -280,7 +299,16 @@ mod tests {
     fn what_talks_to_terminals_is_shown_as_escapes() {
         assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
         assert_eq!(escape("slides/übersicht.png"), "slides/übersicht.png");
-        assert_eq!(without_controls("\"\u{9b}x\""), "\"\\u009bx\"");
+        assert_eq!(without_controls("\"\u{9b}x\u{202e}\""), "\"\\u009bx\\u202e\"");
+        assert_eq!(without_controls("{\n  \"ü\": 1\n}"), "{\n  \"ü\": 1\n}");
+    }
+
+    #[test]
+    fn an_argument_is_escaped_wherever_a_message_of_several_lines_repeats_it() {
+        let arguments = ["a\nb\u{1b}", "--type=c\nd"].map(Cow::Borrowed);
+        let text = "bad 'a\nb\u{1b}': `a\nb\u{1b}`\nbad 'c\nd', part \u{202e}\n".to_owned();
+        let shown = "bad 'a\\nb\\u{1b}': `a\\nb\\u{1b}`\nbad 'c\\nd', part \\u{202e}\n";
+        assert_eq!(harmless(text, arguments.into_iter()), shown);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use artifact::{
 };
 
 use super::{
-    report::{Report, escape, size},
+    report::{Report, size},
     stop::signalled,
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let stopped = signalled();
     report.line(format!("http://{}", server.addr()))?;
     let mode = if args.writable { "read and write" } else { "read only" };
-    report.say(format!("serving {}, {mode}; Ctrl-C stops", escape(&what)));
+    report.say(format!("serving {what}, {mode}; Ctrl-C stops"));
     let (stop, signal) = tokio::sync::oneshot::channel();
     let stopping = async {
         let _ = stop.send(stopped.await);
@@ -137,8 +137,8 @@ fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
 fn log(report: &Report) -> Log {
     let report = report.clone();
     Arc::new(move |line: &LogLine| {
-        let (path, millis) = (escape(&line.path), line.micros as f64 / 1000.0);
-        let why = line.error.as_deref().map(|e| format!("  {}", escape(e))).unwrap_or_default();
+        let (path, millis) = (&line.path, line.micros as f64 / 1000.0);
+        let why = line.error.as_deref().map(|e| format!("  {e}")).unwrap_or_default();
         report.detail(format!("{} {path} {} {} {millis:.1} ms{why}", line.method, line.status, size(line.bytes)));
     })
 }

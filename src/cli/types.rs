@@ -146,11 +146,11 @@ fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     }
     let line = |f: &lint::Finding| {
         let word = if f.error { "error" } else { "warning" };
-        format!("{}: {word}: {}", escape(&f.place), escape(&f.message))
+        format!("{}: {word}: {}", f.place, f.message)
     };
     let json: Vec<_> =
         findings.iter().map(|f| json!({ "place": f.place, "error": f.error, "message": f.message })).collect();
-    report.result(None, &json, &findings.iter().map(line).collect::<Vec<_>>())?;
+    report.result(None, &json, &findings.iter().map(|f| escape(&line(f))).collect::<Vec<_>>())?;
     let errors = findings.iter().filter(|f| f.error).count();
     if errors > 0 {
         let first = findings.iter().find(|f| f.error).map(line).unwrap_or_default();

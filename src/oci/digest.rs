@@ -43,7 +43,7 @@ impl FromStr for Algorithm {
         Self::ALL
             .into_iter()
             .find(|a| a.name() == name)
-            .ok_or_else(|| Error::unsupported(format!("digest algorithm `{}`", name.escape_default())))
+            .ok_or_else(|| Error::unsupported(format!("digest algorithm `{name}`")))
     }
 }
 
@@ -166,7 +166,7 @@ impl FromStr for Digest {
 
     /// Reads the grammar of image-spec descriptor.md, for the registered algorithms only.
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || Error::invalid(format!("`{}` is not a digest such as `sha256:…`", text.escape_default()));
+        let bad = || Error::invalid(format!("`{text}` is not a digest such as `sha256:…`"));
         let (algorithm, hex) = text.split_once(':').ok_or_else(bad)?;
         let bytes = match algorithm.parse()? {
             Algorithm::Sha256 => decode(hex).map(Bytes::Sha256),

@@ -179,8 +179,7 @@ impl Parsed {
         if let Some(own) = keys.media_type.filter(|own| own != media_type) {
             return Err(Error::mismatch(format!(
                 "a manifest described as `{}` that calls itself `{}`",
-                media_type.escape_default(),
-                own.escape_default()
+                media_type, own
             )));
         }
         let (parsed, version) = if media_type::is_index(media_type) {
@@ -192,7 +191,7 @@ impl Parsed {
             let version = manifest.schema_version;
             (Self::Manifest(Box::new(manifest)), version)
         } else {
-            return Err(Error::unsupported(format!("manifests of type `{}`", media_type.escape_default())));
+            return Err(Error::unsupported(format!("manifests of type `{media_type}`")));
         };
         if version != 2 {
             return Err(Error::invalid(format!("a manifest of schema version {version}")));

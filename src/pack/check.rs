@@ -15,7 +15,7 @@ use crate::{
 /// An error unless a plan can become an artifact that every registry takes.
 pub(super) fn plan(plan: &Plan) -> Result<()> {
     if plan.api_version != API_VERSION {
-        let message = format!("a plan of version `{}`; this is `{API_VERSION}`", plan.api_version.escape_debug());
+        let message = format!("a plan of version `{}`; this is `{API_VERSION}`", plan.api_version);
         return Err(Error::unsupported(message));
     }
     let count = plan.layers.len();
@@ -78,7 +78,7 @@ fn valid(media_type: &str) -> Result<()> {
     if media_type::is_valid(media_type) {
         return Ok(());
     }
-    Err(Error::invalid(format!("`{}` is not a media type such as `text/plain`", media_type.escape_debug())))
+    Err(Error::invalid(format!("`{media_type}` is not a media type such as `text/plain`")))
 }
 
 fn quotes<'a>(values: impl IntoIterator<Item = &'a Value>, layers: usize) -> Result<()> {
@@ -96,7 +96,6 @@ pub(super) fn titles<'a>(titles: impl Iterator<Item = Option<&'a str>>) -> Resul
     for (index, title) in titles.enumerate() {
         let Some(title) = title else { continue };
         if let Some(first) = seen.insert(title, index) {
-            let title = title.escape_debug();
             let message =
                 format!("two files are named `{title}` (layers {first} and {index}): unpacking would keep only one");
             return Err(Error::new(Kind::Exists, message).with_code(Code::TitleTaken));

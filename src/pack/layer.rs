@@ -28,7 +28,7 @@ use crate::{
 pub(super) fn named(index: usize, part: &Part) -> String {
     match part.id.as_str() {
         "" => format!("layer {index}"),
-        id => format!("layer {index} (`{}`)", id.escape_debug()),
+        id => format!("layer {index} (`{id}`)"),
     }
 }
 

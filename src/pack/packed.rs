@@ -102,7 +102,7 @@ pub struct Summary {
 
 impl fmt::Display for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "packed {}", self.type_name.escape_debug())
+        write!(f, "packed {}", self.type_name)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn annotations(planned: &BTreeMap<String, Value>, layers: &[Made]) ->
         _ => Err(Error::invalid("the value is neither a string nor a quote")),
     };
     let one = |(key, value): (&String, &Value)| {
-        let text = text(value).context(|| format!("annotation `{}`", key.escape_debug()))?;
+        let text = text(value).context(|| format!("annotation `{key}`"))?;
         Ok((key.clone(), text))
     };
     planned.iter().map(one).collect()

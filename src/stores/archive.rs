@@ -209,7 +209,7 @@ impl Shared {
         self.give_up();
         let gone = Session::edit(&self.target, None, |_, index, _| index.untag(name))?;
         self.reload_if_there()?;
-        if gone { Ok(()) } else { Err(self.view().missing(format_args!("tag `{}`", name.escape_debug()))) }
+        if gone { Ok(()) } else { Err(self.view().missing(format_args!("tag `{}`", name))) }
     }
 
     fn delete(&self, digest: &Digest) -> Result<()> {

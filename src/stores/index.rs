@@ -152,7 +152,7 @@ impl IndexFile {
         let mut found = self.entries().filter(|desc| name(desc) == Some(wanted));
         let Some(first) = found.next() else { return Ok(None) };
         if found.any(|other| other.digest != first.digest) {
-            return Err(Error::invalid(format!("`{}` stands for two manifests", wanted.escape_debug())));
+            return Err(Error::invalid(format!("`{wanted}` stands for two manifests")));
         }
         Ok(Some(first))
     }
@@ -247,7 +247,7 @@ impl<'de> Visitor<'de> for Document {
         let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
         while let Some(key) = map.next_key::<String>()? {
             if index.fields.iter().any(|(known, _)| *known == key) {
-                return Err(A::Error::custom(format_args!("key `{}` twice", key.escape_debug())));
+                return Err(A::Error::custom(format_args!("key `{}` twice", key)));
             }
             if index.fields.len() >= MAX_FIELDS {
                 return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));

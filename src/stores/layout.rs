@@ -365,7 +365,7 @@ impl Store for Layout {
             if shared.files.change(|index| index.untag(&name))? || pending {
                 return Ok(());
             }
-            Err(shared.files.missing(format_args!("tag `{}`", name.escape_debug())))
+            Err(shared.files.missing(format_args!("tag `{}`", name)))
         })
         .await
     }

@@ -34,7 +34,7 @@ pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
     let marker: Marker =
         serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
     if marker.image_layout_version != "1.0.0" {
-        let version = marker.image_layout_version.escape_debug().to_string();
+        let version = marker.image_layout_version;
         return Err(Error::unsupported(format!("OCI layouts of version `{version:.40}`")));
     }
     Ok(())
@@ -95,7 +95,7 @@ pub(super) trait Manifests {
             return Ok(desc.bare());
         }
         let found = index.named(name)?.map(Descriptor::bare);
-        found.ok_or_else(|| self.missing(format_args!("`{}`", name.escape_debug())))
+        found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
     }
 
     /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback

@@ -60,7 +60,7 @@ impl ReadStore for Memory {
             Ok(digest) => self.read(|c| c.manifests.get(&digest).cloned()),
             Err(_) => self.read(|c| c.tags.get(name).cloned()),
         };
-        found.ok_or_else(|| self.missing(format_args!("`{}`", name.escape_debug())))
+        found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
     }
 
     async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
@@ -148,7 +148,7 @@ impl Store for Memory {
 
     async fn untag(&self, name: &str) -> Result<()> {
         let gone = self.write(|c| c.tags.remove(name));
-        gone.map(drop).ok_or_else(|| self.missing(format_args!("tag `{}`", name.escape_debug())))
+        gone.map(drop).ok_or_else(|| self.missing(format_args!("tag `{}`", name)))
     }
 
     async fn delete(&self, desc: &Descriptor) -> Result<()> {

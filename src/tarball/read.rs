@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
             (b'3' | b'4', _) => Err(Error::unsupported("a device")),
             (b'6', _) => Err(Error::unsupported("a FIFO")),
             (b'S', _) => Err(Error::unsupported("a sparse file")),
-            (flag, _) => Err(Error::unsupported(format!("a member of kind `{}`", char::from(flag).escape_default()))),
+            (flag, _) => Err(Error::unsupported(format!("a member of kind `{}`", char::from(flag)))),
         }
     }
 
@@ -310,13 +310,13 @@ impl<R: Read> Read for Data<'_, R> {
     }
 }
 
-/// A name for people: escaped, in backticks, and shortened.
+/// A name for a message: in backticks, and shortened.
 #[must_use]
 pub fn quote(name: &str) -> String {
     const SHOWN: usize = 120;
     let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
     let shown: String = name.chars().take(SHOWN).collect();
-    format!("`{}{more}`", shown.escape_debug())
+    format!("`{shown}{more}`")
 }
 
 fn padding(size: u64) -> u64 {

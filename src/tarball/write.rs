@@ -57,10 +57,10 @@ impl<W: Write> Writer<W> {
             let room = self.chunk.get_mut(..want).unwrap_or_default();
             let read = match content.read(room) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                other => other.context(|| format!("cannot read `{}`", path.escape_debug()))?,
+                other => other.context(|| format!("cannot read `{path}`"))?,
             };
             if read == 0 {
-                let message = format!("`{}` became shorter while it was read", path.escape_debug());
+                let message = format!("`{path}` became shorter while it was read");
                 return Err(Error::new(Kind::Changed, message));
             }
             self.sink.write_all(self.chunk.get(..read).unwrap_or_default())?;

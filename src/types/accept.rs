@@ -221,7 +221,7 @@ impl Accept {
         }
         let stranger = manifest.layers.iter().zip(&roles).find(|(_, role)| role.is_none());
         if let (OtherLayers::Error, Some((layer, _))) = (self.other_layers, stranger) {
-            let kind = layer.media_type.escape_default();
+            let kind = &layer.media_type;
             return Err(Error::mismatch(format!("a layer of type `{kind}` does not belong into the artifact")));
         }
         Ok(roles)

@@ -91,7 +91,7 @@ impl Config {
         }
         let media_type = self.media_type.as_ref().map(|m| reading.text(m)).transpose()?.unwrap_or_default();
         if !media_type::is_valid(&media_type) {
-            return Err(Error::invalid(format!("config: `{}` is not a media type", media_type.escape_default())));
+            return Err(Error::invalid(format!("config: `{media_type}` is not a media type")));
         }
         let content = self.content(reading).context(|| "config")?;
         Ok(Part { id: "config".into(), media_type, content, annotations: Default::default() })

@@ -129,7 +129,7 @@ impl Placed {
         let document = Document::parse(text.as_bytes(), origin, &options)?;
         let version = document.value.get("apiVersion").and_then(Json::as_str).unwrap_or_default();
         if version != API_VERSION {
-            let message = format!("`apiVersion` must be `{API_VERSION}`, not `{}`", version.escape_default());
+            let message = format!("`apiVersion` must be `{API_VERSION}`, not `{version}`");
             return Err(Error::unsupported(message).context(document.place("/apiVersion")));
         }
         let definition = typed(text, &document)?;
@@ -207,11 +207,11 @@ fn explain(error: &serde_saphyr::Error, document: &Document) -> Error {
         E::SerdeUnknownField { field, expected, .. } => {
             let near = nearest(field, expected.iter().copied()).map(|n| format!("did you mean `{n}`"));
             let near = near.unwrap_or_else(|| format!("expected {}", one_of(expected)));
-            format!("unknown key `{}`; {near}", field.escape_default())
+            format!("unknown key `{field}`; {near}")
         }
         E::SerdeUnknownVariant { variant, expected, .. } => {
             let near = nearest(variant, expected.iter().copied()).map(|n| format!("; did you mean `{n}`"));
-            format!("`{}` is not {}{}", variant.escape_default(), one_of(expected), near.unwrap_or_default())
+            format!("`{}` is not {}{}", variant, one_of(expected), near.unwrap_or_default())
         }
         E::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
         E::SerdeInvalidType { unexpected, expected, .. } | E::SerdeInvalidValue { unexpected, expected, .. } => {

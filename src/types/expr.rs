@@ -176,7 +176,7 @@ fn print_name(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) ->
     let text = value.to_string();
     let harmful = text.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control()) || text.contains("..");
     if harmful && !value.is_safe() {
-        let message = format!("`{}` may not become part of a file name", text.escape_default());
+        let message = format!("`{text}` may not become part of a file name");
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
     }
     if value.is_none() || text.trim().is_empty() {

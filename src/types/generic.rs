@@ -21,7 +21,7 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
         match layer.title() {
             Some(_) => out.steps.push(step(layer)?),
             None if layer.media_type == media_type::EMPTY => {}
-            None => untitled.push(layer.media_type.escape_default().to_string()),
+            None => untitled.push(layer.media_type.clone()),
         }
     }
     if !untitled.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn compression_of(media_type: &str) -> Compression {
 /// A relative path that stays below its base on every system: no empty, `.` or `..` component, no drive letter, no
 /// separator but `/`, no character that forges a terminal. At most 4096 bytes, 255 for a component.
 pub(super) fn checked_path(path: &str) -> Result<String> {
-    let shown: String = path.chars().take(100).flat_map(char::escape_default).collect();
+    let shown: String = path.chars().take(100).collect();
     let component = |c: &str| !matches!(c, "" | "." | "..") && c.len() <= 255 && c.trim() == c;
     let drive = path.as_bytes().get(1) == Some(&b':');
     let harmful = |c: char| {
@@ -84,8 +84,7 @@ pub(super) fn refuse_twins(steps: &[Step]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for step in steps.iter().filter(|s| s.path != ".") {
         if !seen.insert(step.path.as_str()) {
-            let path = step.path.escape_default();
-            return Err(Error::new(Kind::Exists, format!("two layers would become `{path}`")));
+            return Err(Error::new(Kind::Exists, format!("two layers would become `{}`", step.path)));
         }
     }
     Ok(())

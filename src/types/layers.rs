@@ -173,7 +173,7 @@ impl Layer {
         let kind = self.media_type.as_ref().map(|m| reading.text(m)).transpose()?;
         let media_type = kind.unwrap_or_else(|| natural(&content, compress));
         if !media_type::is_valid(&media_type) {
-            return Err(Error::invalid(format!("`{}` is not a media type", media_type.escape_default())));
+            return Err(Error::invalid(format!("`{media_type}` is not a media type")));
         }
         let index = planned.parts.len();
         if title.as_ref().is_some_and(|t| planned.holds(t, &content)) {
@@ -283,7 +283,7 @@ impl Planned {
 
     fn claim(&mut self, title: &str, index: usize, content: &Content) -> Result<()> {
         let Some(first) = self.titles.insert(title.to_owned(), index) else { return Ok(()) };
-        let mut message = format!("two layers would have the title `{}`", title.escape_default());
+        let mut message = format!("two layers would have the title `{title}`");
         let first = self.parts.get(first).map(|part| &part.content);
         if let (Some(Content::File(one)), Content::File(other)) = (first, content) {
             message = format!("{message}: `{}` and `{}`", one.display(), other.display());

@@ -173,7 +173,7 @@ fn media_types(definition: &Definition) -> Vec<(String, &str)> {
 fn literals(definition: &Definition, found: &mut Found) {
     for (at, media_type) in media_types(definition) {
         if !media_type::is_valid(media_type) {
-            found.push((at, format!("`{}` is not a media type (RFC 6838)", media_type.escape_default())));
+            found.push((at, format!("`{media_type}` is not a media type (RFC 6838)")));
         }
     }
 }

@@ -86,7 +86,7 @@ impl ManifestRule {
         let artifact_type = self.artifact_type.as_ref().map(|t| reading.text(t)).transpose()?;
         let artifact_type = artifact_type.filter(|t| !t.trim().is_empty());
         if let Some(bad) = artifact_type.as_deref().filter(|t| !media_type::is_valid(t)) {
-            return Err(Error::invalid(format!("artifact type `{}` is not a media type", bad.escape_default())));
+            return Err(Error::invalid(format!("artifact type `{bad}` is not a media type")));
         }
         let mut annotations = BTreeMap::new();
         for block in &self.annotations {
@@ -135,7 +135,7 @@ impl Block {
     }
 
     fn put(&self, key: String, value: Option<Json>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
-        let value = annotation_value(value).context(|| format!("`{}`", key.escape_default()))?;
+        let value = annotation_value(value).context(|| format!("`{key}`"))?;
         let blank = value.as_ref().is_none_or(|v| v.as_str().is_some_and(|s| s.trim().is_empty()));
         if !(blank && self.omit_blank) {
             annotations.insert(key, value.unwrap_or_else(|| "".into()));

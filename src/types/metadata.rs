@@ -48,9 +48,7 @@ impl Metadata {
     /// An error unless name and aliases are names.
     pub(super) fn check(&self) -> Result<()> {
         match std::iter::once(&self.name).chain(&self.aliases).find(|name| !is_name(name)) {
-            Some(name) => {
-                Err(Error::invalid(format!("`{}` is not a name such as `helm-chart`", name.escape_default())))
-            }
+            Some(name) => Err(Error::invalid(format!("`{name}` is not a name such as `helm-chart`"))),
             None => Ok(()),
         }
     }
@@ -60,9 +58,7 @@ impl Requires {
     /// An error that names what this program does not have.
     pub(super) fn check(&self) -> Result<()> {
         match self.probes.iter().map(|p| ("probe", p)).chain(self.features.iter().map(|f| ("feature", f))).next() {
-            Some((what, name)) => {
-                Err(Error::unsupported(format!("the definition requires the {what} `{}`", name.escape_default())))
-            }
+            Some((what, name)) => Err(Error::unsupported(format!("the definition requires the {what} `{name}`"))),
             None => Ok(()),
         }
     }

@@ -199,7 +199,7 @@ impl ArtifactType {
     pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         if self.definition.accept.recognises(manifest).is_none() && !self.definition.accept.claims().is_empty() {
             let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
-            let message = format!("an artifact of type `{}` is not a {}", kind.escape_default(), self.name());
+            let message = format!("an artifact of type `{}` is not a {}", kind, self.name());
             return Err(Error::mismatch(message));
         }
         if config.len() as u64 > MAX_CONFIG {

@@ -168,14 +168,14 @@ pub(super) fn values(
             true => "; the type has none".into(),
             false => format!("; there are `{}`", params.keys().cloned().collect::<Vec<_>>().join("`, `")),
         });
-        return Err(Error::misuse(format!("there is no parameter `{}`{near}", key.escape_default())));
+        return Err(Error::misuse(format!("there is no parameter `{key}`{near}")));
     }
     let mut values = BTreeMap::new();
     for (name, param) in params {
         let value = match set.get(name) {
-            Some(text) => param
-                .parse(text)
-                .map_err(|why| Error::misuse(format!("parameter `{name}`: `{}` {why}", text.escape_default())))?,
+            Some(text) => {
+                param.parse(text).map_err(|why| Error::misuse(format!("parameter `{name}`: `{text}` {why}")))?
+            }
             None if param.required && param.default.is_none() => {
                 return Err(Error::misuse(format!("parameter `{name}` must be given: {}", param.description)));
             }

@@ -123,11 +123,7 @@ async fn first_line(from: Option<impl AsyncRead + Unpin>) -> Result<String> {
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its errors")?;
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    Ok(line
-        .chars()
-        .take(500)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect())
+    Ok(line.chars().take(500).collect())
 }
 
 fn succeeded(status: ExitStatus, complaint: &str) -> Result<()> {
@@ -143,7 +139,7 @@ fn read(output: &[u8], source: &Source) -> Result<Plan> {
     let mut plan: Plan =
         serde_json::from_slice(output).map_err(|e| Error::caused(Kind::Invalid, "it printed no plan", e))?;
     if plan.api_version != plan::API_VERSION {
-        let version = plan.api_version.escape_default();
+        let version = &plan.api_version;
         return Err(Error::unsupported(format!(
             "it printed a plan of version `{version}`, not `{}`",
             plan::API_VERSION

@@ -90,10 +90,7 @@ impl ReferenceRule {
             None => (None, None),
             Some(wanted) => match wanted.parse::<Tag>() {
                 Ok(tag) => (Some(tag), None),
-                Err(_) => {
-                    let shown = wanted.escape_default();
-                    (None, Some(format!("`{shown}` cannot be a tag; give one yourself")))
-                }
+                Err(_) => (None, Some(format!("`{wanted}` cannot be a tag; give one yourself"))),
             },
         };
         let strict = self.strict.as_ref().map_or(Ok(false), |e| reading.truth(e))?;

@@ -137,10 +137,7 @@ fn order(globs: &[String]) -> Result<Vec<GlobMatcher>> {
 /// Reads `none`, `gzip`, `zstd`, with a level behind a colon.
 pub(super) fn compression(text: &str) -> Result<Compression> {
     let bad = || {
-        Error::invalid(format!(
-            "`compress` is `none`, `gzip` or `zstd`, with a level as in `zstd:19`, not `{}`",
-            text.escape_default()
-        ))
+        Error::invalid(format!("`compress` is `none`, `gzip` or `zstd`, with a level as in `zstd:19`, not `{text}`"))
     };
     let (name, level) = match text.split_once(':') {
         Some((name, level)) => (name, Some(level.parse::<u32>().map_err(|_| bad())?)),

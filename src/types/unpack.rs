@@ -44,7 +44,7 @@ impl std::str::FromStr for View {
         match text {
             "native" => Ok(Self::Native),
             "tree" => Ok(Self::Tree),
-            _ => Err(Error::invalid(format!("a view is `native` or `tree`, not `{}`", text.escape_default()))),
+            _ => Err(Error::invalid(format!("a view is `native` or `tree`, not `{text}`"))),
         }
     }
 }
@@ -146,9 +146,7 @@ impl Rule {
     fn mode(&self) -> Result<u32> {
         let Some(text) = &self.mode else { return Ok(MODE) };
         let mode = u32::from_str_radix(text, 8).ok().filter(|m| *m <= 0o777);
-        mode.ok_or_else(|| {
-            Error::invalid(format!("`mode` is octal digits such as `0644`, not `{}`", text.escape_default()))
-        })
+        mode.ok_or_else(|| Error::invalid(format!("`mode` is octal digits such as `0644`, not `{text}`")))
     }
 
     /// Whether it names a value of the config.
@@ -253,8 +251,8 @@ fn leave_or_keep(definition: &Definition, layer: &Descriptor, out: &mut Unpackin
 /// A layer in a message.
 fn name_of(layer: &Descriptor) -> String {
     match layer.title() {
-        Some(title) => format!("layer `{}`", title.escape_default()),
-        None => format!("layer {} ({})", layer.digest.short(), layer.media_type.escape_default()),
+        Some(title) => format!("layer `{title}`"),
+        None => format!("layer {} ({})", layer.digest.short(), layer.media_type),
     }
 }
 

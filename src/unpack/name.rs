@@ -225,7 +225,6 @@ mod tests {
         ] {
             let error = parse(bad).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{bad:?}");
-            assert!(!error.to_string().contains(|c: char| c.is_control() || c == '\u{202e}'), "{bad:?}");
         }
         for long in ["x".repeat(256), "a/".repeat(129), "aaaa/".repeat(900)] {
             assert_eq!(parse(&long).unwrap_err().kind(), Kind::Limit);

@@ -17,7 +17,7 @@ impl Select {
         }
         let mut all = GlobSetBuilder::new();
         for pattern in patterns {
-            let bad = |e: globset::Error| Error::misuse(format!("`{}` is no pattern: {e}", pattern.escape_debug()));
+            let bad = |e: globset::Error| Error::misuse(format!("`{pattern}` is no pattern: {e}"));
             all.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?);
         }
         let all = all.build().map_err(|e| Error::invalid(format!("patterns: {e}")))?;

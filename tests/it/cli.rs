@@ -3,6 +3,7 @@
 mod access;
 mod hints;
 mod progress;
+mod text;
 
 use std::{
     io::{Read as _, Write as _},

@@ -44,7 +44,7 @@ impl Helper {
         let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(safe) || name.starts_with(['.', '-']) {
             let name: String = name.chars().take(64).collect();
-            return Err(Error::invalid(format!("`{}` is not the name of a credential helper", name.escape_debug())));
+            return Err(Error::invalid(format!("`{name}` is not the name of a credential helper")));
         }
         let file = format!("docker-credential-{name}");
         let found = dirs.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join(&file)).find(|p| p.is_file());

@@ -33,7 +33,7 @@ impl Origin {
     /// Errors: anything that is not a host with an optional port.
     pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
         let shown = without_userinfo(registry);
-        let bad = || Error::invalid(format!("`{}` is not a registry's `host[:port]`", shown.escape_default()));
+        let bad = || Error::invalid(format!("`{shown}` is not a registry's `host[:port]`"));
         let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\%".contains(c);
         if registry.contains(odd) {
             return Err(bad());
@@ -154,8 +154,7 @@ pub(super) fn redacted(url: &Url) -> String {
     // Both fail only where there is no host, and then there is no user information either.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    let text: String = url.as_str().chars().take(300).collect();
-    text.escape_default().to_string()
+    url.as_str().chars().take(300).collect()
 }
 
 /// Whose addresses and trust apply to a request.

@@ -69,7 +69,7 @@ impl<'a> Header<'a> {
     }
 
     fn check(&self) -> Result<()> {
-        let quoted = || self.path.chars().take(200).collect::<String>().escape_debug().to_string();
+        let quoted = || self.path.chars().take(200).collect::<String>();
         let bad = |what: &str| Err(Error::invalid(format!("tar entry `{}` {what}", quoted())));
         if self.path.starts_with('/') || self.path.split('/').any(|step| step == "..") {
             let message = format!("tar entry `{}` has an absolute name or one with `..`", quoted());

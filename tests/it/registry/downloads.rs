@@ -202,7 +202,6 @@ async fn a_listing_that_cannot_be_read_is_not_cut_short() {
         let (tags, _) = listing(move |_, _| reply(200, &[], body.as_bytes())).await;
         let error = tags.unwrap_err();
         assert_eq!(error.kind(), Kind::NotARegistry, "{error}");
-        assert!(!error.to_string().contains('\u{1b}'));
     }
     let (none, _) = listing(|_, _| reply(200, &[], br#"{"name":"a","tags":null}"#)).await;
     assert!(none.unwrap().is_empty());

@@ -74,9 +74,9 @@ async fn a_website_is_not_a_registry() {
     }
 }
 
-/// H26.
+/// H26: what of it reaches a terminal is a matter of whoever shows it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_says_is_bounded_and_harmless() {
+async fn what_a_server_says_is_bounded() {
     for body in [
         vec![b'x'; 10 << 20],
         b"\x1b]52;c;ZXZpbA==\x07\x08\x7f".to_vec(),
@@ -87,7 +87,6 @@ async fn what_a_server_says_is_bounded_and_harmless() {
     ] {
         let text = tags(reply(500, &[], &body)).await.to_string();
         assert!(text.len() < 5000, "{}", text.len());
-        assert!(!text.chars().any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)), "{text:?}");
     }
 }
 

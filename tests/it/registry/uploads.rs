@@ -106,7 +106,7 @@ async fn a_refused_upload_is_given_up_and_says_why() {
     let error = at(&server).push(&Descriptor::of("a/b", b"x"), &Bytes::from_static(b"x")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     let text = error.to_string();
-    assert!(text.contains("SIZE_INVALID: not \\u{1b}[31mtoday") && text.contains("PUT http://"), "{text}");
+    assert!(text.contains("SIZE_INVALID: not \u{1b}[31mtoday") && text.contains("PUT http://"), "{text}");
     assert!(!text.contains("state="), "{text}");
     assert_eq!(server.lines().last().unwrap(), "DELETE /upload?state=x%2Fy");
 }

@@ -89,6 +89,7 @@ pub(crate) fn ran(output: Output) -> Ran {
 }
 
 /// A registry as a process of its own, ended with the test.
+#[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) addr: String,

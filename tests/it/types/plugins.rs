@@ -57,7 +57,7 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
         (
             "printf '\\033[31mno such deck\\nmore' >&2; exit 3".to_owned(),
             Kind::Invalid,
-            "failed (exit status: 3): \\u{1b}[31mno such deck",
+            "failed (exit status: 3): \u{1b}[31mno such deck",
         ),
         ("exit 1".to_owned(), Kind::Invalid, "without a word"),
         ("echo hello".to_owned(), Kind::Invalid, "it printed no plan"),

@@ -198,7 +198,7 @@ impl Prefix {
     fn parse(text: &str, wild: bool) -> Result<Self> {
         let (host, path) = text.split_once('/').unwrap_or((text, ""));
         let plain = host.strip_prefix("*.").filter(|_| wild).unwrap_or(host);
-        let bad = || Error::invalid(format!("`{}` is not `host[:port][/path]`", text.escape_default()));
+        let bad = || Error::invalid(format!("`{text}` is not `host[:port][/path]`"));
         Origin::of_registry(plain, Protocol::Https).map_err(|_| bad())?;
         plain.parse::<RegistryName>().map_err(|_| bad())?;
         if !path.is_empty() && path.parse::<RepositoryName>().is_err() {

@@ -154,7 +154,6 @@ async fn a_helper_is_a_program_of_a_known_directory() {
         let world = World::new(&json!({"credsStore": name})).helper("touch ran");
         let error = world.files().get(&origin("reg.test"), "a").await.err().unwrap();
         assert_eq!(error.kind(), Kind::Invalid, "{name}: {error}");
-        assert!(!error.to_string().chars().any(char::is_control), "{error}");
     }
     let world = World::new(&json!({"credsStore": HELPED})).helper("touch ran");
     for dirs in [Vec::new(), vec![PathBuf::from(".")], vec![PathBuf::new()], vec![PathBuf::from("tests")]] {
