@@ -185,7 +185,7 @@ impl Shared {
     }
 
     /// Sets tags on manifests that are here, at once.
-    fn set_tags(&self, tags: &BTreeMap<String, Descriptor>, earlier: Option<&Session>) -> Result<()> {
+    fn set_tags(&self, tags: &BTreeMap<RefName, Descriptor>, earlier: Option<&Session>) -> Result<()> {
         Session::edit(&self.target, earlier, |base, index, _| base.list(index, tags, &BTreeMap::new()))?;
         self.reload()
     }
@@ -200,7 +200,7 @@ impl Shared {
         }
         let mut tags = session.tags.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for root in &graph.roots {
-            tags.retain(|tag, desc| desc.digest != root.desc.digest || !root.tags.contains(tag));
+            tags.retain(|tag, desc| desc.digest != root.desc.digest || !root.tags.iter().any(|own| *own == **tag));
         }
         if tags.is_empty() { Ok(()) } else { self.set_tags(&tags, Some(&session)) }
     }

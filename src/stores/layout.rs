@@ -164,9 +164,10 @@ impl Shared {
         let mut state = self.state();
         for root in &graph.roots {
             let own = |desc: &Descriptor| desc.digest == root.desc.digest;
-            for tag in root.tags.iter().filter(|tag| state.pending.tags.get(*tag).is_some_and(own)).collect::<Vec<_>>()
+            for tag in
+                root.tags.iter().filter(|tag| state.pending.tags.get(tag.as_str()).is_some_and(own)).collect::<Vec<_>>()
             {
-                state.pending.tags.remove(tag);
+                state.pending.tags.remove(tag.as_str());
             }
         }
         // Another copy may have noted the same, and would not note it again.

@@ -8,6 +8,7 @@ mod text;
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
+    path::Path,
     process::{Command, Stdio},
 };
 

@@ -9,6 +9,7 @@ mod support;
 
 mod cli;
 mod conformance;
+mod costs;
 mod examples;
 mod pack;
 mod registry;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
     let tests = [
         cli::tests(),
         conformance::tests(),
+        costs::tests(),
         examples::tests(),
         pack::tests(),
         registry::tests(),

@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{World, ran};
-use crate::support::{
-    scripted::{Scripted, reply},
-    tls::Identity,
-};
+use crate::support::scripted::{Scripted, reply};
 
 /// What errors say that advice is about, and what servers say of the same.
 const TEXTS: [&str; 44] = [
@@ -176,18 +173,6 @@ async fn advice_about_a_registry_fits_what_it_did() {
     assert!(given(&world, &format!("ls {}/a --plain-http=false", plain.host()), &[]).contains("`--plain-http` speaks"));
     let empty = answering(200, None, r#"{"name":"a","tags":[]}"#);
     assert!(given(&world, &format!("ls {}/a", empty.host()), &[]).contains("LOCATION@DIGEST"));
-    for (identity, advice) in [
-        (Identity::new(), "--ca-file"),
-        (Identity::of_itself("DNS:other.test"), "a name that its certificate is for"),
-        (Identity::outdated("IP:127.0.0.1"), "is the clock right?"),
-    ] {
-        let Some(identity) = identity else { return };
-        let host = identity.in_front_of("127.0.0.1", plain.host()).await;
-        let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
-        std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
-        let said = given(&world, &format!("ls {host}/a --plain-http=false{trusts}"), &[]);
-        assert!(said.contains(advice), "{advice}: {said}");
-    }
     let blocked = "[[registry]]\nlocation = \"registry.test\"\nblocked = true";
     world.write(".config/containers/registries.conf", blocked);
     assert!(given(&world, "ls registry.test/a", &[]).contains("registries.conf"));

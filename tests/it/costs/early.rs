@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use artifact::serve::{Options, Tree};
 
-use super::{Cost, FIRST_PIECE, LARGE, World};
+use crate::support::costs::{Cost, FIRST_PIECE, LARGE, World};
 
 const MIB: u64 = 1 << 20;
 /// A file that takes any line a while.

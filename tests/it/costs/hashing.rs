@@ -1,6 +1,6 @@
 //! How many bytes are hashed. A manifest of one file has about 500 bytes, that of forty files 7,425.
 
-use super::{FIRST_PIECE, LARGE, World};
+use crate::support::costs::{FIRST_PIECE, LARGE, World};
 
 #[test]
 fn a_push_hashes_content_once_and_its_manifest_three_times() {

@@ -1,17 +1,6 @@
 //! How often a registry is asked.
 
-use super::{Duration, HANGS, Instant, Uri, World, kind, succeeds, summary};
-use crate::support::docker_registry::{Access, DockerRegistry};
-
-/// A push, the same again, and again under another tag.
-const FORTY: [&str; 3] = [
-    "push forty R/forty:v1 --set layout=files",
-    "push forty R/forty:v1 --set layout=files",
-    "push forty R/forty:v2 --set layout=files",
-];
-const FORTY_FIRST: &str = "85: HEAD manifest 2, POST mount 41, PUT manifest 1, PUT upload 41";
-const AGAIN: &str = "1: HEAD manifest 1";
-const OTHER_TAG: &str = "5: GET manifest 1, HEAD manifest 3, PUT manifest 1";
+use crate::support::costs::{AGAIN, FORTY, FORTY_FIRST, OTHER_TAG, World, kind, summary};
 
 #[test]
 fn a_file_is_pushed_with_two_requests_a_blob_and_three_and_again_with_one() {
@@ -30,29 +19,6 @@ fn forty_files_are_pushed_to_a_second_repository_as_to_the_first() {
     let world = World::new();
     let second = FORTY[0].replace("R/forty", "R/second");
     assert_eq!(world.requests([FORTY[0], &second]), [FORTY_FIRST, FORTY_FIRST]);
-}
-
-#[test]
-fn docker_registry_is_asked_for_forty_files_as_often() {
-    let Some(registry) = DockerRegistry::start(Access::Anyone) else { return };
-    let (world, mut before) = (World::new(), 0);
-    let requests = FORTY.into_iter().zip([85, 1, 5]).map(|(line, count)| {
-        succeeds(world.command(&[], &line.replace("R/", &format!("{}/", registry.host()))));
-        // A line of its log may come after the answer; one too many is seen by the next run at the latest.
-        let end = Instant::now() + HANGS;
-        while registry.access_log().lines().count() < before + count && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let log = registry.access_log();
-        let requests = log.lines().skip(before).map(|line| {
-            let mut words = line.split('"').nth(1).unwrap().split(' ');
-            kind(words.next().unwrap(), &words.next().unwrap().parse::<Uri>().unwrap())
-        });
-        let requests = summary(requests);
-        before = log.lines().count();
-        requests
-    });
-    assert_eq!(requests.collect::<Vec<_>>(), [FORTY_FIRST, AGAIN, OTHER_TAG]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How many bytes go to a registry, and how many come from it: content, and the heads of requests and answers. These
 //! hold the version of the program, and a port of five digits.
 
-use super::{LARGE, World};
+use crate::support::costs::{LARGE, World};
 
 #[test]
 fn a_push_sends_content_once_and_again_one_head() {

@@ -14,6 +14,7 @@ pub(crate) struct World {
 }
 
 /// What a run printed, and how it ended.
+#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) stdout: String,
     pub(crate) stderr: String,

@@ -4,6 +4,7 @@ use crate::{
     harness::{Test, tests},
     support::{
         program::{Served, World},
+        scripted::{Scripted, reply},
         tls::Identity,
     },
 };
@@ -14,7 +15,8 @@ pub(crate) fn tests() -> Vec<Test> {
         ["openssl"]
             multi https_is_spoken_to_a_loopback_address_on_request,
             multi the_two_sides_of_a_copy_are_reached_in_their_own_ways,
-            multi what_is_configured_per_host_needs_no_flags;
+            multi what_is_configured_per_host_needs_no_flags,
+            multi advice_about_a_certificate_fits_what_is_wrong_with_it;
     ]
 }
 
@@ -72,4 +74,21 @@ async fn what_is_configured_per_host_needs_no_flags() {
     world
         .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
     world.fails(&format!("ls {host}/a"), 5, &[&format!("{host}/a is blocked by the configuration")]);
+}
+
+async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
+    let world = World::new();
+    let registry = Scripted::start(|_| reply(200, &[], b"{}"));
+    for (identity, advice) in [
+        (Identity::new(), "--ca-file"),
+        (Identity::of_itself("DNS:other.test"), "a name that its certificate is for"),
+        (Identity::outdated("IP:127.0.0.1"), "is the clock right?"),
+    ] {
+        let host = identity.in_front_of("127.0.0.1", registry.host()).await;
+        let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
+        std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
+        let ran = world.run(&format!("ls {host}/a --plain-http=false{trusts}"));
+        let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(ran.code != 0 && hint.contains(advice), "{advice}: {}", ran.stderr);
+    }
 }

@@ -2,8 +2,27 @@
 
 use std::{path::Path, process::Stdio};
 
-use super::{LARGE, SMALL, World};
-use crate::support::strace::{Strace, Traced};
+use crate::{
+    harness::{Test, tests},
+    support::{
+        costs::{LARGE, SMALL, World},
+        strace::{Strace, Traced},
+    },
+};
+
+/// The tests of this file, and what each needs.
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        ["strace"]
+            plain a_small_file_is_read_to_hash_it_and_once_more_to_send_it,
+            plain files_that_are_packed_into_one_are_read_once,
+            plain a_large_file_is_read_once_where_the_line_keeps_up,
+            plain a_large_file_is_read_twice_where_it_goes_to_a_disk,
+            plain a_large_file_is_read_at_most_twice_where_the_line_does_not_keep_up,
+            plain a_copy_into_a_layout_syncs_and_renames_every_blob_once_and_a_few_more,
+            plain a_copy_into_an_archive_syncs_twice_and_renames_once_whatever_is_in_it
+    ]
+}
 
 /// Bytes of the forty small files together.
 const FORTY: u64 = 16 * SMALL as u64;
@@ -12,16 +31,16 @@ const FORTY: u64 = 16 * SMALL as u64;
 struct Disk(Traced);
 
 impl World {
-    /// Runs a line under strace that must succeed; `None`, with a visible line, where that is not possible.
-    fn disk(&self, line: &str) -> Option<Disk> {
-        let strace = Strace::find()?;
+    /// Runs a line under strace, which must succeed.
+    fn disk(&self, line: &str) -> Disk {
+        let strace = Strace::find().unwrap();
         let traced = strace.run(&self.path().join("strace.log"), None, |words| {
             let mut command = self.command(words, line);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             command
         });
         assert_eq!(traced.code, Some(0), "{line}: {}", traced.said);
-        Some(Disk(traced))
+        Disk(traced)
     }
 }
 
@@ -46,7 +65,6 @@ impl Disk {
     }
 }
 
-#[test]
 fn a_small_file_is_read_to_hash_it_and_once_more_to_send_it() {
     let world = World::new();
     for (source, size, line) in [
@@ -56,53 +74,47 @@ fn a_small_file_is_read_to_hash_it_and_once_more_to_send_it() {
         ("forty", FORTY, "push forty oci:all:v1 --set layout=files"),
     ] {
         let source = world.path().join(source);
-        let Some(first) = world.disk(line) else { return };
+        let first = world.disk(line);
         assert_eq!(first.read(&source), 2 * size, "{line}");
-        assert_eq!(world.disk(line).unwrap().read(&source), size, "again: {line}");
+        assert_eq!(world.disk(line).read(&source), size, "again: {line}");
         let other_tag = line.replace(":v1", ":v2");
-        assert_eq!(world.disk(&other_tag).unwrap().read(&source), size, "{other_tag}");
+        assert_eq!(world.disk(&other_tag).read(&source), size, "{other_tag}");
     }
 }
 
-#[test]
 fn files_that_are_packed_into_one_are_read_once() {
     let world = World::new();
-    let Some(first) = world.disk("push forty R/forty:v1") else { return };
+    let first = world.disk("push forty R/forty:v1");
     assert_eq!(first.read(&world.path().join("forty")), FORTY);
-    let again = world.disk("push forty R/forty:v1").unwrap();
+    let again = world.disk("push forty R/forty:v1");
     assert_eq!(again.read(&world.path().join("forty")), FORTY);
 }
 
-#[test]
 fn a_large_file_is_read_once_where_the_line_keeps_up() {
     let world = World::new();
     let source = world.path().join("large.bin");
     // Whether the line keeps up is for the machine to say: of some pushes one has such a line.
     let reads: Vec<u64> = (0..20)
-        .map_while(|n| world.disk(&format!("push large.bin R/large{n}:v1")))
+        .map(|n| world.disk(&format!("push large.bin R/large{n}:v1")))
         .map(|disk| disk.read(&source))
         .inspect(|read| assert!((LARGE..=2 * LARGE).contains(read), "{read}"))
         .take_while(|read| *read > LARGE)
         .collect();
     assert!(reads.len() < 20, "{reads:?}");
-    if let Some(again) = world.disk("push large.bin R/large0:v1") {
-        assert_eq!(again.read(&source), LARGE);
-    }
+    assert_eq!(world.disk("push large.bin R/large0:v1").read(&source), LARGE);
 }
 
-#[test]
 fn a_large_file_is_read_twice_where_it_goes_to_a_disk() {
     let world = World::new();
-    let Some(first) = world.disk("push large.bin oci:store:v1") else { return };
+    let first = world.disk("push large.bin oci:store:v1");
     assert_eq!(first.read(&world.path().join("large.bin")), 2 * LARGE);
 }
 
-#[test]
 fn a_large_file_is_read_at_most_twice_where_the_line_does_not_keep_up() {
     const SIZE: u64 = 40 << 20;
     let world = World::new();
     let source = world.wide("wide.bin", SIZE);
-    let Some(disk) = world.slowly(|| world.disk("push wide.bin R/wide:v1")) else { return };
+    let disk = world.slowly(|| world.disk("push wide.bin R/wide:v1"));
     // Hashing reads by `read`, whoever sends the rest by position.
     assert_eq!(disk.read_by(&["read"], &source), SIZE);
     assert!(disk.read(&source) > SIZE && disk.read(&source) <= 2 * SIZE, "{}", disk.read(&source));
@@ -110,12 +122,10 @@ fn a_large_file_is_read_at_most_twice_where_the_line_does_not_keep_up() {
 }
 
 /// Syncs and renames of each of these lines.
-fn syncs_and_renames<const N: usize>(world: &World, lines: [&str; N]) -> Option<[(usize, usize); N]> {
-    Strace::find()?;
-    Some(lines.map(|line| world.disk(line).unwrap().syncs_and_renames()))
+fn syncs_and_renames<const N: usize>(world: &World, lines: [&str; N]) -> [(usize, usize); N] {
+    lines.map(|line| world.disk(line).syncs_and_renames())
 }
 
-#[test]
 fn a_copy_into_a_layout_syncs_and_renames_every_blob_once_and_a_few_more() {
     let world = World::new();
     world.cost("push one.txt R/one:v1");
@@ -132,12 +142,11 @@ fn a_copy_into_a_layout_syncs_and_renames_every_blob_once_and_a_few_more() {
         "copy oci:origin oci:beside",
         "copy oci:origin oci:beside",
     ];
-    let Some(found) = syncs_and_renames(&world, copies) else { return };
+    let found = syncs_and_renames(&world, copies);
     let (small, forty) = ((14, 6), (53, 45));
     assert_eq!(found, [small, small, forty, (0, 0), (3, 1), (5, 3), forty, (0, 0)]);
 }
 
-#[test]
 fn a_copy_into_an_archive_syncs_twice_and_renames_once_whatever_is_in_it() {
     let world = World::new();
     world.cost("push one.txt R/one:v1");
@@ -153,6 +162,6 @@ fn a_copy_into_an_archive_syncs_twice_and_renames_once_whatever_is_in_it() {
         "copy oci:origin oci-archive:beside.tar",
         "copy oci:origin oci-archive:beside.tar",
     ];
-    let Some(found) = syncs_and_renames(&world, copies) else { return };
+    let found = syncs_and_renames(&world, copies);
     assert_eq!(found, [(2, 1), (2, 1), (2, 1), (0, 0), (2, 1), (2, 1), (0, 0)]);
 }
