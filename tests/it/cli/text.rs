@@ -23,7 +23,7 @@ fn letters_of_all_scripts_are_shown_as_they_are() {
         ("push talk oci:out --set übung=1", 2, "there is no parameter `übung`"),
         ("push talk oci:out --set created=ü", 2, "`ü`"),
         ("inspect oci:übung", 4, "übung"),
-        ("tag oci:übung:v1 ü", 4, "übung"),
+        ("tag oci:übung:v1 v2", 4, "übung"),
     ] {
         world.fails(line, code, &[word]);
         world.fails_as_json(line, code, word);
