@@ -1,7 +1,8 @@
 //! A store of one's own: content in one flat directory, and an artifact copied into it.
 //!
-//! The two traits ask for little: find, hand out, take in, tag. Walking the artifact, running transfers side by side
-//! and moving the tag last are the engine's part, so every store has them.
+//! A store answers seven questions, and a session of it four: find, hand out, take in, and make it all visible at once.
+//! Walking the artifact, running transfers side by side and giving up in good order are the engine's part, so every
+//! store has them.
 //!
 //!     cargo run --example custom_store [DIRECTORY]
 
@@ -10,8 +11,9 @@
 use std::{
     fmt,
     io::Write as _,
+    ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use artifact::{
@@ -19,8 +21,12 @@ use artifact::{
     blob::{Blob, ByteStream, FileSlice},
     copy,
     error::Context as _,
-    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, annotation, json::Encoding, media_type},
-    store::{ReadStore, Store, verified},
+    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, Role, annotation, json::Encoding, media_type},
+    progress::Outcome,
+    store::{
+        self, Abilities, Committed, Home, Intent, Item, NameChange, NameOutcome, Presence, ReadStore, Session, Store,
+        verified,
+    },
     stores::Memory,
 };
 use async_trait::async_trait;
@@ -29,6 +35,7 @@ use futures_util::TryStreamExt as _;
 
 /// `HEX.blob` is content, `HEX.manifest` the descriptor of content that is a manifest, `NAME.tag` the descriptor that
 /// a tag points at.
+#[derive(Clone)]
 struct Flat(PathBuf);
 
 impl Flat {
@@ -47,6 +54,21 @@ impl Flat {
             return Err(Error::invalid(format!("`{}` is not a tag", name.escape_debug())));
         }
         Ok(self.0.join(format!("{name}.tag")))
+    }
+
+    /// Removes content, and with a manifest the tags that stand for it.
+    fn remove(&self, desc: &Descriptor) -> Result<()> {
+        for tag in self.list(".tag")? {
+            let path = self.tag_file(&tag)?;
+            if read_descriptor(&path)?.digest == desc.digest {
+                std::fs::remove_file(path)?;
+            }
+        }
+        if self.manifest(&desc.digest).exists() {
+            std::fs::remove_file(self.manifest(&desc.digest))?;
+        }
+        std::fs::remove_file(self.blob(&desc.digest))?;
+        Ok(())
     }
 
     /// The names of files with this extension, without it, sorted.
@@ -86,12 +108,18 @@ impl ReadStore for Flat {
     }
 
     /// Unverified, as the trait says: whoever reads wraps this in the one verifying reader.
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        FileSlice { path: self.blob(&desc.digest), offset: 0, len: desc.size }.open(from).await
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let path = self.blob(&item.desc.digest);
+        let end = range.end.min(path.metadata().context(|| format!("{} in {self}", item.desc.digest))?.len());
+        FileSlice { path, offset: range.start, len: end.saturating_sub(range.start) }.open(0).await
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        Ok(self.blob(digest).metadata().context(|| format!("{digest} in {self}"))?.len())
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let presence = |Item { desc, role }: &Item| match self.blob(&desc.digest).metadata() {
+            Ok(meta) if *role == Role::Blob || self.manifest(&desc.digest).exists() => Presence::here(meta.len()),
+            _ => Presence::Absent,
+        };
+        Ok(items.iter().map(presence).collect())
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
@@ -114,43 +142,109 @@ impl ReadStore for Flat {
 
 #[async_trait]
 impl Store for Flat {
-    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
-        let known = !media_type::points(&desc.media_type) || self.manifest(&desc.digest).exists();
-        Ok(known && self.blob(&desc.digest).exists())
+    /// Nothing out of the ordinary: content comes under its digest, and names of any number of artifacts at a time.
+    fn abilities(&self) -> Abilities {
+        let mut abilities = Abilities::default();
+        (abilities.any_media_type, abilities.deletes) = (true, true);
+        abilities
     }
 
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
+        Ok(Arc::new(Writing { store: self.clone(), intent, staged: Mutex::new(Some(Staged::default())) }))
+    }
+}
+
+/// One writing. Content is there under its digest as it comes; descriptors of manifests and tags, by which it is found,
+/// with `commit`.
+struct Writing {
+    store: Flat,
+    intent: Intent,
+    /// `None` when the writing is over.
+    staged: Mutex<Option<Staged>>,
+}
+
+#[derive(Default)]
+struct Staged {
+    manifests: Vec<Descriptor>,
+    names: Vec<NameChange>,
+}
+
+impl Writing {
+    /// Notes what `commit` is to do.
+    fn note(&self, note: impl FnOnce(&mut Staged)) -> Result<()> {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.as_mut().map(note).ok_or_else(ended)
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+#[async_trait]
+impl Session for Writing {
     /// Under its final name there is only ever verified content: a temporary file is renamed with the last byte.
-    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
+        if self.store.blob(&desc.digest).metadata().is_ok_and(|meta| meta.len() == desc.size) {
+            return Ok(Outcome::Present);
+        }
+        let mut file = tempfile::NamedTempFile::new_in(&self.store.0)?;
         let mut bytes = verified(desc, blob.open(0).await?);
         while let Some(chunk) = bytes.try_next().await? {
             file.write_all(&chunk)?;
         }
-        file.persist(self.blob(&desc.digest)).map_err(|e| e.error)?;
-        if media_type::points(&desc.media_type) {
-            write_descriptor(&self.manifest(&desc.digest), &desc.bare())?;
+        file.as_file().sync_all()?;
+        file.persist(self.store.blob(&desc.digest)).map_err(|e| e.error)?;
+        Ok(Outcome::Moved)
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        Parsed::read(&desc.media_type, bytes)?;
+        let outcome = self.put(desc, bytes, &[]).await?;
+        self.note(|staged| staged.manifests.push(desc.bare()))?;
+        Ok(outcome)
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        self.store.tag_file(&change.name)?;
+        self.note(|staged| staged.names.push(change))
+    }
+
+    /// Looks at everything that could stand in the way, and only then changes anything.
+    async fn commit(&self) -> Result<Committed> {
+        let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Staged { manifests, names } = staged.ok_or_else(ended)?;
+        let (flat, mut found) = (&self.store, Vec::new());
+        for Item { desc, .. } in self.intent.items.iter().chain(&self.intent.removals) {
+            flat.blob(&desc.digest).metadata().context(|| format!("{} in {flat}", desc.digest))?;
         }
-        Ok(())
-    }
-
-    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        write_descriptor(&self.tag_file(name)?, &read_descriptor(&self.manifest(&desc.digest))?)
-    }
-
-    async fn untag(&self, name: &str) -> Result<()> {
-        std::fs::remove_file(self.tag_file(name)?).context(|| format!("tag `{name}` in {self}"))
-    }
-
-    async fn delete(&self, desc: &Descriptor) -> Result<()> {
-        for tag in self.tags().await? {
-            if self.resolve(&tag).await?.digest == desc.digest {
-                self.untag(&tag).await?;
+        for NameChange { name, to, expect, .. } in &names {
+            let now = read_descriptor(&flat.tag_file(name)?).ok().map(|desc| desc.digest);
+            expect.check(name, now.as_ref())?;
+            match to {
+                Some(desc) if manifests.iter().any(|new| new.digest == desc.digest) => {}
+                Some(desc) => drop(read_descriptor(&flat.manifest(&desc.digest))?),
+                None if now.is_none() => return Err(Error::not_found(format!("tag `{name}` in {flat}"))),
+                None => {}
             }
+            found.push(now);
         }
-        if media_type::points(&desc.media_type) {
-            std::fs::remove_file(self.manifest(&desc.digest)).context(|| format!("{} in {self}", desc.digest))?;
+        for desc in &manifests {
+            write_descriptor(&flat.manifest(&desc.digest), desc)?;
         }
-        std::fs::remove_file(self.blob(&desc.digest)).context(|| format!("{} in {self}", desc.digest))
+        let mut committed = Committed::default();
+        for (NameChange { name, to, .. }, now) in names.iter().zip(found) {
+            match to {
+                Some(desc) => write_descriptor(&flat.tag_file(name)?, &read_descriptor(&flat.manifest(&desc.digest))?)?,
+                None => std::fs::remove_file(flat.tag_file(name)?)?,
+            }
+            let outcome = NameOutcome::of(now.as_ref(), to.as_ref().map(|desc| &desc.digest));
+            committed.names.push((name.clone(), outcome));
+        }
+        for Item { desc, .. } in &self.intent.removals {
+            flat.remove(desc)?;
+        }
+        Ok(committed)
     }
 }
 
@@ -159,8 +253,9 @@ async fn a_note() -> Result<Memory> {
     let (store, note) = (Memory::new(), Bytes::from_static(b"buy milk\n"));
     let mut layer = Descriptor::of("text/plain", &note);
     layer.annotations.insert(annotation::TITLE.into(), "note.txt".into());
-    store.push(&layer, &note).await?;
-    store.push(&Descriptor::empty(), &Bytes::from_static(b"{}")).await?;
+    let write = store::begin(&store, Intent::default()).await?;
+    write.puts().put(&layer, &note, &[]).await?;
+    write.puts().put(&Descriptor::empty(), &Bytes::from_static(b"{}"), &[]).await?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type::MANIFEST.into()),
@@ -171,7 +266,10 @@ async fn a_note() -> Result<Memory> {
         annotations: Annotations::new(),
     };
     let bytes = Bytes::from(Encoding::Go.encode(&manifest)?);
-    store.publish(&Descriptor::of(media_type::MANIFEST, &bytes), &bytes, &["v1".into()]).await?;
+    let root = Descriptor::of(media_type::MANIFEST, &bytes);
+    write.puts().manifest(&root, &bytes).await?;
+    write.name(NameChange::set("v1", root))?;
+    write.commit().await?;
     Ok(store)
 }
 

@@ -23,7 +23,8 @@ use crate::{
     blob::{Blob as _, ByteStream, SourceFile},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, media_type},
-    store::{Claim, Store},
+    progress::Outcome,
+    store::{Item, Store, contains},
 };
 
 /// Smallest file, in bytes, that leaves ahead: for less, the requests cost more than a second look at the file.
@@ -178,13 +179,13 @@ impl Feed {
 /// Content on its way, seen from the copy that needs it.
 pub(crate) struct Sending {
     moved: watch::Receiver<u64>,
-    arrived: oneshot::Receiver<Result<Claim>>,
+    arrived: oneshot::Receiver<Result<Outcome>>,
 }
 
 impl Sending {
     /// Waits for the content to arrive, and tells of the bytes that leave. `Present`: the store had it before;
-    /// `Absent`: it has it now.
-    pub(crate) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Claim> {
+    /// `Moved`: it has it now.
+    pub(crate) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Outcome> {
         let mut told = 0;
         let mut tell = |watch: &mut watch::Receiver<u64>| {
             let now = *watch.borrow_and_update();
@@ -224,7 +225,7 @@ impl Trip {
         queue: mpsc::Receiver<Bytes>,
         digest: oneshot::Receiver<Digest>,
         count: watch::Sender<u64>,
-    ) -> Result<Claim> {
+    ) -> Result<Outcome> {
         let Self { to, tag, file, slot: _slot } = self;
         if is_tagged(to.as_ref(), &tag).await? {
             return Err(Error::new(Kind::Exists, format!("the tag {} exists", tag.0)));
@@ -236,17 +237,17 @@ impl Trip {
             let digest = digest.await.map_err(|_| given_up())?;
             let left = size.saturating_sub(*count.borrow());
             let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
-            if left >= WORTH_ASKING && to.contains(&desc).await.unwrap_or(false) {
-                return Ok::<_, Error>(Claim::Present);
+            if left >= WORTH_ASKING && contains(to.as_ref(), &Item::blob(desc)).await.unwrap_or(false) {
+                return Ok::<_, Error>(Outcome::Present);
             }
             // Nobody waits for the digest when the push has failed, which it says itself.
             let _ = tell.send(digest);
-            Ok(Claim::Absent)
+            Ok(Outcome::Moved)
         };
         tokio::select! {
-            pushed = &mut pushing => pushed.map(|()| Claim::Absent),
+            pushed = &mut pushing => pushed.map(|()| Outcome::Moved),
             asked = asking => match asked? {
-                Claim::Absent => pushing.await.map(|()| Claim::Absent),
+                Outcome::Moved => pushing.await.map(|()| Outcome::Moved),
                 there => Ok(there),
             }
         }

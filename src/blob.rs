@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
@@ -66,6 +66,20 @@ impl Blob for Bytes {
 #[must_use]
 pub fn once(bytes: Bytes) -> ByteStream {
     stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed()
+}
+
+/// At most the first `len` bytes of a stream; what comes after them is not asked for.
+pub(crate) fn first(stream: ByteStream, len: u64) -> ByteStream {
+    let next = |(mut stream, left): (ByteStream, u64)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let Some(mut chunk) = stream.try_next().await? else { return Ok(None) };
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let left = left.saturating_sub(chunk.len() as u64);
+        Ok::<_, Error>(Some((chunk, (stream, left))))
+    };
+    stream::try_unfold((stream, len), next).boxed()
 }
 
 /// A part of a local file.
@@ -250,7 +264,6 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::TryStreamExt as _;
 
     async fn all(blob: &dyn Blob, from: u64) -> Result<Vec<u8>> {
         blob.open(from)

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed},
     progress::{Event, Observer, Outcome},
-    store::{Inventory, ReadStore, open},
+    store::{Inventory, Item, ReadStore, open},
 };
 
 /// How bad a finding is.
@@ -219,13 +219,13 @@ fn finding_of(kind: Kind, what: What) -> Result<What> {
 }
 
 /// Reads all this content to its end, some of it at a time; memory does not depend on its size.
-async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Descriptor>, options: &Options) -> Result<Vec<Finding>> {
-    let bytes = content.iter().fold(0_u64, |sum, desc| sum.saturating_add(desc.size));
+async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Item>, options: &Options) -> Result<Vec<Finding>> {
+    let bytes = content.iter().fold(0_u64, |sum, item| sum.saturating_add(item.desc.size));
     options.progress.tell(Event::Planned { items: content.len(), bytes });
-    let tasks = content.into_iter().map(|desc| {
+    let tasks = content.into_iter().map(|item| {
         let (store, progress) = (Arc::clone(store), options.progress.clone());
         // A task of its own, so that hashing spreads over threads.
-        async move { tokio::spawn(async move { hash_one(store.as_ref(), &desc, &progress).await }).await }
+        async move { tokio::spawn(async move { hash_one(store.as_ref(), &item, &progress).await }).await }
     });
     let found: Vec<Option<Finding>> = stream::iter(tasks)
         .buffer_unordered(options.parallel.max(1))
@@ -235,10 +235,11 @@ async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Descriptor>, options: &Op
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn hash_one(store: &dyn ReadStore, desc: &Descriptor, progress: &Observer) -> Result<Option<Finding>> {
+async fn hash_one(store: &dyn ReadStore, item: &Item, progress: &Observer) -> Result<Option<Finding>> {
+    let desc = &item.desc;
     progress.tell(Event::Started(desc.clone()));
     let read = async {
-        let mut stream = open(store, desc).await?;
+        let mut stream = open(store, item).await?;
         while let Some(chunk) = stream.try_next().await? {
             progress.tell(Event::Moved(desc.digest.clone(), chunk.len() as u64));
         }

@@ -10,61 +10,125 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, media_type},
+    oci::{Descriptor, Digest, Parsed, Role, Tag, annotation},
     store::{self, ReadStore},
 };
 
 /// Most manifests and blobs that one graph may hold.
-pub const MAX_NODES: usize = 100_000;
+pub const MAX_ENTRIES: usize = 100_000;
 /// Deepest chain of manifests: an index in an index, a referrer of a referrer.
 pub const MAX_DEPTH: usize = 16;
 /// Most bytes of manifests that one graph may hold, since it holds them in memory.
 pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 /// How many manifests are fetched at a time.
 const PARALLEL: usize = 8;
+/// How many lists of referrers are asked for at a time.
+const QUESTIONS: usize = 32;
+
+/// Where content may be had: which of the graph's stores, by position, the nearest first.
+pub type Origins = Arc<[u16]>;
 
 /// A manifest as it was read.
 #[derive(Debug, Clone)]
-pub struct Node {
-    /// How it was described where it was found.
+pub struct Entry {
+    /// Type, digest and size, and the artifact type if it has one: how a list describes it.
     pub desc: Descriptor,
     /// Its bytes, verified; carried on unchanged.
     pub bytes: Bytes,
-    /// What they say.
-    pub parsed: Parsed,
+    /// What it is about.
+    pub subject: Option<Digest>,
+    /// Where what it points at may be had.
+    pub origins: Origins,
+    /// The manifests that it points at.
+    children: Vec<Digest>,
 }
 
-/// A manifest that a graph starts from, and the tags that are to point at it.
+impl Entry {
+    /// Whether this manifest points at that one, or is about it.
+    #[must_use]
+    pub fn needs(&self, digest: &Digest) -> bool {
+        self.children.contains(digest) || self.subject.as_ref() == Some(digest)
+    }
+}
+
+/// A blob, as far as a copy needs to know it: an artifact may have very many.
+#[derive(Debug, Clone)]
+pub struct BlobEntry {
+    /// Media type by which it was described first.
+    pub media_type: Arc<str>,
+    /// The name of the file that it holds, where that was said.
+    pub title: Option<Arc<str>>,
+    /// Digest.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// Where it may be had.
+    pub origins: Origins,
+}
+
+impl BlobEntry {
+    /// Type, digest and size.
+    #[must_use]
+    pub fn desc(&self) -> Descriptor {
+        Descriptor::new(&*self.media_type, self.digest.clone(), self.size)
+    }
+
+    /// Type, digest and size, and the title for those who watch.
+    #[must_use]
+    pub fn titled(&self) -> Descriptor {
+        let title = self.title.as_ref().map(|title| (annotation::TITLE.to_owned(), title.to_string()));
+        Descriptor { annotations: title.into_iter().collect(), ..self.desc() }
+    }
+}
+
+/// A manifest that a graph starts from, and the names that are to stand for it.
 #[derive(Debug, Clone)]
 pub struct Root {
     /// The manifest.
     pub desc: Descriptor,
-    /// Tags at the destination; none for a root that is reached by digest only.
+    /// Names at the destination; none for a root that is reached by digest only.
     pub tags: Vec<String>,
+    /// The stores that have it, by position, the nearest first; empty: all of them in their order.
+    pub origins: Vec<u16>,
+}
+
+impl Root {
+    /// A root that any of the stores may have.
+    #[must_use]
+    pub fn new(desc: Descriptor, tags: Vec<String>) -> Self {
+        Self { desc, tags, origins: Vec::new() }
+    }
 }
 
 /// All content of one or more artifacts. Built by reading manifests only.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Graph {
+    /// Where the content may be had.
+    pub stores: Vec<Arc<dyn ReadStore>>,
     /// Where it starts.
     pub roots: Vec<Root>,
+    /// What cosign keeps under tags of its own about manifests of this graph: each with its tag.
+    pub companions: Vec<Root>,
+    /// What could not be asked, and counts as not there.
+    pub notes: Vec<String>,
     /// Manifests, children before parents, referrers after their subjects, each digest once.
-    pub manifests: Vec<Node>,
-    /// Blobs in the order met, each digest once.
-    pub blobs: Vec<Descriptor>,
+    pub manifests: Vec<Entry>,
+    /// Blobs in the order met, each digest once. One of them may be a manifest, too: then it is content in both places.
+    pub blobs: Vec<BlobEntry>,
 }
 
 impl Graph {
-    /// Walks from `roots` through all manifests. The stores are asked in order: what a nearer one has is not fetched
-    /// from a farther one; referrers come from the last, the origin.
+    /// Walks from `roots` through all manifests. Of each, its stores are asked in order: what a nearer one has is not
+    /// fetched from a farther one; referrers come from the farthest, which is the origin.
     ///
     /// Errors: a missing or malformed manifest, one digest described with two sizes, a listed referrer with another
     /// subject, a limit exceeded.
     pub async fn of(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Self> {
-        let mut walk = Walk::default();
-        let mut level: Vec<Descriptor> = Vec::new();
+        let mut walk = Walk { stores, ..Walk::default() };
+        let mut level = Vec::new();
         for root in &roots {
-            walk.meet(&root.desc, &mut level)?;
+            let origins = walk.origins(&root.origins);
+            walk.meet(Role::Manifest, &root.desc, &origins, &mut level)?;
         }
         let mut order: Vec<Digest> = Vec::new();
         for depth in 0.. {
@@ -74,33 +138,33 @@ impl Graph {
             if depth > MAX_DEPTH {
                 return Err(Error::limit(format!("manifests nested more than {MAX_DEPTH} deep")));
             }
-            let read: Vec<Node> =
-                stream::iter(level.drain(..).map(|desc| read(stores, desc))).buffered(PARALLEL).try_collect().await?;
+            let reading: Vec<_> = level.drain(..).map(|(desc, origins)| read(stores, desc, origins)).collect();
+            let read: Vec<(Entry, Parsed)> = stream::iter(reading).buffered(PARALLEL).try_collect().await?;
             let mut next = Vec::new();
-            for node in &read {
-                walk.check_subject(node)?;
-                for child in node.parsed.children() {
-                    walk.meet(child, &mut next)?;
+            for (entry, parsed) in &read {
+                walk.check_subject(entry)?;
+                for (role, child) in parsed.children() {
+                    walk.meet(role, child, &entry.origins, &mut next)?;
                 }
             }
-            if referrers && let Some(origin) = stores.last() {
-                for node in &read {
-                    let found = origin.referrers(&node.desc).await;
-                    for referrer in found.context(|| format!("list the referrers of {}", node.desc.digest))? {
-                        walk.about.insert(referrer.digest.clone(), node.desc.digest.clone());
-                        walk.meet(&referrer, &mut next)?;
-                    }
-                }
+            if referrers {
+                walk.meet_referrers(&read, &mut next).await?;
+                walk.meet_companions(&read, &mut next).await?;
             }
-            for node in read {
-                order.push(node.desc.digest.clone());
-                walk.nodes.insert(node.desc.digest.clone(), node);
+            for (entry, _) in read {
+                order.push(entry.desc.digest.clone());
+                walk.entries.insert(entry.desc.digest.clone(), entry);
             }
             level = next;
         }
-        let Walk { mut nodes, blobs, .. } = walk;
-        let manifests = sorted(&order, &nodes).iter().filter_map(|digest| nodes.remove(digest)).collect();
-        Ok(Self { roots, manifests, blobs })
+        let Walk { mut entries, blobs, companions, notes, .. } = walk;
+        let manifests = sorted(&order, &entries).iter().filter_map(|digest| entries.remove(digest)).collect();
+        Ok(Self { stores: stores.to_vec(), roots, companions, notes, manifests, blobs })
+    }
+
+    /// The stores that may have this, the nearest first.
+    pub fn origins<'a>(&'a self, origins: &'a Origins) -> impl Iterator<Item = &'a Arc<dyn ReadStore>> {
+        origins.iter().filter_map(|at| self.stores.get(usize::from(*at)))
     }
 
     /// Number of manifests and blobs.
@@ -118,93 +182,230 @@ impl Graph {
     /// Bytes of all manifests and blobs.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.descriptors().fold(0, |sum, desc| sum.saturating_add(desc.size))
+        let manifests = self.manifests.iter().map(|entry| entry.desc.size);
+        manifests.chain(self.blobs.iter().map(|blob| blob.size)).fold(0, u64::saturating_add)
     }
 
-    /// Every manifest and every blob.
-    pub fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
-        self.manifests.iter().map(|node| &node.desc).chain(&self.blobs)
+    /// Every manifest and every blob, with its role: manifests first.
+    pub fn items(&self) -> impl Iterator<Item = store::Item> {
+        let manifests = self.manifests.iter().map(|entry| store::Item::manifest(entry.desc.bare()));
+        manifests.chain(self.blobs.iter().map(|blob| store::Item::blob(blob.desc())))
     }
 
     /// The manifest of this digest.
     #[must_use]
-    pub fn manifest(&self, digest: &Digest) -> Option<&Node> {
-        self.manifests.iter().find(|node| node.desc.digest == *digest)
+    pub fn manifest(&self, digest: &Digest) -> Option<&Entry> {
+        self.manifests.iter().find(|entry| entry.desc.digest == *digest)
     }
 }
 
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { roots, manifests, blobs, .. } = self;
+        f.debug_struct("Graph").field("roots", roots).field("manifests", manifests).field("blobs", blobs).finish()
+    }
+}
+
+/// What is known of one digest: how many bytes, and in which roles it was met.
+struct Met {
+    size: u64,
+    blob: bool,
+    manifest: bool,
+}
+
 #[derive(Default)]
-struct Walk {
-    nodes: HashMap<Digest, Node>,
-    sizes: HashMap<Digest, u64>,
-    blobs: Vec<Descriptor>,
+struct Walk<'a> {
+    stores: &'a [Arc<dyn ReadStore>],
+    entries: HashMap<Digest, Entry>,
+    met: HashMap<Digest, Met>,
+    items: usize,
+    blobs: Vec<BlobEntry>,
+    /// Media types and origins repeat: each is kept once.
+    media_types: HashSet<Arc<str>>,
+    all_origins: HashSet<Origins>,
     /// What was listed as a referrer, and of which manifest.
     about: HashMap<Digest, Digest>,
     manifest_bytes: u64,
+    companions: Vec<Root>,
+    notes: Vec<String>,
+    /// The tags of a store by its position, where they come in one answer.
+    tags: HashMap<u16, Option<HashSet<String>>>,
 }
 
-impl Walk {
-    /// Notes content that something points at, once: a manifest to be read next, or a blob.
-    fn meet(&mut self, desc: &Descriptor, next: &mut Vec<Descriptor>) -> Result<()> {
-        match self.sizes.insert(desc.digest.clone(), desc.size) {
-            Some(size) if size != desc.size => {
-                let message = format!("{} is described with {size} bytes and with {}", desc.digest, desc.size);
-                return Err(Error::mismatch(message));
-            }
-            Some(_) => return Ok(()),
-            None => {}
+impl Walk<'_> {
+    fn origins(&mut self, own: &[u16]) -> Origins {
+        let all = (0..self.stores.len()).filter_map(|at| u16::try_from(at).ok());
+        let origins: Origins = if own.is_empty() { all.collect() } else { own.into() };
+        self.all_origins.get(&origins).cloned().unwrap_or_else(|| {
+            self.all_origins.insert(Arc::clone(&origins));
+            origins
+        })
+    }
+
+    /// Notes content that something points at, once in each role: a manifest to be read next, or a blob.
+    fn meet(
+        &mut self,
+        role: Role,
+        desc: &Descriptor,
+        origins: &Origins,
+        next: &mut Vec<(Descriptor, Origins)>,
+    ) -> Result<()> {
+        let met = self.met.entry(desc.digest.clone());
+        let met = met.or_insert(Met { size: desc.size, blob: false, manifest: false });
+        if met.size != desc.size {
+            let message = format!("{} is described with {} bytes and with {}", desc.digest, met.size, desc.size);
+            return Err(Error::mismatch(message));
         }
-        if self.sizes.len() > MAX_NODES {
-            return Err(Error::limit(format!("more than {MAX_NODES} manifests and blobs in one artifact")));
+        let known = match role {
+            Role::Blob => &mut met.blob,
+            Role::Manifest => &mut met.manifest,
+        };
+        if std::mem::replace(known, true) {
+            return Ok(());
         }
-        if media_type::points(&desc.media_type) {
-            self.manifest_bytes = self.manifest_bytes.saturating_add(desc.size);
-            if self.manifest_bytes > MAX_MANIFEST_BYTES {
-                return Err(Error::limit(format!("more than {MAX_MANIFEST_BYTES} bytes of manifests in one artifact")));
+        self.items = self.items.saturating_add(1);
+        if self.items > MAX_ENTRIES {
+            return Err(Error::limit(format!("more than {MAX_ENTRIES} manifests and blobs in one artifact")));
+        }
+        if role == Role::Blob {
+            let media_type = self.media_type(&desc.media_type);
+            let (digest, size, origins) = (desc.digest.clone(), desc.size, Arc::clone(origins));
+            let title = desc.title().map(Into::into);
+            self.blobs.push(BlobEntry { media_type, title, digest, size, origins });
+            return Ok(());
+        }
+        self.manifest_bytes = self.manifest_bytes.saturating_add(desc.size);
+        if self.manifest_bytes > MAX_MANIFEST_BYTES {
+            return Err(Error::limit(format!("more than {MAX_MANIFEST_BYTES} bytes of manifests in one artifact")));
+        }
+        next.push((desc.bare(), Arc::clone(origins)));
+        Ok(())
+    }
+
+    fn media_type(&mut self, text: &str) -> Arc<str> {
+        self.media_types.get(text).cloned().unwrap_or_else(|| {
+            let kept: Arc<str> = text.into();
+            self.media_types.insert(Arc::clone(&kept));
+            kept
+        })
+    }
+
+    /// Asks the origins of manifests for what refers to them, many at a time.
+    async fn meet_referrers(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+        let ask = |entry: &Entry| {
+            let origin = self.farthest(entry).map(|(_, origin)| origin);
+            let desc = entry.desc.clone();
+            async move {
+                let Some(origin) = origin else { return Ok(Vec::new()) };
+                origin.referrers(&desc).await.context(|| format!("list the referrers of {}", desc.digest))
             }
-            next.push(desc.clone());
-        } else {
-            self.blobs.push(desc.clone());
+        };
+        let asking: Vec<_> = read.iter().map(|(entry, _)| ask(entry)).collect();
+        let found: Vec<Vec<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+        for ((entry, _), referrers) in read.iter().zip(found) {
+            for referrer in referrers {
+                self.about.insert(referrer.digest.clone(), entry.desc.digest.clone());
+                self.meet(Role::Manifest, &referrer, &entry.origins, next)?;
+            }
         }
         Ok(())
     }
 
+    /// Asks the origins of manifests for what cosign keeps under its tags: of a list of all tags, where that is one
+    /// answer, else each by itself. A question that is refused counts as "none", with a note.
+    async fn meet_companions(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+        let mut asking = Vec::new();
+        for (entry, _) in read {
+            let Some((at, origin)) = self.farthest(entry) else { continue };
+            let tags = match self.tags.get(&at) {
+                Some(tags) => tags,
+                None => {
+                    let listed = self.list(&origin).await;
+                    self.tags.entry(at).or_insert(listed)
+                }
+            };
+            for tag in Tag::companions_of(&entry.desc.digest) {
+                if tags.as_ref().is_none_or(|tags| tags.contains(&*tag)) {
+                    let (origin, origins) = (Arc::clone(&origin), Arc::clone(&entry.origins));
+                    asking.push(async move { (origin.resolve(&tag).await, tag, origins) });
+                }
+            }
+        }
+        let found: Vec<_> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+        for (found, tag, origins) in found {
+            match found {
+                Ok(desc) => {
+                    self.meet(Role::Manifest, &desc, &origins, next)?;
+                    self.companions.push(Root { desc, tags: vec![tag.to_string()], origins: origins.to_vec() });
+                }
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => self.notes.push(format!("whether there is a tag `{tag}` was not answered: {e}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The origin of a manifest, and its position.
+    fn farthest(&self, entry: &Entry) -> Option<(u16, Arc<dyn ReadStore>)> {
+        let at = *entry.origins.last()?;
+        Some((at, Arc::clone(self.stores.get(usize::from(at))?)))
+    }
+
+    async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<String>> {
+        match origin.tags_at_once().await {
+            Ok(tags) => tags.map(HashSet::from_iter),
+            // Then each is asked for.
+            Err(_) => None,
+        }
+    }
+
     /// What a store lists as a referrer must be one: it would be carried along, and shown, as if it were.
-    fn check_subject(&self, node: &Node) -> Result<()> {
-        let Some(listed) = self.about.get(&node.desc.digest) else { return Ok(()) };
-        match node.parsed.subject() {
-            Some(subject) if subject.digest == *listed => Ok(()),
-            _ => Err(Error::mismatch(format!("{} is listed as a referrer of {listed} and is not", node.desc.digest))),
+    fn check_subject(&self, entry: &Entry) -> Result<()> {
+        let Some(listed) = self.about.get(&entry.desc.digest) else { return Ok(()) };
+        if entry.subject.as_ref() == Some(listed) {
+            return Ok(());
         }
+        Err(Error::mismatch(format!("{} is listed as a referrer of {listed} and is not", entry.desc.digest)))
     }
 }
 
-/// Reads and parses a manifest from the first store that has it.
-async fn read(stores: &[Arc<dyn ReadStore>], desc: Descriptor) -> Result<Node> {
-    let (origin, nearer) = stores.split_last().ok_or_else(|| Error::not_found("no store to read from"))?;
-    for store in nearer {
-        if let Ok(bytes) = store::read_manifest(store.as_ref(), &desc).await {
-            return node(desc, bytes);
+/// Reads and parses a manifest from the first of its origins that has it. Errors: none has it; all failures are named.
+async fn read(stores: &[Arc<dyn ReadStore>], desc: Descriptor, origins: Origins) -> Result<(Entry, Parsed)> {
+    let mut failed: Option<Error> = None;
+    for store in origins.iter().filter_map(|at| stores.get(usize::from(*at))) {
+        let mut bytes = store::read_manifest(store.as_ref(), &desc).await;
+        if bytes.as_ref().is_err_and(|e| e.kind() == Kind::Mismatch) {
+            // A flipped bit on the way; wrong bytes at the origin will be wrong again.
+            bytes = store::read_manifest(store.as_ref(), &desc).await;
+        }
+        match bytes {
+            Ok(bytes) => return entry(desc, bytes, origins),
+            // What a nearer store does not have is no failure.
+            Err(e) => failed = Some(with_earlier(e, failed)),
         }
     }
-    match store::read_manifest(origin.as_ref(), &desc).await {
-        // A flipped bit on the way; wrong bytes at the origin will be wrong again.
-        Err(e) if e.kind() == Kind::Mismatch => {
-            let bytes = store::read_manifest(origin.as_ref(), &desc).await?;
-            node(desc, bytes)
-        }
-        bytes => node(desc, bytes?),
+    Err(failed.unwrap_or_else(|| Error::not_found(format!("no store to read {} from", desc.digest))))
+}
+
+/// The failure of the last origin, with those of nearer ones that were more than "it is not here".
+fn with_earlier(error: Error, earlier: Option<Error>) -> Error {
+    match earlier {
+        Some(earlier) if earlier.kind() != Kind::NotFound => error.context(format!("{earlier}; and then")),
+        _ => error,
     }
 }
 
-fn node(desc: Descriptor, bytes: Bytes) -> Result<Node> {
+fn entry(desc: Descriptor, bytes: Bytes, origins: Origins) -> Result<(Entry, Parsed)> {
     let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
-    Ok(Node { desc, bytes, parsed })
+    let children = parsed.children().into_iter().filter(|(role, _)| *role == Role::Manifest);
+    let children = children.map(|(_, child)| child.digest.clone()).collect();
+    let subject = parsed.subject().map(|subject| subject.digest.clone());
+    Ok((Entry { desc: parsed.listed(&desc), bytes, subject, origins, children }, parsed))
 }
 
 /// Children before parents and subjects before their referrers: depth first, in the order met. Without recursion: the
 /// longest chain is bounded by the number of manifests only, since each may point at its neighbour.
-fn sorted(order: &[Digest], nodes: &HashMap<Digest, Node>) -> Vec<Digest> {
+fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
     let (mut seen, mut out) = (HashSet::new(), Vec::new());
     for start in order {
         let mut stack = vec![Step::Enter(start)];
@@ -212,10 +413,9 @@ fn sorted(order: &[Digest], nodes: &HashMap<Digest, Node>) -> Vec<Digest> {
             match step {
                 Step::Leave(digest) => out.push(digest.clone()),
                 Step::Enter(digest) => {
-                    let Some(node) = nodes.get(digest).filter(|_| seen.insert(digest)) else { continue };
+                    let Some(entry) = entries.get(digest).filter(|_| seen.insert(digest)) else { continue };
                     stack.push(Step::Leave(digest));
-                    let below = node.parsed.children().into_iter().chain(node.parsed.subject());
-                    let below: Vec<_> = below.map(|child| Step::Enter(&child.digest)).collect();
+                    let below: Vec<_> = entry.children.iter().chain(&entry.subject).map(Step::Enter).collect();
                     stack.extend(below.into_iter().rev());
                 }
             }
@@ -233,22 +433,21 @@ enum Step<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::{Index, Manifest};
-
-    fn node(parsed: Parsed, name: &str) -> Node {
-        Node { desc: desc(name), bytes: Bytes::new(), parsed }
-    }
+    use crate::oci::media_type;
 
     fn desc(name: &str) -> Descriptor {
         Descriptor::of(media_type::INDEX, name.as_bytes())
     }
 
-    fn graph(edges: &[(&str, &[&str])]) -> (Vec<Digest>, HashMap<Digest, Node>) {
-        let nodes = edges.iter().map(|(name, below)| {
-            let index = Index::of(below.iter().map(|child| desc(child)).collect());
-            (desc(name).digest, node(Parsed::Index(Box::new(index)), name))
-        });
-        (edges.iter().map(|(name, _)| desc(name).digest).collect(), nodes.collect())
+    fn entry(name: &str, below: &[&str], subject: Option<&str>) -> Entry {
+        let children = below.iter().map(|child| desc(child).digest).collect();
+        let subject = subject.map(|subject| desc(subject).digest);
+        Entry { desc: desc(name), bytes: Bytes::new(), subject, origins: Arc::new([]), children }
+    }
+
+    fn graph(edges: &[(&str, &[&str])]) -> (Vec<Digest>, HashMap<Digest, Entry>) {
+        let entries = edges.iter().map(|(name, below)| (desc(name).digest, entry(name, below, None)));
+        (edges.iter().map(|(name, _)| desc(name).digest).collect(), entries.collect())
     }
 
     fn sequence(edges: &[(&str, &[&str])]) -> Vec<String> {
@@ -270,18 +469,9 @@ mod tests {
 
     #[test]
     fn a_subject_comes_before_what_is_about_it() {
-        let about = Manifest {
-            schema_version: 2,
-            media_type: None,
-            artifact_type: None,
-            config: Descriptor::empty(),
-            layers: Vec::new(),
-            subject: Some(desc("root")),
-            annotations: crate::oci::Annotations::new(),
-        };
         let (mut order, mut nodes) = graph(&[("root", &[])]);
         order.insert(0, desc("about").digest);
-        nodes.insert(desc("about").digest, node(Parsed::Manifest(Box::new(about)), "about"));
+        nodes.insert(desc("about").digest, entry("about", &[], Some("root")));
         assert_eq!(sorted(&order, &nodes), [desc("root").digest, desc("about").digest]);
     }
 
@@ -290,8 +480,8 @@ mod tests {
         let names: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
         let mut nodes = HashMap::new();
         for (n, name) in names.iter().enumerate() {
-            let index = Index::of(names.get(n + 1).map(|next| desc(next)).into_iter().collect());
-            nodes.insert(desc(name).digest, node(Parsed::Index(Box::new(index)), name));
+            let below: Vec<&str> = names.get(n + 1).map(String::as_str).into_iter().collect();
+            nodes.insert(desc(name).digest, entry(name, &below, None));
         }
         let order: Vec<Digest> = names.iter().map(|name| desc(name).digest).collect();
         let sorted = sorted(&order, &nodes);

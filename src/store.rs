@@ -1,20 +1,28 @@
-//! The joint between everything that moves and everything that holds: two traits, and the one verifying reader.
+//! Everything that moves and everything that holds content meets here: what a store answers, what a writing is, and the
+//! one verifying reader.
 
+mod item;
+mod session;
 mod verify;
+mod write;
 
-use std::{collections::BTreeMap, fmt::Display, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt as _, future::BoxFuture};
 
-pub use self::verify::verified;
 pub(crate) use self::verify::{compare, verified_from};
+pub use self::{
+    item::{Item, Presence},
+    session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},
+    verify::verified,
+    write::{Puts, Write, begin, delete, remove_name, set_name},
+};
 use crate::{
     blob::{Blob, ByteStream, CHUNK, FileSlice},
-    error::{Context as _, Error, Result},
-    graph::Graph,
-    oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST, RegistryName, RepositoryName},
+    error::{Context as _, Error, Kind, Result},
+    oci::{Descriptor, Digest, MAX_MANIFEST, RegistryName, RepositoryName, Role},
 };
 
 /// A place that content is read from. `Display` names it for people.
@@ -25,33 +33,36 @@ pub trait ReadStore: Display + Send + Sync {
     /// The descriptor that a tag or a digest stands for. Error kind `NotFound` when there is none.
     async fn resolve(&self, name: &str) -> Result<Descriptor>;
 
-    /// The bytes of this content from an offset on, unverified. Error kind `NotFound` when it is not there.
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream>;
+    /// At most the bytes of this range, unverified. Error kind `NotFound` when the content is not there.
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream>;
 
-    /// How many bytes the content of this digest has, be it a blob or a manifest. Error kind `NotFound` when it is not
-    /// here. Stores that know blobs by digest alone answer for themselves.
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        Ok(self.resolve(&digest.to_string()).await?.size)
-    }
+    /// Whether each of these is here, and how large: the size that an item is described with does not matter. Reads
+    /// only: never opens an upload, never fails because one question was refused.
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>>;
 
     /// All tags, sorted by bytes.
     async fn tags(&self) -> Result<Vec<String>>;
 
+    /// All tags, where they come in one answer; `None` where there are more: each is then to be asked for by itself.
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.tags().await.map(Some)
+    }
+
     /// The manifests whose `subject` this is, with their artifact type and annotations, sorted by digest.
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>>;
 
-    /// Where this content lies in a local file, if it does: the way to zero-copy paths.
-    fn local(&self, _desc: &Descriptor) -> Option<FileSlice> {
+    /// Where this content lies in a local file, if it does: the way to zero-copy paths. Must not block.
+    fn local(&self, _item: &Item) -> Option<FileSlice> {
         None
     }
 
-    /// Whether this content lies on this machine: see [`Blob::at_hand`].
-    fn at_hand(&self, desc: &Descriptor) -> bool {
-        self.local(desc).is_some()
+    /// Whether this content lies on this machine and was hashed when it was described: see [`Blob::at_hand`].
+    fn at_hand(&self, item: &Item) -> bool {
+        self.local(item).is_some()
     }
 
     /// The registry and repository that hold this content, if any: what makes a mount possible.
-    fn home(&self, _desc: &Descriptor) -> Option<Home> {
+    fn home(&self, _item: &Item) -> Option<Home> {
         None
     }
 
@@ -85,31 +96,22 @@ pub struct Home {
     pub repository: RepositoryName,
 }
 
-/// A place that content is written to.
-///
-/// The order of calls is that of [`crate::copy()`]: `expect`, then blobs, then manifests children first with `push` and
-/// `publish`, then `finish`, or after an error `abandon`. A store may refuse content that it was not told to expect.
+/// A place that content is written to, in one session for each writing: see [`begin`].
 #[async_trait]
 pub trait Store: ReadStore {
-    /// All that is about to be pushed. An archive lays itself out here.
-    async fn expect(&self, _graph: &Graph) -> Result<()> {
-        Ok(())
-    }
+    /// What this store can do.
+    fn abilities(&self) -> Abilities;
 
-    /// Whether this content is here already.
-    async fn contains(&self, desc: &Descriptor) -> Result<bool>;
+    /// Somebody is going to write: a registry then asks for the right to it at once, and not for that to read before.
+    fn intend(&self) {}
 
-    /// Whether a manifest that is here proves that all its content is: true of registries, which refuse a manifest
-    /// whose content they lack.
-    fn closed(&self) -> bool {
-        false
-    }
-
-    /// Stores this content, verified. Pushing what is there already is no error.
-    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()>;
+    /// Begins a writing. Called by [`begin`], which wraps the session in a [`Write`].
+    ///
+    /// Errors: kind `Unavailable` where another writer is at work and the store takes one at a time.
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>>;
 
     /// Stores content of this size whose digest becomes known while it moves. It is asked for once: after an error
-    /// nothing is stored, and [`Store::push`] may fare better. An error in the place of the digest, and dropping the
+    /// nothing is stored, and [`Session::put`] may fare better. An error in the place of the digest, and dropping the
     /// future, give it up.
     async fn push_unnamed(
         &self,
@@ -119,95 +121,85 @@ pub trait Store: ReadStore {
     ) -> Result<()> {
         Err(Error::unsupported(format!("{self} wants the digest of content first")))
     }
+}
 
-    /// Takes this content from a neighbour without moving it; `false` when that is not possible.
-    async fn mount(&self, _desc: &Descriptor, _from: &dyn ReadStore) -> Result<bool> {
-        Ok(false)
-    }
+/// What a store can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Abilities {
+    /// It takes content of unknown digest: [`Session::stream`].
+    pub streams: bool,
+    /// All content must be in the [`Intent`].
+    pub needs_all: bool,
+    /// It takes manifests of any media type.
+    pub any_media_type: bool,
+    /// Content can be removed.
+    pub deletes: bool,
+    /// A manifest that is here proves that all its content is: true of registries, which refuse one whose content they
+    /// lack.
+    pub refuses_incomplete: bool,
+    /// The largest blob that it takes, in bytes, where that is known.
+    pub largest_blob: Option<u64>,
+}
 
-    /// What is to be done about a blob that is in another store: pushed only if it is neither here nor with a
-    /// neighbour. A store that asks by opening an upload keeps that for the push.
-    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
-        if self.contains(desc).await? {
-            return Ok(Claim::Present);
-        }
-        Ok(if self.mount(desc, from).await? { Claim::Mounted } else { Claim::Absent })
-    }
+impl Abilities {
+    /// A store that can do all there is and wants to know nothing first: memory, a layout.
+    pub const ALL: Self = Self {
+        streams: true,
+        needs_all: false,
+        any_media_type: true,
+        deletes: true,
+        refuses_incomplete: false,
+        largest_blob: None,
+    };
+}
 
-    /// Points a tag at a manifest that is here, replacing what it pointed at.
-    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()>;
-
-    /// Stores a manifest and points tags at it.
-    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
-        self.push(desc, manifest).await?;
-        for tag in tags {
-            self.tag(tag, desc).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes all that was pushed durable and visible. Nothing else is needed after the last call.
-    async fn finish(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Gives up what was begun with `expect` and this graph: called once after any error since, one of `finish` included.
-    /// Its tags that are not visible yet never will be; content stays for the next attempt, as far as the store keeps it.
-    async fn abandon(&self, _graph: &Graph) {}
-
-    /// Removes a tag, not what it points at. Error kind `NotFound` when there is none.
-    async fn untag(&self, name: &str) -> Result<()>;
-
-    /// Removes this content, and the tags that point at it.
-    async fn delete(&self, desc: &Descriptor) -> Result<()>;
-
-    /// A way to store content whose digest is not known yet.
-    async fn upload(&self, _algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        Err(Error::unsupported(format!("{self} takes no content of unknown digest")))
+/// Whether this content is here with the size that it is described with.
+///
+/// Errors: the question was refused.
+pub async fn contains(store: &dyn ReadStore, item: &Item) -> Result<bool> {
+    match presence(store, item).await? {
+        Presence::Unknown => Err(unanswered(store, item)),
+        found => Ok(found.fits(&item.desc)),
     }
 }
 
-/// Whether a store needs to be given a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
-    /// It has it.
-    Present,
-    /// It took it from a neighbour.
-    Mounted,
-    /// It lacks it.
-    Absent,
+/// How many bytes the content of this digest has. Error kind `NotFound` when it is not here in this role.
+pub async fn size(store: &dyn ReadStore, digest: &Digest, role: Role) -> Result<u64> {
+    let item = Item { desc: Descriptor::new(crate::oci::media_type::OCTET_STREAM, digest.clone(), 0), role };
+    match presence(store, &item).await? {
+        Presence::Here { size } => Ok(size),
+        Presence::Absent => Err(Error::not_found(format!("{digest} is not in {store}"))),
+        Presence::Unknown => Err(unanswered(store, &item)),
+    }
 }
 
-/// Content on its way into a store. Dropping it discards it.
-#[async_trait]
-pub trait Upload: Send + Sync {
-    /// How many bytes have been taken.
-    fn offset(&self) -> u64;
-
-    /// Takes more bytes.
-    async fn write(&mut self, chunk: Bytes) -> Result<()>;
-
-    /// Stores what was taken under its digest. With `expected`, any other digest is an error of kind `Mismatch`
-    /// and nothing is stored.
-    async fn commit(self: Box<Self>, expected: Option<&Digest>) -> Result<Digest>;
+async fn presence(store: &dyn ReadStore, item: &Item) -> Result<Presence> {
+    let found = store.has(std::slice::from_ref(item)).await?;
+    Ok(found.first().copied().unwrap_or(Presence::Unknown))
 }
 
-/// The content of this descriptor, verified while it is read.
-pub async fn open(store: &dyn ReadStore, desc: &Descriptor) -> Result<ByteStream> {
-    Ok(verified(desc, store.fetch(desc, 0).await?))
+fn unanswered(store: &dyn ReadStore, item: &Item) -> Error {
+    Error::new(Kind::Unavailable, format!("{store} does not say whether it has {}", item.desc.digest))
 }
 
-/// The whole content of this descriptor, verified, in memory. Errors: more than `limit` bytes.
-pub async fn read(store: &dyn ReadStore, desc: &Descriptor, limit: u64) -> Result<Bytes> {
+/// The content of this item, verified while it is read.
+pub async fn open(store: &dyn ReadStore, item: &Item) -> Result<ByteStream> {
+    Ok(verified(&item.desc, store.fetch(item, 0..item.desc.size).await?))
+}
+
+/// The whole content of this item, verified, in memory. Errors: more than `limit` bytes.
+pub async fn read(store: &dyn ReadStore, item: &Item, limit: u64) -> Result<Bytes> {
+    let desc = &item.desc;
     if desc.size > limit {
         return Err(Error::limit(format!("{} has {} bytes; {limit} are allowed here", desc.digest, desc.size)));
     }
-    collect(open(store, desc).await?, desc.size).await.context(|| format!("read {} from {store}", desc.digest))
+    collect(open(store, item).await?, desc.size).await.context(|| format!("read {} from {store}", desc.digest))
 }
 
 /// A manifest, verified: at most 8 MiB, twice what may be written.
 pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<Bytes> {
-    read(store, desc, 2 * MAX_MANIFEST).await
+    read(store, &Item::manifest(desc.clone()), 2 * MAX_MANIFEST).await
 }
 
 /// Asks a store for what was stored: every tag must stand for this manifest, and it must be there, byte for byte.
@@ -254,39 +246,39 @@ pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
 #[derive(Clone)]
 pub struct Stored {
     store: Arc<dyn ReadStore>,
-    desc: Descriptor,
+    item: Item,
 }
 
 impl std::fmt::Debug for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {}", self.desc.digest, self.store)
+        write!(f, "{} in {}", self.item.desc.digest, self.store)
     }
 }
 
 impl Stored {
     /// This content of this store.
     #[must_use]
-    pub fn new(store: Arc<dyn ReadStore>, desc: Descriptor) -> Self {
-        Self { store, desc }
+    pub fn new(store: Arc<dyn ReadStore>, item: Item) -> Self {
+        Self { store, item }
     }
 }
 
 #[async_trait]
 impl Blob for Stored {
     fn size(&self) -> u64 {
-        self.desc.size
+        self.item.desc.size
     }
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
-        self.store.fetch(&self.desc, from).await
+        self.store.fetch(&self.item, from..self.item.desc.size).await
     }
 
     fn local(&self) -> Option<FileSlice> {
-        self.store.local(&self.desc)
+        self.store.local(&self.item)
     }
 
     fn at_hand(&self) -> bool {
-        self.store.at_hand(&self.desc)
+        self.store.at_hand(&self.item)
     }
 }
 

@@ -8,7 +8,7 @@ use artifact::{
     copy::{Options, copy},
     oci::{Descriptor, Digest, Index, Manifest, media_type},
     serve::fault,
-    store::{self, ReadStore, Store},
+    store::{self, Intent, Item, NameChange, ReadStore, Store},
     stores::{
         Layout, Memory,
         registry::{self, Registry, Repository},
@@ -86,11 +86,15 @@ impl Artifact {
         Ok(Self { blobs, manifest: (Descriptor::of(media_type::MANIFEST, &bytes), bytes) })
     }
 
-    async fn put(&self, to: &Memory, tags: &[String]) -> Result<()> {
+    async fn put(&self, to: &dyn Store, tag: Option<&str>) -> Result<()> {
+        let write = store::begin(to, Intent::default()).await?;
         for (desc, bytes) in &self.blobs {
-            to.push(desc, bytes).await?;
+            write.puts().put(desc, bytes, &[]).await?;
         }
-        to.publish(&self.manifest.0, &self.manifest.1, tags).await
+        let (desc, bytes) = &self.manifest;
+        write.puts().manifest(desc, bytes).await?;
+        tag.into_iter().try_for_each(|tag| write.name(NameChange::set(tag, desc.bare())))?;
+        write.commit().await.map(drop)
     }
 }
 
@@ -114,9 +118,9 @@ impl Sample {
 
     async fn in_memory(&self) -> Result<Arc<dyn ReadStore>> {
         let memory = Memory::new();
-        self.main.put(&memory, &[TAG.to_owned()]).await?;
+        self.main.put(&memory, Some(TAG)).await?;
         for note in &self.referrers {
-            note.put(&memory, &[]).await?;
+            note.put(&memory, None).await?;
         }
         Ok(Arc::new(memory))
     }
@@ -133,8 +137,8 @@ impl Sample {
         }
         let layout = Layout::create(dir.join(LAYOUT))?;
         // Not on the list of the layout: some clients push all that is.
-        for (desc, bytes) in self.subject.iter().flat_map(|subject| subject.blobs.iter().chain([&subject.manifest])) {
-            layout.push(desc, bytes).await?;
+        if let Some(subject) = &self.subject {
+            subject.put(&layout, None).await?;
         }
         self.carry(Arc::new(layout), false).await
     }
@@ -147,7 +151,8 @@ impl Sample {
         }
         let list = json(&Index::of(self.referrers.iter().map(|note| note.manifest.0.clone()).collect()))?;
         let tag = fallback(&self.main.manifest.0);
-        repository(registry)?.publish(&Descriptor::of(media_type::INDEX, &list), &list, &[tag]).await
+        let list = Artifact { blobs: Vec::new(), manifest: (Descriptor::of(media_type::INDEX, &list), list) };
+        list.put(&repository(registry)?, Some(&tag)).await
     }
 
     /// Whether a client has brought all layers to this registry, under the tag; and has listed the manifest, where it is
@@ -166,7 +171,7 @@ impl Sample {
             serde_json::from_slice(&manifest).map_err(|e| artifact::Error::invalid(e.to_string()))?;
         let mut known = 0;
         for desc in manifest.layers.iter().chain([&manifest.config]) {
-            let bytes = store::read(&repository, desc, desc.size).await?;
+            let bytes = store::read(&repository, &Item::blob(desc.clone()), desc.size).await?;
             known += usize::from(self.layers().any(|(_, layer)| *layer == bytes));
         }
         let Some(subject) = &self.subject else { return Ok(known > 0 && known == manifest.layers.len()) };

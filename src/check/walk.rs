@@ -8,8 +8,8 @@ use std::{
 use super::{Finding, Rules, What, finding_of, held};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, annotation, media_type},
-    store::{self, Inventory, ReadStore},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, media_type},
+    store::{self, Inventory, Item, ReadStore},
 };
 
 /// Most manifests and blobs that one check walks through: those of a large mirror.
@@ -20,10 +20,10 @@ pub(super) struct Walk<'a> {
     store: &'a Arc<dyn ReadStore>,
     rules: Option<&'a dyn Rules>,
     findings: Vec<Finding>,
-    /// Content by digest: how it is described, and what points at it.
-    met: BTreeMap<Digest, (Descriptor, String)>,
+    /// Content by digest and role: how it is described, and what points at it.
+    met: BTreeMap<(Digest, Role), (Descriptor, String)>,
     /// Content that was read and needs no second look.
-    done: HashSet<Digest>,
+    done: HashSet<(Digest, Role)>,
     subjects: Vec<(Digest, Digest)>,
 }
 
@@ -76,32 +76,38 @@ impl<'a> Walk<'a> {
 
     /// Reads a manifest and all below it.
     async fn follow(&mut self, desc: Descriptor, from: String) -> Result<()> {
-        let mut next = vec![(desc, from)];
-        while let Some((desc, from)) = next.pop() {
-            if !self.meet(&desc, from.clone())? || !media_type::points(&desc.media_type) {
+        let mut next = vec![(Role::Manifest, desc, from)];
+        while let Some((role, desc, from)) = next.pop() {
+            if !self.meet(role, &desc, from.clone())? || role == Role::Blob {
                 continue;
             }
             if let Some(parsed) = self.read(&desc, &from).await? {
                 let from = format!("manifest {}", desc.digest);
-                next.extend(parsed.children().into_iter().rev().map(|child| (child.clone(), from.clone())));
+                next.extend(
+                    parsed.children().into_iter().rev().map(|(role, child)| (role, child.clone(), from.clone())),
+                );
             }
         }
         Ok(())
     }
 
-    /// Notes content; `false` when it was known.
-    fn meet(&mut self, desc: &Descriptor, from: String) -> Result<bool> {
-        if let Some((known, by)) = self.met.get(&desc.digest) {
-            if known.size != desc.size {
+    /// Notes content in a role; `false` when it was known in this role.
+    fn meet(&mut self, role: Role, desc: &Descriptor, from: String) -> Result<bool> {
+        for known in [Role::Blob, Role::Manifest].map(|role| (desc.digest.clone(), role)) {
+            if let Some((known, by)) = self.met.get(&known).filter(|(known, _)| known.size != desc.size) {
                 let message = format!("{by} says {} bytes and {from} says {}", known.size, desc.size);
                 self.find(What::WrongSize, &desc.digest, message);
+                break;
             }
+        }
+        let key = (desc.digest.clone(), role);
+        if self.met.contains_key(&key) {
             return Ok(false);
         }
         if self.met.len() >= MAX_NODES {
             return Err(Error::limit(format!("more than {MAX_NODES} manifests and blobs")));
         }
-        self.met.insert(desc.digest.clone(), (desc.clone(), from));
+        self.met.insert(key, (desc.clone(), from));
         Ok(true)
     }
 
@@ -113,12 +119,12 @@ impl<'a> Walk<'a> {
                 let what = finding_of(e.kind(), What::MalformedManifest)?;
                 if what != What::Missing {
                     self.find(what, &desc.digest, format!("{from} points at it: {e}"));
-                    self.done.insert(desc.digest.clone());
+                    self.done.insert((desc.digest.clone(), Role::Manifest));
                 }
                 return Ok(None);
             }
         };
-        self.done.insert(desc.digest.clone());
+        self.done.insert((desc.digest.clone(), Role::Manifest));
         match Parsed::read(&desc.media_type, &bytes) {
             Ok(parsed) => {
                 for broken in self.broken(desc, &parsed).await? {
@@ -141,9 +147,9 @@ impl<'a> Walk<'a> {
         let (Parsed::Manifest(manifest), Some(limit)) = (parsed, rules.reads_config(parsed)) else {
             return Ok(rules.broken(desc, parsed, &[]));
         };
-        match store::read(self.store.as_ref(), &manifest.config, limit).await {
+        match store::read(self.store.as_ref(), &Item::blob(manifest.config.clone()), limit).await {
             Ok(config) => {
-                self.done.insert(manifest.config.digest.clone());
+                self.done.insert((manifest.config.digest.clone(), Role::Blob));
                 Ok(rules.broken(desc, parsed, &config))
             }
             Err(e) if e.kind() == Kind::Limit => Ok(vec![e.to_string()]),
@@ -160,7 +166,7 @@ impl<'a> Walk<'a> {
             }
         }
         for (digest, size) in &inventory.blobs {
-            if !self.met.contains_key(digest) {
+            if !self.is_met(digest) {
                 self.unreferenced(digest, *size).await?;
             }
         }
@@ -188,25 +194,32 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn is_met(&self, digest: &Digest) -> bool {
+        [Role::Blob, Role::Manifest].into_iter().any(|role| self.met.contains_key(&(digest.clone(), role)))
+    }
+
     /// What is still to be hashed, and what was found.
-    pub(super) fn finish(mut self, inventory: Option<&Inventory>) -> (Vec<Descriptor>, Vec<Finding>) {
+    pub(super) fn finish(mut self, inventory: Option<&Inventory>) -> (Vec<Item>, Vec<Finding>) {
         let mut content = Vec::new();
-        for (digest, (desc, from)) in std::mem::take(&mut self.met) {
+        for ((digest, role), (desc, from)) in std::mem::take(&mut self.met) {
             let size = inventory.map(|inventory| held(inventory, &digest));
             match size {
-                _ if self.done.contains(&digest) => {}
+                _ if self.done.contains(&(digest.clone(), role)) => {}
                 Some(None) => self.find(What::Missing, &digest, format!("{from} points at it")),
                 Some(Some(size)) if size != desc.size => {
                     let message = format!("{from} says {} bytes; {size} are here", desc.size);
                     self.find(What::WrongSize, &digest, message);
                 }
-                _ => content.push(desc.bare()),
+                // What is kept once was hashed when it was read as a manifest.
+                Some(Some(_)) if self.done.contains(&(digest.clone(), Role::Manifest)) => {}
+                _ => content.push(Item { desc: desc.bare(), role }),
             }
-            self.done.insert(digest);
+            self.done.insert((digest, role));
         }
         for (digest, size) in inventory.iter().flat_map(|inventory| &inventory.blobs) {
-            if !self.done.contains(digest) {
-                content.push(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), *size));
+            let known = |role| self.done.contains(&(digest.clone(), role));
+            if !known(Role::Blob) && !known(Role::Manifest) {
+                content.push(Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), *size)));
             }
         }
         (content, self.findings)

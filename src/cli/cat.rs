@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use artifact::{
     Error, Result,
     location::Location,
-    oci::{Descriptor, Parsed},
-    store,
+    oci::Parsed,
+    store::{self, Item},
 };
 use futures_util::TryStreamExt as _;
 
@@ -35,26 +35,27 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let parsed = Parsed::read(&root.media_type, &manifest)?;
-    let desc = find(&parsed, part)?;
-    let mut stream = store::open(store.as_ref(), desc).await?;
+    let item = find(&parsed, part)?;
+    let mut stream = store::open(store.as_ref(), &item).await?;
     while let Some(chunk) = stream.try_next().await? {
         report.bytes(&chunk)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn find<'a>(parsed: &'a Parsed, part: &str) -> Result<&'a Descriptor> {
-    let children = parsed.children();
+fn find(parsed: &Parsed, part: &str) -> Result<Item> {
+    let children: Vec<Item> =
+        parsed.children().into_iter().map(|(role, desc)| Item { desc: desc.clone(), role }).collect();
     let layers = match parsed {
-        Parsed::Manifest(m) if part == "config" => return Ok(&m.config),
+        Parsed::Manifest(m) if part == "config" => return Ok(Item::blob(m.config.clone())),
         Parsed::Manifest(_) => children.get(1..).unwrap_or_default(),
-        Parsed::Index(_) => &children,
+        Parsed::Index(_) | Parsed::Other(_) => &children,
     };
-    let by_title = layers.iter().find(|desc| desc.title() == Some(part));
+    let by_title = layers.iter().find(|item| item.desc.title() == Some(part));
     let by_position = || part.parse::<usize>().ok().and_then(|n| layers.get(n));
-    let by_digest = || children.iter().find(|desc| desc.digest.to_string() == part);
-    by_title.or_else(by_position).or_else(by_digest).copied().ok_or_else(|| {
-        let titles: Vec<String> = layers.iter().filter_map(|desc| desc.title()).map(Into::into).collect();
+    let by_digest = || children.iter().find(|item| item.desc.digest.to_string() == part);
+    by_title.or_else(by_position).or_else(by_digest).cloned().ok_or_else(|| {
+        let titles: Vec<String> = layers.iter().filter_map(|item| item.desc.title()).map(Into::into).collect();
         Error::not_found(format!("no part `{part}`; there are: config, {}", titles.join(", ")))
     })
 }

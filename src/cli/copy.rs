@@ -1,16 +1,18 @@
 //! `artifact copy`: any store to any store.
 
-use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Code, Error, Kind, Result,
-    copy::{self, Options},
+    copy::{self, Destination, NameReport, Options},
     error::Context as _,
-    graph::{Graph, Root},
+    graph::Root,
     location::Location,
-    oci::Platform,
-    store::ReadStore,
+    oci::{Descriptor, Digest, Platform},
+    store::{ReadStore, Store},
+    stores::Memory,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     access::{FromArgs, ToArgs},
@@ -18,6 +20,9 @@ use super::{
     report::{Report, count, size},
     session::{RegistryArgs, name_in},
 };
+
+/// How many tags are asked for at a time.
+const QUESTIONS: usize = 32;
 
 /// Copy an artifact, and all that refers to it, from any store to any store.
 ///
@@ -37,6 +42,12 @@ pub(crate) struct Args {
     /// Of an index, copy the manifest for this platform only
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    /// In a layout or archive, drop what the tag stood for from the list; by default it stays listed without a tag
+    #[arg(long)]
+    replace: bool,
+    /// Look for all content, also where a tag of the registry says that it is there
+    #[arg(long)]
+    recheck: bool,
     /// Say what would move, and move nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -58,6 +69,8 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
+        recheck: args.recheck,
+        replace: args.replace,
         concurrency: args.concurrency.map(NonZeroUsize::get),
         progress: report.observer(),
         ..Options::default()
@@ -84,8 +97,7 @@ pub(super) async fn one(
 ) -> Result<copy::Report> {
     let name = name_in(from.as_ref(), source).await?;
     let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
-    let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
-    let tags = target.tag.clone().map(String::from).or(own).into_iter().collect();
+    let tags = tags_of(source, target, name);
     let to = registry.write(&target.place, report).await?;
     copy::copy_root(from, root, &to, &Options { tags, ..options }).await
 }
@@ -96,56 +108,100 @@ async fn every_tag(
     (registry, report): (&RegistryArgs, &Report),
     options: &Options,
 ) -> Result<copy::Report> {
-    let graph = Graph::of(std::slice::from_ref(from), tagged(from).await?, options.referrers).await?;
-    copy::copy_graph(from, &graph, &registry.write(&target.place, report).await?, options).await
+    let roots = tagged(from).await?;
+    copy::copy_roots(from, roots, &registry.write(&target.place, report).await?, options).await
 }
 
-/// All that has a tag, each manifest once.
+/// All that has a tag, each manifest once. Tags are asked for many at a time.
 async fn tagged(from: &Arc<dyn ReadStore>) -> Result<Vec<Root>> {
-    let mut roots: Vec<Root> = Vec::new();
-    for tag in from.tags().await? {
-        let desc = from.resolve(&tag).await?;
-        match roots.iter_mut().find(|root| root.desc.digest == desc.digest) {
-            Some(root) => root.tags.push(tag),
-            None => roots.push(Root { desc, tags: vec![tag] }),
-        }
+    let tags = from.tags().await?;
+    let asking: Vec<_> = tags.iter().map(|tag| from.resolve(tag)).collect();
+    let found: Vec<Descriptor> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+    let mut roots: HashMap<Digest, Root> = HashMap::new();
+    let mut order = Vec::new();
+    for (tag, desc) in tags.into_iter().zip(found) {
+        let digest = desc.digest.clone();
+        let root = roots.entry(digest.clone()).or_insert_with(|| {
+            order.push(digest);
+            Root::new(desc, Vec::new())
+        });
+        root.tags.push(tag);
     }
-    if roots.is_empty() {
+    if order.is_empty() {
         return Err(Error::not_found(format!("{from} has no tags")).with_code(Code::NoTags));
     }
-    Ok(roots)
+    Ok(order.iter().filter_map(|digest| roots.remove(digest)).collect())
 }
 
+/// Shows the plan that a run would execute.
 async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Result<ExitCode> {
+    let to: Arc<dyn Store> = match args.registry.write_existing(&args.to.place, report).await {
+        Ok(to) => to,
+        // What is not there lacks everything.
+        Err(e) if e.kind() == Kind::NotFound => Arc::new(Memory::new()),
+        Err(e) => return Err(e),
+    };
     let roots = if args.all_tags {
         tagged(from).await?
     } else {
         let name = name_in(from.as_ref(), &args.from).await?;
         let desc = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
-        vec![Root { desc, tags: Vec::new() }]
+        vec![Root::new(desc, tags_of(&args.from, &args.to, name))]
     };
-    let graph = Graph::of(std::slice::from_ref(from), roots, !args.no_referrers).await?;
-    let to = match args.registry.write_existing(&args.to.place, report).await {
-        Ok(to) => Some(to),
-        Err(e) if e.kind() == Kind::NotFound => None,
-        Err(e) => return Err(e),
+    let options = Options {
+        referrers: !args.no_referrers,
+        recheck: args.recheck,
+        replace: args.replace,
+        exact: true,
+        ..Options::default()
     };
-    let would = copy::missing(&graph, to.as_ref()).await?;
+    let destination = Destination { store: to, roots };
+    let would = copy::plan(std::slice::from_ref(from), vec![destination], &options).await?.foresee();
     let account = report.ended();
     report.say("nothing was moved: this is a dry run");
-    report.say(format!("{}: {}", args.to, conditional(&would)));
+    tell_moves(report, &would, "would move");
+    report.say(format!("{}: {}{}", args.to, new_names(&would), conditional(&would)));
     document(report, &would, &args.to, account)
+}
+
+/// The names at the target: its own tag, else that of the source.
+fn tags_of(source: &Location, target: &Location, name: String) -> Vec<String> {
+    let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
+    target.tag.clone().map(String::from).or(own).into_iter().collect()
 }
 
 /// Says what a copy did: the digest on stdout, the account on stderr.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
     let account = report.ended();
-    if done.moved == 0 && done.mounted == 0 {
+    tell_moves(report, done, "moved");
+    let nothing = done.moved == 0 && done.mounted == 0;
+    if nothing && done.names.iter().all(|name| name.outcome == "same") {
         report.say(format!("{to} is up to date: nothing moved"));
+    } else if nothing {
+        report.say(format!("{to}: {}no content moved", new_names(done)));
     } else {
-        report.say(format!("{to}: {}{}", sentence(done), account.text(done.bytes)));
+        report.say(format!("{to}: {}{}{}", new_names(done), sentence(done), account.text(done.bytes)));
     }
     document(report, done, to, account)
+}
+
+/// Says which names stand for something else than before: whoever relied on one will want to know.
+fn tell_moves(report: &Report, done: &copy::Report, moved: &str) {
+    for NameReport { name, from, to, .. } in &done.names {
+        if let Some(from) = from.as_ref().filter(|from| *from != to) {
+            report.say(format!("tag `{name}` {moved} from {from} to {to}"));
+        }
+    }
+}
+
+/// How many names are new, and which if it is one: the start of a sentence.
+fn new_names(done: &copy::Report) -> String {
+    let new: Vec<&str> = done.names.iter().filter(|name| name.from.is_none()).map(|name| name.name.as_str()).collect();
+    match new.as_slice() {
+        [] => String::new(),
+        [name] => format!("new tag `{name}`, "),
+        names => format!("{} new tags, ", names.len()),
+    }
 }
 
 /// What moved and what did not.

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
-use artifact::{Error, Result, location::Location};
+use artifact::{
+    Error, Result,
+    location::Location,
+    store::{self, Item},
+};
 
 use super::{report::Report, session::RegistryArgs};
 
@@ -33,11 +37,10 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     match (&args.location.digest, &args.location.tag) {
         (Some(digest), _) => {
             let desc = store.resolve(&digest.to_string()).await?;
-            store.delete(&desc).await?;
+            store::delete(store.as_ref(), Item::manifest(desc)).await?;
         }
-        (None, tag) => store.untag(tag.as_deref().unwrap_or_default()).await?,
+        (None, tag) => store::remove_name(store.as_ref(), tag.as_deref().unwrap_or_default()).await?,
     }
-    store.finish().await?;
     report.say(format!("deleted {}", args.location));
     report.result(None, &serde_json::json!({ "deleted": args.location.to_string() }), &[])?;
     Ok(ExitCode::SUCCESS)

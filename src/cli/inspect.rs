@@ -33,11 +33,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let parsed = Parsed::read(&root.media_type, &bytes)?;
     let type_name = match &parsed {
         Parsed::Manifest(manifest) => args.types.load()?.recognise(manifest).map(|(kind, _)| kind.name().to_owned()),
-        Parsed::Index(_) => None,
+        Parsed::Index(_) | Parsed::Other(_) => None,
     };
     let referrers = store.referrers(&root).await?;
-    let document: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|e| artifact::Error::invalid(e.to_string()))?;
+    // What is in the place of a manifest need not be one, and need not be JSON.
+    let document: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     let json = json!({
         "location": args.location.to_string(),
         "type": type_name,
@@ -66,6 +66,7 @@ pub(super) fn text(
     let artifact_type = match parsed {
         Parsed::Manifest(manifest) => manifest.artifact_type.as_deref(),
         Parsed::Index(index) => index.artifact_type.as_deref(),
+        Parsed::Other(other) => other.artifact_type.as_deref(),
     };
     facts.extend(artifact_type.map(|name| row("artifact type", escape(name))));
     if let Parsed::Manifest(manifest) = parsed {
@@ -74,7 +75,11 @@ pub(super) fn text(
     }
     facts.extend(parsed.subject().map(|subject| row("subject", subject.digest.to_string())));
     let mut lines = table(&facts);
-    let children = if matches!(parsed, Parsed::Index(_)) { "manifests" } else { "layers" };
+    let children = match parsed {
+        Parsed::Manifest(_) => "layers",
+        Parsed::Index(_) => "manifests",
+        Parsed::Other(_) => "content",
+    };
     section(&mut lines, children, layers(parsed));
     let annotations = parsed.annotations().iter().map(|(key, value)| vec![escape(key), escape(value)]);
     section(&mut lines, "annotations", annotations.collect());
@@ -102,6 +107,7 @@ fn layers(parsed: &Parsed) -> Vec<Vec<String>> {
     let (skip, index) = match parsed {
         Parsed::Manifest(_) => (1, false),
         Parsed::Index(_) => (0, true),
+        Parsed::Other(_) => (0, false),
     };
     let describe = |desc: &Descriptor| {
         let what = match (&desc.platform, index) {
@@ -110,5 +116,5 @@ fn layers(parsed: &Parsed) -> Vec<Vec<String>> {
         };
         vec![desc.digest.short(), size(desc.size), escape(&desc.media_type), what]
     };
-    parsed.children().into_iter().skip(skip).map(describe).collect()
+    parsed.children().into_iter().skip(skip).map(|(_, child)| describe(child)).collect()
 }

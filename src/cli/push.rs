@@ -41,6 +41,12 @@ pub(crate) struct Args {
     /// Ask for every tag again at the end: it must stand for what was stored
     #[arg(long)]
     read_back: bool,
+    /// In a layout or archive, drop what the tag stood for from the list; by default it stays listed without a tag
+    #[arg(long)]
+    replace: bool,
+    /// Look for all content, also where a tag of the registry says that it is there
+    #[arg(long)]
+    recheck: bool,
     /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
@@ -91,8 +97,15 @@ async fn carry(
         None => args.registry.write(&target.place, report).await?,
     };
     let progress = report.observer();
-    let options =
-        Options { tags, concurrency: args.concurrency.map(NonZeroUsize::get), ahead, progress, ..Options::default() };
+    let options = Options {
+        tags,
+        recheck: args.recheck,
+        replace: args.replace,
+        concurrency: args.concurrency.map(NonZeroUsize::get),
+        ahead,
+        progress,
+        ..Options::default()
+    };
     let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
     if args.read_back {
         store::read_back(to.as_ref(), &done.root, &options.tags).await?;

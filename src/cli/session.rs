@@ -13,7 +13,7 @@ use artifact::{
     oci::Manifest,
     plan::{Plan, Unpacking},
     source::Source,
-    store::{self, ReadStore, Store},
+    store::{self, Item, ReadStore, Store},
     stores::{
         Archive, Layout,
         registry::{Credentials, Hosts, Mirror, Mirrored, Options, Rate, Registry, Repository},
@@ -221,7 +221,7 @@ impl TypeArgs {
             None => catalog.recognise(manifest).map(|(kind, _)| kind),
         };
         let Some(kind) = kind else { return generic::unpacking(manifest) };
-        let config = store::read(store.as_ref(), &manifest.config, MAX_CONFIG).await?;
+        let config = store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
         kind.unpacking(manifest, &config, view)
     }
 }

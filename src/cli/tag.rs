@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
-use artifact::{Result, location::Location, oci::RefName};
+use artifact::{
+    Result,
+    location::Location,
+    oci::RefName,
+    store::{self, Intent, NameChange},
+};
 
 use super::{
     report::Report,
@@ -24,12 +29,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let store = args.registry.write_existing(&args.location.place, report).await?;
     let desc = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
+    args.tags.iter().try_for_each(|tag| args.location.with_tag(tag).map(drop))?;
+    let names: Vec<_> = args.tags.iter().map(|tag| NameChange::set(tag.to_string(), desc.bare())).collect();
+    let write = store::begin(store.as_ref(), Intent { names: names.clone(), ..Intent::default() }).await?;
+    names.into_iter().try_for_each(|change| write.name(change))?;
+    write.commit().await?;
     for tag in &args.tags {
-        args.location.with_tag(tag)?;
-        store.tag(tag, &desc).await?;
         report.say(format!("{}:{tag} is {}", args.location.place, desc.digest));
     }
-    store.finish().await?;
     report.result(Some(&desc.digest), &desc, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,12 @@
 //! bytes arrived than described.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    ptr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,56 +16,67 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Options, Report, ahead, lanes::Lanes};
+use super::{Options, Report, ahead, lanes::Lanes, plan::Part};
 use crate::{
     ahead::Sending,
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    graph::Graph,
+    graph::BlobEntry,
     oci::{Descriptor, Digest},
     progress::{Event, Observer, Outcome},
-    store::{Claim, ReadStore, Store, Stored},
+    store::{Home, Item, Puts, ReadStore, Store},
 };
 
 type Tasks = JoinSet<Result<(Descriptor, Outcome, Duration)>>;
 
-/// Copies the blobs of a graph, and counts them into `report`. After an error nothing is at work any more.
+/// Puts the blobs that the destination lacks, and counts all into `report`. `earlier` parts of the plan have brought
+/// theirs already: what a neighbour has is mounted from there. After an error nothing is at work any more.
 pub(super) async fn copy_blobs(
-    from: &Arc<dyn ReadStore>,
-    graph: &Graph,
-    to: &Arc<dyn Store>,
+    puts: &Puts,
+    part: &Part,
+    earlier: &[Part],
+    evidence: &HashMap<Digest, Bytes>,
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
     let mut tasks = JoinSet::new();
-    let copied = copy_all(&mut tasks, from, graph, to, options, report).await;
-    if copied.is_err() {
-        tasks.shutdown().await;
-    }
+    let copied = copy_all(&mut tasks, puts, part, (earlier, evidence), options, report).await;
+    // Whoever gives the writing up then does not find half of it still on its way.
+    tasks.shutdown().await;
     copied
 }
 
 async fn copy_all(
     tasks: &mut Tasks,
-    from: &Arc<dyn ReadStore>,
-    graph: &Graph,
-    to: &Arc<dyn Store>,
+    puts: &Puts,
+    part: &Part,
+    (earlier, evidence): (&[Part], &HashMap<Digest, Bytes>),
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
     let mut lanes = Lanes::new(options.concurrency);
-    for desc in &graph.blobs {
+    let presence = part.presence.get(part.graph.manifests.len()..).unwrap_or_default();
+    let brought: Vec<Brought<'_>> = earlier.iter().map(Brought::of).collect();
+    for (blob, presence) in part.graph.blobs.iter().zip(presence) {
+        let desc = blob.titled();
+        if presence.fits(&desc) {
+            report.count(&desc, Outcome::Present);
+            options.progress.tell(Event::Done(desc, Outcome::Present));
+            continue;
+        }
         // A task is made when its turn comes: an artifact may have very many blobs.
         while tasks.len() >= lanes.open(desc.size) {
             count_one(tasks, &mut lanes, report).await?;
         }
-        let (from, to, desc, progress) = (Arc::clone(from), Arc::clone(to), desc.clone(), options.progress.clone());
-        let sending = ahead(&to, options).and_then(|ahead| ahead.take(&desc.digest));
+        let sending = ahead(&part.to, options).and_then(|ahead| ahead.take(&desc.digest));
+        let origins = Origins::of(part, blob, evidence.get(&blob.digest).cloned());
+        let homes = homes(&origins, &brought);
+        let (puts, to, progress) = (puts.clone(), part.to.to_string(), options.progress.clone());
         tasks.spawn(async move {
             let start = Instant::now();
-            let outcome = copy_blob(&from, &desc, &to, sending, &progress)
+            let outcome = copy_blob(&puts, &origins, &homes, sending, &progress)
                 .await
-                .context(|| format!("copy blob {} from {from} to {to}", desc.digest))?;
+                .context(|| format!("copy blob {} from {origins} to {to}", desc.digest))?;
             progress.tell(Event::Done(desc.clone(), outcome));
             Ok((desc, outcome, start.elapsed()))
         });
@@ -69,6 +85,26 @@ async fn copy_all(
         count_one(tasks, &mut lanes, report).await?;
     }
     Ok(())
+}
+
+/// A destination, and the blobs that it has by now.
+struct Brought<'a> {
+    to: &'a Arc<dyn Store>,
+    blobs: HashSet<&'a Digest>,
+}
+
+impl<'a> Brought<'a> {
+    fn of(part: &'a Part) -> Self {
+        Self { to: &part.to, blobs: part.graph.blobs.iter().map(|blob| &blob.digest).collect() }
+    }
+}
+
+/// Where this blob lies in registries: its origins, and the destinations that have it by now.
+fn homes(origins: &Origins, earlier: &[Brought<'_>]) -> Vec<Home> {
+    let item = &origins.item;
+    let there = earlier.iter().filter(|part| part.blobs.contains(&item.desc.digest));
+    let there = there.filter_map(|part| part.to.home(item));
+    there.chain(origins.stores.iter().filter_map(|store| store.home(item))).collect()
 }
 
 /// Waits for the next blob that is done.
@@ -81,69 +117,137 @@ async fn count_one(tasks: &mut Tasks, lanes: &mut Lanes, report: &mut Report) ->
 }
 
 async fn copy_blob(
-    from: &Arc<dyn ReadStore>,
-    desc: &Descriptor,
-    to: &Arc<dyn Store>,
+    puts: &Puts,
+    origins: &Origins,
+    homes: &[Home],
     sending: Option<Sending>,
     progress: &Observer,
 ) -> Result<Outcome> {
+    let desc = &origins.item.desc;
     let left = sending.is_some();
     if let Some(sending) = sending {
         progress.tell(Event::Started(desc.clone()));
         match sending.arrive(|bytes| progress.tell(Event::Moved(desc.digest.clone(), bytes))).await {
-            Ok(Claim::Absent) => return Ok(Outcome::Moved),
-            Ok(Claim::Present | Claim::Mounted) => {
+            Ok(Outcome::Moved) => return Ok(Outcome::Moved),
+            Ok(there) => {
                 // What left before that was known moved in vain.
                 progress.tell(Event::Restarted(desc.digest.clone()));
-                return Ok(Outcome::Present);
+                return Ok(there);
             }
             Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive ahead: {e}"),
         }
     }
-    match to.claim(desc, from.as_ref()).await? {
-        Claim::Present => return Ok(Outcome::Present),
-        Claim::Mounted => return Ok(Outcome::Mounted),
-        Claim::Absent => {}
+    let blob = Counted { blob: origins, opened: Mutex::new(left), progress: progress.clone() };
+    match puts.put(desc, &blob, homes).await {
+        // A flipped bit on the way; wrong bytes at the origin will be wrong again, and then the next one is asked.
+        Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => {
+            let again = puts.put(desc, &blob, homes).await;
+            match again {
+                // The destination said that it stored something else, and cannot be believed now.
+                Ok(Outcome::Present) => Err(e),
+                Err(e) if e.kind() == Kind::Mismatch && origins.next() => puts.put(desc, &blob, homes).await,
+                other => other,
+            }
+        }
+        other => other,
     }
-    if !left {
-        progress.tell(Event::Started(desc.clone()));
+}
+
+/// A blob that several stores may have, the nearest first.
+struct Origins {
+    item: Item,
+    stores: Vec<Arc<dyn ReadStore>>,
+    /// The store that is asked first: those before it had wrong bytes.
+    first: AtomicUsize,
+    /// The content itself, where it has been read already.
+    content: Option<Bytes>,
+}
+
+impl Origins {
+    fn of(part: &Part, blob: &BlobEntry, content: Option<Bytes>) -> Self {
+        // Of a destination that is an origin, too, it is known that it lacks this.
+        let itself = |store: &&Arc<dyn ReadStore>| !ptr::addr_eq(Arc::as_ptr(store), Arc::as_ptr(&part.to));
+        let stores = part.graph.origins(&blob.origins).filter(itself).cloned().collect();
+        Self { item: Item::blob(blob.titled()), stores, first: AtomicUsize::new(0), content }
     }
-    let blob = Counted {
-        blob: Stored::new(Arc::clone(from), desc.clone()),
-        digest: desc.digest.clone(),
-        opened: Mutex::new(left),
-        progress: progress.clone(),
-    };
-    match to.push(desc, &blob).await {
-        // A flipped bit on the way; wrong bytes at the origin will be wrong again.
-        Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => to.push(desc, &blob).await?,
-        other => other?,
+
+    /// Leaves out the store that was asked. `false`: it was the last.
+    fn next(&self) -> bool {
+        self.first.fetch_add(1, Ordering::Relaxed).saturating_add(1) < self.stores.len()
     }
-    Ok(Outcome::Moved)
+
+    fn nearest(&self) -> Option<&Arc<dyn ReadStore>> {
+        self.stores.get(self.first.load(Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Display for Origins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self.stores.iter().map(ToString::to_string).collect();
+        f.write_str(&names.join(" or "))
+    }
+}
+
+#[async_trait]
+impl Blob for Origins {
+    fn size(&self) -> u64 {
+        self.item.desc.size
+    }
+
+    /// From the nearest that has it. Errors: none has; that of the farthest, with what else failed in front.
+    async fn open(&self, from: u64) -> Result<ByteStream> {
+        if let Some(content) = &self.content {
+            return content.open(from).await;
+        }
+        let mut failed: Option<Error> = None;
+        for store in self.stores.iter().skip(self.first.load(Ordering::Relaxed)) {
+            match store.fetch(&self.item, from..self.item.desc.size).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => {
+                    failed = Some(match failed {
+                        Some(earlier) => e.context(format!("{earlier}; and then")),
+                        None => e,
+                    });
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::not_found(format!("no store to read {} from", self.item.desc.digest))))
+    }
+
+    fn local(&self) -> Option<FileSlice> {
+        self.nearest()?.local(&self.item)
+    }
+
+    fn at_hand(&self) -> bool {
+        self.content.is_some() || self.nearest().is_some_and(|store| store.at_hand(&self.item))
+    }
 }
 
 /// A blob whose streams report what passes through them.
-struct Counted {
-    blob: Stored,
-    digest: Digest,
+struct Counted<'a> {
+    blob: &'a Origins,
     opened: Mutex<bool>,
     progress: Observer,
 }
 
 #[async_trait]
-impl Blob for Counted {
+impl Blob for Counted<'_> {
     fn size(&self) -> u64 {
         self.blob.size()
     }
 
     async fn open(&self, from: u64) -> Result<ByteStream> {
         let again = std::mem::replace(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner), true);
+        let digest = self.blob.item.desc.digest.clone();
+        if !again {
+            self.progress.tell(Event::Started(self.blob.item.desc.clone()));
+        }
         match (again, from) {
-            (true, 0) => self.progress.tell(Event::Restarted(self.digest.clone())),
-            (false, 1..) => self.progress.tell(Event::Resumed(self.digest.clone(), from)),
+            (true, 0) => self.progress.tell(Event::Restarted(digest.clone())),
+            (false, 1..) => self.progress.tell(Event::Resumed(digest.clone(), from)),
             _ => {}
         }
-        let (digest, progress) = (self.digest.clone(), self.progress.clone());
+        let progress = self.progress.clone();
         let count = move |chunk: &Result<Bytes>| {
             if let Ok(bytes) = chunk {
                 progress.tell(Event::Moved(digest.clone(), bytes.len() as u64));

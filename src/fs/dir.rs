@@ -117,6 +117,11 @@ impl Dir {
         }
     }
 
+    /// The directory as a file that can be locked.
+    pub(crate) fn into_file(self) -> Result<File> {
+        Ok(File::from(self.fd.try_clone().context(|| format!("cannot open `{}`", self.path.display()))?))
+    }
+
     /// Makes what was created, renamed and removed in this directory survive a power cut.
     pub(crate) fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&*self.fd).map_err(|e| cannot("sync", &self.path, e))

@@ -83,11 +83,6 @@ impl TemporaryFile {
         &self.file
     }
 
-    /// The same file, opened again to be read.
-    pub(crate) fn reopen(&self) -> Result<File> {
-        Ok(self.dir.file(&self.name)?.0)
-    }
-
     /// Its name for now.
     #[cfg(test)]
     pub(crate) fn name(&self) -> &str {

@@ -1,6 +1,7 @@
 //! Descriptors, manifests and indexes, in the field order of the image specification's Go structs.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use serde_json::Value;
 
 use super::{Annotations, Digest, Platform, media_type};
 use crate::error::{Error, Kind, Result};
@@ -149,24 +150,57 @@ impl Index {
     }
 }
 
-/// A document that points at other content, read by the media type it was described with.
+/// What content is in the place that points at it: a registry keeps blobs and manifests apart (distribution-spec,
+/// `/v2/<name>/blobs/` and `/v2/<name>/manifests/`). One digest may have both roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// What `config`, `layers` and `blobs` name.
+    Blob,
+    /// What `manifests`, `subject`, a tag and a list of referrers name, whatever its media type.
+    Manifest,
+}
+
+/// A manifest of a media type that is not known here, as far as it can be followed: what it has of the keys that
+/// known manifests have. Its bytes are carried as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Other {
+    /// What `config`, `layers` and `blobs` name, in this order.
+    pub blobs: Vec<Descriptor>,
+    /// What `manifests` names.
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    pub subject: Option<Descriptor>,
+    /// Type of the artifact.
+    pub artifact_type: Option<String>,
+    /// Annotations of the artifact.
+    pub annotations: Annotations,
+}
+
+/// A document in the place of a manifest, read by the media type it was described with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// An image manifest, OCI's or Docker's.
     Manifest(Box<Manifest>),
     /// An index, OCI's, or Docker's manifest list.
     Index(Box<Index>),
+    /// Anything else: OCI's withdrawn artifact manifest, Docker's schema 1, what a later specification brings.
+    Other(Box<Other>),
 }
 
 impl Parsed {
-    /// Reads a manifest or index of this media type.
+    /// Reads a document of this media type. One of a media type that is not known here is followed as far as it has
+    /// the keys of known manifests; it need not be JSON.
     ///
-    /// Errors: malformed or too deeply nested JSON, a duplicate key, a `schemaVersion` other than 2, a body
-    /// `mediaType` that disagrees, a document with both `layers` and `manifests` (security.md of containerd,
-    /// GHSA-77vh-xpmg-72qh).
+    /// Errors: more than 8 MiB; in a manifest or index, malformed or too deeply nested JSON, a duplicate key, a
+    /// `schemaVersion` other than 2, a body `mediaType` that disagrees, a document with both `layers` and `manifests`
+    /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, one of these keys that cannot be
+    /// read, since content would be left behind.
     pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > 2 * MAX_MANIFEST {
             return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", bytes.len(), 2 * MAX_MANIFEST)));
+        }
+        if !media_type::points(media_type) {
+            return Other::read(bytes).map(|other| Self::Other(Box::new(other)));
         }
         let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
         let keys: Keys = serde_json::from_slice(bytes).map_err(malformed)?;
@@ -186,12 +220,10 @@ impl Parsed {
             let index: Index = serde_json::from_slice(bytes).map_err(malformed)?;
             let version = index.schema_version;
             (Self::Index(Box::new(index)), version)
-        } else if media_type::is_manifest(media_type) {
+        } else {
             let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
             let version = manifest.schema_version;
             (Self::Manifest(Box::new(manifest)), version)
-        } else {
-            return Err(Error::unsupported(format!("manifests of type `{media_type}`")));
         };
         if version != 2 {
             return Err(Error::invalid(format!("a manifest of schema version {version}")));
@@ -212,12 +244,15 @@ impl Parsed {
         }
     }
 
-    /// All that this document points at, its subject aside, in its order.
+    /// All that this document points at, its subject aside, in its order, and as what.
     #[must_use]
-    pub fn children(&self) -> Vec<&Descriptor> {
+    pub fn children(&self) -> Vec<(Role, &Descriptor)> {
+        let blobs = |desc| (Role::Blob, desc);
+        let manifests = |desc| (Role::Manifest, desc);
         match self {
-            Self::Manifest(m) => std::iter::once(&m.config).chain(&m.layers).collect(),
-            Self::Index(i) => i.manifests.iter().collect(),
+            Self::Manifest(m) => std::iter::once(&m.config).chain(&m.layers).map(blobs).collect(),
+            Self::Index(i) => i.manifests.iter().map(manifests).collect(),
+            Self::Other(o) => o.blobs.iter().map(blobs).chain(o.manifests.iter().map(manifests)).collect(),
         }
     }
 
@@ -227,7 +262,15 @@ impl Parsed {
         match self {
             Self::Manifest(m) => m.subject.as_ref(),
             Self::Index(i) => i.subject.as_ref(),
+            Self::Other(o) => o.subject.as_ref(),
         }
+    }
+
+    /// How a list without names describes this document: with its artifact type (image-spec image-layout.md leaves it
+    /// to the writer).
+    #[must_use]
+    pub fn listed(&self, desc: &Descriptor) -> Descriptor {
+        Descriptor { artifact_type: self.artifact_type().map(Into::into), ..desc.bare() }
     }
 
     /// Annotations of this document.
@@ -236,6 +279,7 @@ impl Parsed {
         match self {
             Self::Manifest(m) => &m.annotations,
             Self::Index(i) => &i.annotations,
+            Self::Other(o) => &o.annotations,
         }
     }
 
@@ -246,8 +290,58 @@ impl Parsed {
         match self {
             Self::Manifest(m) => Some(given(&m.artifact_type).unwrap_or(&m.config.media_type)),
             Self::Index(i) => given(&i.artifact_type),
+            Self::Other(o) => given(&o.artifact_type),
         }
     }
+}
+
+impl Other {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        /// The keys of known manifests; `blobs` is that of OCI's withdrawn artifact manifest, `fsLayers` that of Docker's
+        /// schema 1.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document {
+            config: Option<Value>,
+            layers: Option<Value>,
+            blobs: Option<Value>,
+            manifests: Option<Value>,
+            subject: Option<Value>,
+            artifact_type: Option<Value>,
+            annotations: Option<Value>,
+            fs_layers: Option<IgnoredAny>,
+        }
+        let is_object = || serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value.is_object());
+        if depth(bytes) > MAX_JSON_DEPTH || !is_object() {
+            return Ok(Self::default());
+        }
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
+        if document.fs_layers.is_some() {
+            return Err(Error::unsupported("Docker's manifests of schema version 1"));
+        }
+        let mut blobs = described(document.config)?;
+        blobs.append(&mut described(document.layers)?);
+        blobs.append(&mut described(document.blobs)?);
+        Ok(Self {
+            blobs,
+            manifests: described(document.manifests)?,
+            subject: described(document.subject)?.pop(),
+            artifact_type: document.artifact_type.and_then(|value| value.as_str().map(str::to_owned)),
+            annotations: document.annotations.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
+        })
+    }
+}
+
+/// The descriptors in a value: what has a digest must be one, or content would be left behind; all else is none.
+fn described(value: Option<Value>) -> Result<Vec<Descriptor>> {
+    let candidates = match value {
+        Some(Value::Array(values)) => values,
+        Some(value) => vec![value],
+        None => Vec::new(),
+    };
+    let described = candidates.into_iter().filter(|value| value.get("digest").is_some()).map(serde_json::from_value);
+    described.collect::<Result<_, _>>().map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))
 }
 
 /// An empty artifact type is none (distribution-spec, "Listing Referrers").
@@ -260,8 +354,8 @@ fn given(artifact_type: &Option<String>) -> Option<&str> {
 #[serde(rename_all = "camelCase")]
 struct Keys {
     media_type: Option<String>,
-    layers: Option<serde::de::IgnoredAny>,
-    manifests: Option<serde::de::IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
 }
 
 /// How deep brackets nest, strings aside.
@@ -311,6 +405,38 @@ mod tests {
             String::new(),
         ] {
             assert!(Parsed::read(media_type::MANIFEST, bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_an_unknown_type_is_followed_by_the_keys_that_it_shares_with_known_ones() {
+        let two = DESC.replace("a/b", "c/d");
+        let bytes = format!(
+            r#"{{"config":{DESC},"blobs":[{two}],"manifests":[{DESC}],"subject":{two},"artifactType":"x/y","annotations":{{"k":"v"}}}}"#
+        );
+        let parsed = Parsed::read("application/vnd.oci.artifact.manifest.v1+json", bytes.as_bytes()).unwrap();
+        let children: Vec<_> = parsed.children().into_iter().map(|(role, d)| (role, d.media_type.as_str())).collect();
+        assert_eq!(children, [(Role::Blob, "a/b"), (Role::Blob, "c/d"), (Role::Manifest, "a/b")]);
+        assert_eq!(parsed.subject().map(|subject| subject.media_type.as_str()), Some("c/d"));
+        assert_eq!((parsed.artifact_type(), parsed.annotations().len()), (Some("x/y"), 1));
+    }
+
+    #[test]
+    fn what_is_no_manifest_leads_nowhere() {
+        for text in ["", "<xml/>", "[1]", "{}", r#"{"config":"fast","layers":3,"annotations":[],"manifests":null}"#] {
+            assert_eq!(Parsed::read("a/b", text.as_bytes()).unwrap().children(), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_unknown_manifest_would_leave_behind_is_an_error() {
+        for bad in [
+            r#"{"layers":[{"digest":"md5:00","size":1,"mediaType":"a/b"}]}"#.to_owned(),
+            r#"{"config":{"digest":7}}"#.to_owned(),
+            format!(r#"{{"blobs":[{DESC}],"blobs":[]}}"#),
+            r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(),
+        ] {
+            assert!(Parsed::read("a/b", bad.as_bytes()).is_err(), "{bad}");
         }
     }
 

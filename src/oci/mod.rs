@@ -18,7 +18,7 @@ mod tag;
 mod text;
 
 pub use digest::{Algorithm, Digest, Hasher, hashed};
-pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Parsed};
+pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
 pub use platform::Platform;
 pub use ref_name::RefName;
 pub use reference::Reference;

@@ -26,6 +26,14 @@ impl Tag {
         encoded.truncate(64);
         Self(format!("{}-{encoded}", subject.algorithm().name()).into())
     }
+
+    /// The tags under which cosign keeps what belongs to this manifest: signatures, attestations, an SBOM
+    /// (`sha256-HEX.sig`, `.att`, `.sbom`). They are no referrers: nothing in them points back.
+    #[must_use]
+    pub fn companions_of(subject: &Digest) -> [Self; 3] {
+        let base = Self::of_referrers(subject);
+        ["sig", "att", "sbom"].map(|kind| Self(format!("{}.{kind}", base.0).into()))
+    }
 }
 
 impl FromStr for Tag {

@@ -1,6 +1,6 @@
 //! What packing gives: a store that is read only.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::spool::Held;
 use crate::{
-    blob::{ByteStream, FileSlice},
+    blob::{ByteStream, FileSlice, first},
     error::{Error, Result},
     oci::{Annotations, Descriptor, Digest, Manifest},
-    store::ReadStore,
+    store::{Item, Presence, ReadStore},
 };
 
 /// A packed artifact: its manifest, and its blobs where they lie: in memory, in source files (verified to be unchanged
@@ -116,9 +116,15 @@ impl ReadStore for Packed {
         }
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        let held = self.blobs.get(&desc.digest);
-        held.ok_or_else(|| Error::not_found(format!("{} is not in {self}", desc.digest)))?.blob().open(from).await
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let digest = &item.desc.digest;
+        let held = self.blobs.get(digest).ok_or_else(|| Error::not_found(format!("{digest} is not in {self}")))?;
+        Ok(first(held.blob().open(range.start).await?, range.end.saturating_sub(range.start)))
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let held = |item: &Item| self.blobs.get(&item.desc.digest).map(|held| held.blob().size());
+        Ok(items.iter().map(|item| held(item).map_or(Presence::Absent, Presence::here)).collect())
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
@@ -132,11 +138,11 @@ impl ReadStore for Packed {
         Ok(Vec::from_iter(about.then(|| Descriptor { artifact_type, annotations, ..self.root.clone() })))
     }
 
-    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
-        self.blobs.get(&desc.digest)?.blob().local()
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.blobs.get(&item.desc.digest)?.blob().local()
     }
 
-    fn at_hand(&self, desc: &Descriptor) -> bool {
-        self.blobs.get(&desc.digest).is_some_and(|held| held.blob().at_hand())
+    fn at_hand(&self, item: &Item) -> bool {
+        self.blobs.get(&item.desc.digest).is_some_and(|held| held.blob().at_hand())
     }
 }

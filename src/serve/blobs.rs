@@ -13,14 +13,14 @@ use super::{
 use crate::{
     blob::{ByteStream, CHUNK},
     error::Result,
-    oci::{Descriptor, Digest, RepositoryName, media_type},
-    store::{ReadStore, verified},
+    oci::{Descriptor, Digest, RepositoryName, Role, media_type},
+    store::{self, Item, ReadStore, verified},
 };
 
 impl Registry {
     pub(super) async fn head_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let size = store.size(digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size = store::size(&*store, digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         Ok(headed(StatusCode::OK, digest).body(media_type::OCTET_STREAM, size, stream::empty().boxed()))
     }
 
@@ -32,7 +32,7 @@ impl Registry {
         headers: &HeaderMap,
     ) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let size = store.size(&digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
         let Some(range) = wanted(headers, &desc) else {
             let body = self.stream(&*store, &desc, 0..size).await?;
@@ -54,23 +54,23 @@ impl Registry {
 
     pub(super) async fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
-        let size = store.size(&digest).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         if store.resolve(&digest.to_string()).await.is_ok() {
             return Err(Refusal::new(Code::Unsupported, "this is a manifest: it is deleted as one"));
         }
-        let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
-        store.delete(&desc).await.map_err(Refusal::reading(Code::BlobUnknown))?;
-        store.finish().await?;
+        let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));
+        store::delete(&*store, item).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         Ok(Reply::new(StatusCode::ACCEPTED))
     }
 
     async fn stream(&self, store: &dyn ReadStore, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream, Refusal> {
         let unknown = || Refusal::reading(Code::BlobUnknown);
         let sound = self.options.repositories.sound();
-        if let Some(slice) = store.local(desc).filter(|_| !sound) {
+        let item = Item::blob(desc.clone());
+        if let Some(slice) = store.local(&item).filter(|_| !sound) {
             return self.proofs.stream(slice, desc, range).await.map_err(unknown());
         }
-        let bytes = store.fetch(desc, range.start).await.map_err(unknown())?;
+        let bytes = store.fetch(&item, range.clone()).await.map_err(unknown())?;
         if !sound && range == (0..desc.size) {
             return Ok(verified(desc, bytes));
         }

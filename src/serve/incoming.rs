@@ -10,7 +10,7 @@ use super::{
     sessions::Session,
     watch::Activity,
 };
-use crate::{blob::CHUNK, store::Upload};
+use crate::{blob::CHUNK, store::Sink};
 
 /// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
 /// buffer of its connection in memory.
@@ -85,7 +85,7 @@ impl Incoming {
     }
 
     /// Writes all of it, in pieces that are worth a trip to the disk.
-    pub(super) async fn write_to(mut self, upload: &mut dyn Upload, session: Option<&Session>) -> Result<(), Broken> {
+    pub(super) async fn write_to(mut self, upload: &mut dyn Sink, session: Option<&Session>) -> Result<(), Broken> {
         let mut left = match self.range {
             Some((start, end)) => end.saturating_sub(start).saturating_add(1),
             None => u64::MAX,

@@ -13,7 +13,7 @@ use crate::{
     blob,
     error::{Error, Kind},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, media_type},
-    store::{self, ReadStore, Store},
+    store::{self, Intent, Item, NameChange, Presence, Store},
 };
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -63,9 +63,12 @@ impl Registry {
         let store = self.writable(name).await?;
         complete(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
-        let named: Vec<String> = tags.iter().map(ToString::to_string).collect();
-        store.publish(&desc, &bytes, &named).await?;
-        store.finish().await?;
+        let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.to_string(), desc.bare())).collect();
+        let items = vec![Item::manifest(desc.clone())];
+        let write = store::begin(&*store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
+        write.puts().manifest(&desc, &bytes).await?;
+        names.into_iter().try_for_each(|change| write.name(change))?;
+        write.commit().await?;
         let mut reply = Reply::new(StatusCode::CREATED)
             .header(header::LOCATION, format_args!("/v2/{name}/manifests/{}", desc.digest))
             .header(DOCKER_CONTENT_DIGEST, &desc.digest);
@@ -83,13 +86,12 @@ impl Registry {
         let store = self.existing(name).await?;
         let unknown = || Refusal::reading(Code::ManifestUnknown);
         match what {
-            Reference::Tag(tag) => store.untag(&tag).await.map_err(unknown())?,
+            Reference::Tag(tag) => store::remove_name(&*store, &tag).await.map_err(unknown())?,
             Reference::Digest(digest) => {
                 let desc = store.resolve(&digest.to_string()).await.map_err(unknown())?;
-                store.delete(&desc).await.map_err(unknown())?;
+                store::delete(&*store, Item::manifest(desc)).await.map_err(unknown())?;
             }
         }
-        store.finish().await?;
         Ok(Reply::new(StatusCode::ACCEPTED))
     }
 }
@@ -127,20 +129,20 @@ fn invalid(error: Error) -> Refusal {
 
 /// Refuses a manifest that points at content which is not here, or is here with another size.
 async fn complete(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
-    for child in parsed.children().into_iter().filter(|child| must_be_here(child)) {
-        let unknown = || Refusal::new(Code::ManifestBlobUnknown, format!("{} is not in the repository", child.digest));
-        let wanted = match parsed {
-            Parsed::Index(_) => child.bare(),
-            // Whatever a layer calls itself, it is a blob here.
-            Parsed::Manifest(_) => Descriptor::new(media_type::OCTET_STREAM, child.digest.clone(), child.size),
-        };
-        if !store.contains(&wanted).await.map_err(Refusal::reading(Code::ManifestBlobUnknown))? {
-            return Err(unknown());
-        }
-        let size = ReadStore::size(store, &child.digest).await.map_err(|_| unknown())?;
-        if size != child.size {
-            let message = format!("{} has {size} bytes, not {}", child.digest, child.size);
-            return Err(Refusal::new(Code::ManifestInvalid, message));
+    let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
+    let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
+    let found = store.has(&items).await.map_err(Refusal::reading(Code::ManifestBlobUnknown))?;
+    for (Item { desc, .. }, presence) in items.iter().zip(found) {
+        match presence {
+            Presence::Here { size } if size == desc.size => {}
+            Presence::Here { size } => {
+                let message = format!("{} has {size} bytes, not {}", desc.digest, desc.size);
+                return Err(Refusal::new(Code::ManifestInvalid, message));
+            }
+            Presence::Absent | Presence::Unknown => {
+                let message = format!("{} is not in the repository", desc.digest);
+                return Err(Refusal::new(Code::ManifestBlobUnknown, message));
+            }
         }
     }
     Ok(())

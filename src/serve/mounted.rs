@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Range,
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RegistryName, RepositoryName, Tag},
-    store::{ReadStore, Store},
+    store::{Home, Inventory, Item, Presence, ReadStore, Store},
 };
 
 /// Stores as one registry.
@@ -171,6 +172,7 @@ macro_rules! first {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ReadStore for View {
     async fn resolve(&self, name: &str) -> Result<Descriptor> {
         if name.parse::<Digest>().is_err() {
@@ -179,12 +181,20 @@ impl ReadStore for View {
         first!(self, name, store => store.resolve(name))
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        first!(self, &desc.digest, store => store.fetch(desc, from))
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        first!(self, &item.desc.digest, store => store.fetch(item, range.clone()))
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        first!(self, digest, store => store.size(digest))
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let mut found = vec![Presence::Absent; items.len()];
+        for (_, store) in &self.stores {
+            for (known, new) in found.iter_mut().zip(store.has(items).await?) {
+                if !matches!(known, Presence::Here { .. }) && new != Presence::Absent {
+                    *known = new;
+                }
+            }
+        }
+        Ok(found)
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
@@ -194,6 +204,10 @@ impl ReadStore for View {
             found.extend(tags.iter().filter_map(|tag| self.called(*base, tag)).map(str::to_owned));
         }
         Ok(found.into_iter().collect())
+    }
+
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.tags().await.map(Some)
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -206,15 +220,31 @@ impl ReadStore for View {
         Ok(found.into_values().collect())
     }
 
-    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
-        self.stores.iter().find_map(|(_, store)| store.local(desc))
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.stores.iter().find_map(|(_, store)| store.local(item))
+    }
+
+    fn at_hand(&self, item: &Item) -> bool {
+        self.stores.iter().any(|(_, store)| store.at_hand(item))
+    }
+
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.stores.iter().find_map(|(_, store)| store.home(item))
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        Ok(None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{oci::Index, stores::Memory};
+    use crate::{
+        oci::{Index, Role},
+        store::{self, Intent, NameChange},
+        stores::Memory,
+    };
     use bytes::Bytes;
 
     fn name(text: &str) -> RepositoryName {
@@ -222,14 +252,17 @@ mod tests {
     }
 
     /// A store whose tags point at empty indexes that the tags tell apart.
-    async fn store(tags: &[&str]) -> (Memory, Vec<Descriptor>) {
+    async fn tagged(tags: &[&str]) -> (Memory, Vec<Descriptor>) {
         let (store, mut all) = (Memory::new(), Vec::new());
         for tag in tags {
             let mut index = Index::of(Vec::new());
             index.annotations.insert("about".into(), format!("{tag}{}", tags.len()));
             let bytes = Bytes::from(serde_json::to_vec(&index).unwrap());
             let desc = Descriptor::of(crate::oci::media_type::INDEX, &bytes);
-            store.publish(&desc, &bytes, &[(*tag).to_owned()]).await.unwrap();
+            let write = store::begin(&store, Intent::default()).await.unwrap();
+            write.puts().manifest(&desc, &bytes).await.unwrap();
+            write.name(NameChange::set(*tag, desc.clone())).unwrap();
+            write.commit().await.unwrap();
             all.push(desc);
         }
         (store, all)
@@ -237,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn full_references_name_their_repository_and_bare_tags_the_store() {
-        let (store, _) = store(&["ghcr.io/a/b:v1", "localhost:5000/c:v2", "plain"]).await;
+        let (store, _) = tagged(&["ghcr.io/a/b:v1", "localhost:5000/c:v2", "plain"]).await;
         let all = Mounted::new().and(name("bundle"), Arc::new(store));
         let names: Vec<String> = all.names().await.unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a/b", "bundle", "c"]);
@@ -252,13 +285,13 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_stores_with_one_tag_the_first_wins_and_both_give_content() {
-        let (first, ones) = store(&["x.example/a:v1"]).await;
-        let (second, twos) = store(&["x.example/a:v1", "x.example/a:v2"]).await;
+        let (first, ones) = tagged(&["x.example/a:v1"]).await;
+        let (second, twos) = tagged(&["x.example/a:v1", "x.example/a:v2"]).await;
         let all = Mounted::new().and(name("one"), Arc::new(first)).and(name("two"), Arc::new(second));
         let view = all.get(&name("a")).await.unwrap().unwrap();
         assert_eq!(view.tags().await.unwrap(), ["v1", "v2"]);
         assert_eq!(view.resolve("v1").await.unwrap().digest, ones[0].digest);
-        assert_eq!(view.size(&twos[0].digest).await.unwrap(), twos[0].size);
+        assert_eq!(store::size(&*view, &twos[0].digest, Role::Manifest).await.unwrap(), twos[0].size);
     }
 
     #[tokio::test]

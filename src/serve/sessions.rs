@@ -13,9 +13,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::reply::{Code, Refusal};
 use crate::{
-    error::{Error, Kind},
-    oci::RepositoryName,
-    store::Upload,
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, RepositoryName},
+    store::{Intent, Sink, Store, Write, begin},
 };
 
 /// All sessions of a registry.
@@ -29,7 +29,7 @@ pub(super) struct Sessions {
 /// One upload, between its first and its last request.
 pub(super) struct Session {
     name: RepositoryName,
-    upload: Arc<tokio::sync::Mutex<Option<Box<dyn Upload>>>>,
+    upload: Arc<tokio::sync::Mutex<Option<Upload>>>,
     offset: AtomicU64,
     touched: Mutex<Instant>,
 }
@@ -40,8 +40,31 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// Content on its way into a store, and the writing that it belongs to.
+pub(super) struct Upload {
+    pub(super) sink: Box<dyn Sink>,
+    write: Write,
+}
+
+impl Upload {
+    /// Begins to write one blob into a store.
+    pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
+        let write = begin(store, Intent::default()).await?;
+        let sink = write.puts().stream(None).await?;
+        Ok(Self { sink, write })
+    }
+
+    /// Stores the blob under its digest. Errors: it has another one.
+    pub(super) async fn finish(self, expected: &Digest) -> Result<Descriptor> {
+        let stored = self.sink.finish(Some(expected)).await;
+        // A blob has no name to be committed. The manifest that needs it makes it durable together with itself.
+        self.write.abandon().await;
+        stored
+    }
+}
+
 /// The right to write to a session: one request has it at a time.
-pub(super) type Turn = OwnedMutexGuard<Option<Box<dyn Upload>>>;
+pub(super) type Turn = OwnedMutexGuard<Option<Upload>>;
 
 impl Sessions {
     /// None, and never more than `most`; each is forgotten after it has been idle for so long.
@@ -54,7 +77,7 @@ impl Sessions {
     }
 
     /// A new session, by its id.
-    pub(super) fn start(&self, name: &RepositoryName, upload: Box<dyn Upload>) -> Result<String, Refusal> {
+    pub(super) fn start(&self, name: &RepositoryName, upload: Upload) -> Result<String, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
@@ -138,10 +161,10 @@ fn random_id() -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{oci::Algorithm, store::Store as _, stores::Memory};
+    use crate::stores::Memory;
 
-    async fn upload() -> Box<dyn Upload> {
-        Memory::new().upload(Algorithm::Sha256).await.unwrap()
+    async fn upload() -> Upload {
+        Upload::begin(&Memory::new()).await.unwrap()
     }
 
     #[tokio::test]

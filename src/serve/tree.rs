@@ -183,8 +183,13 @@ impl Repositories for Tree {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::oci::Algorithm;
+    use crate::{
+        oci::Descriptor,
+        store::{self, Intent, Item},
+    };
 
     #[tokio::test]
     async fn repositories_may_lie_below_each_other_in_either_order() {
@@ -204,12 +209,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
         let (name, path) = ("a".parse().unwrap(), dir.path().join("a"));
-        let upload = tree.create(&name).await.unwrap().upload(Algorithm::Sha256).await.unwrap();
-        let digest = upload.commit(None).await.unwrap();
+        let write = store::begin(&*tree.create(&name).await.unwrap(), Intent::default()).await.unwrap();
+        let desc = Descriptor::of("a/b", b"content");
+        write.puts().put(&desc, &Bytes::from_static(b"content"), &[]).await.unwrap();
+        write.commit().await.unwrap();
         std::fs::rename(&path, dir.path().join("away")).unwrap();
         assert!(tree.get(&name).await.unwrap().is_none());
         Layout::create(&path).unwrap();
-        assert!(tree.get(&name).await.unwrap().unwrap().size(&digest).await.is_err());
+        let there = tree.get(&name).await.unwrap().unwrap();
+        assert!(!store::contains(&*there, &Item::blob(desc)).await.unwrap());
     }
 
     #[tokio::test]

@@ -9,12 +9,12 @@ use super::{
     registry::Registry,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::Query,
-    sessions::{Session, Turn},
+    sessions::{Session, Turn, Upload},
 };
 use crate::{
     error::{Error, Kind},
-    oci::{Descriptor, Digest, RepositoryName, media_type},
-    store::{Store, Stored, Upload},
+    oci::{Descriptor, Digest, RepositoryName, Role, media_type},
+    store::{self, Intent, Item, Stored},
 };
 
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -35,11 +35,11 @@ impl Registry {
         }
         let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
         let store = self.writable(name).await?;
-        let mut upload = store.upload(digest.algorithm()).await?;
+        let mut upload = Upload::begin(&*store).await?;
         let expected = digest.clone();
         on_its_own(async move {
-            content.write_to(&mut *upload, None).await?;
-            commit(&*store, upload, &expected).await
+            content.write_to(&mut *upload.sink, None).await?;
+            Ok(upload.finish(&expected).await?)
         })
         .await?;
         Ok(stored(name, &digest))
@@ -47,7 +47,9 @@ impl Registry {
 
     async fn start_session(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.writable(name).await?;
-        let id = self.sessions.start(name, store.upload(query.algorithm()?).await?)?;
+        // The digest decides at the end; that the algorithm is known is said now.
+        query.algorithm()?;
+        let id = self.sessions.start(name, Upload::begin(&*store).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
@@ -57,22 +59,23 @@ impl Registry {
             return Ok(false);
         };
         // From itself: a client that asks whether the blob is there, and starts an upload if not, in one request.
-        if from == *name && self.writable(name).await?.size(digest).await.is_ok() {
+        if from == *name && store::size(&*self.writable(name).await?, digest, Role::Blob).await.is_ok() {
             return Ok(true);
         }
         let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(Code::NameUnknown))?;
         let Some(source) = found else { return Ok(false) };
-        let Ok(size) = source.size(digest).await else { return Ok(false) };
-        let desc = Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size);
+        let Ok(size) = store::size(&*source, digest, Role::Blob).await else { return Ok(false) };
+        let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size));
         let store = self.writable(name).await?;
-        if !store.contains(&desc).await? && !store.mount(&desc, &*source).await? {
-            match store.push(&desc, &Stored::new(source, desc.clone())).await {
-                // What the other repository has is not what its name says: let the client send it.
-                Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
-                other => other?,
-            }
-        }
-        store.finish().await?;
+        let write = store::begin(&*store, Intent { items: vec![item.clone()], ..Intent::default() }).await?;
+        let homes = Vec::from_iter(source.home(&item));
+        let desc = item.desc.clone();
+        match write.puts().put(&desc, &Stored::new(source, item), &homes).await {
+            Ok(_) => write.commit().await?,
+            // What the other repository has is not what its name says: let the client send it.
+            Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
+            Err(e) => return Err(e.into()),
+        };
         Ok(true)
     }
 
@@ -104,13 +107,12 @@ impl Registry {
         let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &session, &content)?;
-        let store = self.writable(name).await?;
         let expected = digest.clone();
         let writer = Arc::clone(&session);
         let done = on_its_own(async move {
             let (mut turn, _) = write(writer, turn, content).await?;
             let upload = turn.take().ok_or_else(gone)?;
-            commit(&*store, upload, &expected).await
+            Ok(upload.finish(&expected).await?)
         });
         let done = done.await;
         self.end_if_over(id, &session);
@@ -196,9 +198,9 @@ async fn on_its_own<T: Send + 'static>(
 
 /// Writes to a session and notes how far it came. An upload that failed to write is over.
 async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
-    let upload = turn.as_deref_mut().ok_or_else(gone)?;
-    let result = content.write_to(upload, Some(&session)).await;
-    let offset = upload.offset();
+    let sink = &mut *turn.as_mut().ok_or_else(gone)?.sink;
+    let result = content.write_to(sink, Some(&session)).await;
+    let offset = sink.offset();
     session.reached(offset);
     match result {
         Ok(()) => Ok((turn, offset)),
@@ -208,10 +210,4 @@ async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Resu
             Err(refusal)
         }
     }
-}
-
-/// Stores an upload under its digest.
-async fn commit(store: &dyn Store, upload: Box<dyn Upload>, expected: &Digest) -> Result<(), Refusal> {
-    upload.commit(Some(expected)).await?;
-    Ok(store.finish().await?)
 }

@@ -1,11 +1,12 @@
 //! What layouts and archives have in common: manifests are listed in an `index.json`, and found by reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::index::IndexFile;
+use super::index::{IndexFile, name};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, RefName, Tag, media_type},
+    store::NameChange,
 };
 
 /// The marker file of a layout (image-spec image-layout.md).
@@ -22,6 +23,15 @@ pub(super) const MAX_MARKER: u64 = 64 << 10;
 /// `blobs/sha256/…`: safe as a path, since a digest is parsed.
 pub(super) fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// An error of kind `Mismatch` unless the content that is here is as long as described. What follows the described bytes
+/// would never be read, and nobody would see that it is there.
+pub(super) fn same_size(desc: &Descriptor, size: u64, place: &dyn std::fmt::Display) -> Result<()> {
+    if desc.size == size {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!("{} has {size} bytes in {place}, not {}", desc.digest, desc.size)))
 }
 
 /// An error unless these are the bytes of an `oci-layout` of version 1.0.0.
@@ -57,17 +67,15 @@ pub(super) trait Manifests {
 
     /// What a manifest is about; `None` when it has no subject, is no manifest, or is not here.
     fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
-        if !media_type::points(&desc.media_type) {
-            return Ok(None);
-        }
         let bytes = match self.manifest(&desc.digest) {
-            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+            // What is too large for a manifest is none.
+            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Limit) => return Ok(None),
             other => other?,
         };
         let Ok(parsed) = Parsed::read(&desc.media_type, &bytes) else { return Ok(None) };
         let Some(subject) = parsed.subject().map(|subject| subject.digest.clone()) else { return Ok(None) };
         let size = bytes.len() as u64;
-        let shown = Descriptor { annotations: parsed.annotations().clone(), size, ..listed(desc, &parsed) };
+        let shown = Descriptor { annotations: parsed.annotations().clone(), size, ..parsed.listed(desc) };
         Ok(Some(About { subject, shown }))
     }
 
@@ -85,14 +93,11 @@ pub(super) trait Manifests {
         }
     }
 
-    /// The manifest that a tag or a digest stands for; `pending` are tags that are still to be written.
-    fn resolve(&self, index: &IndexFile, pending: Option<&Descriptor>, name: &str) -> Result<Descriptor> {
+    /// The manifest that a tag or a digest stands for.
+    fn resolve(&self, index: &IndexFile, name: &str) -> Result<Descriptor> {
         if let Ok(digest) = name.parse::<Digest>() {
             let listed = index.entries().find(|desc| desc.digest == digest && media_type::points(&desc.media_type));
             return listed.map_or_else(|| self.sniff(&digest), |desc| Ok(desc.bare()));
-        }
-        if let Some(desc) = pending {
-            return Ok(desc.bare());
         }
         let found = index.named(name)?.map(Descriptor::bare);
         found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
@@ -101,15 +106,14 @@ pub(super) trait Manifests {
     /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
     /// tag of distribution-spec ("Referrers Tag Schema"), the way of regctl. An entry whose manifest cannot be read
     /// is an error: it might be the signature that somebody wants to hide.
-    fn referrers(&self, index: &IndexFile, pending: Vec<Descriptor>, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let mut candidates = pending;
-        candidates.extend(index.entries().cloned());
+    fn referrers(&self, index: &IndexFile, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let mut candidates: Vec<Descriptor> = index.entries().cloned().collect();
         if let Ok(Some(fallback)) = index.named(&Tag::of_referrers(subject))
             && media_type::is_index(&fallback.media_type)
         {
             let bytes = self.manifest(&fallback.digest)?;
             let parsed = Parsed::read(&fallback.media_type, &bytes)?;
-            candidates.extend(parsed.children().into_iter().cloned());
+            candidates.extend(parsed.children().into_iter().map(|(_, child)| child.clone()));
         }
         let mut found = BTreeMap::new();
         for desc in candidates {
@@ -120,29 +124,26 @@ pub(super) trait Manifests {
         Ok(found.into_values().collect())
     }
 
-    /// Writes tags and unnamed manifests into a list. A manifest that lost its tag stays listed when it is about
-    /// another one: nobody would find it otherwise.
+    /// Writes names and unnamed manifests into a list. A manifest that lost its name stays listed, since nobody would
+    /// find it otherwise; of a name that `replaces`, only when it is about another manifest.
     fn list(
         &self,
         index: &mut IndexFile,
-        tags: &BTreeMap<RefName, Descriptor>,
+        names: &BTreeMap<RefName, Descriptor>,
+        replaces: &BTreeSet<&str>,
         unnamed: &BTreeMap<Digest, Descriptor>,
     ) -> Result<()> {
-        let displaced = index.tag(tags)?;
-        index.list(displaced.iter().filter(|desc| self.about(desc).is_ok_and(|about| about.is_some())))?;
+        let displaced = index.tag(names)?;
+        let stays = |desc: &&Descriptor| {
+            let replaced = name(desc).is_some_and(|name| replaces.contains(name));
+            !replaced || self.about(desc).is_ok_and(|about| about.is_some())
+        };
+        index.list(displaced.iter().filter(stays))?;
         index.list(unnamed.values())
     }
 }
 
-/// How a manifest with a subject is listed.
-pub(super) fn listed(desc: &Descriptor, parsed: &Parsed) -> Descriptor {
-    Descriptor { artifact_type: parsed.artifact_type().map(Into::into), ..desc.bare() }
-}
-
-/// What of a graph is listed without a name: manifests with a subject, and roots that get no tag.
-pub(super) fn unnamed(graph: &crate::graph::Graph) -> BTreeMap<Digest, Descriptor> {
-    let about = graph.manifests.iter().filter(|node| node.parsed.subject().is_some());
-    let untagged = graph.roots.iter().filter(|root| root.tags.is_empty()).map(|root| root.desc.bare());
-    let all = untagged.chain(about.map(|node| listed(&node.desc, &node.parsed)));
-    all.map(|desc| (desc.digest.clone(), desc)).collect()
+/// The names whose earlier manifests leave the list.
+pub(super) fn replaces(changes: &[NameChange]) -> BTreeSet<&str> {
+    changes.iter().filter(|change| change.replace).map(|change| change.name.as_str()).collect()
 }

@@ -3,17 +3,22 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    blob::{Blob, ByteStream},
-    error::{Error, Result},
-    oci::{Algorithm, Descriptor, Digest, Hasher, Parsed, RefName, annotation, media_type},
-    store::{Inventory, ReadStore, Store, Upload, collect, compare, verified},
+    blob::{Blob, ByteStream, once},
+    error::{Error, Kind, Result},
+    oci::{Algorithm, Descriptor, Digest, Parsed, RefName, Role, annotation, media_type},
+    progress::Outcome,
+    store::{
+        Abilities, Committed, Home, Intent, Inventory, Item, NameChange, NameOutcome, Presence, ReadStore, Session,
+        Sink, Store, collect, compare, verified,
+    },
 };
 
 /// Content and tags in memory. Cloning gives another handle on the same store.
@@ -63,14 +68,21 @@ impl ReadStore for Memory {
         found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        let bytes = self.read(|c| c.blobs.get(&desc.digest).cloned());
-        bytes.ok_or_else(|| self.missing(&desc.digest))?.open(from).await
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let digest = &item.desc.digest;
+        let bytes = self.read(|c| c.blobs.get(digest).cloned()).ok_or_else(|| self.missing(digest))?;
+        let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        let (start, end) = (at(range.start), at(range.end));
+        Ok(once(bytes.slice(start..end.max(start))))
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        let found = self.read(|c| c.blobs.get(digest).map(Bytes::len));
-        found.map(|len| len as u64).ok_or_else(|| self.missing(digest))
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let presence = |c: &Content, Item { desc, role }: &Item| {
+            let here = *role == Role::Blob || c.manifests.contains_key(&desc.digest);
+            let size = c.blobs.get(&desc.digest).filter(|_| here).map(|bytes| bytes.len() as u64);
+            size.map_or(Presence::Absent, |size| Presence::Here { size })
+        };
+        Ok(self.read(|c| items.iter().map(|item| presence(c, item)).collect()))
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
@@ -117,83 +129,176 @@ impl ReadStore for Memory {
 
 #[async_trait]
 impl Store for Memory {
-    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
-        Ok(self.read(|c| {
-            c.blobs.contains_key(&desc.digest)
-                && (!media_type::points(&desc.media_type) || c.manifests.contains_key(&desc.digest))
-        }))
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
     }
 
-    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
-        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
-        self.write(|c| {
-            c.blobs.insert(desc.digest.clone(), bytes);
-            if media_type::points(&desc.media_type) {
-                c.manifests.insert(desc.digest.clone(), desc.bare());
-            }
-        });
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
+        let Intent { items, removals, .. } = intent;
+        Ok(Arc::new(Writing { store: self.clone(), items, removals, staged: Mutex::default() }))
+    }
+}
+
+/// One writing: blobs are there at once, manifests and names with `commit`.
+struct Writing {
+    store: Memory,
+    /// What must be here in the end.
+    items: Vec<Item>,
+    removals: Vec<Item>,
+    staged: Mutex<Staged>,
+}
+
+#[derive(Default)]
+struct Staged {
+    manifests: Vec<(Descriptor, Bytes)>,
+    names: Vec<NameChange>,
+    over: bool,
+}
+
+impl Writing {
+    fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something for `commit`. Errors: the session has ended.
+    fn note(&self, note: impl FnOnce(&mut Staged)) -> Result<()> {
+        let mut staged = self.staged();
+        if staged.over {
+            return Err(ended());
+        }
+        note(&mut staged);
         Ok(())
     }
+}
 
-    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        let name: RefName = name.parse()?;
-        self.write(|c| match c.manifests.get(&desc.digest).cloned() {
-            Some(own) => {
-                c.tags.insert(name, own);
-                Ok(())
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
+        if self.store.read(|c| c.blobs.contains_key(&desc.digest)) {
+            return Ok(Outcome::Present);
+        }
+        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+        self.store.write(|c| c.blobs.insert(desc.digest.clone(), bytes));
+        Ok(Outcome::Moved)
+    }
+
+    async fn stream(&self, _size: Option<u64>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Growing { store: self.store.clone(), bytes: BytesMut::new() }))
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        if self.store.read(|c| c.manifests.contains_key(&desc.digest)) {
+            return Ok(Outcome::Present);
+        }
+        let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
+        Parsed::read(&desc.media_type, &bytes)?;
+        self.note(|staged| staged.manifests.push((desc.bare(), bytes)))?;
+        Ok(Outcome::Moved)
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        if change.to.is_some() {
+            change.name.parse::<RefName>()?;
+        }
+        self.note(|staged| staged.names.push(change))
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        let staged = std::mem::replace(&mut *self.staged(), Staged::over());
+        if staged.over {
+            return Err(ended());
+        }
+        self.store.write(|c| c.apply(self, staged))
+    }
+
+    async fn abandon(&self) {
+        *self.staged() = Staged::over();
+    }
+}
+
+impl Staged {
+    fn over() -> Self {
+        Self { over: true, ..Self::default() }
+    }
+}
+
+impl Content {
+    /// Makes all changes or none.
+    fn apply(&mut self, writing: &Writing, Staged { manifests, names, .. }: Staged) -> Result<Committed> {
+        let Writing { store, items, removals, .. } = writing;
+        let new: HashMap<&Digest, &Bytes> = manifests.iter().map(|(desc, bytes)| (&desc.digest, bytes)).collect();
+        let known = |digest: &Digest| self.manifests.contains_key(digest) || new.contains_key(digest);
+        for Item { desc, role } in items {
+            let bytes = new.get(&desc.digest).copied().or_else(|| self.blobs.get(&desc.digest));
+            let here = bytes.is_some_and(|bytes| bytes.len() as u64 == desc.size);
+            if !here || (*role == Role::Manifest && !known(&desc.digest)) {
+                return Err(Error::not_found(format!("{} was expected in {store} and never came", desc.digest)));
             }
-            None => Err(self.missing(&desc.digest)),
-        })
-    }
-
-    async fn untag(&self, name: &str) -> Result<()> {
-        let gone = self.write(|c| c.tags.remove(name));
-        gone.map(drop).ok_or_else(|| self.missing(format_args!("tag `{}`", name)))
-    }
-
-    async fn delete(&self, desc: &Descriptor) -> Result<()> {
-        let gone = self.write(|c| {
-            c.manifests.remove(&desc.digest);
-            c.tags.retain(|_, tagged| tagged.digest != desc.digest);
-            c.blobs.remove(&desc.digest)
-        });
-        gone.map(drop).ok_or_else(|| self.missing(&desc.digest))
-    }
-
-    async fn upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(Growing { store: self.clone(), bytes: BytesMut::new(), hasher: Hasher::new(algorithm) }))
+        }
+        for NameChange { name, to, expect, .. } in &names {
+            let found = self.tags.get(name.as_str()).map(|desc| &desc.digest);
+            expect.check(name, found)?;
+            match to {
+                Some(desc) if !known(&desc.digest) => return Err(store.missing(&desc.digest)),
+                None if found.is_none() => return Err(store.missing(format_args!("tag `{name}`"))),
+                _ => {}
+            }
+        }
+        if let Some(gone) = removals.iter().find(|item| !self.blobs.contains_key(&item.desc.digest)) {
+            return Err(store.missing(&gone.desc.digest));
+        }
+        for (desc, bytes) in manifests {
+            self.blobs.insert(desc.digest.clone(), bytes);
+            self.manifests.insert(desc.digest.clone(), desc);
+        }
+        let mut committed = Committed::default();
+        for NameChange { name, to, .. } in &names {
+            let own = to.as_ref().and_then(|desc| self.manifests.get(&desc.digest).cloned());
+            let before = match &own {
+                Some(own) => self.tags.insert(name.parse()?, own.clone()),
+                None => self.tags.remove(name.as_str()),
+            };
+            let outcome = NameOutcome::of(before.as_ref().map(|d| &d.digest), own.as_ref().map(|d| &d.digest));
+            committed.names.push((name.clone(), outcome));
+        }
+        for Item { desc, .. } in removals {
+            self.manifests.remove(&desc.digest);
+            self.tags.retain(|_, tagged| tagged.digest != desc.digest);
+            self.blobs.remove(&desc.digest);
+        }
+        Ok(committed)
     }
 }
 
 struct Growing {
     store: Memory,
     bytes: BytesMut,
-    hasher: Hasher,
 }
 
 #[async_trait]
-impl Upload for Growing {
+impl Sink for Growing {
     fn offset(&self) -> u64 {
         self.bytes.len() as u64
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.hasher.update(&chunk);
         self.bytes.extend_from_slice(&chunk);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>, expected: Option<&Digest>) -> Result<Digest> {
-        let found = match expected {
-            Some(expected) => {
-                let found = Digest::with(expected.algorithm(), &self.bytes);
-                compare(expected, found.clone())?;
-                found
-            }
-            None => self.hasher.finish(),
-        };
+    async fn finish(self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor> {
+        let algorithm = expected.map_or_else(Algorithm::default, Digest::algorithm);
+        let found = Digest::with(algorithm, &self.bytes);
+        if let Some(expected) = expected {
+            compare(expected, found.clone())?;
+        }
         let bytes = self.bytes.freeze();
-        self.store.write(|c| c.blobs.insert(found.clone(), bytes));
-        Ok(found)
+        let desc = Descriptor::new(media_type::OCTET_STREAM, found, bytes.len() as u64);
+        self.store.write(|c| c.blobs.insert(desc.digest.clone(), bytes));
+        Ok(desc)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::Descriptor,
     progress::{Event, Observer, Outcome},
-    store::{self, ReadStore},
+    store::{self, Item, ReadStore},
 };
 
 /// How many chunks wait for the writing thread.
@@ -41,7 +41,7 @@ pub(super) async fn send(
             }
             // A set of one ends its task when nobody waits for it any more.
             let (mut task, wanted) = (JoinSet::new(), desc.clone());
-            task.spawn(async move { store::read(store.as_ref(), &wanted, SMALL).await });
+            task.spawn(async move { store::read(store.as_ref(), &Item::blob(wanted), SMALL).await });
             let read = task.join_next().await.transpose();
             let bytes = read.map_err(|e| Error::caused(Kind::Internal, "a reading task failed", e))?;
             Ok::<_, Error>((desc, bytes.transpose()?))
@@ -73,7 +73,7 @@ async fn send_one(
     progress.tell(Event::Started(desc.clone()));
     let content: Result<ByteStream> = match bytes {
         Some(bytes) => Ok(once(bytes)),
-        None => store::open(store, &desc).await,
+        None => store::open(store, &Item::blob(desc.clone())).await,
     };
     let failed = || format!("read {} from {store}", desc.digest);
     let mut content = content.context(failed)?;
@@ -175,7 +175,7 @@ mod tests {
             Err(Error::not_found("a name"))
         }
 
-        async fn fetch(&self, _desc: &Descriptor, _from: u64) -> Result<ByteStream> {
+        async fn fetch(&self, _item: &Item, _range: std::ops::Range<u64>) -> Result<ByteStream> {
             let mut asking = self.asking.lock().unwrap();
             *asking += 1;
             self.met.notify_all();
@@ -186,6 +186,10 @@ mod tests {
             } else {
                 Ok(once(Bytes::from_static(b"x")))
             }
+        }
+
+        async fn has(&self, _items: &[Item]) -> Result<Vec<store::Presence>> {
+            Ok(Vec::new())
         }
 
         async fn tags(&self) -> Result<Vec<String>> {

@@ -2,9 +2,8 @@
 
 use std::{fs, path::Path};
 
-/// A module may use only modules in front of it, and its neighbour in the same place: a store is told of a graph, a
-/// graph is read from a store.
-const ORDER: [&[&str]; 19] = [
+/// A module may use only modules in front of it, and its neighbour in the same place.
+const ORDER: [&[&str]; 20] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -14,7 +13,8 @@ const ORDER: [&[&str]; 19] = [
     &["tarball"],
     &["source"],
     &["types"],
-    &["store", "graph"],
+    &["store"],
+    &["graph"],
     &["ahead"],
     &["pack"],
     &["stores"],

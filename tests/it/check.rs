@@ -14,6 +14,7 @@ use crate::{
     support::{
         samples::{Sample, deliver, noise},
         watched::{Fault, Watched},
+        writing::put,
     },
 };
 
@@ -59,7 +60,7 @@ async fn after(spoil: impl FnOnce(&Path)) -> Vec<Finding> {
 async fn a_healthy_store_gives_no_findings() {
     for candidate in [memory(), layout(), archive()] {
         fill(&candidate.store).await;
-        assert_eq!(check(&(candidate.again)()).await.unwrap(), [], "{}", candidate.store);
+        assert_eq!(check(&candidate.again()).await.unwrap(), [], "{}", candidate.store);
     }
 }
 
@@ -94,6 +95,32 @@ async fn what_is_missing_or_cut_is_found_and_named_with_what_points_at_it() {
     assert_eq!(words(&findings)[0], (What::Missing, root.to_string()));
     assert!(words(&findings).iter().any(|(what, _)| *what == What::AbsentSubject));
     assert!(findings.iter().any(|finding| finding.what == What::Unreferenced));
+}
+
+/// An artifact, and another one whose layer is a copy of its manifest.
+fn original_and_backup() -> [Sample; 2] {
+    let original = Sample::of(&[b"original"]);
+    let (desc, bytes) = &original.manifests[0];
+    let copy = Descriptor { media_type: "application/json".into(), ..desc.bare() };
+    [original.clone(), Sample::with_layers(vec![(copy, bytes.clone())], None)]
+}
+
+#[tokio::test]
+async fn what_is_missing_below_a_manifest_is_found_also_when_the_manifest_was_met_as_a_layer_before() {
+    let [original, backup] = original_and_backup();
+    // What is met first follows from the order of the names.
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(Layout::create(dir.path()).unwrap());
+        deliver(&store, &original, &[first]).await.unwrap();
+        deliver(&store, &backup, &[second]).await.unwrap();
+        assert_eq!(found(dir.path()).await, [], "and nothing that is needed is said to be unreferenced");
+        let layer = &original.layer().0.digest;
+        fs::remove_file(blob(dir.path(), layer)).unwrap();
+        assert_eq!(words(&found(dir.path()).await), [(What::Missing, layer.to_string())]);
+        let mute: Arc<dyn ReadStore> = Watched::new(store, Fault::NoInventory);
+        assert_eq!(words(&check(&mute).await.unwrap()), [(What::Missing, layer.to_string())]);
+    }
 }
 
 #[tokio::test]
@@ -198,7 +225,7 @@ async fn of_a_store_without_inventory_all_that_its_tags_lead_to_is_checked() {
         fill(&candidate.store).await;
         let mute = |fault| Watched::new(Arc::clone(&candidate.store), fault) as Arc<dyn ReadStore>;
         assert_eq!(check(&mute(Fault::NoInventory)).await.unwrap(), []);
-        candidate.store.push(&Descriptor::of("a/b", b"x"), &bytes::Bytes::from_static(b"x")).await.unwrap();
+        put(candidate.store.as_ref(), &Descriptor::of("a/b", b"x"), &bytes::Bytes::from_static(b"x")).await.unwrap();
         let flipping = Watched::new(mute_store(&candidate), Fault::Flipped(desc.digest.clone(), 9.into()));
         let findings = check(&(flipping as Arc<dyn ReadStore>)).await.unwrap();
         assert_eq!(words(&findings), [(What::WrongDigest, desc.digest.to_string())]);
@@ -220,6 +247,6 @@ async fn rules_of_types_are_asked_about_every_manifest() {
     let candidate = memory();
     fill(&candidate.store).await;
     let options = Options { rules: Some(Arc::new(NoIndexes)), ..Options::default() };
-    let findings = check_with(&(candidate.again)(), &options).await.unwrap();
+    let findings = check_with(&candidate.again(), &options).await.unwrap();
     assert_eq!(words(&findings), [(What::TypeRule, samples().0.root().digest.to_string())]);
 }

@@ -158,7 +158,11 @@ async fn packed(dir: &Path, (kind, source, params, _): Case, threads: usize) -> 
 async fn every_type_packs_to_the_digest_that_it_always_had() {
     let dir = sources();
     let chart = packed(dir.path(), ("helm-chart", "chart", &[], ""), 1).await;
-    write(dir.path(), "web-1.2.3.tgz", store::read(&chart, &chart.layers()[0], 8 << 20).await.unwrap());
+    write(
+        dir.path(),
+        "web-1.2.3.tgz",
+        store::read(&chart, &store::Item::blob(chart.layers()[0].clone()), 8 << 20).await.unwrap(),
+    );
     write(dir.path(), "web-1.2.3.tgz.prov", "signed");
     let mut changed = Vec::new();
     for case in CASES {

@@ -12,12 +12,14 @@ use artifact::{
     oci::Manifest,
     pack::Packed,
     source::Source,
-    store,
     types::{ArtifactType, Catalog, Inputs, Origin, View},
     unpack,
 };
 
-use crate::support::examples::{packed, plan, root, shown};
+use crate::support::{
+    examples::{packed, plan, root, shown},
+    writing::read,
+};
 
 /// Each sample, the type that must be found for it, and its snapshot.
 const SAMPLES: [(&str, &str, &str); 5] = [
@@ -87,7 +89,7 @@ async fn a_sample_has_the_same_digest_on_another_machine() {
 /// Unpacks into `dest` what was packed, as the type that claims the manifest says.
 async fn unpacked(packed: Packed, dest: &Path) {
     let manifest: Manifest = serde_json::from_slice(packed.manifest()).unwrap();
-    let config = store::read(&packed, packed.config(), 1 << 20).await.unwrap();
+    let config = read(&packed, packed.config(), 1 << 20).await.unwrap();
     let (kind, _) = Catalog::builtin().unwrap().recognise(&manifest).unwrap();
     let steps = kind.unpacking(&manifest, &config, View::Tree).unwrap();
     unpack::unpack(Arc::new(packed), &steps, dest, &unpack::Options::default()).await.unwrap();

@@ -24,6 +24,7 @@ use crate::support::{
     scripted::{Scripted, reply},
     server,
     tar::{Entry, archive},
+    writing::{fetch, publish, put},
     written,
 };
 
@@ -47,7 +48,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "1,000,000; 128 MiB",
         &["a_listing_may_have_a_million_entries", "a_listing_may_have_so_many_bytes"],
     ),
-    ("manifests and blobs of a graph", "100,000", &["a_graph_may_have_so_many_nodes"]),
+    ("manifests and blobs of a graph", "100,000", &["a_graph_may_have_so_many_entries"]),
     ("depth of a graph", "16", &["a_tower_of_indexes_is_climbed_to_a_limit"]),
     (
         "entries, depth, paths, files of an archive",
@@ -114,9 +115,9 @@ fn index_of(len: u64) -> (Descriptor, Bytes) {
 async fn a_manifest_may_be_written_up_to_four_mebibytes() {
     let server = server::in_memory().await;
     let (desc, bytes) = index_of(MAX_MANIFEST);
-    at(&server.addr().to_string()).publish(&desc, &bytes, &["v1".into()]).await.unwrap();
+    publish(&at(&server.addr().to_string()), &desc, &bytes, &["v1"]).await.unwrap();
     let (desc, bytes) = index_of(MAX_MANIFEST + 1);
-    let error = at(&server.addr().to_string()).publish(&desc, &bytes, &["v1".into()]).await.unwrap_err();
+    let error = publish(&at(&server.addr().to_string()), &desc, &bytes, &["v1"]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limit);
     assert!(error.to_string().contains("4194304"), "{error}");
 }
@@ -139,7 +140,7 @@ async fn a_manifest_may_be_read_up_to_eight_mebibytes() {
             // With a size that was promised, and with a digest alone.
             let promised = store::read_manifest(&at(server.host()), &desc).await;
             let small = Descriptor { size: 100, ..desc.clone() };
-            let surprising = at(server.host()).fetch(&small, 0).await;
+            let surprising = fetch(&at(server.host()), &small, 0).await;
             for error in [promised.err(), surprising.err()] {
                 assert_eq!(error.as_ref().map(artifact::Error::kind), (!fits).then_some(Kind::Limit));
                 assert!(error.is_none_or(|e| e.to_string().contains("8388608")));
@@ -157,32 +158,41 @@ async fn a_graph_may_hold_so_many_bytes_of_manifests() {
         let memory: Arc<dyn Store> = Arc::new(Memory::new());
         let bytes = Bytes::from(serde_json::to_vec(&Index::of((0..children).map(described).collect())).unwrap());
         let root = Descriptor::of(media_type::INDEX, &bytes);
-        memory.push(&root, &bytes).await.unwrap();
-        let error = Graph::of(&[memory], vec![Root { desc: root, tags: Vec::new() }], false).await.unwrap_err();
+        put(memory.as_ref(), &root, &bytes).await.unwrap();
+        let error = Graph::of(&[memory], vec![Root::new(root, Vec::new())], false).await.unwrap_err();
         assert_eq!(error.kind(), want, "{error}");
         assert!(want != Kind::Limit || error.to_string().contains("268435456"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_graph_may_have_so_many_nodes() {
-    // The root, three indexes, and blobs.
-    for (blobs, fits) in [(graph::MAX_NODES - 4, true), (graph::MAX_NODES - 3, false)] {
+async fn a_graph_may_have_so_many_entries() {
+    // The root, three manifests, and blobs.
+    for (blobs, fits) in [(graph::MAX_ENTRIES - 4, true), (graph::MAX_ENTRIES - 3, false)] {
         let memory: Arc<dyn Store> = Arc::new(Memory::new());
         let all: Vec<Descriptor> =
             (0..blobs).map(|n| Descriptor::new("a/b", Digest::of(&n.to_le_bytes()), 1)).collect();
         let mut thirds = Vec::new();
-        for third in all.chunks(graph::MAX_NODES.div_ceil(3)) {
-            let bytes = Bytes::from(serde_json::to_vec(&Index::of(third.to_vec())).unwrap());
-            thirds.push(Descriptor::of(media_type::INDEX, &bytes));
-            memory.push(thirds.last().unwrap(), &bytes).await.unwrap();
+        for third in all.chunks(graph::MAX_ENTRIES.div_ceil(3)) {
+            let manifest = Manifest {
+                schema_version: 2,
+                media_type: None,
+                artifact_type: None,
+                config: third[0].clone(),
+                layers: third.to_vec(),
+                subject: None,
+                annotations: Default::default(),
+            };
+            let bytes = Bytes::from(serde_json::to_vec(&manifest).unwrap());
+            thirds.push(Descriptor::of(media_type::MANIFEST, &bytes));
+            put(memory.as_ref(), thirds.last().unwrap(), &bytes).await.unwrap();
         }
         assert_eq!(thirds.len(), 3);
         let bytes = Bytes::from(serde_json::to_vec(&Index::of(thirds)).unwrap());
         let root = Descriptor::of(media_type::INDEX, &bytes);
-        memory.push(&root, &bytes).await.unwrap();
-        match Graph::of(&[memory], vec![Root { desc: root, tags: Vec::new() }], false).await {
-            Ok(graph) => assert_eq!((graph.len(), fits), (graph::MAX_NODES, true)),
+        put(memory.as_ref(), &root, &bytes).await.unwrap();
+        match Graph::of(&[memory], vec![Root::new(root, Vec::new())], false).await {
+            Ok(graph) => assert_eq!((graph.len(), fits), (graph::MAX_ENTRIES, true)),
             Err(e) => assert_eq!((e.kind(), fits, e.to_string().contains("100000")), (Kind::Limit, false, true), "{e}"),
         }
     }
@@ -250,7 +260,7 @@ async fn five_redirects_are_followed_and_no_more() {
             Ok(n) => reply(307, &[("location", &format!("/{}", n + 1))], b""),
             Err(_) => reply(307, &[("location", "/1")], b""),
         });
-        let error = at(server.host()).fetch(&Descriptor::of("a/b", b"hello"), 0).await.err();
+        let error = fetch(&at(server.host()), &Descriptor::of("a/b", b"hello"), 0).await.err();
         assert_eq!(error.as_ref().map(artifact::Error::kind), (!fits).then_some(Kind::Limit));
         assert!(error.is_none_or(|e| e.to_string().contains("more than 5 redirects")));
         assert_eq!(server.seen().len(), 6);

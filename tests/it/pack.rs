@@ -13,7 +13,10 @@ use artifact::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::packing::{archive, bytes, part, plan, run, world};
+use crate::support::{
+    packing::{archive, bytes, part, plan, run, world},
+    writing::read,
+};
 
 const TITLE: &str = "org.opencontainers.image.title";
 
@@ -220,7 +223,7 @@ async fn a_source_file_that_changes_after_packing_is_an_error() {
     let dir = world(&[("f", "before")]);
     let packed = run(&dir, &plan(&dir, vec![file("text/plain", "f")])).await.unwrap();
     std::fs::write(dir.path().join("source/f"), "afterwards").unwrap();
-    let error = store::read(&packed, &packed.layers()[0], 100).await.unwrap_err();
+    let error = read(&packed, &packed.layers()[0], 100).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Changed);
 }
 

@@ -17,10 +17,16 @@ pub(crate) fn tests() -> Vec<Test> {
 // What docker-registry 2.8 cannot do is left out: it removes no tags, knows no manifests by sha512, takes a blob that
 // looks like a manifest for one, and shows the tags under which clients keep lists of referrers.
 mod docker_registry {
+    use artifact::{copy, oci::Descriptor};
+
     use super::exam::{self, Candidate};
     use crate::{
         harness::{Test, tests},
-        support::docker_registry::{Access, DockerRegistry},
+        support::{
+            docker_registry::{Access, DockerRegistry},
+            samples::{Sample, deliver},
+            writing::read,
+        },
     };
 
     /// The client against Debian's registry.
@@ -39,9 +45,28 @@ mod docker_registry {
             )+
 
             pub(super) fn tests() -> Vec<Test> {
-                tests![["docker-registry"] $(multi $behaviour),+]
+                tests![
+                    ["docker-registry"]
+                        $(multi $behaviour,)+
+                        multi a_copy_of_its_own_manifest_as_an_attachment_goes_there_too
+                ]
             }
         };
+    }
+
+    async fn a_copy_of_its_own_manifest_as_an_attachment_goes_there_too() {
+        let sample = Sample::of(&[b"original"]);
+        let (desc, bytes) = &sample.manifests[0];
+        let layer = Descriptor { media_type: "application/json".into(), ..desc.bare() };
+        let attached = Sample::with_layers(vec![(layer, bytes.clone())], Some(desc.bare()));
+        let (from, to) = (exam::memory(), candidate());
+        deliver(&from.store, &sample, &["v1"]).await.unwrap();
+        deliver(&from.store, &attached, &[]).await.unwrap();
+        let options = copy::Options { tags: vec!["v1".into()], referrers: true, ..copy::Options::default() };
+        copy(&from.again(), "v1", &to.store, &options).await.unwrap();
+        for (desc, bytes) in sample.all().chain(attached.all()) {
+            assert_eq!(read(to.again().as_ref(), desc, 1 << 20).await.unwrap(), bytes);
+        }
     }
 
     exam! {
@@ -65,5 +90,15 @@ mod docker_registry {
         a_referrer_may_come_before_its_subject
         content_of_unknown_digest_is_uploaded_in_pieces
         a_tag_that_cannot_be_stored_is_an_error
+        a_stream_that_is_dropped_leaves_nothing
+        a_handle_is_as_good_as_new_after_a_session_that_failed
+        a_handle_is_as_good_as_new_after_a_session_that_was_dropped
+        a_handle_is_as_good_as_new_after_a_copy_that_was_dropped
+        giving_up_while_content_is_on_its_way_frees_the_store
+        two_sessions_at_once_both_have_their_way
+        a_name_is_set_and_moved_without_a_copy
+        what_was_announced_and_never_came_changes_nothing
+        a_name_that_is_not_as_expected_changes_nothing
+        one_digest_is_a_layer_here_and_a_manifest_there
     }
 }

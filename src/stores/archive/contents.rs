@@ -13,7 +13,7 @@ use crate::{
     blob::{CHUNK, FileSlice},
     error::{Context as _, Error, Result},
     fs::{open_regular, up_to},
-    oci::{Digest, Hasher, MAX_MANIFEST, Parsed},
+    oci::{Digest, Hasher, MAX_MANIFEST, Parsed, Role},
     store::compare,
     stores::{
         index::{IndexFile, MAX_BYTES},
@@ -95,16 +95,22 @@ impl Contents {
             .context(|| path.display().to_string())
     }
 
+    /// The blob of this digest. Error kind `NotFound` when there is none.
+    pub(super) fn piece(&self, digest: &Digest) -> Result<Piece> {
+        self.blobs.get(digest).cloned().ok_or_else(|| self.missing(format_args!("{digest}")))
+    }
+
     /// Digests of all manifests that the list leads to, as far as they are here and readable.
     pub(super) fn manifests(&self) -> HashSet<Digest> {
         let mut found = HashSet::new();
         let mut next: Vec<_> = self.index.entries().cloned().collect();
         while let Some(desc) = next.pop() {
-            if !crate::oci::media_type::points(&desc.media_type) || !found.insert(desc.digest.clone()) {
+            if !found.insert(desc.digest.clone()) {
                 continue;
             }
             let parsed = self.manifest(&desc.digest).and_then(|bytes| Parsed::read(&desc.media_type, &bytes));
-            next.extend(parsed.iter().flat_map(|parsed| parsed.children().into_iter().cloned()));
+            let children = parsed.iter().flat_map(Parsed::children);
+            next.extend(children.filter(|(role, _)| *role == Role::Manifest).map(|(_, child)| child.clone()));
         }
         found
     }
@@ -112,8 +118,7 @@ impl Contents {
 
 impl Manifests for Contents {
     fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let piece = self.blobs.get(digest).ok_or_else(|| self.missing(format_args!("{digest}")))?;
-        piece.read(digest, 2 * MAX_MANIFEST)
+        self.piece(digest)?.read(digest, 2 * MAX_MANIFEST)
     }
 
     fn missing(&self, what: std::fmt::Arguments<'_>) -> Error {

@@ -9,7 +9,6 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::unsynced::Unsynced;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     fs::{Dir, StrictStamp, TEMPORARY, replace, up_to},
@@ -25,16 +24,22 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) root: Dir,
-    pub(super) unsynced: Unsynced,
-    /// The directories of blobs, kept open while much is written: one look instead of several openings for every blob. A
+    /// The directories of blobs, kept open while sessions write: one look instead of several openings for every blob. A
     /// server has very many layouts and keeps none.
-    kept: Mutex<Option<BTreeMap<Algorithm, Dir>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// How many sessions write.
+    sessions: usize,
+    dirs: BTreeMap<Algorithm, Dir>,
 }
 
 impl Files {
     /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let files = Self { root: Dir::open(path)?, unsynced: Unsynced::default(), kept: Mutex::default() };
+        let files = Self { root: Dir::open(path)?, kept: Mutex::default() };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
             Err(e) if e.kind() == Kind::NotFound => {
@@ -59,7 +64,10 @@ impl Files {
         let files = Self::open(path)?;
         files.root.make_dir(BLOBS)?.make_dir(Algorithm::Sha256.name())?;
         if files.root.size(INDEX)?.is_none() {
-            files.change(|_| Ok(()))?;
+            let _lock = files.lock()?;
+            if files.root.size(INDEX)?.is_none() {
+                files.write_index(&IndexFile::empty()?)?;
+            }
         }
         files.clean()?;
         Ok(files)
@@ -72,7 +80,7 @@ impl Files {
 
     /// Removes what crashed writers left, except for parts of blobs that are not here.
     pub(super) fn clean(&self) -> Result<()> {
-        let lacks = |digest: Digest| matches!(self.named_size(&digest), Ok(None));
+        let lacks = |digest: Digest| matches!(self.blob_size(&digest), Ok(None));
         let digest =
             |digits: &str| Algorithm::ALL.iter().find_map(|a| format!("{}:{digits}", a.name()).parse::<Digest>().ok());
         self.root.clean(|digits| digest(digits).is_some_and(lacks))?;
@@ -104,41 +112,41 @@ impl Files {
 
     /// The directory that is kept, as long as its path leads to it; otherwise the one that is opened.
     fn blobs_by(&self, algorithm: Algorithm, open: impl FnOnce() -> Result<Dir>) -> Result<Dir> {
-        let kept = self.kept().as_ref().and_then(|kept| kept.get(&algorithm)).cloned();
+        let kept = self.kept().dirs.get(&algorithm).cloned();
         if let Some(dir) = kept
             && self.root.leads_to(&format!("{BLOBS}/{}", algorithm.name()), &dir)
         {
             return Ok(dir);
         }
         let dir = open()?;
-        if let Some(kept) = self.kept().as_mut() {
-            kept.insert(algorithm, dir.clone());
+        let mut kept = self.kept();
+        if kept.sessions > 0 {
+            kept.dirs.insert(algorithm, dir.clone());
         }
         Ok(dir)
     }
 
-    /// Keeps directories open from now on, or closes them.
-    pub(super) fn keep_open(&self, keep: bool) {
+    /// A session begins: directories stay open.
+    pub(super) fn keep_open(&self) {
         let mut kept = self.kept();
-        if keep != kept.is_some() {
-            *kept = keep.then(BTreeMap::new);
+        kept.sessions = kept.sessions.saturating_add(1);
+    }
+
+    /// A session ends: with the last one, directories are closed.
+    pub(super) fn close(&self) {
+        let mut kept = self.kept();
+        kept.sessions = kept.sessions.saturating_sub(1);
+        if kept.sessions == 0 {
+            kept.dirs.clear();
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<BTreeMap<Algorithm, Dir>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The size of a blob; `None` when there is none, or something that is no regular file.
     pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
-        match self.unsynced.get(digest) {
-            Some(draft) => draft.len().map(Some),
-            None => self.named_size(digest),
-        }
-    }
-
-    /// The same for a blob that can be reached by the name of its digest.
-    pub(super) fn named_size(&self, digest: &Digest) -> Result<Option<u64>> {
         match self.blobs(digest.algorithm()) {
             Ok(dir) => dir.size(&digest.hex()),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
@@ -148,12 +156,6 @@ impl Files {
 
     /// An open blob and its size.
     pub(super) fn blob(&self, digest: &Digest) -> Result<(File, u64)> {
-        // One that cannot be opened under its temporary name has got its own by now.
-        if let Some(draft) = self.unsynced.get(digest)
-            && let Ok(file) = draft.reopen()
-        {
-            return Ok((file, draft.len()?));
-        }
         let opened = self.blobs(digest.algorithm()).and_then(|dir| dir.file(&digest.hex()));
         match opened {
             Ok((file, meta)) => Ok((file, meta.len())),
@@ -163,7 +165,7 @@ impl Files {
     }
 
     pub(super) fn missing(&self, what: impl std::fmt::Display) -> Error {
-        Error::not_found(format!("{what} is not in oci:{}", self.path().display()))
+        Error::not_found(format!("{what} is not in {self}"))
     }
 
     /// The bytes of a manifest, verified. Errors: kind `NotFound`; more than 8 MiB; another digest.
@@ -176,7 +178,6 @@ impl Files {
 
     /// Removes a blob; `false` when there was none.
     pub(super) fn remove(&self, digest: &Digest) -> Result<bool> {
-        self.settle()?;
         match self.blobs(digest.algorithm()) {
             Ok(dir) => {
                 let gone = dir.remove(&digest.hex())?;
@@ -188,21 +189,15 @@ impl Files {
         }
     }
 
-    /// Changes the list, alone among all processes: whatever others wrote in the meantime is kept. Blobs become
-    /// durable first. Nothing is written when nothing changes.
-    pub(super) fn change<T>(&self, edit: impl FnOnce(&mut IndexFile) -> Result<T>) -> Result<T> {
-        self.settle()?;
-        let _lock = self.lock()?;
-        let mut index = match self.index() {
-            Err(e) if e.kind() == Kind::NotFound => IndexFile::empty()?,
-            other => other?,
-        };
-        let outcome = edit(&mut index)?;
-        if index.changed() {
-            self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.sync())?;
-            replace(&self.root, INDEX, &index.encode()?)?;
-        }
-        Ok(outcome)
+    /// Puts a list in the place of the one that is there. Whoever calls holds the lock, and has made the content
+    /// durable that is listed.
+    pub(super) fn write_index(&self, index: &IndexFile) -> Result<()> {
+        replace(&self.root, INDEX, &index.encode()?)
+    }
+
+    /// Makes the names of all content durable.
+    pub(super) fn sync_blobs(&self) -> Result<()> {
+        self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.sync())
     }
 
     /// The list as it is now.
@@ -221,8 +216,19 @@ impl Files {
         read_all(file, meta.len(), limit).context(|| format!("read `{}`", self.root.path().join(name).display()))
     }
 
-    /// Locks the marker file, which is there from the start and never replaced by us.
-    fn lock(&self) -> Result<File> {
+    /// The lock of all who write blobs, shared: taken for as long as they write. `None` where the file system locks no
+    /// directories (NFS).
+    pub(super) fn share_lock(&self) -> Result<Option<File>> {
+        let blobs = self.root.dir(BLOBS)?.into_file()?;
+        match blobs.lock_shared() {
+            Ok(()) => Ok(Some(blobs)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The lock of whoever changes the list. It is on the marker file, which is there from the start and never replaced
+    /// by us.
+    pub(super) fn lock(&self) -> Result<File> {
         loop {
             let (file, _) = self.root.file_with(MARKER, OFlags::RDWR)?;
             file.lock().context(|| format!("cannot lock `{}`", self.root.path().join(MARKER).display()))?;
@@ -235,7 +241,6 @@ impl Files {
 
     /// All that is there.
     pub(super) fn inventory(&self) -> Result<Inventory> {
-        self.settle()?;
         let mut all = Inventory { entries: self.index()?.entries().cloned().collect(), ..Inventory::default() };
         for name in self.root.names()? {
             if ![MARKER, INDEX, BLOBS].contains(&&*name) {
@@ -257,6 +262,12 @@ impl Files {
             }
         }
         Ok(all)
+    }
+}
+
+impl std::fmt::Display for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "oci:{}", self.path().display())
     }
 }
 
@@ -290,7 +301,7 @@ mod tests {
     fn what_is_written_goes_where_the_path_leads_also_while_directories_are_kept_open() {
         let temp = tempfile::tempdir().unwrap();
         let files = Files::create(temp.path()).unwrap();
-        files.keep_open(true);
+        files.keep_open();
         let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));
         files.write(&first, b"first").unwrap();
         assert_eq!(files.blob_size(&first).unwrap(), Some(5));

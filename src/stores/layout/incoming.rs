@@ -6,38 +6,42 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::Layout;
+use super::{Layout, Shared, session::Writing};
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
     fs::TemporaryFile,
-    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed},
-    store::{Upload, collect, verified, verified_from},
-    stores::{behind::Behind, listing::listed},
+    oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
+    progress::Outcome,
+    store::{Sink, collect, verified, verified_from},
+    stores::behind::Behind,
 };
 
 /// Blobs up to this size are collected and written in one go. Of larger ones, what came of them stays when the rest
 /// does not come.
 const SMALL: u64 = 1 << 20;
 
-impl Layout {
+impl Writing {
     /// Stores a manifest, after all content that came before it; gives its entry for the list when it has a subject.
-    pub(super) async fn push_manifest(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Option<Descriptor>> {
+    pub(super) async fn push_manifest(
+        &self,
+        desc: &Descriptor,
+        bytes: &Bytes,
+    ) -> Result<(Outcome, Option<Descriptor>)> {
         if desc.size > 2 * MAX_MANIFEST {
             return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", desc.size, 2 * MAX_MANIFEST)));
         }
-        let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
+        let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
         let parsed = Parsed::read(&desc.media_type, &bytes)?;
         let bare = desc.bare();
-        self.run(move |shared| {
-            shared.files.settle()?;
+        let outcome = self.run(move |shared, unsynced| {
+            shared.files.settle(unsynced)?;
             match shared.files.blob_size(&bare.digest)? {
-                Some(size) if size == bare.size => Ok(()),
-                _ => shared.files.write(&bare.digest, &bytes),
+                Some(size) if size == bare.size => Ok(Outcome::Present),
+                _ => shared.files.write(&bare.digest, &bytes).map(|()| Outcome::Moved),
             }
-        })
-        .await?;
-        Ok(parsed.subject().map(|_| listed(desc, &parsed)))
+        });
+        Ok((outcome.await?, parsed.subject().map(|_| parsed.listed(desc))))
     }
 
     /// Stores a blob that is not here.
@@ -48,7 +52,7 @@ impl Layout {
         }
         if let Some(source) = blob.local() {
             let desc = desc.bare();
-            if self.run(move |shared| shared.files.share(&desc, &source)).await? {
+            if self.run(move |shared, _| shared.files.share(&desc, &source)).await? {
                 return Ok(());
             }
         }
@@ -56,11 +60,7 @@ impl Layout {
     }
 
     async fn push_small(&self, digest: Digest, bytes: Bytes) -> Result<()> {
-        self.run(move |shared| match shared.state().copies {
-            0 => shared.files.write(&digest, &bytes),
-            _ => shared.files.write_soon(&digest, &bytes),
-        })
-        .await
+        self.run(move |shared, unsynced| shared.files.write_soon(&digest, &bytes, unsynced)).await
     }
 
     async fn push_large(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
@@ -76,7 +76,7 @@ impl Layout {
     /// go on with, and what became of it.
     async fn receive(&self, desc: &Descriptor, blob: &dyn Blob, anew: bool) -> Result<(bool, Result<()>)> {
         let bare = desc.bare();
-        let (draft, hasher, at) = self.run(move |shared| shared.files.take_up(&bare, anew)).await?;
+        let (draft, hasher, at) = self.run(move |shared, _| shared.files.take_up(&bare, anew)).await?;
         let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), at);
         let brought = async {
             let mut stream = verified_from(desc, hasher, at, blob.open(at).await?);
@@ -99,15 +99,17 @@ impl Layout {
             }
         }
         let digest = desc.digest.clone();
-        let kept = self.run(move |shared| shared.files.adopt(&draft, digest, None)).await;
+        let kept = self.run(move |shared, _| shared.files.adopt(&draft, digest, None)).await;
         Ok((at > 0, kept.map(drop)))
     }
 
     /// A way to store content whose digest is not known yet.
-    pub(super) async fn start_upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        let draft = self.run(move |shared| TemporaryFile::new(&shared.files.blobs_to_write(algorithm)?)).await?;
+    pub(super) async fn start_stream(&self) -> Result<Box<dyn Sink>> {
+        let algorithm = Algorithm::default();
+        let draft = self.run(move |shared, _| TemporaryFile::new(&shared.files.blobs_to_write(algorithm)?)).await?;
         let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
-        Ok(Box::new(Growing { store: self.clone(), behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
+        let store = self.layout().clone();
+        Ok(Box::new(Growing { store, behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
     }
 }
 
@@ -120,7 +122,7 @@ struct Growing {
 }
 
 #[async_trait]
-impl Upload for Growing {
+impl Sink for Growing {
     fn offset(&self) -> u64 {
         self.taken
     }
@@ -131,10 +133,11 @@ impl Upload for Growing {
         self.behind.write(chunk).await
     }
 
-    async fn commit(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Digest> {
+    async fn finish(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor> {
         self.behind.finish().await?;
-        let Self { store, draft, hasher, .. } = *self;
+        let Self { store, draft, hasher, taken, .. } = *self;
         let expected = expected.cloned();
-        store.run(move |shared| shared.files.adopt(&draft, hasher.finish(), expected.as_ref())).await
+        let adopt = move |shared: &Shared| shared.files.adopt(&draft, hasher.finish(), expected.as_ref());
+        Ok(Descriptor::new(media_type::OCTET_STREAM, store.run(adopt).await?, taken))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
-use super::files::Files;
+use super::{files::Files, unsynced::Unsynced};
 use crate::{
     blob::{CHUNK, FileSlice},
     error::Result,
@@ -20,18 +20,18 @@ impl Files {
         draft.keep(&dir, &digest.hex())
     }
 
-    /// The same for one of many: it becomes durable, and visible to others, with those that follow, at the latest with
-    /// [`Files::settle`].
-    pub(super) fn write_soon(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+    /// Stores one of many small blobs: it becomes durable, and visible to others, with those that follow, at the latest
+    /// with [`Files::settle`].
+    pub(super) fn write_soon(&self, digest: &Digest, bytes: &[u8], unsynced: &Unsynced) -> Result<()> {
         let dir = self.blobs_to_write(digest.algorithm())?;
         let draft = TemporaryFile::new(&dir)?;
         draft.write_at(bytes, 0)?;
-        if self.unsynced.add(digest, draft, bytes.len() as u64) { self.settle() } else { Ok(()) }
+        if unsynced.add(digest, draft, bytes.len() as u64) { self.settle(unsynced) } else { Ok(()) }
     }
 
-    /// Makes all content durable and visible that is not yet.
-    pub(super) fn settle(&self) -> Result<()> {
-        self.unsynced.settle(|algorithm| self.blobs_to_write(algorithm))
+    /// Makes the content durable and visible that is not yet.
+    pub(super) fn settle(&self, unsynced: &Unsynced) -> Result<()> {
+        unsynced.settle(|algorithm| self.blobs_to_write(algorithm))
     }
 
     /// Where large content goes: the part that an earlier attempt brought, unless all is wanted `anew`; with what was
@@ -85,13 +85,6 @@ impl Files {
         }
         draft.keep(&self.blobs_to_write(found.algorithm())?, &found.hex())?;
         Ok(found)
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        // Who gave up in the middle has reported why; what came so far is there for the next attempt.
-        let _ = self.settle();
     }
 }
 

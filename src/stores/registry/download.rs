@@ -1,14 +1,15 @@
 //! Reading: names into descriptors, content as streams, tags.
 
-use std::{collections::BTreeSet, fmt::Display};
+use std::{collections::BTreeSet, fmt::Display, ops::Range};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
     Repository,
-    answer::{Answer, quoted},
+    answer::{Answer, Document, quoted},
     auth::Access,
     pages::{MAX_PAGE, Pages},
     quirks,
@@ -17,8 +18,36 @@ use super::{
 use crate::{
     blob::{self, Blob as _, ByteStream},
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Tag, media_type},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
+    store::{Item, Presence},
 };
+
+/// What media type libraries and proxies send for anything.
+const ANYTHING: [&str; 4] = ["", "application/json", media_type::OCTET_STREAM, "text/plain"];
+
+/// The media type of a manifest that was served as one of no known type: what it says itself; else what it was served
+/// as, unless that says nothing; else what it looks like.
+fn own_or(given: String, bytes: &[u8]) -> Result<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Own {
+        media_type: String,
+    }
+    match serde_json::from_slice::<Own>(bytes) {
+        Err(_) if media_type::is_valid(&given) && !ANYTHING.contains(&&*given) => Ok(given),
+        Err(_) => Parsed::sniff(bytes),
+        Ok(own) => Ok(own.media_type),
+    }
+}
+
+/// A stream of all that follows the start of a range, cut at the end of it. Whoever wants content up to its end gets
+/// what comes after that, too: it shows that something is wrong.
+pub(super) fn part(rest: ByteStream, range: &Range<u64>, desc: &Descriptor) -> ByteStream {
+    if range.end < desc.size { blob::first(rest, range.end.saturating_sub(range.start)) } else { rest }
+}
+
+/// How many questions are asked at a time.
+const PARALLEL: usize = 32;
 
 /// The manifest types that are understood; some registries answer 404 unless the right one is listed.
 pub(super) const ACCEPT: HeaderValue = HeaderValue::from_static(
@@ -72,7 +101,7 @@ impl Repository {
         if let Some(expected) = wanted.or(said).filter(|expected| *expected != digest) {
             return Err(Error::mismatch(format!("{what}: the content of {expected} has digest {digest}")));
         }
-        let media_type = if media_type::points(&given) { given } else { Parsed::sniff(&bytes)? };
+        let media_type = if media_type::points(&given) { given } else { own_or(given, &bytes)? };
         Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
     }
 
@@ -110,66 +139,91 @@ impl Repository {
         Download::new(self, desc, from)?.start().await
     }
 
-    /// Content from an offset on: of a manifest, or of a blob.
-    pub(super) async fn read(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        if media_type::points(&desc.media_type) {
-            return self.manifest(desc).await?.open(from).await;
-        }
-        self.blob(desc, from).await
+    /// A part of a manifest or of a blob.
+    pub(super) async fn read(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let rest = match item.role {
+            Role::Manifest => self.manifest(&item.desc).await?.open(range.start).await?,
+            Role::Blob => self.blob(&item.desc, range.start).await?,
+        };
+        Ok(part(rest, &range, &item.desc))
     }
 
-    /// The size of a blob or manifest by digest alone.
-    pub(super) async fn size_of(&self, digest: &Digest) -> Result<u64> {
-        let ask = self.ask(Method::HEAD, &format!("blobs/{digest}"), Access::Pull)?;
-        let answer = self.send(&ask).await?;
-        match (answer.status, answer.number(header::CONTENT_LENGTH)) {
-            (StatusCode::OK, Some(size)) => Ok(size),
-            (StatusCode::OK, None) => {
-                Err(Error::new(Kind::NotARegistry, format!("{}: answered without a length", answer.what())))
-            }
-            (StatusCode::NOT_FOUND, _) => Ok(self.describe(&digest.to_string()).await?.size),
-            _ => Err(answer.into_error().await),
-        }
+    /// Whether content is there. Errors: the registry cannot be reached; whatever it answers is no error.
+    async fn presence(&self, item: &Item) -> Result<Presence> {
+        Ok(match self.head(item).await? {
+            Some((true, Some(size))) => Presence::here(size),
+            Some((false, _)) => Presence::Absent,
+            _ => Presence::Unknown,
+        })
     }
 
-    /// Whether content is there.
-    pub(super) async fn has(&self, desc: &Descriptor) -> Result<bool> {
-        let kind = if media_type::points(&desc.media_type) { "manifests" } else { "blobs" };
-        let ask = self.ask(Method::HEAD, &format!("{kind}/{}", desc.digest), Access::Pull)?;
-        let answer = self.send(&ask.with(header::ACCEPT, ACCEPT)).await?;
-        match answer.status {
-            StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(answer.into_error().await),
-        }
+    /// Whether content is there and how many bytes it has, as far as that is said; nothing when the question was
+    /// refused.
+    pub(super) async fn head(&self, item: &Item) -> Result<Option<(bool, Option<u64>)>> {
+        let kind = match item.role {
+            Role::Manifest => "manifests",
+            Role::Blob => "blobs",
+        };
+        let ask = self.ask(Method::HEAD, &format!("{kind}/{}", item.desc.digest), Access::Pull)?;
+        let answer = match self.send(&ask.with(header::ACCEPT, ACCEPT)).await {
+            Ok(answer) => answer,
+            Err(e) if e.kind() == Kind::Unreachable => return Err(e),
+            Err(_) => return Ok(None),
+        };
+        Ok(match answer.status {
+            StatusCode::OK => Some((true, answer.number(header::CONTENT_LENGTH))),
+            StatusCode::NOT_FOUND => Some((false, None)),
+            _ => None,
+        })
+    }
+
+    /// Whether these are there, many at a time.
+    pub(super) async fn presences(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let asked: Vec<_> = items.iter().map(|item| self.presence(item)).collect();
+        stream::iter(asked).buffered(PARALLEL).try_collect().await
     }
 
     /// All tags of the repository, over all pages. None where the registry does not know the repository: registries
     /// say that of one whose content has no tags, too.
     pub(super) async fn list_tags(&self) -> Result<Vec<String>> {
-        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
-        ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let Some(mut pages) = self.pages_of_tags().await? else { return Ok(Vec::new()) };
         let mut tags = BTreeSet::new();
-        let first = match self.send(&ask).await?.expect(&[200]).await {
-            Err(e) if e.kind() == Kind::NotFound && e.to_string().contains(NAME_UNKNOWN) => return Ok(Vec::new()),
-            first => first?,
-        };
-        let mut pages = Pages::from(self, first);
         while let Some(page) = pages.next().await? {
-            let list: TagList = page.read()?;
             let before = tags.len();
-            for tag in list.tags.unwrap_or_default() {
-                if tag.parse::<Tag>().is_err() {
-                    return Err(Error::new(
-                        Kind::NotARegistry,
-                        format!("{}: lists a tag `{}`", page.what, page.quote(&tag)),
-                    ));
-                }
-                tags.insert(tag);
-            }
+            tags.extend(tags_of(&page)?);
             pages.count(tags.len().saturating_sub(before), tags.len())?;
         }
         Ok(tags.into_iter().collect())
+    }
+
+    /// All tags, if the first page has them all.
+    pub(super) async fn list_few_tags(&self) -> Result<Option<Vec<String>>> {
+        let Some(mut pages) = self.pages_of_tags().await? else { return Ok(Some(Vec::new())) };
+        let first = pages.next().await?;
+        let tags = first.as_ref().map(tags_of).transpose()?.unwrap_or_default();
+        Ok((!pages.go_on()).then_some(tags))
+    }
+
+    async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
+        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
+        ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        match self.send(&ask).await?.expect(&[200]).await {
+            Err(e) if e.kind() == Kind::NotFound && e.to_string().contains(NAME_UNKNOWN) => Ok(None),
+            first => Ok(Some(Pages::from(self, first?))),
+        }
+    }
+}
+
+/// The tags on a page. Errors: one that is none.
+fn tags_of(page: &Document) -> Result<Vec<String>> {
+    let list: TagList = page.read()?;
+    let tags = list.tags.unwrap_or_default();
+    match tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
+        Some(bad) => {
+            let message = format!("{}: lists a tag `{}`", page.what, page.quote(bad));
+            Err(Error::new(Kind::NotARegistry, message))
+        }
+        None => Ok(tags),
     }
 }
 

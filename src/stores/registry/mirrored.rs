@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fmt,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,12 +14,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Repository;
+use super::{Repository, download::part};
 use crate::{
     blob::{Blob as _, ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, media_type},
-    store::{self, Home, Inventory, ReadStore},
+    oci::{Descriptor, Digest, Role},
+    store::{self, Home, Inventory, Item, Presence, ReadStore},
 };
 
 /// A place that has copies of a repository.
@@ -153,7 +154,7 @@ fn blob(turns: Turns, desc: Descriptor, from: u64) -> ByteStream {
         loop {
             let mut stream = match open.take() {
                 Some(stream) => stream,
-                None => match turns.next().fetch(&desc, at).await {
+                None => match turns.next().fetch(&Item::blob(desc.clone()), at..desc.size).await {
                     Ok(stream) => stream,
                     Err(error) => {
                         turns.failed(error)?;
@@ -197,41 +198,64 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(wanted), repository => repository.resolve(name)))
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        if !media_type::points(&desc.media_type) {
-            let mut stream = blob(self.turns(Wanted::Blob(&desc.digest)), desc.clone(), from).peekable();
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let desc = &item.desc;
+        if item.role == Role::Blob {
+            let mut stream = blob(self.turns(Wanted::Blob(&desc.digest)), desc.clone(), range.start).peekable();
             // Whoever has nothing at all says so before anything is made of it.
             return match std::pin::Pin::new(&mut stream).peek().await {
                 Some(Err(_)) => stream.try_next().await.map(|_| crate::blob::once(Bytes::new())),
-                _ => Ok(stream.boxed()),
+                _ => Ok(part(stream.boxed(), &range, desc)),
             };
         }
         let whole = in_turn!(self.turns(Wanted::Content), repository => store::read_manifest(repository, desc));
-        whole.open(from).await
+        Ok(part(whole.open(range.start).await?, &range, desc))
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        Ok(in_turn!(self.turns(Wanted::Content), repository => repository.size(digest)))
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let (mut turns, mut found) = (self.turns(Wanted::Content), vec![Presence::Absent; items.len()]);
+        loop {
+            let lacking = found.iter().enumerate().filter(|(_, known)| !matches!(known, Presence::Here { .. }));
+            let (places, asked): (Vec<usize>, Vec<Item>) =
+                lacking.filter_map(|(at, _)| Some((at, items.get(at)?.clone()))).unzip();
+            if asked.is_empty() || turns.left.is_empty() {
+                return Ok(found);
+            }
+            match turns.next().has(&asked).await {
+                Ok(answers) => {
+                    for (at, answer) in places.into_iter().zip(answers) {
+                        if let Some(known) = found.get_mut(at).filter(|_| answer != Presence::Absent) {
+                            *known = answer;
+                        }
+                    }
+                }
+                Err(error) => turns.failed(error)?,
+            }
+        }
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags()))
     }
 
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags_at_once()))
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.referrers(subject)))
     }
 
-    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
-        self.0.origin.local(desc)
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.0.origin.local(item)
     }
 
-    fn at_hand(&self, desc: &Descriptor) -> bool {
-        self.0.origin.at_hand(desc)
+    fn at_hand(&self, item: &Item) -> bool {
+        self.0.origin.at_hand(item)
     }
 
-    fn home(&self, desc: &Descriptor) -> Option<Home> {
-        self.0.origin.home(desc)
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.0.origin.home(item)
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod auth;
+mod blobs;
 mod body;
 mod certificates;
 mod challenge;
@@ -47,12 +48,12 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 
@@ -60,6 +61,7 @@ use self::{
     answer::Answer,
     auth::{Access, Scope},
     pages::Pages,
+    session::Writing,
     transport::{Ask, Transport},
 };
 pub use self::{
@@ -77,12 +79,11 @@ pub use self::{
     tls::SystemRoots,
 };
 use crate::{
-    blob::{Blob, ByteStream},
+    blob::ByteStream,
     error::{Error, Kind, Result},
-    graph::Graph,
-    oci::{Descriptor, Digest, RegistryName, RepositoryName, media_type},
+    oci::{Descriptor, Digest, RegistryName, RepositoryName},
     progress::Observer,
-    store::{Claim, Home, ReadStore, Store},
+    store::{Abilities, Home, Intent, Item, Presence, ReadStore, Session, Store},
 };
 
 /// How a registry is spoken to.
@@ -218,8 +219,7 @@ impl Registry {
 
     /// A repository of this registry. Errors: a name outside the specification's grammar.
     pub fn repository(&self, name: &str) -> Result<Repository> {
-        let sessions = Mutex::default();
-        Ok(Repository { registry: self.clone(), name: name.parse()?, writing: Mutex::new(false), sessions })
+        Ok(Repository { registry: self.clone(), name: name.parse()?, writing: Arc::default(), uploads: Arc::default() })
     }
 
     /// Whether there is a registry that lets us in (distribution-spec, "Determining Support").
@@ -295,14 +295,15 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// One repository of a registry.
+/// One repository of a registry. Cloning gives another handle on the same repository.
+#[derive(Clone)]
 pub struct Repository {
     registry: Registry,
     name: RepositoryName,
     /// Whether something was written: then tokens for writing are asked for at once.
-    writing: Mutex<bool>,
-    /// Uploads that the registry opened where we asked for a mount, until they are used.
-    sessions: Mutex<HashMap<Digest, session::Session>>,
+    writing: Arc<Mutex<bool>>,
+    /// What the registry has opened for us and is not over.
+    uploads: Arc<upload::Uploads>,
 }
 
 impl Repository {
@@ -359,49 +360,44 @@ impl ReadStore for Repository {
         self.describe(name).await
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        self.read(desc, from).await
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        self.read(item, range).await
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        self.size_of(digest).await
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        self.presences(items).await
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
         self.list_tags().await
     }
 
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.list_few_tags().await
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         self.list_referrers(subject).await
     }
 
-    fn home(&self, _desc: &Descriptor) -> Option<Home> {
+    fn home(&self, _item: &Item) -> Option<Home> {
         Some(Home { registry: self.registry.0.name.clone(), repository: self.name.clone() })
     }
 }
 
 #[async_trait]
 impl Store for Repository {
-    async fn expect(&self, _graph: &Graph) -> Result<()> {
+    fn abilities(&self) -> Abilities {
+        Abilities { deletes: true, refuses_incomplete: true, ..Abilities::default() }
+    }
+
+    fn intend(&self) {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        Ok(())
     }
 
-    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
-        self.has(desc).await
-    }
-
-    fn closed(&self) -> bool {
-        true
-    }
-
-    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
-        if media_type::points(&desc.media_type) {
-            let limit = crate::oci::MAX_MANIFEST;
-            let bytes = crate::store::collect(blob.open(0).await?, limit).await?;
-            return self.publish_manifest(desc, &bytes, &[]).await;
-        }
-        self.push_blob(desc, blob).await
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
+        self.intend();
+        Ok(Arc::new(Writing::begin(self.clone(), intent)))
     }
 
     async fn push_unnamed(
@@ -411,29 +407,5 @@ impl Store for Repository {
         digest: BoxFuture<'static, Result<Digest>>,
     ) -> Result<()> {
         self.send_unnamed(size, content, digest).await
-    }
-
-    async fn mount(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
-        self.mount_blob(desc, from).await
-    }
-
-    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
-        self.claim_blob(desc, from).await
-    }
-
-    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        self.put_tag(name, desc).await
-    }
-
-    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
-        self.publish_manifest(desc, manifest, tags).await
-    }
-
-    async fn untag(&self, name: &str) -> Result<()> {
-        self.remove_tag(name).await
-    }
-
-    async fn delete(&self, desc: &Descriptor) -> Result<()> {
-        self.remove(desc).await
     }
 }

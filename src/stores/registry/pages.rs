@@ -70,6 +70,11 @@ impl<'a> Pages<'a> {
         Ok(Some(page))
     }
 
+    /// Whether there are more pages.
+    pub(super) fn go_on(&self) -> bool {
+        self.now.is_some() || self.next.is_some()
+    }
+
     /// To be told how many new entries the last page brought, and how many there are in all.
     pub(super) fn count(&self, new: usize, all: usize) -> Result<()> {
         if new == 0 && self.next.is_some() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::TryStreamExt as _;
 use http::{HeaderValue, Method, header};
 
-use super::{Repository, answer::Answer, auth::Access, body::Payload, retry::Lost, session::Session, transport::Ask};
+use super::{Repository, answer::Answer, auth::Access, body::Payload, retry::Lost, transport::Ask, upload::Upload};
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
@@ -37,8 +37,8 @@ impl Longest {
     }
 
     /// Notes that a body of this length was refused in this upload. `false`: shorter ones make no sense.
-    fn refuse(&self, length: u64, session: &Session) -> bool {
-        let least = session.piece(SMALLEST);
+    fn refuse(&self, length: u64, upload: &Upload) -> bool {
+        let least = upload.piece(SMALLEST);
         self.0.fetch_min(length.div_ceil(2).clamp(SMALLEST, LARGEST), Ordering::Relaxed);
         length > least
     }
@@ -46,10 +46,10 @@ impl Longest {
 
 impl Repository {
     /// Notes that a body of this length was too long. Errors: the refusal itself, where shorter ones make no sense.
-    pub(super) async fn too_long(&self, refusal: Answer, length: u64, session: &Session) -> Result<()> {
+    pub(super) async fn too_long(&self, refusal: Answer, length: u64, upload: &Upload) -> Result<()> {
         let error = refusal.into_error().await;
         // A quota that is used up has no room for pieces either.
-        let shorter = error.kind() == Kind::Limit && self.registry.0.longest.refuse(length, session);
+        let shorter = error.kind() == Kind::Limit && self.registry.0.longest.refuse(length, upload);
         if shorter { Ok(()) } else { Err(error) }
     }
 
@@ -60,41 +60,41 @@ impl Repository {
         &self,
         desc: &Descriptor,
         blob: &dyn Blob,
-        session: &mut Session,
+        upload: &mut Upload,
     ) -> Result<bool, Lost> {
         if !blob.at_hand() {
             read_through(desc, blob).await?;
         }
-        let (length, mut at, mut turns) = (session.piece(self.registry.0.longest.get()), 0, 0);
+        let (length, mut at, mut turns) = (upload.piece(self.registry.0.longest.get()), 0, 0);
         while at < desc.size {
             let payload = Payload::Part { blob, from: at, len: length.min(desc.size - at) };
             let (sent, end) = (payload.len(), at + payload.len());
-            let answer = self.patch(payload, at, session).await?;
+            let answer = self.patch(payload, at, upload).await?;
             at = match answer.status.as_u16() {
                 // Amazon ECR says 201.
                 201 | 202 | 204 => {
-                    session.place = self.registry.0.transport.onward(&answer)?;
+                    upload.place = self.registry.0.transport.onward(&answer)?;
                     let reached = reached(&answer).unwrap_or(end);
                     answer.finish().await;
                     if at < reached && reached <= end { reached } else { return Err(astray(desc)) }
                 }
-                413 => return self.too_long(answer, sent, session).await.map(|()| false).map_err(Lost::Final),
+                413 => return self.too_long(answer, sent, upload).await.map(|()| false).map_err(Lost::Final),
                 416 if turns < MAX_TURNS => {
                     answer.finish().await;
                     turns += 1;
-                    self.stands(session).await?.filter(|now| *now != at && *now <= desc.size).ok_or(astray(desc))?
+                    self.stands(upload).await?.filter(|now| *now != at && *now <= desc.size).ok_or(astray(desc))?
                 }
                 404 => return Err(gone(answer).await),
                 _ => return Err(Lost::Final(answer.into_error().await)),
             };
         }
-        self.put_blob(desc, Payload::Empty, session).await
+        self.put_blob(desc, Payload::Empty, upload).await
     }
 
-    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, session: &Session) -> Result<Answer, Lost> {
+    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, upload: &Upload) -> Result<Answer, Lost> {
         let last = (at + payload.len()).saturating_sub(1);
         let range = HeaderValue::from_str(&format!("{at}-{last}"));
-        let mut ask = Ask::new(Method::PATCH, session.place.clone(), self.scope(Access::Push))
+        let mut ask = Ask::new(Method::PATCH, upload.place.clone(), self.scope(Access::Push))
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM))
             .with(header::CONTENT_RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         ask.payload = payload;
@@ -102,13 +102,13 @@ impl Repository {
     }
 
     /// How much of an upload the registry has, if it says so.
-    async fn stands(&self, session: &mut Session) -> Result<Option<u64>, Lost> {
-        let ask = Ask::new(Method::GET, session.place.clone(), self.scope(Access::Push));
+    async fn stands(&self, upload: &mut Upload) -> Result<Option<u64>, Lost> {
+        let ask = Ask::new(Method::GET, upload.place.clone(), self.scope(Access::Push));
         let answer = self.registry.0.transport.attempt(&ask).await?;
         if !answer.status.is_success() {
             return Err(gone(answer).await);
         }
-        session.place = self.registry.0.transport.onward(&answer).unwrap_or_else(|_| session.place.clone());
+        upload.place = self.registry.0.transport.onward(&answer).unwrap_or_else(|_| upload.place.clone());
         Ok(reached(&answer))
     }
 }
@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn pieces_are_halved_down_to_five_mebibytes_or_what_the_registry_takes() {
         let (longest, mut length, mut lengths) = (Longest::default(), 1 << 30, Vec::new());
-        while longest.refuse(length, &Session::fake(0)) {
-            length = Session::fake(0).piece(longest.get());
+        while longest.refuse(length, &Upload::fake(0)) {
+            length = Upload::fake(0).piece(longest.get());
             lengths.push(length >> 20);
         }
         assert_eq!(lengths, [64, 32, 16, 8, 5]);
-        assert!(!longest.refuse(6 << 20, &Session::fake(6 << 20)));
-        assert_eq!(Session::fake(6 << 20).piece(longest.get()), 6 << 20);
+        assert!(!longest.refuse(6 << 20, &Upload::fake(6 << 20)));
+        assert_eq!(Upload::fake(6 << 20).piece(longest.get()), 6 << 20);
     }
 }

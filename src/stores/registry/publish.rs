@@ -5,10 +5,9 @@ use http::{HeaderValue, Method, header};
 
 use super::{Repository, answer::quoted, auth::Access, body::Payload, download::said_digest};
 use crate::{
-    blob::Blob as _,
     error::{Code, Context as _, Error, Result},
-    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, Tag, media_type},
-    store::{collect, compare, verified},
+    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, Role, Tag},
+    store::{Item, compare},
 };
 
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
@@ -27,9 +26,9 @@ pub(super) struct Put {
 }
 
 impl Repository {
-    /// Stores a manifest under its digest, or under tags; keeps the list of referrers where the registry does not.
+    /// Stores a manifest, which is verified, under its digest, or under tags; keeps the list of referrers where the
+    /// registry does not.
     pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<()> {
-        let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
         if bytes.len() as u64 > MAX_MANIFEST {
             let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
             return Err(Error::limit(message));
@@ -37,8 +36,8 @@ impl Repository {
         if let Some(bad) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
         }
-        let listed = self.put_under(desc, &bytes, tags).await?;
-        let parsed = Parsed::read(&desc.media_type, &bytes).ok();
+        let listed = self.put_under(desc, bytes, tags).await?;
+        let parsed = Parsed::read(&desc.media_type, bytes).ok();
         match parsed.as_ref().and_then(Parsed::subject) {
             Some(subject) => {
                 let added = self.list_referrer(subject, &referrer(desc, parsed.as_ref()), listed).await;
@@ -49,7 +48,7 @@ impl Repository {
     }
 
     /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
-    async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<bool> {
+    pub(super) async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<bool> {
         let digest = desc.digest.to_string();
         if tags.is_empty() {
             return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
@@ -124,10 +123,11 @@ impl Repository {
     }
 
     /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.
-    pub(super) async fn remove(&self, desc: &Descriptor) -> Result<()> {
-        let manifest = media_type::points(&desc.media_type);
-        let subject = if manifest { self.subject_of(desc).await? } else { None };
-        let kind = if manifest { "manifests" } else { "blobs" };
+    pub(super) async fn remove(&self, Item { desc, role }: &Item) -> Result<()> {
+        let (kind, subject) = match role {
+            Role::Manifest => ("manifests", self.subject_of(desc).await?),
+            Role::Blob => ("blobs", None),
+        };
         let ask = self.ask(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
         self.send(&ask).await?.expect(&[200, 202, 204]).await?.finish().await;
         match subject {

@@ -178,7 +178,9 @@ impl Repository {
 fn read_index(media_type: &str, bytes: &[u8]) -> Result<Index> {
     match Parsed::read(media_type, bytes)? {
         Parsed::Index(index) => Ok(*index),
-        Parsed::Manifest(_) => Err(Error::mismatch("a manifest where a list of manifests was expected")),
+        Parsed::Manifest(_) | Parsed::Other(_) => {
+            Err(Error::mismatch("a manifest where a list of manifests was expected"))
+        }
     }
 }
 

@@ -1,110 +1,232 @@
-//! An upload that a registry has opened: it ends with its blob stored, or it is cancelled, also when nobody waits for
-//! it any more.
+//! One writing into a repository: blobs and plain manifests as they come; what a reader would find by a name or from its
+//! subject waits for `commit`.
 
-use std::{mem, time::Duration};
-
-use http::Method;
-use tokio::{
-    runtime::Handle,
-    sync::oneshot,
-    time::{sleep, timeout},
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use url::Url;
 
-use super::{Registry, Repository, answer::Answer, auth::Scope, origin::Origin, transport::Ask, transport::location};
-use crate::error::{Error, Kind, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
 
-/// How long the cancelling of an upload may take.
-const CANCEL: Duration = Duration::from_secs(5);
-/// The smallest piece that the registry takes, in bytes, unless it is the last.
-const MIN_LENGTH: &str = "oci-chunk-min-length";
+use super::Repository;
+use crate::{
+    blob::Blob,
+    error::{Context as _, Error, Kind, Result},
+    oci::{Descriptor, Digest, Parsed, Role, Tag},
+    progress::Outcome,
+    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, compare},
+};
 
-/// An upload. Dropped before its end, it is cancelled on a task of its own.
-#[derive(Debug)]
-pub(super) struct Session {
-    /// Where the next request of it goes.
-    pub(super) place: Url,
-    /// The smallest piece, in bytes.
-    least: u64,
-    /// By whom and with what right it can be cancelled; nobody, once it is over.
-    owner: Option<(Registry, Scope)>,
+/// The error codes for a manifest whose content is not there (distribution-spec, "Error Codes"); what comes for the
+/// first is also said with the second.
+const UNKNOWN: [&str; 2] = ["BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+
+/// One writing.
+pub(super) struct Writing {
+    repository: Repository,
+    /// Manifests that get a name. They are sent under it, and not under their digest before.
+    named: HashSet<Digest>,
+    removals: Vec<Item>,
+    staged: Mutex<Staged>,
+    /// Whether it was given up, for those who are still sending.
+    given_up: watch::Sender<bool>,
 }
 
-impl Session {
-    /// What an answer to a request in this scope says. Errors: no usable `Location`.
-    pub(super) fn of(answer: &Answer, registry: &Registry, scope: &Scope) -> Result<Self> {
-        let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { place: location(answer)?, least, owner: Some((registry.clone(), scope.clone())) })
+#[derive(Clone, Default)]
+struct Staged {
+    /// Manifests that are not sent yet, children and subjects first.
+    held: Vec<Held>,
+    names: Vec<NameChange>,
+    over: bool,
+}
+
+#[derive(Clone)]
+struct Held {
+    desc: Descriptor,
+    bytes: Bytes,
+    parsed: Parsed,
+}
+
+impl Held {
+    /// Whether this manifest needs that one to be there first.
+    fn needs(&self, digest: &Digest) -> bool {
+        let children = self.parsed.children();
+        let mut below = children.iter().filter(|(role, _)| *role == Role::Manifest).map(|(_, child)| &child.digest);
+        below.any(|child| child == digest) || self.parsed.subject().is_some_and(|subject| subject.digest == *digest)
+    }
+}
+
+impl Writing {
+    pub(super) fn begin(repository: Repository, intent: Intent) -> Self {
+        let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
+        // Its uploads are its own: giving it up is no matter of other writings.
+        let repository = Repository { uploads: Arc::default(), ..repository };
+        let (staged, given_up) = (Mutex::default(), watch::Sender::default());
+        Self { repository, named, removals: intent.removals, staged, given_up }
     }
 
-    /// The length of a piece where requests may be as long as this.
-    pub(super) fn piece(&self, longest: u64) -> u64 {
-        longest.max(self.least)
+    fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that the blob is stored.
-    pub(super) fn end(mut self) {
-        self.owner = None;
+    /// Whether a manifest must wait for `commit`.
+    fn waits(&self, manifest: &Held) -> bool {
+        self.named.contains(&manifest.desc.digest)
+            || manifest.parsed.subject().is_some()
+            || self.staged().held.iter().any(|held| manifest.needs(&held.desc.digest))
     }
 
-    /// Gives the upload up, as far as the registry listens.
-    pub(super) async fn cancel(mut self) {
-        if let Some((registry, scope)) = self.owner.clone() {
-            cancel(&registry, scope, self.place.clone()).await;
+    /// Sends manifests under their digests that have no name, or that others need before it is set. Gives the digests of
+    /// those.
+    async fn send_first(&self, held: &[Held], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
+        let mut sent = HashSet::new();
+        for Held { desc, bytes, .. } in held {
+            if !named.contains(&desc.digest) || held.iter().any(|other| other.needs(&desc.digest)) {
+                let published = self.repository.publish_manifest(desc, bytes, &[]).await;
+                published.context(|| format!("copy manifest {} to {}", desc.digest, self.repository))?;
+                sent.insert(desc.digest.clone());
+            }
         }
-        self.owner = None;
+        Ok(sent)
     }
 
-    /// An upload that no registry knows of.
-    #[cfg(test)]
-    pub(super) fn fake(least: u64) -> Self {
-        Self { place: Url::parse("http://localhost/").unwrap(), least, owner: None }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // Without a runtime nothing can be sent: the registry forgets the upload after a while.
-        if let (Some((registry, scope)), Ok(runtime)) = (self.owner.take(), Handle::try_current()) {
-            let place = self.place.clone();
-            drop(runtime.spawn(async move { cancel(&registry, scope, place).await }));
-        }
-    }
-}
-
-async fn cancel(registry: &Registry, scope: Scope, place: Url) {
-    if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
-        let ask = Ask::new(Method::DELETE, place, scope);
-        let _ = timeout(CANCEL, registry.0.transport.attempt(&ask)).await;
-    }
-}
-
-impl Repository {
-    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
-    /// waits for it any more is cancelled.
-    pub(super) async fn open(
+    /// Sets or removes one name, which stands for `found` as far as that was asked; `sent` are the manifests that are
+    /// there.
+    async fn set(
         &self,
-        ask: Ask<'static>,
-        statuses: &'static [u16],
-    ) -> Result<(Answer, Option<Result<Session>>)> {
-        let (waits, gone) = oneshot::channel::<()>();
-        let registry = self.registry.clone();
-        let asked = tokio::spawn(async move {
-            let answer = tokio::select! {
-                answer = registry.0.transport.send(&ask) => answer?,
-                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
-            };
-            let opened = statuses.contains(&answer.status.as_u16());
-            let session = opened.then(|| Session::of(&answer, &registry, &ask.scope));
-            Ok((answer, session))
-        });
-        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
-        mem::drop(waits);
-        opened
+        change: &NameChange,
+        found: Option<&Digest>,
+        held: &[Held],
+        sent: &mut HashSet<Digest>,
+    ) -> Result<NameOutcome> {
+        let NameChange { name, to, expect, .. } = change;
+        let Some(desc) = to else {
+            return self.repository.remove_tag(name).await.map(|()| NameOutcome::Removed);
+        };
+        if found == Some(&desc.digest) {
+            return Ok(NameOutcome::Same);
+        }
+        let name = std::slice::from_ref(name);
+        match held.iter().find(|held| held.desc.digest == desc.digest) {
+            Some(Held { desc, bytes, .. }) if sent.insert(desc.digest.clone()) => {
+                self.repository.publish_manifest(desc, bytes, name).await?;
+            }
+            Some(Held { desc, bytes, .. }) => drop(self.repository.put_under(desc, bytes, name).await?),
+            None => self.repository.put_tag(&change.name, desc).await?,
+        }
+        Ok(match expect {
+            Expect::Any => NameOutcome::Set,
+            _ => NameOutcome::of(found, Some(&desc.digest)),
+        })
+    }
+
+    /// What a name stands for now, where that matters. Errors: it is not as expected.
+    async fn expected(&self, name: &str, expect: &Expect) -> Result<Option<Digest>> {
+        if *expect == Expect::Any {
+            return Ok(None);
+        }
+        let found = match self.repository.resolve(name).await {
+            Ok(found) => Some(found.digest),
+            Err(e) if e.kind() == Kind::NotFound => None,
+            Err(e) => return Err(e),
+        };
+        expect.check(name, found.as_ref())?;
+        Ok(found)
     }
 }
 
-async fn for_a_while_after(gone: oneshot::Receiver<()>) {
-    let _ = gone.await;
-    sleep(CANCEL).await;
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        let mut given_up = self.given_up.subscribe();
+        tokio::select! {
+            biased;
+            _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
+            outcome = self.repository.put(desc, blob, mount_from) => outcome,
+        }
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
+        let parsed = Parsed::read(&desc.media_type, bytes)?;
+        let manifest = Held { desc: desc.clone(), bytes: bytes.clone(), parsed };
+        if self.staged().over {
+            return Err(ended());
+        }
+        if self.waits(&manifest) {
+            self.staged().held.push(manifest);
+        } else {
+            self.repository.publish_manifest(desc, bytes, &[]).await?;
+        }
+        Ok(Outcome::Moved)
+    }
+
+    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        match self.repository.put_manifest(desc, bytes, &desc.digest.to_string(), &[]).await {
+            // What it points at is judged after its type.
+            Err(e) if UNKNOWN.iter().any(|code| e.to_string().contains(code)) => Ok(()),
+            Err(e) if matches!(e.kind(), Kind::Invalid | Kind::NotFound | Kind::Unsupported) => {
+                let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
+                Err(Error::unsupported(message))
+            }
+            other => other.map(drop),
+        }
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        change.name.parse::<Tag>()?;
+        let mut staged = self.staged();
+        if staged.over {
+            return Err(ended());
+        }
+        staged.names.push(change);
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        let Staged { held, names, over } = self.staged().clone();
+        if over {
+            return Err(ended());
+        }
+        let mut found = Vec::new();
+        for change in &names {
+            found.push(self.expected(&change.name, &change.expect).await?);
+        }
+        let named = names.iter().filter_map(|change| change.to.as_ref()).map(|desc| &desc.digest).collect();
+        let mut sent = self.send_first(&held, &named).await?;
+        let mut committed = Committed::default();
+        for (change, found) in names.iter().zip(&found) {
+            let what = || format!("tag `{}` in {}", change.name, self.repository);
+            let set = self.set(change, found.as_ref(), &held, &mut sent).await.context(what);
+            let outcome = set.map_err(|e| after(&committed, e))?;
+            committed.names.push((change.name.clone(), outcome));
+        }
+        for item in &self.removals {
+            self.repository.remove(item).await?;
+        }
+        // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
+        *self.staged() = Staged { over: true, ..Staged::default() };
+        Ok(committed)
+    }
+
+    async fn abandon(&self) {
+        *self.staged() = Staged { over: true, ..Staged::default() };
+        self.given_up.send_replace(true);
+        self.repository.uploads.cancel().await;
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+/// An error, with the names that were set before it.
+fn after(committed: &Committed, error: Error) -> Error {
+    if committed.names.is_empty() {
+        return error;
+    }
+    let names: Vec<&str> = committed.names.iter().map(|(name, _)| name.as_str()).collect();
+    error.context(format!("`{}` was set, and then", names.join("`, `")))
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use super::{Repository, auth::Access, body::Payload, pieces::reached, quirks, retry::Lost, session::Session};
+use super::{Repository, auth::Access, body::Payload, pieces::reached, quirks, retry::Lost, upload::Upload};
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
@@ -24,13 +24,13 @@ impl Repository {
             return Err(Error::unsupported(format!("{} takes no PATCH of {size} bytes", self.registry)));
         }
         let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        let answer = self.registry.0.transport.attempt(&ask).await.map_err(Lost::into_error)?;
-        let answer = answer.expect(&[202, 200]).await?;
+        let (open, transport) = (self.uploads.opening(), &self.registry.0.transport);
+        let answer = transport.attempt(&ask).await.map_err(Lost::into_error)?.expect(&[202, 200]).await?;
         // Dropped before its end, as it is when the content turns out to be there, it is cancelled.
-        let mut session = Session::of(&answer, &self.registry, &ask.scope)?;
+        let mut upload = Upload::of(&answer, &self.registry, &ask.scope, open)?;
         answer.finish().await;
-        self.fill(size, content, digest, &mut session).await?;
-        session.end();
+        self.fill(size, content, digest, &mut upload).await?;
+        upload.end();
         Ok(())
     }
 
@@ -40,13 +40,13 @@ impl Repository {
         size: u64,
         content: ByteStream,
         digest: BoxFuture<'static, Result<Digest>>,
-        session: &mut Session,
+        upload: &mut Upload,
     ) -> Result<()> {
         let content = Mutex::new(Some(content));
-        let answer = self.patch(Payload::Once(&content, size), 0, session).await.map_err(Lost::into_error)?;
+        let answer = self.patch(Payload::Once(&content, size), 0, upload).await.map_err(Lost::into_error)?;
         if answer.status == 413 {
             let what = answer.what();
-            self.too_long(answer, size, session).await?;
+            self.too_long(answer, size, upload).await?;
             return Err(Error::limit(format!("{what}: takes less than {size} bytes")));
         }
         let answer = answer.expect(&[202, 201, 204]).await?;
@@ -54,10 +54,10 @@ impl Repository {
             let what = answer.what();
             return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {size} bytes")));
         }
-        session.place = self.registry.0.transport.onward(&answer)?;
+        upload.place = self.registry.0.transport.onward(&answer)?;
         answer.finish().await;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest.await?, size);
-        match self.put_blob(&desc, Payload::Empty, session).await.map_err(Lost::into_error)? {
+        match self.put_blob(&desc, Payload::Empty, upload).await.map_err(Lost::into_error)? {
             true => Ok(()),
             false => Err(Error::limit(format!("{} does not end an upload of {size} bytes", self.registry))),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use artifact::{
     Kind, copy,
     copy::Options,
-    graph::{Graph, MAX_DEPTH, MAX_NODES, Root},
+    graph::{Graph, MAX_DEPTH, MAX_ENTRIES, Root},
     oci::{Descriptor, Digest, Index, media_type},
     store::{ReadStore, Store},
     stores::Memory,
@@ -18,6 +18,7 @@ use crate::{
     support::{
         samples::{Sample, deliver},
         watched::{Fault, Watched},
+        writing::put,
     },
 };
 
@@ -25,13 +26,13 @@ use crate::{
 async fn index_of(store: &Arc<dyn Store>, entries: Vec<Descriptor>) -> Descriptor {
     let bytes = Bytes::from(serde_json::to_vec(&Index::of(entries)).unwrap());
     let desc = Descriptor::of(media_type::INDEX, &bytes);
-    store.push(&desc, &bytes).await.unwrap();
+    put(store.as_ref(), &desc, &bytes).await.unwrap();
     desc
 }
 
 async fn walk(store: Arc<dyn Store>, root: Descriptor) -> artifact::Result<Graph> {
     let store: Arc<dyn ReadStore> = store;
-    Graph::of(&[store], vec![Root { desc: root, tags: Vec::new() }], false).await
+    Graph::of(&[store], vec![Root::new(root, Vec::new())], false).await
 }
 
 #[tokio::test]
@@ -54,8 +55,8 @@ async fn an_index_that_fans_out_without_end_is_refused() {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let mut halves = Vec::new();
     for half in 0..3 {
-        let of = |n: usize| Descriptor::new("a/b", Digest::of(&(half * MAX_NODES + n).to_le_bytes()), 1);
-        halves.push(index_of(&store, (0..MAX_NODES / 3 + 1).map(of).collect()).await);
+        let of = |n: usize| Descriptor::new("a/b", Digest::of(&(half * MAX_ENTRIES + n).to_le_bytes()), 1);
+        halves.push(index_of(&store, (0..MAX_ENTRIES / 3 + 1).map(of).collect()).await);
     }
     let root = index_of(&store, halves).await;
     assert_eq!(kind(walk(store, root).await), Kind::Limit);
@@ -86,7 +87,7 @@ async fn a_manifest_that_is_not_there_or_is_none_is_an_error_that_names_it() {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let child = Descriptor::of(media_type::MANIFEST, content.unwrap_or(b"gone"));
         if let Some(content) = content {
-            store.push(&child, &Bytes::from_static(content)).await.unwrap();
+            put(store.as_ref(), &child, &Bytes::from_static(content)).await.unwrap();
         }
         let root = index_of(&store, vec![child.clone()]).await;
         let error = walk(store, root).await.unwrap_err();
@@ -130,7 +131,7 @@ async fn an_endless_chain_of_referrers_is_followed_to_a_limit() {
         deliver(&from.store, &last, &[]).await.unwrap();
     }
     let to = memory();
-    assert_eq!(kind(copy(&(from.again)(), "v1", &to.store, &with_referrers(&["v1"])).await), Kind::Limit);
+    assert_eq!(kind(copy(&from.again(), "v1", &to.store, &with_referrers(&["v1"])).await), Kind::Limit);
     assert!(to.store.tags().await.unwrap().is_empty());
 }
 

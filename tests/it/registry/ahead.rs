@@ -15,7 +15,7 @@ use artifact::{
     pack::{self, pack},
     plan::{API_VERSION, Content, ManifestPlan, Part, Plan},
     serve::fault::Seen,
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::registry::{Backoff, Options},
 };
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ use super::repository;
 use crate::support::{
     faulty::{Faulty, Listening},
     samples::noise,
+    writing::read,
 };
 
 const SIZE: usize = 9 << 20;
@@ -97,7 +98,7 @@ impl World {
         let mut good = there.resolve("v1").await.is_ok();
         for bytes in &source.files {
             let desc = Descriptor::of("a/b", bytes);
-            good &= store::read(&there, &desc, desc.size).await.is_ok_and(|read| read == *bytes);
+            good &= read(&there, &desc, desc.size).await.is_ok_and(|read| read == *bytes);
         }
         good
     }
@@ -181,7 +182,7 @@ async fn the_same_content_never_leaves_twice() {
     assert_eq!(bodies.count(), 2);
 }
 
-/// A registry that has every blob, opens uploads and reads nothing of them; it notes the first lines of requests.
+/// A registry that has every blob of 40 MiB, opens uploads and reads nothing of them; it notes the first lines of requests.
 fn stuffed(lines: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -206,7 +207,7 @@ fn answer(mut stream: TcpStream, lines: &Mutex<Vec<String>>) {
         let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
         lines.lock().unwrap().push(line.clone());
         let reply: &[u8] = match line.split_once(' ').unwrap_or_default() {
-            ("HEAD", path) if path.contains("/blobs/") => b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n",
+            ("HEAD", path) if path.contains("/blobs/") => b"HTTP/1.1 200 OK\r\ncontent-length: 41943040\r\n\r\n",
             ("POST", _) => b"HTTP/1.1 202 Accepted\r\nlocation: /v2/a/blobs/uploads/1\r\ncontent-length: 0\r\n\r\n",
             ("PATCH", _) => return std::thread::sleep(Duration::from_secs(60)),
             ("DELETE", _) => b"HTTP/1.1 204 No Content\r\n\r\n",

@@ -9,7 +9,10 @@ use artifact::{
 use bytes::Bytes;
 
 use super::{kind, repository};
-use crate::support::scripted::{Request, Scripted, reply};
+use crate::support::{
+    scripted::{Request, Scripted, reply},
+    writing::fetch,
+};
 
 const MANIFEST: &[u8] = br#"{"schemaVersion":2,"manifests":[]}"#;
 
@@ -38,7 +41,7 @@ async fn a_lie_about_a_digest_is_found_out() {
     let server = claiming(lie.to_string());
     let repository = repository(server.host(), "a", &Options::default());
     assert_eq!(kind(repository.resolve(&manifest().digest.to_string()).await), Kind::Mismatch);
-    assert_eq!(kind(repository.fetch(&manifest(), 0).await), Kind::Mismatch);
+    assert_eq!(kind(fetch(&repository, &manifest(), 0).await), Kind::Mismatch);
     // A tag can be said to mean anything; the content then betrays it.
     let found = repository.resolve("v1").await.unwrap();
     assert_eq!(found.digest, lie);
@@ -98,7 +101,7 @@ async fn ranged(answer: Vec<u8>) -> Result<Bytes> {
     });
     let desc = Descriptor::of("a/b", b"0123456789");
     let repository = repository(server.host(), "a", &once());
-    collect(repository.fetch(&desc, 4).await?, 100).await
+    collect(fetch(&repository, &desc, 4).await?, 100).await
 }
 
 /// H34.
@@ -122,14 +125,14 @@ async fn content_that_was_encoded_on_the_way_is_refused() {
         reply(200, &[("content-encoding", "gzip")], b"hello")
     });
     let repository = repository(server.host(), "a", &Options::default());
-    assert_eq!(kind(repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await), Kind::NotARegistry);
+    assert_eq!(kind(fetch(&repository, &Descriptor::of("a/b", b"hello"), 0).await), Kind::NotARegistry);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_breaks_off_and_is_not_tried_again_is_an_error() {
     let server = Scripted::start(|_| reply(200, &[("content-length", "5")], b"hel"));
     let repository = repository(server.host(), "a", &once());
-    let stream = repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await.unwrap();
+    let stream = fetch(&repository, &Descriptor::of("a/b", b"hello"), 0).await.unwrap();
     let error = collect(stream, 100).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.to_string().contains("/v2/a/blobs/sha256:"), "{error}");

@@ -8,7 +8,10 @@ use artifact::{
 };
 
 use super::{kind, repository};
-use crate::support::scripted::{Scripted, reply};
+use crate::support::{
+    scripted::{Scripted, reply},
+    writing::fetch,
+};
 
 async fn tags(answer: Vec<u8>) -> artifact::Error {
     let server = Scripted::start(move |_| answer.clone());
@@ -128,7 +131,7 @@ async fn https_to_a_server_of_plain_http_says_so_and_sends_nothing() {
 async fn what_is_missing_is_named() {
     let server = Scripted::start(|_| reply(404, &[], br#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#));
     let desc = Descriptor::of("a/b", b"x");
-    let error = repository(server.host(), "a", &Options::default()).fetch(&desc, 0).await.err().unwrap();
+    let error = fetch(&repository(server.host(), "a", &Options::default()), &desc, 0).await.err().unwrap();
     assert_eq!(error.kind(), Kind::NotFound);
     let text = error.to_string();
     assert!(text.starts_with(&format!("`{}` is not in {}/a", desc.digest, server.host())), "{text}");

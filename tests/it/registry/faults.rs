@@ -3,8 +3,8 @@
 use artifact::{
     Kind,
     oci::Descriptor,
-    progress::{Counts, Observer},
-    store::{self, ReadStore, Store},
+    progress::{Counts, Observer, Outcome},
+    store::{ReadStore, Store},
     stores::registry::Options,
 };
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::support::{
     faulty::Faulty,
     samples::{Sample, deliver, noise},
+    writing::{has, put, put_from, read},
 };
 
 const SIZE: usize = 3 << 20;
@@ -22,14 +23,14 @@ const HALF: usize = SIZE / 2;
 async fn one_blob(faults: &str) -> (Faulty, Descriptor, Bytes) {
     let world = Faulty::new(faults);
     let (desc, bytes) = Sample::of(&[&noise(SIZE, 7)]).layer().clone();
-    world.healthy().push(&desc, &bytes).await.unwrap();
+    put(&world.healthy(), &desc, &bytes).await.unwrap();
     (world, desc, bytes)
 }
 
 async fn holds(store: &dyn ReadStore, sample: &Sample) -> bool {
     let mut good = store.resolve("v1").await.is_ok_and(|found| found.digest == sample.root().digest);
     for (desc, bytes) in sample.all() {
-        good &= store::read(store, desc, desc.size).await.is_ok_and(|read| read == bytes);
+        good &= read(store, desc, desc.size).await.is_ok_and(|read| read == bytes);
     }
     good
 }
@@ -66,7 +67,7 @@ async fn a_download_goes_on_where_it_broke_off() {
         let lose = format!("{{on: GET blob, lose: {{what: answer, after: {HALF}, by: {means}}}}}");
         let (world, desc, bytes) = one_blob(&lose).await;
         let repository = world.repository(&Options::default());
-        assert!(store::read(&repository, &desc, desc.size).await.unwrap() == bytes, "{means}");
+        assert!(read(&repository, &desc, desc.size).await.unwrap() == bytes, "{means}");
         assert_eq!(world.headers("range"), ["".into(), format!("bytes={HALF}-")], "{means}");
     }
 }
@@ -77,9 +78,9 @@ async fn resets_at_every_64_kib_cost_no_byte_twice() {
     let world = Faulty::new(&format!("{{on: GET blob, nth: all, lose: {{what: answer, after: {step}, by: reset}}}}"));
     let bytes = Bytes::from(vec![7; size]);
     let desc = Descriptor::of("a/b", &bytes);
-    world.healthy().push(&desc, &bytes).await.unwrap();
+    put(&world.healthy(), &desc, &bytes).await.unwrap();
     let repository = world.repository(&Options::default());
-    assert!(store::read(&repository, &desc, desc.size).await.unwrap() == bytes);
+    assert!(read(&repository, &desc, desc.size).await.unwrap() == bytes);
     assert_eq!(world.count("GET blob"), size / step);
     assert!(world.faults.sent() <= size as u64 / 100 * 101, "{} bytes were sent", world.faults.sent());
 }
@@ -95,7 +96,7 @@ async fn a_wrong_part_is_never_spliced_in_and_then_all_is_asked_for() {
         let lose = format!("{{on: GET blob, lose: {{what: answer, after: {HALF}}}}}");
         let (world, desc, bytes) = one_blob(&format!("{lose}, {{on: GET blob, nth: 2, {wrong}}}")).await;
         let repository = world.repository(&Options::default());
-        assert!(store::read(&repository, &desc, desc.size).await.unwrap() == bytes, "{wrong}");
+        assert!(read(&repository, &desc, desc.size).await.unwrap() == bytes, "{wrong}");
         assert_eq!(world.headers("range"), ["".into(), format!("bytes={HALF}-"), "".into()], "{wrong}");
     }
 }
@@ -110,7 +111,7 @@ async fn progress_allows_for_more_breaks_than_attempts() {
     let faults = [stuck("2-5"), stuck("7-10"), moves(1), moves(2)].join(", ");
     let (world, desc, bytes) = one_blob(&faults).await;
     let repository = world.repository(&Options::default());
-    assert!(store::read(&repository, &desc, desc.size).await.unwrap() == bytes);
+    assert!(read(&repository, &desc, desc.size).await.unwrap() == bytes);
     assert_eq!(world.seen().len(), 11);
 }
 
@@ -118,7 +119,7 @@ async fn progress_allows_for_more_breaks_than_attempts() {
 async fn what_never_passes_ends_after_six_attempts() {
     for fault in ["refuse: {status: 503}", "lose: {what: answer, by: reset}", "lose: {what: answer, after: 0}"] {
         let (world, desc, _) = one_blob(&format!("{{on: GET blob, nth: all, {fault}}}")).await;
-        let error = store::read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
+        let error = read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{fault}");
         assert!(error.to_string().contains("after 6 attempts: "), "{error}");
         assert_eq!(world.seen().len(), 6, "{fault}");
@@ -129,7 +130,7 @@ async fn what_never_passes_ends_after_six_attempts() {
 async fn a_refusal_is_not_tried_again() {
     for status in [400, 403, 404, 405, 410, 416, 501] {
         let (world, desc, _) = one_blob(&format!("{{on: GET blob, nth: all, refuse: {{status: {status}}}}}")).await;
-        store::read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
+        read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
         assert_eq!(world.seen().len(), 1, "{status}");
     }
 }
@@ -157,7 +158,7 @@ async fn a_push_that_is_refused_for_good_ends_at_once() {
 async fn a_registry_that_asks_for_too_long_a_wait_is_quoted_at_once() {
     let fault = "{on: GET blob, nth: all, refuse: {status: 503, headers: {Retry-After: '301'}}}";
     let (world, desc, _) = one_blob(fault).await;
-    let error = store::read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
+    let error = read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
     assert!(error.to_string().contains("asks to wait for 301"), "{error}");
     assert_eq!(world.seen().len(), 1);
 }
@@ -167,7 +168,7 @@ async fn a_quota_that_is_used_up_is_quoted_after_one_wait() {
     let headers = "ratelimit-limit: 100;w=21600, ratelimit-remaining: 0;w=21600";
     let fault = format!("{{on: GET blob, nth: all, refuse: {{status: 429, headers: {{{headers}}}}}}}");
     let (world, desc, _) = one_blob(&fault).await;
-    let error = store::read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
+    let error = read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     let quoted = "the quota is used up (ratelimit-limit 100;w=21600, ratelimit-remaining 0;w=21600)";
     assert!(error.to_string().contains(quoted), "{error}");
@@ -182,8 +183,8 @@ async fn a_kept_connection_that_was_closed_meanwhile_costs_no_attempt() {
         let progress = Observer::default();
         let options = Options { retries, progress, ..Options::default() };
         let repository = world.repository(&options);
-        assert!(repository.contains(&desc).await.unwrap());
-        assert!(repository.contains(&desc).await.unwrap());
+        assert!(has(&repository, &desc).await.unwrap());
+        assert!(has(&repository, &desc).await.unwrap());
         assert_eq!((world.count("HEAD blob"), options.progress.counts()), (3, Counts::default()));
     }
 }
@@ -193,12 +194,11 @@ async fn a_mount_that_is_not_done_costs_no_more_than_an_upload() {
     let (desc, bytes) = Sample::of(&[b"mount me"]).layer().clone();
     for (fault, posts) in [("ignore: [mount, from]", 1), ("refuse: {status: 405}", 2), ("refuse: {status: 401}", 2)] {
         let world = Faulty::new(&format!("{{on: POST mount, nth: all, {fault}}}"));
-        world.healthy().push(&desc, &bytes).await.unwrap();
+        put(&world.healthy(), &desc, &bytes).await.unwrap();
         let registry = world.client(&Options::default());
         let (from, to) = (registry.repository("a").unwrap(), registry.repository("b").unwrap());
-        assert!(!to.mount(&desc, &from).await.unwrap(), "{fault}");
-        to.push(&desc, &bytes).await.unwrap();
-        assert!(to.contains(&desc).await.unwrap());
+        assert_eq!(put_from(&to, &desc, &bytes, &from).await.unwrap(), Outcome::Moved, "{fault}");
+        assert!(has(&to, &desc).await.unwrap());
         assert_eq!(world.count("POST upload"), posts, "{fault}");
     }
 }

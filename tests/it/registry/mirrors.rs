@@ -5,8 +5,9 @@ use std::sync::Arc;
 use artifact::{
     Kind,
     copy::{self, copy},
+    oci::Descriptor,
     serve::fault::Seen,
-    store::{self, ReadStore, Store},
+    store::{Item, Presence, ReadStore, Store},
     stores::{
         Memory,
         registry::{Mirror, Mirrored, Options},
@@ -18,6 +19,7 @@ use crate::support::{
     faulty::{Faulty, Listening},
     samples::{Sample, noise},
     scripted::{Scripted, reply},
+    writing::{item, read},
 };
 
 /// Two layers, of which one takes many reads.
@@ -47,8 +49,23 @@ async fn arrives(sample: &Sample, from: &Arc<dyn ReadStore>) {
     let to: Arc<dyn Store> = Arc::new(Memory::new());
     copy(from, "v1", &to, &copy::Options { tags: vec!["v1".into()], ..copy::Options::default() }).await.unwrap();
     for (desc, bytes) in sample.all() {
-        assert!(store::read(to.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
+        assert!(read(to.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mirror_lacks_the_origin_is_asked_for() {
+    let (some, all) = (Sample::of(&[b"hello"]), sample());
+    let (mirror, origin) = (holding(&some, "").await, holding(&all, "").await);
+    let store = mirrored(&[(&mirror.host(), false)], &origin.host());
+    let absent = Descriptor::of("a/b", b"absent");
+    let items: Vec<Item> = all.all().map(|(desc, _)| item(desc)).chain([Item::blob(absent)]).collect();
+    let found = store.has(&items).await.unwrap();
+    let expected = items[..items.len() - 1].iter().map(|item| Presence::here(item.desc.size));
+    assert_eq!(found, expected.chain([Presence::Absent]).collect::<Vec<_>>());
+    let asked = |registry: &Listening| lines(registry).iter().filter(|line| line.starts_with("HEAD")).count();
+    // The mirror has the config and the small layer.
+    assert_eq!((asked(&mirror), asked(&origin)), (items.len(), items.len() - 2));
 }
 
 fn lines(registry: &Listening) -> Vec<String> {

@@ -9,7 +9,6 @@ use artifact::{
     Kind, Result,
     oci::Descriptor,
     serve::fault::Seen,
-    store::{self, Store as _},
     stores::registry::{Options, Repository},
 };
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use crate::support::{
     faulty::Faulty,
     samples::noise,
     scripted::{Scripted, reply},
+    writing::{has, put, read},
 };
 
 const MIB: usize = 1 << 20;
@@ -40,8 +40,8 @@ impl World {
 
     async fn push(&self, seed: u64) -> Result<()> {
         let (desc, bytes) = blob(seed);
-        self.repository.push(&desc, &bytes).await?;
-        assert!(store::read(&self.faulty.healthy(), &desc, desc.size).await? == bytes);
+        put(&self.repository, &desc, &bytes).await?;
+        assert!(read(&self.faulty.healthy(), &desc, desc.size).await? == bytes);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ async fn a_registry_that_stands_at_any_offset_gets_what_it_lacks_and_no_more() {
     for stands in [0, 1_000_000, SECOND - 1, 15_000_000, SIZE] {
         let server = standing(stands);
         let repository = super::repository(server.host(), "a", &Options::default());
-        repository.push(&desc, &bytes).await.unwrap_or_else(|e| panic!("{stands}: {e}"));
+        put(&repository, &desc, &bytes).await.unwrap_or_else(|e| panic!("{stands}: {e}"));
         let requests = server.seen().into_iter();
         let (patches, others): (Vec<_>, Vec<_>) = requests.partition(|request| request.line().starts_with("PATCH"));
         let sent: usize = patches.iter().map(|request| request.body.len()).sum();
@@ -194,7 +194,7 @@ async fn a_proxy_that_takes_a_hundred_mebibytes_gets_them_in_two_pieces() {
     let world = World::new(100 * MIB, "");
     let bytes = Bytes::from(vec![7; 101 * MIB]);
     let desc = Descriptor::of("a/b", &bytes);
-    world.repository.push(&desc, &bytes).await.unwrap();
-    assert!(world.faulty.healthy().contains(&desc).await.unwrap());
+    put(&world.repository, &desc, &bytes).await.unwrap();
+    assert!(has(&world.faulty.healthy(), &desc).await.unwrap());
     assert_eq!(world.pieces(), ["0-52953087", "52953088-105906175"]);
 }

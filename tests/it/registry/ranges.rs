@@ -11,6 +11,7 @@ use super::repository;
 use crate::support::{
     faulty::Faulty,
     samples::{Sample, deliver, noise},
+    writing::read,
 };
 
 const SEGMENT: usize = 256 << 10;
@@ -33,7 +34,7 @@ async fn pull(fast: u64, faults: &str) -> Vec<String> {
     deliver(&(store as std::sync::Arc<dyn store::Store>), &sample, &["v1"]).await.unwrap();
     let (desc, bytes) = sample.layer();
     let registry = world.listen(faults).await;
-    let read = store::read(&repository(&registry.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
+    let read = read(&repository(&registry.host(), "a", &options(fast)), desc, desc.size).await.unwrap();
     assert!(read == bytes);
     registry.ranges(&desc.digest.hex())
 }

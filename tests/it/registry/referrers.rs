@@ -3,7 +3,7 @@
 use artifact::{
     Kind,
     oci::{Descriptor, Digest, Index, media_type},
-    store::{ReadStore as _, Store},
+    store::ReadStore as _,
     stores::registry::Options,
 };
 
@@ -11,6 +11,7 @@ use super::{kind, repository};
 use crate::support::{
     samples::{Sample, TYPE},
     scripted::{Scripted, reply},
+    writing::publish,
 };
 
 fn subject() -> Sample {
@@ -121,7 +122,7 @@ async fn a_tag_that_is_no_list_is_not_overwritten() {
     });
     let store = repository(server.host(), "a", &Options::default());
     let (desc, bytes) = Sample::about(subject().root(), b"sbom").manifests[0].clone();
-    assert_eq!(kind(store.publish(&desc, &bytes, &[]).await), Kind::Unsupported);
+    assert_eq!(kind(publish(&store, &desc, &bytes, &[]).await), Kind::Unsupported);
     assert!(!server.lines().iter().any(|line| line.starts_with("PUT") && line.contains("sha256-")));
 }
 
@@ -147,7 +148,7 @@ async fn a_registry_that_only_claims_to_list_is_not_believed() {
     });
     let store = repository(server.host(), "a", &Options::default());
     let (desc, bytes) = Sample::about(subject().root(), b"sbom").manifests[0].clone();
-    store.publish(&desc, &bytes, &[]).await.unwrap();
+    publish(&store, &desc, &bytes, &[]).await.unwrap();
     let puts: Vec<_> = server.seen().into_iter().filter(|r| r.line().starts_with("PUT")).collect();
     let list: Index = serde_json::from_slice(&puts[1].body).unwrap();
     assert_eq!(list.manifests.iter().map(|d| &d.digest).collect::<Vec<&Digest>>(), [&desc.digest]);

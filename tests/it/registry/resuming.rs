@@ -9,7 +9,7 @@ use std::{
 
 use artifact::{
     copy::{self, copy},
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::{Layout, registry::Options},
 };
 
@@ -18,6 +18,7 @@ use crate::support::{
     faulty::Faulty,
     metered::Metered,
     samples::{Sample, deliver, noise},
+    writing::read,
 };
 
 const SIZE: usize = 3 << 20;
@@ -48,7 +49,7 @@ async fn is_whole(layout: &Path, sample: &Sample) {
     let store = Layout::open(layout).unwrap();
     assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
     for (desc, bytes) in sample.all() {
-        assert!(store::read(&store, desc, desc.size).await.unwrap() == bytes);
+        assert!(read(&store, desc, desc.size).await.unwrap() == bytes);
     }
     let all = store.inventory().await.unwrap().unwrap();
     assert!(all.leftovers.is_empty() && all.strays.is_empty(), "{all:?}");

@@ -15,6 +15,7 @@ use super::carry;
 use crate::support::{
     faulty::Faulty,
     samples::{LAYER, Sample, deliver, noise},
+    writing::{publish, read},
 };
 
 /// What a scenario carries, and what is about it.
@@ -44,7 +45,7 @@ impl Load {
             let list = Index::of(self.referrers.iter().map(|note| note.root().clone()).collect());
             let list = Bytes::from(serde_json::to_vec(&list).unwrap());
             let desc = Descriptor::of(media_type::INDEX, &list);
-            to.publish(&desc, &list, &[fallback(self.sample.root())]).await.unwrap();
+            publish(to.as_ref(), &desc, &list, &[&fallback(self.sample.root())]).await.unwrap();
         }
     }
 
@@ -70,7 +71,7 @@ fn fallback(about: &Descriptor) -> String {
 async fn holds(store: &dyn ReadStore, sample: &Sample) -> Result<bool> {
     let mut good = store.resolve("v1").await?.digest == sample.root().digest;
     for (desc, bytes) in sample.all() {
-        good &= store::read(store, desc, desc.size).await? == bytes;
+        good &= read(store, desc, desc.size).await? == bytes;
     }
     Ok(good)
 }

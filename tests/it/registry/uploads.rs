@@ -7,16 +7,18 @@ use artifact::{
     blob::{Blob, ByteStream},
     copy::copy,
     oci::{Descriptor, Digest, media_type},
+    progress::Outcome,
     serve::fault::Seen,
-    store::{Claim, ReadStore, Store},
+    store::{ReadStore, Store, remove_name},
     stores::{
-        Layout, Memory,
+        Layout,
         registry::{Options, Registry, Repository},
     },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::Notify;
 
 use super::{kind, repository};
 use crate::support::{
@@ -24,14 +26,21 @@ use crate::support::{
     samples::{Sample, deliver, noise},
     scripted::{Request, Scripted, hasty, reply},
     server,
+    writing::{Stalling, begin, has, publish, put, put_from, size},
 };
 
-/// Opens uploads at `/upload?state=x` and answers everything else with this.
+/// Has nothing, opens uploads at `/upload?state=x`, and answers everything else with this.
 fn uploads(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
     Scripted::start(move |request| match request.line() {
+        line if line.starts_with("HEAD") => reply(404, &[], b""),
         line if line.starts_with("POST") => reply(202, &[("location", "/upload?state=x%2Fy")], b""),
         _ => answer(request),
     })
+}
+
+/// The methods of all requests so far.
+fn methods(server: &Scripted) -> Vec<String> {
+    server.lines().iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 fn at(server: &Scripted) -> Repository {
@@ -40,12 +49,13 @@ fn at(server: &Scripted) -> Repository {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blob_is_sent_in_one_put_of_known_length() {
-    for len in [0, 5, 3_000_000] {
+    for (len, requests) in [(0, 2), (5, 2), (3_000_000, 3)] {
         let server = uploads(|_| reply(201, &[], b""));
         let bytes = Bytes::from(noise(len, 1));
         let desc = Descriptor::of("a/b", &bytes);
-        at(&server).push(&desc, &bytes).await.unwrap();
-        let put = &server.seen()[1];
+        put(&at(&server), &desc, &bytes).await.unwrap();
+        assert_eq!(server.seen().len(), requests);
+        let put = &server.seen()[requests - 1];
         let digest = desc.digest.to_string().replace(':', "%3A");
         assert_eq!(put.line(), format!("PUT /upload?state=x%2Fy&digest={digest}"));
         assert_eq!(put.header("content-length"), len.to_string());
@@ -79,7 +89,7 @@ async fn wrong_content_is_never_sent_whole_and_the_upload_is_given_up() {
         let server = uploads(|_| reply(201, &[], b""));
         let bytes = Bytes::from([noise(3_000_000, 1), b"!".to_vec()].concat());
         let desc = Descriptor::of("a/b", &bytes);
-        assert_eq!(kind(at(&server).push(&desc, &Wrong(bytes, fails)).await), want);
+        assert_eq!(kind(put(&at(&server), &desc, &Wrong(bytes, fails)).await), want);
         let seen = server.seen();
         let sent = seen.iter().find(|r| r.line().starts_with("PUT")).map_or(0, |r| r.body.len());
         assert!(sent < 3_000_001);
@@ -88,11 +98,11 @@ async fn wrong_content_is_never_sent_whole_and_the_upload_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_wrong_content_opens_no_upload() {
+async fn small_wrong_content_is_not_sent_and_the_upload_is_given_up() {
     let server = uploads(|_| reply(201, &[], b""));
     let desc = Descriptor::of("a/b", b"right");
-    assert_eq!(kind(at(&server).push(&desc, &Bytes::from_static(b"wrong")).await), Kind::Mismatch);
-    assert!(server.seen().is_empty());
+    assert_eq!(kind(put(&at(&server), &desc, &Bytes::from_static(b"wrong")).await), Kind::Mismatch);
+    assert_eq!(methods(&server), ["POST", "DELETE"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +113,7 @@ async fn a_refused_upload_is_given_up_and_says_why() {
         }
         _ => reply(204, &[], b""),
     });
-    let error = at(&server).push(&Descriptor::of("a/b", b"x"), &Bytes::from_static(b"x")).await.unwrap_err();
+    let error = put(&at(&server), &Descriptor::of("a/b", b"x"), &Bytes::from_static(b"x")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     let text = error.to_string();
     assert!(text.contains("SIZE_INVALID: not \u{1b}[31mtoday") && text.contains("PUT http://"), "{text}");
@@ -115,10 +125,11 @@ async fn a_refused_upload_is_given_up_and_says_why() {
 async fn a_registry_that_refuses_before_it_has_read_all_is_understood_or_to_be_asked_again() {
     let refusal = reply(413, &[], br#"{"errors":[{"code":"SIZE_INVALID","message":"too much"}]}"#);
     let round = [reply(202, &[("location", "/upload")], b""), refusal, reply(204, &[], b"")];
-    let host = hasty(round.iter().cycle().take(24).cloned().collect());
+    let absent = reply(404, &[], b"");
+    let host = hasty(std::iter::once(&absent).chain(round.iter().cycle().take(24)).cloned().collect());
     let bytes = Bytes::from(noise(30_000_000, 1));
     let once = Options { retries: 0, ..Options::default() };
-    let error = repository(&host, "a", &once).push(&Descriptor::of("a/b", &bytes), &bytes).await;
+    let error = put(&repository(&host, "a", &once), &Descriptor::of("a/b", &bytes), &bytes).await;
     // The refusal may be lost when the connection breaks under what is still being sent.
     assert!(matches!(kind(error), Kind::Limit | Kind::Unavailable));
 }
@@ -129,21 +140,21 @@ async fn a_reply_with_another_digest_is_an_error() {
     let lie = Digest::of(b"lie").to_string();
     let server = uploads(move |_| reply(201, &[("docker-content-digest", &lie)], b""));
     let blob = Bytes::from_static(b"x");
-    assert_eq!(kind(at(&server).push(&Descriptor::of("a/b", &blob), &blob).await), Kind::Mismatch);
+    assert_eq!(kind(put(&at(&server), &Descriptor::of("a/b", &blob), &blob).await), Kind::Mismatch);
     let (desc, bytes) = Sample::of(&[b"x"]).manifests[0].clone();
-    assert_eq!(kind(at(&server).publish(&desc, &bytes, &["v1".into()]).await), Kind::Mismatch);
+    assert_eq!(kind(publish(&at(&server), &desc, &bytes, &["v1"]).await), Kind::Mismatch);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_is_put_once_under_its_tag() {
     let server = Scripted::start(|_| reply(201, &[], b""));
     let (desc, bytes) = Sample::of(&[b"x"]).manifests[0].clone();
-    at(&server).publish(&desc, &bytes, &["v1".into()]).await.unwrap();
-    at(&server).publish(&desc, &bytes, &[]).await.unwrap();
+    publish(&at(&server), &desc, &bytes, &["v1"]).await.unwrap();
+    publish(&at(&server), &desc, &bytes, &[]).await.unwrap();
     assert_eq!(server.lines(), ["PUT /v2/a/manifests/v1".into(), format!("PUT /v2/a/manifests/{}", desc.digest)]);
     assert_eq!(server.seen()[0].header("content-type"), media_type::MANIFEST);
     assert!(server.seen()[0].body == bytes);
-    assert_eq!(kind(at(&server).publish(&desc, &bytes, &["a/../b".into()]).await), Kind::Invalid);
+    assert_eq!(kind(publish(&at(&server), &desc, &bytes, &["a/../b"]).await), Kind::Invalid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,11 +163,14 @@ async fn a_blob_is_mounted_from_a_neighbour_without_moving() {
     let registry = Registry::new(&server.addr().to_string(), &Options::default()).unwrap();
     let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
     let (desc, bytes) = Sample::of(&[b"mount me"]).layer().clone();
-    one.push(&desc, &bytes).await.unwrap();
-    assert!(!two.contains(&desc).await.unwrap());
-    assert!(two.mount(&desc, &one).await.unwrap());
-    assert!(two.contains(&desc).await.unwrap());
-    assert!(!two.mount(&desc, &two).await.unwrap());
+    put(&one, &desc, &bytes).await.unwrap();
+    assert!(!has(&two, &desc).await.unwrap());
+    let untouched = Wrong(Bytes::from_static(b"!"), true);
+    assert_eq!(put_from(&two, &desc, &untouched, &one).await.unwrap(), Outcome::Mounted);
+    assert!(has(&two, &desc).await.unwrap());
+    for from in [&one, &two] {
+        assert_eq!(put_from(&two, &desc, &untouched, from).await.unwrap(), Outcome::Present);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,12 +179,12 @@ async fn an_upload_that_was_opened_instead_of_a_mount_is_used() {
     let registry = Registry::new(server.host(), &Options::default()).unwrap();
     let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
     let (desc, bytes) = (Descriptor::of("a/b", b"x"), Bytes::from_static(b"x"));
-    assert!(!two.mount(&desc, &one).await.unwrap());
-    two.push(&desc, &bytes).await.unwrap();
+    assert_eq!(put_from(&two, &desc, &bytes, &one).await.unwrap(), Outcome::Moved);
     let digest = desc.digest.to_string().replace(':', "%3A");
     assert_eq!(
         server.lines(),
         [
+            format!("HEAD /v2/two/blobs/{}", desc.digest),
             format!("POST /v2/two/blobs/uploads/?mount={digest}&from=one"),
             format!("PUT /upload?state=x%2Fy&digest={digest}"),
         ]
@@ -179,19 +193,26 @@ async fn an_upload_that_was_opened_instead_of_a_mount_is_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mount_that_is_refused_is_no_error() {
+    let (desc, bytes) = (Descriptor::of("a/b", b"x"), Bytes::from_static(b"x"));
     for status in [400, 401, 403, 404, 405] {
-        let server = Scripted::start(move |_| reply(status, &[], b""));
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.contains("mount=") => reply(status, &[], b""),
+            line if line.starts_with("POST") => reply(202, &[("location", "/upload")], b""),
+            line if line.starts_with("PUT") => reply(201, &[], b""),
+            _ => reply(404, &[], b""),
+        });
         let registry = Registry::new(server.host(), &Options::default()).unwrap();
         let (one, two) = (registry.repository("one").unwrap(), registry.repository("two").unwrap());
-        assert!(!two.mount(&Descriptor::of("a/b", b"x"), &one).await.unwrap(), "{status}");
+        assert_eq!(put_from(&two, &desc, &bytes, &one).await.unwrap(), Outcome::Moved, "{status}");
     }
     // Another registry, and a store that is none, are not asked.
-    let server = Scripted::trap("127.0.0.1");
-    let desc = Descriptor::of("a/b", b"x");
     let other = repository("127.0.0.1:1", "one", &Options::default());
-    assert!(!at(&server).mount(&desc, &other).await.unwrap());
-    assert!(!at(&server).mount(&desc, Sample::of(&[b"x"]).in_memory(&[]).await.as_ref()).await.unwrap());
-    assert!(server.seen().is_empty());
+    let memory = Sample::of(&[b"x"]).in_memory(&[]).await;
+    for from in [&other as &dyn ReadStore, memory.as_ref()] {
+        let server = uploads(|_| reply(201, &[], b""));
+        assert_eq!(put_from(&at(&server), &desc, &bytes, from).await.unwrap(), Outcome::Moved);
+        assert!(!server.lines().iter().any(|line| line.contains("from=one")), "{:?}", server.lines());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +227,7 @@ async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() 
                 b"",
             ),
         });
-        let error = at(&server).untag("v1").await.unwrap_err();
+        let error = remove_name(&at(&server), "v1").await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.to_string().contains("cannot remove a tag") && error.to_string().contains("UNSUPPORTED"));
         let code = if status == 405 { Code::MethodRefused } else { Code::TagsNotRemovable };
@@ -222,33 +243,36 @@ async fn many_small_blobs_at_once_share_connections_and_all_arrive() {
     let blobs: Vec<Bytes> = (0..200).map(|n| Bytes::from(noise(1000, n))).collect();
     let pushes = blobs.iter().map(|bytes| {
         let (repository, bytes) = (Arc::clone(&repository), bytes.clone());
-        async move { repository.push(&Descriptor::of("a/b", &bytes), &bytes).await }
+        async move { put(repository.as_ref(), &Descriptor::of("a/b", &bytes), &bytes).await }
     });
-    let done: Vec<Result<()>> = stream::iter(pushes).buffer_unordered(6).collect().await;
+    let done: Vec<Result<Outcome>> = stream::iter(pushes).buffer_unordered(6).collect().await;
     assert!(done.iter().all(Result::is_ok));
     for bytes in &blobs {
-        assert_eq!(repository.size(&Digest::of(bytes)).await.unwrap(), 1000);
+        assert_eq!(size(repository.as_ref(), &Digest::of(bytes)).await.unwrap(), 1000);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_blob_costs_two_requests_and_one_that_is_there_one() {
     let world = Faulty::new("");
-    let (memory, to) = (Memory::new(), world.repository(&Options::default()));
+    let to = world.repository(&Options::default());
     for len in [0, 5, 1 << 20] {
         let bytes = Bytes::from(noise(len, 1));
         let desc = Descriptor::of("a/b", &bytes);
         let before = world.seen().len();
-        assert_eq!(to.claim(&desc, &memory).await.unwrap(), Claim::Absent);
-        to.push(&desc, &bytes).await.unwrap();
+        assert_eq!(put(&to, &desc, &bytes).await.unwrap(), Outcome::Moved);
         assert_eq!(world.seen().len(), before + 2);
-        assert_eq!(to.claim(&desc, &memory).await.unwrap(), Claim::Present);
+        assert_eq!(put(&to, &desc, &bytes).await.unwrap(), Outcome::Present);
         assert_eq!(world.seen().len(), before + 3);
     }
     // An upload that is opened in vain costs more than a question, where the blob is large.
-    let large = Descriptor::new("a/b", Digest::of(b"x"), (1 << 20) + 1);
-    assert_eq!(to.claim(&large, &memory).await.unwrap(), Claim::Absent);
-    assert_eq!(world.seen().last().unwrap().method, "HEAD");
+    let before = world.seen().len();
+    let large = Bytes::from(noise((1 << 20) + 1, 1));
+    for outcome in [Outcome::Moved, Outcome::Present] {
+        assert_eq!(put(&to, &Descriptor::of("a/b", &large), &large).await.unwrap(), outcome);
+    }
+    let methods: Vec<String> = world.seen()[before..].iter().map(|seen| seen.method.to_string()).collect();
+    assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,14 +280,16 @@ async fn a_registry_that_mounts_nothing_from_itself_is_asked_in_the_plain_way_fr
     for status in [400, 404, 405] {
         let server = Scripted::start(move |request| match request.line() {
             line if line.starts_with("POST") && line.contains("mount=") => reply(status, &[], b""),
+            line if line.starts_with("POST") => reply(202, &[("location", "/upload")], b""),
+            line if line.starts_with("PUT") => reply(201, &[], b""),
             _ => reply(404, &[], b""),
         });
-        let (memory, to) = (Memory::new(), at(&server));
+        let to = at(&server);
         for _ in 0..2 {
-            assert_eq!(to.claim(&Descriptor::of("a/b", b"x"), &memory).await.unwrap(), Claim::Absent);
+            let blob = Bytes::from_static(b"x");
+            assert_eq!(put(&to, &Descriptor::of("a/b", &blob), &blob).await.unwrap(), Outcome::Moved);
         }
-        let methods: Vec<String> = server.lines().iter().map(|line| line[..4].to_owned()).collect();
-        assert_eq!(methods, ["POST", "HEAD", "HEAD"], "{status}");
+        assert_eq!(methods(&server), ["POST", "HEAD", "POST", "PUT", "HEAD", "POST", "PUT"], "{status}");
     }
 }
 
@@ -290,5 +316,31 @@ async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
         let puts: Vec<String> = world.seen().iter().map(Seen::line).filter(|line| line.starts_with("PUT")).collect();
         assert_eq!(puts.iter().filter(|line| line.contains(&hex)).count(), 1);
         assert!(!puts.iter().any(|line| line.contains("/manifests/")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giving_up_waits_until_what_is_being_sent_is_cancelled_and_leaves_others_alone() {
+    for len in [1000, 3 << 20] {
+        let (world, stalled) = (Faulty::new(""), Arc::new(Notify::new()));
+        let to = world.repository(&Options::default());
+        let bytes = Bytes::from(noise(len, 1));
+        let other = begin(&to, Vec::new()).await.unwrap();
+        let write = begin(&to, Vec::new()).await.unwrap();
+        let (puts, desc) = (write.puts(), Descriptor::of("a/b", &bytes));
+        let blob = Stalling(bytes, Arc::clone(&stalled));
+        let putting = tokio::spawn(async move { puts.put(&desc, &blob, &[]).await });
+        stalled.notified().await;
+        let bytes = Bytes::from(noise(len, 2));
+        let desc = Descriptor::of("a/b", &bytes);
+        let (puts, blob) = (other.puts(), Stalling(bytes.clone(), Arc::clone(&stalled)));
+        let waiting = desc.clone();
+        let halted = tokio::spawn(async move { puts.put(&waiting, &blob, &[]).await });
+        stalled.notified().await;
+        write.abandon().await;
+        assert_eq!(world.count("DELETE upload"), world.count("POST upload") - 1, "{len}");
+        assert!(putting.await.unwrap().is_err());
+        halted.abort();
+        assert_eq!(other.puts().put(&desc, &bytes, &[]).await.unwrap(), Outcome::Moved);
     }
 }

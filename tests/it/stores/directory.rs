@@ -10,11 +10,14 @@ use std::{
 use artifact::{
     Kind,
     oci::{Descriptor, Digest, Index},
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store, begin},
     stores::Layout,
 };
 
-use crate::support::samples::{Sample, deliver};
+use crate::support::{
+    samples::{Sample, deliver},
+    writing::{has, item},
+};
 
 async fn filled() -> (tempfile::TempDir, PathBuf, Sample) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,7 +33,7 @@ fn blob(layout: &Path, digest: &Digest) -> PathBuf {
 }
 
 async fn read(layout: &Path, desc: &Descriptor) -> artifact::Result<bytes::Bytes> {
-    store::read(&Layout::open(layout)?, desc, 1 << 20).await
+    crate::support::writing::read(&Layout::open(layout)?, desc, 1 << 20).await
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -77,8 +80,8 @@ async fn symbolic_links_and_other_things_that_are_no_files_are_not_read() {
         spoil(&place, &dir.path().join("secret"));
         assert!(read(&path, desc).await.is_err(), "{what}");
         let layout = Layout::open(&path).unwrap();
-        assert!(!layout.contains(desc).await.unwrap(), "{what}");
-        assert_eq!(layout.local(desc), None, "{what}");
+        assert!(!has(&layout, desc).await.unwrap(), "{what}");
+        assert_eq!(layout.local(&item(desc)), None, "{what}");
         if place.is_dir() {
             fs::remove_dir(&place).unwrap()
         } else {
@@ -96,7 +99,7 @@ async fn no_part_of_a_layout_may_be_a_symbolic_link() {
         symlink(dir.path().join("moved"), path.join(part)).unwrap();
         let outcome = match Layout::open(&path) {
             Ok(layout) => match layout.resolve("v1").await {
-                Ok(_) => store::read(&layout, &sample.layer().0, 100).await.map(drop),
+                Ok(_) => crate::support::writing::read(&layout, &sample.layer().0, 100).await.map(drop),
                 Err(e) => Err(e),
             },
             Err(e) => Err(e),
@@ -128,7 +131,7 @@ async fn a_blob_that_a_crash_left_short_comes_again() {
     for (desc, bytes) in sample.all() {
         fs::write(blob(&path, &desc.digest), b"").unwrap();
         let store: Arc<dyn Store> = Arc::new(Layout::create(&path).unwrap());
-        assert!(!store.contains(desc).await.unwrap());
+        assert!(!has(&*store, desc).await.unwrap());
         deliver(&store, &sample, &["v1"]).await.unwrap();
         assert_eq!(read(&path, desc).await.unwrap(), bytes);
     }
@@ -177,13 +180,14 @@ async fn the_list_is_written_once_for_all_tags_of_a_copy() {
     let list = || fs::metadata(path.join("index.json")).unwrap().ino();
     let store: Arc<dyn Store> = Arc::new(Layout::open(&path).unwrap());
     let before = list();
-    store.expect(&sample.graph(&["a", "b"])).await.unwrap();
-    for tag in ["a", "b"] {
-        store.tag(tag, sample.root()).await.unwrap();
-        assert_eq!(store.resolve(tag).await.unwrap(), *sample.root());
+    let write = begin(&*store, sample.intent(&["a", "b"])).await.unwrap();
+    for change in sample.names(&["a", "b"]) {
+        write.name(change).unwrap();
+        assert_eq!(store.tags().await.unwrap(), ["v1"]);
         assert_eq!(list(), before);
     }
-    store.finish().await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(store.tags().await.unwrap(), ["a", "b", "v1"]);
     let after = list();
     assert_ne!(after, before);
     deliver(&store, &sample, &["a"]).await.unwrap();
@@ -212,10 +216,9 @@ async fn a_copy_after_a_crash_lists_what_was_not_listed_yet() {
     let (_dir, path, sample) = filled().await;
     let about = Sample::about(sample.root(), b"signature");
     let store: Arc<dyn Store> = Arc::new(Layout::create(&path).unwrap());
-    store.expect(&about.graph(&[])).await.unwrap();
-    for (desc, bytes) in about.all() {
-        store.push(desc, bytes).await.unwrap();
-    }
+    let write = begin(&*store, about.intent(&[])).await.unwrap();
+    about.put_into(&write).await.unwrap();
+    write.abandon().await;
     drop(store);
     let layout = Layout::open(&path).unwrap();
     assert!(layout.referrers(sample.root()).await.unwrap().is_empty());

@@ -8,11 +8,14 @@ use std::{
 
 use artifact::{
     Kind,
-    store::{self, ReadStore, Store},
+    store::{Intent, NameChange, ReadStore, Store, begin, set_name},
     stores::{Archive, Layout},
 };
 
-use crate::support::samples::{Sample, deliver, noise};
+use crate::support::{
+    samples::{Sample, deliver, noise},
+    writing::{has, read},
+};
 
 fn to(path: &Path) -> Arc<dyn Store> {
     Arc::new(Archive::create(path).unwrap())
@@ -78,12 +81,11 @@ async fn the_same_content_gives_the_same_bytes_whatever_the_order_of_events() {
     for (sample, tag) in &parts {
         deliver(&layout, sample, &[tag]).await.unwrap();
         let tags = vec![(*tag).to_owned()];
-        roots.push(artifact::graph::Root { desc: sample.root().clone(), tags });
+        roots.push(artifact::graph::Root::new(sample.root().clone(), tags));
     }
     let from: Arc<dyn ReadStore> = layout;
-    let graph = artifact::graph::Graph::of(std::slice::from_ref(&from), roots, false).await.unwrap();
     let path = dir.path().join("at-once.tar");
-    artifact::copy::copy_graph(&from, &graph, &to(&path), &Default::default()).await.unwrap();
+    artifact::copy::copy_roots(&from, roots, &to(&path), &Default::default()).await.unwrap();
     archives.push(fs::read(path).unwrap());
     for archive in &archives[1..] {
         assert!(*archive == archives[0]);
@@ -127,7 +129,7 @@ async fn an_archive_of_another_tool_is_read_in_any_order_of_entries() {
     fs::write(&path, builder.into_inner().unwrap()).unwrap();
     let archive = Archive::open(&path).unwrap();
     for (desc, bytes) in sample.all() {
-        assert!(store::read(&archive, desc, 1 << 20).await.unwrap() == bytes);
+        assert!(read(&archive, desc, 1 << 20).await.unwrap() == bytes);
     }
     assert_eq!(archive.resolve("v1").await.unwrap(), *sample.root());
     assert_eq!(archive.inventory().await.unwrap().unwrap().strays.len(), 2);
@@ -209,32 +211,32 @@ async fn nothing_is_visible_before_the_end_and_nothing_is_left_behind() {
     let (dir, path, sample) = filled().await;
     let before = fs::read(&path).unwrap();
     let more = Sample::of(&[b"more", &noise(400_000, 9)]);
-    let store = to(&path);
-    store.expect(&more.graph(&["v2"])).await.unwrap();
+    let write = begin(&*to(&path), more.intent(&["v2"])).await.unwrap();
     let (desc, bytes) = more.layer();
-    store.push(desc, bytes).await.unwrap();
+    write.puts().put(desc, bytes, &[]).await.unwrap();
     assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1"]);
-    let error = store.finish().await.unwrap_err();
+    let error = write.commit().await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    drop(store);
     assert!(fs::read(&path).unwrap() == before);
     assert_eq!(names(dir.path()), ["x.tar"]);
-    assert!(store::read(&Archive::open(&path).unwrap(), sample.root(), 1 << 20).await.is_ok());
+    assert!(read(&Archive::open(&path).unwrap(), sample.root(), 1 << 20).await.is_ok());
 }
 
 #[tokio::test]
-async fn an_attempt_that_failed_need_not_be_repeated_from_the_start() {
-    let (_dir, path, _) = filled().await;
+async fn what_a_dropped_attempt_brought_leaves_no_trace_and_comes_again() {
+    let (dir, path, _) = filled().await;
+    let before = fs::read(&path).unwrap();
     let more = Sample::of(&[&noise(400_000, 9)]);
     let store = to(&path);
-    store.expect(&more.graph(&["v2"])).await.unwrap();
+    let write = begin(&*store, more.intent(&["v2"])).await.unwrap();
     let (desc, bytes) = more.layer();
-    store.push(desc, bytes).await.unwrap();
-    store.expect(&more.graph(&["v2"])).await.unwrap();
-    assert!(store.contains(desc).await.unwrap());
-    assert!(!store.contains(more.root()).await.unwrap());
+    write.puts().put(desc, bytes, &[]).await.unwrap();
+    write.abandon().await;
+    assert!(!has(&*store, desc).await.unwrap());
+    assert!(fs::read(&path).unwrap() == before);
+    assert_eq!(names(dir.path()), ["x.tar"]);
     deliver(&store, &more, &["v2"]).await.unwrap();
-    assert!(store::read(&Archive::open(&path).unwrap(), desc, 1 << 20).await.unwrap() == bytes);
+    assert!(read(&Archive::open(&path).unwrap(), desc, 1 << 20).await.unwrap() == bytes);
 }
 
 #[tokio::test]
@@ -243,27 +245,30 @@ async fn what_was_not_announced_is_refused() {
     let store = to(&path);
     let stranger = Sample::of(&[b"stranger"]);
     let (desc, bytes) = stranger.layer();
-    assert_eq!(store.push(desc, bytes).await.unwrap_err().kind(), Kind::Unsupported);
-    store.expect(&sample.graph(&["v1"])).await.unwrap();
-    assert_eq!(store.push(desc, bytes).await.unwrap_err().kind(), Kind::Unsupported);
+    for intent in [Intent::default(), sample.intent(&["v1"])] {
+        let write = begin(&*store, intent).await.unwrap();
+        let refused = write.puts().put(desc, bytes, &[]).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unsupported);
+        let (desc, bytes) = &stranger.manifests[0];
+        assert_eq!(write.puts().manifest(desc, bytes).await.unwrap_err().kind(), Kind::Unsupported);
+        write.abandon().await;
+    }
 }
 
 #[tokio::test]
 async fn a_tag_that_was_not_announced_is_written_all_the_same() {
     let (_dir, path, sample) = filled().await;
     let more = Sample::of(&[&noise(400_000, 9)]);
-    let store = to(&path);
-    store.expect(&more.graph(&["v2"])).await.unwrap();
-    for (desc, bytes) in more.all() {
-        store.push(desc, bytes).await.unwrap();
+    let write = begin(&*to(&path), more.intent(&["v2"])).await.unwrap();
+    more.put_into(&write).await.unwrap();
+    for n in 0..20 {
+        write.name(NameChange::set(format!("another-{n}"), more.root().bare())).unwrap();
     }
-    let tags: Vec<String> = (0..20).map(|n| format!("another-{n}")).collect();
-    store.publish(more.root(), &more.manifests[0].1, &tags).await.unwrap();
-    store.finish().await.unwrap();
+    write.commit().await.unwrap();
     let archive = Archive::open(&path).unwrap();
     assert_eq!(archive.tags().await.unwrap().len(), 21);
     for (desc, bytes) in sample.all().chain(more.all()) {
-        assert!(store::read(&archive, desc, 1 << 20).await.unwrap() == bytes);
+        assert!(read(&archive, desc, 1 << 20).await.unwrap() == bytes);
     }
 }
 
@@ -272,16 +277,16 @@ async fn a_second_writer_is_turned_away_until_the_first_is_done() {
     let (dir, path, sample) = filled().await;
     let more = Sample::of(&[b"more"]);
     let (first, second) = (to(&path), to(&path));
-    first.expect(&more.graph(&["v2"])).await.unwrap();
-    assert_eq!(second.expect(&sample.graph(&["v3"])).await.unwrap_err().kind(), Kind::Unavailable);
-    assert_eq!(second.tag("v3", sample.root()).await.unwrap_err().kind(), Kind::Unavailable);
-    for (desc, bytes) in more.all() {
-        first.push(desc, bytes).await.unwrap();
+    let write = begin(&*first, more.intent(&["v2"])).await.unwrap();
+    for store in [&first, &second] {
+        assert_eq!(begin(&**store, sample.intent(&["v3"])).await.unwrap_err().kind(), Kind::Unavailable);
     }
-    first.tag("v2", more.root()).await.unwrap();
-    first.finish().await.unwrap();
+    assert_eq!(set_name(&*second, "v3", sample.root()).await.unwrap_err().kind(), Kind::Unavailable);
+    more.put_into(&write).await.unwrap();
+    write.name(NameChange::set("v2", more.root().bare())).unwrap();
+    write.commit().await.unwrap();
     // The second opened the archive before the first changed it: nothing of the first is lost.
-    second.tag("v3", sample.root()).await.unwrap();
+    set_name(&*second, "v3", sample.root()).await.unwrap();
     assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
     assert_eq!(names(dir.path()), ["x.tar"]);
 }
@@ -301,7 +306,7 @@ async fn a_reader_keeps_what_it_opened_when_the_file_is_replaced() {
     let reader = Archive::open(&path).unwrap();
     deliver(&to(&path), &Sample::of(&[b"more", &noise(900_000, 9)]), &["v2"]).await.unwrap();
     for (desc, bytes) in sample.all() {
-        assert!(store::read(&reader, desc, 1 << 20).await.unwrap() == bytes);
+        assert!(read(&reader, desc, 1 << 20).await.unwrap() == bytes);
     }
 }
 

@@ -7,7 +7,10 @@ use artifact::{
     stores::Layout,
 };
 
-use crate::support::samples::{Sample, deliver, noise};
+use crate::support::{
+    samples::{Sample, deliver, noise},
+    writing::read,
+};
 
 const WRITERS: usize = 8;
 const ROUNDS: usize = 4;
@@ -30,7 +33,7 @@ async fn all_are_there(layout: &Path) {
     for tag in store.tags().await.unwrap() {
         assert_eq!(store.resolve(&tag).await.unwrap(), *work(&tag).root());
         for (desc, bytes) in work(&tag).all() {
-            assert!(store::read(&store, desc, 1 << 20).await.unwrap() == bytes);
+            assert!(read(&store, desc, 1 << 20).await.unwrap() == bytes);
         }
     }
     assert!(store.inventory().await.unwrap().unwrap().leftovers.is_empty());

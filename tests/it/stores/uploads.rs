@@ -1,49 +1,77 @@
 //! The part of the exam about content whose digest is not known yet.
 
 use artifact::{
-    Kind,
+    Error, Kind,
     oci::{Algorithm, Descriptor, Digest},
+    store::{Intent, begin},
 };
 use bytes::Bytes;
 
-use super::{Candidate, content, kind};
-use crate::support::samples::noise;
+use super::{Candidate, applies, content, kind};
+use crate::support::{samples::noise, writing::has};
 
 pub(crate) async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate) {
-    if !c.uploads {
-        assert_eq!(kind(c.store.upload(Algorithm::Sha256).await), Kind::Unsupported);
+    if !streams(&c).await {
         return;
     }
     let bytes = Bytes::from(noise(1_500_000, 5));
-    for (algorithm, expected) in [
-        (Algorithm::Sha256, Some(Algorithm::Sha256)),
-        (Algorithm::Sha512, None),
-        (Algorithm::Sha256, Some(Algorithm::Sha512)),
-    ] {
-        let mut upload = c.store.upload(algorithm).await.unwrap();
+    for (size, expected) in [(None, None), (Some(1_500_000), Some(Algorithm::Sha256)), (None, Some(Algorithm::Sha512))]
+    {
+        let write = begin(&*c.store, Intent::default()).await.unwrap();
+        let mut upload = write.puts().stream(size).await.unwrap();
         for piece in bytes.chunks(333_333) {
             upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
         }
         assert_eq!(upload.offset(), 1_500_000);
         let expected = expected.map(|algorithm| Digest::with(algorithm, &bytes));
-        let found = upload.commit(expected.as_ref()).await.unwrap();
-        assert_eq!(found, expected.unwrap_or_else(|| Digest::with(algorithm, &bytes)));
-        let desc = Descriptor::new("a/b", found, 1_500_000);
-        assert!(c.store.contains(&desc).await.unwrap());
+        let desc = upload.finish(expected.as_ref()).await.unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(desc.digest, expected.unwrap_or_else(|| Digest::of(&bytes)));
+        assert_eq!(desc.size, 1_500_000);
+        assert!(has(&*c.store, &desc).await.unwrap());
         assert!(content(&c, &desc).await.unwrap() == bytes);
     }
 }
 
 pub(crate) async fn an_upload_of_other_content_than_promised_leaves_nothing(c: Candidate) {
-    if !c.uploads {
-        assert_eq!(kind(c.store.upload(Algorithm::Sha256).await), Kind::Unsupported);
+    if !streams(&c).await {
         return;
     }
     let promised = Digest::of(b"promised");
-    let mut upload = c.store.upload(Algorithm::Sha256).await.unwrap();
+    let write = begin(&*c.store, Intent::default()).await.unwrap();
+    let mut upload = write.puts().stream(None).await.unwrap();
     upload.write(Bytes::from_static(b"delivers")).await.unwrap();
-    assert_eq!(kind(upload.commit(Some(&promised)).await), Kind::Mismatch);
+    assert_eq!(kind(upload.finish(Some(&promised)).await), Kind::Mismatch);
+    write.commit().await.unwrap();
     for digest in [promised, Digest::of(b"delivers")] {
-        assert!(!c.store.contains(&Descriptor::new("a/b", digest, 8)).await.unwrap());
+        assert!(!has(&*c.store, &Descriptor::new("a/b", digest, 8)).await.unwrap());
     }
+}
+
+pub(crate) async fn a_stream_that_is_dropped_leaves_nothing(c: Candidate) {
+    if !streams(&c).await {
+        return;
+    }
+    let bytes = Bytes::from(noise(3_000_000, 6));
+    let write = begin(&*c.store, Intent::default()).await.unwrap();
+    let mut upload = write.puts().stream(Some(3_000_000)).await.unwrap();
+    for piece in [bytes.slice(..2_000_000), bytes.slice(2_000_000..)] {
+        upload.write(piece).await.unwrap();
+    }
+    drop(upload);
+    write.commit().await.unwrap();
+    assert!(!has(&*c.store, &Descriptor::of("a/b", &bytes)).await.unwrap());
+    let left = c.again().inventory().await.unwrap().unwrap_or_default();
+    assert!(left.blobs.is_empty() && left.leftovers.is_empty(), "{left:?}");
+}
+
+/// Whether content of unknown digest is taken, as the store says itself.
+async fn streams(c: &Candidate) -> bool {
+    let write = begin(&*c.store, Intent::default()).await.unwrap();
+    let stream = write.puts().stream(None).await;
+    let streams = c.store.abilities().streams;
+    assert_eq!(stream.as_ref().err().map(Error::kind), (!streams).then_some(Kind::Unsupported));
+    drop(stream);
+    write.abandon().await;
+    applies(c, "content of unknown digest", streams)
 }

@@ -6,7 +6,7 @@ use artifact::{
     Kind, Result,
     copy::{self, Report, copy},
     oci::Descriptor,
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::{
         Memory,
         registry::{Credential, Options, Registry, Repository},
@@ -16,6 +16,7 @@ use artifact::{
 use super::{
     samples::{Sample, noise},
     scripted::{Scripted, reply},
+    writing::read,
 };
 
 /// A repository at this host.
@@ -67,7 +68,7 @@ pub(crate) async fn there_and_back(repository: impl Store + 'static) {
     let remote: Arc<dyn ReadStore> = remote;
     carry(&remote, &back).await.unwrap();
     for (desc, bytes) in sample.all() {
-        assert!(store::read(back.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
+        assert!(read(back.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }
     assert_eq!(remote.tags().await.unwrap(), ["v1"]);
 }

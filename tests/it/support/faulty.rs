@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use artifact::{
     serve::{
-        self, InMemory, Local,
+        self, InMemory, Local, Repositories as _,
         fault::{Faults, Seen},
     },
+    store::Store,
     stores::registry::{Options, Registry, Repository},
 };
 
@@ -36,6 +37,11 @@ impl Faulty {
     /// Its repository `a`, for a client with these options.
     pub(crate) fn repository(&self, options: &Options) -> Repository {
         self.client(options).repository("a").unwrap()
+    }
+
+    /// The store behind it.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        self.repositories.create(&"a".parse().unwrap()).await.unwrap()
     }
 
     /// The same repository on a good day.

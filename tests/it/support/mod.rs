@@ -23,6 +23,7 @@ pub(crate) mod tree;
 pub(crate) mod typed;
 pub(crate) mod unpacking;
 pub(crate) mod watched;
+pub(crate) mod writing;
 pub(crate) mod written;
 
 use std::{path::PathBuf, process::Command};

@@ -7,7 +7,6 @@ use artifact::{
     oci::{Descriptor, media_type},
     pack::{Options, Packed, pack},
     plan::{API_VERSION, Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
-    store,
 };
 use tempfile::TempDir;
 
@@ -46,7 +45,7 @@ pub(crate) async fn run(dir: &TempDir, plan: &Plan) -> Result<Packed> {
 }
 
 pub(crate) async fn bytes(packed: &Packed, desc: &Descriptor) -> Vec<u8> {
-    store::read(packed, desc, 1 << 30).await.unwrap().to_vec()
+    super::writing::read(packed, desc, 1 << 30).await.unwrap().to_vec()
 }
 
 pub(crate) fn archive(names: &[&str]) -> Content {

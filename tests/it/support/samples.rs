@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use artifact::{
     Result,
-    graph::{Graph, Root},
     oci::{Descriptor, Digest, Index, Manifest, Parsed, media_type},
-    store::{ReadStore, Store},
+    store::{Intent, Item, NameChange, ReadStore, Store, Write, begin},
     stores::Memory,
 };
 use bytes::Bytes;
+
+use super::writing::end;
 
 /// An artifact in memory: manifests children first, the root last.
 #[derive(Clone, Default)]
@@ -86,27 +87,39 @@ impl Sample {
         memory
     }
 
-    /// The graph of this artifact, as a copy would find it.
-    pub(crate) fn graph(&self, tags: &[&str]) -> Graph {
-        let mut graph = Graph {
-            roots: vec![Root { desc: self.root().clone(), tags: names(tags) }],
-            blobs: Vec::new(),
-            manifests: Vec::new(),
-        };
-        let mut seen: Vec<Digest> = Vec::new();
-        for (desc, bytes) in self.all() {
-            if seen.contains(&desc.digest) {
-                continue;
-            }
-            seen.push(desc.digest.clone());
-            if media_type::points(&desc.media_type) {
-                let parsed = Parsed::read(&desc.media_type, bytes).unwrap();
-                graph.manifests.push(artifact::graph::Node { desc: desc.clone(), bytes: bytes.clone(), parsed });
-            } else {
-                graph.blobs.push(desc.clone());
+    /// All that storing this artifact under these tags changes.
+    pub(crate) fn intent(&self, tags: &[&str]) -> Intent {
+        let mut items: Vec<Item> = Vec::new();
+        let blobs = self.blobs.iter().map(|(desc, _)| Item::blob(desc.bare()));
+        for item in blobs.chain(self.manifests.iter().map(|(desc, _)| Item::manifest(desc.bare()))) {
+            if !items.contains(&item) {
+                items.push(item);
             }
         }
-        graph
+        let about = self.manifests.iter().map(|(desc, bytes)| (desc, Parsed::read(&desc.media_type, bytes).unwrap()));
+        let about = about.filter(|(_, parsed)| parsed.subject().is_some());
+        let mut listed: Vec<Descriptor> = about.map(|(desc, parsed)| parsed.listed(desc)).collect();
+        if tags.is_empty() {
+            listed.push(self.root().bare());
+        }
+        Intent { items, listed, names: self.names(tags), removals: Vec::new() }
+    }
+
+    /// These tags, set on its root.
+    pub(crate) fn names(&self, tags: &[&str]) -> Vec<NameChange> {
+        tags.iter().map(|tag| NameChange::set(*tag, self.root().bare())).collect()
+    }
+
+    /// Puts all of it, blobs first.
+    pub(crate) async fn put_into(&self, write: &Write) -> Result<()> {
+        let puts = write.puts();
+        for (desc, bytes) in &self.blobs {
+            puts.put(desc, bytes, &[]).await?;
+        }
+        for (desc, bytes) in &self.manifests {
+            puts.manifest(desc, bytes).await?;
+        }
+        Ok(())
     }
 }
 
@@ -114,17 +127,12 @@ pub(crate) fn names(tags: &[&str]) -> Vec<String> {
     tags.iter().map(|tag| (*tag).to_owned()).collect()
 }
 
-/// Stores a sample the way that a copy does: expect, blobs, manifests, finish.
+/// Stores a sample the way that a copy does: all of it is announced, blobs, manifests, names, and then it commits.
 pub(crate) async fn deliver(store: &Arc<dyn Store>, sample: &Sample, tags: &[&str]) -> Result<()> {
-    store.expect(&sample.graph(tags)).await?;
-    for (desc, bytes) in &sample.blobs {
-        store.push(desc, bytes).await?;
-    }
-    for (desc, bytes) in &sample.manifests {
-        let tags = if desc.digest == sample.root().digest { names(tags) } else { Vec::new() };
-        store.publish(desc, bytes, &tags).await?;
-    }
-    store.finish().await
+    let write = begin(store.as_ref(), sample.intent(tags)).await?;
+    let put = sample.put_into(&write).await;
+    let named = put.and_then(|()| sample.names(tags).into_iter().try_for_each(|change| write.name(change)));
+    end(write, named).await
 }
 
 /// Bytes that do not repeat, the same for the same seed.

@@ -8,14 +8,14 @@ use std::{
 use artifact::{
     oci::{Descriptor, Digest},
     plan::{Action, Compression, Step, Unpacking},
-    store::{ReadStore, Store as _},
+    store::ReadStore,
     stores::Memory,
     unpack::{Options, Report, unpack},
 };
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::tree;
+use super::{tree, writing::put};
 
 /// A destination with things around it that nobody may touch.
 pub(crate) struct World {
@@ -65,7 +65,7 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) async fn step(mut self, path: &str, bytes: &[u8], action: Action) -> Self {
         let blob = Descriptor::of("application/octet-stream", bytes);
-        self.store.push(&blob, &Bytes::copy_from_slice(bytes)).await.unwrap();
+        put(&self.store, &blob, &Bytes::copy_from_slice(bytes)).await.unwrap();
         self.unpacking.steps.push(Step { blob, path: path.into(), action });
         self
     }

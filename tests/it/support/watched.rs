@@ -2,28 +2,32 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex},
 };
 
 use artifact::{
     Error, Kind, Result,
     blob::{Blob, ByteStream, FileSlice},
-    graph::Graph,
-    oci::{Algorithm, Descriptor, Digest},
-    store::{Claim, Home, Inventory, ReadStore, Store, Upload},
+    oci::{Descriptor, Digest},
+    progress::Outcome,
+    store::{
+        Abilities, Committed, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink, Store,
+    },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use tokio::sync::Notify;
 
 /// One call that reads or changes content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Fetch(Digest),
-    Push(Digest),
-    Publish(Digest, Vec<String>),
-    Tag(String),
-    Finish,
+    Put(Digest),
+    Manifest(Digest),
+    Name(String),
+    Commit,
 }
 
 /// What is wrong with the store.
@@ -31,10 +35,10 @@ pub(crate) enum Fault {
     None,
     /// The call of this number, counted from 0, and all after it fail.
     From(usize),
-    /// A push sets this tag and fails.
-    Tags(String, Descriptor),
     /// The first so many fetches of this content deliver one flipped bit.
     Flipped(Digest, Mutex<usize>),
+    /// Of this content the first half comes and then nothing, which is told.
+    Stalls(Digest, Arc<Notify>),
     /// It lists this among the referrers of everything.
     Referrer(Descriptor),
     /// It cannot say what it holds, as registries cannot.
@@ -46,19 +50,26 @@ pub(crate) enum Fault {
 /// A store, and what was asked of it.
 pub(crate) struct Watched {
     inner: Arc<dyn Store>,
+    watch: Arc<Watch>,
+}
+
+/// What its sessions share with it.
+struct Watch {
     fault: Fault,
     calls: Mutex<Vec<Call>>,
 }
 
 impl Watched {
     pub(crate) fn new(inner: Arc<dyn Store>, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, fault, calls: Mutex::default() })
+        Arc::new(Self { inner, watch: Arc::new(Watch { fault, calls: Mutex::default() }) })
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap().clone()
+        self.watch.calls.lock().unwrap().clone()
     }
+}
 
+impl Watch {
     fn note(&self, call: Call) -> Result<()> {
         let mut calls = self.calls.lock().unwrap();
         calls.push(call);
@@ -88,54 +99,71 @@ impl fmt::Display for Watched {
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Watched {
     async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        match &self.fault {
+        match &self.watch.fault {
             Fault::Resolves(desc) => Ok(desc.clone()),
             _ => self.inner.resolve(name).await,
         }
     }
 
-    async fn fetch(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
-        self.note(Call::Fetch(desc.digest.clone()))?;
-        let stream = self.inner.fetch(desc, from).await?;
-        if !self.flips(&desc.digest) {
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let digest = &item.desc.digest;
+        self.watch.note(Call::Fetch(digest.clone()))?;
+        let stream = self.inner.fetch(item, range).await?;
+        let stalls = match &self.watch.fault {
+            Fault::Stalls(wrong, stalled) if wrong == digest => Some(Arc::clone(stalled)),
+            _ => None,
+        };
+        if stalls.is_none() && !self.watch.flips(digest) {
             return Ok(stream);
         }
-        let mut bytes = artifact::store::collect(stream, desc.size).await?.to_vec();
+        let mut bytes = artifact::store::collect(stream, item.desc.size).await?.to_vec();
+        if let Some(stalled) = stalls {
+            bytes.truncate(bytes.len() / 2);
+            let rest = stream::once(async move {
+                stalled.notify_one();
+                std::future::pending().await
+            });
+            return Ok(stream::iter([Ok(Bytes::from(bytes))]).chain(rest).boxed());
+        }
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         Ok(stream::iter([Ok(Bytes::from(bytes))]).boxed())
     }
 
-    async fn size(&self, digest: &Digest) -> Result<u64> {
-        self.inner.size(digest).await
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        self.inner.has(items).await
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
         self.inner.tags().await
     }
 
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.inner.tags_at_once().await
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut found = self.inner.referrers(subject).await?;
-        if let Fault::Referrer(desc) = &self.fault {
+        if let Fault::Referrer(desc) = &self.watch.fault {
             found.push(desc.clone());
         }
         Ok(found)
     }
 
-    fn local(&self, desc: &Descriptor) -> Option<FileSlice> {
-        self.inner.local(desc)
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.inner.local(item)
     }
 
-    fn at_hand(&self, desc: &Descriptor) -> bool {
-        self.inner.at_hand(desc)
+    fn at_hand(&self, item: &Item) -> bool {
+        self.inner.at_hand(item)
     }
 
-    fn home(&self, desc: &Descriptor) -> Option<Home> {
-        self.inner.home(desc)
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.inner.home(item)
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
-        match self.fault {
+        match self.watch.fault {
             Fault::NoInventory => Ok(None),
             _ => self.inner.inventory().await,
         }
@@ -145,25 +173,17 @@ impl ReadStore for Watched {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Store for Watched {
-    async fn expect(&self, graph: &Graph) -> Result<()> {
-        self.inner.expect(graph).await
+    fn abilities(&self) -> Abilities {
+        self.inner.abilities()
     }
 
-    async fn contains(&self, desc: &Descriptor) -> Result<bool> {
-        self.inner.contains(desc).await
+    fn intend(&self) {
+        self.inner.intend();
     }
 
-    fn closed(&self) -> bool {
-        self.inner.closed()
-    }
-
-    async fn push(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
-        self.note(Call::Push(desc.digest.clone()))?;
-        if let Fault::Tags(tag, target) = &self.fault {
-            self.inner.tag(tag, target).await?;
-            return Err(Error::new(Kind::Unreachable, "the line is dead"));
-        }
-        self.inner.push(desc, blob).await
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
+        let inner = self.inner.begin(intent).await?;
+        Ok(Arc::new(Writing { inner, watch: Arc::clone(&self.watch) }))
     }
 
     async fn push_unnamed(
@@ -174,43 +194,50 @@ impl Store for Watched {
     ) -> Result<()> {
         self.inner.push_unnamed(size, content, digest).await
     }
+}
 
-    async fn mount(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<bool> {
-        self.inner.mount(desc, from).await
+/// A session of the store, watched in the same way.
+struct Writing {
+    inner: Arc<dyn Session>,
+    watch: Arc<Watch>,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        self.watch.note(Call::Put(desc.digest.clone()))?;
+        self.inner.put(desc, blob, mount_from).await
     }
 
-    async fn claim(&self, desc: &Descriptor, from: &dyn ReadStore) -> Result<Claim> {
-        self.inner.claim(desc, from).await
+    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
+        self.inner.stream(size).await
     }
 
-    async fn tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
-        self.note(Call::Tag(name.to_owned()))?;
-        self.inner.tag(name, desc).await
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        self.watch.note(Call::Manifest(desc.digest.clone()))?;
+        self.inner.manifest(desc, bytes).await
     }
 
-    async fn publish(&self, desc: &Descriptor, manifest: &Bytes, tags: &[String]) -> Result<()> {
-        self.note(Call::Publish(desc.digest.clone(), tags.to_vec()))?;
-        self.inner.publish(desc, manifest, tags).await
+    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        self.inner.offer(desc, bytes).await
     }
 
-    async fn finish(&self) -> Result<()> {
-        self.note(Call::Finish)?;
-        self.inner.finish().await
+    fn name(&self, change: NameChange) -> Result<()> {
+        self.watch.note(Call::Name(change.name.clone()))?;
+        self.inner.name(change)
     }
 
-    async fn abandon(&self, graph: &Graph) {
-        self.inner.abandon(graph).await;
+    async fn prepare(&self) -> Result<()> {
+        self.inner.prepare().await
     }
 
-    async fn untag(&self, name: &str) -> Result<()> {
-        self.inner.untag(name).await
+    async fn commit(&self) -> Result<Committed> {
+        self.watch.note(Call::Commit)?;
+        self.inner.commit().await
     }
 
-    async fn delete(&self, desc: &Descriptor) -> Result<()> {
-        self.inner.delete(desc).await
-    }
-
-    async fn upload(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>> {
-        self.inner.upload(algorithm).await
+    async fn abandon(&self) {
+        self.inner.abandon().await;
     }
 }

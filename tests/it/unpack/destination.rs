@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use artifact::{
     blob::{ByteStream, once},
     oci::{Descriptor, Digest},
     plan::{Action, Compression, Step},
-    store::ReadStore,
+    store::{Item, Presence, ReadStore},
     unpack::unpack,
 };
 use async_trait::async_trait;
@@ -314,9 +315,13 @@ impl ReadStore for Lying {
         Err(artifact::Error::not_found("nothing"))
     }
 
-    async fn fetch(&self, _: &Descriptor, _: u64) -> artifact::Result<ByteStream> {
+    async fn fetch(&self, _: &Item, _: Range<u64>) -> artifact::Result<ByteStream> {
         let bytes = once(self.bytes.clone());
         Ok(if self.stalls { bytes.chain(stream::pending()).boxed() } else { bytes })
+    }
+
+    async fn has(&self, items: &[Item]) -> artifact::Result<Vec<Presence>> {
+        Ok(vec![Presence::Unknown; items.len()])
     }
 
     async fn tags(&self) -> artifact::Result<Vec<String>> {

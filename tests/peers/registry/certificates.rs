@@ -3,7 +3,7 @@
 use artifact::{
     Kind,
     oci::Descriptor,
-    store::{ReadStore as _, Store as _},
+    store::ReadStore as _,
     stores::registry::{ClientCertificate, Options, Protocol, Proxies, Registry},
 };
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::{
         scripted::{Scripted, reply},
         server,
         tls::{Identity, Shown},
+        writing::{fetch, put},
     },
 };
 
@@ -73,8 +74,8 @@ async fn storage_token_service_and_proxy_ask_in_vain() {
     let (host, shown) = identity.asking(registry.host()).await;
     let repository = repository(&host, "a", &with_certificate(&identity));
     let blob = Descriptor::of("a/b", b"hello");
-    drop(repository.fetch(&blob, 0).await.unwrap());
-    repository.push(&blob, &Bytes::from_static(b"hello")).await.unwrap();
+    drop(fetch(&repository, &blob, 0).await.unwrap());
+    put(&repository, &blob, &Bytes::from_static(b"hello")).await.unwrap();
     assert_eq!([all(&shown), all(&storage_shown), all(&service_shown)], [Some(true), Some(false), Some(false)]);
 
     let proxy = Scripted::start(|_| reply(403, &[], b""));

@@ -19,6 +19,7 @@ use crate::{
         peer, run,
         samples::{Sample, noise},
         server,
+        writing::read,
     },
 };
 
@@ -90,7 +91,7 @@ async fn exchange_with_oci_client(host: &str) {
     assert_eq!(report.moved, 3);
     let bytes = store::read_manifest(back.as_ref(), &report.root).await.unwrap();
     let parsed = artifact::oci::Parsed::read(&report.root.media_type, &bytes).unwrap();
-    assert!(store::read(back.as_ref(), parsed.children()[1], 8 << 20).await.unwrap() == content);
+    assert!(read(back.as_ref(), parsed.children()[1].1, 8 << 20).await.unwrap() == content);
 }
 
 async fn oci_client_and_we_read_each_other_through_the_embedded_registry() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use artifact::{
     Code, Kind,
-    store::ReadStore as _,
     stores::registry::{Credential, Options, Origin, Protocol},
 };
 
@@ -14,6 +13,7 @@ use crate::{
     support::{
         scripted::{Scripted, reply},
         tls::Identity,
+        writing::fetch,
     },
 };
 
@@ -47,7 +47,7 @@ async fn a_name_that_leads_to_a_private_address_is_followed_from_private_registr
         let registry = guarded(move |_| reply(307, &[("location", &target)], b""));
         let host = registry.host().replace("127.0.0.1", "registry.corp.test");
         let options = Options { roots: vec![identity.authority.clone()], ..known_at(&host, addresses) };
-        let fetched = repository(&host, "a", &options).fetch(&blob(), 0).await;
+        let fetched = fetch(&repository(&host, "a", &options), &blob(), 0).await;
         assert_eq!(fetched.is_ok(), followed, "{addresses:?}");
         assert_eq!(storage.lines(), if followed { vec!["GET /x"] } else { Vec::new() });
         assert!(registry.saw("uthorization") && !saw_secret(&storage));
@@ -67,6 +67,6 @@ async fn a_token_service_at_a_private_address_gets_nothing_on_the_word_of_a_publ
     let registry = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
     let host = registry.host().replace("127.0.0.1", "registry.corp.test");
     let options = Options { roots: vec![identity.authority.clone()], ..known_at(&host, &["127.0.0.1", "8.8.8.8"]) };
-    assert_eq!(kind(repository(&host, "a", &options).fetch(&blob(), 0).await), Kind::Unreachable);
+    assert_eq!(kind(fetch(&repository(&host, "a", &options), &blob(), 0).await), Kind::Unreachable);
     assert!(trap.seen().is_empty());
 }

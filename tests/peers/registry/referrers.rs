@@ -14,6 +14,7 @@ use crate::{
     support::{
         docker_registry::{Access, DockerRegistry},
         samples::{Sample, TYPE, deliver},
+        writing::{publish, put},
     },
 };
 
@@ -60,14 +61,14 @@ async fn many_referrers_at_once_are_all_listed() {
     // First and one after another: docker-registry 2.8 may not see a blob while somebody finishes it a second time, and
     // all of these have the same config.
     for (desc, bytes) in samples.iter().flat_map(|sample| &sample.blobs) {
-        registry.repository("a").unwrap().push(desc, bytes).await.unwrap();
+        put(&registry.repository("a").unwrap(), desc, bytes).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
     for sample in samples {
         let store = registry.repository("a").unwrap();
         tasks.spawn(async move {
             let [(desc, bytes)] = sample.manifests.as_slice() else { panic!("one manifest") };
-            store.publish(desc, bytes, &[]).await
+            publish(&store, desc, bytes, &[]).await
         });
     }
     while let Some(done) = tasks.join_next().await {

@@ -8,7 +8,7 @@ use std::sync::{
 use artifact::{
     Kind,
     oci::Descriptor,
-    store::{ReadStore as _, Store as _},
+    store::ReadStore as _,
     stores::registry::{Credential, Options, Origin, Protocol, Registry},
 };
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::{
         scripted::{Scripted, reply},
         server,
         tls::Identity,
+        writing::{fetch, put},
     },
 };
 
@@ -155,8 +156,8 @@ async fn https_never_leads_to_http() {
         let host = identity.in_front_of("127.0.0.1", backend.host()).await;
         let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
         let desc = Descriptor::of("a/b", b"x");
-        assert_eq!(kind(repository.fetch(&desc, 0).await), Kind::Invalid);
-        assert_eq!(kind(repository.push(&desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
+        assert_eq!(kind(fetch(&repository, &desc, 0).await), Kind::Invalid);
+        assert_eq!(kind(put(&repository, &desc, &Bytes::from_static(b"x")).await), Kind::Invalid);
         assert!(backend.lines().iter().all(|line| !line.ends_with("/x")), "{:?}", backend.lines());
     }
     assert!(trap.seen().is_empty());
@@ -182,7 +183,7 @@ async fn http_may_lead_to_https_and_the_password_stays_behind() {
     let registry = guarded(move |_| reply(307, &[("location", &target)], b""));
     let options = Options { roots: vec![identity.authority.clone()], ..super::canary(registry.host()) };
     let repository = repository(registry.host(), "a", &options);
-    drop(repository.fetch(&Descriptor::of("a/b", b"x"), 0).await.unwrap());
+    drop(fetch(&repository, &Descriptor::of("a/b", b"x"), 0).await.unwrap());
     assert!(registry.saw("uthorization"));
     assert_eq!(storage.lines(), ["GET /x"]);
     assert!(!saw_secret(&storage));

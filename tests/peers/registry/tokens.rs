@@ -8,7 +8,7 @@ use std::{
 
 use artifact::{
     Kind,
-    store::{ReadStore as _, Store as _},
+    store::ReadStore as _,
     stores::registry::{Credential, Options, Registry},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -21,6 +21,7 @@ use crate::{
         peer, run,
         samples::Sample,
         scripted::{Request, Scripted, reply},
+        writing::put,
     },
 };
 
@@ -146,7 +147,7 @@ async fn without_credentials_a_token_is_still_asked_for() {
     let anonymous = repository(server.host(), "team/art", &Options::default());
     assert_eq!(anonymous.resolve("v1").await.unwrap(), *sample.root());
     let (desc, bytes) = Sample::of(&[b"y"]).layer().clone();
-    assert_eq!(kind(anonymous.push(&desc, &bytes).await), Kind::Unauthorized);
+    assert_eq!(kind(put(&anonymous, &desc, &bytes).await), Kind::Unauthorized);
 }
 
 async fn a_token_that_ended_is_replaced_once() {
@@ -154,8 +155,9 @@ async fn a_token_that_ended_is_replaced_once() {
     let options = with_password(server.host(), USER, PASSWORD);
     let repository = repository(server.host(), "team/art", &options);
     let (desc, bytes) = Sample::of(&[&[7; 2_000_000]]).layer().clone();
-    repository.push(&desc, &bytes).await.unwrap_err();
-    repository.push(&desc, &bytes).await.unwrap();
+    let (small, few) = Sample::of(&[b"small"]).layer().clone();
+    put(&repository, &small, &few).await.unwrap_err();
+    put(&repository, &desc, &bytes).await.unwrap();
     assert!(service.lines().len() <= 3, "{:?}", service.lines());
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use artifact::{
     copy::Options,
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::{Archive, Layout},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     support::{
         peer, run,
         samples::{Sample, deliver, names},
+        writing::read,
     },
 };
 
@@ -116,7 +117,7 @@ async fn skopeo_carries_an_artifact_of_ours_with_its_digest() {
         let out = Layout::open(&out).unwrap();
         assert_eq!(out.resolve("v1").await.unwrap().digest, sample.root().digest);
         for (desc, bytes) in sample.all() {
-            assert_eq!(store::read(&out, desc, 2000).await.unwrap(), bytes);
+            assert_eq!(read(&out, desc, 2000).await.unwrap(), bytes);
         }
     }
 }
@@ -181,6 +182,6 @@ async fn the_collection_of_garbage_by_umoci_spares_what_we_list() {
     let store = Layout::open(&layout).unwrap();
     assert_eq!(store.referrers(&root).await.unwrap().len(), 1);
     for (desc, bytes) in about.all() {
-        assert_eq!(store::read(&store, desc, 2000).await.unwrap(), bytes);
+        assert_eq!(read(&store, desc, 2000).await.unwrap(), bytes);
     }
 }

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command, sync::Arc};
 use artifact::{
     Kind,
     copy::{Options, copy},
-    store::{self, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::Layout,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     support::{
         peer, run,
         samples::{Sample, deliver, noise},
+        writing::{has, read},
     },
 };
 
@@ -76,13 +77,13 @@ async fn a_layout_takes_large_files_of_another_one_without_a_copy_and_verifies_t
     let taken = before.saturating_sub(disk.free());
     assert!(taken < SIZE as u64 / 4, "{taken} bytes");
     let (layer, bytes) = sample.layer();
-    assert!(store::read(&Layout::open(&two).unwrap(), layer, SIZE as u64).await.unwrap() == bytes);
+    assert!(read(&Layout::open(&two).unwrap(), layer, SIZE as u64).await.unwrap() == bytes);
 
     let mut wrong = bytes.to_vec();
     wrong[SIZE / 2] ^= 1;
     std::fs::write(one.join("blobs/sha256").join(layer.digest.hex()), wrong).unwrap();
     assert_eq!(carry(&one, &three).await.unwrap_err().kind(), Kind::Mismatch);
-    assert!(!Layout::open(&three).unwrap().contains(layer).await.unwrap());
+    assert!(!has(&Layout::open(&three).unwrap(), layer).await.unwrap());
     // What was taken before is a file of its own.
-    assert!(store::read(&Layout::open(&two).unwrap(), layer, SIZE as u64).await.unwrap() == bytes);
+    assert!(read(&Layout::open(&two).unwrap(), layer, SIZE as u64).await.unwrap() == bytes);
 }

@@ -3,7 +3,7 @@
 use artifact::{
     Kind, Result,
     oci::{Descriptor, media_type},
-    store::{ReadStore as _, Store as _, collect},
+    store::{ReadStore as _, collect},
     stores::registry::{AuthFiles, Options, Repository},
 };
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::{
 use crate::support::{
     samples::noise,
     scripted::{Scripted, reply},
+    writing::{fetch, put, size},
 };
 
 fn blob() -> Descriptor {
@@ -26,12 +27,12 @@ async fn read(repository: &Repository, way: usize) -> Result<()> {
     let manifest = Descriptor::of(media_type::MANIFEST, b"hello");
     match way {
         0 => drop(repository.resolve("v1").await?),
-        1 => drop(collect(repository.fetch(&blob(), 0).await?, 10).await?),
-        2 => drop(collect(repository.fetch(&blob(), 2).await?, 10).await?),
-        3 => drop(repository.fetch(&manifest, 0).await?),
+        1 => drop(collect(fetch(repository, &blob(), 0).await?, 10).await?),
+        2 => drop(collect(fetch(repository, &blob(), 2).await?, 10).await?),
+        3 => drop(fetch(repository, &manifest, 0).await?),
         4 => drop(repository.tags().await?),
         5 => drop(repository.referrers(&manifest).await?),
-        6 => drop(repository.size(&blob().digest).await?),
+        6 => drop(size(repository, &blob().digest).await?),
         _ => drop(repository.registry().repositories().await?),
     }
     Ok(())
@@ -72,7 +73,7 @@ async fn no_secret_follows_an_upload() {
             let target = format!("http://{}/x", attacker.host());
             let (registry, _service) = proof.wanted(move |_| reply(202, &[("location", &target)], b""));
             let repository = repository(registry.host(), "a", &proof.options(registry.host()));
-            assert_eq!(kind(repository.push(&blob(), &Bytes::from_static(b"hello")).await), Kind::Unauthorized);
+            assert_eq!(kind(put(&repository, &blob(), &Bytes::from_static(b"hello")).await), Kind::Unauthorized);
             assert_eq!(attacker.seen().len(), 1);
             assert!(!saw_secret(&attacker), "{proof:?}");
         }
@@ -96,7 +97,7 @@ async fn a_detour_does_not_bring_the_secret_back() {
         });
         *home.lock().unwrap() = registry.host().to_owned();
         let repository = repository(registry.host(), "a", &proof.options(registry.host()));
-        assert_eq!(kind(repository.fetch(&blob(), 0).await), Kind::Unauthorized);
+        assert_eq!(kind(fetch(&repository, &blob(), 0).await), Kind::Unauthorized);
         let chosen: Vec<_> = registry.seen().into_iter().filter(|r| r.line().contains("chosen")).collect();
         assert!(!chosen.is_empty() && chosen.iter().all(|r| r.header("authorization").is_empty()), "{proof:?}");
     }
@@ -119,7 +120,7 @@ async fn an_upload_elsewhere_does_not_come_back_with_a_secret() {
     *home.lock().unwrap() = registry.host().to_owned();
     let repository = repository(registry.host(), "a", &Proof::Basic.options(registry.host()));
     let bytes = Bytes::from(noise(12 << 20, 1));
-    assert!(repository.push(&Descriptor::of("a/b", &bytes), &bytes).await.is_err());
+    assert!(put(&repository, &Descriptor::of("a/b", &bytes), &bytes).await.is_err());
     assert!(attacker.lines().iter().any(|line| line.starts_with("PATCH")), "{:?}", attacker.lines());
     assert!(registry.seen().iter().all(|r| !r.line().contains("chosen") || r.header("authorization").is_empty()));
 }
@@ -143,7 +144,7 @@ async fn cookies_and_custom_headers_go_to_nobody() {
         let credentials = std::sync::Arc::new(AuthFiles::new(vec![file], Vec::new()));
         let repository = repository(registry.host(), "a", &Options { credentials, ..Options::default() });
         for _ in 0..2 {
-            collect(repository.fetch(&blob(), 0).await.unwrap(), 10).await.unwrap();
+            collect(fetch(&repository, &blob(), 0).await.unwrap(), 10).await.unwrap();
         }
         assert!(!storage.seen().is_empty());
         for request in [registry.seen(), storage.seen(), service.seen()].concat() {

@@ -11,7 +11,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     oci::{Descriptor, media_type},
-    store::{ReadStore as _, Store as _, collect},
+    store::{ReadStore as _, collect},
     stores::registry::Options,
 };
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use super::super::{kind, repository};
 use crate::support::{
     samples::noise,
     scripted::{Scripted, endless, reply},
+    writing::{fetch, put},
 };
 
 const MIB: usize = 1 << 20;
@@ -34,7 +35,7 @@ fn once() -> Options {
 async fn blob(answer: Vec<u8>) -> Result<Bytes> {
     let server = Scripted::start(move |_| answer.clone());
     let repository = repository(server.host(), "a", &once());
-    collect(repository.fetch(&Descriptor::of("a/b", b"hello"), 0).await?, 100).await
+    collect(fetch(&repository, &Descriptor::of("a/b", b"hello"), 0).await?, 100).await
 }
 
 fn raw(head: &str, body: &str) -> Vec<u8> {
@@ -187,7 +188,7 @@ async fn endlessly<T, F: Future<Output = Result<T>>>(
 async fn no_answer_is_read_without_end() {
     let index = Descriptor::of(media_type::INDEX, b"{}");
     let index_type = format!("content-type: {}\r\n", media_type::INDEX);
-    let manifest = endlessly(200, &index_type, async |host| repository(&host, "a", &once()).fetch(&index, 0).await);
+    let manifest = endlessly(200, &index_type, async |host| fetch(&repository(&host, "a", &once()), &index, 0).await);
     let page = endlessly(200, "", async |host| repository(&host, "a", &once()).tags().await);
     let refusal = endlessly(400, "", async |host| repository(&host, "a", &once()).tags().await);
     let token = endlessly(200, "", async |host| {
@@ -233,7 +234,7 @@ async fn a_registry_that_wants_huge_pieces_gets_the_blob_as_one() {
                 _ => reply(201, &[], b""),
             }
         });
-        let pushed = repository(server.host(), "a", &once()).push(&Descriptor::of("a/b", &bytes), &bytes).await;
+        let pushed = put(&repository(server.host(), "a", &once()), &Descriptor::of("a/b", &bytes), &bytes).await;
         let seen = server.seen();
         assert_eq!(
             seen.iter().filter(|r| r.line().starts_with("PUT") && r.body.len() == bytes.len()).count(),

@@ -1,0 +1,128 @@
+//! The run of an approved plan: blobs, then manifests children first, then all names.
+
+use super::{Options, Report, blobs::copy_blobs, gate::Approved, plan::Part};
+use crate::{
+    error::{Context as _, Result},
+    graph::Entry,
+    oci::{Descriptor, media_type},
+    progress::{Event, Outcome},
+    store::{self, Intent, Item, NameChange, Presence, Puts, Write},
+};
+
+impl Approved {
+    /// Carries what the destinations lack, and sets the names when all content is everywhere.
+    ///
+    /// Errors: content that no origin has, or has as described; a destination fails. No name has moved then, at a
+    /// registry none but those that the error names; what was carried so far stays for the next attempt.
+    pub async fn run(self, options: &Options) -> Result<Report> {
+        let before = options.progress.counts();
+        let plan = &self.0;
+        let root = plan.root().cloned().unwrap_or_else(Descriptor::empty);
+        let mut report = Report::of(root);
+        let items = plan.parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let bytes = plan.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.graph.size()));
+        options.progress.tell(Event::Planned { items, bytes });
+        let mut writes = Vec::new();
+        let filled = fill_all(&self, &mut writes, options, &mut report).await;
+        if let Err(e) = filled {
+            for (_, write) in writes {
+                write.abandon().await;
+            }
+            return Err(e);
+        }
+        for (part, write) in writes {
+            write.commit().await.context(|| format!("finish writing to {}", part.to))?;
+        }
+        report.names = plan.parts.iter().flat_map(|part| &part.names).map(Into::into).collect();
+        Ok(report.with(options.progress.counts().since(before)))
+    }
+}
+
+/// Puts all content at all destinations. What is begun is in `writes`, also after an error.
+async fn fill_all<'a>(
+    approved: &'a Approved,
+    writes: &mut Vec<(&'a Part, Write)>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let parts = &approved.0.parts;
+    for (at, part) in parts.iter().enumerate() {
+        for desc in &part.complete {
+            report.count(desc, Outcome::Present);
+            options.progress.tell(Event::Done(desc.clone(), Outcome::Present));
+        }
+        if part.graph.is_empty() && part.names.iter().all(|name| name.change().is_none()) {
+            continue;
+        }
+        let write = store::begin(part.to.as_ref(), intent(part)).await?;
+        let puts = write.puts();
+        writes.push((part, write));
+        offer(&puts, part).await?;
+        let earlier = parts.get(..at).unwrap_or_default();
+        copy_blobs(&puts, part, earlier, &approved.0.evidence, options, report).await?;
+        copy_manifests(&puts, part, options, report).await?;
+        let names = part.names.iter().filter_map(super::plan::PlannedName::change);
+        if let Some((_, write)) = writes.last() {
+            names.into_iter().try_for_each(|change| write.name(change))?;
+        }
+    }
+    Ok(())
+}
+
+/// All that a plan changes at one destination.
+fn intent(part: &Part) -> Intent {
+    let graph = &part.graph;
+    let unnamed = graph.roots.iter().filter(|root| root.tags.is_empty()).map(|root| &root.desc);
+    let unnamed = unnamed.filter_map(|desc| graph.manifest(&desc.digest));
+    let about = graph.manifests.iter().filter(|entry| entry.subject.is_some());
+    let listed = unnamed.chain(about).map(|entry| entry.desc.clone()).collect();
+    let names: Vec<NameChange> = part.names.iter().filter_map(super::plan::PlannedName::change).collect();
+    Intent { items: graph.items().collect(), listed, names, removals: Vec::new() }
+}
+
+/// Offers manifests of unknown media types to a destination that may not take them, before anything is sent that it
+/// would be sent for in vain.
+async fn offer(puts: &Puts, part: &Part) -> Result<()> {
+    if part.to.abilities().any_media_type {
+        return Ok(());
+    }
+    for (Entry { desc, bytes, .. }, presence) in part.graph.manifests.iter().zip(&part.presence) {
+        if media_type::points(&desc.media_type) || presence.fits(desc) {
+            continue;
+        }
+        let tags = part.names.iter().filter(|planned| planned.to.digest == desc.digest);
+        let tags: Vec<String> = tags.map(|planned| format!("`{}`", planned.name)).collect();
+        let place = if tags.is_empty() { String::new() } else { format!(" under {}", tags.join(", ")) };
+        let offered = puts.offer(&desc.bare(), bytes).await;
+        offered.context(|| format!("copy manifest {} to {}{place}", desc.digest, part.to))?;
+    }
+    Ok(())
+}
+
+/// Stores the manifests that the destination lacks, children first.
+async fn copy_manifests(puts: &Puts, part: &Part, options: &Options, report: &mut Report) -> Result<()> {
+    for (entry, presence) in part.graph.manifests.iter().zip(&part.presence) {
+        let present = presence.fits(&entry.desc);
+        let mut outcome = Outcome::Present;
+        // A registry sets a name by storing the manifest under it.
+        if !present || part.is_named_anew(&entry.desc) {
+            let stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
+            outcome = stored.context(|| format!("copy manifest {} to {}", entry.desc.digest, part.to))?;
+        }
+        let outcome = if present { Outcome::Present } else { outcome };
+        report.count(&entry.desc, outcome);
+        options.progress.tell(Event::Done(entry.desc.bare(), outcome));
+    }
+    Ok(())
+}
+
+/// What a run would do, as far as it can be known without trying: content that could be mounted counts as moved.
+pub(super) fn foresee(part: &Part, report: &mut Report) {
+    part.complete.iter().for_each(|desc| report.count(desc, Outcome::Present));
+    for (Item { desc, .. }, presence) in part.items() {
+        let present = presence.fits(&desc);
+        report.unknown |= presence == Presence::Unknown;
+        report.count(&desc, if present { Outcome::Present } else { Outcome::Moved });
+    }
+    report.names.extend(part.names.iter().map(Into::into));
+}

@@ -1,0 +1,405 @@
+//! Writing an archive: under a lock, into a temporary file beside it, each blob at its final place, then one rename.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use rustix::{
+    fs::{FallocateFlags, OFlags},
+    io::Errno,
+};
+
+use super::{
+    Archive,
+    contents::{Contents, Piece},
+    plan::Plan,
+};
+use crate::{
+    blob::{Blob, FileSlice},
+    error::{Context as _, Error, Kind, Result},
+    fs::{Dir, TemporaryFile, blocking},
+    oci::{Descriptor, Digest, Parsed, RefName, Role},
+    progress::Outcome,
+    store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
+    stores::{
+        behind::Behind,
+        index::IndexFile,
+        listing::{Manifests as _, replaces},
+    },
+};
+
+/// Where an archive is, and its name there.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) path: PathBuf,
+    parent: PathBuf,
+    name: String,
+}
+
+impl Target {
+    /// A path that a user named; a symbolic link is followed, so that its target is what gets replaced.
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::invalid(format!("`{}` is not the name of a file", path.display())))?;
+        let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        Ok(Self { name: name.to_owned(), parent, path })
+    }
+
+    /// What is there now; nothing when there is no such file.
+    fn contents(&self) -> Result<(Contents, bool)> {
+        match Contents::read(&self.path) {
+            Err(e) if e.kind() == Kind::NotFound => Ok((Contents::empty(&self.path)?, false)),
+            other => Ok((other?, true)),
+        }
+    }
+}
+
+/// The right to replace an archive: a locked file beside it, gone when dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    dir: Dir,
+    name: String,
+    file: File,
+}
+
+impl Lock {
+    /// Errors: kind `Unavailable` when another writer is at work.
+    fn new(target: &Target) -> Result<Self> {
+        let dir = Dir::open(&target.parent)?;
+        let name = format!(".{}.artifact-lock", target.name);
+        loop {
+            let (file, _) = dir.file_with(&name, OFlags::RDWR | OFlags::CREATE)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let message = format!("`{}` is being written by somebody else", target.path.display());
+                    return Err(Error::new(Kind::Unavailable, message));
+                }
+                Err(std::fs::TryLockError::Error(e)) => {
+                    return Err(Error::from(e).context(format!("cannot lock `{}`", target.path.display())));
+                }
+            }
+            // The last holder removes the file: what we hold may be one that is no longer there.
+            if dir.holds(&name, &file)? {
+                return Ok(Self { dir, name, file });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is held, so that nobody can be waiting on a name that is about to go.
+        let _ = self.dir.remove(&self.name);
+        let _ = self.file.unlock();
+    }
+}
+
+/// One writing: a rewriting of the archive, from the announcement of what comes to the rename.
+#[derive(Debug)]
+pub(super) struct Writing {
+    archive: Archive,
+    rewriting: Arc<Rewriting>,
+}
+
+#[derive(Debug)]
+struct Rewriting {
+    target: Target,
+    lock: Mutex<Option<Lock>>,
+    /// The archive as it was found, under the lock.
+    base: Contents,
+    /// What of it stays, and what is to come, with sizes.
+    kept: BTreeMap<Digest, u64>,
+    /// Content that need not come: in the old archive.
+    known: BTreeMap<Digest, Piece>,
+    manifests: HashSet<Digest>,
+    plan: Plan,
+    /// `None` when nothing changes.
+    draft: Option<TemporaryFile>,
+    arrived: Mutex<HashSet<Digest>>,
+    gates: HashMap<Digest, Arc<tokio::sync::Mutex<()>>>,
+    removals: Vec<Digest>,
+    changes: Mutex<Changes>,
+}
+
+/// What is to become of the list.
+#[derive(Debug, Clone, Default)]
+struct Changes {
+    names: Vec<NameChange>,
+    listed: BTreeMap<Digest, Descriptor>,
+    over: bool,
+}
+
+impl Writing {
+    /// Lays out the archive that will hold what is there now and what is intended. Blocks on the file system.
+    ///
+    /// Errors: kind `Unavailable` when another writer is at work.
+    pub(super) fn begin(archive: Archive, target: &Target, intent: Intent) -> Result<Self> {
+        let rewriting = Arc::new(Rewriting::begin(target, intent)?);
+        Ok(Self { archive, rewriting })
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Rewriting) -> Result<T> + Send + 'static) -> Result<T> {
+        let rewriting = Arc::clone(&self.rewriting);
+        blocking(move || work(&rewriting)).await
+    }
+
+    fn unexpected(&self, desc: &Descriptor) -> Error {
+        Error::unsupported(format!("{} is not part of what is written to {}", desc.digest, self.archive))
+    }
+
+    async fn write(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Outcome> {
+        let all = &self.rewriting;
+        if all.changes().over {
+            return Err(ended());
+        }
+        match all.kept.get(&desc.digest) {
+            None => return Err(self.unexpected(desc)),
+            Some(size) if *size != desc.size => {
+                let message = format!("{} was announced with {size} bytes and comes with {}", desc.digest, desc.size);
+                return Err(Error::mismatch(message));
+            }
+            Some(_) => {}
+        }
+        // Two writers of one blob are kept apart.
+        let gate = all.gates.get(&desc.digest).cloned().unwrap_or_default();
+        let _alone = gate.lock().await;
+        if all.piece(&desc.digest).is_some() {
+            return Ok(Outcome::Present);
+        }
+        let place = all.place(&desc.digest).ok_or_else(|| self.unexpected(desc))?;
+        let mut behind = Behind::new(place.file, place.slice.path, place.slice.offset);
+        let mut stream = verified(desc, blob.open(0).await?);
+        while let Some(chunk) = stream.try_next().await? {
+            behind.write(chunk).await?;
+        }
+        behind.finish().await?;
+        all.arrived.lock().unwrap_or_else(PoisonError::into_inner).insert(desc.digest.clone());
+        Ok(Outcome::Moved)
+    }
+}
+
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
+        self.write(desc, blob).await
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        let parsed = Parsed::read(&desc.media_type, bytes)?;
+        let outcome = self.write(desc, bytes).await?;
+        if parsed.subject().is_some() {
+            let listed = parsed.listed(desc);
+            self.rewriting.changes().listed.entry(listed.digest.clone()).or_insert(listed);
+        }
+        Ok(outcome)
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        if change.to.is_some() {
+            change.name.parse::<RefName>()?;
+        }
+        let mut changes = self.rewriting.changes();
+        if changes.over {
+            return Err(ended());
+        }
+        changes.names.push(change);
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        let archive = self.archive.clone();
+        // In one go: this handle must see what it wrote, also when nobody waits for it any more.
+        self.run(move |rewriting| {
+            let committed = rewriting.commit()?;
+            archive.reload().map(|()| committed)
+        })
+        .await
+    }
+
+    async fn abandon(&self) {
+        self.rewriting.changes().over = true;
+        self.rewriting.unlock();
+    }
+}
+
+impl Rewriting {
+    fn begin(target: &Target, intent: Intent) -> Result<Self> {
+        let Intent { items, listed, names, removals } = intent;
+        let lock = Lock::new(target)?;
+        lock.dir.clean(|_| false)?;
+        let (base, exists) = target.contents()?;
+        let mut known = base.blobs.clone();
+        let mut kept: BTreeMap<_, _> = base.blobs.iter().map(|(digest, p)| (digest.clone(), p.slice.len)).collect();
+        let mut manifests = base.manifests();
+        let mut changes = !exists;
+        for Item { desc, role } in &items {
+            let before = kept.insert(desc.digest.clone(), desc.size);
+            // A blob of another size is what a damaged archive has: it is to come again.
+            changes |= before != Some(desc.size);
+            if *role == Role::Manifest {
+                manifests.insert(desc.digest.clone());
+            }
+        }
+        known.retain(|digest, piece| kept.get(digest) == Some(&piece.slice.len));
+        let removals: Vec<Digest> = removals.into_iter().map(|item| item.desc.digest).collect();
+        for digest in &removals {
+            changes = true;
+            kept.remove(digest).ok_or_else(|| base.missing(format_args!("{digest}")))?;
+        }
+        let listed = listed.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
+        let foreseen = Changes { names, listed, over: false };
+        let mut index = base.index.clone();
+        foreseen.apply(&base, &mut index, &kept, &removals)?;
+        let plan = Plan::of(index.encode()?, &kept, &manifests)?;
+        let draft = if changes || index.changed() { Some(allocate(&lock.dir, plan.total)?) } else { None };
+        let gates = plan.slots.keys().map(|digest| (digest.clone(), Arc::default())).collect();
+        Ok(Self {
+            target: target.clone(),
+            lock: Mutex::new(Some(lock)),
+            base,
+            kept,
+            known,
+            manifests,
+            plan,
+            draft,
+            arrived: Mutex::default(),
+            gates,
+            removals,
+            changes: Mutex::new(Changes { names: Vec::new(), ..foreseen }),
+        })
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Where a blob goes.
+    fn place(&self, digest: &Digest) -> Option<Piece> {
+        let (offset, len) = *self.plan.slots.get(digest)?;
+        let draft = self.draft.as_ref()?;
+        let slice = FileSlice { path: draft.path(), offset, len };
+        Some(Piece { file: Arc::clone(draft.file()), slice, verified: true })
+    }
+
+    /// Content that is here, now or from before.
+    fn piece(&self, digest: &Digest) -> Option<Piece> {
+        let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        if arrived { self.place(digest) } else { self.known.get(digest).cloned() }
+    }
+
+    /// Replaces the archive. Errors: kind `NotFound` when something that was announced has not come.
+    fn commit(&self) -> Result<Committed> {
+        let changes = self.changes().clone();
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.changes().over = true;
+        let Some(lock) = lock.filter(|_| !changes.over) else {
+            return Err(ended());
+        };
+        if let Some(digest) = self.kept.keys().find(|digest| self.piece(digest).is_none()) {
+            let place = self.target.path.display();
+            return Err(Error::not_found(format!("{digest} was expected in oci-archive:{place} and never came")));
+        }
+        let mut index = self.base.index.clone();
+        let committed = changes.apply(&self.base, &mut index, &self.kept, &self.removals)?;
+        if self.draft.is_some() || index.changed() {
+            self.write(&index, &lock)?;
+        }
+        Ok(committed)
+    }
+
+    fn write(&self, index: &IndexFile, lock: &Lock) -> Result<()> {
+        let encoded = index.encode()?;
+        match &self.draft {
+            Some(draft) if encoded == self.plan.index => {
+                self.fill(draft, &self.plan)?;
+                draft.keep(&lock.dir, &self.target.name)?;
+            }
+            // Something was named that was not announced: all offsets move.
+            _ => {
+                let plan = Plan::of(encoded, &self.kept, &self.manifests)?;
+                let draft = allocate(&lock.dir, plan.total)?;
+                self.fill(&draft, &plan)?;
+                draft.keep(&lock.dir, &self.target.name)?;
+            }
+        }
+        lock.dir.sync()
+    }
+
+    /// Writes all that is not in its place yet.
+    fn fill(&self, draft: &TemporaryFile, plan: &Plan) -> Result<()> {
+        for (at, bytes) in &plan.fixed {
+            draft.write_at(bytes, *at)?;
+        }
+        for (digest, (at, _)) in &plan.slots {
+            let piece = self.piece(digest).ok_or_else(|| self.base.missing(format_args!("{digest}")))?;
+            let in_place = Arc::ptr_eq(&piece.file, draft.file()) && piece.slice.offset == *at;
+            if !in_place {
+                piece.copy_to(digest, draft.file(), *at).context(|| format!("copy {digest} into the new archive"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+impl Changes {
+    /// Makes the changes in a list of content that is kept.
+    fn apply(
+        &self,
+        base: &Contents,
+        index: &mut IndexFile,
+        kept: &BTreeMap<Digest, u64>,
+        removals: &[Digest],
+    ) -> Result<Committed> {
+        let (mut tags, mut committed) = (BTreeMap::new(), Committed::default());
+        for NameChange { name, to, expect, .. } in &self.names {
+            // A name that stands for two manifests is one that this change puts right.
+            let found = index.named(name).ok().flatten().map(|desc| desc.digest.clone());
+            expect.check(name, found.as_ref())?;
+            match to {
+                Some(desc) if kept.get(&desc.digest) != Some(&desc.size) => {
+                    return Err(base.missing(format_args!("{}", desc.digest)));
+                }
+                Some(desc) => drop(tags.insert(name.parse()?, desc.bare())),
+                None if index.untag(name)? => {}
+                None => return Err(base.missing(format_args!("tag `{name}`"))),
+            }
+            let outcome = NameOutcome::of(found.as_ref(), to.as_ref().map(|desc| &desc.digest));
+            committed.names.push((name.clone(), outcome));
+        }
+        base.list(index, &tags, &replaces(&self.names), &self.listed)?;
+        removals.iter().for_each(|digest| index.forget(digest));
+        Ok(committed)
+    }
+}
+
+/// An unfinished file of this size: that the disk is too small is found out now.
+fn allocate(dir: &Dir, total: u64) -> Result<TemporaryFile> {
+    let draft = TemporaryFile::new(dir)?;
+    let path = draft.path();
+    match rustix::fs::fallocate(&**draft.file(), FallocateFlags::empty(), 0, total) {
+        Ok(()) => {}
+        Err(Errno::NOTSUP | Errno::INVAL | Errno::NOSYS) => {
+            draft.file().set_len(total).context(|| format!("cannot write `{}`", path.display()))?;
+        }
+        Err(e) => {
+            return Err(Error::from(std::io::Error::from(e)).context(format!("cannot write `{}`", path.display())));
+        }
+    }
+    Ok(draft)
+}

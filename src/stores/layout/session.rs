@@ -1,0 +1,185 @@
+//! One writing into a layout: content under its digest as it comes, names and lists with `commit`.
+
+use std::{
+    fs::File,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{Layout, Shared, commit::Change, unsynced::Unsynced};
+use crate::{
+    blob::Blob,
+    error::{Error, Kind, Result},
+    fs::blocking,
+    oci::{Descriptor, Digest, RefName},
+    progress::Outcome,
+    store::{Committed, Home, Intent, Item, NameChange, Session, Sink},
+};
+
+/// One writing.
+pub(super) struct Writing {
+    layout: Layout,
+    /// What must be here in the end.
+    items: Vec<Item>,
+    /// Small content that is not durable yet. Nobody else sees it.
+    pub(super) unsynced: Arc<Unsynced>,
+    /// What `commit` will change; `None` once that was handed over, or given up.
+    change: Mutex<Option<Change>>,
+    /// Where the outcome of the commit arrives.
+    outcome: tokio::sync::Mutex<Option<oneshot::Receiver<Result<Committed>>>>,
+    /// Shared by all sessions, so that nothing is collected as garbage meanwhile.
+    lock: Mutex<Option<File>>,
+}
+
+impl Writing {
+    /// Begins to write. Blocks on the file system.
+    pub(super) fn begin(layout: Layout, intent: Intent) -> Result<Self> {
+        let lock = layout.0.files.share_lock()?;
+        layout.0.files.keep_open();
+        let removals = intent.removals.into_iter().map(|item| item.desc.digest).collect();
+        let listed = intent.listed.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
+        let change = Change { names: Vec::new(), listed, removals, wrote: false };
+        Ok(Self {
+            layout,
+            items: intent.items,
+            unsynced: Arc::default(),
+            change: Mutex::new(Some(change)),
+            outcome: tokio::sync::Mutex::default(),
+            lock: Mutex::new(lock),
+        })
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn change(&self) -> MutexGuard<'_, Option<Change>> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something for `commit`. Errors: the session has ended.
+    fn note(&self, note: impl FnOnce(&mut Change)) -> Result<()> {
+        self.change().as_mut().map(note).ok_or_else(ended)
+    }
+
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Runs file operations of this session on a thread where they may block.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &Unsynced) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (shared, unsynced) = (Arc::clone(&self.layout.0), Arc::clone(&self.unsynced));
+        blocking(move || work(&shared, &unsynced)).await
+    }
+
+    /// Makes all content durable and visible under its digest.
+    async fn settle(&self) -> Result<()> {
+        self.run(|shared, unsynced| shared.files.settle(unsynced)).await
+    }
+
+    /// An error of kind `NotFound` unless all that was announced is here.
+    async fn complete(&self) -> Result<()> {
+        let items: Vec<(Digest, u64)> =
+            self.items.iter().map(|item| (item.desc.digest.clone(), item.desc.size)).collect();
+        self.run(move |shared, _| {
+            for (digest, size) in &items {
+                if shared.files.blob_size(digest)? != Some(*size) {
+                    return Err(Error::not_found(format!("{digest} was expected in {} and never came", shared.files)));
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
+        let wanted = desc.bare();
+        let here = self.run(move |shared, unsynced| {
+            let size = unsynced.get(&wanted.digest).map(|draft| draft.len()).transpose()?;
+            let size = if size.is_some() { size } else { shared.files.blob_size(&wanted.digest)? };
+            Ok(size == Some(wanted.size))
+        });
+        if here.await? {
+            return Ok(Outcome::Present);
+        }
+        self.push_blob(desc, blob).await?;
+        self.note(|change| change.wrote = true)?;
+        Ok(Outcome::Moved)
+    }
+
+    async fn stream(&self, _size: Option<u64>) -> Result<Box<dyn Sink>> {
+        self.note(|change| change.wrote = true)?;
+        self.start_stream().await
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        let (outcome, listed) = self.push_manifest(desc, bytes).await?;
+        self.note(|change| {
+            change.wrote |= outcome == Outcome::Moved;
+            if let Some(listed) = listed {
+                change.listed.entry(listed.digest.clone()).or_insert(listed);
+            }
+        })?;
+        Ok(outcome)
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        if change.to.is_some() {
+            change.name.parse::<RefName>()?;
+        }
+        self.note(|all| all.names.push(change))
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.settle().await?;
+        self.run(|shared, _| shared.files.sync_blobs()).await
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        self.settle().await?;
+        self.complete().await?;
+        let mut outcome = self.outcome.lock().await;
+        if outcome.is_none() {
+            let change = self.change().take().ok_or_else(ended)?;
+            if change.is_empty() {
+                self.unlock();
+                return Ok(Committed::default());
+            }
+            *outcome = Some(Arc::clone(&self.layout.0).hand_over(change));
+        }
+        // Whoever stops waiting here may ask again.
+        let written = match outcome.as_mut() {
+            Some(outcome) => outcome.await,
+            None => return Err(ended()),
+        };
+        *outcome = None;
+        self.unlock();
+        written.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the writer of `index.json` failed")))
+    }
+
+    async fn abandon(&self) {
+        *self.change() = None;
+        // What came so far is there for the next attempt; what cannot be kept is not missed.
+        let _ = self.settle().await;
+        self.unlock();
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.layout.0.files.close();
+    }
+}

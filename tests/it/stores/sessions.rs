@@ -1,0 +1,275 @@
+//! The part of the exam about sessions: what ends badly changes nothing, and whoever comes next finds a store that works.
+
+use std::sync::Arc;
+
+use artifact::{
+    Kind, Result,
+    check::{What, check},
+    copy,
+    oci::{Descriptor, Index, media_type},
+    store::{Expect, Intent, Item, NameChange, NameOutcome, ReadStore, Store, Write, begin, delete, set_name},
+};
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{Broken, Candidate, applies, content, kind, memory};
+use crate::support::{
+    samples::{Sample, deliver, noise},
+    watched::{Fault, Watched},
+    writing::{Stalling, has, read},
+};
+
+/// Brings a sample that was not there before, through a handle that has been through something, and looks for it
+/// through a fresh one. What was dropped may take a moment to let go of the store.
+async fn still_works(c: &Candidate) {
+    let (sample, store) = (Sample::of(&[b"what comes later"]), &c.store);
+    while let Err(e) = deliver(store, &sample, &["later"]).await {
+        assert_eq!(e.kind(), Kind::Unavailable, "{e}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(c.again().tags().await.unwrap(), ["later"]);
+    assert_eq!(c.again().resolve("later").await.unwrap(), *sample.root());
+    for (desc, bytes) in sample.all() {
+        assert_eq!(content(c, desc).await.unwrap(), bytes);
+    }
+}
+
+/// No name, and nothing that is about this.
+async fn nothing_shows(c: &Candidate, subject: &Descriptor) {
+    for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
+        assert!(store.tags().await.unwrap().is_empty());
+        assert!(store.referrers(subject).await.unwrap().is_empty());
+    }
+}
+
+pub(crate) async fn nothing_shows_before_a_commit_and_all_of_it_afterwards(c: Candidate) {
+    let subject = Sample::of(&[b"subject"]);
+    let about = Sample::about(subject.root(), b"about");
+    let write = begin(&*c.store, about.intent(&["v1", "v2"])).await.unwrap();
+    about.put_into(&write).await.unwrap();
+    about.names(&["v1", "v2"]).into_iter().for_each(|change| write.name(change).unwrap());
+    nothing_shows(&c, subject.root()).await;
+    write.prepare().await.unwrap();
+    nothing_shows(&c, subject.root()).await;
+    write.commit().await.unwrap();
+    let listed = |found: Vec<Descriptor>| found.into_iter().map(|desc| desc.digest).collect::<Vec<_>>();
+    for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
+        assert_eq!(listed(store.referrers(subject.root()).await.unwrap()), [about.root().digest.clone()]);
+        for tag in ["v1", "v2"] {
+            assert_eq!(store.resolve(tag).await.unwrap(), *about.root());
+        }
+    }
+}
+
+pub(crate) async fn a_handle_is_as_good_as_new_after_a_session_that_failed(c: Candidate) {
+    let sample = Sample::of(&[&noise(3_000_000, 7)]);
+    let (desc, bytes) = sample.layer();
+    let write = begin(&*c.store, sample.intent(&["v1"])).await.unwrap();
+    assert_eq!(kind(write.puts().put(desc, &Broken(bytes.clone()), &[]).await), Kind::Unreachable);
+    write.name(sample.names(&["v1"]).remove(0)).unwrap();
+    write.abandon().await;
+    nothing_shows(&c, sample.root()).await;
+    // A name without a manifest, which only the commit finds out.
+    let write = begin(&*c.store, Intent::default()).await.unwrap();
+    write.name(sample.names(&["v1"]).remove(0)).unwrap();
+    assert_eq!(kind(write.commit().await), Kind::NotFound);
+    nothing_shows(&c, sample.root()).await;
+    still_works(&c).await;
+}
+
+pub(crate) async fn a_handle_is_as_good_as_new_after_a_session_that_was_dropped(c: Candidate) {
+    let subject = Sample::of(&[b"subject"]);
+    let about = Sample::about(subject.root(), b"about");
+    let write = begin(&*c.store, about.intent(&["v1"])).await.unwrap();
+    about.put_into(&write).await.unwrap();
+    write.name(about.names(&["v1"]).remove(0)).unwrap();
+    drop(write);
+    nothing_shows(&c, subject.root()).await;
+    still_works(&c).await;
+    assert!(c.again().referrers(subject.root()).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_handle_is_as_good_as_new_after_a_copy_that_was_dropped(c: Candidate) {
+    let sample = Sample::of(&[b"small", &noise(3_000_000, 8)]);
+    let stalled = Arc::new(Notify::new());
+    let from = memory().store;
+    deliver(&from, &sample, &["v1"]).await.unwrap();
+    let fault = Fault::Stalls(sample.layer().0.digest.clone(), Arc::clone(&stalled));
+    let stalling: Arc<dyn ReadStore> = Watched::new(from, fault);
+    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+    tokio::select! {
+        done = copy::copy(&stalling, "v1", &c.store, &options) => panic!("{done:?}"),
+        () = stalled.notified() => {}
+    }
+    nothing_shows(&c, sample.root()).await;
+    still_works(&c).await;
+}
+
+pub(crate) async fn giving_up_while_content_is_on_its_way_frees_the_store(c: Candidate) {
+    for len in [1000, 3_000_000] {
+        let sample = Sample::of(&[&noise(len, 9)]);
+        let (desc, bytes) = sample.layer().clone();
+        let stalled = Arc::new(Notify::new());
+        let write = begin(&*c.store, sample.intent(&["v1"])).await.unwrap();
+        write.name(sample.names(&["v1"]).remove(0)).unwrap();
+        let (puts, blob) = (write.puts(), Stalling(bytes, Arc::clone(&stalled)));
+        let putting = tokio::spawn(async move { puts.put(&desc, &blob, &[]).await });
+        stalled.notified().await;
+        let puts = write.puts();
+        write.abandon().await;
+        let (manifest, bytes) = &sample.manifests[0];
+        assert!(puts.manifest(manifest, bytes).await.is_err(), "what was given up takes nothing more");
+        assert!(c.again().resolve("v1").await.is_err());
+        // Free at once: nobody need wait for the content.
+        deliver(&c.store, &Sample::of(&[b"free"]), &["later"]).await.unwrap();
+        putting.abort();
+        assert!(!has(&*c.store, &sample.layer().0).await.unwrap());
+    }
+    still_works(&c).await;
+}
+
+/// A session that has put all of a sample, and will set this tag.
+async fn half_way(store: &dyn Store, sample: &Sample, tag: &str) -> Result<Write> {
+    let write = begin(store, sample.intent(&[tag])).await?;
+    sample.put_into(&write).await?;
+    sample.names(&[tag]).into_iter().try_for_each(|change| write.name(change))?;
+    Ok(write)
+}
+
+pub(crate) async fn two_sessions_at_once_both_have_their_way(c: Candidate) {
+    let (one, two) = (Sample::of(&[b"one", b"shared"]), Sample::of(&[b"two", b"shared"]));
+    let (first, second) = (half_way(&*c.store, &one, "v1").await.unwrap(), c.open());
+    let other = match half_way(&*second, &two, "v2").await {
+        Ok(other) => Some(other),
+        Err(e) => {
+            assert_eq!((e.kind(), c.store.abilities().needs_all), (Kind::Unavailable, true), "{e}");
+            applies(&c, "two sessions at a time: the second is turned away until the first has ended", false);
+            None
+        }
+    };
+    assert!(c.again().tags().await.unwrap().is_empty());
+    first.commit().await.unwrap();
+    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    let other = match other {
+        Some(other) => other,
+        None => half_way(&*second, &two, "v2").await.unwrap(),
+    };
+    other.commit().await.unwrap();
+    assert_eq!(c.again().tags().await.unwrap(), ["v1", "v2"]);
+    for (desc, bytes) in one.all().chain(two.all()) {
+        assert_eq!(content(&c, desc).await.unwrap(), bytes);
+    }
+}
+
+pub(crate) async fn a_name_is_set_and_moved_without_a_copy(c: Candidate) {
+    let (one, two) = (Sample::of(&[b"one"]), Sample::of(&[b"two"]));
+    deliver(&c.store, &one, &["v1"]).await.unwrap();
+    deliver(&c.store, &two, &["v2"]).await.unwrap();
+    for (name, to) in [("new", &one), ("v2", &one), ("v1", &one)] {
+        set_name(&*c.open(), name, to.root()).await.unwrap();
+        assert_eq!(c.again().resolve(name).await.unwrap(), *to.root());
+    }
+    assert_eq!(c.again().tags().await.unwrap(), ["new", "v1", "v2"]);
+    assert_eq!(content(&c, two.root()).await.unwrap(), two.manifests[0].1);
+}
+
+pub(crate) async fn what_was_announced_and_never_came_changes_nothing(c: Candidate) {
+    let subject = Sample::of(&[b"subject"]);
+    let sample = Sample::about(subject.root(), b"never comes");
+    let write = begin(&*c.store, sample.intent(&["v1"])).await.unwrap();
+    let outcome = async {
+        let (desc, bytes) = &sample.blobs[0];
+        write.puts().put(desc, bytes, &[]).await?;
+        let (desc, bytes) = &sample.manifests[0];
+        write.puts().manifest(desc, bytes).await?;
+        write.name(sample.names(&["v1"]).remove(0))?;
+        write.commit().await
+    };
+    let refused = kind(outcome.await);
+    if applies(
+        &c,
+        "content that was announced is missed (the registry judges it)",
+        !c.store.abilities().refuses_incomplete,
+    ) {
+        assert_eq!(refused, Kind::NotFound);
+    }
+    nothing_shows(&c, subject.root()).await;
+    still_works(&c).await;
+}
+
+pub(crate) async fn a_name_that_is_not_as_expected_changes_nothing(c: Candidate) {
+    let (one, two) = (Sample::of(&[b"one"]), Sample::of(&[b"two"]));
+    deliver(&c.store, &one, &["v1"]).await.unwrap();
+    let expecting = async |name: &str, expect: Expect| {
+        let write = begin(&*c.store, two.intent(&["aside", name])).await?;
+        two.put_into(&write).await?;
+        write.name(NameChange::set("aside", two.root().bare()))?;
+        write.name(NameChange { expect, ..NameChange::set(name, two.root().bare()) })?;
+        write.commit().await
+    };
+    for expect in [Expect::Absent, Expect::Digest(two.root().digest.clone())] {
+        assert_eq!(kind(expecting("v1", expect.clone()).await), Kind::Exists, "{expect:?}");
+        assert_eq!(c.again().resolve("v1").await.unwrap(), *one.root());
+        assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    }
+    let absent = Expect::Digest(one.root().digest.clone());
+    assert_eq!(kind(expecting("v2", absent.clone()).await), Kind::Exists);
+    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    let moved = expecting("v1", absent).await.unwrap().names.remove(1);
+    assert_eq!(moved, ("v1".into(), NameOutcome::Moved(one.root().digest.clone())));
+    let new = expecting("v2", Expect::Absent).await.unwrap().names.remove(1);
+    assert_eq!(new, ("v2".into(), NameOutcome::New));
+    let same = expecting("v2", Expect::Digest(two.root().digest.clone())).await.unwrap().names.remove(1);
+    assert_eq!(same, ("v2".into(), NameOutcome::Same));
+    assert_eq!(c.again().tags().await.unwrap(), ["aside", "v1", "v2"]);
+}
+
+/// An index of an artifact and of another that carries the first one's manifest as its layer.
+fn carried_along() -> (Sample, Sample) {
+    let inner = Sample::of(&[b"inner"]);
+    let (desc, bytes) = &inner.manifests[0];
+    let layer = Descriptor::new("application/vnd.example.backup", desc.digest.clone(), desc.size);
+    let outer = Sample::with_layers(vec![(layer, bytes.clone())], None);
+    (Sample::index(&[outer, inner.clone()]), inner)
+}
+
+pub(crate) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate) {
+    let (sample, inner) = carried_along();
+    let from = sample.in_memory(&["v1"]).await;
+    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+    copy::copy(&from, "v1", &c.store, &options).await.unwrap();
+    assert_eq!(check(&c.again()).await.unwrap(), []);
+    let (desc, bytes) = &inner.manifests[0];
+    for item in [Item::blob(desc.clone()), Item::manifest(desc.clone())] {
+        let found = artifact::store::read(&*c.again(), &item, 1 << 20).await.unwrap();
+        assert_eq!(found, bytes, "{:?}", item.role);
+    }
+    assert_eq!(read(&*c.again(), &inner.layer().0, 100).await.unwrap(), "inner");
+    copy::copy(&c.again(), "v1", &memory().store, &options).await.unwrap();
+    // Where content is one file, a manifest may be removed as one only.
+    let mut gone = delete(&*c.store, Item::blob(desc.clone())).await;
+    if gone.as_ref().is_err_and(|e| e.kind() == Kind::Unsupported) {
+        gone = delete(&*c.store, Item::manifest(desc.clone())).await;
+    }
+    gone.unwrap();
+    let findings = check(&c.again()).await.unwrap();
+    let missing = |(what, place): (What, &str)| what == What::Missing && place == desc.digest.to_string();
+    assert!(findings.iter().any(|found| missing((found.what, &found.place))), "{findings:?}");
+    assert_eq!(kind(copy::copy(&c.again(), "v1", &memory().store, &options).await), Kind::NotFound);
+}
+
+pub(crate) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_followed(c: Candidate) {
+    let inner = Sample::of(&[b"inner"]);
+    let manifest = inner.root();
+    let as_a_file = Descriptor::new(media_type::OCTET_STREAM, manifest.digest.clone(), manifest.size);
+    let bytes = Bytes::from(serde_json::to_vec(&Index::of(vec![as_a_file, manifest.clone()])).unwrap());
+    let mut sample = inner.clone();
+    sample.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
+    let from = sample.in_memory(&["v1"]).await;
+    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+    copy::copy(&from, "v1", &c.store, &options).await.unwrap();
+    for (desc, bytes) in sample.all() {
+        assert_eq!(content(&c, desc).await.unwrap(), bytes);
+    }
+    assert_eq!(check(&c.again()).await.unwrap(), []);
+}
