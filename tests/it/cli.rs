@@ -179,7 +179,10 @@ fn a_dry_copy_says_what_would_move_and_moves_nothing() {
     assert_eq!((dry("oci:new")["moved"].as_u64(), dry("oci:new")["present"].as_u64()), (Some(4), Some(0)));
     assert!(!world.path().join("new").exists());
     let said = world.run("copy oci:out:v1 oci:new --dry-run").stderr;
-    assert!(said.starts_with("nothing was moved: this is a dry run\noci:new: new tag `v1`, 4 items would move ("), "{said}");
+    assert!(
+        said.starts_with("nothing was moved: this is a dry run\noci:new: new tag `v1`, 4 items would move ("),
+        "{said}"
+    );
     world.ok("copy oci:out:v1 oci:new");
     let said = world.run("copy oci:out:v1 oci:new --dry-run").stderr;
     assert_eq!(said, "nothing was moved: this is a dry run\noci:new: nothing would move, 4 are present\n");

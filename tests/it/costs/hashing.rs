@@ -16,14 +16,14 @@ fn a_push_hashes_content_once_and_its_manifest_three_times() {
         "push forty oci:store:v1 --set layout=files",
         "push forty oci:store:v1 --set layout=files --dry-run",
     ];
-    let (one, forty) = ([1461, 493, 976], [22923, 8071, 15496]);
+    let (one, forty) = ([1461, 493, 1459], [22923, 8071, 22921]);
     assert_eq!(world.hashed(pushes), [&one[..], &forty, &[23563, 15496, 8071]].concat()[..]);
 }
 
 #[test]
 fn a_large_file_is_hashed_once_and_its_first_piece_twice() {
     let pushes = ["push large.bin R/large:v1", "push large.bin R/large:v1", "push large.bin R/large:v2"];
-    let [first, again, other_tag] = [1523, 511, 1016].map(|more| LARGE + FIRST_PIECE + more);
+    let [first, again, other_tag] = [1523, 511, 1521].map(|more| LARGE + FIRST_PIECE + more);
     assert_eq!(World::new().hashed(pushes), [first, again, other_tag]);
 }
 
@@ -58,7 +58,7 @@ fn a_copy_hashes_content_that_passes_here_once_and_none_that_is_there() {
         "copy oci-archive:second.tar R/third:v1",
         "copy oci-archive:second.tar R/third:v1",
     ];
-    assert_eq!(world.hashed(copies), [14850, 0, 23613, 8094, 8412863, 8094, 8420957, 8420957, 39801, 24282]);
+    assert_eq!(world.hashed(copies), [14850, 0, 16188, 8094, 8405438, 8094, 8413532, 8413532, 32376, 24282]);
 }
 
 #[test]

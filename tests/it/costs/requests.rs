@@ -6,7 +6,8 @@ use crate::support::costs::{AGAIN, FORTY, FORTY_FIRST, OTHER_TAG, World, kind, s
 fn a_file_is_pushed_with_two_requests_a_blob_and_three_and_again_with_one() {
     let pushes = ["push one.txt R/one:v1", "push one.txt R/one:v1", "push one.txt R/one:v2"];
     let first = "7: HEAD manifest 2, POST mount 2, PUT manifest 1, PUT upload 2";
-    assert_eq!(World::new().requests(pushes), [first, AGAIN, OTHER_TAG]);
+    let other_tag = "5: HEAD blob 2, HEAD manifest 2, PUT manifest 1";
+    assert_eq!(World::new().requests(pushes), [first, AGAIN, other_tag]);
 }
 
 #[test]
@@ -82,12 +83,12 @@ fn a_copy_within_a_registry_asks_and_mounts_every_blob() {
     let [first, again, other_tag, with, with_again] = copies.each_ref().map(String::as_str);
     assert_eq!(first, "87: GET manifest 1, HEAD blob 41, HEAD manifest 3, POST mount 41, PUT manifest 1");
     assert_eq!(again, "2: HEAD manifest 2");
-    assert_eq!(other_tag, "6: GET manifest 1, HEAD manifest 4, PUT manifest 1");
+    assert_eq!(other_tag, "46: GET manifest 1, HEAD blob 41, HEAD manifest 3, PUT manifest 1");
     assert_eq!(
         with,
-        "102: GET manifest 4, GET referrers 4, HEAD blob 42, HEAD manifest 6, POST mount 42, PUT manifest 4"
+        "101: GET manifest 3, GET referrers 4, GET tags 1, HEAD blob 42, HEAD manifest 5, POST mount 42, PUT manifest 4"
     );
-    assert_eq!(with_again, "53: GET manifest 3, GET referrers 3, HEAD blob 42, HEAD manifest 5");
+    assert_eq!(with_again, "54: GET manifest 3, GET referrers 3, GET tags 1, HEAD blob 42, HEAD manifest 5");
 }
 
 #[test]
@@ -99,8 +100,8 @@ fn a_copy_down_asks_for_every_manifest_its_referrers_and_every_blob_once() {
         "copy R/forty:v1 oci:with",
         "copy R/forty:v1 oci-archive:with.tar",
     ]);
-    let with = "49: GET blob 42, GET manifest 3, GET referrers 3, HEAD manifest 1";
-    let with_again = "4: GET referrers 3, HEAD manifest 1";
+    let with = "50: GET blob 42, GET manifest 3, GET referrers 3, GET tags 1, HEAD manifest 1";
+    let with_again = "5: GET referrers 3, GET tags 1, HEAD manifest 1";
     assert_eq!(copies, ["43: GET blob 41, GET manifest 1, HEAD manifest 1", AGAIN, with, with_again, with]);
 }
 
@@ -115,8 +116,8 @@ fn a_copy_up_asks_as_a_push_does() {
         "copy oci:with:v1 R/with:v1",
         "copy oci:with:v1 R/with:v1",
     ]);
-    let with = "95: GET manifest 1, GET referrers 1, HEAD manifest 5, POST mount 42, PUT manifest 4, PUT upload 42";
-    assert_eq!(copies, [FORTY_FIRST, AGAIN, OTHER_TAG, with, "46: HEAD manifest 4, POST mount 42"]);
+    let with = "93: GET referrers 1, HEAD manifest 4, POST mount 42, PUT manifest 4, PUT upload 42";
+    assert_eq!(copies, [FORTY_FIRST, AGAIN, OTHER_TAG, with, "46: HEAD blob 42, HEAD manifest 4"]);
 }
 
 #[test]
@@ -130,9 +131,13 @@ fn a_copy_between_registries_asks_each_for_its_part() {
     let bare = ["43: GET blob 41, GET manifest 1, HEAD manifest 1", FORTY_FIRST];
     assert_eq!(requests("bare", "--no-referrers"), bare);
     assert_eq!(requests("bare", "--no-referrers"), [AGAIN, AGAIN]);
-    let up = "95: GET manifest 1, GET referrers 1, HEAD manifest 5, POST mount 42, PUT manifest 4, PUT upload 42";
-    assert_eq!(requests("with", ""), ["49: GET blob 42, GET manifest 3, GET referrers 3, HEAD manifest 1", up]);
-    let again = ["7: GET manifest 3, GET referrers 3, HEAD manifest 1", "46: HEAD manifest 4, POST mount 42"];
+    let up = "93: GET referrers 1, HEAD manifest 4, POST mount 42, PUT manifest 4, PUT upload 42";
+    assert_eq!(
+        requests("with", ""),
+        ["50: GET blob 42, GET manifest 3, GET referrers 3, GET tags 1, HEAD manifest 1", up]
+    );
+    let again =
+        ["8: GET manifest 3, GET referrers 3, GET tags 1, HEAD manifest 1", "46: HEAD blob 42, HEAD manifest 4"];
     assert_eq!(requests("with", ""), again);
 }
 
