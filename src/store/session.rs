@@ -132,9 +132,10 @@ pub struct Committed {
 ///
 /// What a session promises: before `commit` no name, list or referrer of it can be seen through any handle. `commit`
 /// returns `Ok` when everything is durable and every later read, through any handle and process, sees it; `Err` when it
-/// is not so: a layout or archive is then as before, for a registry the error names the names that were set. A session
-/// that is dropped or abandoned changes no name and no list. Content may stay: whole blobs under their digest, and the
-/// part of a large blob that a later session resumes from; content of a stream that did not finish never stays.
+/// is not so: a layout or archive is then as before, for a registry the error names the names that were set. (A handle
+/// on an archive that was opened before shows what it opened.) A session that is dropped or abandoned changes no name
+/// and no list. Content may stay: whole blobs under their digest, and the part of a large blob that a later session
+/// resumes from; content of a stream that did not finish never stays.
 #[async_trait]
 pub trait Session: Send + Sync {
     /// Sees to it that this blob is here: asks, mounts or sends it, in as few requests as the store can. `blob` may be
@@ -166,7 +167,7 @@ pub trait Session: Send + Sync {
         Ok(())
     }
 
-    /// Makes all of it visible. A second call is an error.
+    /// Makes all of it visible. One that was cancelled may be called again; after one that returned, a call is an error.
     async fn commit(&self) -> Result<Committed>;
 
     /// Gives the writing up, and waits until its locks are free and its uploads cancelled.

@@ -14,6 +14,7 @@ use rustix::{
     fs::{FallocateFlags, OFlags},
     io::Errno,
 };
+use tokio::task::JoinHandle;
 
 use super::{
     Archive,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     blob::{Blob, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    fs::{Dir, TemporaryFile, blocking},
+    fs::{Dir, TemporaryFile},
     oci::{Descriptor, Digest, Parsed, RefName, Role},
     progress::Outcome,
     store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
@@ -107,6 +108,8 @@ impl Drop for Lock {
 pub(super) struct Writing {
     archive: Archive,
     rewriting: Arc<Rewriting>,
+    /// A commit that is under way, or that nobody waited for to its end.
+    committing: tokio::sync::Mutex<Option<JoinHandle<Result<Committed>>>>,
 }
 
 #[derive(Debug)]
@@ -143,12 +146,7 @@ impl Writing {
     /// Errors: kind `Unavailable` when another writer is at work.
     pub(super) fn begin(archive: Archive, target: &Target, intent: Intent) -> Result<Self> {
         let rewriting = Arc::new(Rewriting::begin(target, intent)?);
-        Ok(Self { archive, rewriting })
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Rewriting) -> Result<T> + Send + 'static) -> Result<T> {
-        let rewriting = Arc::clone(&self.rewriting);
-        blocking(move || work(&rewriting)).await
+        Ok(Self { archive, rewriting, committing: tokio::sync::Mutex::default() })
     }
 
     fn unexpected(&self, desc: &Descriptor) -> Error {
@@ -215,13 +213,19 @@ impl Session for Writing {
     }
 
     async fn commit(&self) -> Result<Committed> {
-        let archive = self.archive.clone();
-        // In one go: this handle must see what it wrote, also when nobody waits for it any more.
-        self.run(move |rewriting| {
-            let committed = rewriting.commit()?;
-            archive.reload().map(|()| committed)
-        })
-        .await
+        let mut committing = self.committing.lock().await;
+        let task = committing.get_or_insert_with(|| {
+            let (archive, rewriting) = (self.archive.clone(), Arc::clone(&self.rewriting));
+            // In one go: this handle must see what it wrote, also when nobody waits for it any more.
+            tokio::task::spawn_blocking(move || {
+                let committed = rewriting.commit()?;
+                archive.reload().map(|()| committed)
+            })
+        });
+        // Whoever stops waiting here may ask again.
+        let committed = task.await;
+        *committing = None;
+        committed.map_err(|e| Error::caused(Kind::Internal, "the writer of the archive failed", e))?
     }
 
     async fn abandon(&self) {

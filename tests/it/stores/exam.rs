@@ -26,7 +26,7 @@ use futures_util::{StreamExt as _, stream};
 
 pub(crate) use self::{
     sessions::{
-        a_handle_is_as_good_as_new_after_a_copy_that_was_dropped,
+        a_commit_that_was_left_alone_may_be_asked_for_again, a_handle_is_as_good_as_new_after_a_copy_that_was_dropped,
         a_handle_is_as_good_as_new_after_a_session_that_failed,
         a_handle_is_as_good_as_new_after_a_session_that_was_dropped, a_name_is_set_and_moved_without_a_copy,
         a_name_that_is_not_as_expected_changes_nothing,
@@ -507,6 +507,7 @@ macro_rules! exam {
                 many_tags_in_one_copy_are_all_there
                 a_stream_that_is_dropped_leaves_nothing
                 nothing_shows_before_a_commit_and_all_of_it_afterwards
+                a_commit_that_was_left_alone_may_be_asked_for_again
                 a_handle_is_as_good_as_new_after_a_session_that_failed
                 a_handle_is_as_good_as_new_after_a_session_that_was_dropped
                 a_handle_is_as_good_as_new_after_a_copy_that_was_dropped

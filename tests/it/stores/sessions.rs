@@ -61,6 +61,24 @@ pub(crate) async fn nothing_shows_before_a_commit_and_all_of_it_afterwards(c: Ca
     }
 }
 
+pub(crate) async fn a_commit_that_was_left_alone_may_be_asked_for_again(c: Candidate) {
+    let sample = Sample::of(&[b"hello"]);
+    let session = c.store.begin(sample.intent(&["v1"])).await.unwrap();
+    for (desc, bytes) in &sample.blobs {
+        session.put(desc, bytes, &[]).await.unwrap();
+    }
+    for (desc, bytes) in &sample.manifests {
+        session.manifest(desc, bytes).await.unwrap();
+    }
+    sample.names(&["v1"]).into_iter().for_each(|change| session.name(change).unwrap());
+    // Begun, and dropped wherever it waits first.
+    if futures_util::poll!(session.commit()).is_pending() {
+        session.commit().await.unwrap();
+    }
+    assert_eq!(c.again().resolve("v1").await.unwrap(), *sample.root());
+    assert!(session.commit().await.is_err());
+}
+
 pub(crate) async fn a_handle_is_as_good_as_new_after_a_session_that_failed(c: Candidate) {
     let sample = Sample::of(&[&noise(3_000_000, 7)]);
     let (desc, bytes) = sample.layer();
