@@ -75,12 +75,8 @@ impl Repository {
     /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
     /// subject itself, and anybody may push it.
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let Some((media_type, bytes)) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
-        let is_subject = Digest::with(subject.algorithm(), &bytes) == *subject;
-        if is_subject || !media_type::is_index(&media_type) {
-            return Ok(Vec::new());
-        }
-        let index = read_index(&media_type, &bytes)?;
+        let Some(tagged) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
+        let Fallback::List(index) = Fallback::read(subject, tagged)? else { return Ok(Vec::new()) };
         let members: BTreeMap<_, _> = index.manifests.into_iter().map(|d| (d.digest.clone(), d)).collect();
         let checked: Vec<Option<Descriptor>> = stream::iter(members.into_values())
             .map(|member| self.checked(member, subject))
@@ -147,15 +143,17 @@ impl Repository {
         let _alone = lock.lock().await;
         let name = Tag::of_referrers(subject);
         for _ in 0..ATTEMPTS {
-            let mut index = match self.tagged(&name).await? {
-                None => Index::of(Vec::new()),
-                Some((media_type, bytes)) if media_type::is_index(&media_type) => read_index(&media_type, &bytes)?,
-                Some((media_type, _)) => {
+            let tagged = self.tagged(&name).await?;
+            let mut index = match tagged.map(|tagged| Fallback::read(subject, tagged)).transpose()? {
+                None | Some(Fallback::Subject) => Index::of(Vec::new()),
+                Some(Fallback::List(index)) => *index,
+                Some(Fallback::Other(media_type)) => {
                     let media_type = super::answer::quoted(&media_type);
                     return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
                 }
             };
-            if !change(&mut index.manifests) {
+            let dropped = self.drop_strangers(&mut index, subject).await;
+            if !change(&mut index.manifests) && !dropped {
                 return Ok(());
             }
             index.media_type = Some(media_type::INDEX.into());
@@ -164,6 +162,24 @@ impl Repository {
             self.put_manifest(&desc, &bytes, &name, &[]).await?;
         }
         Err(Error::new(Kind::Unavailable, format!("tag `{name}` of {self} is changed by somebody else all the time")))
+    }
+
+    /// Takes from a list what is about something else: the platforms of an index that was once mistaken for a list.
+    /// Members that a list was written for say their artifact type (distribution-spec, "Referrers Tag Schema") and are
+    /// not asked for. `false` when nothing was taken.
+    async fn drop_strangers(&self, index: &mut Index, subject: &Digest) -> bool {
+        let mut kept = Vec::with_capacity(index.manifests.len());
+        let before = index.manifests.len();
+        for member in std::mem::take(&mut index.manifests) {
+            let doubtful = member.artifact_type.is_none();
+            match if doubtful { self.checked(member.clone(), subject).await } else { Ok(Some(member.clone())) } {
+                Ok(checked) => kept.extend(checked),
+                // What cannot be read now may be a referrer all the same.
+                Err(_) => kept.push(member),
+            }
+        }
+        index.manifests = kept;
+        index.manifests.len() != before
     }
 
     fn lists_referrers(&self) -> Option<bool> {
@@ -175,11 +191,34 @@ impl Repository {
     }
 }
 
-fn read_index(media_type: &str, bytes: &[u8]) -> Result<Index> {
-    match Parsed::read(media_type, bytes)? {
-        Parsed::Index(index) => Ok(*index),
-        Parsed::Manifest(_) | Parsed::Other(_) => {
-            Err(Error::mismatch("a manifest where a list of manifests was expected"))
+/// What lies under the fallback tag of a subject.
+enum Fallback {
+    /// The subject itself: GitLab resolves this tag to it, and `cosign copy` leaves it there.
+    Subject,
+    /// A list.
+    List(Box<Index>),
+    /// Something else, of this media type.
+    Other(String),
+}
+
+impl Fallback {
+    /// Judges by the content: registries and proxies serve lists as any media type, or as none.
+    fn read(subject: &Digest, (given, bytes): (String, Bytes)) -> Result<Self> {
+        if Digest::with(subject.algorithm(), &bytes) == *subject {
+            return Ok(Self::Subject);
+        }
+        let media_type = match Parsed::sniff(&bytes) {
+            Ok(own) if media_type::is_index(&own) => own,
+            _ => given,
+        };
+        if !media_type::is_index(&media_type) {
+            return Ok(Self::Other(media_type));
+        }
+        match Parsed::read(&media_type, &bytes)? {
+            Parsed::Index(index) => Ok(Self::List(index)),
+            Parsed::Manifest(_) | Parsed::Other(_) => {
+                Err(Error::mismatch("a manifest where a list of manifests was expected"))
+            }
         }
     }
 }

@@ -1,15 +1,18 @@
 //! Referrers on registries that list them, on those that do not, and on those that pretend.
 
+use std::sync::Arc;
+
 use artifact::{
-    Kind,
-    oci::{Descriptor, Digest, Index, media_type},
-    store::ReadStore as _,
-    stores::registry::Options,
+    Kind, copy,
+    oci::{Descriptor, Digest, Index, Platform, media_type},
+    store::{ReadStore, Store},
+    stores::{Memory, registry::Options},
 };
 
 use super::{kind, repository};
 use crate::support::{
-    samples::{Sample, TYPE},
+    faulty::Faulty,
+    samples::{Sample, TYPE, deliver},
     scripted::{Scripted, reply},
     writing::publish,
 };
@@ -113,7 +116,7 @@ async fn a_list_of_the_registry_is_read_over_all_pages_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_is_no_list_is_not_overwritten() {
-    let (desc, bytes) = subject().manifests[0].clone();
+    let (desc, bytes) = Sample::of(&[b"somebody else's"]).manifests[0].clone();
     let (kind_of_tag, tagged) = (desc.media_type, bytes.to_vec());
     let server = Scripted::start(move |request| match request.line() {
         line if line.starts_with("PUT") => reply(201, &[], b""),
@@ -152,4 +155,102 @@ async fn a_registry_that_only_claims_to_list_is_not_believed() {
     let puts: Vec<_> = server.seen().into_iter().filter(|r| r.line().starts_with("PUT")).collect();
     let list: Index = serde_json::from_slice(&puts[1].body).unwrap();
     assert_eq!(list.manifests.iter().map(|d| &d.digest).collect::<Vec<&Digest>>(), [&desc.digest]);
+}
+
+/// A registry without the API for referrers that serves the lists under tags as this type, in YAML.
+fn without_api(list_type: &str) -> Faulty {
+    Faulty::new(&format!(
+        "{{on: GET referrers, nth: all, refuse: {{status: 404}}}}, \
+         {{on: GET /manifests/sha256-, nth: all, change: {{headers: {{content-type: {list_type}}}}}}}, \
+         {{on: PUT manifest, nth: all, change: {{headers: {{oci-subject: null}}}}}}"
+    ))
+}
+
+fn platforms() -> Sample {
+    let mut index = Index::of(Vec::new());
+    let mut sample = Sample::default();
+    for (n, architecture) in ["amd64", "arm64"].into_iter().enumerate() {
+        let image = Sample::of(&[&[n as u8]]);
+        let platform: Platform = format!("linux/{architecture}").parse().unwrap();
+        index.manifests.push(Descriptor { platform: Some(Box::new(platform)), ..image.root().clone() });
+        sample.blobs.extend(image.blobs);
+        sample.manifests.extend(image.manifests);
+    }
+    let bytes = bytes::Bytes::from(serde_json::to_vec(&index).unwrap());
+    sample.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
+    sample
+}
+
+fn digests(found: &[Descriptor]) -> Vec<Digest> {
+    found.iter().map(|desc| desc.digest.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_one_by_its_content_whatever_it_is_served_as() {
+    for list_type in [media_type::INDEX, "application/json", "text/plain", "null"] {
+        let world = without_api(list_type);
+        let store: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
+        deliver(&store, &subject(), &["v1"]).await.unwrap();
+        let (one, two) = (Sample::about(subject().root(), b"one"), Sample::about(subject().root(), b"two"));
+        deliver(&store, &one, &[]).await.unwrap();
+        deliver(&store, &two, &[]).await.unwrap();
+        let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Options::default()));
+        let to: Arc<dyn Store> = Arc::new(Memory::new());
+        let options = copy::Options { referrers: true, ..Default::default() };
+        copy::copy(&from, "v1", &to, &options).await.unwrap();
+        let mut expected = vec![one.root().digest.clone(), two.root().digest.clone()];
+        expected.sort();
+        assert_eq!(digests(&to.referrers(subject().root()).await.unwrap()), expected, "{list_type}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_does_not_say_what_it_is_is_one_by_its_keys() {
+    let real = Sample::about(subject().root(), b"real");
+    let (desc, bytes) = real.manifests[0].clone();
+    let list = serde_json::json!({"schemaVersion": 2, "manifests": [desc]}).to_string().into_bytes();
+    let manifest = (desc.digest.to_string(), desc.media_type, bytes.to_vec());
+    for list_type in ["application/json", "text/plain", media_type::MANIFEST] {
+        let server = listing(absent(), vec![(tag(), list_type.into(), list.clone()), manifest.clone()]);
+        assert_eq!(digests(&referrers(&server).await.unwrap()), [real.root().digest.clone()], "{list_type}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_the_subject_itself_is_replaced_by_the_list() {
+    for (subject, list_type) in [(subject(), media_type::INDEX), (platforms(), "text/plain")] {
+        let world = without_api(list_type);
+        let store: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
+        let fallback = format!("sha256-{}", subject.root().digest.hex());
+        deliver(&store, &subject, &["v1", &fallback]).await.unwrap();
+        let sbom = Sample::about(subject.root(), b"sbom");
+        deliver(&store, &sbom, &[]).await.unwrap();
+        let list = world.store().await.resolve(&fallback).await.unwrap();
+        let list = artifact::store::read_manifest(&*world.store().await, &list).await.unwrap();
+        let list: Index = serde_json::from_slice(&list).unwrap();
+        assert_eq!(digests(&list.manifests), [sbom.root().digest.clone()]);
+        assert_eq!(world.healthy().resolve("v1").await.unwrap().digest, subject.root().digest);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_once_mistaken_for_a_list_loses_what_is_about_something_else() {
+    let (world, subject) = (without_api(media_type::INDEX), platforms());
+    let store: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
+    let fallback = format!("sha256-{}", subject.root().digest.hex());
+    deliver(&store, &subject, &["v1"]).await.unwrap();
+    let old = Sample::about(subject.root(), b"old");
+    deliver(&store, &old, &["old"]).await.unwrap();
+    let mut mixed: Index = serde_json::from_slice(&subject.manifests.last().unwrap().1).unwrap();
+    mixed.manifests.push(old.root().bare());
+    let mixed = bytes::Bytes::from(serde_json::to_vec(&mixed).unwrap());
+    let pushed = publish(&*store, &Descriptor::of(media_type::INDEX, &mixed), &mixed, &[&fallback]).await;
+    pushed.unwrap();
+    let sbom = Sample::about(subject.root(), b"sbom");
+    deliver(&store, &sbom, &[]).await.unwrap();
+    let list = world.store().await.resolve(&fallback).await.unwrap();
+    let list = artifact::store::read_manifest(&*world.store().await, &list).await.unwrap();
+    let list: Index = serde_json::from_slice(&list).unwrap();
+    assert_eq!(digests(&list.manifests), [old.root().digest.clone(), sbom.root().digest.clone()]);
+    assert_eq!(list.manifests[0].artifact_type.as_deref(), Some(TYPE));
 }
