@@ -266,11 +266,17 @@ impl Parsed {
         }
     }
 
-    /// How a list without names describes this document: with its artifact type (image-spec image-layout.md leaves it
-    /// to the writer).
+    /// How a list without names describes this document: with its artifact type, and what is about another manifest
+    /// with its annotations, as a list of referrers does (image-spec image-layout.md leaves it to the writer). An
+    /// annotation that would name it there is left out.
     #[must_use]
     pub fn listed(&self, desc: &Descriptor) -> Descriptor {
-        Descriptor { artifact_type: self.artifact_type().map(Into::into), ..desc.bare() }
+        let mut annotations = Annotations::new();
+        if self.subject().is_some() {
+            annotations.clone_from(self.annotations());
+            annotations.remove(super::annotation::REF_NAME);
+        }
+        Descriptor { artifact_type: self.artifact_type().map(Into::into), annotations, ..desc.bare() }
     }
 
     /// Annotations of this document.

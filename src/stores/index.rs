@@ -18,6 +18,8 @@ use crate::{
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// Most entries in an `index.json`.
 const MAX_ENTRIES: usize = 100_000;
+/// Most bytes of the annotations of a manifest that are repeated in its entry.
+const MAX_ANNOTATIONS: usize = 4 << 10;
 
 /// The entries of an `index.json`, and the rest of it.
 #[derive(Debug, Clone)]
@@ -157,13 +159,19 @@ impl IndexFile {
         Ok(Some(first))
     }
 
-    /// Lists manifests without a name, unless they are listed already.
+    /// Lists manifests without a name, with artifact type and annotations, unless they are listed already.
     pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
         let mut known: BTreeSet<Digest> = self.entries().map(|desc| desc.digest.clone()).collect();
         for desc in descs {
             if known.insert(desc.digest.clone()) {
-                let listed = Descriptor { artifact_type: desc.artifact_type.clone(), ..desc.bare() };
-                self.entries.push(Entry::of(listed)?);
+                let mut annotations = desc.annotations.clone();
+                annotations.remove(annotation::REF_NAME);
+                // They are there for other tools, and must not fill the list.
+                if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ANNOTATIONS {
+                    annotations.clear();
+                }
+                let artifact_type = desc.artifact_type.clone();
+                self.entries.push(Entry::of(Descriptor { artifact_type, annotations, ..desc.bare() })?);
                 self.changed = true;
             }
         }

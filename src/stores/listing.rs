@@ -133,13 +133,14 @@ pub(super) trait Manifests {
         replaces: &BTreeSet<&str>,
         unnamed: &BTreeMap<Digest, Descriptor>,
     ) -> Result<()> {
+        // First, so that a name goes to the entry that also says what the manifest is about.
+        index.list(unnamed.values())?;
         let displaced = index.tag(names)?;
         let stays = |desc: &&Descriptor| {
             let replaced = name(desc).is_some_and(|name| replaces.contains(name));
             !replaced || self.about(desc).is_ok_and(|about| about.is_some())
         };
-        index.list(displaced.iter().filter(stays))?;
-        index.list(unnamed.values())
+        index.list(displaced.iter().filter(stays))
     }
 }
 

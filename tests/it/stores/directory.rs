@@ -273,3 +273,67 @@ async fn a_list_that_others_wrote_is_kept_and_its_manifests_are_found() {
     assert_eq!(store.tags().await.unwrap(), ["ghcr.io/a/b:v1", "v1"]);
     assert!(fs::read_to_string(path.join("index.json")).unwrap().contains("\"x-own\":1e400"));
 }
+
+/// An SBOM about this manifest, with annotations of which one would name it in a list.
+fn with_a_name_of_its_own(subject: &Descriptor) -> Sample {
+    let mut sbom = Sample::about(subject, b"sbom");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&sbom.manifests[0].1).unwrap();
+    manifest["annotations"]["org.opencontainers.image.ref.name"] = "v1".into();
+    let bytes = bytes::Bytes::from(manifest.to_string());
+    sbom.manifests = vec![(Descriptor::of(sbom.root().media_type.clone(), &bytes), bytes)];
+    sbom
+}
+
+fn entry(layout: &Path, digest: &Digest) -> serde_json::Value {
+    let list: serde_json::Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = list["manifests"].as_array().unwrap();
+    entries.iter().find(|entry| entry["digest"] == digest.to_string()).unwrap().clone()
+}
+
+#[tokio::test]
+async fn referrers_are_listed_with_their_annotations_and_not_under_a_name_that_they_give_themselves() {
+    let (_dir, path, sample) = filled().await;
+    let store: Arc<dyn Store> = Arc::new(Layout::open(&path).unwrap());
+    let sbom = with_a_name_of_its_own(sample.root());
+    deliver(&store, &sbom, &[]).await.unwrap();
+    let digest = &sbom.root().digest;
+    assert_eq!(entry(&path, digest)["annotations"], serde_json::json!({"org.example.note": "sample"}));
+    assert_eq!(entry(&path, digest)["artifactType"], crate::support::samples::TYPE);
+    assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
+    // A name of its own is added to that, and taken away again.
+    artifact::store::set_name(store.as_ref(), "sbom", sbom.root()).await.unwrap();
+    let named = serde_json::json!({"org.example.note": "sample", "org.opencontainers.image.ref.name": "sbom"});
+    assert_eq!(entry(&path, digest)["annotations"], named);
+    deliver(&store, &sample, &["sbom"]).await.unwrap();
+    assert_eq!(entry(&path, digest)["annotations"], serde_json::json!({"org.example.note": "sample"}));
+    assert_eq!(artifact::check::check(&(store as Arc<dyn ReadStore>)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_referrer_that_comes_with_a_name_is_listed_like_one_that_gets_it_later() {
+    let (_one, first, sample) = filled().await;
+    let (_two, second, _) = filled().await;
+    let sbom = with_a_name_of_its_own(sample.root());
+    let store: Arc<dyn Store> = Arc::new(Layout::open(&first).unwrap());
+    deliver(&store, &sbom, &["sbom"]).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(Layout::open(&second).unwrap());
+    deliver(&store, &sbom, &[]).await.unwrap();
+    artifact::store::set_name(store.as_ref(), "sbom", sbom.root()).await.unwrap();
+    let list = |path: &Path| fs::read_to_string(path.join("index.json")).unwrap();
+    assert_eq!(list(&first), list(&second));
+    assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
+}
+
+#[tokio::test]
+async fn annotations_that_would_fill_the_list_are_left_to_the_manifest() {
+    let (_dir, path, sample) = filled().await;
+    let store: Arc<dyn Store> = Arc::new(Layout::open(&path).unwrap());
+    let mut sbom = Sample::about(sample.root(), b"sbom");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&sbom.manifests[0].1).unwrap();
+    manifest["annotations"]["long"] = "x".repeat(5000).into();
+    let bytes = bytes::Bytes::from(manifest.to_string());
+    sbom.manifests = vec![(Descriptor::of(sbom.root().media_type.clone(), &bytes), bytes)];
+    deliver(&store, &sbom, &[]).await.unwrap();
+    assert!(entry(&path, &sbom.root().digest).get("annotations").is_none());
+    assert_eq!(store.referrers(sample.root()).await.unwrap()[0].annotations["long"].len(), 5000);
+}

@@ -99,7 +99,7 @@ impl Sample {
         let about = self.manifests.iter().map(|(desc, bytes)| (desc, Parsed::read(&desc.media_type, bytes).unwrap()));
         let about = about.filter(|(_, parsed)| parsed.subject().is_some());
         let mut listed: Vec<Descriptor> = about.map(|(desc, parsed)| parsed.listed(desc)).collect();
-        if tags.is_empty() {
+        if tags.is_empty() && listed.iter().all(|desc| desc.digest != self.root().digest) {
             listed.push(self.root().bare());
         }
         Intent { items, listed, names: self.names(tags), removals: Vec::new() }
