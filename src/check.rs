@@ -35,6 +35,8 @@ pub enum Severity {
 pub enum What {
     /// The list of the store cannot be read.
     MalformedList,
+    /// An entry of the list cannot be read.
+    UnreadableEntry,
     /// A tag stands for two manifests.
     DuplicateTag,
     /// Something points at content that is not there.
@@ -49,6 +51,10 @@ pub enum What {
     MalformedManifest,
     /// A manifest breaks a rule of its artifact type.
     TypeRule,
+    /// The list says something that nobody would have meant, or that a manifest does not bear out.
+    DoubtfulList,
+    /// Bytes of an archive that say nothing are not what they should be.
+    DoubtfulArchive,
     /// A manifest with a subject is not listed, so that nobody finds it from its subject.
     UnlistedReferrer,
     /// A manifest is about one that is not here.
@@ -67,6 +73,7 @@ impl What {
     pub fn severity(self) -> Severity {
         match self {
             Self::MalformedList
+            | Self::UnreadableEntry
             | Self::DuplicateTag
             | Self::Missing
             | Self::WrongSize
@@ -74,7 +81,7 @@ impl What {
             | Self::Unreadable
             | Self::MalformedManifest
             | Self::TypeRule => Severity::Error,
-            Self::UnlistedReferrer => Severity::Warning,
+            Self::DoubtfulList | Self::DoubtfulArchive | Self::UnlistedReferrer => Severity::Warning,
             Self::AbsentSubject | Self::Unreferenced | Self::Leftover | Self::Stray => Severity::Note,
         }
     }
@@ -83,7 +90,9 @@ impl What {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::MalformedList => "restore `index.json` from another copy of the store",
+            Self::MalformedList | Self::UnreadableEntry => "restore `index.json` from another copy of the store",
+            Self::DoubtfulList => "compare `index.json` with another copy of the store",
+            Self::DoubtfulArchive => "the content is whole: copy it to a new archive",
             Self::DuplicateTag => "set the tag again",
             Self::Missing | Self::WrongSize => "copy the artifact here again",
             Self::WrongDigest | Self::Unreadable => "delete the content, then copy the artifact here again",
@@ -184,7 +193,10 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
         }
     };
     match &inventory {
-        Some(inventory) => walk.list(&inventory.entries).await?,
+        Some(inventory) => {
+            walk.flaws(&inventory.flaws);
+            walk.list(&inventory.entries).await?;
+        }
         None => walk.tags().await?,
     }
     if let Some(inventory) = &inventory {

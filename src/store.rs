@@ -66,6 +66,12 @@ pub trait ReadStore: Display + Send + Sync {
         None
     }
 
+    /// What of the list of this store cannot be read: the names in it are in no answer of [`Self::tags`]. Whoever takes
+    /// everything along asks this, too.
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        Ok(Vec::new())
+    }
+
     /// All that is held here, unread and unverified, for those who check or clean up; `None` for a store that cannot
     /// say.
     async fn inventory(&self) -> Result<Option<Inventory>> {
@@ -85,6 +91,31 @@ pub struct Inventory {
     pub strays: Vec<String>,
     /// Paths of unfinished files that a crash left behind.
     pub leftovers: Vec<String>,
+    /// What is not as it should be about the list, or about the file that holds all.
+    pub flaws: Vec<Flaw>,
+}
+
+/// What is not as it should be about a store itself, whatever it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// How it matters.
+    pub kind: FlawKind,
+    /// The file.
+    pub place: String,
+    /// The particulars, on one line.
+    pub message: String,
+}
+
+/// How a flaw of a store matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlawKind {
+    /// Something in its list cannot be read.
+    Unreadable,
+    /// Something in its list can be read, and is not what a writer would have meant.
+    Doubtful,
+    /// Bytes that say nothing are not what every writer makes them.
+    Filling,
 }
 
 /// A registry (`host[:port]`) and a repository in it.

@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use serde::de::IgnoredAny;
+
 use super::{Finding, Rules, What, finding_of, held};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, media_type},
-    store::{self, Inventory, Item, ReadStore},
+    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, media_type},
+    store::{self, Flaw, FlawKind, Inventory, Item, ReadStore},
 };
 
 /// Most manifests and blobs that one check walks through: those of a large mirror.
@@ -25,19 +27,99 @@ pub(super) struct Walk<'a> {
     /// Content that was read and needs no second look.
     done: HashSet<(Digest, Role)>,
     subjects: Vec<(Digest, Digest)>,
+    /// What manifests that are listed say about themselves.
+    said: BTreeMap<Digest, Option<Said>>,
+}
+
+/// What a document says about itself.
+struct Said {
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    /// Those of a document that is about another one.
+    annotations: Option<Annotations>,
+}
+
+impl Said {
+    fn of(bytes: &[u8], parsed: &Parsed) -> Self {
+        /// What shows that a document without a type is a manifest.
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document {
+            media_type: Option<String>,
+            schema_version: Option<u32>,
+            config: Option<IgnoredAny>,
+            layers: Option<IgnoredAny>,
+            manifests: Option<IgnoredAny>,
+        }
+        let media_type = serde_json::from_slice(bytes).ok().and_then(|document: Document| match document {
+            Document { media_type: Some(own), .. } => Some(own),
+            Document { schema_version: Some(2), config: Some(_), layers: Some(_), .. } => {
+                Some(media_type::MANIFEST.into())
+            }
+            Document { schema_version: Some(2), manifests: Some(_), .. } => Some(media_type::INDEX.into()),
+            _ => None,
+        });
+        Self {
+            media_type,
+            artifact_type: parsed.artifact_type().map(Into::into),
+            annotations: parsed.subject().map(|_| parsed.annotations().clone()),
+        }
+    }
+
+    /// What an entry of the list says and this document does not.
+    fn doubts(&self, entry: &Descriptor) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let own = self.media_type.as_ref().filter(|own| **own != entry.media_type);
+        // Read by the type of the entry already, and found good.
+        if let Some(own) = own.filter(|_| !media_type::points(&entry.media_type)) {
+            doubts.push(format!("is listed as `{:.128}` and is a `{own:.128}`", entry.media_type));
+        }
+        if let Some(listed) = entry.artifact_type.as_ref().filter(|listed| self.artifact_type.as_ref() != Some(listed))
+        {
+            doubts.push(format!("is listed with the artifact type `{listed:.128}`, which is not its own"));
+        }
+        let Some(own) = &self.annotations else { return doubts };
+        let is_name = |(key, _): &(&String, &String)| *key == annotation::REF_NAME;
+        let mut listed = entry.annotations.iter().filter(|pair| !is_name(pair)).peekable();
+        if listed.peek().is_some() && !listed.eq(own.iter().filter(|pair| !is_name(pair))) {
+            doubts.push("is listed with annotations that are not its own".into());
+        }
+        doubts
+    }
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(store: &'a Arc<dyn ReadStore>, rules: Option<&'a dyn Rules>) -> Self {
-        Self { store, rules, findings: Vec::new(), met: BTreeMap::new(), done: HashSet::new(), subjects: Vec::new() }
+        Self {
+            store,
+            rules,
+            findings: Vec::new(),
+            met: BTreeMap::new(),
+            done: HashSet::new(),
+            subjects: Vec::new(),
+            said: BTreeMap::new(),
+        }
     }
 
     fn find(&mut self, what: What, place: impl std::fmt::Display, message: impl Into<String>) {
         self.findings.push(Finding::new(what, place, message));
     }
 
+    /// What a store says about its own list and file.
+    pub(super) fn flaws(&mut self, flaws: &[Flaw]) {
+        for Flaw { kind, place, message } in flaws {
+            let what = match kind {
+                FlawKind::Unreadable => What::UnreadableEntry,
+                FlawKind::Doubtful => What::DoubtfulList,
+                FlawKind::Filling => What::DoubtfulArchive,
+            };
+            self.find(what, place, message);
+        }
+    }
+
     /// Follows all entries of a list.
     pub(super) async fn list(&mut self, entries: &[Descriptor]) -> Result<()> {
+        self.said = entries.iter().map(|entry| (entry.digest.clone(), None)).collect();
         let mut names: BTreeMap<&str, &Digest> = BTreeMap::new();
         for entry in entries {
             let name = entry.annotations.get(annotation::REF_NAME).map(String::as_str);
@@ -48,6 +130,14 @@ impl<'a> Walk<'a> {
             }
             let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{name}`"));
             self.follow(entry.clone(), from).await?;
+        }
+        let said = std::mem::take(&mut self.said);
+        for entry in entries {
+            for doubt in
+                said.get(&entry.digest).iter().filter_map(|said| said.as_ref()).flat_map(|said| said.doubts(entry))
+            {
+                self.find(What::DoubtfulList, &entry.digest, doubt);
+            }
         }
         Ok(())
     }
@@ -127,6 +217,9 @@ impl<'a> Walk<'a> {
         self.done.insert((desc.digest.clone(), Role::Manifest));
         match Parsed::read(&desc.media_type, &bytes) {
             Ok(parsed) => {
+                if let Some(said) = self.said.get_mut(&desc.digest) {
+                    *said = Some(Said::of(&bytes, &parsed));
+                }
                 for broken in self.broken(desc, &parsed).await? {
                     self.find(What::TypeRule, &desc.digest, broken);
                 }

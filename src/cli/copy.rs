@@ -114,6 +114,13 @@ async fn every_tag(
 
 /// All that has a tag, each manifest once. Tags are asked for many at a time.
 async fn tagged(from: &Arc<dyn ReadStore>) -> Result<Vec<Root>> {
+    let unreadable = from.unreadable().await?;
+    if let Some(flaw) = unreadable.first() {
+        let more = unreadable.len().saturating_sub(1);
+        let more = if more > 0 { format!(", and {more} more like this") } else { String::new() };
+        let message = format!("not all that has a tag in {from} can be known: {}: {}{more}", flaw.place, flaw.message);
+        return Err(Error::invalid(message));
+    }
     let tags = from.tags().await?;
     let asking: Vec<_> = tags.iter().map(|tag| from.resolve(tag)).collect();
     let found: Vec<Descriptor> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;

@@ -33,7 +33,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         if location.tag.is_some() || location.digest.is_some() {
             return Err(Error::misuse(format!("`{location}` names one artifact; `ls` lists tags")));
         }
-        let tags = args.registry.read(&location.place, report).await?.tags().await?;
+        let store = args.registry.read(&location.place, report).await?;
+        let tags = store.tags().await?;
+        if !store.unreadable().await?.is_empty() {
+            report.warn(format!("not all of the list of {location} can be read: `artifact check` says more"));
+        }
         if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {
             // Registries say the same of a repository that they do not know.
             let message = format!("{location} is not there, or has no tags");

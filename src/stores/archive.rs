@@ -28,7 +28,7 @@ use crate::{
     error::{Kind, Result},
     fs::blocking,
     oci::{Descriptor, Digest},
-    store::{Abilities, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
+    store::{Abilities, Flaw, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
 };
 
 /// An archive. Cloning gives another handle on the same store.
@@ -139,14 +139,21 @@ impl ReadStore for Archive {
         (piece.slice.len == item.desc.size).then_some(piece.slice)
     }
 
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        Ok(self.contents().index.unreadable())
+    }
+
     async fn inventory(&self) -> Result<Option<Inventory>> {
-        let contents = self.contents();
-        Ok(Some(Inventory {
-            entries: contents.index.entries().cloned().collect(),
-            blobs: contents.blobs.iter().map(|(digest, piece)| (digest.clone(), piece.slice.len)).collect(),
-            strays: contents.strays.clone(),
-            leftovers: Vec::new(),
-        }))
+        self.run(|contents| {
+            Ok(Some(Inventory {
+                entries: contents.index.entries().cloned().collect(),
+                blobs: contents.blobs.iter().map(|(digest, piece)| (digest.clone(), piece.slice.len)).collect(),
+                strays: contents.strays.clone(),
+                leftovers: Vec::new(),
+                flaws: contents.flaws()?,
+            }))
+        })
+        .await
     }
 }
 

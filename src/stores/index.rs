@@ -12,6 +12,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RefName, annotation, media_type},
+    store::{Flaw, FlawKind},
 };
 
 /// Largest `index.json` that is read or written.
@@ -20,12 +21,19 @@ pub(super) const MAX_BYTES: u64 = 32 << 20;
 const MAX_ENTRIES: usize = 100_000;
 /// Most bytes of the annotations of a manifest that are repeated in its entry.
 const MAX_ANNOTATIONS: usize = 4 << 10;
+/// The keys of an image index (image-spec image-index.md).
+const FIELDS: [&str; 6] = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
+/// The keys of a descriptor (image-spec descriptor.md, image-index.md).
+const ENTRY_FIELDS: [&str; 8] =
+    ["mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"];
 
 /// The entries of an `index.json`, and the rest of it.
 #[derive(Debug, Clone)]
 pub(super) struct IndexFile {
     fields: Vec<(String, Box<RawValue>)>,
     entries: Vec<Entry>,
+    /// Whether there is a list of entries at all.
+    listed: bool,
     changed: bool,
 }
 
@@ -70,6 +78,16 @@ impl Entry {
     }
 }
 
+fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
+    Flaw { kind, place: "index.json".into(), message: message.into() }
+}
+
+/// Whether a key differs from that of names in one letter.
+fn is_slip(key: &str) -> bool {
+    let name = annotation::REF_NAME;
+    key.len() == name.len() && key.bytes().zip(name.bytes()).filter(|(own, other)| own != other).count() == 1
+}
+
 /// The name of an entry of an `index.json`.
 pub(super) fn name(desc: &Descriptor) -> Option<&str> {
     desc.annotations.get(annotation::REF_NAME).map(String::as_str)
@@ -87,7 +105,7 @@ impl IndexFile {
             ("mediaType".to_owned(), raw(&media_type::INDEX)?),
             ("manifests".to_owned(), raw(&[0_u8; 0])?),
         ];
-        Ok(Self { fields, entries: Vec::new(), changed: true })
+        Ok(Self { fields, entries: Vec::new(), listed: true, changed: true })
     }
 
     /// Reads an `index.json`. Entries that are no descriptors are kept and otherwise ignored (image-spec
@@ -142,6 +160,57 @@ impl IndexFile {
     /// All entries that are descriptors.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Descriptor> {
         self.entries.iter().filter_map(|entry| entry.desc.as_ref())
+    }
+
+    /// What of it cannot be read, so that nobody knows what it stands for: entries that are no descriptors, and a list
+    /// that is not there.
+    pub(super) fn unreadable(&self) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        if !self.listed {
+            flaws.push(flaw(FlawKind::Unreadable, "it has no `manifests`"));
+        }
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.desc.is_none()) {
+            let why = serde_json::from_str::<Descriptor>(entry.raw.get()).err();
+            let why = why.map_or_else(String::new, |e| format!(": {e}"));
+            let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
+            let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
+            let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
+            flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is no descriptor{why}")));
+        }
+        flaws
+    }
+
+    /// What of it can be read and is not what a writer would have meant. Much of a list is in it and nowhere else: what
+    /// a flipped bit leaves of a key or of a type is the only sign of it.
+    pub(super) fn doubtful(&self) -> Vec<Flaw> {
+        let mut messages = Vec::new();
+        for (key, value) in &self.fields {
+            if !FIELDS.contains(&key.as_str()) {
+                messages.push(format!("it has the unknown key `{key:.128}`"));
+            }
+            let own = || serde_json::from_str::<&str>(value.get()).ok();
+            if key == "mediaType" && own() != Some(media_type::INDEX) {
+                messages.push(format!("its `mediaType` is not `{}`", media_type::INDEX));
+            }
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(desc) = &entry.desc else { continue };
+            let keys: BTreeMap<String, serde::de::IgnoredAny> =
+                serde_json::from_str(entry.raw.get()).unwrap_or_default();
+            let unknown = keys.keys().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
+            messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
+            if !media_type::is_valid(&desc.media_type) {
+                messages.push(format!("entry {at} has a media type that is none: `{:.128}`", desc.media_type));
+            }
+            if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
+                messages.push(format!("entry {at} has a name that is none: `{name:.128}`"));
+            }
+            let slips = desc.annotations.keys().filter(|key| is_slip(key));
+            messages.extend(slips.map(|key| {
+                format!("entry {at} has the annotation `{key:.128}`, one letter away from `{}`", annotation::REF_NAME)
+            }));
+        }
+        messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
     }
 
     /// All names, sorted, each once.
@@ -251,7 +320,7 @@ impl<'de> Visitor<'de> for Document {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<IndexFile, A::Error> {
-        let mut index = IndexFile { fields: Vec::new(), entries: Vec::new(), changed: false };
+        let mut index = IndexFile { fields: Vec::new(), entries: Vec::new(), listed: true, changed: false };
         let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
         while let Some(key) = map.next_key::<String>()? {
             if index.fields.iter().any(|(known, _)| *known == key) {
@@ -268,6 +337,7 @@ impl<'de> Visitor<'de> for Document {
             }
         }
         if !index.fields.iter().any(|(key, _)| key == "manifests") {
+            index.listed = false;
             index.fields.push(("manifests".to_owned(), null()?));
         }
         Ok(index)

@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
-    store::{Abilities, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
+    store::{Abilities, Flaw, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
 };
 
 /// A layout directory. Cloning gives another handle on the same store.
@@ -201,6 +201,10 @@ impl ReadStore for Layout {
         let size = self.0.files.blob_size(&item.desc.digest).ok()??;
         let path = self.path().join(blob_path(&item.desc.digest));
         (size == item.desc.size).then_some(FileSlice { path, offset: 0, len: size })
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        self.run(|shared| Ok(shared.index()?.unreadable())).await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

@@ -86,13 +86,21 @@ pub struct Reader<R> {
     /// Bytes between that data and the next header.
     padding: u64,
     ended: bool,
+    strict: bool,
 }
 
 impl<R: Read> Reader<R> {
     /// A reader of the archive that `source` holds from here to its end.
     pub fn new(source: R, limits: Limits) -> Self {
         let source = BufReader::with_capacity(128 << 10, source);
-        Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false }
+        Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false, strict: false }
+    }
+
+    /// The same, which also judges bytes that say nothing: what fills a block up must be zeros, and a checksum must be
+    /// written as all programs write it. A flipped bit there changes no member, and is a flipped bit.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// The next member, whose data [`Self::data`] then reads; `None` once the source was read to its very end.
@@ -112,6 +120,9 @@ impl<R: Read> Reader<R> {
         let mut extensions = Extensions::default();
         while let Some(block) = self.block()? {
             let header = Header::new(&block)?;
+            if self.strict && !header.has_usual_checksum() {
+                return Err(Error::invalid("the checksum of a header is not written as usual"));
+            }
             self.entries = self.entries.saturating_add(1);
             if self.entries > self.limits.entries {
                 return Err(Error::limit(format!("more than {} members", self.limits.entries)));
@@ -248,14 +259,22 @@ impl<R: Read> Reader<R> {
 
     /// Reads over what is left of the current member.
     fn skip(&mut self) -> Result<()> {
-        let mut left = self.left.saturating_add(self.padding);
-        (self.left, self.padding) = (0, 0);
+        let (data, padding) = (std::mem::take(&mut self.left), std::mem::take(&mut self.padding));
+        self.pass(data, false)?;
+        self.pass(padding, self.strict)
+    }
+
+    /// Reads over so many bytes, which may have to be zeros.
+    fn pass(&mut self, mut left: u64, zeros: bool) -> Result<()> {
         while left > 0 {
-            let len = self.source.fill_buf()?.len();
-            if len == 0 {
+            let bytes = self.source.fill_buf()?;
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            if step == 0 {
                 return Err(ends_early());
             }
-            let step = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+            if zeros && bytes.iter().take(step).any(|b| *b != 0) {
+                return Err(Error::invalid("what fills up the last block of a member is not zeros"));
+            }
             self.source.consume(step);
             left = left.saturating_sub(step as u64);
         }
@@ -268,8 +287,11 @@ impl<R: Read + Seek> Reader<R> {
     /// the source ends before the data does is found by the next call of [`Self::next_member`].
     pub fn jump(&mut self) -> Result<u64> {
         let start = self.source.stream_position()?;
-        let left = self.left.saturating_add(self.padding);
-        (self.left, self.padding) = (0, 0);
+        let mut left = std::mem::take(&mut self.left);
+        // What is to be judged is read.
+        if !self.strict {
+            left = left.saturating_add(std::mem::take(&mut self.padding));
+        }
         match i64::try_from(left) {
             Ok(left) => self.source.seek_relative(left)?,
             Err(_) => return Err(ends_early()),

@@ -1,5 +1,8 @@
 //! Every kind of damage is found, and a healthy store gives no findings.
 
+mod bits;
+mod entries;
+
 use std::{fs, path::Path, sync::Arc};
 
 use artifact::{

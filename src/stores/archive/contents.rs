@@ -11,10 +11,10 @@ use std::{
 
 use crate::{
     blob::{CHUNK, FileSlice},
-    error::{Context as _, Error, Result},
+    error::{Context as _, Error, Kind, Result},
     fs::{open_regular, up_to},
     oci::{Digest, Hasher, MAX_MANIFEST, Parsed, Role},
-    store::compare,
+    store::{Flaw, FlawKind, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
         listing::{BLOBS, INDEX, MARKER, MAX_MARKER, Manifests, check_marker},
@@ -71,6 +71,7 @@ impl Piece {
 #[derive(Debug, Clone)]
 pub(super) struct Contents {
     pub(super) path: PathBuf,
+    file: Option<Arc<File>>,
     pub(super) index: IndexFile,
     pub(super) blobs: BTreeMap<Digest, Piece>,
     /// Names of files that do not belong to the format.
@@ -80,7 +81,13 @@ pub(super) struct Contents {
 impl Contents {
     /// What an archive that is not there yet holds.
     pub(super) fn empty(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.into(), index: IndexFile::empty()?, blobs: BTreeMap::new(), strays: Vec::new() })
+        Ok(Self {
+            path: path.into(),
+            file: None,
+            index: IndexFile::empty()?,
+            blobs: BTreeMap::new(),
+            strays: Vec::new(),
+        })
     }
 
     /// Reads an archive, entries in any order.
@@ -93,6 +100,28 @@ impl Contents {
         Walk { file: &file, path, seen: HashSet::new(), strays: Vec::new(), index: None, marked: false }
             .run()
             .context(|| path.display().to_string())
+    }
+
+    /// What is not as it should be about the list and the file. Reads all that is between blobs.
+    pub(super) fn flaws(&self) -> Result<Vec<Flaw>> {
+        let mut flaws = [self.index.unreadable(), self.index.doubtful()].concat();
+        let Some(file) = &self.file else { return Ok(flaws) };
+        let mut reader = Reader::new(Sips::new(file), Limits::default()).strict();
+        let walked = loop {
+            match reader.next_member() {
+                Ok(Some(_)) => drop(reader.jump()?),
+                Ok(None) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+        };
+        match walked {
+            Err(e) if matches!(e.kind(), Kind::Invalid | Kind::Mismatch) => {
+                let place = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned();
+                flaws.push(Flaw { kind: FlawKind::Filling, place, message: e.to_string() });
+            }
+            other => other?,
+        }
+        Ok(flaws)
     }
 
     /// The blob of this digest. Error kind `NotFound` when there is none.
@@ -140,18 +169,38 @@ fn refuse_compressed(file: &File) -> Result<()> {
 
 /// A file that is read a few blocks at a time: between two headers lies data that is jumped over, and reading ahead
 /// into it would be the whole cost of opening an archive.
-struct Sips<'a>(&'a File);
+///
+/// It has a position of its own: several may read one open file.
+struct Sips<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl<'a> Sips<'a> {
+    fn new(file: &'a File) -> Self {
+        Self { file, at: 0 }
+    }
+}
 
 impl Read for Sips<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let len = target.len().min(4096);
-        self.0.read(target.get_mut(..len).unwrap_or_default())
+        let read = self.file.read_at(target.get_mut(..len).unwrap_or_default(), self.at)?;
+        self.at = self.at.saturating_add(read as u64);
+        Ok(read)
     }
 }
 
 impl Seek for Sips<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        // As a file has it: no offset beyond what a signed number holds.
+        self.at = to.filter(|at| i64::try_from(*at).is_ok()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 
@@ -168,7 +217,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn run(mut self) -> Result<Contents> {
         let mut blobs = BTreeMap::new();
-        let mut reader = Reader::new(Sips(self.file), Limits::default());
+        let mut reader = Reader::new(Sips::new(self.file), Limits::default());
         while let Some(member) = reader.next_member()? {
             let name = member.path.trim_start_matches("./").to_owned();
             match member.kind {
@@ -193,7 +242,7 @@ impl Walk<'_> {
             return Err(Error::invalid(format!("not an OCI archive: no `{MARKER}`")));
         }
         let index = self.index.ok_or_else(|| Error::invalid(format!("not an OCI archive: no `{INDEX}`")))?;
-        Ok(Contents { path: self.path.into(), index, blobs, strays: self.strays })
+        Ok(Contents { path: self.path.into(), file: Some(Arc::clone(self.file)), index, blobs, strays: self.strays })
     }
 
     fn other(&mut self, name: &str, reader: &mut Reader<Sips<'_>>) -> Result<()> {

@@ -241,7 +241,9 @@ impl Files {
 
     /// All that is there.
     pub(super) fn inventory(&self) -> Result<Inventory> {
-        let mut all = Inventory { entries: self.index()?.entries().cloned().collect(), ..Inventory::default() };
+        let index = self.index()?;
+        let flaws = [index.unreadable(), index.doubtful()].concat();
+        let mut all = Inventory { entries: index.entries().cloned().collect(), flaws, ..Inventory::default() };
         for name in self.root.names()? {
             if ![MARKER, INDEX, BLOBS].contains(&&*name) {
                 sort_out(&mut all, name);

@@ -19,12 +19,22 @@ impl<'a> Header<'a> {
     pub(super) fn new(block: &'a [u8; BLOCK]) -> Result<Self> {
         let this = Self(block);
         let claimed = octal(this.field(148, 8)).filter(|_| this.field(148, 8).iter().any(u8::is_ascii_digit));
-        let found: u64 =
-            block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum();
-        if claimed != Some(found) {
+        if claimed != Some(this.sum()) {
             return Err(Error::mismatch("the checksum of a tar header does not match"));
         }
         Ok(this)
+    }
+
+    /// The sum of all bytes, those of the checksum counted as blanks.
+    fn sum(&self) -> u64 {
+        self.0.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum()
+    }
+
+    /// Whether the checksum is written in one of the two ways that there are: six digits, NUL and blank, or seven
+    /// digits and NUL.
+    pub(super) fn has_usual_checksum(&self) -> bool {
+        let sum = self.sum();
+        [format!("{sum:06o}\0 "), format!("{sum:07o}\0")].iter().any(|usual| self.field(148, 8) == usual.as_bytes())
     }
 
     fn field(&self, start: usize, len: usize) -> &'a [u8] {
