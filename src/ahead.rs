@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
@@ -24,15 +24,15 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, media_type},
     progress::Outcome,
-    store::{Item, Store, contains},
+    store::{self, Intent, Item, Store, Write, contains},
 };
 
 /// Smallest file, in bytes, that leaves ahead: for less, the requests cost more than a second look at the file.
 const LARGE: u64 = 8 << 20;
 /// How many files are on their way at a time.
 const MOST: usize = 4;
-/// How many pieces wait to be sent.
-const QUEUE: usize = 4;
+/// How many pieces wait to be sent; two more wait further on.
+const QUEUE: usize = 2;
 /// How long hashing waits for sending to begin, and whenever that falters.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Hashing keeps to the pace of sending as long as that is so many bytes a second; a second reading costs less than
@@ -107,9 +107,14 @@ impl Ahead {
         let trip = Trip { to: Arc::clone(&self.to), tag: self.tag.clone(), file: file.clone(), slot };
         let mut stop = self.stop.subscribe();
         let way = async move {
+            let mut write = None;
             tokio::select! {
-                outcome = trip.make(queue, digest, count) => drop(told.send(outcome)),
+                outcome = trip.make(queue, digest, count, &mut write) => drop(told.send(outcome)),
                 _ = stop.wait_for(|stop| *stop) => {}
+            }
+            // A blob has no name to be committed, and the store is to hear of what ends early.
+            if let Some(write) = write {
+                write.abandon().await;
             }
         };
         state.tasks.spawn_on(way, runtime);
@@ -225,14 +230,23 @@ impl Trip {
         queue: mpsc::Receiver<Bytes>,
         digest: oneshot::Receiver<Digest>,
         count: watch::Sender<u64>,
+        write: &mut Option<Write>,
     ) -> Result<Outcome> {
         let Self { to, tag, file, slot: _slot } = self;
         if is_tagged(to.as_ref(), &tag).await? {
             return Err(Error::new(Kind::Exists, format!("the tag {} exists", tag.0)));
         }
-        let (size, count, (tell, told)) = (file.size(), Arc::new(count), oneshot::channel());
-        let named = async { told.await.map_err(|_| given_up()) }.boxed();
-        let mut pushing = to.push_unnamed(size, feed(file, queue, Arc::clone(&count)), named);
+        let puts = write.insert(store::begin(to.as_ref(), Intent::default()).await?).puts();
+        let (size, (tell, told)) = (file.size(), oneshot::channel());
+        let mut sending = Box::pin(async {
+            let mut sink = puts.stream(Some(size)).await?;
+            let mut content = Content { file, queue: Some(queue), rest: None };
+            while let Some(chunk) = content.next(sink.offset()).await? {
+                sink.write(chunk).await?;
+                count.send_replace(sink.offset());
+            }
+            sink.finish(Some(&told.await.map_err(|_| given_up())?)).await.map(|_| Outcome::Moved)
+        });
         let asking = async {
             let digest = digest.await.map_err(|_| given_up())?;
             let left = size.saturating_sub(*count.borrow());
@@ -240,14 +254,14 @@ impl Trip {
             if left >= WORTH_ASKING && contains(to.as_ref(), &Item::blob(desc)).await.unwrap_or(false) {
                 return Ok::<_, Error>(Outcome::Present);
             }
-            // Nobody waits for the digest when the push has failed, which it says itself.
+            // Nobody waits for the digest when the sending has failed, which it says itself.
             let _ = tell.send(digest);
             Ok(Outcome::Moved)
         };
         tokio::select! {
-            pushed = &mut pushing => pushed.map(|()| Outcome::Moved),
+            sent = &mut sending => sent,
             asked = asking => match asked? {
-                Outcome::Moved => pushing.await.map(|()| Outcome::Moved),
+                Outcome::Moved => sending.await,
                 there => Ok(there),
             }
         }
@@ -270,23 +284,11 @@ struct Content {
     file: SourceFile,
     queue: Option<mpsc::Receiver<Bytes>>,
     rest: Option<ByteStream>,
-    count: Arc<watch::Sender<u64>>,
-}
-
-fn feed(file: SourceFile, queue: mpsc::Receiver<Bytes>, count: Arc<watch::Sender<u64>>) -> ByteStream {
-    let content = Content { file, queue: Some(queue), rest: None, count };
-    stream::try_unfold(content, |mut content| async move {
-        let next = content.next().await?;
-        Ok(next.map(|chunk| {
-            content.count.send_modify(|moved| *moved = moved.saturating_add(chunk.len() as u64));
-            (chunk, content)
-        }))
-    })
-    .boxed()
 }
 
 impl Content {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    /// The piece that begins at this offset.
+    async fn next(&mut self, at: u64) -> Result<Option<Bytes>> {
         if let Some(queue) = &mut self.queue {
             if let Some(chunk) = queue.recv().await {
                 return Ok(Some(chunk));
@@ -295,10 +297,7 @@ impl Content {
         }
         let rest = match &mut self.rest {
             Some(rest) => rest,
-            None => {
-                let moved = *self.count.borrow();
-                self.rest.insert(self.file.open(moved).await?)
-            }
+            None => self.rest.insert(self.file.open(at).await?),
         };
         rest.try_next().await
     }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Display, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{TryStreamExt as _, future::BoxFuture};
+use futures_util::TryStreamExt as _;
 
 pub(crate) use self::verify::{compare, verified_from};
 pub use self::{
@@ -140,18 +140,6 @@ pub trait Store: ReadStore {
     ///
     /// Errors: kind `Unavailable` where another writer is at work and the store takes one at a time.
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>>;
-
-    /// Stores content of this size whose digest becomes known while it moves. It is asked for once: after an error
-    /// nothing is stored, and [`Session::put`] may fare better. An error in the place of the digest, and dropping the
-    /// future, give it up.
-    async fn push_unnamed(
-        &self,
-        _size: u64,
-        _content: ByteStream,
-        _digest: BoxFuture<'static, Result<Digest>>,
-    ) -> Result<()> {
-        Err(Error::unsupported(format!("{self} wants the digest of content first")))
-    }
 }
 
 /// What a store can do.

@@ -142,7 +142,11 @@ pub trait Session: Send + Sync {
     /// opened several times. What arrives is verified.
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome>;
 
-    /// A way to store content whose digest is not known yet; `size` in bytes, where it is known.
+    /// A way to store content whose digest is not known yet; `size` in bytes, where it is known. A registry then gets it
+    /// in one request while it comes, once; without a size, it gets it in pieces.
+    ///
+    /// Errors: kind `Unsupported` where content of unknown digest, or of this size, is not taken: [`Session::put`] may
+    /// fare better.
     async fn stream(&self, _size: Option<u64>) -> Result<Box<dyn Sink>> {
         Err(Error::unsupported("this store takes no content of unknown digest"))
     }
@@ -184,6 +188,7 @@ pub trait Sink: Send + Sync {
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
 
     /// Stores what was taken as a blob under its digest. With `expected`, any other digest is an error of kind
-    /// `Mismatch`, and nothing is stored.
+    /// `Mismatch`, and nothing is stored. A registry that was told the size must be told the digest, too: it computes
+    /// that itself, and we need not.
     async fn finish(self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor>;
 }

@@ -72,7 +72,7 @@ impl Repository {
     }
 
     /// Opens an upload.
-    async fn open_upload(&self) -> Result<Upload> {
+    pub(super) async fn open_upload(&self) -> Result<Upload> {
         let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
         match self.open(ask, &[202, 201, 200]).await? {
             (answer, Some(upload)) => {

@@ -37,10 +37,10 @@ mod route;
 mod session;
 mod site;
 mod spread;
+mod streamed;
 mod tls;
 mod token;
 mod transport;
-mod unnamed;
 mod upload;
 mod zone;
 
@@ -54,7 +54,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use http::Method;
 
 use self::{
@@ -81,7 +80,7 @@ pub use self::{
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, RegistryName, RepositoryName},
+    oci::{Descriptor, RegistryName, RepositoryName},
     progress::Observer,
     store::{Abilities, Home, Intent, Item, Presence, ReadStore, Session, Store},
 };
@@ -388,7 +387,7 @@ impl ReadStore for Repository {
 #[async_trait]
 impl Store for Repository {
     fn abilities(&self) -> Abilities {
-        Abilities { deletes: true, refuses_incomplete: true, ..Abilities::default() }
+        Abilities { streams: true, deletes: true, refuses_incomplete: true, ..Abilities::default() }
     }
 
     fn intend(&self) {
@@ -398,14 +397,5 @@ impl Store for Repository {
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         self.intend();
         Ok(Arc::new(Writing::begin(self.clone(), intent)))
-    }
-
-    async fn push_unnamed(
-        &self,
-        size: u64,
-        content: ByteStream,
-        digest: BoxFuture<'static, Result<Digest>>,
-    ) -> Result<()> {
-        self.send_unnamed(size, content, digest).await
     }
 }

@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::Repository;
+use super::{Repository, streamed::Streamed};
 use crate::{
     blob::Blob,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, Role, Tag},
     progress::Outcome,
-    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, compare},
+    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, Sink, compare},
 };
 
 /// The error codes for a manifest whose content is not there (distribution-spec, "Error Codes"); what comes for the
@@ -148,6 +148,10 @@ impl Session for Writing {
         }
     }
 
+    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Streamed::open(&self.repository, size, self.given_up.subscribe()).await?))
+    }
+
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
         compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
         let parsed = Parsed::read(&desc.media_type, bytes)?;
@@ -218,7 +222,7 @@ impl Session for Writing {
     }
 }
 
-fn ended() -> Error {
+pub(super) fn ended() -> Error {
     Error::new(Kind::Internal, "this writing has ended")
 }
 

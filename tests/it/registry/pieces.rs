@@ -9,6 +9,7 @@ use artifact::{
     Kind, Result,
     oci::Descriptor,
     serve::fault::Seen,
+    store::{Intent, begin},
     stores::registry::{Options, Repository},
 };
 use bytes::Bytes;
@@ -68,6 +69,28 @@ async fn pieces_are_as_short_as_they_must_be_and_that_is_remembered() {
     world.push(2).await.unwrap();
     assert_eq!(world.pieces().len(), 8);
     assert_eq!(world.faulty.count("POST upload"), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_of_unknown_size_is_sent_in_pieces_as_short_as_they_must_be() {
+    let world = World::new(6 * MIB, "");
+    let (desc, bytes) = blob(3);
+    let write = begin(&world.repository, Intent::default()).await.unwrap();
+    let mut sink = write.puts().stream(None).await.unwrap();
+    for chunk in bytes.chunks(MIB) {
+        sink.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+    }
+    assert_eq!(sink.finish(None).await.unwrap().digest, desc.digest);
+    assert_eq!(
+        world.pieces(),
+        ["0-5242879", "5242880-10485759", "10485760-15728639", "15728640-20971519", "20971520-20971520"]
+    );
+    assert_eq!(world.faulty.count("PATCH upload"), 6, "the first was too long");
+    assert!(read(&world.faulty.healthy(), &desc, desc.size).await.unwrap() == bytes);
+    // In one request it is not taken, which is known now.
+    let whole = write.puts().stream(Some(desc.size)).await;
+    assert_eq!(whole.err().unwrap().kind(), Kind::Unsupported);
+    write.abandon().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use artifact::{
     blob::{Blob, ByteStream},
     copy,
     oci::{Algorithm, Descriptor, Digest, media_type},
+    serve::{self, Remote},
     store::{self, Item, ReadStore, Store, begin, delete, remove_name, set_name},
     stores::{
         Archive, Layout, Memory,
@@ -108,6 +109,14 @@ pub(crate) fn repository(host: &str, keep: Box<dyn Send + Sync>) -> Candidate {
 pub(crate) fn registry() -> Candidate {
     let server = server::Background::start();
     repository(&server.host(), Box::new(server))
+}
+
+/// The client against the embedded registry, in front of another one.
+pub(crate) fn front() -> Candidate {
+    let behind = server::Background::start();
+    let repositories = Arc::new(Remote::new(Registry::new(&behind.host(), &Options::default()).unwrap()));
+    let front = server::Background::with(serve::Options { repositories, ..serve::Options::in_memory() });
+    repository(&front.host(), Box::new((front, behind)))
 }
 
 fn sample() -> Sample {

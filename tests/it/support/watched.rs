@@ -17,7 +17,7 @@ use artifact::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
 /// One call that reads or changes content.
@@ -184,15 +184,6 @@ impl Store for Watched {
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         let inner = self.inner.begin(intent).await?;
         Ok(Arc::new(Writing { inner, watch: Arc::clone(&self.watch) }))
-    }
-
-    async fn push_unnamed(
-        &self,
-        size: u64,
-        content: ByteStream,
-        digest: BoxFuture<'static, Result<Digest>>,
-    ) -> Result<()> {
-        self.inner.push_unnamed(size, content, digest).await
     }
 }
 
