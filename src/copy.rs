@@ -3,6 +3,7 @@
 //! last; nothing that a destination has is moved.
 
 mod blobs;
+mod early_upload;
 mod gate;
 mod lanes;
 mod plan;
@@ -11,11 +12,11 @@ mod run;
 use std::sync::Arc;
 
 pub use self::{
+    early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
     plan::{CopyPlan, Destination, Part, PlannedName, plan},
 };
 use crate::{
-    ahead::Ahead,
     error::{Context as _, Error, Result},
     graph::Root,
     oci::{Descriptor, Digest, Platform},
@@ -41,7 +42,7 @@ pub struct Options {
     /// How many blobs move at a time; without it 6, and up to 32 small ones where answers take long.
     pub concurrency: Option<usize>,
     /// What left for the destination while it was packed.
-    pub ahead: Option<Arc<Ahead>>,
+    pub early_upload: Option<Arc<EarlyUpload>>,
     /// Who is told what happens.
     pub progress: Observer,
 }
@@ -177,8 +178,8 @@ pub async fn copy_roots(
 }
 
 /// What is on its way to this destination.
-fn ahead<'a>(to: &Arc<dyn Store>, options: &'a Options) -> Option<&'a Arc<Ahead>> {
-    options.ahead.as_ref().filter(|ahead| ahead.is_to(to))
+fn early<'a>(to: &Arc<dyn Store>, options: &'a Options) -> Option<&'a EarlyUpload> {
+    options.early_upload.as_deref().filter(|early| early.is_to(to))
 }
 
 /// Of an index, the manifest for this platform; anything else as it is. Error kind `NotFound` when there is none.

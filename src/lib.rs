@@ -36,7 +36,6 @@
 //! What is deliberately absent: nothing here prints, prompts, or reads the environment; nothing panics on input;
 //! nothing that was carried is ever serialised again; no `unsafe`.
 
-pub mod ahead;
 pub mod blob;
 pub mod check;
 pub mod copy;

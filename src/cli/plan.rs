@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
-    ahead::Ahead,
     location::Location,
     oci::Parsed,
-    pack::{self, Packed},
+    pack::{self, Outlet, Packed},
     plan::Plan,
     source::Source,
     types::{Inputs, Reference},
@@ -86,9 +85,9 @@ impl SourceArgs {
     }
 }
 
-/// Packs a plan; large results wait in a temporary file, large files leave ahead.
-pub(super) async fn packed(plan: &Plan, ahead: Option<Arc<Ahead>>, report: &Report) -> Result<Packed> {
-    let options = pack::Options { ahead, progress: report.observer(), ..pack::Options::new(environment::scratch()) };
+/// Packs a plan; large results wait in a temporary file, large files leave early.
+pub(super) async fn packed(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, report: &Report) -> Result<Packed> {
+    let options = pack::Options { outlet, progress: report.observer(), ..pack::Options::new(environment::scratch()) };
     pack::pack(plan, &options).await
 }
 

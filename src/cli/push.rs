@@ -4,11 +4,11 @@ use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
-    ahead::Ahead,
-    copy::Options,
+    copy::{EarlyUpload, Options},
     error::Context as _,
     location::{Location, Place},
     oci::RefName,
+    pack::Outlet,
     plan::Plan,
     store::{self, ReadStore, Store},
 };
@@ -72,10 +72,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         Place::Layout(_) | Place::Archive(_) => None,
     };
     let most = args.concurrency.map(NonZeroUsize::get);
-    let ahead = to.as_ref().zip(target.tag.as_ref()).map(|(to, tag)| Ahead::new(Arc::clone(to), tag.as_str(), most));
-    let done = carry(&args, plan, &target, tags, to, ahead.clone(), report).await;
-    if let Some(ahead) = ahead {
-        ahead.stop().await;
+    let early = to.as_ref().zip(target.tag.as_ref());
+    let early = early.map(|(to, tag)| Arc::new(EarlyUpload::new(Arc::clone(to), tag.as_str(), most)));
+    let done = carry(&args, plan, &target, tags, to, early.clone(), report).await;
+    if let Some(early) = early {
+        early.stop().await;
     }
     tell(report, &done?, &target)
 }
@@ -86,10 +87,11 @@ async fn carry(
     target: &Location,
     tags: Vec<String>,
     to: Option<Arc<dyn Store>>,
-    ahead: Option<Arc<Ahead>>,
+    early_upload: Option<Arc<EarlyUpload>>,
     report: &Report,
 ) -> Result<artifact::copy::Report> {
-    let from: Arc<dyn ReadStore> = Arc::new(packed(&plan, ahead.clone(), report).await?);
+    let outlet = early_upload.clone().map(|early| early as Arc<dyn Outlet>);
+    let from: Arc<dyn ReadStore> = Arc::new(packed(&plan, outlet, report).await?);
     // It may be large, and has served.
     drop(plan);
     let to = match to {
@@ -102,7 +104,7 @@ async fn carry(
         recheck: args.recheck,
         replace: args.replace,
         concurrency: args.concurrency.map(NonZeroUsize::get),
-        ahead,
+        early_upload,
         progress,
         ..Options::default()
     };

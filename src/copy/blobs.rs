@@ -16,9 +16,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Options, Report, ahead, lanes::Lanes, plan::Part};
+use super::{Options, Report, early, early_upload::Sending, lanes::Lanes, plan::Part};
 use crate::{
-    ahead::Sending,
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
     graph::BlobEntry,
@@ -68,7 +67,7 @@ async fn copy_all(
         while tasks.len() >= lanes.open(desc.size) {
             count_one(tasks, &mut lanes, report).await?;
         }
-        let sending = ahead(&part.to, options).and_then(|ahead| ahead.take(&desc.digest));
+        let sending = early(&part.to, options).and_then(|early| early.take(&desc.digest));
         let origins = Origins::of(part, blob, evidence.get(&blob.digest).cloned());
         let homes = homes(&origins, &brought);
         let (puts, to, progress) = (puts.clone(), part.to.to_string(), options.progress.clone());
@@ -134,7 +133,7 @@ async fn copy_blob(
                 progress.tell(Event::Restarted(desc.digest.clone()));
                 return Ok(there);
             }
-            Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive ahead: {e}"),
+            Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive early: {e}"),
         }
     }
     let blob = Counted { blob: origins, opened: Mutex::new(left), progress: progress.clone() };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
-    Options, ahead,
+    Options, early,
     gate::{Approved, Gate, judge},
 };
 use crate::{
@@ -210,7 +210,7 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
 /// What all names stand for now, many questions at a time.
 async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Result<Vec<PlannedName>> {
     let ask = |name: String, desc: Descriptor| async move {
-        let asked = ahead(to, options).and_then(|ahead| ahead.tagged(&name));
+        let asked = early(to, options).and_then(|early| early.tagged(&name));
         let found = match asked {
             Some(found) => found,
             None => match to.resolve(&name).await {

@@ -5,16 +5,17 @@ mod tar;
 use std::{
     fs::File,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 
-use super::{Options, spool::Held};
+use super::{Leaving, Options, Outlet, spool::Held};
 use crate::{
     blob::{Blob as _, Buffers, SourceFile},
     error::{Context as _, Error, Kind, Result},
@@ -55,19 +56,25 @@ impl Made {
 }
 
 /// What the threads that pack share.
-pub(super) struct Workshop<'a> {
-    path: &'a Path,
+pub(super) struct Workshop {
+    path: PathBuf,
     base: OnceLock<Base>,
-    options: &'a Options,
+    pub(super) options: Options,
     /// Set from outside when nobody wants the outcome any more.
-    stop: &'a AtomicBool,
+    stop: Arc<AtomicBool>,
     /// Set when a part failed, so that the others end early.
     failed: AtomicBool,
 }
 
-impl<'a> Workshop<'a> {
-    pub(super) fn new(base: &'a Path, options: &'a Options, stop: &'a AtomicBool) -> Self {
-        Self { path: base, base: OnceLock::new(), options, stop, failed: AtomicBool::new(false) }
+impl Workshop {
+    pub(super) fn new(base: &Path, options: &Options, stop: Arc<AtomicBool>) -> Self {
+        let (path, options) = (base.to_owned(), options.clone());
+        Self { path, base: OnceLock::new(), options, stop, failed: AtomicBool::new(false) }
+    }
+
+    /// How many threads may work at a time.
+    pub(super) fn threads(&self) -> usize {
+        self.options.threads.max(1)
     }
 
     /// A regular file beneath the base. The base is opened with the first file, because not every plan has files.
@@ -75,7 +82,7 @@ impl<'a> Workshop<'a> {
         let base = match self.base.get() {
             Some(base) => base,
             None => {
-                let base = Base::new(self.path)?;
+                let base = Base::new(&self.path)?;
                 self.base.get_or_init(|| base)
             }
         };
@@ -100,81 +107,166 @@ impl<'a> Workshop<'a> {
 const STOPPED: &str = "packing was stopped";
 
 /// Packs all layers, as many at a time as there are threads. What fails first ends all.
-pub(super) fn all(workshop: &Workshop<'_>, parts: &[Part], threads: usize) -> Result<Vec<Made>> {
+pub(super) async fn all(workshop: &Arc<Workshop>, parts: &Arc<Vec<Part>>) -> Result<Vec<Made>> {
+    let threads = workshop.threads();
     let archives = parts.iter().filter(|part| matches!(part.content, Content::Tar { .. })).count();
-    let (lanes, next) = (threads.min(parts.len()), AtomicUsize::new(0));
     let share = threads / archives.clamp(1, threads);
-    let lane = || {
-        let mut done = Vec::new();
-        while let index = next.fetch_add(1, Ordering::Relaxed)
-            && let Some(part) = parts.get(index)
-        {
-            let made = one(workshop, part, share).context(|| named(index, part));
-            if made.is_err() {
-                workshop.failed.store(true, Ordering::Relaxed);
-            }
-            done.push((index, made));
-        }
-        done
-    };
-    let mut done = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
-        lanes.into_iter().map(|lane| lane.join().map_err(|_| panicked())).collect::<Result<Vec<_>>>()
-    })?
-    .into_iter()
-    .flatten()
-    .collect::<Vec<_>>();
+    let (workshop, parts) = (Arc::clone(workshop), Arc::clone(parts));
+    let lanes = threads.min(parts.len());
+    let queue = Arc::new(Queue { workshop, parts, next: AtomicUsize::new(0), share });
+    let mut done = try_join_all((0..lanes).map(|_| lane(Arc::clone(&queue)))).await?;
+    let mut done: Vec<_> = done.drain(..).flatten().collect();
     // The cause comes before its consequences; among causes, the first layer's.
     done.sort_by_key(|(index, made)| (matches!(made, Err(e) if e.message() == STOPPED), *index));
     done.into_iter().map(|(_, made)| made).collect()
+}
+
+/// Runs work on a thread of its own.
+pub(super) async fn working<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| panicked())?
 }
 
 fn panicked() -> Error {
     Error::new(Kind::Internal, "a packing thread failed")
 }
 
+/// Parts by their index, and what became of them.
+type Done = Vec<(usize, Result<Made>)>;
+
+/// Packs one part after the other, until there are none. No thread waits for a file that has to leave first.
+async fn lane(queue: Arc<Queue>) -> Result<Done> {
+    let (mut done, mut halted) = (Vec::new(), None);
+    loop {
+        let (turn, from) = (Arc::clone(&queue), halted.take());
+        let made;
+        (made, halted) = working(move || Ok(turn.work(from))).await?;
+        done.extend(made);
+        match &mut halted {
+            Some((_, Hashing { leaving: Some(leaving), .. })) => leaving.room().await,
+            Some(_) => {}
+            None => return Ok(done),
+        }
+    }
+}
+
+/// The parts that are still to be packed.
+struct Queue {
+    workshop: Arc<Workshop>,
+    parts: Arc<Vec<Part>>,
+    next: AtomicUsize,
+    /// How many threads an archive gets.
+    share: usize,
+}
+
+impl Queue {
+    /// Works until there are no more parts, or until a file has to leave before it can be hashed on; that one is given
+    /// back. It may be one that was begun before.
+    fn work(&self, mut halted: Option<(usize, Hashing)>) -> (Done, Option<(usize, Hashing)>) {
+        let mut done = Vec::new();
+        loop {
+            let index = halted.as_ref().map_or_else(|| self.next.fetch_add(1, Ordering::Relaxed), |(index, _)| *index);
+            let Some(part) = self.parts.get(index) else { return (done, None) };
+            let made = match self.go_on(part, halted.take().map(|(_, hashing)| hashing)) {
+                Ok(Step::Halted(hashing)) => return (done, Some((index, hashing))),
+                Ok(Step::Made(made)) => Ok(made),
+                Err(e) => Err(e.context(named(index, part))),
+            };
+            if made.is_err() {
+                self.workshop.failed.store(true, Ordering::Relaxed);
+            }
+            done.push((index, made));
+        }
+    }
+
+    fn go_on(&self, part: &Part, begun: Option<Hashing>) -> Result<Step> {
+        let (workshop, outlet) = (&*self.workshop, self.workshop.options.outlet.as_deref());
+        let mut hashing = match (begun, &part.content) {
+            (Some(begun), _) => begun,
+            (None, Content::File(path)) => Hashing::begin(workshop, path)?,
+            _ => return one(workshop, part, self.share).map(Step::Made),
+        };
+        match hashing.run(workshop, outlet)? {
+            true => Ok(Step::Made(hashing.made(&part.media_type)?)),
+            false => Ok(Step::Halted(hashing)),
+        }
+    }
+}
+
+/// How far a part has come.
+enum Step {
+    /// It is packed.
+    Made(Made),
+    /// It goes on when there is room for what leaves of it.
+    Halted(Hashing),
+}
+
 /// Packs one part; `threads` are for compression.
-pub(super) fn one(workshop: &Workshop<'_>, part: &Part, threads: usize) -> Result<Made> {
+pub(super) fn one(workshop: &Workshop, part: &Part, threads: usize) -> Result<Made> {
     workshop.go_on()?;
     match &part.content {
         Content::Empty {} => Ok(Made::of(&part.media_type, Bytes::from_static(b"{}"))),
         Content::Text(text) => Ok(Made::of(&part.media_type, Bytes::copy_from_slice(text.as_bytes()))),
         Content::Json { value, encoding } => Ok(Made::of(&part.media_type, encoding.encode(value)?.into())),
-        Content::File(path) => file(workshop, &part.media_type, path),
+        Content::File(path) => {
+            let mut hashing = Hashing::begin(workshop, path)?;
+            hashing.run(workshop, None)?;
+            hashing.made(&part.media_type)
+        }
         Content::Tar { entries, compress } => tar::pack(workshop, &part.media_type, entries, *compress, threads),
     }
 }
 
-/// Hashes a file, which stays where it is; a large one leaves for its destination at the same time.
-fn file(workshop: &Workshop<'_>, media_type: &str, path: &Path) -> Result<Made> {
-    let (source, mut file) = workshop.open(path)?;
-    let (mut hasher, mut size, mut buffers) = (Hasher::default(), 0_u64, Buffers::of(source.size()));
-    let mut feed = None;
-    while size < source.size() {
+/// A file that is hashed, and stays where it is; it may leave at the same time.
+struct Hashing {
+    source: SourceFile,
+    file: File,
+    hasher: Hasher,
+    size: u64,
+    buffers: Buffers,
+    leaving: Option<Box<dyn Leaving>>,
+}
+
+impl Hashing {
+    fn begin(workshop: &Workshop, path: &Path) -> Result<Self> {
         workshop.go_on()?;
-        let mut chunk = buffers.take();
-        let read = read(&source, &mut file, &mut chunk)?;
-        if read == 0 {
-            return Err(changed(&source));
-        }
-        chunk.truncate(read);
-        let chunk = buffers.lend(chunk);
-        if size == 0 {
-            feed = workshop.options.ahead.as_ref().and_then(|ahead| ahead.begin(&source, &chunk));
-        }
-        if let Some(feed) = &mut feed {
-            feed.give(&chunk);
-        }
-        hasher.update(&chunk);
-        workshop.read(read);
-        size = size.saturating_add(read as u64);
+        let (source, file) = workshop.open(path)?;
+        let buffers = Buffers::of(source.size());
+        Ok(Self { source, file, hasher: Hasher::default(), size: 0, buffers, leaving: None })
     }
-    at_end(&source, &mut file)?;
-    let desc = Descriptor::new(media_type, hasher.finish(), size);
-    if let Some(feed) = feed {
-        feed.known(&desc.digest);
+
+    /// Hashes to the end: `true`; or until what leaves has no room: `false`.
+    fn run(&mut self, workshop: &Workshop, outlet: Option<&dyn Outlet>) -> Result<bool> {
+        while self.size < self.source.size() {
+            workshop.go_on()?;
+            let mut chunk = self.buffers.take();
+            let read = read(&self.source, &mut self.file, &mut chunk)?;
+            if read == 0 {
+                return Err(changed(&self.source));
+            }
+            chunk.truncate(read);
+            let chunk = self.buffers.lend(chunk);
+            if self.size == 0 {
+                self.leaving = outlet.and_then(|outlet| outlet.open(&self.source, &chunk));
+            }
+            self.hasher.update(&chunk);
+            workshop.read(read);
+            self.size = self.size.saturating_add(read as u64);
+            if self.leaving.as_mut().is_some_and(|leaving| !leaving.offer(chunk)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
-    Ok(Made { diff_id: desc.digest.clone(), desc, held: Held::Source(source) })
+
+    /// The blob, when all of it is hashed.
+    fn made(mut self, media_type: &str) -> Result<Made> {
+        at_end(&self.source, &mut self.file)?;
+        let desc = Descriptor::new(media_type, self.hasher.finish(), self.size);
+        if let Some(leaving) = self.leaving {
+            leaving.known(&desc.digest);
+        }
+        Ok(Made { diff_id: desc.digest.clone(), desc, held: Held::Source(self.source) })
+    }
 }
 
 fn read(source: &SourceFile, file: &mut File, chunk: &mut [u8]) -> Result<usize> {

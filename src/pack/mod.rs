@@ -6,6 +6,7 @@
 
 mod check;
 mod layer;
+mod outlet;
 mod packed;
 mod quote;
 mod spool;
@@ -22,13 +23,13 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    ahead::Ahead,
-    error::{Code, Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Result},
     oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
     plan::{Content, EntryKind, Order, Part, Plan},
     progress::{Event, Observer},
 };
 use layer::{Made, Workshop};
+pub use outlet::{Leaving, Outlet};
 pub use packed::{Packed, Summary};
 use spool::Held;
 
@@ -39,8 +40,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// How many threads read, hash and compress.
     pub threads: usize,
-    /// Where large files leave for while they are hashed.
-    pub ahead: Option<Arc<Ahead>>,
+    /// What takes files while they are hashed.
+    pub outlet: Option<Arc<dyn Outlet>>,
     /// Who is told what happens.
     pub progress: Observer,
 }
@@ -49,7 +50,7 @@ impl Options {
     /// As many threads as the machine runs at a time.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { scratch: scratch.into(), threads, ahead: None, progress: Observer::default() }
+        Self { scratch: scratch.into(), threads, outlet: None, progress: Observer::default() }
     }
 }
 
@@ -62,9 +63,7 @@ impl Options {
 pub async fn pack(plan: &Plan, options: &Options) -> Result<Packed> {
     let stop = Arc::new(AtomicBool::new(false));
     let _guard = StopOnDrop(Arc::clone(&stop));
-    let (plan, options) = (plan.clone(), options.clone());
-    let work = tokio::task::spawn_blocking(move || pack_now(plan, &options, &stop));
-    work.await.map_err(|e| Error::caused(Kind::Internal, "a packing thread failed", e))?
+    pack_until(plan.clone(), options, stop).await
 }
 
 struct StopOnDrop(Arc<AtomicBool>);
@@ -75,22 +74,33 @@ impl Drop for StopOnDrop {
     }
 }
 
-fn pack_now(mut plan: Plan, options: &Options, stop: &AtomicBool) -> Result<Packed> {
-    check::plan(&plan)?;
-    let workshop = Workshop::new(&plan.base, options, stop);
-    announce(&plan, &options.progress);
-    let mut layers = layer::all(&workshop, &plan.layers, options.threads.max(1))?;
-    let annotations: Vec<_> =
-        plan.layers.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
-    for (made, annotations) in layers.iter_mut().zip(annotations) {
-        made.desc.annotations = annotations;
-    }
-    check::titles(layers.iter().map(|made| made.desc.title()))?;
-    // There may be very many, and their descriptors say it all now.
-    plan.layers = Vec::new();
-    let config = config(&workshop, &plan.config, &layers, options.threads.max(1)).context(|| "config")?;
-    let annotations = quote::annotations(&plan.manifest.annotations, &layers)?;
-    finish(&plan, annotations, layers, config)
+async fn pack_until(plan: Plan, options: &Options, stop: Arc<AtomicBool>) -> Result<Packed> {
+    let workshop = Arc::new(Workshop::new(&plan.base, options, stop));
+    let plan = {
+        let workshop = Arc::clone(&workshop);
+        layer::working(move || {
+            check::plan(&plan)?;
+            announce(&plan, &workshop.options.progress);
+            Ok(plan)
+        })
+    };
+    let mut plan = plan.await?;
+    // There may be very many, which go as soon as their descriptors say it all.
+    let parts = Arc::new(std::mem::take(&mut plan.layers));
+    let mut layers = layer::all(&workshop, &parts).await?;
+    let rest = move || {
+        let annotations: Vec<_> =
+            parts.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
+        for (made, annotations) in layers.iter_mut().zip(annotations) {
+            made.desc.annotations = annotations;
+        }
+        check::titles(layers.iter().map(|made| made.desc.title()))?;
+        drop(parts);
+        let config = config(&workshop, &plan.config, &layers).context(|| "config")?;
+        let annotations = quote::annotations(&plan.manifest.annotations, &layers)?;
+        finish(&plan, annotations, layers, config)
+    };
+    layer::working(rest).await
 }
 
 /// Tells how much will be read: what changes meanwhile is noticed later.
@@ -117,12 +127,12 @@ fn announce(plan: &Plan, progress: &Observer) {
 }
 
 /// The config blob; only a JSON config may hold quotes.
-fn config(workshop: &Workshop<'_>, part: &Part, layers: &[Made], threads: usize) -> Result<Made> {
+fn config(workshop: &Workshop, part: &Part, layers: &[Made]) -> Result<Made> {
     let mut made = match &part.content {
         Content::Json { value, encoding } => {
             Made::of(&part.media_type, encoding.encode(&quote::fill(value, layers)?)?.into())
         }
-        _ => layer::one(workshop, part, threads)?,
+        _ => layer::one(workshop, part, workshop.threads())?,
     };
     made.desc.annotations = quote::annotations(&part.annotations, layers)?;
     Ok(made)
@@ -177,8 +187,8 @@ mod tests {
     use super::*;
     use crate::plan::{API_VERSION, ManifestPlan};
 
-    #[test]
-    fn packing_stops_when_nobody_waits_for_it() {
+    #[tokio::test]
+    async fn packing_stops_when_nobody_waits_for_it() {
         let part = |media_type: &str, content| Part {
             id: String::new(),
             media_type: media_type.into(),
@@ -197,9 +207,9 @@ mod tests {
         };
         let options = Options::new(".");
         let stop = Arc::new(AtomicBool::new(false));
-        assert!(pack_now(plan.clone(), &options, &stop).is_ok());
+        assert!(pack_until(plan.clone(), &options, Arc::clone(&stop)).await.is_ok());
         drop(StopOnDrop(Arc::clone(&stop)));
-        let error = pack_now(plan, &options, &stop).unwrap_err();
+        let error = pack_until(plan, &options, stop).await.unwrap_err();
         assert!(error.to_string().contains("packing was stopped"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 20] = [
+const ORDER: [&[&str]; 19] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -15,7 +15,6 @@ const ORDER: [&[&str]; 20] = [
     &["types"],
     &["store"],
     &["graph"],
-    &["ahead"],
     &["pack"],
     &["stores"],
     &["copy"],

@@ -1,9 +1,9 @@
 //! Tests of `registry`: the client against real registries, and against servers that mean harm.
 
 mod addresses;
-mod ahead;
 mod authentication;
 mod downloads;
+mod early_upload;
 mod errors;
 mod faults;
 mod mirrors;

@@ -21,7 +21,7 @@ const AHEAD: usize = 8;
 
 /// Packs these entries. A tar is never in memory as a whole, nor written to disk uncompressed before it is compressed.
 pub(super) fn pack(
-    workshop: &Workshop<'_>,
+    workshop: &Workshop,
     media_type: &str,
     entries: &[Entry],
     compression: Compression,
@@ -38,7 +38,7 @@ pub(super) fn pack(
     })
 }
 
-fn write(workshop: &Workshop<'_>, entries: &[Entry], chunks: SyncSender<Vec<u8>>) -> Result<()> {
+fn write(workshop: &Workshop, entries: &[Entry], chunks: SyncSender<Vec<u8>>) -> Result<()> {
     let mut tar = Writer::new(Chunks { chunk: Vec::with_capacity(CHUNK), to: chunks });
     for entry in entries {
         workshop.go_on()?;
@@ -47,7 +47,7 @@ fn write(workshop: &Workshop<'_>, entries: &[Entry], chunks: SyncSender<Vec<u8>>
     Ok(tar.finish()?.send()?)
 }
 
-fn add(workshop: &Workshop<'_>, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<()> {
+fn add(workshop: &Workshop, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<()> {
     let Entry { path, mode, mtime, kind } = entry;
     match kind {
         EntryKind::Directory => tar.directory(path, *mode, *mtime),
@@ -63,7 +63,7 @@ fn add(workshop: &Workshop<'_>, tar: &mut Writer<Chunks>, entry: &Entry) -> Resu
 }
 
 fn keep(
-    workshop: &Workshop<'_>,
+    workshop: &Workshop,
     media_type: &str,
     queue: Receiver<Vec<u8>>,
     compression: Compression,
@@ -85,7 +85,7 @@ fn keep(
 
 /// A file whose reading is told.
 struct Told<'a> {
-    workshop: &'a Workshop<'a>,
+    workshop: &'a Workshop,
     file: &'a mut File,
 }
 

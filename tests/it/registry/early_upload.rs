@@ -9,8 +9,7 @@ use std::{
 
 use artifact::{
     Result,
-    ahead::Ahead,
-    copy::{self, Report, copy},
+    copy::{self, EarlyUpload, Report, copy},
     oci::{Descriptor, Digest, media_type},
     pack::{self, pack},
     plan::{API_VERSION, Content, ManifestPlan, Part, Plan},
@@ -66,12 +65,13 @@ impl Source {
 
     /// Packs and copies, the way that a push does.
     async fn push(&self, to: &Arc<dyn Store>) -> Result<Report> {
-        let ahead = Ahead::new(Arc::clone(to), "v1", None);
-        let options = pack::Options { ahead: Some(Arc::clone(&ahead)), ..pack::Options::new(self.dir.path()) };
+        let early = Arc::new(EarlyUpload::new(Arc::clone(to), "v1", None));
+        let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(self.dir.path()) };
         let from: Arc<dyn ReadStore> = Arc::new(pack(&self.plan(), &options).await?);
-        let options = copy::Options { tags: vec!["v1".into()], ahead: Some(Arc::clone(&ahead)), ..Default::default() };
+        let options =
+            copy::Options { tags: vec!["v1".into()], early_upload: Some(Arc::clone(&early)), ..Default::default() };
         let done = copy(&from, "", to, &options).await;
-        ahead.stop().await;
+        early.stop().await;
         done
     }
 }
@@ -129,7 +129,7 @@ async fn a_large_file_is_sent_while_it_is_hashed_and_asked_for_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_arrive_ahead_is_copied_in_the_ordinary_way() {
+async fn what_does_not_arrive_early_is_copied_in_the_ordinary_way() {
     for fault in [
         "{on: PATCH upload, refuse: {status: 401}}",
         "{on: PATCH upload, refuse: {status: 404}}",
@@ -162,7 +162,7 @@ async fn an_unchanged_push_is_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_leaves_ahead_for_a_tag_that_exists() {
+async fn nothing_leaves_early_for_a_tag_that_exists() {
     let (world, source) = (World::new("").await, Source::of(vec![noise(SIZE, 5)]));
     source.push(&world.to).await.unwrap();
     let changed = Source::of(vec![noise(SIZE, 6)]);
@@ -223,8 +223,8 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
     let host = stuffed(Arc::clone(&lines));
     let source = Source::of(vec![noise(40 << 20, 10)]);
     let to: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options { retries: 0, ..Options::default() }));
-    let ahead = Ahead::new(Arc::clone(&to), "v1", None);
-    let options = pack::Options { ahead: Some(Arc::clone(&ahead)), ..pack::Options::new(source.dir.path()) };
+    let early = Arc::new(EarlyUpload::new(Arc::clone(&to), "v1", None));
+    let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(source.dir.path()) };
     let packed = pack(&source.plan(), &options).await.unwrap();
     assert_eq!(packed.layers()[0].digest, Digest::of(&source.files[0]));
     let hex = packed.layers()[0].digest.hex();
@@ -242,11 +242,11 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
 async fn what_is_given_up_is_cancelled() {
     let fault = "{on: PATCH upload, nth: all, lose: {what: request, by: silence}}";
     let (world, source) = (World::new(fault).await, Source::of(vec![noise(SIZE, 11)]));
-    let ahead = Ahead::new(Arc::clone(&world.to), "v1", None);
-    let options = pack::Options { ahead: Some(Arc::clone(&ahead)), ..pack::Options::new(source.dir.path()) };
+    let early = Arc::new(EarlyUpload::new(Arc::clone(&world.to), "v1", None));
+    let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(source.dir.path()) };
     pack(&source.plan(), &options).await.unwrap();
     until("the upload has begun", || world.count("PATCH", "") > 0).await;
-    ahead.stop().await;
+    early.stop().await;
     until("the upload is cancelled", || world.count("DELETE", "/uploads/") > 0).await;
 }
 

@@ -6,11 +6,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt, ptr,
+    fmt, mem, ptr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use tokio::{
@@ -23,6 +24,7 @@ use crate::{
     blob::{Blob as _, ByteStream, SourceFile},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, media_type},
+    pack::{Leaving, Outlet},
     progress::Outcome,
     store::{self, Intent, Item, Store, Write, contains},
 };
@@ -44,7 +46,7 @@ const WORTH_ASKING: u64 = 4 << 20;
 const STOP: Duration = Duration::from_secs(5);
 
 /// What is on its way to one store. Dropping it gives that up.
-pub struct Ahead {
+pub struct EarlyUpload {
     to: Arc<dyn Store>,
     /// A tag that must not be there, and what it stands for.
     tag: (String, Arc<OnceCell<Option<Descriptor>>>),
@@ -52,7 +54,7 @@ pub struct Ahead {
     /// What carries it; without one, nothing leaves.
     runtime: Option<Handle>,
     stop: watch::Sender<bool>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -63,40 +65,61 @@ struct State {
     tasks: JoinSet<()>,
 }
 
-impl Ahead {
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl EarlyUpload {
     /// Towards this store, unless it has this tag: an artifact that is there already is most likely the same. So many
     /// files at a time, and never more than four. To be called on the runtime that is to do the work.
     #[must_use]
-    pub fn new(to: Arc<dyn Store>, tag: impl Into<String>, concurrency: Option<usize>) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(to: Arc<dyn Store>, tag: impl Into<String>, concurrency: Option<usize>) -> Self {
+        Self {
             to,
             tag: (tag.into(), Arc::default()),
             slots: Arc::new(Semaphore::new(concurrency.unwrap_or(MOST).min(MOST))),
             runtime: Handle::try_current().ok(),
             stop: watch::Sender::new(false),
-            state: Mutex::default(),
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+            state: Arc::default(),
+        }
     }
 
     /// Whether this is on its way there.
-    pub(crate) fn is_to(&self, store: &Arc<dyn Store>) -> bool {
+    pub(super) fn is_to(&self, store: &Arc<dyn Store>) -> bool {
         ptr::addr_eq(Arc::as_ptr(&self.to), Arc::as_ptr(store))
     }
 
     /// What the tag stands for at the destination, where that was asked.
-    pub(crate) fn tagged(&self, tag: &str) -> Option<Option<Descriptor>> {
+    pub(super) fn tagged(&self, tag: &str) -> Option<Option<Descriptor>> {
         if self.tag.0 == tag { self.tag.1.get().cloned() } else { None }
     }
 
-    /// Lets a file leave that begins with these bytes, if it is large and nothing like it has left.
-    pub(crate) fn begin(self: &Arc<Self>, file: &SourceFile, start: &Bytes) -> Option<Feed> {
+    /// What has left and has this digest.
+    pub(super) fn take(&self, digest: &Digest) -> Option<Sending> {
+        locked(&self.state).known.remove(digest)
+    }
+
+    /// Gives up what is still on its way, and waits a moment for the store to hear of it.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut tasks = mem::take(&mut locked(&self.state).tasks);
+        let all = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOP, all).await;
+    }
+}
+
+impl fmt::Debug for EarlyUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EarlyUpload({})", self.to)
+    }
+}
+
+impl Outlet for EarlyUpload {
+    /// A large file leaves, if nothing like it has left.
+    fn open(&self, file: &SourceFile, start: &Bytes) -> Option<Box<dyn Leaving>> {
         let runtime = self.runtime.as_ref().filter(|_| file.size() >= LARGE)?;
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         if !state.begun.insert((file.size(), Digest::of(start))) {
             return None;
         }
@@ -119,70 +142,63 @@ impl Ahead {
         };
         state.tasks.spawn_on(way, runtime);
         let sending = Sending { moved, arrived };
-        let runtime = runtime.clone();
-        Some(Feed { ahead: Arc::clone(self), runtime, chunks: Some(chunks), patience: PATIENCE, known, sending })
-    }
-
-    /// What has left and has this digest.
-    pub(crate) fn take(&self, digest: &Digest) -> Option<Sending> {
-        self.state().known.remove(digest)
-    }
-
-    /// Gives up what is still on its way, and waits a moment for the store to hear of it.
-    pub async fn stop(&self) {
-        self.stop.send_replace(true);
-        let mut tasks = std::mem::take(&mut self.state().tasks);
-        let all = async { while tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP, all).await;
+        let state = Arc::clone(&self.state);
+        Some(Box::new(Hashed { state, chunks: Some(chunks), waits: None, patience: PATIENCE, known, sending }))
     }
 }
 
-impl fmt::Debug for Ahead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ahead({})", self.to)
-    }
-}
-
-/// The hashing end: takes every piece of the file in turn, then its digest. Dropped before, it gives the file up.
-pub(crate) struct Feed {
-    ahead: Arc<Ahead>,
-    runtime: Handle,
+/// The hashing end.
+struct Hashed {
+    state: Arc<Mutex<State>>,
+    /// Where pieces go, until sending is too slow for them.
     chunks: Option<mpsc::Sender<Bytes>>,
+    /// A piece for which there was no room.
+    waits: Option<Bytes>,
     patience: Duration,
     known: oneshot::Sender<Digest>,
     sending: Sending,
 }
 
-impl Feed {
-    /// Offers the next piece. Waits for room as long as sending keeps its pace, and never again after that. Not to be
-    /// called from a task.
-    pub(crate) fn give(&mut self, chunk: &Bytes) {
-        let Some(chunks) = &self.chunks else { return };
-        let taken = match chunks.try_send(chunk.clone()) {
-            Err(mpsc::error::TrySendError::Full(chunk)) => {
-                let start = Instant::now();
-                let taken = self.runtime.block_on(chunks.send_timeout(chunk, self.patience)).is_ok();
-                self.patience = self.patience.saturating_sub(start.elapsed());
-                taken
-            }
-            other => other.is_ok(),
-        };
-        self.patience = (self.patience + Duration::from_secs_f64(chunk.len() as f64 / PACE)).min(PATIENCE);
-        if !taken {
-            self.chunks = None;
+impl Hashed {
+    /// Notes that so many bytes were taken: what keeps the pace that is wanted may falter again.
+    fn sent(&mut self, bytes: usize) {
+        self.patience = (self.patience + Duration::from_secs_f64(bytes as f64 / PACE)).min(PATIENCE);
+    }
+}
+
+#[async_trait]
+impl Leaving for Hashed {
+    fn offer(&mut self, chunk: Bytes) -> bool {
+        let Some(chunks) = &self.chunks else { return true };
+        let len = chunk.len();
+        match chunks.try_send(chunk) {
+            Ok(()) => self.sent(len),
+            Err(mpsc::error::TrySendError::Full(chunk)) => self.waits = Some(chunk),
+            Err(mpsc::error::TrySendError::Closed(_)) => self.chunks = None,
         }
+        self.waits.is_none()
     }
 
-    /// Says what the whole is.
-    pub(crate) fn known(self, digest: &Digest) {
+    /// As long as sending keeps its pace, and never again after that.
+    async fn room(&mut self) {
+        let (Some(chunks), Some(chunk)) = (&self.chunks, self.waits.take()) else { return };
+        let (start, len) = (Instant::now(), chunk.len());
+        if chunks.send_timeout(chunk, self.patience).await.is_err() {
+            self.chunks = None;
+        }
+        self.patience = self.patience.saturating_sub(start.elapsed());
+        self.sent(len);
+    }
+
+    fn known(self: Box<Self>, digest: &Digest) {
         if self.known.send(digest.clone()).is_ok() {
-            self.ahead.state().known.insert(digest.clone(), self.sending);
+            locked(&self.state).known.insert(digest.clone(), self.sending);
         }
     }
 }
 
 /// Content on its way, seen from the copy that needs it.
-pub(crate) struct Sending {
+pub(super) struct Sending {
     moved: watch::Receiver<u64>,
     arrived: oneshot::Receiver<Result<Outcome>>,
 }
@@ -190,7 +206,7 @@ pub(crate) struct Sending {
 impl Sending {
     /// Waits for the content to arrive, and tells of the bytes that leave. `Present`: the store had it before;
     /// `Moved`: it has it now.
-    pub(crate) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Outcome> {
+    pub(super) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Outcome> {
         let mut told = 0;
         let mut tell = |watch: &mut watch::Receiver<u64>| {
             let now = *watch.borrow_and_update();
