@@ -29,7 +29,7 @@ use crate::{
     store::{self, Intent, Item, Store, Write, contains},
 };
 
-/// Smallest file, in bytes, that leaves ahead: for less, the requests cost more than a second look at the file.
+/// Smallest file, in bytes, that leaves early: for less, the requests cost more than a second look at the file.
 const LARGE: u64 = 8 << 20;
 /// How many files are on their way at a time.
 const MOST: usize = 4;
@@ -70,15 +70,15 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl EarlyUpload {
-    /// Towards this store, unless it has this tag: an artifact that is there already is most likely the same. So many
-    /// files at a time, and never more than four. To be called on the runtime that is to do the work.
+    /// Towards this store, if it streams, unless it has this tag: an artifact that is there already is most likely the
+    /// same. So many files at a time, and never more than four. To be called on the runtime that is to do the work.
     #[must_use]
     pub fn new(to: Arc<dyn Store>, tag: impl Into<String>, concurrency: Option<usize>) -> Self {
         Self {
+            runtime: Handle::try_current().ok().filter(|_| to.abilities().streams),
             to,
             tag: (tag.into(), Arc::default()),
             slots: Arc::new(Semaphore::new(concurrency.unwrap_or(MOST).min(MOST))),
-            runtime: Handle::try_current().ok(),
             stop: watch::Sender::new(false),
             state: Arc::default(),
         }

@@ -1,5 +1,7 @@
 //! Tests of `pack`: the digests that other tools published, determinism, quotes, and plans that are refused.
 
+mod outlet;
+
 use std::{collections::BTreeMap, os::unix::fs::symlink, sync::Arc};
 
 use artifact::{

@@ -9,14 +9,16 @@ use std::{
 
 use artifact::{
     Result,
+    blob::SourceFile,
     copy::{self, EarlyUpload, Report, copy},
     oci::{Descriptor, Digest, media_type},
-    pack::{self, pack},
+    pack::{self, Outlet as _, pack},
     plan::{API_VERSION, Content, ManifestPlan, Part, Plan},
     serve::fault::Seen,
     store::{ReadStore, Store},
     stores::registry::{Backoff, Options},
 };
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::repository;
@@ -236,6 +238,37 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
     let lines = lines.lock().unwrap().clone();
     assert_eq!(lines.iter().filter(|line| wanted(line)).count(), 2, "{lines:?}");
     assert!(lines.iter().any(|line| line.starts_with("PATCH")), "{lines:?}");
+}
+
+/// A piece that shows whether it is still held.
+struct Piece(Vec<u8>, #[expect(dead_code)] Arc<()>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_most_four_pieces_wait_for_a_slow_line() {
+    const PIECE: usize = 512 << 10;
+    let host = stuffed(Arc::default());
+    let source = Source::of(vec![vec![0; 40 << 20]]);
+    let to: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options { retries: 0, ..Options::default() }));
+    let outlet = EarlyUpload::new(to, "v1", None);
+    let file = SourceFile::new(source.dir.path().join("f0")).unwrap();
+    let mut leaving = outlet.open(&file, &Bytes::from_static(&[0; 10])).unwrap();
+    let (held, mut most) = (Arc::new(()), 0);
+    for _ in 0..80 {
+        let room = leaving.offer(Bytes::from_owner(Piece(vec![0; PIECE], Arc::clone(&held))));
+        most = most.max(Arc::strong_count(&held) - 1);
+        if !room {
+            leaving.room().await;
+        }
+    }
+    // The connection has two at most, a part of one and the next; another was being offered.
+    assert!((3..=4 + 3).contains(&most), "{most}");
+    assert!(Arc::strong_count(&held) - 1 <= 4 + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -344,3 +344,43 @@ async fn giving_up_waits_until_what_is_being_sent_is_cancelled_and_leaves_others
         assert_eq!(other.puts().put(&desc, &bytes, &[]).await.unwrap(), Outcome::Moved);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giving_up_cancels_a_stream_that_somebody_holds() {
+    for size in [None, Some(3 << 20)] {
+        let world = Faulty::new("");
+        let to = world.repository(&Options::default());
+        let write = begin(&to, Vec::new()).await.unwrap();
+        let mut sink = write.puts().stream(size).await.unwrap();
+        sink.write(Bytes::from(noise(1 << 20, 1))).await.unwrap();
+        write.abandon().await;
+        assert_eq!((world.count("POST upload"), world.count("DELETE upload")), (1, 1), "{size:?}");
+        // What was on its way is noticed to be lost with one of the next pieces.
+        let more = Bytes::from(noise(1000, 2));
+        while sink.offset() < 2 << 20 {
+            if sink.write(more.clone()).await.is_err() {
+                break;
+            }
+        }
+        assert!(sink.finish(Some(&Digest::of(b"whatever"))).await.is_err());
+        assert_eq!(world.count("PUT upload"), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_another_length_than_announced_is_not_stored() {
+    let world = Faulty::new("");
+    let to = world.repository(&Options::default());
+    let write = begin(&to, Vec::new()).await.unwrap();
+    let bytes = Bytes::from(noise(1000, 1));
+    let digest = Digest::of(&bytes);
+    let mut short = write.puts().stream(Some(1001)).await.unwrap();
+    short.write(bytes.clone()).await.unwrap();
+    assert_eq!(kind(short.finish(Some(&digest)).await), Kind::Mismatch);
+    let mut long = write.puts().stream(Some(999)).await.unwrap();
+    assert_eq!(kind(long.write(bytes.clone()).await), Kind::Mismatch);
+    drop(long);
+    write.abandon().await;
+    assert_eq!((world.count("PUT upload"), world.count("DELETE upload")), (0, 2));
+    assert!(!has(&world.healthy(), &Descriptor::of("a/b", &bytes)).await.unwrap());
+}
