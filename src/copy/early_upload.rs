@@ -33,7 +33,7 @@ use crate::{
 const LARGE: u64 = 8 << 20;
 /// How many files are on their way at a time.
 const MOST: usize = 4;
-/// How many pieces wait to be sent; two more wait further on.
+/// How many pieces wait for their turn. With the one whose turn it is, and the one that a sink keeps, four wait.
 const QUEUE: usize = 2;
 /// How long hashing waits for sending to begin, and whenever that falters.
 const PATIENCE: Duration = Duration::from_millis(500);

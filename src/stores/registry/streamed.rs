@@ -27,7 +27,7 @@ use crate::{
     store::{Sink, compare},
 };
 
-/// How many chunks wait to be sent.
+/// How many chunks wait to be sent: who streams may have some waiting, too.
 const QUEUE: usize = 1;
 /// How much is gathered before it is sent, in bytes, unless the registry takes less or wants more.
 const PIECE: u64 = 8 << 20;
