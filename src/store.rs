@@ -3,6 +3,7 @@
 
 mod item;
 mod session;
+mod union;
 mod verify;
 mod write;
 
@@ -16,6 +17,7 @@ pub(crate) use self::verify::{compare, verified_from};
 pub use self::{
     item::{Item, Presence},
     session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},
+    union::Union,
     verify::verified,
     write::{Puts, Write, begin, delete, remove_name, set_name},
 };
@@ -46,6 +48,12 @@ pub trait ReadStore: Display + Send + Sync {
     /// All tags, where they come in one answer; `None` where there are more: each is then to be asked for by itself.
     async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
         self.tags().await.map(Some)
+    }
+
+    /// A number that is another one when the names may have changed since an earlier answer of this handle, in whatever
+    /// way; `None` for a store that cannot say so for less than the names would cost.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        Ok(None)
     }
 
     /// The manifests whose `subject` this is, with their artifact type and annotations, sorted by digest.

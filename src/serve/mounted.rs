@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RegistryName, RepositoryName, Tag},
-    store::{Home, Inventory, Item, Presence, ReadStore, Store},
+    store::{Home, Inventory, Item, Presence, ReadStore, Store, Union},
 };
 
 /// Stores as one registry.
@@ -25,8 +25,38 @@ use crate::{
 /// stores, whatever repository it is asked of: a bundle and the delta on top of it are served as one.
 #[derive(Default)]
 pub struct Mounted {
-    stores: Vec<(RepositoryName, Arc<dyn ReadStore>)>,
+    stores: Vec<Mount>,
     writable: BTreeMap<RepositoryName, Arc<dyn Store>>,
+}
+
+/// A store, and what its names say.
+struct Mount {
+    /// The repository that its bare tags belong to.
+    base: RepositoryName,
+    store: Arc<dyn ReadStore>,
+    /// The names as they were last listed, and the version of them.
+    known: Mutex<Option<(u64, Arc<Names>)>>,
+}
+
+impl Mount {
+    fn new(base: RepositoryName, store: Arc<dyn ReadStore>) -> Self {
+        Self { base, store, known: Mutex::default() }
+    }
+
+    /// The names, listed again where they may have changed.
+    async fn names(&self) -> Result<Arc<Names>> {
+        // Asked before the list: names that change in between are listed once more the next time.
+        let version = self.store.names_version().await?;
+        if let Some((known, names)) = &*self.known.lock().unwrap_or_else(PoisonError::into_inner)
+            && Some(*known) == version
+        {
+            return Ok(Arc::clone(names));
+        }
+        let names = Arc::new(Names::of(&self.base, self.store.tags().await?));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            version.map(|version| (version, Arc::clone(&names)));
+        Ok(names)
+    }
 }
 
 impl Mounted {
@@ -39,33 +69,28 @@ impl Mounted {
     /// The same with a store more; its bare tags are those of this repository.
     #[must_use]
     pub fn and(mut self, name: RepositoryName, store: Arc<dyn ReadStore>) -> Self {
-        self.stores.push((name, store));
+        self.stores.push(Mount::new(name, store));
         self
     }
 
     /// The same with a store more that may be pushed to, as this repository.
     #[must_use]
     pub fn and_writable(mut self, name: RepositoryName, store: Arc<dyn Store>) -> Self {
-        self.stores.push((name.clone(), Arc::clone(&store) as Arc<dyn ReadStore>));
+        self.stores.push(Mount::new(name.clone(), Arc::clone(&store) as Arc<dyn ReadStore>));
         self.writable.insert(name, store);
         self
-    }
-
-    fn view(&self, name: &RepositoryName) -> View {
-        let stores = self.stores.iter().map(|(base, store)| (base == name, Arc::clone(store))).collect();
-        View { name: name.clone(), stores }
     }
 }
 
 impl fmt::Debug for Mounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.stores.iter().map(|(name, store)| format!("{name}: {store}"))).finish()
+        f.debug_list().entries(self.stores.iter().map(|Mount { base, store, .. }| format!("{base}: {store}"))).finish()
     }
 }
 
 impl fmt::Display for Mounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.stores.iter().map(|(_, store)| store.to_string()).collect();
+        let names: Vec<String> = self.stores.iter().map(|mount| mount.store.to_string()).collect();
         f.write_str(&names.join(", "))
     }
 }
@@ -73,9 +98,15 @@ impl fmt::Display for Mounted {
 #[async_trait]
 impl Repositories for Mounted {
     async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
-        let view = self.view(name);
-        let here = view.stores.iter().any(|(base, _)| *base) || !view.tags().await?.is_empty();
-        Ok(here.then(|| Arc::new(view) as Arc<dyn ReadStore>))
+        let mut here = false;
+        let mut named = Vec::new();
+        for mount in &self.stores {
+            let names = mount.names().await?;
+            here |= mount.base == *name || names.repositories.contains_key(name);
+            named.push((names, Arc::clone(&mount.store)));
+        }
+        let all = Union::new(self.stores.iter().map(|mount| Arc::clone(&mount.store)).collect());
+        Ok(here.then(|| Arc::new(View { name: name.clone(), named, all }) as Arc<dyn ReadStore>))
     }
 
     async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
@@ -85,30 +116,76 @@ impl Repositories for Mounted {
 
     async fn names(&self) -> Result<Vec<RepositoryName>> {
         let mut found = BTreeSet::new();
-        for (base, store) in &self.stores {
-            let tags = store.tags().await?;
-            let read: Vec<_> = tags.iter().filter_map(|tag| Reading::of(tag)).collect();
-            if read.is_empty() || read.len() < tags.len() {
-                found.insert(base.clone());
-            }
-            found.extend(read.into_iter().map(|reading| reading.short));
+        for mount in &self.stores {
+            let names = mount.names().await?;
+            found.extend(names.shown.iter().cloned());
         }
         Ok(found.into_iter().collect())
     }
 }
 
-/// A tag of a store that is a full reference.
-struct Reading<'a> {
+/// What the names of a store say.
+#[derive(Default)]
+struct Names {
+    /// By repository and tag: the name in the store. A repository that is named with its registry is here twice.
+    repositories: BTreeMap<RepositoryName, BTreeMap<String, String>>,
+    /// The repositories that are listed.
+    shown: BTreeSet<RepositoryName>,
+}
+
+impl Names {
+    fn of(base: &RepositoryName, tags: Vec<String>) -> Self {
+        let mut names = Self::default();
+        for tag in tags {
+            let Some(Reading { short, long, tag: called }) = Reading::of(&tag) else {
+                names.shown.insert(base.clone());
+                if tag.parse::<Tag>().is_ok() {
+                    names.add(base.clone(), Some(tag.clone()), &tag);
+                }
+                continue;
+            };
+            names.shown.insert(short.clone());
+            if let Some(long) = long.filter(|long| *long != short) {
+                names.add(long, called.clone(), &tag);
+            }
+            names.add(short, called, &tag);
+        }
+        if names.shown.is_empty() {
+            names.shown.insert(base.clone());
+        }
+        names
+    }
+
+    /// Of two names for one tag, the first in the order of the list wins.
+    fn add(&mut self, repository: RepositoryName, tag: Option<String>, own: &str) {
+        let tags = self.repositories.entry(repository).or_default();
+        if let Some(tag) = tag {
+            tags.entry(tag).or_insert_with(|| own.to_owned());
+        }
+    }
+}
+
+/// A name of a store that is a full reference.
+struct Reading {
     /// The repository without the registry.
     short: RepositoryName,
     /// The repository with the registry; none when the registry's name has a port.
     long: Option<RepositoryName>,
-    tag: &'a str,
+    /// The tag; none when the reference has a digest only.
+    tag: Option<String>,
 }
 
-impl<'a> Reading<'a> {
-    fn of(reference: &'a str) -> Option<Self> {
-        let (path, tag) = reference.rsplit_once(':').filter(|(_, tag)| tag.parse::<Tag>().is_ok())?;
+impl Reading {
+    fn of(reference: &str) -> Option<Self> {
+        let (rest, pinned) = match reference.rsplit_once('@') {
+            Some((rest, digest)) if digest.parse::<Digest>().is_ok() => (rest, true),
+            _ => (reference, false),
+        };
+        let (path, tag) = match rest.rsplit_once(':').filter(|(_, tag)| tag.parse::<Tag>().is_ok()) {
+            Some((path, tag)) => (path, Some(tag.to_owned())),
+            None if pinned => (rest, None),
+            None => return None,
+        };
         let long = path.parse().ok();
         let short = match path.split_once('/') {
             Some((host, rest)) if RegistryName::is_meant_by(host) => rest.parse().ok()?,
@@ -118,37 +195,18 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// One repository, as the stores see it.
+/// One repository, as the stores saw it when it was asked for.
 struct View {
     name: RepositoryName,
-    /// Each store, and whether its bare tags belong to this repository.
-    stores: Vec<(bool, Arc<dyn ReadStore>)>,
+    /// Each store behind its names.
+    named: Vec<(Arc<Names>, Arc<dyn ReadStore>)>,
+    all: Union,
 }
 
 impl View {
-    /// What a store's tag is called in this repository, if it is one of it.
-    fn called<'a>(&self, base: bool, tag: &'a str) -> Option<&'a str> {
-        match Reading::of(tag) {
-            Some(reading) if reading.short == self.name || reading.long.as_ref() == Some(&self.name) => {
-                Some(reading.tag)
-            }
-            Some(_) => None,
-            None => (base && tag.parse::<Tag>().is_ok()).then_some(tag),
-        }
-    }
-
-    async fn resolve_tag(&self, name: &str) -> Result<Descriptor> {
-        for (base, store) in &self.stores {
-            let tags = store.tags().await?;
-            if let Some(own) = tags.iter().find(|tag| self.called(*base, tag) == Some(name)) {
-                return store.resolve(own).await;
-            }
-        }
-        Err(self.missing(name))
-    }
-
-    fn missing(&self, what: impl fmt::Display) -> Error {
-        Error::not_found(format!("{what} is not in {self}"))
+    /// The tags of this repository in each store.
+    fn tags_of(&self) -> impl Iterator<Item = (&BTreeMap<String, String>, &Arc<dyn ReadStore>)> {
+        self.named.iter().filter_map(|(names, store)| Some((names.repositories.get(&self.name)?, store)))
     }
 }
 
@@ -158,78 +216,60 @@ impl fmt::Display for View {
     }
 }
 
-/// The first store that has it; an error other than `NotFound` ends the search.
-macro_rules! first {
-    ($view:expr, $what:expr, $store:ident => $call:expr) => {{
-        for (_, $store) in &$view.stores {
-            match $call.await {
-                Err(e) if e.kind() == Kind::NotFound => {}
-                other => return other,
-            }
-        }
-        Err($view.missing($what))
-    }};
-}
-
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for View {
     async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        if name.parse::<Digest>().is_err() {
-            return self.resolve_tag(name).await;
+        if name.parse::<Digest>().is_ok() {
+            return self.all.resolve(name).await;
         }
-        first!(self, name, store => store.resolve(name))
+        for (tags, store) in self.tags_of() {
+            let Some(own) = tags.get(name) else { continue };
+            match store.resolve(own).await {
+                // Taken away since it was listed.
+                Err(e) if e.kind() == Kind::NotFound => {}
+                other => return other,
+            }
+        }
+        Err(Error::not_found(format!("`{name}` is not in {self}")))
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
-        first!(self, &item.desc.digest, store => store.fetch(item, range.clone()))
+        self.all.fetch(item, range).await
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
-        let mut found = vec![Presence::Absent; items.len()];
-        for (_, store) in &self.stores {
-            for (known, new) in found.iter_mut().zip(store.has(items).await?) {
-                if !matches!(known, Presence::Here { .. }) && new != Presence::Absent {
-                    *known = new;
-                }
-            }
-        }
-        Ok(found)
+        self.all.has(items).await
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
-        let mut found = BTreeSet::new();
-        for (base, store) in &self.stores {
-            let tags = store.tags().await?;
-            found.extend(tags.iter().filter_map(|tag| self.called(*base, tag)).map(str::to_owned));
-        }
-        Ok(found.into_iter().collect())
+        let found: BTreeSet<&String> = self.tags_of().flat_map(|(tags, _)| tags.keys()).collect();
+        Ok(found.into_iter().cloned().collect())
     }
 
     async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
         self.tags().await.map(Some)
     }
 
+    /// They never change: this is the repository as it was when it was asked for.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        Ok(Some(0))
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        let mut found = BTreeMap::new();
-        for (_, store) in &self.stores {
-            for desc in store.referrers(subject).await? {
-                found.entry(desc.digest.clone()).or_insert(desc);
-            }
-        }
-        Ok(found.into_values().collect())
+        self.all.referrers(subject).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {
-        self.stores.iter().find_map(|(_, store)| store.local(item))
+        self.all.local(item)
     }
 
     fn at_hand(&self, item: &Item) -> bool {
-        self.stores.iter().any(|(_, store)| store.at_hand(item))
+        self.all.at_hand(item)
     }
 
     fn home(&self, item: &Item) -> Option<Home> {
-        self.stores.iter().find_map(|(_, store)| store.home(item))
+        self.all.home(item)
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
@@ -281,6 +321,20 @@ mod tests {
             assert!(found.resolve("v9").await.is_err());
         }
         assert!(all.get(&name("b")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reference_with_a_digest_is_of_its_repository_too() {
+        let digest = Digest::of(b"x");
+        let by_digest = format!("ghcr.io/a/b@{digest}");
+        let (store, _) = tagged(&[&by_digest, &format!("localhost:5000/c:v1@{digest}")]).await;
+        let all = Mounted::new().and(name("bundle"), Arc::new(store));
+        let names: Vec<String> = all.names().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a/b", "c"]);
+        for (repository, tags) in [("a/b", vec![]), ("ghcr.io/a/b", vec![]), ("c", vec!["v1"])] {
+            let found = all.get(&name(repository)).await.unwrap().unwrap();
+            assert_eq!(found.tags().await.unwrap(), tags, "{repository}");
+        }
     }
 
     #[tokio::test]

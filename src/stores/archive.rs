@@ -13,7 +13,10 @@ use std::{
     fmt,
     ops::Range,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -42,6 +45,8 @@ pub struct Archive(Arc<Shared>);
 struct Shared {
     target: Target,
     contents: RwLock<Arc<Contents>>,
+    /// How often the contents were replaced.
+    replaced: AtomicU64,
 }
 
 impl Archive {
@@ -67,7 +72,7 @@ impl Archive {
     }
 
     fn of(target: Target, contents: Contents) -> Self {
-        Self(Arc::new(Shared { target, contents: RwLock::new(Arc::new(contents)) }))
+        Self(Arc::new(Shared { target, contents: RwLock::new(Arc::new(contents)), replaced: AtomicU64::new(0) }))
     }
 
     /// Where it is.
@@ -87,6 +92,8 @@ impl Archive {
             other => other?,
         };
         *self.0.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
+        // After them: whoever sees this number finds these contents, or newer ones.
+        self.0.replaced.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -127,6 +134,10 @@ impl ReadStore for Archive {
 
     async fn tags(&self) -> Result<Vec<String>> {
         Ok(self.contents().index.names().into_iter().collect())
+    }
+
+    async fn names_version(&self) -> Result<Option<u64>> {
+        Ok(Some(self.0.replaced.load(Ordering::SeqCst)))
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

@@ -56,6 +56,8 @@ struct Shared {
 struct State {
     /// The list as it was last read, and what it was read from.
     index: Option<(StrictStamp, Arc<IndexFile>)>,
+    /// How often the list was read.
+    reads: u64,
     /// What listed manifests say about their subjects: content, so it never changes.
     about: BTreeMap<Digest, Option<About>>,
 }
@@ -106,6 +108,9 @@ impl Shared {
             return Ok(Arc::clone(index));
         }
         let index = Arc::new(self.files.index()?);
+        let mut state = self.state();
+        state.reads = state.reads.wrapping_add(1);
+        drop(state);
         // Changed while it was read: good for now, but not to be kept.
         if self.files.index_stamp()? == stamp {
             self.state().index = Some((stamp, Arc::clone(&index)));
@@ -190,6 +195,15 @@ impl ReadStore for Layout {
 
     async fn tags(&self) -> Result<Vec<String>> {
         self.run(|shared| Ok(shared.index()?.names().into_iter().collect())).await
+    }
+
+    /// A list that is as it was is not read again.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        self.run(|shared| {
+            shared.index()?;
+            Ok(Some(shared.state().reads))
+        })
+        .await
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

@@ -3,6 +3,7 @@
 mod files;
 mod hostile;
 mod lifetime;
+mod mounted;
 mod remote;
 
 use std::sync::{Arc, Mutex};

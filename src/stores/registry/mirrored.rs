@@ -242,6 +242,11 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags_at_once()))
     }
 
+    /// A registry does not say it.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.referrers(subject)))
     }

@@ -57,19 +57,29 @@ pub(crate) struct Watched {
 struct Watch {
     fault: Fault,
     calls: Mutex<Vec<Call>>,
+    questions: Mutex<Vec<String>>,
 }
 
 impl Watched {
     pub(crate) fn new(inner: Arc<dyn Store>, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, watch: Arc::new(Watch { fault, calls: Mutex::default() }) })
+        Arc::new(Self { inner, watch: Arc::new(Watch { fault, calls: Mutex::default(), questions: Mutex::default() }) })
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.watch.calls.lock().unwrap().clone()
     }
+
+    /// What it was asked about names since the last time.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        std::mem::take(&mut *self.watch.questions.lock().unwrap())
+    }
 }
 
 impl Watch {
+    fn ask(&self, question: &str) {
+        self.questions.lock().unwrap().push(question.to_owned());
+    }
+
     fn note(&self, call: Call) -> Result<()> {
         let mut calls = self.calls.lock().unwrap();
         calls.push(call);
@@ -99,6 +109,7 @@ impl fmt::Display for Watched {
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Watched {
     async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.watch.ask(&format!("resolve {name}"));
         match &self.watch.fault {
             Fault::Resolves(desc) => Ok(desc.clone()),
             _ => self.inner.resolve(name).await,
@@ -135,11 +146,18 @@ impl ReadStore for Watched {
     }
 
     async fn tags(&self) -> Result<Vec<String>> {
+        self.watch.ask("tags");
         self.inner.tags().await
     }
 
     async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.watch.ask("tags_at_once");
         self.inner.tags_at_once().await
+    }
+
+    async fn names_version(&self) -> Result<Option<u64>> {
+        self.watch.ask("names_version");
+        self.inner.names_version().await
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

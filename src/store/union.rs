@@ -1,0 +1,209 @@
+//! Several stores as one.
+
+use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+
+use super::{Home, Inventory, Item, Presence, ReadStore};
+use crate::{
+    blob::{ByteStream, FileSlice},
+    error::{Error, Kind, Result},
+    oci::Descriptor,
+};
+
+/// Several stores as one to read from: content comes from the first that has it, a name stands for what it does in the
+/// first that has it, and names and referrers are those of all. A bundle and what was added to it later are read as one.
+#[derive(Clone, Default)]
+pub struct Union {
+    stores: Vec<Arc<dyn ReadStore>>,
+}
+
+impl Union {
+    /// These stores, the one that is asked first in front.
+    #[must_use]
+    pub fn new(stores: Vec<Arc<dyn ReadStore>>) -> Self {
+        Self { stores }
+    }
+
+    fn missing(&self, what: impl fmt::Display) -> Error {
+        Error::not_found(format!("{what} is not in {self}"))
+    }
+}
+
+impl fmt::Display for Union {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.stores.iter().map(ToString::to_string).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+impl fmt::Debug for Union {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Union({self})")
+    }
+}
+
+/// The first store that has it; an error other than `NotFound` ends the search.
+macro_rules! first {
+    ($union:expr, $what:expr, $store:ident => $call:expr) => {{
+        for $store in &$union.stores {
+            match $call.await {
+                Err(e) if e.kind() == Kind::NotFound => {}
+                other => return other,
+            }
+        }
+        Err($union.missing($what))
+    }};
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ReadStore for Union {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        first!(self, format_args!("`{name}`"), store => store.resolve(name))
+    }
+
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        first!(self, &item.desc.digest, store => store.fetch(item, range.clone()))
+    }
+
+    /// Asks each store for what those before it lack.
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let mut found = vec![Presence::Absent; items.len()];
+        for store in &self.stores {
+            let open = found.iter_mut().zip(items).filter(|(known, _)| !matches!(known, Presence::Here { .. }));
+            let (places, asked): (Vec<&mut Presence>, Vec<Item>) =
+                open.map(|(known, item)| (known, item.clone())).unzip();
+            if asked.is_empty() {
+                break;
+            }
+            for (known, new) in places.into_iter().zip(store.has(&asked).await?) {
+                if new != Presence::Absent {
+                    *known = new;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.tags().await?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            let Some(tags) = store.tags_at_once().await? else { return Ok(None) };
+            found.extend(tags);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
+    }
+
+    /// Unknown: what the stores say cannot be told apart when it is put together.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        match self.stores.as_slice() {
+            [only] => only.names_version().await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        let mut found = BTreeMap::new();
+        for store in &self.stores {
+            for desc in store.referrers(subject).await? {
+                found.entry(desc.digest.clone()).or_insert(desc);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.stores.iter().find_map(|store| store.local(item))
+    }
+
+    fn at_hand(&self, item: &Item) -> bool {
+        self.stores.iter().any(|store| store.at_hand(item))
+    }
+
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.stores.iter().find_map(|store| store.home(item))
+    }
+
+    /// Unknown: one store's list does not describe the others.
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        match self.stores.as_slice() {
+            [only] => only.inventory().await,
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        oci::{Index, media_type},
+        store::{self, Intent, NameChange},
+        stores::Memory,
+    };
+
+    /// A store with a manifest of its own under each of these tags, and these blobs.
+    async fn filled(of: &str, tags: &[&str], blobs: &[&'static [u8]]) -> Arc<dyn ReadStore> {
+        let store = Memory::new();
+        let write = store::begin(&store, Intent::default()).await.unwrap();
+        for tag in tags {
+            let mut index = Index::of(Vec::new());
+            index.annotations.insert("of".into(), format!("{of}:{tag}"));
+            let bytes = Bytes::from(serde_json::to_vec(&index).unwrap());
+            let desc = Descriptor::of(media_type::INDEX, &bytes);
+            write.puts().manifest(&desc, &bytes).await.unwrap();
+            write.name(NameChange::set(*tag, desc)).unwrap();
+        }
+        for blob in blobs {
+            write.puts().put(&Descriptor::of("a/b", blob), &Bytes::from_static(blob), &[]).await.unwrap();
+        }
+        write.commit().await.unwrap();
+        Arc::new(store)
+    }
+
+    fn blob(content: &[u8]) -> Item {
+        Item::blob(Descriptor::of("a/b", content))
+    }
+
+    #[tokio::test]
+    async fn the_first_store_that_has_it_gives_it_and_names_are_those_of_all() {
+        let one = filled("one", &["both", "first"], &[b"left"]).await;
+        let two = filled("two", &["both", "second"], &[b"right"]).await;
+        let union = Union::new(vec![Arc::clone(&one), Arc::clone(&two)]);
+        assert_eq!(union.tags().await.unwrap(), ["both", "first", "second"]);
+        assert_eq!(union.tags_at_once().await.unwrap().unwrap(), ["both", "first", "second"]);
+        let both = union.resolve("both").await.unwrap();
+        assert_eq!(both, one.resolve("both").await.unwrap());
+        assert_ne!(both, two.resolve("both").await.unwrap());
+        assert_eq!(union.resolve("second").await.unwrap(), two.resolve("second").await.unwrap());
+        for content in [&b"left"[..], b"right"] {
+            assert_eq!(store::read(&union, &blob(content), 64).await.unwrap(), content);
+        }
+        let error = union.resolve("third").await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (Kind::NotFound, "`third` is not in memory, memory"));
+    }
+
+    #[tokio::test]
+    async fn each_item_is_found_where_it_is_and_nowhere_else() {
+        let union = Union::new(vec![filled("one", &[], &[b"left"]).await, filled("two", &[], &[b"right", b"r"]).await]);
+        let items = [blob(b"r"), blob(b"nowhere"), blob(b"left"), blob(b"right")];
+        let expected = [Presence::here(1), Presence::Absent, Presence::here(4), Presence::here(5)];
+        assert_eq!(union.has(&items).await.unwrap(), expected);
+        assert_eq!(Union::default().has(&items).await.unwrap(), [Presence::Absent; 4]);
+    }
+}
