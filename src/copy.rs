@@ -6,6 +6,7 @@ mod blobs;
 mod early_upload;
 mod gate;
 mod lanes;
+pub mod naming;
 mod plan;
 mod run;
 

@@ -69,6 +69,8 @@ pub enum Code {
     LinkAsLayer,
     /// Two files have one title, or two entries one name.
     TitleTaken,
+    /// Two sources would get one name at the destination.
+    NameTwice,
     /// The manifest is larger than registries take.
     ManifestTooLarge,
     /// Other files are at the destination.

@@ -170,6 +170,11 @@ impl Access {
         AuthFiles::new(files, environment::program_dirs())
     }
 
+    /// Whether a password comes from stdin, which nothing else can be read from then.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.password_stdin
+    }
+
     /// The file that credentials are written to.
     pub(crate) fn login_file(&self) -> Result<PathBuf> {
         self.auth_file.clone().map_or_else(environment::login_file, Ok)

@@ -1,41 +1,71 @@
 //! `artifact copy`: any store to any store.
 
-use std::{collections::HashMap, num::NonZeroUsize, process::ExitCode, sync::Arc};
+mod list;
+mod many;
+
+use std::{
+    collections::HashSet,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use artifact::{
-    Code, Error, Kind, Result,
-    copy::{self, Destination, NameReport, Options},
+    Error, Kind, Result,
+    copy::{self, Destination, NameReport, Options, naming::Map},
     error::Context as _,
     graph::Root,
-    location::Location,
-    oci::{Descriptor, Digest, Platform},
+    location::{Location, Place},
+    oci::{Digest, Platform},
     store::{ReadStore, Store},
     stores::Memory,
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use self::{list::End, many::Many};
 use super::{
-    access::{FromArgs, ToArgs},
+    access::{Access, FromArgs, ToArgs},
     progress::Account,
     report::{Report, count, size},
     session::{RegistryArgs, name_in},
 };
 
-/// How many tags are asked for at a time.
-const QUESTIONS: usize = 32;
-
-/// Copy an artifact, and all that refers to it, from any store to any store.
+/// Copy artifacts, and all that refers to them, from any store to any store.
 ///
-/// Nothing that the destination has is moved. The tag is set last.
+/// Nothing that the destination has is moved. Names are set last.
+///
+/// Many artifacts are named by a list, by a registry's catalog, or by all tags of one place, and copied at once. A layout
+/// or archive then has whole references as names. At a registry, each goes to its own repository below TO, without the
+/// name of the registry that it came from: `ghcr.io/a/b:v1` becomes TO/a/b:v1. --map and --keep-host choose other
+/// repositories. With --all-tags, the tags of a repository stay tags, and become those of TO.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "artifact copy [OPTIONS] FROM TO\n       \
+    artifact copy [OPTIONS] --all-tags FROM TO\n       \
+    artifact copy [OPTIONS] --list FILE [TO]\n       \
+    artifact copy [OPTIONS] --repositories REGISTRY[/PREFIX] TO")]
 pub(crate) struct Args {
     /// Where it is; without a tag: `latest`, or the only tag of a layout or archive
-    from: Location,
-    /// Where it goes; without a tag, under the tag it has
-    to: Location,
+    #[arg(required_unless_present_any = ["list", "repositories"])]
+    from: Option<End>,
+    /// Where it goes; without a tag, under the tag it has. Many may also go to a whole registry, `host[:port]`
+    #[arg(required_unless_present_any = ["list", "repositories"])]
+    to: Option<End>,
     /// Copy every tag of the repository, layout or archive
-    #[arg(long, conflicts_with = "platform")]
+    #[arg(long, group = "many", conflicts_with = "platform")]
     all_tags: bool,
+    /// Copy what this file names, `-` for stdin: `FROM` or `FROM -> TO` on each line, comments after `#`
+    #[arg(long, group = "many", value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Copy every tag of every repository of a registry, or of those below a prefix, as its catalog lists them
+    #[arg(long, group = "many", value_name = "REGISTRY[/PREFIX]", conflicts_with = "platform")]
+    repositories: Option<End>,
+    /// What is from below FROM, a registry or a repository, goes below TO, a path below the destination; the longest
+    /// FROM counts
+    #[arg(long, requires = "many", value_name = "FROM=TO")]
+    map: Vec<Map>,
+    /// At a registry, keep the name of the registry that it came from: TO/ghcr.io/a/b:v1
+    #[arg(long, requires = "many")]
+    keep_host: bool,
     /// Leave signatures, SBOMs and whatever else refers to the artifact behind
     #[arg(long)]
     no_referrers: bool,
@@ -62,28 +92,133 @@ pub(crate) struct Args {
     to_access: ToArgs,
 }
 
+impl Args {
+    /// Where a single artifact is, or all the tags.
+    fn source(&self) -> Result<Location> {
+        self.from.as_ref().ok_or_else(|| Error::misuse("FROM is missing"))?.location()
+    }
+
+    fn is_many(&self) -> bool {
+        self.all_tags || self.list.is_some() || self.repositories.is_some()
+    }
+
+    /// With --list and --repositories, the only location is the destination.
+    fn settle(&mut self) -> Result<()> {
+        self.shift()?;
+        match &self.to {
+            Some(End::At(to)) if self.is_many() && (to.tag.is_some() || to.digest.is_some()) => {
+                let message = format!("`{to}` names one artifact; many go to a repository, a layout or an archive");
+                Err(Error::misuse(message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn shift(&mut self) -> Result<()> {
+        if self.list.is_none() && self.repositories.is_none() {
+            return Ok(());
+        }
+        match (self.from.take(), self.to.take()) {
+            (Some(from), Some(_)) => {
+                let option = if self.list.is_some() { "--list" } else { "--repositories" };
+                return Err(Error::misuse(format!(
+                    "`{option}` says what is copied; `{from}` is one location too many"
+                )));
+            }
+            (from, to) => self.to = from.or(to),
+        }
+        if self.to.is_none() && self.repositories.is_some() {
+            return Err(Error::misuse("nothing says where the repositories go: give TO"));
+        }
+        let access = [&self.registry.access, &self.from_access.clone().into(), &self.to_access.clone().into()]
+            .map(|access: &Access| access.reads_stdin());
+        if access.contains(&true) && self.list.as_deref() == Some(Path::new("-")) {
+            return Err(Error::misuse("stdin has the password or the list, not both: give one of them as a file"));
+        }
+        Ok(())
+    }
+}
+
 pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let from = args.registry.with(args.from_access.clone()).read(&args.from.place, report).await?;
+    args.settle()?;
+    let read_from = args.registry.with(args.from_access.clone());
     args.registry = args.registry.with(args.to_access.clone());
     let options = Options {
         referrers: !args.no_referrers,
         platform: args.platform.clone(),
         recheck: args.recheck,
         replace: args.replace,
+        exact: args.dry_run,
         concurrency: args.concurrency.map(NonZeroUsize::get),
         progress: report.observer(),
         ..Options::default()
     };
-    if args.dry_run {
-        return dry_run(&args, &from, report).await;
-    }
-    let done = if args.all_tags {
-        every_tag(&from, &args.to, (&args.registry, report), &options).await
-    } else {
-        one(&from, &args.from, &args.to, (&args.registry, report), options).await
+    let end = |end: Option<&End>| end.map(ToString::to_string);
+    let from = match (&args.list, &args.repositories) {
+        (Some(list), _) => list.display().to_string(),
+        (None, Some(repositories)) => repositories.to_string(),
+        (None, None) => end(args.from.as_ref()).unwrap_or_default(),
     };
-    tell(report, &done.context(|| format!("copy {} to {}", args.from, args.to))?, &args.to)
+    let to = end(args.to.as_ref());
+    let what = || to.as_ref().map_or_else(|| format!("copy {from}"), |to| format!("copy {from} to {to}"));
+    let (from, destinations, places) = match args.is_many() {
+        true => many(&args, &read_from, report).await.context(what)?,
+        false => single(&args, &read_from, report).await.context(what)?,
+    };
+    let roots: Vec<Digest> =
+        destinations.iter().flat_map(|to| &to.roots).map(|root| root.desc.digest.clone()).collect();
+    let plan = copy::plan(&from, destinations, &options).await.context(what)?;
+    for note in plan.parts().iter().flat_map(|part| &part.graph().notes) {
+        report.warn(note);
+    }
+    let locations = plan.parts().iter().zip(&places);
+    let locations = locations.flat_map(|(part, place)| part.names().iter().map(move |name| (place, &name.name)));
+    let locations: Vec<String> = locations.map(|(place, name)| format!("{place}:{name}")).collect();
+    let done = match args.dry_run {
+        true => plan.foresee(),
+        false => plan.approve(&[]).await.context(what)?.run(&options).await.context(what)?,
+    };
+    let to = to.unwrap_or_else(|| count(places.len(), "place"));
+    let told = Told { to, locations, roots, dry: args.dry_run, several: places.len() > 1 };
+    told.tell(report, &done)
+}
+
+type Ends = (Vec<Arc<dyn ReadStore>>, Vec<Destination>, Vec<Place>);
+
+/// The one artifact, and where it goes, under the tag of the target, else under its own. Nothing is made at the target
+/// before the source is known to have it.
+async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
+    let source = args.source()?;
+    let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
+    let from = read_from.read(&source.place, report).await?;
+    let name = name_in(from.as_ref(), &source).await?;
+    let root = copy::select(&from, from.resolve(&name).await?, args.platform.as_ref()).await?;
+    let root = Root::new(root, tags_of(&source, &target, name));
+    let store = open(args, &target.place, report).await?;
+    Ok((vec![from], vec![Destination { store, roots: vec![root] }], vec![target.place]))
+}
+
+/// Many artifacts, and where they go.
+async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
+    let many = Many::find(args, read_from, report).await?;
+    let (artifacts, places) = many.len();
+    report.detail(format!("{} to {}", count(artifacts, "artifact"), count(places, "place")));
+    many.destinations(args, report).await
+}
+
+/// The store that is written to; with --dry-run, nothing is made.
+async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
+    if !args.dry_run {
+        let store = args.registry.write(place, report).await?;
+        store.intend();
+        return Ok(store);
+    }
+    match args.registry.write_existing(place, report).await {
+        // What is not there lacks everything.
+        Err(e) if e.kind() == Kind::NotFound => Ok(Arc::new(Memory::new())),
+        other => other,
+    }
 }
 
 /// Copies one artifact, under the tag of the target, else under its own. Nothing is made at the target before the
@@ -102,102 +237,91 @@ pub(super) async fn one(
     copy::copy_root(from, root, &to, &Options { tags, ..options }).await
 }
 
-async fn every_tag(
-    from: &Arc<dyn ReadStore>,
-    target: &Location,
-    (registry, report): (&RegistryArgs, &Report),
-    options: &Options,
-) -> Result<copy::Report> {
-    let roots = tagged(from).await?;
-    copy::copy_roots(from, roots, &registry.write(&target.place, report).await?, options).await
-}
-
-/// All that has a tag, each manifest once. Tags are asked for many at a time.
-async fn tagged(from: &Arc<dyn ReadStore>) -> Result<Vec<Root>> {
-    let unreadable = from.unreadable().await?;
-    if let Some(flaw) = unreadable.first() {
-        let more = unreadable.len().saturating_sub(1);
-        let more = if more > 0 { format!(", and {more} more like this") } else { String::new() };
-        let message = format!("not all that has a tag in {from} can be known: {}: {}{more}", flaw.place, flaw.message);
-        return Err(Error::invalid(message));
-    }
-    let tags = from.tags().await?;
-    let asking: Vec<_> = tags.iter().map(|tag| from.resolve(tag)).collect();
-    let found: Vec<Descriptor> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
-    let mut roots: HashMap<Digest, Root> = HashMap::new();
-    let mut order = Vec::new();
-    for (tag, desc) in tags.into_iter().zip(found) {
-        let digest = desc.digest.clone();
-        let root = roots.entry(digest.clone()).or_insert_with(|| {
-            order.push(digest);
-            Root::new(desc, Vec::new())
-        });
-        root.tags.push(tag);
-    }
-    if order.is_empty() {
-        return Err(Error::not_found(format!("{from} has no tags")).with_code(Code::NoTags));
-    }
-    Ok(order.iter().filter_map(|digest| roots.remove(digest)).collect())
-}
-
-/// Shows the plan that a run would execute.
-async fn dry_run(args: &Args, from: &Arc<dyn ReadStore>, report: &Report) -> Result<ExitCode> {
-    let to: Arc<dyn Store> = match args.registry.write_existing(&args.to.place, report).await {
-        Ok(to) => to,
-        // What is not there lacks everything.
-        Err(e) if e.kind() == Kind::NotFound => Arc::new(Memory::new()),
-        Err(e) => return Err(e),
-    };
-    let roots = if args.all_tags {
-        tagged(from).await?
-    } else {
-        let name = name_in(from.as_ref(), &args.from).await?;
-        let desc = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
-        vec![Root::new(desc, tags_of(&args.from, &args.to, name))]
-    };
-    let options = Options {
-        referrers: !args.no_referrers,
-        recheck: args.recheck,
-        replace: args.replace,
-        exact: true,
-        ..Options::default()
-    };
-    let destination = Destination { store: to, roots };
-    let would = copy::plan(std::slice::from_ref(from), vec![destination], &options).await?.foresee();
-    let account = report.ended();
-    report.say("nothing was moved: this is a dry run");
-    tell_moves(report, &would, "would move");
-    report.say(format!("{}: {}{}", args.to, new_names(&would), conditional(&would)));
-    document(report, &would, &args.to, account)
-}
-
 /// The names at the target: its own tag, else that of the source.
 fn tags_of(source: &Location, target: &Location, name: String) -> Vec<String> {
     let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
     target.tag.clone().map(String::from).or(own).into_iter().collect()
 }
 
-/// Says what a copy did: the digest on stdout, the account on stderr.
+/// Says what a copy of one artifact did: the digest on stdout, the account on stderr.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
-    let account = report.ended();
-    tell_moves(report, done, "moved");
-    let nothing = done.moved == 0 && done.mounted == 0;
-    if nothing && done.names.iter().all(|name| name.outcome == "same") {
-        report.say(format!("{to} is up to date: nothing moved"));
-    } else if nothing {
-        report.say(format!("{to}: {}no content moved", new_names(done)));
-    } else {
-        report.say(format!("{to}: {}{}{}", new_names(done), sentence(done), account.text(done.bytes)));
-    }
-    document(report, done, to, account)
+    let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
+    let roots = vec![done.root.digest.clone()];
+    Told { to: to.to_string(), locations, roots, dry: false, several: false }.tell(report, done)
 }
 
-/// Says which names stand for something else than before: whoever relied on one will want to know.
-fn tell_moves(report: &Report, done: &copy::Report, moved: &str) {
-    for NameReport { name, from, to, .. } in &done.names {
-        if let Some(from) = from.as_ref().filter(|from| *from != to) {
-            report.say(format!("tag `{name}` {moved} from {from} to {to}"));
+/// What there is to tell of a copy, besides what the engine reports.
+struct Told {
+    /// Where it went, as given.
+    to: String,
+    /// All names, as they are written with the places that they are in.
+    locations: Vec<String>,
+    /// What was asked for.
+    roots: Vec<Digest>,
+    /// Nothing was done.
+    dry: bool,
+    /// There are several places, so that a name alone says too little.
+    several: bool,
+}
+
+impl Told {
+    fn tell(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
+        let (account, to) = (report.ended(), &self.to);
+        if self.dry {
+            report.say("nothing was moved: this is a dry run");
         }
+        self.tell_names(report, done);
+        let nothing = done.moved == 0 && done.mounted == 0;
+        let same = done.names.iter().all(|name| name.outcome == "same");
+        let name = the_name(done);
+        report.say(match (self.dry, nothing) {
+            (true, _) => format!("{to}: {name}{}", conditional(done)),
+            (false, true) if same => format!("{to} is up to date: nothing moved"),
+            (false, true) => format!("{to}: {name}no content moved"),
+            (false, false) => format!("{to}: {name}{}{}", sentence(done), account.text(done.bytes)),
+        });
+        self.document(report, done, account)
+    }
+
+    /// Says of each name whether it is new, stands for something else now, or for the same. A name that moved has a line
+    /// of its own also where it is the only one: whoever relied on it will want to know.
+    fn tell_names(&self, report: &Report, done: &copy::Report) {
+        let moves = if self.dry { "would move" } else { "moved" };
+        for (named, location) in done.names.iter().zip(&self.locations) {
+            let NameReport { name, from, to, .. } = named;
+            let name = if self.several { location.clone() } else { format!("tag `{name}`") };
+            match from {
+                Some(from) if from != to => report.say(format!("{name} {moves} from {from} to {to}")),
+                _ if done.names.len() == 1 => {}
+                Some(_) => report.say(format!("{name} is the same: {to}")),
+                None => report.say(format!("{name} is new: {to}")),
+            }
+        }
+    }
+
+    /// On stdout: each digest that was asked for, once.
+    fn document(&self, report: &Report, done: &copy::Report, account: Account) -> Result<ExitCode> {
+        // Names were resolved and sources read before the copy began: that counts, too.
+        let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
+        let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
+        if let Some(object) = json.as_object_mut() {
+            object.insert("seconds".into(), account.seconds().into());
+            object.insert("location".into(), self.to.clone().into());
+            if self.dry {
+                object.insert("dryRun".into(), true.into());
+            }
+            let names = object.get_mut("names").and_then(serde_json::Value::as_array_mut);
+            for (named, location) in names.into_iter().flatten().zip(&self.locations) {
+                if let Some(named) = named.as_object_mut() {
+                    named.insert("location".into(), location.clone().into());
+                }
+            }
+        }
+        let mut known = HashSet::new();
+        let lines: Vec<String> =
+            self.roots.iter().filter(|digest| known.insert(*digest)).map(ToString::to_string).collect();
+        report.result(None, &json, &lines)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -208,6 +332,15 @@ fn new_names(done: &copy::Report) -> String {
         [] => String::new(),
         [name] => format!("new tag `{name}`, "),
         names => format!("{} new tags, ", names.len()),
+    }
+}
+
+/// What became of the only name, unless it moved: the start of a sentence.
+fn the_name(done: &copy::Report) -> String {
+    match done.names.as_slice() {
+        [NameReport { name, from: None, .. }] => format!("new tag `{name}`, "),
+        [NameReport { name, from: Some(from), to, .. }] if from == to => format!("tag `{name}` is the same, "),
+        _ => String::new(),
     }
 }
 
@@ -228,16 +361,4 @@ fn conditional(would: &copy::Report) -> String {
     let are = if would.present == 1 { "is" } else { "are" };
     let present = if would.present > 0 { format!(", {} {are} present", would.present) } else { String::new() };
     format!("{moves}{present}")
-}
-
-fn document(report: &Report, done: &copy::Report, to: &Location, account: Account) -> Result<ExitCode> {
-    // Names were resolved and sources read before the copy began: that counts, too.
-    let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
-    let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
-    if let Some(object) = json.as_object_mut() {
-        object.insert("seconds".into(), account.seconds().into());
-        object.insert("location".into(), to.to_string().into());
-    }
-    report.result(Some(&done.root.digest), &json, &[done.root.digest.to_string()])?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,9 @@ fn by_code(code: Code) -> Option<&'static str> {
         }
         Code::LinkAsLayer => "`--set layout=tree` keeps links; `--set exclude=PATH` leaves one out",
         Code::TitleTaken => "rename one of the files",
+        Code::NameTwice => {
+            "`--keep-host` tells registries apart; `--map FROM=TO` and `FROM -> TO` in a list name a place"
+        }
         Code::ManifestTooLarge => "make fewer layers; `--set layout=tree` packs the files of a file-bundle into one",
         Code::DestinationTaken => "`--overwrite` replaces what is there",
         Code::SeveralTags => "name one of them: `LOCATION:TAG`; `artifact copy --all-tags` takes all",

@@ -1,6 +1,7 @@
 //! What commands share: opening the store of a location, and the catalog.
 
 use std::{
+    collections::HashMap,
     num::NonZeroU64,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -47,12 +48,18 @@ pub(crate) struct RegistryArgs {
     /// The hosts that a warning was given for.
     #[arg(skip)]
     warned: Arc<Mutex<Vec<String>>>,
+    /// The clients that there are, by registry and by what is configured about the repository: many repositories of one
+    /// registry share connections and tokens.
+    #[arg(skip)]
+    clients: Clients,
 }
+
+type Clients = Arc<Mutex<HashMap<(String, Vec<String>), Registry>>>;
 
 impl RegistryArgs {
     /// The same, with other flags for the way to the registry.
     pub(crate) fn with(&self, access: impl Into<Access>) -> Self {
-        Self { access: access.into().or(&self.access), ..self.clone() }
+        Self { access: access.into().or(&self.access), clients: Clients::default(), ..self.clone() }
     }
 
     /// A client of this registry.
@@ -106,25 +113,38 @@ impl RegistryArgs {
 
     /// A repository, to be written to.
     fn repository(&self, registry: &str, repository: &str, report: &Report) -> Result<Repository> {
-        let mut options = self.hosts()?.options(registry, repository, &self.options(report))?;
+        self.shared(&self.hosts()?, registry, repository, report)?.repository(repository)
+    }
+
+    /// A client of this registry, for this repository and others that are configured alike.
+    fn shared(&self, hosts: &Hosts, registry: &str, repository: &str, report: &Report) -> Result<Registry> {
+        let mut options = hosts.options(registry, repository, &self.options(report))?;
+        let key = (registry.to_owned(), hosts.rules(registry, repository));
+        let known = |clients: &Clients| clients.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(client) = known(&self.clients) {
+            return Ok(client);
+        }
         self.access.apply(&mut options)?;
         options.credentials = self.access.credentials()?;
-        self.connect(registry, &options, report)?.repository(repository)
+        let client = self.connect(registry, &options, report)?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(key, client.clone());
+        Ok(client)
     }
 
     /// A repository, to be read: where the configuration says that it is, and from its mirrors.
     fn source(&self, registry: &str, repository: &str, report: &Report) -> Result<Arc<dyn ReadStore>> {
         let hosts = self.hosts()?;
         let general = self.options(report);
-        let mut options = hosts.options(registry, repository, &general)?;
-        let moved = hosts.moved(registry, repository)?;
-        let (host, name) = moved.as_ref().map_or((registry, repository), |(host, name)| (host, name));
-        if moved.is_some() {
-            options = Options { insecure_tls: options.insecure_tls, ..hosts.options(host, name, &general)? };
-        }
-        self.access.apply(&mut options)?;
-        options.credentials = self.access.credentials()?;
-        let origin = self.connect(host, &options, report)?.repository(name)?;
+        let origin = match hosts.moved(registry, repository)? {
+            None => self.shared(&hosts, registry, repository, report)?.repository(repository)?,
+            Some((host, name)) => {
+                let insecure_tls = hosts.options(registry, repository, &general)?.insecure_tls;
+                let mut options = Options { insecure_tls, ..hosts.options(&host, &name, &general)? };
+                self.access.apply(&mut options)?;
+                options.credentials = self.access.credentials()?;
+                self.connect(&host, &options, report)?.repository(&name)?
+            }
+        };
         // The next one in turn is a better second attempt.
         let general = Options { retries: general.retries.min(1), ..general };
         let mut mirrors = Vec::new();

@@ -1,7 +1,11 @@
 //! What a copy will do, before it does anything: content, where it may be had, what the destinations lack of it, and
 //! which names will stand for what.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,6 +23,8 @@ use crate::{
 
 /// How many names are asked for at a time.
 const QUESTIONS: usize = 32;
+/// How many destinations are planned for at a time.
+const PARALLEL: usize = 8;
 
 /// A store to write to, and what is to be there.
 #[derive(Clone)]
@@ -103,10 +109,8 @@ impl PlannedName {
 ///
 /// Errors: what [`Graph::of`] gives; a destination cannot be asked.
 pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, options: &Options) -> Result<CopyPlan> {
-    let mut parts = Vec::new();
-    for destination in destinations {
-        parts.push(Part::plan(from, destination, options).await?);
-    }
+    let planning: Vec<_> = destinations.into_iter().map(|destination| Part::plan(from, destination, options)).collect();
+    let parts: Vec<Part> = stream::iter(planning).buffered(PARALLEL).try_collect().await?;
     if parts.iter().all(|part| part.roots.is_empty()) {
         return Err(Error::invalid("nothing to copy"));
     }
@@ -152,9 +156,12 @@ impl Part {
         let graph = walk(from, &to, open, options.referrers).await?;
         let presence = ask_presence(&to, &graph, options).await?;
         // What belongs to an artifact gets its name before the artifact does.
-        let mut companions = ask_names(&to, &graph.companions, options).await?;
-        companions.extend(names);
-        let names = companions;
+        let mut planned = ask_names(&to, &graph.companions, options).await?;
+        let known: HashSet<(String, Digest)> =
+            planned.iter().map(|name| (name.name.clone(), name.to.digest.clone())).collect();
+        // It may have been asked for by its own name as well.
+        planned.extend(names.into_iter().filter(|name| !known.contains(&(name.name.clone(), name.to.digest.clone()))));
+        let names = planned;
         Ok(Self { to, roots, graph, complete, presence, names })
     }
 

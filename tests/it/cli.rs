@@ -2,6 +2,7 @@
 
 mod access;
 mod hints;
+mod many;
 mod progress;
 mod text;
 

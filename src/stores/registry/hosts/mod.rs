@@ -90,6 +90,14 @@ impl Hosts {
         if is_blocked { Err(blocked()) } else { Ok(options) }
     }
 
+    /// What distinguishes the options of repositories: with the same registry and the same answer, they are the same.
+    #[must_use]
+    pub fn rules(&self, registry: &str, repository: &str) -> Vec<String> {
+        let ours = fitting(&self.ours, registry, repository).map(|(prefix, _)| prefix.path.clone());
+        let podman = self.podman(registry, repository).map(|(prefix, _)| format!("{}/{}", prefix.host, prefix.path));
+        ours.chain(podman).collect()
+    }
+
     /// Where a repository is read from when podman's configuration moves it somewhere else: registry and repository.
     ///
     /// Errors: that is no repository.

@@ -1,0 +1,137 @@
+//! What names many artifacts: the lines of a list, and the ends of a copy that are more than one location.
+
+use std::{fmt, io, path::Path, str::FromStr};
+
+use artifact::{Error, Result, error::Context as _, fs, location::Location, oci::RegistryName};
+
+/// Largest list that is read, in bytes.
+const MAX_LIST: u64 = 4 << 20;
+
+/// An end of a copy: a location, or where it is about many artifacts, a whole registry.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    Registry(RegistryName),
+    At(Location),
+}
+
+impl End {
+    /// The location. Errors: a registry is none.
+    pub(super) fn location(&self) -> Result<Location> {
+        match self {
+            Self::Registry(registry) => registry.parse(),
+            Self::At(location) => Ok(location.clone()),
+        }
+    }
+}
+
+impl FromStr for End {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse() {
+            Ok(location) => Ok(Self::At(location)),
+            // What could be a file as well is more likely one that lacks its `./`.
+            Err(e) if text.ends_with(".tar") || !RegistryName::is_meant_by(text) => Err(e),
+            Err(e) => text.parse().map(Self::Registry).map_err(|_| e),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => registry.fmt(f),
+            Self::At(location) => location.fmt(f),
+        }
+    }
+}
+
+/// A line of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) from: Location,
+    pub(super) to: Option<Location>,
+}
+
+/// Reads a list; `-` is stdin. Errors name all lines that are wrong.
+pub(super) fn read(path: &Path) -> Result<Vec<Line>> {
+    if path != Path::new("-") {
+        let text = fs::read_text(path, MAX_LIST).map_err(|e| Error::invalid(e.to_string()))?;
+        return parse(&text).context(|| format!("`{}`", path.display()));
+    }
+    let bytes = fs::up_to(io::stdin(), MAX_LIST).context(|| "cannot read the list from stdin")?;
+    let bytes = bytes.ok_or_else(|| Error::limit(format!("a list of more than {MAX_LIST} bytes")))?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the list on stdin is not UTF-8"))?;
+    parse(&text).context(|| "the list on stdin")
+}
+
+fn parse(text: &str) -> Result<Vec<Line>> {
+    let (mut lines, mut wrong) = (Vec::new(), Vec::new());
+    for (at, text) in text.lines().enumerate() {
+        match line(text) {
+            Ok(line) => lines.extend(line),
+            Err(e) => wrong.push(format!("line {}: {e}", at.saturating_add(1))),
+        }
+    }
+    match (wrong.is_empty(), lines.is_empty()) {
+        (false, _) => Err(Error::misuse(wrong.join("; "))),
+        (true, true) => Err(Error::misuse("no line names an artifact")),
+        (true, false) => Ok(lines),
+    }
+}
+
+/// `FROM`, or `FROM -> TO`; what follows a `#` at the start of a word is a comment.
+fn line(text: &str) -> Result<Option<Line>> {
+    let comment = text.char_indices().find(|(at, c)| {
+        let before = text.get(..*at).unwrap_or_default();
+        *c == '#' && before.chars().next_back().is_none_or(char::is_whitespace)
+    });
+    let text = comment.map_or(text, |(at, _)| text.get(..at).unwrap_or_default()).trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (from, to) = match text.split_once("->") {
+        Some((from, to)) => (from.trim(), Some(to.trim())),
+        None => (text, None),
+    };
+    Ok(Some(Line { from: from.parse()?, to: to.map(str::parse).transpose()? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_sources_and_destinations_comments_and_empty_lines() {
+        let text = "# images\n\n ghcr.io/a/b:v1 \nghcr.io/a/c:v1 ->  oci:dir:c # the third\r\n\toci:x#y:v1->localhost:5000/z\n";
+        let lines: Vec<String> = parse(text).unwrap().iter().map(|line| format!("{:?}", line_text(line))).collect();
+        let expected = [
+            r#"("ghcr.io/a/b:v1", None)"#,
+            r#"("ghcr.io/a/c:v1", Some("oci:dir:c"))"#,
+            r#"("oci:x#y:v1", Some("localhost:5000/z"))"#,
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    fn line_text(line: &Line) -> (String, Option<String>) {
+        (line.from.to_string(), line.to.as_ref().map(ToString::to_string))
+    }
+
+    #[test]
+    fn all_lines_that_are_wrong_are_named() {
+        let error = parse("ghcr.io/a:v1\nnginx\n\nghcr.io/b ->\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: ") && error.contains("line 4: ") && !error.contains("line 1: "), "{error}");
+        assert!(parse("# nothing\n").unwrap_err().to_string().contains("no line"));
+    }
+
+    #[test]
+    fn a_bare_host_is_a_registry_and_a_bare_file_is_not() {
+        assert!(matches!("localhost:5000".parse(), Ok(End::Registry(_))));
+        assert!(matches!("ghcr.io".parse(), Ok(End::Registry(_))));
+        assert!(matches!("oci:5000".parse(), Ok(End::At(_))));
+        assert!(matches!("ghcr.io/a".parse(), Ok(End::At(_))));
+        for bad in ["shop.tar", "shop", ""] {
+            assert!(bad.parse::<End>().is_err(), "{bad}");
+        }
+    }
+}

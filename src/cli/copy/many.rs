@@ -1,0 +1,414 @@
+//! Many artifacts at once: which they are, what each is called where it goes, and one plan over all of them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path,
+    sync::Arc,
+};
+
+use artifact::{
+    Code, Error, Kind, Result,
+    copy::{
+        self, Destination,
+        naming::{self, Naming, SourceName},
+    },
+    error::Context as _,
+    graph::Root,
+    location::{Location, Place},
+    oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
+    store::ReadStore,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    Args, Ends,
+    list::{self, End},
+    open,
+};
+use crate::cli::{
+    report::{Report, count},
+    session::{RegistryArgs, name_in},
+};
+
+/// How many questions are asked at a time.
+const QUESTIONS: usize = 32;
+
+/// An artifact that was asked for.
+struct Wish {
+    /// Where it is, for people.
+    from: Location,
+    /// The store that has it, by position.
+    store: u16,
+    /// The tag or digest to look for.
+    name: String,
+    /// What it is called there.
+    called: SourceName,
+    /// Where it goes, if a list says so.
+    to: Option<Location>,
+}
+
+/// The stores that are read from, each opened once.
+#[derive(Default)]
+struct Stores {
+    open: Vec<Arc<dyn ReadStore>>,
+    by_place: HashMap<String, u16>,
+}
+
+impl Stores {
+    async fn open(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
+        let key = key(place);
+        if let Some(at) = self.by_place.get(&key) {
+            return Ok(*at);
+        }
+        let at = u16::try_from(self.open.len()).map_err(|_| Error::limit("more than 65536 places to copy from"))?;
+        self.open.push(registry.read(place, report).await?);
+        self.by_place.insert(key, at);
+        Ok(at)
+    }
+
+    fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {
+        self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a store that was not opened"))
+    }
+}
+
+/// All that is to be copied: from where, and where to.
+pub(super) struct Many {
+    from: Vec<Arc<dyn ReadStore>>,
+    /// Each place with what it is to have.
+    to: Vec<(Place, Vec<Root>)>,
+}
+
+/// A place, however its path is written.
+fn key(place: &Place) -> String {
+    let absolute = |path: &std::path::PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
+    match place {
+        Place::Registry { .. } => place.to_string(),
+        Place::Layout(path) => Place::Layout(absolute(path)).to_string(),
+        Place::Archive(path) => Place::Archive(absolute(path)).to_string(),
+    }
+}
+
+impl Many {
+    /// Finds all artifacts and gives each its name. Nothing is made anywhere.
+    ///
+    /// Errors: two sources for one name; all sources that are not there, at once.
+    pub(super) async fn find(args: &Args, registry: &RegistryArgs, report: &Report) -> Result<Self> {
+        let naming = Naming { maps: args.map.clone(), keep_host: args.keep_host };
+        let mut stores = Stores::default();
+        let wishes = wishes(args, &naming, &mut stores, (registry, report)).await?;
+        let named = name_all(args, &naming, wishes, report)?;
+        let found = resolve_all(args, &stores, &named, report).await?;
+        let mut to: Vec<(Place, Vec<Root>)> = Vec::new();
+        let (mut places, mut roots) = (HashMap::new(), HashMap::new());
+        for ((wish, place, name), desc) in named.into_iter().zip(found) {
+            let at = *places.entry(key(&place)).or_insert_with(|| {
+                to.push((place, Vec::new()));
+                to.len().saturating_sub(1)
+            });
+            let Some((_, there)) = to.get_mut(at) else { continue };
+            let known = *roots.entry((at, desc.digest.clone(), wish.store)).or_insert_with(|| {
+                there.push(Root { desc, tags: Vec::new(), origins: vec![wish.store] });
+                there.len().saturating_sub(1)
+            });
+            if let Some(root) = there.get_mut(known) {
+                root.tags.extend(name);
+            }
+        }
+        Ok(Self { from: stores.open, to })
+    }
+
+    /// What goes to each place, with its store.
+    pub(super) async fn destinations(self, args: &Args, report: &Report) -> Result<Ends> {
+        let (mut destinations, mut places) = (Vec::new(), Vec::new());
+        for (place, roots) in self.to {
+            destinations.push(Destination { store: open(args, &place, report).await?, roots });
+            places.push(place);
+        }
+        Ok((self.from, destinations, places))
+    }
+
+    /// How many artifacts there are, each counted at every place that it goes to, and how many places.
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.to.iter().map(|(_, roots)| roots.len()).sum(), self.to.len())
+    }
+}
+
+async fn wishes(
+    args: &Args,
+    naming: &Naming,
+    stores: &mut Stores,
+    ways: (&RegistryArgs, &Report),
+) -> Result<Vec<Wish>> {
+    if let Some(path) = &args.list {
+        return of_list(list::read(path)?, stores, ways).await;
+    }
+    if let Some(place) = &args.repositories {
+        return of_repositories(place, stores, ways).await;
+    }
+    let from = args.source()?;
+    let whole = naming.keep_host || !naming.maps.is_empty() || matches!(args.to, Some(End::Registry(_)));
+    of_store(&from, args, whole, stores, ways).await
+}
+
+/// What a list names.
+async fn of_list(
+    lines: Vec<list::Line>,
+    stores: &mut Stores,
+    (registry, report): (&RegistryArgs, &Report),
+) -> Result<Vec<Wish>> {
+    let (total, mut wishes, mut failed) = (lines.len(), Vec::new(), Vec::new());
+    for list::Line { from, to } in lines {
+        match of_location(&from, to, stores, (registry, report)).await {
+            Ok(wish) => wishes.push(wish),
+            Err(e) => failed.push((from.to_string(), e)),
+        }
+    }
+    if failed.is_empty() { Ok(wishes) } else { Err(all_of(&failed, total, report)) }
+}
+
+async fn of_location(
+    from: &Location,
+    to: Option<Location>,
+    stores: &mut Stores,
+    (registry, report): (&RegistryArgs, &Report),
+) -> Result<Wish> {
+    let store = stores.open(&from.place, registry, report).await?;
+    let name = name_in(stores.get(store)?.as_ref(), from).await?;
+    let called = match (&from.place, &from.tag, &from.digest) {
+        (Place::Registry { .. }, ..) => SourceName::Whole(from.to_string().parse()?),
+        (_, Some(tag), _) => SourceName::from(tag),
+        (_, None, Some(_)) => SourceName::Unnamed,
+        (_, None, None) => SourceName::from(&name.parse::<RefName>()?),
+    };
+    Ok(Wish { from: from.clone(), store, name, called, to })
+}
+
+/// What the repositories of a registry hold, by its catalog.
+async fn of_repositories(
+    place: &End,
+    stores: &mut Stores,
+    (registry, report): (&RegistryArgs, &Report),
+) -> Result<Vec<Wish>> {
+    let (host, prefix) = match place {
+        End::Registry(host) => (host.clone(), None),
+        End::At(Location { place: Place::Registry { registry, repository }, tag: None, digest: None }) => {
+            (registry.clone(), Some(repository.clone()))
+        }
+        End::At(other) => return Err(Error::misuse(format!("`{other}` is not REGISTRY[/PREFIX]"))),
+    };
+    let below = |name: &RepositoryName| match &prefix {
+        None => true,
+        Some(prefix) => name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    };
+    let listed = registry.client(&host, report)?.repositories().await;
+    let listed = listed.context(|| format!("list the repositories of {host}"))?;
+    let names = listed.iter().filter_map(|name| name.parse().ok()).filter(below);
+    let mut places = Vec::new();
+    for repository in names {
+        let place = Place::Registry { registry: host.clone(), repository };
+        places.push((stores.open(&place, registry, report).await?, place));
+    }
+    let mut asking = Vec::new();
+    for (store, _) in &places {
+        let store = Arc::clone(stores.get(*store)?);
+        asking.push(async move {
+            match store.tags().await {
+                // Registries keep the names of repositories that have nothing any more.
+                Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
+                other => other.context(|| format!("list the tags of {store}")),
+            }
+        });
+    }
+    let tags: Vec<Vec<String>> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+    let mut wishes = Vec::new();
+    for ((store, place), tags) in places.into_iter().zip(tags) {
+        for tag in tags {
+            wishes.push(of_tag(&place, store, tag, true)?);
+        }
+    }
+    if wishes.is_empty() {
+        return Err(Error::not_found(format!("{place} has no repository with a tag")).with_code(Code::NoTags));
+    }
+    Ok(wishes)
+}
+
+/// A tag of a repository; `whole`: it is called by its whole reference.
+fn of_tag(place: &Place, store: u16, name: String, whole: bool) -> Result<Wish> {
+    let tag: Tag = name.parse()?;
+    let called = match whole {
+        true => SourceName::Whole(format!("{place}:{tag}").parse()?),
+        false => SourceName::Bare(tag.clone().into()),
+    };
+    let from = Location { place: place.clone(), tag: Some(tag.into()), digest: None };
+    Ok(Wish { from, store, name, called, to: None })
+}
+
+/// All that has a name in one repository, layout or archive.
+async fn of_store(
+    from: &Location,
+    args: &Args,
+    whole: bool,
+    stores: &mut Stores,
+    (registry, report): (&RegistryArgs, &Report),
+) -> Result<Vec<Wish>> {
+    let at = stores.open(&from.place, registry, report).await?;
+    let store = stores.get(at)?;
+    all_readable(store).await?;
+    let names = store.tags().await?;
+    if names.is_empty() {
+        return Err(Error::not_found(format!("{store} has no tags")).with_code(Code::NoTags));
+    }
+    let mut wishes = Vec::new();
+    for name in names {
+        if matches!(from.place, Place::Registry { .. }) {
+            wishes.push(of_tag(&from.place, at, name, whole)?);
+            continue;
+        }
+        let tag: RefName = name.parse()?;
+        let called = SourceName::from(&tag);
+        let from = Location { place: from.place.clone(), tag: Some(tag), digest: None };
+        wishes.push(Wish { from, store: at, name, called, to: None });
+    }
+    let to_registry = !matches!(&args.to, Some(End::At(to)) if !matches!(to.place, Place::Registry { .. }));
+    if to_registry && !args.no_referrers {
+        leave_companions(&mut wishes, store).await?;
+    }
+    Ok(wishes)
+}
+
+/// Errors: a name in the store that cannot be read, as nobody can say what all of its names are.
+async fn all_readable(store: &Arc<dyn ReadStore>) -> Result<()> {
+    let unreadable = store.unreadable().await?;
+    let Some(flaw) = unreadable.first() else { return Ok(()) };
+    let more = match unreadable.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more like this"),
+    };
+    let message = format!("not all that has a tag in {store} can be known: {}: {}{more}", flaw.place, flaw.message);
+    Err(Error::invalid(message))
+}
+
+/// Leaves out what belongs to an artifact that names its repository: it comes along with that artifact, into its
+/// repository. By its own name, which says none, it would go somewhere else.
+async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) -> Result<()> {
+    let subject = |wish: &Wish| match &wish.called {
+        SourceName::Bare(name) => naming::subject_of_companion(name),
+        _ => None,
+    };
+    if !wishes.iter().any(|wish| subject(wish).is_some()) {
+        return Ok(());
+    }
+    let asking: Vec<_> =
+        wishes.iter().filter(|wish| wish.called.says_repository()).map(|wish| store.resolve(&wish.name)).collect();
+    let found: HashSet<Digest> =
+        stream::iter(asking).buffered(QUESTIONS).map_ok(|desc| desc.digest).try_collect().await?;
+    wishes.retain(|wish| subject(wish).is_none_or(|subject| !found.contains(&subject)));
+    Ok(())
+}
+
+/// Gives each artifact its place and name; one that was named twice is there once.
+fn name_all(
+    args: &Args,
+    naming: &Naming,
+    wishes: Vec<Wish>,
+    report: &Report,
+) -> Result<Vec<(Wish, Place, Option<String>)>> {
+    for map in naming.maps.iter().filter(|map| !wishes.iter().any(|wish| map.fits(&wish.called))) {
+        report.warn(format!("`--map {map}` fits nothing that is copied"));
+    }
+    let mut taken: HashMap<(String, Option<String>, Option<String>), Location> = HashMap::new();
+    let mut named = Vec::new();
+    for wish in wishes {
+        let (place, name) = target(args, naming, &wish).context(|| format!("copy {}", wish.from))?;
+        // What has no name there is told apart by its source.
+        let unnamed = name.is_none().then(|| wish.from.to_string());
+        match taken.get(&(key(&place), name.clone(), unnamed.clone())) {
+            None => {
+                taken.insert((key(&place), name.clone(), unnamed), wish.from.clone());
+                named.push((wish, place, name));
+            }
+            Some(other) if *other == wish.from => {}
+            Some(other) => {
+                let name = name.map(|name| format!(":{name}")).unwrap_or_default();
+                return Err(naming::taken(format_args!("{place}{name}"), other, &wish.from));
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// Where an artifact goes, and what it is called there.
+fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<String>)> {
+    let called = &wish.called;
+    let at_registry = |registry: &RegistryName, base| {
+        let (repository, tag) = naming.in_registry(called, base)?;
+        Ok((Place::Registry { registry: registry.clone(), repository }, tag.map(String::from)))
+    };
+    let (to, own) = match (&wish.to, &args.to) {
+        (Some(to), _) => (to, true),
+        (None, Some(End::At(to))) => (to, false),
+        (None, Some(End::Registry(registry))) => return at_registry(registry, None),
+        (None, None) => return Err(Error::misuse("nothing says where it goes: add ` -> TO` to its line, or give TO")),
+    };
+    if to.digest.is_some() {
+        return Err(Error::misuse(format!("`{to}` names a digest; what is copied keeps its own")));
+    }
+    match (&to.place, &to.tag) {
+        (place, Some(tag)) => Ok((place.clone(), Some(tag.to_string()))),
+        (Place::Registry { .. }, None) if own => Ok((to.place.clone(), called.tag()?.map(String::from))),
+        (Place::Registry { registry, repository }, None) => at_registry(registry, Some(repository)),
+        (place, None) => Ok((place.clone(), Naming::in_layout(called).map(String::from))),
+    }
+}
+
+/// What all names stand for. Errors: those of all sources, as one.
+async fn resolve_all(
+    args: &Args,
+    stores: &Stores,
+    named: &[(Wish, Place, Option<String>)],
+    report: &Report,
+) -> Result<Vec<Descriptor>> {
+    let mut asking = Vec::new();
+    for (wish, ..) in named {
+        let (store, name, platform) = (Arc::clone(stores.get(wish.store)?), wish.name.clone(), args.platform.clone());
+        asking.push(async move {
+            let found = store.resolve(&name).await?;
+            if name.parse::<Digest>().is_ok_and(|asked| asked != found.digest) {
+                return Err(Error::mismatch(format!("{store} gave {} when asked for {name}", found.digest)));
+            }
+            copy::select(&store, found, platform.as_ref()).await
+        });
+    }
+    let answers: Vec<Result<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for ((wish, ..), answer) in named.iter().zip(answers) {
+        match answer {
+            Ok(desc) => found.push(desc),
+            Err(e) => failed.push((wish.from.to_string(), e)),
+        }
+    }
+    if failed.is_empty() { Ok(found) } else { Err(all_of(&failed, named.len(), report)) }
+}
+
+/// How many sources an error names; all of more are warned of, each by itself.
+const NAMED: usize = 20;
+
+/// All failures as one, of the kind of the worst.
+fn all_of(failed: &[(String, Error)], total: usize, report: &Report) -> Error {
+    if failed.len() > NAMED {
+        failed.iter().for_each(|(from, e)| report.warn(format!("{from}: {e}")));
+    }
+    let worst = failed.iter().map(|(_, e)| e).find(|e| e.kind() != Kind::NotFound);
+    let told: Vec<String> = failed.iter().take(NAMED).map(|(from, e)| format!("{from} ({e})")).collect();
+    let more = match failed.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let of = format!("{} of {}", failed.len(), count(total, "artifact"));
+    let (kind, what) = worst.map_or((Kind::NotFound, "found"), |worst| (worst.kind(), "read"));
+    let error = Error::new(kind, format!("{of} cannot be {what}: {}{more}", told.join("; ")));
+    match worst.or(failed.first().map(|(_, e)| e)).and_then(Error::code) {
+        Some(code) => error.with_code(code),
+        None => error,
+    }
+}
