@@ -129,7 +129,9 @@ impl Graph {
         for root in &roots {
             let origins = walk.origins(&root.origins);
             walk.meet(Role::Manifest, &root.desc, &origins, &mut level)?;
+            walk.also.entry(root.desc.digest.clone()).or_default().push(origins);
         }
+        walk.also.retain(|_, origins| origins.iter().collect::<HashSet<_>>().len() > 1);
         let mut order: Vec<Digest> = Vec::new();
         for depth in 0.. {
             if level.is_empty() {
@@ -145,6 +147,9 @@ impl Graph {
                 walk.check_subject(entry)?;
                 for (role, child) in parsed.children() {
                     walk.meet(role, child, &entry.origins, &mut next)?;
+                    if let Some(also) = walk.also.get(&entry.desc.digest).filter(|_| role == Role::Manifest) {
+                        walk.also.insert(child.digest.clone(), also.clone());
+                    }
                 }
             }
             if referrers {
@@ -223,10 +228,13 @@ struct Walk<'a> {
     /// Media types and origins repeat: each is kept once.
     media_types: HashSet<Arc<str>>,
     all_origins: HashSet<Origins>,
+    /// Of manifests that several roots bring, each from its own origins: all of these. What is about them may differ.
+    also: HashMap<Digest, Vec<Origins>>,
     /// What was listed as a referrer, and of which manifest.
     about: HashMap<Digest, Digest>,
     manifest_bytes: u64,
     companions: Vec<Root>,
+    companion_tags: HashMap<Tag, Digest>,
     notes: Vec<String>,
     /// The tags of a store by its position, where they come in one answer.
     tags: HashMap<u16, Option<HashSet<String>>>,
@@ -292,20 +300,22 @@ impl Walk<'_> {
 
     /// Asks the origins of manifests for what refers to them, many at a time.
     async fn meet_referrers(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
-        let ask = |entry: &Entry| {
-            let origin = self.farthest(entry).map(|(_, origin)| origin);
+        let ask = |(entry, origins, origin): (&Entry, Origins, Arc<dyn ReadStore>)| {
             let desc = entry.desc.clone();
             async move {
-                let Some(origin) = origin else { return Ok(Vec::new()) };
-                origin.referrers(&desc).await.context(|| format!("list the referrers of {}", desc.digest))
+                let found =
+                    origin.referrers(&desc).await.context(|| format!("list the referrers of {}", desc.digest))?;
+                Ok::<_, Error>((desc.digest, origins, found))
             }
         };
-        let asking: Vec<_> = read.iter().map(|(entry, _)| ask(entry)).collect();
-        let found: Vec<Vec<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
-        for ((entry, _), referrers) in read.iter().zip(found) {
+        let entries = read.iter().flat_map(|(entry, _)| self.places(entry));
+        let asking: Vec<_> = entries.map(|(entry, origins, _, origin)| ask((entry, origins, origin))).collect();
+        let found: Vec<(Digest, Origins, Vec<Descriptor>)> =
+            stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+        for (subject, origins, referrers) in found {
             for referrer in referrers {
-                self.about.insert(referrer.digest.clone(), entry.desc.digest.clone());
-                self.meet(Role::Manifest, &referrer, &entry.origins, next)?;
+                self.about.insert(referrer.digest.clone(), subject.clone());
+                self.meet(Role::Manifest, &referrer, &origins, next)?;
             }
         }
         Ok(())
@@ -315,8 +325,7 @@ impl Walk<'_> {
     /// answer, else each by itself. A question that is refused counts as "none", with a note.
     async fn meet_companions(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let mut asking = Vec::new();
-        for (entry, _) in read {
-            let Some((at, origin)) = self.farthest(entry) else { continue };
+        for (entry, origins, at, origin) in read.iter().flat_map(|(entry, _)| self.places(entry)).collect::<Vec<_>>() {
             let tags = match self.tags.get(&at) {
                 Some(tags) => tags,
                 None => {
@@ -326,18 +335,15 @@ impl Walk<'_> {
             };
             for tag in Tag::companions_of(&entry.desc.digest) {
                 if tags.as_ref().is_none_or(|tags| tags.contains(&*tag)) {
-                    let (origin, origins) = (Arc::clone(&origin), Arc::clone(&entry.origins));
-                    asking.push(async move { (origin.resolve(&tag).await, tag, origins) });
+                    let (origin, origins) = (Arc::clone(&origin), Arc::clone(&origins));
+                    asking.push(async move { (origin.resolve(&tag).await, tag, origins, origin) });
                 }
             }
         }
         let found: Vec<_> = stream::iter(asking).buffered(QUESTIONS).collect().await;
-        for (found, tag, origins) in found {
+        for (found, tag, origins, origin) in found {
             match found {
-                Ok(desc) => {
-                    self.meet(Role::Manifest, &desc, &origins, next)?;
-                    self.companions.push(Root { desc, tags: vec![tag.to_string()], origins: origins.to_vec() });
-                }
+                Ok(desc) => self.meet_companion(desc, &tag, origins, &origin, next)?,
                 Err(e) if e.kind() == Kind::NotFound => {}
                 Err(e) => self.notes.push(format!("whether there is a tag `{tag}` was not answered: {e}")),
             }
@@ -345,10 +351,43 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The origin of a manifest, and its position.
-    fn farthest(&self, entry: &Entry) -> Option<(u16, Arc<dyn ReadStore>)> {
-        let at = *entry.origins.last()?;
-        Some((at, Arc::clone(self.stores.get(usize::from(at))?)))
+    /// Notes what an origin keeps under such a tag. Of two origins that keep something else there, the first counts,
+    /// since the tag can stand for one manifest only.
+    fn meet_companion(
+        &mut self,
+        desc: Descriptor,
+        tag: &Tag,
+        origins: Origins,
+        origin: &Arc<dyn ReadStore>,
+        next: &mut Vec<(Descriptor, Origins)>,
+    ) -> Result<()> {
+        match self.companion_tags.get(tag) {
+            Some(known) if *known == desc.digest => Ok(()),
+            Some(known) => {
+                let theirs = &desc.digest;
+                self.notes.push(format!("tag `{tag}` of {origin} is left out: it is {theirs}, and {known} elsewhere"));
+                Ok(())
+            }
+            None => {
+                self.companion_tags.insert(tag.clone(), desc.digest.clone());
+                self.meet(Role::Manifest, &desc, &origins, next)?;
+                self.companions.push(Root { desc, tags: vec![tag.to_string()], origins: origins.to_vec() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Where to ask what there is about a manifest: the farthest of its origins, which is where it comes from, with its
+    /// position; several where it comes from several places.
+    fn places<'e>(&self, entry: &'e Entry) -> Vec<(&'e Entry, Origins, u16, Arc<dyn ReadStore>)> {
+        let all = self.also.get(&entry.desc.digest).map_or(std::slice::from_ref(&entry.origins), Vec::as_slice);
+        let mut known = HashSet::new();
+        let farthest = |origins: &Origins| {
+            let at = *origins.last()?;
+            let store = self.stores.get(usize::from(at)).filter(|_| known.insert(at))?;
+            Some((entry, Arc::clone(origins), at, Arc::clone(store)))
+        };
+        all.iter().filter_map(farthest).collect()
     }
 
     async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<String>> {
