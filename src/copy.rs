@@ -69,6 +69,9 @@ pub struct Report {
     pub retried: u64,
     /// What became of each name.
     pub names: Vec<NameReport>,
+    /// What could not be asked, and counts as not there: see [`crate::graph::Graph::notes`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Of a plan: some content was not asked about, so that the bytes are at most these.
     #[serde(skip)]
     pub unknown: bool,
@@ -111,6 +114,7 @@ impl Report {
             resumed: 0,
             retried: 0,
             names: Vec::new(),
+            notes: Vec::new(),
             unknown: false,
         }
     }

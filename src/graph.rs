@@ -204,6 +204,21 @@ impl Graph {
     }
 }
 
+/// What cosign keeps under tags of its own about this manifest, whether it is here or not.
+///
+/// Errors: the store cannot be asked.
+pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(Tag, Descriptor)>> {
+    let mut found = Vec::new();
+    for tag in Tag::companions_of(subject) {
+        match store.resolve(&tag).await {
+            Ok(desc) => found.push((tag, desc)),
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e.context(format!("ask for tag `{tag}`"))),
+        }
+    }
+    Ok(found)
+}
+
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { roots, manifests, blobs, .. } = self;

@@ -50,7 +50,10 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if errors > 0 {
         return Err(Error::new(Kind::Mismatch, format!("{} in {}", count(errors, "error"), args.location)));
     }
-    report.say(format!("{}: nothing is wrong", args.location));
+    let warnings = findings.iter().filter(|f| f.severity == Severity::Warning).count();
+    let wrong =
+        if warnings > 0 { format!("{}, no errors", count(warnings, "warning")) } else { "nothing is wrong".into() };
+    report.say(format!("{}: {wrong}", args.location));
     Ok(ExitCode::SUCCESS)
 }
 

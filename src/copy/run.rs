@@ -34,6 +34,7 @@ impl Approved {
             write.commit().await.context(|| format!("finish writing to {}", part.to))?;
         }
         report.names = plan.parts.iter().flat_map(|part| &part.names).map(Into::into).collect();
+        report.notes = plan.parts.iter().flat_map(|part| &part.graph.notes).cloned().collect();
         Ok(report.with(options.progress.counts().since(before)))
     }
 }
@@ -125,4 +126,5 @@ pub(super) fn foresee(part: &Part, report: &mut Report) {
         report.count(&desc, if present { Outcome::Present } else { Outcome::Moved });
     }
     report.names.extend(part.names.iter().map(Into::into));
+    report.notes.extend(part.graph.notes.iter().cloned());
 }

@@ -1,5 +1,6 @@
 //! The engine: what moves, what does not, in which order, and what remains after a failure.
 
+mod companions;
 mod hostile;
 mod plan;
 mod unknown;
