@@ -336,16 +336,6 @@ impl Told {
     }
 }
 
-/// How many names are new, and which if it is one: the start of a sentence.
-fn new_names(done: &copy::Report) -> String {
-    let new: Vec<&str> = done.names.iter().filter(|name| name.from.is_none()).map(|name| name.name.as_str()).collect();
-    match new.as_slice() {
-        [] => String::new(),
-        [name] => format!("new tag `{name}`, "),
-        names => format!("{} new tags, ", names.len()),
-    }
-}
-
 /// What became of the only name, unless it moved: the start of a sentence.
 fn the_name(done: &copy::Report) -> String {
     match done.names.as_slice() {
