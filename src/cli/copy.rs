@@ -59,8 +59,8 @@ pub(crate) struct Args {
     /// Copy every tag of every repository of a registry, or of those below a prefix, as its catalog lists them
     #[arg(long, group = "many", value_name = "REGISTRY[/PREFIX]", conflicts_with = "platform")]
     repositories: Option<End>,
-    /// What is from below FROM, a registry or a repository, goes below TO, a path below the destination; the longest
-    /// FROM counts
+    /// Put what comes from FROM, a registry or a repository, or from below it, at TO, a path below the destination; of
+    /// several, the longest FROM counts
     #[arg(long, requires = "many", value_name = "FROM=TO")]
     map: Vec<Map>,
     /// At a registry, keep the name of the registry that it came from: TO/ghcr.io/a/b:v1

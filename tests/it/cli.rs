@@ -186,7 +186,10 @@ fn a_dry_copy_says_what_would_move_and_moves_nothing() {
     );
     world.ok("copy oci:out:v1 oci:new");
     let said = world.run("copy oci:out:v1 oci:new --dry-run").stderr;
-    assert_eq!(said, "nothing was moved: this is a dry run\noci:new: nothing would move, 4 are present\n");
+    assert_eq!(
+        said,
+        "nothing was moved: this is a dry run\noci:new: tag `v1` is the same, nothing would move, 4 are present\n"
+    );
     assert_eq!((dry("oci:new")["moved"].as_u64(), dry("oci:new")["present"].as_u64()), (Some(0), Some(4)));
 }
 

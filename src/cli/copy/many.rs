@@ -20,14 +20,14 @@ use artifact::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::super::{
+    report::{Report, count},
+    session::{RegistryArgs, name_in},
+};
 use super::{
     Args, Ends,
     list::{self, End},
     open,
-};
-use crate::cli::{
-    report::{Report, count},
-    session::{RegistryArgs, name_in},
 };
 
 /// How many questions are asked at a time.

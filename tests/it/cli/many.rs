@@ -202,7 +202,7 @@ fn a_dry_run_shows_the_plan_of_the_run() {
     for to in [far.addr.as_str(), "oci:out", "oci-archive:out.tar"] {
         let line = format!("copy --repositories {at} {to}");
         let said = world.run(&format!("{line} -n"));
-        assert!(said.code == 0 && said.stderr.contains("would be new: sha256:"), "{}", said.stderr);
+        assert!(said.code == 0 && said.stderr.contains(" is new: sha256:"), "{}", said.stderr);
         let foreseen = json(&world, &format!("{line} -n"));
         assert_eq!(foreseen["dryRun"], true);
         assert!(!world.path().join("out").exists() || to != "oci:out");
@@ -265,16 +265,20 @@ fn every_name_is_new_or_moved_or_the_same() {
         let (first, again, other) = (world.run(&line("one")), world.run(&line("one")), world.run(&line("two")));
         let digest = |ran: &Ran| ran.stdout.trim().to_owned();
         let (one, two) = (digest(&first), digest(&other));
-        assert!(first.stderr.contains(&format!("v1 is new: {one}")), "{}", first.stderr);
-        assert!(again.stderr.contains(&format!("v1 is the same: {one}")), "{}", again.stderr);
-        assert!(other.stderr.contains(&format!("v1 moved from {one} to {two}")), "{}", other.stderr);
+        assert!(first.stderr.contains(&format!("{place}:v1: new tag `v1`, ")), "{}", first.stderr);
+        assert!(again.stderr.contains(&format!("{place}:v1 is up to date: nothing moved")), "{}", again.stderr);
+        assert!(other.stderr.contains(&format!("tag `v1` moved from {one} to {two}\n")), "{}", other.stderr);
+        let several = world.run(&format!("{} --tag v2 --tag v3", line("two")));
+        for line in [&format!("tag `v1` is the same: {two}\n"), &format!("tag `v3` is new: {two}\n")] {
+            assert!(several.stderr.contains(line), "{}", several.stderr);
+        }
         let told = json(&world, &line("one"));
         let expected = serde_json::json!([
             { "name": "v1", "from": two, "to": one, "outcome": "moved", "location": format!("{place}:v1") }
         ]);
         assert_eq!(told["names"], expected);
-        let copied = json(&world, &format!("copy {place}:v1 {place}:v2"));
-        assert_eq!(names(&copied), [(format!("{place}:v2"), "new".to_owned())]);
+        let copied = json(&world, &format!("copy {place}:v1 {place}:v4"));
+        assert_eq!(names(&copied), [(format!("{place}:v4"), "new".to_owned())]);
         assert_eq!(copied["names"][0]["from"], Value::Null);
     }
 }

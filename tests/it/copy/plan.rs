@@ -9,6 +9,7 @@ use artifact::{
     Error, Kind, Result,
     copy::{self, CopyPlan, Destination, Evidence, Gate, Options, Report},
     graph::Root,
+    oci::Tag,
     store::{self, Item, NameOutcome, Presence, ReadStore, Store},
     stores::registry::{Options as Access, Registry},
 };
@@ -244,5 +245,41 @@ async fn another_artifact_under_a_name_leaves_the_earlier_one_in_the_list() {
             assert!(listed.contains(&&two.root().digest));
             assert_eq!(to.again().tags().await.unwrap(), ["v1"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_about_one_manifest_comes_from_every_place_that_has_it() {
+    let sample = Sample::of(&[b"content"]);
+    let [tag, ..] = Tag::companions_of(&sample.root().digest);
+    let (mut from, mut about, mut roots) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, name) in ["one", "two"].into_iter().enumerate() {
+        let store = memory();
+        let referrer = Sample::about(sample.root(), name.as_bytes());
+        fill(&store.store, &sample, std::slice::from_ref(&referrer)).await;
+        let companion = Sample::of(&[format!("signature {name}").as_bytes()]);
+        deliver(&store.store, &companion, &[&*tag]).await.unwrap();
+        about.push((referrer, companion));
+        roots.push(Root {
+            origins: vec![u16::try_from(at).unwrap()],
+            ..Root::new(sample.root().clone(), vec![name.into()])
+        });
+        from.push(store.again());
+    }
+    for destination in STORES {
+        let to = destination();
+        let destination = Destination { store: Arc::clone(&to.store), roots: roots.clone() };
+        let plan = copy::plan(&from, vec![destination], &with_referrers(&[])).await.unwrap();
+        // One tag stands for one manifest: the other one is told.
+        let graph = plan.parts()[0].graph();
+        assert_eq!((graph.companions.len(), graph.notes.len()), (1, 1), "{:?}", graph.notes);
+        assert!(graph.notes[0].contains(&*tag) && graph.notes[0].contains("left out"), "{}", graph.notes[0]);
+        plan.approve(&[]).await.unwrap().run(&with_referrers(&[])).await.unwrap();
+        let copied = to.again();
+        assert_eq!(copied.referrers(sample.root()).await.unwrap().len(), 2, "{}", to.store);
+        for (referrer, _) in &about {
+            assert!(has(copied.as_ref(), referrer.root()).await.unwrap(), "{}", to.store);
+        }
+        assert_eq!(copied.resolve(&tag).await.unwrap().digest, about[0].1.root().digest);
     }
 }
