@@ -144,15 +144,9 @@ impl Part {
         let Destination { store: to, roots } = destination;
         let names = ask_names(&to, &roots, options).await?;
         let trusts_names = to.abilities().refuses_incomplete && !options.referrers && !options.recheck;
-        let mut complete = Vec::new();
-        if trusts_names {
-            for root in &roots {
-                if is_complete(&to, root, &names).await? {
-                    complete.push(root.desc.clone());
-                }
-            }
-        }
-        let open: Vec<Root> = roots.iter().filter(|root| !complete.contains(&root.desc)).cloned().collect();
+        let complete = if trusts_names { complete(&to, &roots, &names).await? } else { Vec::new() };
+        let there: HashSet<&Digest> = complete.iter().map(|desc| &desc.digest).collect();
+        let open = roots.iter().filter(|root| !there.contains(&root.desc.digest)).cloned().collect();
         let graph = walk(from, &to, open, options.referrers).await?;
         let presence = ask_presence(&to, &graph, options).await?;
         // What belongs to an artifact gets its name before the artifact does.
@@ -188,9 +182,10 @@ impl Part {
         &self.names
     }
 
-    /// Whether a name is to stand for this manifest that does not yet.
-    pub(super) fn is_named_anew(&self, desc: &Descriptor) -> bool {
-        self.names.iter().any(|name| name.to.digest == desc.digest && name.change().is_some())
+    /// The manifests that a name is to stand for that does not yet.
+    pub(super) fn named_anew(&self) -> HashSet<&Digest> {
+        let anew = self.names.iter().filter(|planned| planned.outcome() != NameOutcome::Same);
+        anew.map(|planned| &planned.to.digest).collect()
     }
 
     /// How many manifests and blobs there are.
@@ -235,17 +230,21 @@ async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Re
     stream::iter(all).buffered(QUESTIONS).try_collect().await
 }
 
-/// Whether a registry has a root with all that it points at: its names stand for it, or it has no name and is there
-/// under its digest.
-async fn is_complete(to: &Arc<dyn Store>, root: &Root, names: &[PlannedName]) -> Result<bool> {
-    if root.tags.is_empty() {
-        let item = Item::manifest(root.desc.bare());
-        return Ok(to.has(&[item]).await?.iter().all(|presence| presence.fits(&root.desc)));
-    }
-    let stands = |tag: &String| {
-        names.iter().any(|planned| planned.name == *tag && planned.from.as_ref() == Some(&root.desc.digest))
+/// The roots that a registry has with all that they point at: their names stand for them, or they have no name and are
+/// there under their digests.
+async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) -> Result<Vec<Descriptor>> {
+    let unnamed = roots.iter().filter(|root| root.tags.is_empty());
+    let unnamed: Vec<Item> = unnamed.map(|root| Item::manifest(root.desc.bare())).collect();
+    let presence = if unnamed.is_empty() { Vec::new() } else { to.has(&unnamed).await? };
+    let there = unnamed.iter().zip(presence).filter(|(item, presence)| presence.fits(&item.desc));
+    let there: HashSet<&Digest> = there.map(|(item, _)| &item.desc.digest).collect();
+    let same = names.iter().filter(|planned| planned.outcome() == NameOutcome::Same);
+    let same: HashSet<(&str, &Digest)> = same.map(|planned| (planned.name.as_str(), &planned.to.digest)).collect();
+    let is_complete = |root: &&Root| match root.tags.as_slice() {
+        [] => there.contains(&root.desc.digest),
+        tags => tags.iter().all(|tag| same.contains(&(tag.as_str(), &root.desc.digest))),
     };
-    Ok(root.tags.iter().all(stands))
+    Ok(roots.iter().filter(is_complete).map(|root| root.desc.clone()).collect())
 }
 
 /// What the destination has of a graph. Of blobs a registry is not asked, as putting them asks again; unless sizes must

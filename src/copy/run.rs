@@ -102,11 +102,12 @@ async fn offer(puts: &Puts, part: &Part) -> Result<()> {
 
 /// Stores the manifests that the destination lacks, children first.
 async fn copy_manifests(puts: &Puts, part: &Part, options: &Options, report: &mut Report) -> Result<()> {
+    let anew = part.named_anew();
     for (entry, presence) in part.graph.manifests.iter().zip(&part.presence) {
         let present = presence.fits(&entry.desc);
         let mut outcome = Outcome::Present;
         // A registry sets a name by storing the manifest under it.
-        if !present || part.is_named_anew(&entry.desc) {
+        if !present || anew.contains(&entry.desc.digest) {
             let stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
             outcome = stored.context(|| format!("copy manifest {} to {}", entry.desc.digest, part.to))?;
         }
