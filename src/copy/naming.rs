@@ -209,7 +209,7 @@ impl Naming {
     }
 }
 
-/// Two sources that would get one name at the destination. Each is told by what `from` says of it.
+/// The error, of kind `Misuse`, where two sources would get one name at the destination.
 pub fn taken(name: impl fmt::Display, one: impl fmt::Display, other: impl fmt::Display) -> Error {
     let message = format!("{one} and {other} would both be {name}");
     Error::misuse(message).with_code(Code::NameTwice)
