@@ -14,7 +14,7 @@ use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RegistryName, RepositoryName, Tag},
-    store::{Home, Inventory, Item, Presence, ReadStore, Store, Union},
+    store::{Flaw, Home, Inventory, Item, Presence, ReadStore, Store, Union},
 };
 
 /// Stores as one registry.
@@ -270,6 +270,10 @@ impl ReadStore for View {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.all.home(item)
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        self.all.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

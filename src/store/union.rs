@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Home, Inventory, Item, Presence, ReadStore};
+use super::{Flaw, Home, Inventory, Item, Presence, ReadStore};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
@@ -135,6 +135,14 @@ impl ReadStore for Union {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.stores.iter().find_map(|store| store.home(item))
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.unreadable().await?);
+        }
+        Ok(found)
     }
 
     /// Unknown: one store's list does not describe the others.

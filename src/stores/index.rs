@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{
     Deserialize, Deserializer, Serialize as _,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
@@ -57,6 +57,12 @@ impl Entry {
         self.desc.as_ref().map(|desc| &desc.digest)
     }
 
+    /// The keys of this entry.
+    fn keys(&self) -> Vec<String> {
+        let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_str(self.raw.get()).ok();
+        keys.unwrap_or_default().into_keys().collect()
+    }
+
     /// This entry with this name, or without one; all else as it is.
     fn named(&self, name: Option<&str>) -> Result<Self> {
         let malformed = |e| Error::caused(Kind::Internal, "cannot edit an entry of `index.json`", e);
@@ -82,10 +88,9 @@ fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
     Flaw { kind, place: "index.json".into(), message: message.into() }
 }
 
-/// Whether a key differs from that of names in one letter.
-fn is_slip(key: &str) -> bool {
-    let name = annotation::REF_NAME;
-    key.len() == name.len() && key.bytes().zip(name.bytes()).filter(|(own, other)| own != other).count() == 1
+/// Whether a key differs from another one in one letter.
+fn is_slip(key: &str, meant: &str) -> bool {
+    key.len() == meant.len() && key.bytes().zip(meant.bytes()).filter(|(own, other)| own != other).count() == 1
 }
 
 /// The name of an entry of an `index.json`.
@@ -162,8 +167,8 @@ impl IndexFile {
         self.entries.iter().filter_map(|entry| entry.desc.as_ref())
     }
 
-    /// What of it cannot be read, so that nobody knows what it stands for: entries that are no descriptors, and a list
-    /// that is not there.
+    /// What of it cannot be read, so that nobody knows what it stands for: entries that are no descriptors or whose name
+    /// was written under a key that is damaged, and a list that is not there.
     pub(super) fn unreadable(&self) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         if !self.listed {
@@ -176,6 +181,16 @@ impl IndexFile {
             let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
             let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
             flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is no descriptor{why}")));
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(desc) = &entry.desc else { continue };
+            let of_annotations = desc.annotations.keys().map(|key| (key, annotation::REF_NAME));
+            let own = entry.keys();
+            let of_itself = own.iter().map(|key| (key, "annotations"));
+            for (key, meant) in of_annotations.chain(of_itself).filter(|(key, meant)| is_slip(key, meant)) {
+                let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
+                flaws.push(flaw(FlawKind::Unreadable, message));
+            }
         }
         flaws
     }
@@ -195,9 +210,8 @@ impl IndexFile {
         }
         for (at, entry) in self.entries.iter().enumerate() {
             let Some(desc) = &entry.desc else { continue };
-            let keys: BTreeMap<String, serde::de::IgnoredAny> =
-                serde_json::from_str(entry.raw.get()).unwrap_or_default();
-            let unknown = keys.keys().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
+            let keys = entry.keys();
+            let unknown = keys.iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
             messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
             if !media_type::is_valid(&desc.media_type) {
                 messages.push(format!("entry {at} has a media type that is none: `{:.128}`", desc.media_type));
@@ -205,10 +219,6 @@ impl IndexFile {
             if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
                 messages.push(format!("entry {at} has a name that is none: `{name:.128}`"));
             }
-            let slips = desc.annotations.keys().filter(|key| is_slip(key));
-            messages.extend(slips.map(|key| {
-                format!("entry {at} has the annotation `{key:.128}`, one letter away from `{}`", annotation::REF_NAME)
-            }));
         }
         messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
     }

@@ -19,7 +19,7 @@ use crate::{
     blob::{Blob as _, ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Role},
-    store::{self, Home, Inventory, Item, Presence, ReadStore},
+    store::{self, Flaw, Home, Inventory, Item, Presence, ReadStore},
 };
 
 /// A place that has copies of a repository.
@@ -261,6 +261,10 @@ impl ReadStore for Mirrored {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.0.origin.home(item)
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        self.0.origin.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

@@ -12,7 +12,8 @@ use artifact::{
     oci::{Descriptor, Digest},
     progress::Outcome,
     store::{
-        Abilities, Committed, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink, Store,
+        Abilities, Committed, Flaw, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink,
+        Store,
     },
 };
 use async_trait::async_trait;
@@ -178,6 +179,10 @@ impl ReadStore for Watched {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.inner.home(item)
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        self.inner.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
