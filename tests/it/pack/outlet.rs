@@ -16,9 +16,12 @@ use crate::support::{
     samples::words,
 };
 
+/// What left, and what it was said to be.
+type Left = Vec<(Vec<u8>, Digest)>;
+
 /// Lets every file leave, and has no room for a second piece before a wait.
 #[derive(Debug, Clone, Default)]
-struct Narrow(Arc<Mutex<Vec<(Vec<u8>, Digest)>>>);
+struct Narrow(Arc<Mutex<Left>>);
 
 struct Piecewise {
     taken: Vec<u8>,
