@@ -1,6 +1,12 @@
 //! One writing, as a caller holds it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -8,26 +14,31 @@ use tokio::runtime::Handle;
 use super::{Committed, Home, Intent, Item, NameChange, Session, Sink, Store};
 use crate::{
     blob::Blob,
-    error::Result,
+    error::{Error, Kind, Result},
     oci::{Descriptor, Role},
     progress::Outcome,
 };
 
 /// One writing. `commit` uses it up; dropped without it, it is abandoned in the background.
 pub struct Write {
-    session: Arc<dyn Session>,
+    puts: Puts,
+    /// Whether nothing is left to do, not even to abandon it.
     ended: bool,
 }
 
-/// What the tasks of a writing share: it puts content, and ends nothing.
+/// What the tasks of a writing share: it puts content, and ends nothing. Once the writing has ended, it puts no more.
 #[derive(Clone)]
-pub struct Puts(Arc<dyn Session>);
+pub struct Puts {
+    session: Arc<dyn Session>,
+    over: Arc<AtomicBool>,
+}
 
 /// Begins to write into a store.
 ///
 /// Errors: the store is busy, or cannot take what is intended.
 pub async fn begin(store: &dyn Store, intent: Intent) -> Result<Write> {
-    Ok(Write { session: store.begin(intent).await?, ended: false })
+    let session = store.begin(intent).await?;
+    Ok(Write { puts: Puts { session, over: Arc::default() }, ended: false })
 }
 
 /// Points a name at a manifest that is in the store.
@@ -55,32 +66,34 @@ impl Write {
     /// For the tasks that put content.
     #[must_use]
     pub fn puts(&self) -> Puts {
-        Puts(Arc::clone(&self.session))
+        self.puts.clone()
     }
 
     /// See [`Session::name`].
     pub fn name(&self, change: NameChange) -> Result<()> {
-        self.session.name(change)
+        self.puts.session.name(change)
     }
 
     /// See [`Session::prepare`].
     pub async fn prepare(&self) -> Result<()> {
-        self.session.prepare().await
+        self.puts.session.prepare().await
     }
 
     /// See [`Session::commit`]. A writing that cannot be committed is abandoned.
     pub async fn commit(mut self) -> Result<Committed> {
-        let committed = self.session.commit().await;
+        let committed = self.puts.session.commit().await;
+        self.puts.end();
         self.ended = true;
         if committed.is_err() {
-            self.session.abandon().await;
+            self.puts.session.abandon().await;
         }
         committed
     }
 
     /// See [`Session::abandon`].
     pub async fn abandon(mut self) {
-        self.session.abandon().await;
+        self.puts.end();
+        self.puts.session.abandon().await;
         self.ended = true;
     }
 }
@@ -90,9 +103,10 @@ impl Drop for Write {
         if self.ended {
             return;
         }
+        self.puts.end();
         // Without a runtime, what the session does when it is dropped itself must be enough.
         if let Ok(runtime) = Handle::try_current() {
-            let session = Arc::clone(&self.session);
+            let session = Arc::clone(&self.puts.session);
             drop(runtime.spawn(async move { session.abandon().await }));
         }
     }
@@ -105,24 +119,36 @@ impl fmt::Debug for Write {
 }
 
 impl Puts {
+    fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// The session, unless it has ended: one that need not do anything when it is given up does not know.
+    fn session(&self) -> Result<&dyn Session> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::Internal, "this writing has ended"));
+        }
+        Ok(self.session.as_ref())
+    }
+
     /// See [`Session::put`].
     pub async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
-        self.0.put(desc, blob, mount_from).await
+        self.session()?.put(desc, blob, mount_from).await
     }
 
     /// See [`Session::stream`].
     pub async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
-        self.0.stream(size).await
+        self.session()?.stream(size).await
     }
 
     /// See [`Session::manifest`].
     pub async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
-        self.0.manifest(desc, bytes).await
+        self.session()?.manifest(desc, bytes).await
     }
 
     /// See [`Session::offer`].
     pub async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
-        self.0.offer(desc, bytes).await
+        self.session()?.offer(desc, bytes).await
     }
 
     /// Content that is in memory, in its role.
