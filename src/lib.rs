@@ -40,6 +40,8 @@ pub mod blob;
 pub mod check;
 pub mod copy;
 pub mod error;
+#[cfg(feature = "exam")]
+pub mod exam;
 pub mod fs;
 pub mod graph;
 pub mod location;

@@ -23,10 +23,10 @@ use tokio::sync::Notify;
 use super::{kind, repository};
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, deliver, noise},
+    samples::{Sample, Stalling, deliver, noise},
     scripted::{Request, Scripted, hasty, reply},
     server,
-    writing::{Stalling, begin, has, publish, put, put_from, size},
+    writing::{begin, has, publish, put, put_from, size},
 };
 
 /// Has nothing, opens uploads at `/upload?state=x`, and answers everything else with this.

@@ -19,7 +19,6 @@ use artifact::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::Notify;
 
 /// One call that reads or changes content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +37,6 @@ pub(crate) enum Fault {
     From(usize),
     /// The first so many fetches of this content deliver one flipped bit.
     Flipped(Digest, Mutex<usize>),
-    /// Of this content the first half comes and then nothing, which is told.
-    Stalls(Digest, Arc<Notify>),
     /// It lists this among the referrers of everything.
     Referrer(Descriptor),
     /// It cannot say what it holds, as registries cannot.
@@ -121,22 +118,10 @@ impl ReadStore for Watched {
         let digest = &item.desc.digest;
         self.watch.note(Call::Fetch(digest.clone()))?;
         let stream = self.inner.fetch(item, range).await?;
-        let stalls = match &self.watch.fault {
-            Fault::Stalls(wrong, stalled) if wrong == digest => Some(Arc::clone(stalled)),
-            _ => None,
-        };
-        if stalls.is_none() && !self.watch.flips(digest) {
+        if !self.watch.flips(digest) {
             return Ok(stream);
         }
         let mut bytes = artifact::store::collect(stream, item.desc.size).await?.to_vec();
-        if let Some(stalled) = stalls {
-            bytes.truncate(bytes.len() / 2);
-            let rest = stream::once(async move {
-                stalled.notify_one();
-                std::future::pending().await
-            });
-            return Ok(stream::iter([Ok(Bytes::from(bytes))]).chain(rest).boxed());
-        }
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         Ok(stream::iter([Ok(Bytes::from(bytes))]).boxed())

@@ -1,7 +1,5 @@
 //! Whole writings and single questions, as tests need them.
 
-use std::sync::Arc;
-
 use artifact::{
     Result,
     blob::{Blob, ByteStream},
@@ -9,10 +7,7 @@ use artifact::{
     progress::Outcome,
     store::{self, Intent, Item, NameChange, ReadStore, Store, Write},
 };
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use tokio::sync::Notify;
 
 /// Content of a sample in its role: what is described as a manifest is one.
 pub(crate) fn item(desc: &Descriptor) -> Item {
@@ -88,23 +83,4 @@ pub(crate) async fn has(store: &dyn ReadStore, desc: &Descriptor) -> Result<bool
 /// How many bytes a blob has.
 pub(crate) async fn size(store: &dyn ReadStore, digest: &Digest) -> Result<u64> {
     store::size(store, digest, Role::Blob).await
-}
-
-/// Content of which half comes, and then nothing for ever; it tells when that is so.
-pub(crate) struct Stalling(pub(crate) Bytes, pub(crate) Arc<Notify>);
-
-#[async_trait]
-impl Blob for Stalling {
-    fn size(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    async fn open(&self, _: u64) -> Result<ByteStream> {
-        let (half, stalled) = (self.0.slice(..self.0.len() / 2), Arc::clone(&self.1));
-        let rest = stream::once(async move {
-            stalled.notify_one();
-            std::future::pending().await
-        });
-        Ok(stream::iter([Ok(half)]).chain(rest).boxed())
-    }
 }

@@ -1,0 +1,208 @@
+//! Stores that fail on purpose.
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::samples::Stalling;
+use crate::{
+    blob::{Blob, ByteStream, FileSlice},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest},
+    progress::Outcome,
+    store::{
+        Abilities, Committed, Flaw, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink,
+        Store, collect,
+    },
+};
+
+/// A store of which so many calls that read or change content go well, and all after them fail.
+pub(super) struct Failing {
+    inner: Arc<dyn Store>,
+    left: Arc<Left>,
+}
+
+/// How many calls go well yet.
+struct Left(AtomicUsize);
+
+impl Left {
+    fn call(&self) -> Result<()> {
+        let gone = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        gone.map(drop).map_err(|_| Error::new(Kind::Unreachable, "the line is dead"))
+    }
+}
+
+impl Failing {
+    /// This store, from the call of this number on, counted from 0.
+    pub(super) fn from(inner: Arc<dyn Store>, call: usize) -> Self {
+        Self { inner, left: Arc::new(Left(AtomicUsize::new(call))) }
+    }
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ReadStore for Failing {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.inner.resolve(name).await
+    }
+
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        self.left.call()?;
+        self.inner.fetch(item, range).await
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        self.inner.has(items).await
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        self.inner.tags().await
+    }
+
+    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
+        self.inner.tags_at_once().await
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.inner.referrers(subject).await
+    }
+
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.inner.local(item)
+    }
+
+    fn at_hand(&self, item: &Item) -> bool {
+        self.inner.at_hand(item)
+    }
+
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.inner.home(item)
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Flaw>> {
+        self.inner.unreadable().await
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        self.inner.inventory().await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for Failing {
+    fn abilities(&self) -> Abilities {
+        self.inner.abilities()
+    }
+
+    fn intend(&self) {
+        self.inner.intend();
+    }
+
+    async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
+        let inner = self.inner.begin(intent).await?;
+        Ok(Arc::new(Writing { inner, left: Arc::clone(&self.left) }))
+    }
+}
+
+/// A session of it, which fails with it.
+struct Writing {
+    inner: Arc<dyn Session>,
+    left: Arc<Left>,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        self.left.call()?;
+        self.inner.put(desc, blob, mount_from).await
+    }
+
+    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
+        self.inner.stream(size).await
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        self.left.call()?;
+        self.inner.manifest(desc, bytes).await
+    }
+
+    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        self.inner.offer(desc, bytes).await
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        self.left.call()?;
+        self.inner.name(change)
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.inner.prepare().await
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        self.left.call()?;
+        self.inner.commit().await
+    }
+
+    async fn abandon(&self) {
+        self.inner.abandon().await;
+    }
+}
+
+/// A store that hands out half of one content and then nothing, which it tells.
+pub(super) struct Stalled {
+    pub(super) inner: Arc<dyn ReadStore>,
+    pub(super) digest: Digest,
+    pub(super) stalled: Arc<Notify>,
+}
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ReadStore for Stalled {
+    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        self.inner.resolve(name).await
+    }
+
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let stream = self.inner.fetch(item, range).await?;
+        if item.desc.digest != self.digest {
+            return Ok(stream);
+        }
+        let bytes = collect(stream, item.desc.size).await?;
+        Stalling(bytes, Arc::clone(&self.stalled)).open(0).await
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        self.inner.has(items).await
+    }
+
+    async fn tags(&self) -> Result<Vec<String>> {
+        self.inner.tags().await
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.inner.referrers(subject).await
+    }
+}
