@@ -2,7 +2,7 @@
 //!
 //! A store answers seven questions, and a session of it four: find, hand out, take in, and make it all visible at once.
 //! Walking the artifact, running transfers side by side and giving up in good order are the engine's part, so every
-//! store has them.
+//! store has them. At the end it sits the exam that every store sits.
 //!
 //!     cargo run --example custom_store [DIRECTORY]
 
@@ -21,7 +21,8 @@ use artifact::{
     blob::{Blob, ByteStream, FileSlice},
     copy,
     error::Context as _,
-    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, Role, annotation, json::Encoding, media_type},
+    exam::{BEHAVIOURS, Candidate},
+    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, Role, Tag, annotation, json::Encoding, media_type},
     progress::Outcome,
     store::{
         self, Abilities, Committed, Home, Intent, Item, NameChange, NameOutcome, Presence, ReadStore, Session, Store,
@@ -49,11 +50,8 @@ impl Flat {
 
     /// A tag becomes a file name, so it must be one.
     fn tag_file(&self, name: &str) -> Result<PathBuf> {
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-        if !plain || name.is_empty() {
-            return Err(Error::invalid(format!("`{}` is not a tag", name.escape_debug())));
-        }
-        Ok(self.0.join(format!("{name}.tag")))
+        let tag: Tag = name.parse()?;
+        Ok(self.0.join(format!("{tag}.tag")))
     }
 
     /// Removes content, and with a manifest the tags that stand for it.
@@ -103,6 +101,7 @@ impl ReadStore for Flat {
     async fn resolve(&self, name: &str) -> Result<Descriptor> {
         match name.parse::<Digest>() {
             Ok(digest) => read_descriptor(&self.manifest(&digest)),
+            Err(_) if name.parse::<Tag>().is_err() => Err(Error::not_found(format!("`{name}` in {self}"))),
             Err(_) => read_descriptor(&self.tag_file(name)?),
         }
     }
@@ -273,6 +272,17 @@ async fn a_note() -> Result<Memory> {
     Ok(store)
 }
 
+/// Every behaviour gets an empty store.
+async fn sit_the_exam() -> Result<()> {
+    for behaviour in BEHAVIOURS {
+        let dir = tempfile::tempdir()?;
+        let flat = Flat(dir.path().to_owned());
+        let candidate = Candidate::new(Arc::new(flat.clone()), move || Arc::new(flat.clone())).keeping(dir);
+        println!("{}: {}", behaviour.name, behaviour.run(candidate).await);
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let kept = std::env::args_os().nth(1).map(PathBuf::from);
@@ -291,5 +301,5 @@ async fn main() -> Result<()> {
     for (extension, what) in [(".blob", "content"), (".manifest", "manifests"), (".tag", "tags")] {
         println!("{} {what}", Flat(dir.clone()).list(extension)?.len());
     }
-    Ok(())
+    sit_the_exam().await
 }

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use artifact::{
+    exam::BEHAVIOURS,
     source::Source,
     types::{Inputs, plugin},
 };
@@ -19,7 +20,8 @@ use crate::{
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         ["example custom_store"]
-            plain the_custom_store_takes_an_artifact_once;
+            plain the_custom_store_takes_an_artifact_once,
+            plain the_custom_store_passes_the_exam;
         ["example artifact-type-notes"]
             single the_plug_in_prints_a_plan_that_packs;
         ["example pack_and_push"]
@@ -33,6 +35,17 @@ fn the_custom_store_takes_an_artifact_once() {
     assert!(printed.contains(": 3 moved, "), "{printed}");
     assert!(printed.contains("again: 0 moved, 3 present"), "{printed}");
     assert!(printed.contains("3 content\n1 manifests\n1 tags"), "{printed}");
+}
+
+fn the_custom_store_passes_the_exam() {
+    let printed = run(&mut Command::new(example("custom_store")));
+    // All but content of unknown digest, which a store need not take.
+    for name in BEHAVIOURS.iter().map(|behaviour| behaviour.name) {
+        let line = printed.lines().find(|line| line.starts_with(&format!("{name}: "))).unwrap();
+        let upload = line.ends_with(": does not apply: it takes no content of unknown digest");
+        assert!(line.ends_with(": passed") || upload, "{line}");
+    }
+    assert_eq!(printed.matches("does not apply").count(), 3, "{printed}");
 }
 
 async fn the_plug_in_prints_a_plan_that_packs() {
