@@ -78,6 +78,10 @@ impl ReadStore for Failing {
         self.inner.tags_at_once().await
     }
 
+    async fn names_version(&self) -> Result<Option<u64>> {
+        self.inner.names_version().await
+    }
+
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         self.inner.referrers(subject).await
     }
