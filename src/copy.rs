@@ -69,7 +69,7 @@ pub struct Report {
     pub retried: u64,
     /// What became of each name.
     pub names: Vec<NameReport>,
-    /// What could not be asked, and counts as not there: see [`crate::graph::Graph::notes`].
+    /// What may be missing: see [`crate::graph::Graph::notes`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Of a plan: some content was not asked about, so that the bytes are at most these.

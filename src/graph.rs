@@ -109,7 +109,7 @@ pub struct Graph {
     pub roots: Vec<Root>,
     /// What cosign keeps under tags of its own about manifests of this graph: each with its tag.
     pub companions: Vec<Root>,
-    /// What could not be asked, and counts as not there.
+    /// What may be missing: a companion that was left out, and that questions were not answered, which counts as "none".
     pub notes: Vec<String>,
     /// Manifests, children before parents, referrers after their subjects, each digest once.
     pub manifests: Vec<Entry>,
@@ -162,7 +162,11 @@ impl Graph {
             }
             level = next;
         }
-        let Walk { mut entries, blobs, companions, notes, .. } = walk;
+        let Walk { mut entries, blobs, companions, mut notes, refusal, refused, .. } = walk;
+        notes.extend(refusal.map(|first| match refused.saturating_sub(1) {
+            0 => first,
+            more => format!("{first}; nor was, of {more} more tags of that kind"),
+        }));
         let manifests = sorted(&order, &entries).iter().filter_map(|digest| entries.remove(digest)).collect();
         Ok(Self { stores: stores.to_vec(), roots, companions, notes, manifests, blobs })
     }
@@ -251,6 +255,9 @@ struct Walk<'a> {
     companions: Vec<Root>,
     companion_tags: HashMap<Tag, Digest>,
     notes: Vec<String>,
+    /// The first question about a tag that was not answered, and how many there were: who refuses one refuses all.
+    refusal: Option<String>,
+    refused: usize,
     /// The tags of a store by its position, where they come in one answer.
     tags: HashMap<u16, Option<HashSet<String>>>,
 }
@@ -337,7 +344,7 @@ impl Walk<'_> {
     }
 
     /// Asks the origins of manifests for what cosign keeps under its tags: of a list of all tags, where that is one
-    /// answer, else each by itself. A question that is refused counts as "none", with a note.
+    /// answer, else each by itself. Questions that are refused count as "none", with one note.
     async fn meet_companions(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let mut asking = Vec::new();
         for (entry, origins, at, origin) in read.iter().flat_map(|(entry, _)| self.places(entry)).collect::<Vec<_>>() {
@@ -360,7 +367,10 @@ impl Walk<'_> {
             match found {
                 Ok(desc) => self.meet_companion(desc, &tag, origins, &origin, next)?,
                 Err(e) if e.kind() == Kind::NotFound => {}
-                Err(e) => self.notes.push(format!("whether there is a tag `{tag}` was not answered: {e}")),
+                Err(e) => {
+                    self.refused = self.refused.saturating_add(1);
+                    self.refusal.get_or_insert_with(|| format!("whether there is a tag `{tag}` was not answered: {e}"));
+                }
             }
         }
         Ok(())

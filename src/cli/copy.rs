@@ -169,9 +169,6 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let roots: Vec<Digest> =
         destinations.iter().flat_map(|to| &to.roots).map(|root| root.desc.digest.clone()).collect();
     let plan = copy::plan(&from, destinations, &options).await.context(what)?;
-    for note in plan.parts().iter().flat_map(|part| &part.graph().notes) {
-        report.warn(note);
-    }
     let locations = plan.parts().iter().zip(&places);
     let locations = locations.flat_map(|(part, place)| part.names().iter().map(move |name| (place, &name.name)));
     let locations: Vec<String> = locations.map(|(place, name)| format!("{place}:{name}")).collect();
@@ -243,16 +240,6 @@ fn tags_of(source: &Location, target: &Location, name: String) -> Vec<String> {
     target.tag.clone().map(String::from).or(own).into_iter().collect()
 }
 
-/// Says what may have been left behind, since a question about it was refused. A registry that refuses one refuses all:
-/// some of them are enough.
-fn tell_notes(report: &Report, done: &copy::Report) {
-    const SHOWN: usize = 3;
-    done.notes.iter().take(SHOWN).for_each(|note| report.warn(note));
-    if done.notes.len() > SHOWN {
-        report.warn(format!("{} more questions like this were refused", done.notes.len().saturating_sub(SHOWN)));
-    }
-}
-
 /// Says what a copy of one artifact did: the digest on stdout, the account on stderr.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
     let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
@@ -280,7 +267,7 @@ impl Told {
         if self.dry {
             report.say("nothing was moved: this is a dry run");
         }
-        tell_notes(report, done);
+        done.notes.iter().for_each(|note| report.warn(note));
         self.tell_names(report, done);
         let nothing = done.moved == 0 && done.mounted == 0;
         let same = done.names.iter().all(|name| name.outcome == "same");

@@ -309,3 +309,20 @@ fn what_makes_no_sense_is_refused() {
     }
     assert!(!world.path().join("b").exists());
 }
+
+#[test]
+fn a_signature_that_is_left_out_is_told_once() {
+    let world = World::new();
+    world.write("hi", "hi");
+    let image = world.ok("push hi oci:one:v1 -t file-bundle -q");
+    world.ok("copy oci:one:v1 oci:two:v1");
+    let sig = format!("{}.sig", image.trim().replace(':', "-"));
+    world.write("list", "oci:one:v1 -> oci:all:one\noci:two:v1 -> oci:all:two\n");
+    for place in ["one", "two"] {
+        world.write(&format!("sig-{place}"), place);
+        world.ok(&format!("push sig-{place} oci:{place}:{sig} -t file-bundle -q"));
+    }
+    let copied = world.run("copy --list list");
+    assert_eq!(copied.code, 0, "{}", copied.stderr);
+    assert_eq!(copied.stderr.matches("is left out").count(), 1, "{}", copied.stderr);
+}
