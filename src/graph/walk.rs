@@ -1,0 +1,393 @@
+//! How a graph is made: level by level, each manifest read once, with what refers to it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{BlobEntry, Entry, Graph, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, Origins, Root};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    oci::{Descriptor, Digest, Parsed, Role, Tag},
+    store::{self, ReadStore},
+};
+
+/// How many manifests are fetched at a time.
+const PARALLEL: usize = 8;
+/// How many lists of referrers are asked for at a time.
+const QUESTIONS: usize = 32;
+
+/// See [`Graph::of`].
+pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Graph> {
+    let mut walk = Walk { stores, ..Walk::default() };
+    let mut level = Vec::new();
+    for root in &roots {
+        let origins = walk.origins(&root.origins);
+        walk.meet(Role::Manifest, &root.desc, &origins, &mut level)?;
+        walk.also.entry(root.desc.digest.clone()).or_default().push(origins);
+    }
+    walk.also.retain(|_, origins| origins.iter().collect::<HashSet<_>>().len() > 1);
+    let mut order: Vec<Digest> = Vec::new();
+    for depth in 0.. {
+        if level.is_empty() {
+            break;
+        }
+        if depth > MAX_DEPTH {
+            return Err(Error::limit(format!("manifests nested more than {MAX_DEPTH} deep")));
+        }
+        let reading: Vec<_> = level.drain(..).map(|(desc, origins)| read(stores, desc, origins)).collect();
+        let read: Vec<(Entry, Parsed)> = stream::iter(reading).buffered(PARALLEL).try_collect().await?;
+        let mut next = Vec::new();
+        for (entry, parsed) in &read {
+            walk.check_subject(entry)?;
+            for (role, child) in parsed.children() {
+                walk.meet(role, child, &entry.origins, &mut next)?;
+                if let Some(also) = walk.also.get(&entry.desc.digest).filter(|_| role == Role::Manifest) {
+                    walk.also.insert(child.digest.clone(), also.clone());
+                }
+            }
+        }
+        if referrers {
+            walk.meet_referrers(&read, &mut next).await?;
+            walk.meet_companions(&read, &mut next).await?;
+        }
+        for (entry, _) in read {
+            order.push(entry.desc.digest.clone());
+            walk.entries.insert(entry.desc.digest.clone(), entry);
+        }
+        level = next;
+    }
+    let Walk { mut entries, blobs, companions, mut notes, refusal, refused, .. } = walk;
+    notes.extend(refusal.map(|first| match refused.saturating_sub(1) {
+        0 => first,
+        more => format!("{first}; nor was, of {more} more tags of that kind"),
+    }));
+    let manifests = sorted(&order, &entries).iter().filter_map(|digest| entries.remove(digest)).collect();
+    Ok(Graph { stores: stores.to_vec(), roots, companions, notes, manifests, blobs })
+}
+
+/// What is known of one digest: how many bytes, and in which roles it was met.
+struct Met {
+    size: u64,
+    blob: bool,
+    manifest: bool,
+}
+
+#[derive(Default)]
+struct Walk<'a> {
+    stores: &'a [Arc<dyn ReadStore>],
+    entries: HashMap<Digest, Entry>,
+    met: HashMap<Digest, Met>,
+    items: usize,
+    blobs: Vec<BlobEntry>,
+    /// Media types and origins repeat: each is kept once.
+    media_types: HashSet<Arc<str>>,
+    all_origins: HashSet<Origins>,
+    /// Of manifests that several roots bring, each from its own origins: all of these. What is about them may differ.
+    also: HashMap<Digest, Vec<Origins>>,
+    /// What was listed as a referrer, and of which manifest.
+    about: HashMap<Digest, Digest>,
+    manifest_bytes: u64,
+    companions: Vec<Root>,
+    companion_tags: HashMap<Tag, Digest>,
+    notes: Vec<String>,
+    /// The first question about a tag that was not answered, and how many there were: who refuses one refuses all.
+    refusal: Option<String>,
+    refused: usize,
+    /// The tags of a store by its position, where they come in one answer.
+    tags: HashMap<u16, Option<HashSet<String>>>,
+}
+
+impl Walk<'_> {
+    fn origins(&mut self, own: &[u16]) -> Origins {
+        let all = (0..self.stores.len()).filter_map(|at| u16::try_from(at).ok());
+        let origins: Origins = if own.is_empty() { all.collect() } else { own.into() };
+        self.all_origins.get(&origins).cloned().unwrap_or_else(|| {
+            self.all_origins.insert(Arc::clone(&origins));
+            origins
+        })
+    }
+
+    /// Notes content that something points at, once in each role: a manifest to be read next, or a blob.
+    fn meet(
+        &mut self,
+        role: Role,
+        desc: &Descriptor,
+        origins: &Origins,
+        next: &mut Vec<(Descriptor, Origins)>,
+    ) -> Result<()> {
+        let met = self.met.entry(desc.digest.clone());
+        let met = met.or_insert(Met { size: desc.size, blob: false, manifest: false });
+        if met.size != desc.size {
+            let message = format!("{} is described with {} bytes and with {}", desc.digest, met.size, desc.size);
+            return Err(Error::mismatch(message));
+        }
+        let known = match role {
+            Role::Blob => &mut met.blob,
+            Role::Manifest => &mut met.manifest,
+        };
+        if std::mem::replace(known, true) {
+            return Ok(());
+        }
+        self.items = self.items.saturating_add(1);
+        if self.items > MAX_ENTRIES {
+            return Err(Error::limit(format!("more than {MAX_ENTRIES} manifests and blobs in one artifact")));
+        }
+        if role == Role::Blob {
+            let media_type = self.media_type(&desc.media_type);
+            let (digest, size, origins) = (desc.digest.clone(), desc.size, Arc::clone(origins));
+            let title = desc.title().map(Into::into);
+            self.blobs.push(BlobEntry { media_type, title, digest, size, origins });
+            return Ok(());
+        }
+        self.manifest_bytes = self.manifest_bytes.saturating_add(desc.size);
+        if self.manifest_bytes > MAX_MANIFEST_BYTES {
+            return Err(Error::limit(format!("more than {MAX_MANIFEST_BYTES} bytes of manifests in one artifact")));
+        }
+        next.push((desc.bare(), Arc::clone(origins)));
+        Ok(())
+    }
+
+    fn media_type(&mut self, text: &str) -> Arc<str> {
+        self.media_types.get(text).cloned().unwrap_or_else(|| {
+            let kept: Arc<str> = text.into();
+            self.media_types.insert(Arc::clone(&kept));
+            kept
+        })
+    }
+
+    /// Asks the origins of manifests for what refers to them, many at a time.
+    async fn meet_referrers(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+        let ask = |(entry, origins, origin): (&Entry, Origins, Arc<dyn ReadStore>)| {
+            let desc = entry.desc.clone();
+            async move {
+                let found =
+                    origin.referrers(&desc).await.context(|| format!("list the referrers of {}", desc.digest))?;
+                Ok::<_, Error>((desc.digest, origins, found))
+            }
+        };
+        let entries = read.iter().flat_map(|(entry, _)| self.places(entry));
+        let asking: Vec<_> = entries.map(|(entry, origins, _, origin)| ask((entry, origins, origin))).collect();
+        let found: Vec<(Digest, Origins, Vec<Descriptor>)> =
+            stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+        for (subject, origins, referrers) in found {
+            for referrer in referrers {
+                self.about.insert(referrer.digest.clone(), subject.clone());
+                self.meet(Role::Manifest, &referrer, &origins, next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the origins of manifests for what cosign keeps under its tags: of a list of all tags, where that is one
+    /// answer, else each by itself. Questions that are refused count as "none", with one note.
+    async fn meet_companions(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+        let mut asking = Vec::new();
+        for (entry, origins, at, origin) in read.iter().flat_map(|(entry, _)| self.places(entry)).collect::<Vec<_>>() {
+            let tags = match self.tags.get(&at) {
+                Some(tags) => tags,
+                None => {
+                    let listed = self.list(&origin).await;
+                    self.tags.entry(at).or_insert(listed)
+                }
+            };
+            for tag in Tag::companions_of(&entry.desc.digest) {
+                if tags.as_ref().is_none_or(|tags| tags.contains(&*tag)) {
+                    let (origin, origins) = (Arc::clone(&origin), Arc::clone(&origins));
+                    asking.push(async move { (origin.resolve(&tag).await, tag, origins, origin) });
+                }
+            }
+        }
+        let found: Vec<_> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+        for (found, tag, origins, origin) in found {
+            match found {
+                Ok(desc) => self.meet_companion(desc, &tag, origins, &origin, next)?,
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => {
+                    self.refused = self.refused.saturating_add(1);
+                    self.refusal.get_or_insert_with(|| format!("whether there is a tag `{tag}` was not answered: {e}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what an origin keeps under such a tag. Of two origins that keep something else there, the first counts,
+    /// since the tag can stand for one manifest only.
+    fn meet_companion(
+        &mut self,
+        desc: Descriptor,
+        tag: &Tag,
+        origins: Origins,
+        origin: &Arc<dyn ReadStore>,
+        next: &mut Vec<(Descriptor, Origins)>,
+    ) -> Result<()> {
+        match self.companion_tags.get(tag) {
+            Some(known) if *known == desc.digest => Ok(()),
+            Some(known) => {
+                let theirs = &desc.digest;
+                self.notes.push(format!("tag `{tag}` of {origin} is left out: it is {theirs}, and {known} elsewhere"));
+                Ok(())
+            }
+            None => {
+                self.companion_tags.insert(tag.clone(), desc.digest.clone());
+                self.meet(Role::Manifest, &desc, &origins, next)?;
+                self.companions.push(Root { desc, tags: vec![tag.to_string()], origins: origins.to_vec() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Where to ask what there is about a manifest: the farthest of its origins, which is where it comes from, with its
+    /// position; several where it comes from several places.
+    fn places<'e>(&self, entry: &'e Entry) -> Vec<(&'e Entry, Origins, u16, Arc<dyn ReadStore>)> {
+        let all = self.also.get(&entry.desc.digest).map_or(std::slice::from_ref(&entry.origins), Vec::as_slice);
+        let mut known = HashSet::new();
+        let farthest = |origins: &Origins| {
+            let at = *origins.last()?;
+            let store = self.stores.get(usize::from(at)).filter(|_| known.insert(at))?;
+            Some((entry, Arc::clone(origins), at, Arc::clone(store)))
+        };
+        all.iter().filter_map(farthest).collect()
+    }
+
+    async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<String>> {
+        match origin.tags_at_once().await {
+            Ok(tags) => tags.map(HashSet::from_iter),
+            // Then each is asked for.
+            Err(_) => None,
+        }
+    }
+
+    /// What a store lists as a referrer must be one: it would be carried along, and shown, as if it were.
+    fn check_subject(&self, entry: &Entry) -> Result<()> {
+        let Some(listed) = self.about.get(&entry.desc.digest) else { return Ok(()) };
+        if entry.subject.as_ref() == Some(listed) {
+            return Ok(());
+        }
+        Err(Error::mismatch(format!("{} is listed as a referrer of {listed} and is not", entry.desc.digest)))
+    }
+}
+
+/// Reads and parses a manifest from the first of its origins that has it. Errors: none has it; all failures are named.
+async fn read(stores: &[Arc<dyn ReadStore>], desc: Descriptor, origins: Origins) -> Result<(Entry, Parsed)> {
+    let mut failed: Option<Error> = None;
+    for store in origins.iter().filter_map(|at| stores.get(usize::from(*at))) {
+        let mut bytes = store::read_manifest(store.as_ref(), &desc).await;
+        if bytes.as_ref().is_err_and(|e| e.kind() == Kind::Mismatch) {
+            // A flipped bit on the way; wrong bytes at the origin will be wrong again.
+            bytes = store::read_manifest(store.as_ref(), &desc).await;
+        }
+        match bytes {
+            Ok(bytes) => return entry(desc, bytes, origins),
+            // What a nearer store does not have is no failure.
+            Err(e) => failed = Some(with_earlier(e, failed)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| Error::not_found(format!("no store to read {} from", desc.digest))))
+}
+
+/// The failure of the last origin, with those of nearer ones that were more than "it is not here".
+fn with_earlier(error: Error, earlier: Option<Error>) -> Error {
+    match earlier {
+        Some(earlier) if earlier.kind() != Kind::NotFound => error.context(format!("{earlier}; and then")),
+        _ => error,
+    }
+}
+
+fn entry(desc: Descriptor, bytes: Bytes, origins: Origins) -> Result<(Entry, Parsed)> {
+    let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
+    let children = parsed.children().into_iter().filter(|(role, _)| *role == Role::Manifest);
+    let children = children.map(|(_, child)| child.digest.clone()).collect();
+    let subject = parsed.subject().map(|subject| subject.digest.clone());
+    Ok((Entry { desc: parsed.listed(&desc), bytes, subject, origins, children }, parsed))
+}
+
+/// Children before parents and subjects before their referrers: depth first, in the order met. Without recursion: the
+/// longest chain is bounded by the number of manifests only, since each may point at its neighbour.
+fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
+    let (mut seen, mut out) = (HashSet::new(), Vec::new());
+    for start in order {
+        let mut stack = vec![Step::Enter(start)];
+        while let Some(step) = stack.pop() {
+            match step {
+                Step::Leave(digest) => out.push(digest.clone()),
+                Step::Enter(digest) => {
+                    let Some(entry) = entries.get(digest).filter(|_| seen.insert(digest)) else { continue };
+                    stack.push(Step::Leave(digest));
+                    let below: Vec<_> = entry.children.iter().chain(&entry.subject).map(Step::Enter).collect();
+                    stack.extend(below.into_iter().rev());
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Depth first without recursion: into a manifest, and out of it after all that it points at.
+enum Step<'a> {
+    Enter(&'a Digest),
+    Leave(&'a Digest),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type;
+
+    fn desc(name: &str) -> Descriptor {
+        Descriptor::of(media_type::INDEX, name.as_bytes())
+    }
+
+    fn entry(name: &str, below: &[&str], subject: Option<&str>) -> Entry {
+        let children = below.iter().map(|child| desc(child).digest).collect();
+        let subject = subject.map(|subject| desc(subject).digest);
+        Entry { desc: desc(name), bytes: Bytes::new(), subject, origins: Arc::new([]), children }
+    }
+
+    fn graph(edges: &[(&str, &[&str])]) -> (Vec<Digest>, HashMap<Digest, Entry>) {
+        let entries = edges.iter().map(|(name, below)| (desc(name).digest, entry(name, below, None)));
+        (edges.iter().map(|(name, _)| desc(name).digest).collect(), entries.collect())
+    }
+
+    fn sequence(edges: &[(&str, &[&str])]) -> Vec<String> {
+        let (order, nodes) = graph(edges);
+        let name = |digest: &Digest| edges.iter().find(|(name, _)| desc(name).digest == *digest).unwrap().0.to_owned();
+        sorted(&order, &nodes).iter().map(name).collect()
+    }
+
+    #[test]
+    fn children_come_before_parents_and_each_once() {
+        let edges: [(&str, &[&str]); 4] = [("root", &["a", "b"]), ("a", &["c"]), ("b", &["c", "a"]), ("c", &[])];
+        assert_eq!(sequence(&edges), ["c", "a", "b", "root"]);
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        assert_eq!(sequence(&[("a", &["b"]), ("b", &["a"]), ("self", &["self"])]), ["b", "a", "self"]);
+    }
+
+    #[test]
+    fn a_subject_comes_before_what_is_about_it() {
+        let (mut order, mut nodes) = graph(&[("root", &[])]);
+        order.insert(0, desc("about").digest);
+        nodes.insert(desc("about").digest, entry("about", &[], Some("root")));
+        assert_eq!(sorted(&order, &nodes), [desc("root").digest, desc("about").digest]);
+    }
+
+    #[test]
+    fn a_chain_of_twenty_thousand_neighbours_needs_no_stack() {
+        let names: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+        let mut nodes = HashMap::new();
+        for (n, name) in names.iter().enumerate() {
+            let below: Vec<&str> = names.get(n + 1).map(String::as_str).into_iter().collect();
+            nodes.insert(desc(name).digest, entry(name, &below, None));
+        }
+        let order: Vec<Digest> = names.iter().map(|name| desc(name).digest).collect();
+        let sorted = sorted(&order, &nodes);
+        assert_eq!((sorted.len(), &sorted[0]), (20_000, &order[19_999]));
+    }
+}
