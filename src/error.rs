@@ -41,6 +41,8 @@ pub enum Kind {
     Denied,
     /// The registry asks to come later, or failed by its own fault: the same request may succeed again.
     Unavailable,
+    /// Another writer is at work in the store, which takes one at a time.
+    Busy,
     /// The registry cannot be reached.
     Unreachable,
     /// Something answered that does not speak the distribution API.
@@ -73,8 +75,12 @@ pub enum Code {
     NameTwice,
     /// The manifest is larger than registries take.
     ManifestTooLarge,
+    /// The registry says that it lacks content of a manifest, though it took it or said that it was there.
+    ContentMissing,
     /// Other files are at the destination.
     DestinationTaken,
+    /// Another process is writing the archive.
+    StoreBusy,
     /// There are several tags, and none was named.
     SeveralTags,
     /// There are no tags.
@@ -129,6 +135,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     code: Option<Code>,
+    digest: Option<String>,
     message: String,
     context: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -138,7 +145,14 @@ impl Error {
     /// An error of this kind; `message` is lower case, one line, without a full stop. Names and other text from elsewhere
     /// stand in it as they are: whoever shows it escapes what terminals act on.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, code: None, message: message.into(), context: Vec::new(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            code: None,
+            digest: None,
+            message: message.into(),
+            context: Vec::new(),
+            source: None,
+        }))
     }
 
     /// A request that makes no sense.
@@ -196,6 +210,13 @@ impl Error {
         self
     }
 
+    /// The same error, about the content of this digest.
+    #[must_use]
+    pub fn with_digest(mut self, digest: impl fmt::Display) -> Self {
+        self.0.digest = Some(digest.to_string());
+        self
+    }
+
     /// The same error, with what was being done, or where, put in front.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
@@ -213,6 +234,12 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.code
+    }
+
+    /// The digest of the content that it is about, where that is known.
+    #[must_use]
+    pub fn digest(&self) -> Option<&str> {
+        self.0.digest.as_deref()
     }
 
     /// What failed, without what was being done and without the cause.

@@ -38,6 +38,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The manifests that this one points at.
+    #[must_use]
+    pub fn children(&self) -> &[Digest] {
+        &self.children
+    }
+
     /// Whether this manifest points at that one, or is about it.
     #[must_use]
     pub fn needs(&self, digest: &Digest) -> bool {

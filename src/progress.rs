@@ -52,6 +52,13 @@ pub enum Event {
         /// How long is waited.
         time: Duration,
     },
+    /// Another writer is at work where this one wants to write: its end is waited for, at most for this time.
+    Busy {
+        /// What is waited for, on one line.
+        why: String,
+        /// The longest wait.
+        time: Duration,
+    },
     /// Something that failed is tried again now.
     Retried {
         /// What failed, on one line.

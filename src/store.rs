@@ -146,7 +146,7 @@ pub trait Store: ReadStore {
 
     /// Begins a writing. Called by [`begin`], which wraps the session in a [`Write`].
     ///
-    /// Errors: kind `Unavailable` where another writer is at work and the store takes one at a time.
+    /// Errors: kind `Busy` where another writer is at work and the store takes one at a time.
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>>;
 }
 

@@ -26,7 +26,9 @@ fn by_code(code: Code) -> Option<&'static str> {
             "`--keep-host` tells registries apart; `--map FROM=TO` and `FROM -> TO` in a list name a place"
         }
         Code::ManifestTooLarge => "make fewer layers; `--set layout=tree` packs the files of a file-bundle into one",
+        Code::ContentMissing => "the registry loses content or removes some at this time: run the command again later",
         Code::DestinationTaken => "`--overwrite` replaces what is there",
+        Code::StoreBusy => "run the command again when the other one has ended",
         Code::SeveralTags => "name one of them: `LOCATION:TAG`; `artifact copy --all-tags` takes all",
         Code::NoTags => "`LOCATION@DIGEST` names what has no tag",
         Code::NoSuchTag => "`artifact ls REPOSITORY` lists the tags that are there",

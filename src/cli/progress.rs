@@ -181,6 +181,7 @@ impl Display {
                 inner.waits = until;
                 Some(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)))
             }
+            Event::Busy { why, time } => Some(format!("waiting at most {} s: {}", time.as_secs(), escape(why))),
             Event::Retried { why } if self.verbose => Some(format!("retry    {}", escape(why))),
             Event::Done(desc, outcome) if self.verbose => Some(about(events::word(*outcome), desc, desc.size)),
             Event::Restarted(digest) if self.verbose => {

@@ -27,6 +27,9 @@ use super::{access::Access, environment, report::Report};
 /// How long a plug-in type may take to print its plan.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// How long another writer of an archive is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How registries are talked to.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
@@ -170,7 +173,7 @@ impl RegistryArgs {
         Ok(match place {
             Place::Registry { registry, repository } => Arc::new(self.repository(registry, repository, report)?),
             Place::Layout(dir) => Arc::new(Layout::create(dir)?),
-            Place::Archive(file) => Arc::new(Archive::create(file)?),
+            Place::Archive(file) => Arc::new(Archive::create(file)?.waiting(PATIENCE, report.observer())),
         })
     }
 

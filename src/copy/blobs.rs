@@ -23,7 +23,7 @@ use crate::{
     graph::BlobEntry,
     oci::{Descriptor, Digest},
     progress::{Event, Observer, Outcome},
-    store::{Home, Item, Puts, ReadStore, Store},
+    store::{Home, Item, Presence, Puts, ReadStore, Store},
 };
 
 type Tasks = JoinSet<Result<(Descriptor, Outcome, Duration)>>;
@@ -38,25 +38,57 @@ pub(super) async fn copy_blobs(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
+    let presence = part.presence.get(part.graph.manifests.len()..).unwrap_or_default();
+    let blobs = part.graph.blobs.iter().zip(presence.iter().copied());
+    copy_these(puts, part, blobs, (earlier, evidence), options, report).await
+}
+
+/// Puts these blobs, which were counted before, whatever is known about the destination: it lacks what it was thought to
+/// have.
+pub(super) async fn copy_again(
+    puts: &Puts,
+    part: &Part,
+    blobs: &[&BlobEntry],
+    evidence: &HashMap<Digest, Bytes>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let blobs = blobs.iter().map(|blob| (*blob, Presence::Absent));
+    let mut again = Report::of(Descriptor::empty());
+    let copied = copy_these(puts, part, blobs, (&[], evidence), options, &mut again).await;
+    report.moved = report.moved.saturating_add(again.moved);
+    report.bytes = report.bytes.saturating_add(again.bytes);
+    report.present = report.present.saturating_sub(again.moved);
+    copied
+}
+
+async fn copy_these<'a>(
+    puts: &Puts,
+    part: &Part,
+    blobs: impl Iterator<Item = (&'a BlobEntry, Presence)>,
+    (earlier, evidence): (&[Part], &HashMap<Digest, Bytes>),
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
     let mut tasks = JoinSet::new();
-    let copied = copy_all(&mut tasks, puts, part, (earlier, evidence), options, report).await;
+    let copied = copy_all(&mut tasks, puts, part, blobs, (earlier, evidence), options, report).await;
     // Whoever gives the writing up then does not find half of it still on its way.
     tasks.shutdown().await;
     copied
 }
 
-async fn copy_all(
+async fn copy_all<'a>(
     tasks: &mut Tasks,
     puts: &Puts,
     part: &Part,
+    blobs: impl Iterator<Item = (&'a BlobEntry, Presence)>,
     (earlier, evidence): (&[Part], &HashMap<Digest, Bytes>),
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
     let mut lanes = Lanes::new(options.concurrency);
-    let presence = part.presence.get(part.graph.manifests.len()..).unwrap_or_default();
     let brought: Vec<Brought<'_>> = earlier.iter().map(Brought::of).collect();
-    for (blob, presence) in part.graph.blobs.iter().zip(presence) {
+    for (blob, presence) in blobs {
         let desc = blob.titled();
         if presence.fits(&desc) {
             report.count(&desc, Outcome::Present);

@@ -1,12 +1,19 @@
 //! The run of an approved plan: blobs, then manifests children first, then all names.
 
-use super::{Options, Report, blobs::copy_blobs, gate::Approved, plan::Part};
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    NameReport, Options, Report,
+    blobs::{copy_again, copy_blobs},
+    gate::Approved,
+    plan::{Part, PlannedName},
+};
 use crate::{
-    error::{Context as _, Result},
-    graph::Entry,
-    oci::{Descriptor, media_type},
+    error::{Code, Context as _, Error, Result},
+    graph::{BlobEntry, Entry},
+    oci::{Descriptor, Digest, Parsed, Role, media_type},
     progress::{Event, Outcome},
-    store::{self, Intent, Item, NameChange, Presence, Puts, Write},
+    store::{self, Committed, Intent, Item, NameChange, NameOutcome, Presence, Puts, Write},
 };
 
 impl Approved {
@@ -31,9 +38,9 @@ impl Approved {
             return Err(e);
         }
         for (part, write) in writes {
-            write.commit().await.context(|| format!("finish writing to {}", part.to))?;
+            let committed = commit(write, part, &self, options, &mut report).await;
+            report.names.extend(names(part, &committed.context(|| format!("finish writing to {}", part.to))?));
         }
-        report.names = plan.parts.iter().flat_map(|part| &part.names).map(Into::into).collect();
         report.notes = plan.parts.iter().flat_map(|part| &part.graph.notes).cloned().collect();
         Ok(report.with(options.progress.counts().since(before)))
     }
@@ -61,8 +68,8 @@ async fn fill_all<'a>(
         offer(&puts, part).await?;
         let earlier = parts.get(..at).unwrap_or_default();
         copy_blobs(&puts, part, earlier, &approved.0.evidence, options, report).await?;
-        copy_manifests(&puts, part, options, report).await?;
-        let names = part.names.iter().filter_map(super::plan::PlannedName::change);
+        copy_manifests(&puts, part, approved, options, report).await?;
+        let names = part.names.iter().filter_map(PlannedName::change);
         if let Some((_, write)) = writes.last() {
             names.into_iter().try_for_each(|change| write.name(change))?;
         }
@@ -77,7 +84,7 @@ fn intent(part: &Part) -> Intent {
     let unnamed = unnamed.filter_map(|desc| graph.manifest(&desc.digest));
     let about = graph.manifests.iter().filter(|entry| entry.subject.is_some());
     let listed = unnamed.chain(about).map(|entry| entry.desc.clone()).collect();
-    let names: Vec<NameChange> = part.names.iter().filter_map(super::plan::PlannedName::change).collect();
+    let names: Vec<NameChange> = part.names.iter().filter_map(PlannedName::change).collect();
     Intent { items: graph.items().collect(), listed, names, removals: Vec::new() }
 }
 
@@ -101,19 +108,114 @@ async fn offer(puts: &Puts, part: &Part) -> Result<()> {
 }
 
 /// Stores the manifests that the destination lacks, children first.
-async fn copy_manifests(puts: &Puts, part: &Part, options: &Options, report: &mut Report) -> Result<()> {
+async fn copy_manifests(
+    puts: &Puts,
+    part: &Part,
+    approved: &Approved,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
     let anew = part.named_anew();
     for (entry, presence) in part.graph.manifests.iter().zip(&part.presence) {
         let present = presence.fits(&entry.desc);
         let mut outcome = Outcome::Present;
         // A registry sets a name by storing the manifest under it.
         if !present || anew.contains(&entry.desc.digest) {
-            let stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
+            let mut stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
+            if let Err(e) = &stored
+                && is_missing(e)
+            {
+                bring_again(puts, part, (&entry.desc.digest, e), approved, options, report).await?;
+                stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
+            }
             outcome = stored.context(|| format!("copy manifest {} to {}", entry.desc.digest, part.to))?;
         }
         let outcome = if present { Outcome::Present } else { outcome };
         report.count(&entry.desc, outcome);
         options.progress.tell(Event::Done(entry.desc.bare(), outcome));
+    }
+    Ok(())
+}
+
+/// Sets the names. Where the destination says that it lacks content of a manifest, that is put once more.
+async fn commit(
+    mut write: Write,
+    part: &Part,
+    approved: &Approved,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Committed> {
+    let mut again = HashSet::new();
+    loop {
+        let error = match write.try_commit().await {
+            Err(e) if is_missing(&e) => e,
+            committed => return committed,
+        };
+        let of: Option<Digest> = error.digest().and_then(|digest| digest.parse().ok());
+        let of = of.filter(|digest| again.insert(digest.clone()));
+        let brought = match of {
+            Some(digest) => bring_again(&write.puts(), part, (&digest, &error), approved, options, report).await,
+            None => Err(error.context("all its content was sent once more")),
+        };
+        if let Err(e) = brought {
+            write.abandon().await;
+            return Err(e);
+        }
+    }
+}
+
+/// What became of the names. A store that does not say what they stood for when they were set has told it before.
+fn names(part: &Part, committed: &Committed) -> Vec<NameReport> {
+    let done: HashMap<&String, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
+    let report = |planned: &PlannedName| {
+        let from = match done.get(&planned.name) {
+            Some(NameOutcome::New) => None,
+            Some(NameOutcome::Moved(from)) => Some(from.clone()),
+            Some(NameOutcome::Same) => Some(planned.to.digest.clone()),
+            Some(NameOutcome::Set | NameOutcome::Removed) | None => planned.from.clone(),
+        };
+        NameReport::from(&PlannedName { from, ..planned.clone() })
+    };
+    part.names.iter().map(report).collect()
+}
+
+fn is_missing(error: &Error) -> bool {
+    error.code() == Some(Code::ContentMissing)
+}
+
+/// Puts once more all that a manifest points at, whatever the destination said before: it says now that it lacks some.
+async fn bring_again(
+    puts: &Puts,
+    part: &Part,
+    (digest, why): (&Digest, &Error),
+    approved: &Approved,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let graph = &part.graph;
+    let (mut of, mut blobs, mut manifests) = (HashSet::from([digest]), HashSet::new(), Vec::new());
+    // Parents come after their children.
+    for entry in graph.manifests.iter().rev() {
+        if !of.contains(&entry.desc.digest) {
+            continue;
+        }
+        of.extend(entry.children());
+        let parsed = Parsed::read(&entry.desc.media_type, &entry.bytes)?;
+        blobs.extend(
+            parsed.children().iter().filter(|(role, _)| *role == Role::Blob).map(|(_, desc)| desc.digest.clone()),
+        );
+        if entry.desc.digest != *digest {
+            manifests.push(entry);
+        }
+    }
+    options.progress.tell(Event::Retried { why: why.to_string() });
+    let blobs: Vec<&BlobEntry> = graph.blobs.iter().filter(|blob| blobs.contains(&blob.digest)).collect();
+    let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+    options.progress.tell(Event::Planned { items: blobs.len(), bytes });
+    copy_again(puts, part, &blobs, &approved.0.evidence, options, report).await?;
+    for entry in manifests.into_iter().rev() {
+        let stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
+        stored.context(|| format!("copy manifest {} to {} once more", entry.desc.digest, part.to))?;
     }
     Ok(())
 }

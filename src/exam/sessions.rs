@@ -28,7 +28,7 @@ use crate::{
 async fn still_works(c: &Candidate) {
     let (sample, store) = (Sample::of(&[b"what comes later"]), &c.store);
     while let Err(e) = deliver(store, &sample, &["later"]).await {
-        assert_eq!(e.kind(), Kind::Unavailable, "{e}");
+        assert_eq!(e.kind(), Kind::Busy, "{e}");
         tokio::task::yield_now().await;
     }
     assert_eq!(c.again().tags().await.unwrap(), ["later"]);
@@ -162,7 +162,7 @@ pub(super) async fn two_sessions_at_once_both_have_their_way(c: Candidate) -> Ou
     let (other, outcome) = match half_way(&*second, &two, "v2").await {
         Ok(other) => (Some(other), Outcome::Passed),
         Err(e) => {
-            assert_eq!((e.kind(), c.store.abilities().needs_all), (Kind::Unavailable, true), "{e}");
+            assert_eq!((e.kind(), c.store.abilities().needs_all), (Kind::Busy, true), "{e}");
             (
                 None,
                 Outcome::InPart("it takes one session at a time: the second is turned away until the first has ended"),

@@ -217,7 +217,7 @@ impl From<Error> for Refusal {
             Kind::NoSpace => {
                 Self { cause: Some(error.to_string()), ..Self::new(Code::Unknown, "the disk is full") }.status(507)
             }
-            Kind::Unavailable | Kind::Unreachable => Self::internal(&error).status(503),
+            Kind::Unavailable | Kind::Busy | Kind::Unreachable => Self::internal(&error).status(503),
             _ => Self::internal(&error),
         }
     }

@@ -152,6 +152,8 @@ pub trait Session: Send + Sync {
     }
 
     /// Stores a manifest, verified, whose content is here already: children come first.
+    ///
+    /// Errors: as [`Session::commit`], code `ContentMissing`.
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome>;
 
     /// Asks whether a manifest of a media type that is not known here is taken, before anything is sent for it. A
@@ -172,6 +174,10 @@ pub trait Session: Send + Sync {
     }
 
     /// Makes all of it visible. One that was cancelled may be called again; after one that returned, a call is an error.
+    ///
+    /// Errors: code `ContentMissing` where the store says that it lacks content of a manifest, though it was put or said to
+    /// be there. That ends nothing: content may be put once more, of which the store is then not asked whether it has it
+    /// unless this session sent it, and `commit` called again.
     async fn commit(&self) -> Result<Committed>;
 
     /// Gives the writing up, and waits until its locks are free and its uploads cancelled.

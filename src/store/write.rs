@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::{Committed, Home, Intent, Item, NameChange, Session, Sink, Store};
 use crate::{
     blob::Blob,
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
     oci::{Descriptor, Role},
     progress::Outcome,
 };
@@ -81,7 +81,20 @@ impl Write {
 
     /// See [`Session::commit`]. A writing that cannot be committed is abandoned.
     pub async fn commit(mut self) -> Result<Committed> {
+        let committed = self.try_commit().await;
+        if committed.is_err() && !self.ended {
+            self.abandon().await;
+        }
+        committed
+    }
+
+    /// See [`Session::commit`]. Where the error has code `ContentMissing`, the writing goes on, and can be committed again
+    /// when the content has been put once more; after any other it is abandoned.
+    pub async fn try_commit(&mut self) -> Result<Committed> {
         let committed = self.puts.session.commit().await;
+        if committed.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
+            return committed;
+        }
         self.puts.end();
         self.ended = true;
         if committed.is_err() {

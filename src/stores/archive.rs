@@ -17,29 +17,39 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
 
 use self::{
     contents::{Contents, Piece},
-    session::{Target, Writing},
+    session::{Lock, Target, Writing},
 };
 use super::listing::{Manifests, same_size};
 use crate::{
     blob::{ByteStream, FileSlice, read_file},
-    error::{Kind, Result},
+    error::{Code, Kind, Result},
     fs::blocking,
     oci::{Descriptor, Digest},
+    progress::{Event, Observer},
     store::{Abilities, Flaw, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
 };
+
+/// How often a writer that waits for another one looks again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// An archive. Cloning gives another handle on the same store.
 ///
 /// One session writes at a time, of all processes; nothing of it is visible before it commits. A reader keeps what it
 /// opened, even when the file is replaced.
 #[derive(Debug, Clone)]
-pub struct Archive(Arc<Shared>);
+pub struct Archive {
+    shared: Arc<Shared>,
+    /// How long another writer is waited for, and who is told.
+    patience: Option<(Duration, Observer)>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -72,29 +82,57 @@ impl Archive {
     }
 
     fn of(target: Target, contents: Contents) -> Self {
-        Self(Arc::new(Shared { target, contents: RwLock::new(Arc::new(contents)), replaced: AtomicU64::new(0) }))
+        let contents = RwLock::new(Arc::new(contents));
+        Self { shared: Arc::new(Shared { target, contents, replaced: AtomicU64::new(0) }), patience: None }
+    }
+
+    /// The same archive; where another writer is at work, a session of this handle waits for its end, at most so long.
+    /// Without this it fails at once.
+    #[must_use]
+    pub fn waiting(self, longest: Duration, progress: Observer) -> Self {
+        Self { patience: Some((longest, progress)), ..self }
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.target.path
+        &self.shared.target.path
     }
 
     fn contents(&self) -> Arc<Contents> {
-        Arc::clone(&self.0.contents.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.shared.contents.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the file again, after it was replaced.
     fn reload(&self) -> Result<()> {
-        let contents = match Contents::read(&self.0.target.path) {
-            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.0.target.path)?,
+        let contents = match Contents::read(&self.shared.target.path) {
+            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.shared.target.path)?,
             other => other?,
         };
-        *self.0.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
+        *self.shared.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
         // After them: whoever sees this number finds these contents, or newer ones.
-        self.0.replaced.fetch_add(1, Ordering::SeqCst);
+        self.shared.replaced.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// The right to write. Errors: code `StoreBusy` when another writer still has it.
+    async fn lock(&self) -> Result<Lock> {
+        let (start, mut told) = (Instant::now(), false);
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let busy = match blocking(move || Lock::new(&shared.target)).await {
+                Err(e) if e.code() == Some(Code::StoreBusy) => e,
+                other => return other,
+            };
+            let Some((longest, progress)) = &self.patience else { return Err(busy) };
+            if start.elapsed() >= *longest {
+                return Err(busy.context(format!("waited {} s", longest.as_secs())));
+            }
+            if !std::mem::replace(&mut told, true) {
+                progress.tell(Event::Busy { why: busy.to_string(), time: *longest });
+            }
+            sleep(AGAIN).await;
+        }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Contents) -> Result<T> + Send + 'static) -> Result<T> {
@@ -137,7 +175,7 @@ impl ReadStore for Archive {
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {
-        Ok(Some(self.0.replaced.load(Ordering::SeqCst)))
+        Ok(Some(self.shared.replaced.load(Ordering::SeqCst)))
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -175,11 +213,7 @@ impl Store for Archive {
     }
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
-        let archive = self.clone();
-        blocking(move || {
-            let writing = Writing::begin(archive.clone(), &archive.0.target, intent)?;
-            Ok(Arc::new(writing) as Arc<dyn Session>)
-        })
-        .await
+        let (archive, lock) = (self.clone(), self.lock().await?);
+        blocking(move || Ok(Arc::new(Writing::begin(archive, lock, intent)?) as Arc<dyn Session>)).await
     }
 }

@@ -96,6 +96,32 @@ fn a_packed_chart_passes_the_check_and_one_whose_config_has_no_name_does_not() {
     assert_eq!((damaged.code, damaged.stdout.lines().count()), (3, 1), "{}", damaged.stdout);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_another_writer_of_an_archive_and_says_so() {
+    use artifact::store::{Intent, begin};
+    let world = World::new();
+    let digest = world.ok("push talk oci-archive:talk.tar:v1 -q");
+    let archive = artifact::stores::Archive::create(world.path().join("talk.tar")).unwrap();
+    for line in
+        ["push talk oci-archive:talk.tar:v2", "tag oci-archive:talk.tar:v1 v3", "delete oci-archive:talk.tar:v1"]
+    {
+        let other = begin(&archive, Intent::default()).await.unwrap();
+        let mut waiting = world.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut stderr, mut said) = (waiting.stderr.take().unwrap(), Vec::new());
+        while !said.ends_with(b"\n") {
+            let mut byte = [0];
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{line}");
+            said.push(byte[0]);
+        }
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.starts_with("waiting at most 60 s: another process is writing `"), "{line}: {said}");
+        other.commit().await.unwrap();
+        assert!(waiting.wait().unwrap().success(), "{line}");
+    }
+    assert_eq!(world.ok("ls oci-archive:talk.tar"), "v2\nv3\n");
+    assert_eq!(world.ok("inspect oci-archive:talk.tar:v3 -q"), digest);
+}
+
 #[test]
 fn pushing_what_is_there_moves_nothing_and_says_so() {
     let world = World::new();

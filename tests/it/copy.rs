@@ -2,6 +2,7 @@
 
 mod companions;
 mod hostile;
+mod missing;
 mod plan;
 mod unknown;
 

@@ -22,6 +22,7 @@ pub(super) fn object(event: &Event, state: &State) -> Option<Value> {
             "event": "done", "digest": desc.digest, "size": desc.size, "outcome": word(*outcome),
         }),
         Event::Waiting { why, time } => json!({ "event": "waiting", "seconds": time.as_secs_f64(), "why": why }),
+        Event::Busy { why, time } => json!({ "event": "busy", "seconds": time.as_secs_f64(), "why": why }),
         Event::Retried { why } => json!({ "event": "retry", "why": why }),
         _ => return None,
     })

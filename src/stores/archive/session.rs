@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     blob::{Blob, FileSlice},
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, TemporaryFile},
     oci::{Descriptor, Digest, Parsed, RefName, Role},
     progress::Outcome,
@@ -71,8 +71,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Errors: kind `Unavailable` when another writer is at work.
-    fn new(target: &Target) -> Result<Self> {
+    /// Blocks on the file system, not on another writer.
+    ///
+    /// Errors: kind `Busy`, code `StoreBusy` when another writer is at work.
+    pub(super) fn new(target: &Target) -> Result<Self> {
         let dir = Dir::open(&target.parent)?;
         let name = format!(".{}.artifact-lock", target.name);
         loop {
@@ -80,8 +82,8 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(std::fs::TryLockError::WouldBlock) => {
-                    let message = format!("`{}` is being written by somebody else", target.path.display());
-                    return Err(Error::new(Kind::Unavailable, message));
+                    let message = format!("another process is writing `{}`", target.path.display());
+                    return Err(Error::new(Kind::Busy, message).with_code(Code::StoreBusy));
                 }
                 Err(std::fs::TryLockError::Error(e)) => {
                     return Err(Error::from(e).context(format!("cannot lock `{}`", target.path.display())));
@@ -142,10 +144,8 @@ struct Changes {
 
 impl Writing {
     /// Lays out the archive that will hold what is there now and what is intended. Blocks on the file system.
-    ///
-    /// Errors: kind `Unavailable` when another writer is at work.
-    pub(super) fn begin(archive: Archive, target: &Target, intent: Intent) -> Result<Self> {
-        let rewriting = Arc::new(Rewriting::begin(target, intent)?);
+    pub(super) fn begin(archive: Archive, lock: Lock, intent: Intent) -> Result<Self> {
+        let rewriting = Arc::new(Rewriting::begin(&archive.shared.target, lock, intent)?);
         Ok(Self { archive, rewriting, committing: tokio::sync::Mutex::default() })
     }
 
@@ -235,9 +235,8 @@ impl Session for Writing {
 }
 
 impl Rewriting {
-    fn begin(target: &Target, intent: Intent) -> Result<Self> {
+    fn begin(target: &Target, lock: Lock, intent: Intent) -> Result<Self> {
         let Intent { items, listed, names, removals } = intent;
-        let lock = Lock::new(target)?;
         lock.dir.clean(|_| false)?;
         let (base, exists) = target.contents()?;
         let mut known = base.blobs.clone();

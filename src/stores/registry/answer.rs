@@ -218,7 +218,7 @@ impl Answer {
 
     /// The error that this answer stands for, with what the server says, read up to 64 KiB; an ellipsis stands for more.
     pub(super) async fn into_error(self) -> Error {
-        let (what, status, media_type) = (self.what(), self.status, self.media_type());
+        let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.quote(wait));
         let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
         let (body, whole) = match self.stream() {
@@ -226,7 +226,7 @@ impl Answer {
             Err(_) => (Bytes::new(), true),
         };
         let said = refusal::said(&body);
-        let code = refusal::code_of(status, &said, secure);
+        let code = refusal::code_of(&method, status, &said, secure);
         let said = quoted(&blotted(&said.text, &secrets));
         let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {

@@ -81,7 +81,8 @@ impl Repository {
             ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag)));
         }
         ask.payload = Payload::Bytes(bytes.clone());
-        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await?;
+        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await;
+        let answer = answer.map_err(|e| e.with_digest(&desc.digest))?;
         said_digest(&answer, Some(&desc.digest))?;
         let listed = answer.headers.contains_key(SUBJECT);
         let values = answer.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());

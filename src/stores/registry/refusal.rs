@@ -1,6 +1,6 @@
 //! What a refusal means: by its status, and by what its body says.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{Code, Kind};
@@ -9,6 +9,9 @@ use crate::error::{Code, Kind};
 const TAG_IMMUTABLE: &str = "TAG_IMMUTABLE";
 /// The code of a registry that has no room left for whoever asks.
 const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
+
+/// The codes for a manifest whose content is not there: that of the specification, and what some say instead.
+const CONTENT_UNKNOWN: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
 
 /// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
 pub(super) fn kind_of(status: StatusCode) -> Kind {
@@ -33,8 +36,11 @@ pub(super) fn is_final(status: StatusCode, said: &str) -> bool {
 
 /// What a user can act on, by the status and by the codes of the specification's JSON. Of what is refused in words, only
 /// those who read them know more.
-pub(super) fn code_of(status: StatusCode, said: &Said, secure: bool) -> Option<Code> {
+pub(super) fn code_of(method: &Method, status: StatusCode, said: &Said, secure: bool) -> Option<Code> {
     match status.as_u16() {
+        400 | 404 | 422 if method == Method::PUT && CONTENT_UNKNOWN.iter().any(|code| said.has(code)) => {
+            Some(Code::ContentMissing)
+        }
         405 => Some(Code::MethodRefused),
         507 => Some(Code::RegistryFull),
         400 | 409 | 412 | 413 if said.has(TAG_IMMUTABLE) => Some(Code::TagImmutable),
@@ -106,8 +112,11 @@ mod tests {
     #[test]
     fn a_code_comes_from_the_status_and_from_codes_and_never_from_words() {
         let code = |status: u16, body: &str, secure| {
-            code_of(StatusCode::from_u16(status).unwrap(), &said(body.as_bytes()), secure)
+            code_of(&Method::PUT, StatusCode::from_u16(status).unwrap(), &said(body.as_bytes()), secure)
         };
+        let missing = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
+        assert_eq!(code(400, missing, false), Some(Code::ContentMissing));
+        assert_eq!(code_of(&Method::GET, StatusCode::NOT_FOUND, &said(missing.as_bytes()), true), None);
         let immutable = r#"{"errors":[{"code":"TAG_IMMUTABLE"}]}"#;
         assert_eq!(code(409, immutable, true), Some(Code::TagImmutable));
         assert_eq!(code(403, immutable, true), None);

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -13,15 +16,11 @@ use tokio::sync::watch;
 use super::{Repository, streamed::Streamed};
 use crate::{
     blob::Blob,
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, Role, Tag},
     progress::Outcome,
     store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, Sink, compare},
 };
-
-/// The error codes for a manifest whose content is not there (distribution-spec, "Error Codes"); what comes for the
-/// first is also said with the second.
-const UNKNOWN: [&str; 2] = ["BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
 
 /// One writing.
 pub(super) struct Writing {
@@ -30,6 +29,10 @@ pub(super) struct Writing {
     named: HashSet<Digest>,
     removals: Vec<Item>,
     staged: Mutex<Staged>,
+    /// The registry refused a manifest because it lacks content of it: that it has content, or took it from a neighbour,
+    /// is not believed any more, but of what was sent.
+    doubted: AtomicBool,
+    sent: Mutex<HashSet<Digest>>,
     /// Whether it was given up, for those who are still sending.
     given_up: watch::Sender<bool>,
 }
@@ -63,8 +66,15 @@ impl Writing {
         let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
         // Its uploads are its own: giving it up is no matter of other writings.
         let repository = Repository { uploads: Arc::default(), ..repository };
-        let (staged, given_up) = (Mutex::default(), watch::Sender::default());
-        Self { repository, named, removals: intent.removals, staged, given_up }
+        Self {
+            repository,
+            named,
+            removals: intent.removals,
+            staged: Mutex::default(),
+            doubted: AtomicBool::new(false),
+            sent: Mutex::default(),
+            given_up: watch::Sender::default(),
+        }
     }
 
     fn staged(&self) -> MutexGuard<'_, Staged> {
@@ -135,61 +145,9 @@ impl Writing {
         expect.check(name, found.as_ref())?;
         Ok(found)
     }
-}
 
-#[async_trait]
-impl Session for Writing {
-    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
-        let mut given_up = self.given_up.subscribe();
-        tokio::select! {
-            biased;
-            _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
-            outcome = self.repository.put(desc, blob, mount_from) => outcome,
-        }
-    }
-
-    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Streamed::open(&self.repository, size, self.given_up.subscribe()).await?))
-    }
-
-    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
-        compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
-        let parsed = Parsed::read(&desc.media_type, bytes)?;
-        let manifest = Held { desc: desc.clone(), bytes: bytes.clone(), parsed };
-        if self.staged().over {
-            return Err(ended());
-        }
-        if self.waits(&manifest) {
-            self.staged().held.push(manifest);
-        } else {
-            self.repository.publish_manifest(desc, bytes, &[]).await?;
-        }
-        Ok(Outcome::Moved)
-    }
-
-    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
-        match self.repository.put_manifest(desc, bytes, &desc.digest.to_string(), &[]).await {
-            // What it points at is judged after its type.
-            Err(e) if UNKNOWN.iter().any(|code| e.to_string().contains(code)) => Ok(()),
-            Err(e) if matches!(e.kind(), Kind::Invalid | Kind::NotFound | Kind::Unsupported) => {
-                let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
-                Err(Error::unsupported(message))
-            }
-            other => other.map(drop),
-        }
-    }
-
-    fn name(&self, change: NameChange) -> Result<()> {
-        change.name.parse::<Tag>()?;
-        let mut staged = self.staged();
-        if staged.over {
-            return Err(ended());
-        }
-        staged.names.push(change);
-        Ok(())
-    }
-
-    async fn commit(&self) -> Result<Committed> {
+    /// Sends what is held, and sets all names.
+    async fn publish(&self) -> Result<Committed> {
         let Staged { held, names, over } = self.staged().clone();
         if over {
             return Err(ended());
@@ -210,6 +168,89 @@ impl Session for Writing {
         for item in &self.removals {
             self.repository.remove(item).await?;
         }
+        Ok(committed)
+    }
+
+    /// Sees to it that a blob is here.
+    async fn bring(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        let sent = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = if self.doubted.load(Ordering::Relaxed) && !sent().contains(&desc.digest) {
+            self.repository.push_blob(desc, blob).await.map(|()| Outcome::Moved)
+        } else {
+            self.repository.put(desc, blob, mount_from).await
+        };
+        if matches!(outcome, Ok(Outcome::Moved)) {
+            sent().insert(desc.digest.clone());
+        }
+        outcome
+    }
+
+    /// The same result; content that is missing raises doubts.
+    fn doubting<T>(&self, result: Result<T>) -> Result<T> {
+        if result.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        let mut given_up = self.given_up.subscribe();
+        tokio::select! {
+            biased;
+            _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
+            outcome = self.bring(desc, blob, mount_from) => outcome,
+        }
+    }
+
+    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Streamed::open(&self.repository, size, self.given_up.subscribe()).await?))
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
+        let parsed = Parsed::read(&desc.media_type, bytes)?;
+        let manifest = Held { desc: desc.clone(), bytes: bytes.clone(), parsed };
+        if self.staged().over {
+            return Err(ended());
+        }
+        if self.waits(&manifest) {
+            let mut staged = self.staged();
+            if staged.held.iter().all(|held| held.desc.digest != desc.digest) {
+                staged.held.push(manifest);
+            }
+        } else {
+            self.doubting(self.repository.publish_manifest(desc, bytes, &[]).await)?;
+        }
+        Ok(Outcome::Moved)
+    }
+
+    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        match self.repository.put_manifest(desc, bytes, &desc.digest.to_string(), &[]).await {
+            // What it points at is judged after its type.
+            Err(e) if e.code() == Some(Code::ContentMissing) => Ok(()),
+            Err(e) if matches!(e.kind(), Kind::Invalid | Kind::NotFound | Kind::Unsupported) => {
+                let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
+                Err(Error::unsupported(message))
+            }
+            other => other.map(drop),
+        }
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        change.name.parse::<Tag>()?;
+        let mut staged = self.staged();
+        if staged.over {
+            return Err(ended());
+        }
+        staged.names.push(change);
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        let committed = self.doubting(self.publish().await)?;
         // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
         *self.staged() = Staged { over: true, ..Staged::default() };
         Ok(committed)

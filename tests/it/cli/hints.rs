@@ -169,6 +169,14 @@ async fn advice_about_a_registry_fits_what_it_did() {
         "{}",
         login.stderr
     );
+    let lossy = Scripted::start(|request| match request.line() {
+        line if line.starts_with("POST") => reply(202, &[("location", "/upload")], b""),
+        line if line.starts_with("PUT /upload") => reply(201, &[], b""),
+        line if line.starts_with("PUT") => reply(400, &[], br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#),
+        _ => reply(404, &[], b""),
+    });
+    let said = given(&world, &format!("push talk {}/a:v1", lossy.host()), &[]);
+    assert!(said.contains("loses content or removes some"), "{said}");
     let plain = answering(200, None, "{}");
     assert!(given(&world, &format!("ls {}/a --plain-http=false", plain.host()), &[]).contains("`--plain-http` speaks"));
     let empty = answering(200, None, r#"{"name":"a","tags":[]}"#);

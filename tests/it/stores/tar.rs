@@ -3,11 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use artifact::{
-    Kind,
+    Code, Kind,
+    progress::{Event, Observer, Progress},
     store::{Intent, NameChange, ReadStore, Store, begin, set_name},
     stores::{Archive, Layout},
 };
@@ -279,9 +281,10 @@ async fn a_second_writer_is_turned_away_until_the_first_is_done() {
     let (first, second) = (to(&path), to(&path));
     let write = begin(&*first, more.intent(&["v2"])).await.unwrap();
     for store in [&first, &second] {
-        assert_eq!(begin(&**store, sample.intent(&["v3"])).await.unwrap_err().kind(), Kind::Unavailable);
+        let error = begin(&**store, sample.intent(&["v3"])).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Busy, Some(Code::StoreBusy)), "{error}");
     }
-    assert_eq!(set_name(&*second, "v3", sample.root()).await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(set_name(&*second, "v3", sample.root()).await.unwrap_err().kind(), Kind::Busy);
     more.put_into(&write).await.unwrap();
     write.name(NameChange::set("v2", more.root().bare())).unwrap();
     write.commit().await.unwrap();
@@ -289,6 +292,40 @@ async fn a_second_writer_is_turned_away_until_the_first_is_done() {
     set_name(&*second, "v3", sample.root()).await.unwrap();
     assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
     assert_eq!(names(dir.path()), ["x.tar"]);
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Progress for Told {
+    fn event(&self, event: Event) {
+        if let Event::Busy { why, .. } = event {
+            self.0.lock().unwrap().push(why);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_patient_writer_waits_for_the_end_of_another_one_and_says_so_once() {
+    let (_dir, path, sample) = filled().await;
+    let told = Arc::new(Told::default());
+    let observer = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
+    let patient = |longest| Archive::create(&path).unwrap().waiting(longest, observer.clone());
+    let write = begin(&*to(&path), Intent::default()).await.unwrap();
+    let (short, error) = (Duration::from_millis(250), "waited 0 s: another process is writing");
+    let busy = set_name(&patient(short), "v2", sample.root()).await.unwrap_err();
+    assert!(busy.code() == Some(Code::StoreBusy) && busy.to_string().contains(error), "{busy}");
+    assert_eq!(told.0.lock().unwrap().len(), 1);
+    let (second, root) = (patient(Duration::from_secs(60)), sample.root().clone());
+    let waiting = tokio::spawn(async move { set_name(&second, "v2", &root).await });
+    while told.0.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    write.name(NameChange::set("v3", sample.root().bare())).unwrap();
+    write.commit().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
+    assert_eq!(told.0.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

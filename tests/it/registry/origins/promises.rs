@@ -107,7 +107,9 @@ async fn a_mount_of_nothing_ends_before_the_tag() {
     let sample = Sample::of(&[b"x"]);
     let held = [sample.clone()];
     let server = Scripted::start(move |request| match request.line() {
-        line if line.starts_with("POST") => reply(201, &[("location", "/v2/two/blobs/x")], b""),
+        line if line.contains("mount=") => reply(201, &[("location", "/v2/two/blobs/x")], b""),
+        line if line.starts_with("POST") => reply(202, &[("location", "/v2/two/blobs/uploads/x")], b""),
+        line if line.starts_with("PUT") && line.contains("/uploads/") => reply(201, &[], b""),
         line if line.starts_with("PUT") => {
             reply(404, &[], br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"no such blob"}]}"#)
         }
