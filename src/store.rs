@@ -261,8 +261,8 @@ pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
             return Err(Error::limit(format!("more than {limit} bytes")));
         }
         if all.is_empty() {
-            // Content of a piece or less gets its room at once.
-            all.reserve(usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK));
+            // What is no larger than a manifest gets its room at once, and no more than it needs.
+            all.reserve(usize::try_from(limit.min(2 * MAX_MANIFEST)).unwrap_or(CHUNK));
         }
         all.extend_from_slice(&chunk);
     }

@@ -23,6 +23,8 @@ use crate::{
 
 /// How many names are asked for at a time.
 const QUESTIONS: usize = 32;
+/// How much content a destination is asked for at once.
+const AT_ONCE: usize = 4096;
 /// How many destinations are planned for at a time.
 const PARALLEL: usize = 8;
 
@@ -250,17 +252,23 @@ async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) ->
 /// What the destination has of a graph. Of blobs a registry is not asked, as putting them asks again; unless sizes must
 /// be exact, or a manifest is there, which says that they most likely are.
 async fn ask_presence(to: &Arc<dyn Store>, graph: &Graph, options: &Options) -> Result<Vec<Presence>> {
-    let items: Vec<Item> = graph.items().collect();
-    if !to.abilities().refuses_incomplete || options.exact {
-        return to.has(&items).await;
+    let manifests = graph.manifests.len();
+    let mut found = Vec::with_capacity(graph.len());
+    has(to, graph.items().take(manifests), &mut found).await?;
+    let there = graph.manifests.iter().zip(&found).any(|(entry, presence)| presence.fits(&entry.desc));
+    if there || options.exact || !to.abilities().refuses_incomplete {
+        has(to, graph.items().skip(manifests), &mut found).await?;
     }
-    let (manifests, blobs) = items.split_at(graph.manifests.len());
-    let mut found = to.has(manifests).await?;
-    let there = manifests.iter().zip(&found).any(|(item, presence)| presence.fits(&item.desc));
-    if there {
-        found.extend(to.has(blobs).await?);
-    } else {
-        found.resize(items.len(), Presence::Unknown);
-    }
+    found.resize(graph.len(), Presence::Unknown);
     Ok(found)
+}
+
+/// Asks for all of these, a part at a time: an artifact may have very many, and a question is larger than its answer.
+async fn has(to: &Arc<dyn Store>, items: impl Iterator<Item = Item>, found: &mut Vec<Presence>) -> Result<()> {
+    let mut items = items.peekable();
+    while items.peek().is_some() {
+        let part: Vec<Item> = items.by_ref().take(AT_ONCE).collect();
+        found.extend(to.has(&part).await?);
+    }
+    Ok(())
 }

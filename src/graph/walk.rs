@@ -23,7 +23,7 @@ const QUESTIONS: usize = 32;
 /// See [`Graph::of`].
 pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Graph> {
     let mut walk = Walk { stores, ..Walk::default() };
-    let mut level = Vec::new();
+    let mut level: Vec<(Descriptor, Origins)> = Vec::new();
     for root in &roots {
         let origins = walk.origins(&root.origins);
         walk.meet(Role::Manifest, &root.desc, &origins, &mut level)?;
@@ -38,23 +38,19 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
         if depth > MAX_DEPTH {
             return Err(Error::limit(format!("manifests nested more than {MAX_DEPTH} deep")));
         }
-        let reading: Vec<_> = level.drain(..).map(|(desc, origins)| read(stores, desc, origins)).collect();
-        let read: Vec<(Entry, Parsed)> = stream::iter(reading).buffered(PARALLEL).try_collect().await?;
-        let mut next = Vec::new();
-        for (entry, parsed) in &read {
-            walk.check_subject(entry)?;
-            for (role, child) in parsed.children() {
-                walk.meet(role, child, &entry.origins, &mut next)?;
-                if let Some(also) = walk.also.get(&entry.desc.digest).filter(|_| role == Role::Manifest) {
-                    walk.also.insert(child.digest.clone(), also.clone());
-                }
-            }
+        let reading = level.into_iter().map(|(desc, origins)| read(stores, desc, origins));
+        let mut reading = stream::iter(reading).buffered(PARALLEL);
+        let (mut entries, mut next) = (Vec::new(), Vec::new());
+        // One document at a time: what is parsed takes several times the room of its bytes.
+        while let Some((desc, bytes, origins)) = reading.try_next().await? {
+            let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
+            entries.push(walk.enter(desc, bytes, origins, &parsed, &mut next)?);
         }
         if referrers {
-            walk.meet_referrers(&read, &mut next).await?;
-            walk.meet_companions(&read, &mut next).await?;
+            walk.meet_referrers(&entries, &mut next).await?;
+            walk.meet_companions(&entries, &mut next).await?;
         }
-        for (entry, _) in read {
+        for entry in entries {
             order.push(entry.desc.digest.clone());
             walk.entries.insert(entry.desc.digest.clone(), entry);
         }
@@ -111,6 +107,29 @@ impl Walk<'_> {
         })
     }
 
+    /// Takes a manifest in, with what it points at.
+    fn enter(
+        &mut self,
+        desc: Descriptor,
+        bytes: Bytes,
+        origins: Origins,
+        parsed: &Parsed,
+        next: &mut Vec<(Descriptor, Origins)>,
+    ) -> Result<Entry> {
+        let all = parsed.children();
+        let children = all.iter().filter(|(role, _)| *role == Role::Manifest).map(|(_, child)| child.digest.clone());
+        let (children, subject): (Vec<_>, _) = (children.collect(), parsed.subject().map(|about| about.digest.clone()));
+        let entry = Entry { desc: parsed.listed(&desc), bytes, subject, origins, children };
+        self.check_subject(&entry)?;
+        for (role, child) in all {
+            self.meet(role, child, &entry.origins, next)?;
+            if let Some(also) = self.also.get(&entry.desc.digest).filter(|_| role == Role::Manifest) {
+                self.also.insert(child.digest.clone(), also.clone());
+            }
+        }
+        Ok(entry)
+    }
+
     /// Notes content that something points at, once in each role: a manifest to be read next, or a blob.
     fn meet(
         &mut self,
@@ -160,7 +179,7 @@ impl Walk<'_> {
     }
 
     /// Asks the origins of manifests for what refers to them, many at a time.
-    async fn meet_referrers(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+    async fn meet_referrers(&mut self, entries: &[Entry], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let ask = |(entry, origins, origin): (&Entry, Origins, Arc<dyn ReadStore>)| {
             let desc = entry.desc.clone();
             async move {
@@ -169,8 +188,8 @@ impl Walk<'_> {
                 Ok::<_, Error>((desc.digest, origins, found))
             }
         };
-        let entries = read.iter().flat_map(|(entry, _)| self.places(entry));
-        let asking: Vec<_> = entries.map(|(entry, origins, _, origin)| ask((entry, origins, origin))).collect();
+        let places = entries.iter().flat_map(|entry| self.places(entry));
+        let asking: Vec<_> = places.map(|(entry, origins, _, origin)| ask((entry, origins, origin))).collect();
         let found: Vec<(Digest, Origins, Vec<Descriptor>)> =
             stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
         for (subject, origins, referrers) in found {
@@ -184,9 +203,9 @@ impl Walk<'_> {
 
     /// Asks the origins of manifests for what cosign keeps under its tags: of a list of all tags, where that is one
     /// answer, else each by itself. Questions that are refused count as "none", with one note.
-    async fn meet_companions(&mut self, read: &[(Entry, Parsed)], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
+    async fn meet_companions(&mut self, entries: &[Entry], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let mut asking = Vec::new();
-        for (entry, origins, at, origin) in read.iter().flat_map(|(entry, _)| self.places(entry)).collect::<Vec<_>>() {
+        for (entry, origins, at, origin) in entries.iter().flat_map(|entry| self.places(entry)).collect::<Vec<_>>() {
             let tags = match self.tags.get(&at) {
                 Some(tags) => tags,
                 None => {
@@ -272,8 +291,12 @@ impl Walk<'_> {
     }
 }
 
-/// Reads and parses a manifest from the first of its origins that has it. Errors: none has it; all failures are named.
-async fn read(stores: &[Arc<dyn ReadStore>], desc: Descriptor, origins: Origins) -> Result<(Entry, Parsed)> {
+/// Reads a manifest from the first of its origins that has it. Errors: none has it; all failures are named.
+async fn read(
+    stores: &[Arc<dyn ReadStore>],
+    desc: Descriptor,
+    origins: Origins,
+) -> Result<(Descriptor, Bytes, Origins)> {
     let mut failed: Option<Error> = None;
     for store in origins.iter().filter_map(|at| stores.get(usize::from(*at))) {
         let mut bytes = store::read_manifest(store.as_ref(), &desc).await;
@@ -282,7 +305,7 @@ async fn read(stores: &[Arc<dyn ReadStore>], desc: Descriptor, origins: Origins)
             bytes = store::read_manifest(store.as_ref(), &desc).await;
         }
         match bytes {
-            Ok(bytes) => return entry(desc, bytes, origins),
+            Ok(bytes) => return Ok((desc, bytes, origins)),
             // What a nearer store does not have is no failure.
             Err(e) => failed = Some(with_earlier(e, failed)),
         }
@@ -296,14 +319,6 @@ fn with_earlier(error: Error, earlier: Option<Error>) -> Error {
         Some(earlier) if earlier.kind() != Kind::NotFound => error.context(format!("{earlier}; and then")),
         _ => error,
     }
-}
-
-fn entry(desc: Descriptor, bytes: Bytes, origins: Origins) -> Result<(Entry, Parsed)> {
-    let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
-    let children = parsed.children().into_iter().filter(|(role, _)| *role == Role::Manifest);
-    let children = children.map(|(_, child)| child.digest.clone()).collect();
-    let subject = parsed.subject().map(|subject| subject.digest.clone());
-    Ok((Entry { desc: parsed.listed(&desc), bytes, subject, origins, children }, parsed))
 }
 
 /// Children before parents and subjects before their referrers: depth first, in the order met. Without recursion: the
