@@ -19,8 +19,9 @@ use artifact::{
     location::{Location, Place},
     oci::{Digest, Platform},
     store::{ReadStore, Store},
-    stores::Memory,
 };
+
+use serde_json::Value;
 
 use self::{list::End, many::Many};
 use super::{
@@ -206,16 +207,12 @@ async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<
 
 /// The store that is written to; with --dry-run, nothing is made.
 async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
-    if !args.dry_run {
-        let store = args.registry.write(place, report).await?;
-        store.intend();
-        return Ok(store);
+    if args.dry_run {
+        return args.registry.write_in_mind(place, report).await;
     }
-    match args.registry.write_existing(place, report).await {
-        // What is not there lacks everything.
-        Err(e) if e.kind() == Kind::NotFound => Ok(Arc::new(Memory::new())),
-        other => other,
-    }
+    let store = args.registry.write(place, report).await?;
+    store.intend();
+    Ok(store)
 }
 
 /// Copies one artifact, under the tag of the target, else under its own. Nothing is made at the target before the
@@ -242,9 +239,22 @@ fn tags_of(source: &Location, target: &Location, name: String) -> Vec<String> {
 
 /// Says what a copy of one artifact did: the digest on stdout, the account on stderr.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
-    let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
-    let roots = vec![done.root.digest.clone()];
-    Told { to: to.to_string(), locations, roots, dry: false, several: false }.tell(report, done)
+    Told::of_one(done, to, false).tell(report, done)
+}
+
+/// Says what a copy of one artifact would do, beside what is known of the artifact itself.
+pub(super) fn foretell(
+    report: &Report,
+    would: &copy::Report,
+    to: &Location,
+    (mut json, lines): (serde_json::Map<String, Value>, Vec<String>),
+) -> Result<ExitCode> {
+    let told = Told::of_one(would, to, true);
+    let account = report.ended();
+    told.talk(report, would, account);
+    json.extend(told.json(would, account)?);
+    report.result(Some(&would.root.digest), &json, &lines)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What there is to tell of a copy, besides what the engine reports.
@@ -262,8 +272,19 @@ struct Told {
 }
 
 impl Told {
+    fn of_one(done: &copy::Report, to: &Location, dry: bool) -> Self {
+        let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
+        Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, several: false }
+    }
+
     fn tell(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
-        let (account, to) = (report.ended(), &self.to);
+        let account = report.ended();
+        self.talk(report, done, account);
+        self.document(report, done, account)
+    }
+
+    fn talk(&self, report: &Report, done: &copy::Report, account: Account) {
+        let to = &self.to;
         if self.dry {
             report.say("nothing was moved: this is a dry run");
         }
@@ -278,7 +299,6 @@ impl Told {
             (false, true) => format!("{to}: {name}no content moved"),
             (false, false) => format!("{to}: {name}{}{}", sentence(done), account.text(done.bytes)),
         });
-        self.document(report, done, account)
     }
 
     /// Says of each name whether it is new, stands for something else now, or for the same. A name that moved has a line
@@ -299,27 +319,33 @@ impl Told {
 
     /// On stdout: each digest that was asked for, once.
     fn document(&self, report: &Report, done: &copy::Report, account: Account) -> Result<ExitCode> {
-        // Names were resolved and sources read before the copy began: that counts, too.
-        let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
-        let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
-        if let Some(object) = json.as_object_mut() {
-            object.insert("seconds".into(), account.seconds().into());
-            object.insert("location".into(), self.to.clone().into());
-            if self.dry {
-                object.insert("dryRun".into(), true.into());
-            }
-            let names = object.get_mut("names").and_then(serde_json::Value::as_array_mut);
-            for (named, location) in names.into_iter().flatten().zip(&self.locations) {
-                if let Some(named) = named.as_object_mut() {
-                    named.insert("location".into(), location.clone().into());
-                }
-            }
-        }
+        let json = self.json(done, account)?;
         let mut known = HashSet::new();
         let lines: Vec<String> =
             self.roots.iter().filter(|digest| known.insert(*digest)).map(ToString::to_string).collect();
         report.result(None, &json, &lines)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn json(&self, done: &copy::Report, account: Account) -> Result<serde_json::Map<String, Value>> {
+        // Names were resolved and sources read before the copy began: that counts, too.
+        let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
+        let mut object = match serde_json::to_value(&done) {
+            Ok(Value::Object(object)) => object,
+            other => return Err(Error::new(Kind::Internal, format!("a report is no object: {other:?}"))),
+        };
+        object.insert("seconds".into(), account.seconds().into());
+        object.insert("location".into(), self.to.clone().into());
+        if self.dry {
+            object.insert("dryRun".into(), true.into());
+        }
+        let names = object.get_mut("names").and_then(Value::as_array_mut);
+        for (named, location) in names.into_iter().flatten().zip(&self.locations) {
+            if let Some(named) = named.as_object_mut() {
+                named.insert("location".into(), location.clone().into());
+            }
+        }
+        Ok(object)
     }
 }
 

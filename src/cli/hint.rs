@@ -29,7 +29,7 @@ fn by_code(code: Code) -> Option<&'static str> {
         Code::ContentMissing => "the registry loses content or removes some at this time: run the command again later",
         Code::DestinationTaken => "`--overwrite` replaces what is there",
         Code::StoreBusy => "run the command again when the other one has ended",
-        Code::SeveralTags => "name one of them: `LOCATION:TAG`; `artifact copy --all-tags` takes all",
+        Code::SeveralTags => "name it: `LOCATION:TAG`; `artifact copy --all-tags` takes all",
         Code::NoTags => "`LOCATION@DIGEST` names what has no tag",
         Code::NoSuchTag => "`artifact ls REPOSITORY` lists the tags that are there",
         Code::TagsNotRemovable => "`artifact delete REPOSITORY@DIGEST` removes the manifest, with all its tags",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     location::Location,
     oci::Parsed,
     pack::{self, Outlet, Packed},
@@ -11,6 +11,7 @@ use artifact::{
     source::Source,
     types::{Inputs, Reference},
 };
+use serde_json::{Map, Value};
 
 use super::{environment, inspect, report::Report, session::TypeArgs};
 
@@ -99,18 +100,25 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
-    show(&plan, &packed(&plan, None, report).await?, target.as_ref(), report)
-}
-
-/// Says what was packed.
-pub(super) fn show(plan: &Plan, packed: &Packed, target: Option<&Location>, report: &Report) -> Result<ExitCode> {
-    let parsed = Parsed::read(&packed.root().media_type, packed.manifest())?;
-    let lines = inspect::text(target, Some(&plan.type_name), packed.root(), &parsed, &[]);
-    let mut json = serde_json::to_value(packed.summary()).map_err(|e| Error::invalid(e.to_string()))?;
-    if let Some(object) = json.as_object_mut() {
-        object.insert("type".into(), plan.type_name.clone().into());
-        object.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
-    }
+    let packed = packed(&plan, None, report).await?;
+    let (json, lines) = described(&plan.type_name, &packed, target.as_ref())?;
     report.result(Some(&packed.root().digest), &json, &lines)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was packed, as JSON and as lines.
+pub(super) fn described(
+    type_name: &str,
+    packed: &Packed,
+    target: Option<&Location>,
+) -> Result<(Map<String, Value>, Vec<String>)> {
+    let parsed = Parsed::read(&packed.root().media_type, packed.manifest())?;
+    let lines = inspect::text(target, Some(type_name), packed.root(), &parsed, &[]);
+    let mut json = match serde_json::to_value(packed.summary()) {
+        Ok(Value::Object(json)) => json,
+        other => return Err(Error::new(Kind::Internal, format!("a summary is no object: {other:?}"))),
+    };
+    json.insert("type".into(), type_name.into());
+    json.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
+    Ok((json, lines))
 }

@@ -4,8 +4,9 @@ use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
-    copy::{EarlyUpload, Options},
+    copy::{self, Destination, EarlyUpload, Options},
     error::Context as _,
+    graph::Root,
     location::{Location, Place},
     oci::RefName,
     pack::Outlet,
@@ -14,8 +15,8 @@ use artifact::{
 };
 
 use super::{
-    copy::tell,
-    plan::{SourceArgs, packed, show},
+    copy::{foretell, tell},
+    plan::{SourceArgs, described, packed},
     report::Report,
     session::{RegistryArgs, name_in},
 };
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     /// Attach it to this artifact, in the same repository; without a tag it is then reached through its subject only
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
-    /// Pack, show what would be pushed, and push nothing
+    /// Pack, ask the destination, say what would move, and push nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Ask for every tag again at the end: it must stand for what was stored
@@ -64,7 +65,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         plan.manifest.subject = Some(find(subject, &target, &args.registry, report).await?);
     }
     if args.dry_run {
-        return show(&plan, &packed(&plan, None, report).await?, Some(&target), report);
+        return foresee(&args, plan, &target, tags, report).await;
     }
     // A layout is made when there is something to put into it; to a registry, large files leave while they are hashed.
     let to = match &target.place {
@@ -81,6 +82,20 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     tell(report, &done?, &target)
 }
 
+/// Says what a push would do.
+async fn foresee(args: &Args, plan: Plan, target: &Location, tags: Vec<String>, report: &Report) -> Result<ExitCode> {
+    let packed = packed(&plan, None, report).await?;
+    let described = described(&plan.type_name, &packed, Some(target))?;
+    drop(plan);
+    let store = args.registry.write_in_mind(&target.place, report).await?;
+    let roots = vec![Root::new(packed.root().clone(), tags)];
+    let (recheck, replace) = (args.recheck, args.replace);
+    let options = Options { recheck, replace, exact: true, progress: report.observer(), ..Options::default() };
+    let from: Arc<dyn ReadStore> = Arc::new(packed);
+    let would = copy::plan(&[from], vec![Destination { store, roots }], &options).await;
+    foretell(report, &would.context(|| format!("push to {target}"))?.foresee(), target, described)
+}
+
 async fn carry(
     args: &Args,
     plan: Plan,
@@ -89,7 +104,7 @@ async fn carry(
     to: Option<Arc<dyn Store>>,
     early_upload: Option<Arc<EarlyUpload>>,
     report: &Report,
-) -> Result<artifact::copy::Report> {
+) -> Result<copy::Report> {
     let outlet = early_upload.clone().map(|early| early as Arc<dyn Outlet>);
     let from: Arc<dyn ReadStore> = Arc::new(packed(&plan, outlet, report).await?);
     // It may be large, and has served.
@@ -108,7 +123,7 @@ async fn carry(
         progress,
         ..Options::default()
     };
-    let done = artifact::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
+    let done = copy::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
     if args.read_back {
         store::read_back(to.as_ref(), &done.root, &options.tags).await?;
     }

@@ -14,9 +14,9 @@ use artifact::{
     oci::Manifest,
     plan::{Plan, Unpacking},
     source::Source,
-    store::{self, Item, ReadStore, Store},
+    store::{self, Flaw, Item, ReadStore, Store},
     stores::{
-        Archive, Layout,
+        Archive, Layout, Memory,
         registry::{Credentials, Hosts, Mirror, Mirrored, Options, Rate, Registry, Repository},
     },
     types::{Catalog, Inputs, MAX_CONFIG, View, generic, plugin},
@@ -186,6 +186,14 @@ impl RegistryArgs {
             _ => self.write(place, report).await,
         }
     }
+
+    /// The store of this place, as a dry run sees it: one that is not there lacks everything, and is not made.
+    pub(crate) async fn write_in_mind(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
+        match self.write_existing(place, report).await {
+            Err(e) if e.kind() == Kind::NotFound => Ok(Arc::new(Memory::new())),
+            other => other,
+        }
+    }
 }
 
 /// Which artifact types there are, and which one it is.
@@ -268,7 +276,15 @@ pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Resul
     }
     let tags = store.tags().await?;
     match tags.as_slice() {
-        [only] => Ok(only.clone()),
+        [only] => match store.unreadable().await?.first() {
+            None => Ok(only.clone()),
+            Some(flaw) => {
+                let Flaw { place, message, .. } = flaw;
+                let message =
+                    format!("{location} has tag `{only}` and an entry that cannot be read ({place}: {message})");
+                Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
+            }
+        },
         [] => Err(Error::not_found(format!("{location} has no tags")).with_code(Code::NoTags)),
         many if many.iter().any(|tag| tag == "latest") => Ok("latest".into()),
         many => {

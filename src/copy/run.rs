@@ -1,6 +1,9 @@
 //! The run of an approved plan: blobs, then manifests children first, then all names.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ptr,
+};
 
 use super::{
     NameReport, Options, Report,
@@ -37,8 +40,13 @@ impl Approved {
             }
             return Err(e);
         }
-        for (part, write) in writes {
-            let committed = commit(write, part, &self, options, &mut report).await;
+        let mut writes = writes.into_iter().peekable();
+        for part in &plan.parts {
+            // Where there is nothing to write, nothing was begun.
+            let committed = match writes.next_if(|(begun, _)| ptr::eq(*begun, part)) {
+                Some((_, write)) => commit(write, part, &self, options, &mut report).await,
+                None => Ok(Committed::default()),
+            };
             report.names.extend(names(part, &committed.context(|| format!("finish writing to {}", part.to))?));
         }
         report.notes = plan.parts.iter().flat_map(|part| &part.graph.notes).cloned().collect();

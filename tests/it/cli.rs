@@ -143,6 +143,32 @@ fn a_dry_run_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_dry_push_shows_the_plan_of_the_run() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    for to in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        for (source, names) in
+            [("talk/slides.yaml", "new new"), ("talk/1.png", "moved new"), ("talk/1.png", "same same")]
+        {
+            let line = format!("push {source} {to}:v1 --tag {}", if source.ends_with("png") { "v3" } else { "v2" });
+            let document =
+                |line: &str| -> Value { serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap() };
+            let (foreseen, done) = (document(&format!("{line} -n")), document(&line));
+            assert_eq!(foreseen["dryRun"], true);
+            assert_eq!(foreseen["layers"].as_array().unwrap().len(), if source.ends_with("png") { 1 } else { 2 });
+            for key in ["names", "root", "moved", "bytes", "location"] {
+                assert_eq!(foreseen[key], done[key], "{line}: {key}");
+            }
+            let outcomes: Vec<&str> =
+                done["names"].as_array().unwrap().iter().map(|name| name["outcome"].as_str().unwrap()).collect();
+            assert_eq!(outcomes.join(" "), names, "{line}");
+        }
+    }
+    let said = world.run(&format!("push talk/slides.yaml {}/talk:v1 -n", registry.addr)).stderr;
+    assert!(said.starts_with("nothing was moved: this is a dry run\ntag `v1` would move from sha256:"), "{said}");
+}
+
+#[test]
 fn the_form_that_was_found_is_the_one_that_is_planned() {
     let world = World::new();
     let detect =
@@ -243,6 +269,51 @@ fn a_tag_is_set_and_deleted() {
     world.fails("tag oci:out:v2 bad..tag/", 2, &["bad..tag/"]);
     world.fails("tag oci:nowhere:v2 x", 4, &["nowhere"]);
     assert!(!world.path().join("nowhere").exists());
+}
+
+#[test]
+fn what_refers_to_a_deleted_manifest_is_named_or_goes_too() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    for place in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        let push = |line: &str| world.ok(&format!("push {line} -q")).trim().to_owned();
+        let stay = |digest: &str| world.run(&format!("cat {place}@{digest}")).code == 0;
+        for flag in ["", "--referrers"] {
+            let talk = push(&format!("talk/slides.yaml {place}:v1"));
+            let about = push(&format!("talk/1.png {place} --subject {place}:v1"));
+            let twice = push(&format!("talk/2.png {place} --subject {place}@{about}"));
+            let [signature, ..] = artifact::oci::Tag::companions_of(&talk.parse().unwrap());
+            let signed = push(&format!("talk/1.png {place}:{signature} --annotation a=b"));
+            let deleted = world.run(&format!("delete {place}@{talk} {flag}"));
+            assert_eq!(deleted.code, 0, "{}", deleted.stderr);
+            for digest in [&about, &twice, &signed] {
+                let line = format!("artifact delete {place}@{digest}");
+                assert_eq!(deleted.stderr.contains(&line), flag.is_empty(), "{place} {flag}: {}", deleted.stderr);
+                assert_eq!(stay(digest), flag.is_empty(), "{place} {flag}: {}", deleted.stderr);
+            }
+            assert!(!stay(&talk));
+        }
+        assert_eq!(world.run(&format!("ls {place}")).stdout, "");
+        world.fails(&format!("delete {place}:v1 --referrers"), 2, &["LOCATION@DIGEST"]);
+    }
+}
+
+#[test]
+fn the_only_tag_is_not_taken_for_granted_beside_what_cannot_be_read() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    assert_eq!(world.run("inspect oci:out").code, 0);
+    let path = world.path().join("out/index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    index["manifests"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({"mediaType": "x", "digest": "md5:00", "size": 1}));
+    std::fs::write(&path, index.to_string()).unwrap();
+    for line in ["inspect oci:out", "copy oci:out oci:two", "pull oci:out files --unpack"] {
+        world.fails(line, 1, &["has tag `v1` and an entry that cannot be read"]);
+    }
+    world.ok("copy oci:out:v1 oci:two");
 }
 
 #[test]

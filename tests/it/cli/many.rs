@@ -326,3 +326,41 @@ fn a_signature_that_is_left_out_is_told_once() {
     assert_eq!(copied.code, 0, "{}", copied.stderr);
     assert_eq!(copied.stderr.matches("is left out").count(), 1, "{}", copied.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_a_list_names_one_platform_is_taken() {
+    use artifact::{
+        oci::{Descriptor, Index, media_type},
+        store::Store,
+        stores::Layout,
+    };
+
+    use crate::support::samples::{Sample, deliver};
+
+    let world = World::new();
+    let platforms = ["linux/amd64", "linux/arm64"];
+    let members = platforms.map(|platform| Sample::of(&[platform.as_bytes()]));
+    let listed = platforms.iter().zip(&members).map(|(platform, member)| Descriptor {
+        platform: Some(Box::new(platform.parse().unwrap())),
+        ..member.root().clone()
+    });
+    let bytes = bytes::Bytes::from(serde_json::to_vec(&Index::of(listed.collect())).unwrap());
+    let mut all = Sample::index(&members);
+    *all.manifests.last_mut().unwrap() = (Descriptor::of(media_type::INDEX, &bytes), bytes);
+    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(Layout::create(world.path().join("all")).unwrap());
+    deliver(&store, &all, &["one", "two"]).await.unwrap();
+    world.write("list.txt", "oci:all:one\noci:all:two -> oci:out:renamed\n");
+    for (platform, member) in platforms.iter().zip(&members) {
+        world.ok(&format!("copy --list list.txt oci:out --platform {platform}"));
+        for name in ["one", "renamed"] {
+            assert_eq!(digest_of(&world, &format!("oci:out:{name}")), member.root().digest.to_string(), "{platform}");
+        }
+    }
+    let lacking = world.run("copy --list list.txt oci:other --platform windows/amd64");
+    assert!(
+        lacking.code == 4 && lacking.stderr.contains("no manifest for platform windows/amd64"),
+        "{}",
+        lacking.stderr
+    );
+    assert!(!world.path().join("other").exists());
+}
