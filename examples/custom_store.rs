@@ -22,17 +22,19 @@ use artifact::{
     copy,
     error::Context as _,
     exam::{BEHAVIOURS, Candidate},
-    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, Role, Tag, annotation, json::Encoding, media_type},
+    oci::{
+        Annotations, Descriptor, Digest, Manifest, Parsed, RefName, Role, Tag, annotation, json::Encoding, media_type,
+    },
     progress::Outcome,
     store::{
-        self, Abilities, Committed, Home, Intent, Item, NameChange, NameOutcome, Presence, ReadStore, Session, Store,
-        verified,
+        self, Abilities, Committed, Home, Intent, Item, Name, NameChange, NameOutcome, NamePage, Presence, ReadStore,
+        Session, Store, one_page, verified,
     },
     stores::Memory,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{TryStreamExt as _, stream::BoxStream};
 
 /// `HEX.blob` is content, `HEX.manifest` the descriptor of content that is a manifest, `NAME.tag` the descriptor that
 /// a tag points at.
@@ -98,11 +100,11 @@ impl fmt::Display for Flat {
 
 #[async_trait]
 impl ReadStore for Flat {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        match name.parse::<Digest>() {
-            Ok(digest) => read_descriptor(&self.manifest(&digest)),
-            Err(_) if name.parse::<Tag>().is_err() => Err(Error::not_found(format!("`{name}` in {self}"))),
-            Err(_) => read_descriptor(&self.tag_file(name)?),
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        match name {
+            Name::Digest(digest) => read_descriptor(&self.manifest(digest)),
+            Name::Ref(name) if name.parse::<Tag>().is_ok() => read_descriptor(&self.tag_file(name)?),
+            name => Err(Error::not_found(format!("`{name}` in {self}"))),
         }
     }
 
@@ -121,8 +123,11 @@ impl ReadStore for Flat {
         Ok(items.iter().map(presence).collect())
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.list(".tag")
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        one_page(async {
+            let names = self.list(".tag")?.iter().map(|tag| tag.parse()).collect::<Result<_>>()?;
+            Ok(NamePage { names, ..NamePage::default() })
+        })
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -267,7 +272,7 @@ async fn a_note() -> Result<Memory> {
     let bytes = Bytes::from(Encoding::Go.encode(&manifest)?);
     let root = Descriptor::of(media_type::MANIFEST, &bytes);
     write.puts().manifest(&root, &bytes).await?;
-    write.name(NameChange::set("v1", root))?;
+    write.name(NameChange::set("v1".parse()?, root))?;
     write.commit().await?;
     Ok(store)
 }
@@ -292,11 +297,12 @@ async fn main() -> Result<()> {
 
     let from: Arc<dyn ReadStore> = Arc::new(a_note().await?);
     let to: Arc<dyn Store> = Arc::new(Flat(dir.clone()));
-    let options = copy::Options { tags: vec!["v1".into()], ..Default::default() };
-    let report = copy(&from, "v1", &to, &options).await?;
+    let v1: RefName = "v1".parse()?;
+    let options = copy::Options { names: vec![v1.clone()], ..Default::default() };
+    let report = copy(&from, &v1.clone().into(), &to, &options).await?;
     println!("{}: {} moved, {} bytes", report.root.digest, report.moved, report.bytes);
 
-    let again = copy(&from, "v1", &to, &options).await?;
+    let again = copy(&from, &v1.into(), &to, &options).await?;
     println!("again: {} moved, {} present", again.moved, again.present);
     for (extension, what) in [(".blob", "content"), (".manifest", "manifests"), (".tag", "tags")] {
         println!("{} {what}", Flat(dir.clone()).list(extension)?.len());

@@ -14,7 +14,7 @@ use artifact::{
     location::{Location, Place},
     pack,
     source::Source,
-    store::{ReadStore, Store},
+    store::{self, ReadStore, Store},
     stores::{
         Archive, Layout,
         registry::{self, Registry},
@@ -61,8 +61,8 @@ async fn main() -> Result<()> {
     let location = location.fill(&plan.reference)?;
     let to = open(&location.place)?;
     let from: Arc<dyn ReadStore> = Arc::new(packed);
-    let options = copy::Options { tags: vec![location.name()], ..Default::default() };
-    let report = copy(&from, &digest, &to, &options).await?;
+    let options = copy::Options { names: location.tag.clone().into_iter().collect(), ..Default::default() };
+    let report = copy(&from, &store::Name::Only, &to, &options).await?;
     println!("{location}: {} moved, {} bytes, {} present", report.moved, report.bytes, report.present);
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed},
     progress::{Event, Observer, Outcome},
-    store::{Inventory, Item, ReadStore, open},
+    store::{Inventory, Item, Name, ReadStore, open},
 };
 
 /// How bad a finding is.
@@ -149,7 +149,7 @@ pub trait Rules: Send + Sync {
 #[derive(Clone)]
 pub struct Options {
     /// Only what this tag or digest stands for, and what refers to it.
-    pub only: Option<String>,
+    pub only: Option<Name>,
     /// How much content is hashed at a time.
     pub parallel: usize,
     /// Rules of artifact types.

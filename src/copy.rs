@@ -20,16 +20,16 @@ pub use self::{
 use crate::{
     error::{Context as _, Error, Result},
     graph::Root,
-    oci::{Descriptor, Digest, Platform},
+    oci::{Descriptor, Digest, Platform, RefName},
     progress::{Counts, Observer, Outcome},
-    store::{NameOutcome, ReadStore, Store, compare},
+    store::{Name, NameOutcome, ReadStore, Store, compare},
 };
 
 /// What a copy does beyond carrying one artifact.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Tags at the destination.
-    pub tags: Vec<String>,
+    /// Names at the destination.
+    pub names: Vec<RefName>,
     /// Whether signatures, SBOMs and whatever else refers to the artifact come along.
     pub referrers: bool,
     /// Of an index, only the manifest for this platform.
@@ -81,7 +81,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NameReport {
     /// The name at the destination.
-    pub name: String,
+    pub name: RefName,
     /// What it stood for before.
     pub from: Option<Digest>,
     /// What it stands for now.
@@ -145,15 +145,15 @@ impl CopyPlan {
     }
 }
 
-/// Copies what `name` (a tag or a digest) stands for, with all that it points at: a plan of one artifact, run without a
+/// Copies what this name stands for, with all that it points at: a plan of one artifact, run without a
 /// gate.
 ///
 /// On an error no tag has moved, and what was copied so far stays for the next attempt. Content that arrives with other
 /// bytes than described is fetched once more.
-pub async fn copy(from: &Arc<dyn ReadStore>, name: &str, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
+pub async fn copy(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
     let found = from.resolve(name).await?;
-    if let Ok(asked) = name.parse::<Digest>() {
-        compare(&asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
+    if let Name::Digest(asked) = name {
+        compare(asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
     }
     copy_root(from, found, to, options).await
 }
@@ -166,7 +166,7 @@ pub async fn copy_root(
     options: &Options,
 ) -> Result<Report> {
     let root = select(from, root, options.platform.as_ref()).await?;
-    copy_roots(from, vec![Root::new(root, options.tags.clone())], to, options).await
+    copy_roots(from, vec![Root::new(root, options.names.clone())], to, options).await
 }
 
 /// Copies manifests, each under its own names. See [`copy`].

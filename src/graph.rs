@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Kind, Result},
-    oci::{Descriptor, Digest, Tag, annotation},
+    oci::{Descriptor, Digest, RefName, Tag, annotation},
     store::{self, ReadStore},
 };
 
@@ -87,7 +87,7 @@ pub struct Root {
     /// The manifest.
     pub desc: Descriptor,
     /// Names at the destination; none for a root that is reached by digest only.
-    pub tags: Vec<String>,
+    pub names: Vec<RefName>,
     /// The stores that have it, by position, the nearest first; empty: all of them in their order.
     pub origins: Vec<u16>,
 }
@@ -95,8 +95,8 @@ pub struct Root {
 impl Root {
     /// A root that any of the stores may have.
     #[must_use]
-    pub fn new(desc: Descriptor, tags: Vec<String>) -> Self {
-        Self { desc, tags, origins: Vec::new() }
+    pub fn new(desc: Descriptor, names: Vec<RefName>) -> Self {
+        Self { desc, names, origins: Vec::new() }
     }
 }
 
@@ -170,7 +170,7 @@ impl Graph {
 pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(Tag, Descriptor)>> {
     let mut found = Vec::new();
     for tag in Tag::companions_of(subject) {
-        match store.resolve(&tag).await {
+        match store.resolve(&tag.clone().into()).await {
             Ok(desc) => found.push((tag, desc)),
             Err(e) if e.kind() == Kind::NotFound => {}
             Err(e) => return Err(e.context(format!("ask for tag `{tag}`"))),

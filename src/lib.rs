@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use artifact::{copy, pack, source::Source, store::{ReadStore, Store}, stores::Memory, types::{Catalog, Inputs}};
+//! use artifact::{copy, pack, source::Source, store::{Name, ReadStore, Store}, stores::Memory, types::{Catalog, Inputs}};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> artifact::Result<()> {
@@ -23,9 +23,9 @@
 //! let packed: Arc<dyn ReadStore> = Arc::new(pack(&plan, &pack::Options::new(scratch.path())).await?);
 //!
 //! let store: Arc<dyn Store> = Arc::new(Memory::new());
-//! let options = copy::Options { tags: vec!["v1".into()], ..Default::default() };
-//! let report = copy(&packed, "", &store, &options).await?;
-//! assert_eq!(store.resolve("v1").await?.digest, report.root.digest);
+//! let options = copy::Options { names: vec!["v1".parse()?], ..Default::default() };
+//! let report = copy(&packed, &Name::Only, &store, &options).await?;
+//! assert_eq!(store.resolve(&"v1".parse()?).await?.digest, report.root.digest);
 //! # Ok(()) }
 //! ```
 //!

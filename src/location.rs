@@ -8,6 +8,7 @@ use crate::{
     error::{Code, Error, Result},
     oci::{Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
     plan::ReferencePlan,
+    store::Name,
     stores::registry::without_userinfo,
 };
 
@@ -41,10 +42,10 @@ pub enum Place {
 impl Location {
     /// The digest, else the tag, else `latest`: what to resolve in the store.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn name(&self) -> Name {
         match (&self.digest, &self.tag) {
-            (Some(digest), _) => digest.to_string(),
-            (None, Some(tag)) => tag.to_string(),
+            (Some(digest), _) => digest.clone().into(),
+            (None, Some(tag)) => tag.clone().into(),
             (None, None) => Tag::latest().into(),
         }
     }

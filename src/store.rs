@@ -2,6 +2,7 @@
 //! one verifying reader.
 
 mod item;
+mod name;
 mod session;
 mod union;
 mod verify;
@@ -11,11 +12,12 @@ use std::{collections::BTreeMap, fmt::Display, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
 pub(crate) use self::verify::{compare, verified_from};
 pub use self::{
     item::{Item, Presence},
+    name::{Name, NamePage},
     session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},
     union::Union,
     verify::verified,
@@ -24,7 +26,7 @@ pub use self::{
 use crate::{
     blob::{Blob, ByteStream, CHUNK, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, RegistryName, RepositoryName, Role},
+    oci::{Descriptor, Digest, MAX_MANIFEST, RefName, RegistryName, RepositoryName, Role},
 };
 
 /// A place that content is read from. `Display` names it for people.
@@ -32,8 +34,8 @@ use crate::{
 /// A store is *not* asked to verify what it hands out: [`open`] and [`read`] do, for all of them.
 #[async_trait]
 pub trait ReadStore: Display + Send + Sync {
-    /// The descriptor that a tag or a digest stands for. Error kind `NotFound` when there is none.
-    async fn resolve(&self, name: &str) -> Result<Descriptor>;
+    /// The manifest that a name stands for. Error kind `NotFound` when there is none.
+    async fn resolve(&self, name: &Name) -> Result<Descriptor>;
 
     /// At most the bytes of this range, unverified. Error kind `NotFound` when the content is not there.
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream>;
@@ -42,12 +44,20 @@ pub trait ReadStore: Display + Send + Sync {
     /// only: never opens an upload, never fails because one question was refused.
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>>;
 
-    /// All tags, sorted by bytes.
-    async fn tags(&self) -> Result<Vec<String>>;
+    /// All names, page by page: as many in one as the store gives at once. What is no name is reported there.
+    fn names(&self) -> BoxStream<'_, Result<NamePage>>;
 
-    /// All tags, where they come in one answer; `None` where there are more: each is then to be asked for by itself.
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        self.tags().await.map(Some)
+    /// All names as one page, sorted by bytes, each once.
+    async fn list_names(&self) -> Result<NamePage> {
+        let mut all = NamePage::default();
+        let mut pages = self.names();
+        while let Some(NamePage { names, unreadable, .. }) = pages.try_next().await? {
+            all.names.extend(names);
+            all.unreadable.extend(unreadable);
+        }
+        all.names.sort_unstable();
+        all.names.dedup();
+        Ok(all)
     }
 
     /// A number that is another one when the names may have changed since an earlier answer of this handle, in whatever
@@ -72,12 +82,6 @@ pub trait ReadStore: Display + Send + Sync {
     /// The registry and repository that hold this content, if any: what makes a mount possible.
     fn home(&self, _item: &Item) -> Option<Home> {
         None
-    }
-
-    /// What of the list of this store cannot be read: the names in it are in no answer of [`Self::tags`]. Whoever takes
-    /// everything along asks this, too.
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        Ok(Vec::new())
     }
 
     /// All that is held here, unread and unverified, for those who check or clean up; `None` for a store that cannot
@@ -181,6 +185,11 @@ impl Abilities {
     };
 }
 
+/// The names of a store that gives all of them at once.
+pub fn one_page<'a>(page: impl Future<Output = Result<NamePage>> + Send + 'a) -> BoxStream<'a, Result<NamePage>> {
+    stream::once(page).boxed()
+}
+
 /// Whether this content is here with the size that it is described with.
 ///
 /// Errors: the question was refused.
@@ -233,12 +242,12 @@ pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<B
 ///
 /// Errors: kind `Mismatch` when a tag stands for another one, as with a registry that says it stored a manifest and
 /// stores another.
-pub async fn read_back(store: &dyn ReadStore, desc: &Descriptor, tags: &[String]) -> Result<()> {
+pub async fn read_back(store: &dyn ReadStore, desc: &Descriptor, names: &[RefName]) -> Result<()> {
     let what = || format!("read {} back from {store}", desc.digest);
-    for tag in tags {
-        let found = store.resolve(tag).await.context(what)?;
+    for name in names {
+        let found = store.resolve(&name.clone().into()).await.context(what)?;
         if found.digest != desc.digest {
-            return Err(Error::mismatch(format!("tag `{tag}` stands for {}", found.digest)).context(what()));
+            return Err(Error::mismatch(format!("tag `{name}` stands for {}", found.digest)).context(what()));
         }
     }
     read_manifest(store, desc).await.context(what).map(drop)

@@ -93,7 +93,7 @@ impl Artifact {
         }
         let (desc, bytes) = &self.manifest;
         write.puts().manifest(desc, bytes).await?;
-        tag.into_iter().try_for_each(|tag| write.name(NameChange::set(tag, desc.bare())))?;
+        tag.into_iter().try_for_each(|tag| write.name(NameChange::set(tag.parse()?, desc.bare())))?;
         write.commit().await.map(drop)
     }
 }
@@ -126,8 +126,8 @@ impl Sample {
     }
 
     async fn carry(&self, to: Arc<dyn Store>, referrers: bool) -> Result<()> {
-        let options = Options { tags: vec![TAG.into()], referrers, ..Options::default() };
-        copy(&self.in_memory().await?, TAG, &to, &options).await.map(drop)
+        let options = Options { names: vec![TAG.parse()?], referrers, ..Options::default() };
+        copy(&self.in_memory().await?, &TAG.parse()?, &to, &options).await.map(drop)
     }
 
     /// Writes the file and the layout that clients push.
@@ -165,7 +165,7 @@ impl Sample {
 
     async fn holds(&self, registry: SocketAddr) -> Result<bool> {
         let repository = repository(registry)?;
-        let root = repository.resolve(TAG).await?;
+        let root = repository.resolve(&TAG.parse()?).await?;
         let manifest = store::read_manifest(&repository, &root).await?;
         let manifest: Manifest =
             serde_json::from_slice(&manifest).map_err(|e| artifact::Error::invalid(e.to_string()))?;
@@ -175,17 +175,17 @@ impl Sample {
             known += usize::from(self.layers().any(|(_, layer)| *layer == bytes));
         }
         let Some(subject) = &self.subject else { return Ok(known > 0 && known == manifest.layers.len()) };
-        let list =
-            store::read_manifest(&repository, &repository.resolve(&fallback(&subject.manifest.0)).await?).await?;
+        let list = repository.resolve(&fallback(&subject.manifest.0).parse()?).await?;
+        let list = store::read_manifest(&repository, &list).await?;
         let list: Index = serde_json::from_slice(&list).map_err(|e| artifact::Error::invalid(e.to_string()))?;
         Ok(known == manifest.layers.len() && list.manifests.iter().any(|member| member.digest == root.digest))
     }
 
     /// Whether there is anything under the tag.
     pub(crate) async fn tagged(&self, registry: SocketAddr) -> bool {
-        match repository(registry) {
-            Ok(repository) => repository.resolve(TAG).await.is_ok(),
-            Err(_) => false,
+        match (repository(registry), TAG.parse()) {
+            (Ok(repository), Ok(tag)) => repository.resolve(&tag).await.is_ok(),
+            _ => false,
         }
     }
 

@@ -11,7 +11,7 @@ use super::{Finding, Rules, What, finding_of, held};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, media_type},
-    store::{self, Flaw, FlawKind, Inventory, Item, ReadStore},
+    store::{self, Flaw, FlawKind, Inventory, Item, Name, ReadStore},
 };
 
 /// Most manifests and blobs that one check walks through: those of a large mirror.
@@ -144,14 +144,14 @@ impl<'a> Walk<'a> {
 
     /// Follows all tags, and what refers to what they stand for.
     pub(super) async fn tags(&mut self) -> Result<()> {
-        for tag in self.store.tags().await? {
-            self.tag(&tag).await?;
+        for name in self.store.list_names().await?.names {
+            self.tag(&name.into()).await?;
         }
         Ok(())
     }
 
     /// Follows one tag or digest, and what refers to what it stands for.
-    pub(super) async fn tag(&mut self, tag: &str) -> Result<()> {
+    pub(super) async fn tag(&mut self, tag: &Name) -> Result<()> {
         match self.store.resolve(tag).await {
             Ok(desc) => {
                 for referrer in self.store.referrers(&desc).await? {
@@ -274,7 +274,7 @@ impl<'a> Walk<'a> {
 
     async fn unreferenced(&mut self, digest: &Digest, size: u64) -> Result<()> {
         if size <= 2 * MAX_MANIFEST
-            && let Ok(desc) = self.store.resolve(&digest.to_string()).await
+            && let Ok(desc) = self.store.resolve(&digest.clone().into()).await
             && let Ok(bytes) = store::read_manifest(self.store.as_ref(), &desc).await
             && let Ok(parsed) = Parsed::read(&desc.media_type, &bytes)
             && let Some(subject) = parsed.subject()

@@ -17,8 +17,8 @@ use artifact::{
     error::Context as _,
     graph::Root,
     location::{Location, Place},
-    oci::{Digest, Platform},
-    store::{ReadStore, Store},
+    oci::{Digest, Platform, RefName},
+    store::{Name, ReadStore, Store},
 };
 
 use serde_json::Value;
@@ -192,7 +192,7 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     let from = read_from.read(&source.place, report).await?;
     let name = name_in(from.as_ref(), &source).await?;
     let root = copy::select(&from, from.resolve(&name).await?, args.platform.as_ref()).await?;
-    let root = Root::new(root, tags_of(&source, &target, name));
+    let root = Root::new(root, names_of(&source, &target, name));
     let store = open(args, &target.place, report).await?;
     Ok((vec![from], vec![Destination { store, roots: vec![root] }], vec![target.place]))
 }
@@ -226,15 +226,18 @@ pub(super) async fn one(
 ) -> Result<copy::Report> {
     let name = name_in(from.as_ref(), source).await?;
     let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
-    let tags = tags_of(source, target, name);
+    let names = names_of(source, target, name);
     let to = registry.write(&target.place, report).await?;
-    copy::copy_root(from, root, &to, &Options { tags, ..options }).await
+    copy::copy_root(from, root, &to, &Options { names, ..options }).await
 }
 
 /// The names at the target: its own tag, else that of the source.
-fn tags_of(source: &Location, target: &Location, name: String) -> Vec<String> {
-    let own = (source.digest.is_none() && target.digest.is_none()).then_some(name);
-    target.tag.clone().map(String::from).or(own).into_iter().collect()
+fn names_of(source: &Location, target: &Location, name: Name) -> Vec<RefName> {
+    let own = match name {
+        Name::Ref(name) if source.digest.is_none() && target.digest.is_none() => Some(name),
+        _ => None,
+    };
+    target.tag.clone().or(own).into_iter().collect()
 }
 
 /// Says what a copy of one artifact did: the digest on stdout, the account on stderr.

@@ -1,14 +1,14 @@
 //! `artifact delete`: a tag, or a manifest with all its tags.
 
-use std::{collections::HashSet, process::ExitCode};
+use std::{collections::HashSet, fmt, process::ExitCode};
 
 use artifact::{
     Error, Result,
     error::Context as _,
     graph::{self, MAX_ENTRIES},
     location::Location,
-    oci::{Descriptor, Digest},
-    store::{self, Intent, Item, ReadStore},
+    oci::{Descriptor, Digest, Tag},
+    store::{self, Intent, Item, NameChange, ReadStore, Store},
 };
 
 use super::{report::Report, session::RegistryArgs};
@@ -42,9 +42,9 @@ fn named(text: &str) -> std::result::Result<Location, String> {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let Args { location, referrers, registry } = &args;
     let store = registry.write_existing(&location.place, report).await?;
-    let (deleted, left) = match &location.digest {
-        Some(digest) => {
-            let desc = store.resolve(&digest.to_string()).await?;
+    let (deleted, left) = match (&location.digest, &location.tag) {
+        (Some(digest), _) => {
+            let desc = store.resolve(&digest.clone().into()).await?;
             let about = match about(store.as_ref(), &desc).await {
                 Err(e) if !referrers => {
                     report.warn(format!("whether something is left that refers to it was not answered: {e}"));
@@ -53,48 +53,92 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
                 about => about?,
             };
             let (mut deleted, left) = if *referrers { (about, Vec::new()) } else { (Vec::new(), about) };
-            deleted.push(desc);
-            let removals = deleted.iter().map(|desc| Item::manifest(desc.clone())).collect();
-            store::begin(store.as_ref(), Intent { removals, ..Intent::default() }).await?.commit().await?;
+            deleted.push(Related { desc, tag: None });
+            remove(store.as_ref(), &mut deleted).await?;
             (deleted, left)
         }
-        None if *referrers => {
+        (None, _) if *referrers => {
             return Err(Error::misuse("`--referrers` goes with a manifest, `LOCATION@DIGEST`: a tag leaves it there"));
         }
-        None => {
-            store::remove_name(store.as_ref(), location.tag.as_deref().unwrap_or_default()).await?;
+        (None, tag) => {
+            if let Some(tag) = tag.clone() {
+                store::remove_name(store.as_ref(), tag).await?;
+            }
             (Vec::new(), Vec::new())
         }
     };
     report.say(format!("deleted {location}"));
-    for Descriptor { digest, .. } in deleted.iter().rev().skip(1) {
-        report.say(format!("deleted {}@{digest}, which referred to it", location.place));
+    for related in deleted.iter().rev().skip(1) {
+        report.say(format!("deleted {}{related}, which referred to it", location.place));
     }
-    for Descriptor { digest, .. } in &left {
+    for related in &left {
         let place = &location.place;
-        report.warn(format!("{digest} refers to it and is still there: `artifact delete {place}@{digest}`"));
+        report.warn(format!(
+            "{} refers to it and is still there: `artifact delete {place}{related}`",
+            related.desc.digest
+        ));
     }
-    let digests = |all: &[Descriptor]| all.iter().map(|desc| desc.digest.to_string()).collect::<Vec<_>>();
-    let json = serde_json::json!({
-        "deleted": location.to_string(), "digests": digests(&deleted), "left": digests(&left),
-    });
+    let names = |all: &[Related]| all.iter().map(|related| format!("{}{related}", location.place)).collect::<Vec<_>>();
+    let json = serde_json::json!({ "deleted": location.to_string(), "related": names(&deleted), "left": names(&left) });
     report.result(None, &json, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// A manifest that is about another one.
+struct Related {
+    desc: Descriptor,
+    /// Of what cosign keeps: its tag.
+    tag: Option<Tag>,
+}
+
+impl fmt::Display for Related {
+    /// As the end of a location.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tag {
+            Some(tag) => write!(f, ":{tag}"),
+            None => write!(f, "@{}", self.desc.digest),
+        }
+    }
+}
+
+/// Removes all of these at once. A manifest that cosign's tag stands for and another name, too, loses that tag only.
+async fn remove(store: &dyn Store, all: &mut [Related]) -> Result<()> {
+    let (mut removals, mut names) = (Vec::new(), Vec::new());
+    for Related { desc, tag } in all {
+        match tag {
+            Some(tag) if is_named_otherwise(store, desc, tag).await? => {
+                names.push(NameChange::remove(tag.clone().into()));
+            }
+            _ => removals.push(Item::manifest(desc.clone())),
+        }
+    }
+    let write = store::begin(store, Intent { removals, names: names.clone(), ..Intent::default() }).await?;
+    names.into_iter().try_for_each(|change| write.name(change))?;
+    write.commit().await.map(drop)
+}
+
+async fn is_named_otherwise(store: &dyn ReadStore, desc: &Descriptor, tag: &Tag) -> Result<bool> {
+    for name in store.list_names().await?.names {
+        if *name != **tag && store.resolve(&name.into()).await.is_ok_and(|found| found.digest == desc.digest) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What refers to a manifest, what refers to that, and so on, with cosign's: the last comes first, so that whoever stops
 /// half way leaves nothing that refers to what is gone.
-async fn about(store: &dyn ReadStore, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+async fn about(store: &dyn ReadStore, subject: &Descriptor) -> Result<Vec<Related>> {
     let mut known: HashSet<Digest> = [subject.digest.clone()].into();
     let (mut found, mut next) = (Vec::new(), vec![subject.clone()]);
     while let Some(subject) = next.pop() {
         let asked = || format!("ask what refers to {}", subject.digest);
-        let listed = store.referrers(&subject).await.context(asked)?;
-        let companions = graph::companions(store, &subject.digest).await.context(asked)?;
-        for desc in listed.into_iter().chain(companions.into_iter().map(|(_, desc)| desc)) {
+        let listed = store.referrers(&subject).await.context(asked)?.into_iter().map(|desc| (None, desc));
+        let kept = graph::companions(store, &subject.digest).await.context(asked)?.into_iter();
+        for (tag, desc) in listed.chain(kept.map(|(tag, desc)| (Some(tag), desc))) {
             if known.insert(desc.digest.clone()) {
                 next.push(desc.clone());
-                found.push(desc);
+                found.push(Related { desc, tag });
             }
         }
         if known.len() > MAX_ENTRIES {

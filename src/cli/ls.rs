@@ -6,6 +6,7 @@ use artifact::{
     Code, Error, Result,
     location::{Location, Place},
     oci::RegistryName,
+    store::NamePage,
 };
 
 use super::{
@@ -34,16 +35,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             return Err(Error::misuse(format!("`{location}` names one artifact; `ls` lists tags")));
         }
         let store = args.registry.read(&location.place, report).await?;
-        let tags = store.tags().await?;
-        if !store.unreadable().await?.is_empty() {
+        let NamePage { names, unreadable, .. } = store.list_names().await?;
+        if !unreadable.is_empty() {
             report.warn(format!("not all of the list of {location} can be read: `artifact check` says more"));
         }
-        if tags.is_empty() && matches!(location.place, Place::Registry { .. }) {
+        if names.is_empty() && matches!(location.place, Place::Registry { .. }) {
             // Registries say the same of a repository that they do not know.
             let message = format!("{location} is not there, or has no tags");
             return Err(Error::not_found(message).with_code(Code::NoTags));
         }
-        tags
+        names.into_iter().map(String::from).collect()
     };
     let lines: Vec<String> = names.iter().map(|name| escape(name)).collect();
     report.result(None, &names, &lines)?;

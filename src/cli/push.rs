@@ -11,7 +11,7 @@ use artifact::{
     oci::RefName,
     pack::Outlet,
     plan::Plan,
-    store::{self, ReadStore, Store},
+    store::{self, Name, ReadStore, Store},
 };
 
 use super::{
@@ -60,12 +60,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let mut plan = args.source.plan(Some(&args.location), report).await?;
-    let (target, tags) = target(&args, &plan)?;
+    let (target, names) = target(&args, &plan)?;
     if let Some(subject) = &args.subject {
         plan.manifest.subject = Some(find(subject, &target, &args.registry, report).await?);
     }
     if args.dry_run {
-        return foresee(&args, plan, &target, tags, report).await;
+        return foresee(&args, plan, &target, names, report).await;
     }
     // A layout is made when there is something to put into it; to a registry, large files leave while they are hashed.
     let to = match &target.place {
@@ -74,8 +74,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     let most = args.concurrency.map(NonZeroUsize::get);
     let early = to.as_ref().zip(target.tag.as_ref());
-    let early = early.map(|(to, tag)| Arc::new(EarlyUpload::new(Arc::clone(to), tag.as_str(), most)));
-    let done = carry(&args, plan, &target, tags, to, early.clone(), report).await;
+    let early = early.map(|(to, tag)| Arc::new(EarlyUpload::new(Arc::clone(to), tag.clone(), most)));
+    let done = carry(&args, plan, &target, names, to, early.clone(), report).await;
     if let Some(early) = early {
         early.stop().await;
     }
@@ -83,12 +83,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 }
 
 /// Says what a push would do.
-async fn foresee(args: &Args, plan: Plan, target: &Location, tags: Vec<String>, report: &Report) -> Result<ExitCode> {
+async fn foresee(args: &Args, plan: Plan, target: &Location, names: Vec<RefName>, report: &Report) -> Result<ExitCode> {
     let packed = packed(&plan, None, report).await?;
     let described = described(&plan.type_name, &packed, Some(target))?;
     drop(plan);
     let store = args.registry.write_in_mind(&target.place, report).await?;
-    let roots = vec![Root::new(packed.root().clone(), tags)];
+    let roots = vec![Root::new(packed.root().clone(), names)];
     let (recheck, replace) = (args.recheck, args.replace);
     let options = Options { recheck, replace, exact: true, progress: report.observer(), ..Options::default() };
     let from: Arc<dyn ReadStore> = Arc::new(packed);
@@ -100,7 +100,7 @@ async fn carry(
     args: &Args,
     plan: Plan,
     target: &Location,
-    tags: Vec<String>,
+    names: Vec<RefName>,
     to: Option<Arc<dyn Store>>,
     early_upload: Option<Arc<EarlyUpload>>,
     report: &Report,
@@ -115,7 +115,7 @@ async fn carry(
     };
     let progress = report.observer();
     let options = Options {
-        tags,
+        names,
         recheck: args.recheck,
         replace: args.replace,
         concurrency: args.concurrency.map(NonZeroUsize::get),
@@ -123,15 +123,15 @@ async fn carry(
         progress,
         ..Options::default()
     };
-    let done = copy::copy(&from, "", &to, &options).await.context(|| format!("push to {target}"))?;
+    let done = copy::copy(&from, &Name::Only, &to, &options).await.context(|| format!("push to {target}"))?;
     if args.read_back {
-        store::read_back(to.as_ref(), &done.root, &options.tags).await?;
+        store::read_back(to.as_ref(), &done.root, &options.names).await?;
     }
     Ok(done)
 }
 
 /// Where it goes, and under which tags.
-fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<String>)> {
+fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<RefName>)> {
     for tag in &args.tags {
         args.location.with_tag(tag)?;
     }
@@ -139,8 +139,8 @@ fn target(args: &Args, plan: &Plan) -> Result<(Location, Vec<String>)> {
     if args.subject.is_some() && args.location.tag.is_none() {
         target.tag = None;
     }
-    let tags = target.tag.iter().chain(&args.tags).map(ToString::to_string).collect();
-    Ok((target, tags))
+    let names = target.tag.iter().chain(&args.tags).cloned().collect();
+    Ok((target, names))
 }
 
 /// The descriptor of a subject, as a manifest quotes it.

@@ -11,10 +11,10 @@ use std::{
 use artifact::{
     Code, Error, Kind, Result,
     location::{Location, Place},
-    oci::Manifest,
+    oci::{Manifest, RefName, Tag},
     plan::{Plan, Unpacking},
     source::Source,
-    store::{self, Flaw, Item, ReadStore, Store},
+    store::{self, Flaw, Item, Name, NamePage, ReadStore, Store},
     stores::{
         Archive, Layout, Memory,
         registry::{Credentials, Hosts, Mirror, Mirrored, Options, Rate, Registry, Repository},
@@ -269,26 +269,22 @@ fn cannot_unpack(name: &str, unknown: Error) -> Error {
 }
 
 /// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout
-/// or archive its only tag.
-pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<String> {
+/// or archive its only tag, else its only artifact.
+pub(crate) async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<Name> {
     if location.tag.is_some() || location.digest.is_some() || matches!(location.place, Place::Registry { .. }) {
         return Ok(location.name());
     }
-    let tags = store.tags().await?;
-    match tags.as_slice() {
-        [only] => match store.unreadable().await?.first() {
-            None => Ok(only.clone()),
-            Some(flaw) => {
-                let Flaw { place, message, .. } = flaw;
-                let message =
-                    format!("{location} has tag `{only}` and an entry that cannot be read ({place}: {message})");
-                Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
-            }
-        },
-        [] => Err(Error::not_found(format!("{location} has no tags")).with_code(Code::NoTags)),
-        many if many.iter().any(|tag| tag == "latest") => Ok("latest".into()),
-        many => {
-            let listed = many.iter().take(10).cloned().collect::<Vec<_>>().join("`, `");
+    let NamePage { names, unreadable, .. } = store.list_names().await?;
+    match (names.as_slice(), unreadable.first()) {
+        ([only], None) => Ok(only.clone().into()),
+        ([only], Some(Flaw { place, message, .. })) => {
+            let message = format!("{location} has tag `{only}` and an entry that cannot be read ({place}: {message})");
+            Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
+        }
+        ([], _) => Ok(Name::Only),
+        (many, _) if many.iter().any(|name| *name == "latest") => Ok(Tag::latest().into()),
+        (many, _) => {
+            let listed = many.iter().take(10).map(RefName::as_str).collect::<Vec<_>>().join("`, `");
             let more = if many.len() > 10 { format!(" and {} more", many.len() - 10) } else { String::new() };
             let message = format!("{location} has several tags: `{listed}`{more}");
             Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))

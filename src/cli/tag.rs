@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let store = args.registry.write_existing(&args.location.place, report).await?;
     let desc = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     args.tags.iter().try_for_each(|tag| args.location.with_tag(tag).map(drop))?;
-    let names: Vec<_> = args.tags.iter().map(|tag| NameChange::set(tag.to_string(), desc.bare())).collect();
+    let names: Vec<_> = args.tags.iter().map(|tag| NameChange::set(tag.clone(), desc.bare())).collect();
     let write = store::begin(store.as_ref(), Intent { names: names.clone(), ..Intent::default() }).await?;
     names.into_iter().try_for_each(|change| write.name(change))?;
     write.commit().await?;

@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     blob::{Blob as _, ByteStream, SourceFile},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, media_type},
+    oci::{Descriptor, Digest, RefName, media_type},
     pack::{Leaving, Outlet},
     progress::Outcome,
     store::{self, Intent, Item, Store, Write, contains},
@@ -49,7 +49,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub struct EarlyUpload {
     to: Arc<dyn Store>,
     /// A tag that must not be there, and what it stands for.
-    tag: (String, Arc<OnceCell<Option<Descriptor>>>),
+    tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
     slots: Arc<Semaphore>,
     /// What carries it; without one, nothing leaves.
     runtime: Option<Handle>,
@@ -73,11 +73,11 @@ impl EarlyUpload {
     /// Towards this store, if it streams, unless it has this tag: an artifact that is there already is most likely the
     /// same. So many files at a time, and never more than four. To be called on the runtime that is to do the work.
     #[must_use]
-    pub fn new(to: Arc<dyn Store>, tag: impl Into<String>, concurrency: Option<usize>) -> Self {
+    pub fn new(to: Arc<dyn Store>, tag: RefName, concurrency: Option<usize>) -> Self {
         Self {
             runtime: Handle::try_current().ok().filter(|_| to.abilities().streams),
             to,
-            tag: (tag.into(), Arc::default()),
+            tag: (tag, Arc::default()),
             slots: Arc::new(Semaphore::new(concurrency.unwrap_or(MOST).min(MOST))),
             stop: watch::Sender::new(false),
             state: Arc::default(),
@@ -90,8 +90,8 @@ impl EarlyUpload {
     }
 
     /// What the tag stands for at the destination, where that was asked.
-    pub(super) fn tagged(&self, tag: &str) -> Option<Option<Descriptor>> {
-        if self.tag.0 == tag { self.tag.1.get().cloned() } else { None }
+    pub(super) fn tagged(&self, tag: &RefName) -> Option<Option<Descriptor>> {
+        if self.tag.0 == *tag { self.tag.1.get().cloned() } else { None }
     }
 
     /// What has left and has this digest.
@@ -235,7 +235,7 @@ fn given_up() -> Error {
 /// The way of one file.
 struct Trip {
     to: Arc<dyn Store>,
-    tag: (String, Arc<OnceCell<Option<Descriptor>>>),
+    tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
     file: SourceFile,
     slot: OwnedSemaphorePermit,
 }
@@ -284,9 +284,9 @@ impl Trip {
     }
 }
 
-async fn is_tagged(to: &dyn Store, (name, found): &(String, Arc<OnceCell<Option<Descriptor>>>)) -> Result<bool> {
+async fn is_tagged(to: &dyn Store, (name, found): &(RefName, Arc<OnceCell<Option<Descriptor>>>)) -> Result<bool> {
     let ask = || async {
-        match to.resolve(name).await {
+        match to.resolve(&name.clone().into()).await {
             Ok(found) => Ok(Some(found)),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),

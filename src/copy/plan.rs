@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     graph::{Graph, Root},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, RefName},
     store::{Expect, Item, NameChange, NameOutcome, Presence, ReadStore, Store},
 };
 
@@ -63,7 +63,7 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedName {
     /// The name.
-    pub name: String,
+    pub name: RefName,
     /// What it stands for now, if anything.
     pub from: Option<Digest>,
     /// What it is to stand for.
@@ -153,7 +153,7 @@ impl Part {
         let presence = ask_presence(&to, &graph, options).await?;
         // What belongs to an artifact gets its name before the artifact does.
         let mut planned = ask_names(&to, &graph.companions, options).await?;
-        let known: HashSet<(String, Digest)> =
+        let known: HashSet<(RefName, Digest)> =
             planned.iter().map(|name| (name.name.clone(), name.to.digest.clone())).collect();
         // It may have been asked for by its own name as well.
         planned.extend(names.into_iter().filter(|name| !known.contains(&(name.name.clone(), name.to.digest.clone()))));
@@ -213,11 +213,11 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
 
 /// What all names stand for now, many questions at a time.
 async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Result<Vec<PlannedName>> {
-    let ask = |name: String, desc: Descriptor| async move {
+    let ask = |name: RefName, desc: Descriptor| async move {
         let asked = early(to, options).and_then(|early| early.tagged(&name));
         let found = match asked {
             Some(found) => found,
-            None => match to.resolve(&name).await {
+            None => match to.resolve(&name.clone().into()).await {
                 Ok(found) => Some(found),
                 Err(e) if e.kind() == Kind::NotFound => None,
                 // A layout may hold a name twice: setting it puts that right.
@@ -228,21 +228,21 @@ async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Re
         Ok(PlannedName { name, from: found.map(|found| found.digest), to: desc, replace: options.replace })
     };
     let all: Vec<_> =
-        roots.iter().flat_map(|root| root.tags.iter().map(|tag| ask(tag.clone(), root.desc.bare()))).collect();
+        roots.iter().flat_map(|root| root.names.iter().map(|tag| ask(tag.clone(), root.desc.bare()))).collect();
     stream::iter(all).buffered(QUESTIONS).try_collect().await
 }
 
 /// The roots that a registry has with all that they point at: their names stand for them, or they have no name and are
 /// there under their digests.
 async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) -> Result<Vec<Descriptor>> {
-    let unnamed = roots.iter().filter(|root| root.tags.is_empty());
+    let unnamed = roots.iter().filter(|root| root.names.is_empty());
     let unnamed: Vec<Item> = unnamed.map(|root| Item::manifest(root.desc.bare())).collect();
     let presence = if unnamed.is_empty() { Vec::new() } else { to.has(&unnamed).await? };
     let there = unnamed.iter().zip(presence).filter(|(item, presence)| presence.fits(&item.desc));
     let there: HashSet<&Digest> = there.map(|(item, _)| &item.desc.digest).collect();
     let same = names.iter().filter(|planned| planned.outcome() == NameOutcome::Same);
     let same: HashSet<(&str, &Digest)> = same.map(|planned| (planned.name.as_str(), &planned.to.digest)).collect();
-    let is_complete = |root: &&Root| match root.tags.as_slice() {
+    let is_complete = |root: &&Root| match root.names.as_slice() {
         [] => there.contains(&root.desc.digest),
         tags => tags.iter().all(|tag| same.contains(&(tag.as_str(), &root.desc.digest))),
     };

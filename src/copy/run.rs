@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Code, Context as _, Error, Result},
     graph::{BlobEntry, Entry},
-    oci::{Descriptor, Digest, Parsed, Role, media_type},
+    oci::{Descriptor, Digest, Parsed, RefName, Role, media_type},
     progress::{Event, Outcome},
     store::{self, Committed, Intent, Item, NameChange, NameOutcome, Presence, Puts, Write},
 };
@@ -88,7 +88,7 @@ async fn fill_all<'a>(
 /// All that a plan changes at one destination.
 fn intent(part: &Part) -> Intent {
     let graph = &part.graph;
-    let unnamed = graph.roots.iter().filter(|root| root.tags.is_empty()).map(|root| &root.desc);
+    let unnamed = graph.roots.iter().filter(|root| root.names.is_empty()).map(|root| &root.desc);
     let unnamed = unnamed.filter_map(|desc| graph.manifest(&desc.digest));
     let about = graph.manifests.iter().filter(|entry| entry.subject.is_some());
     let listed = unnamed.chain(about).map(|entry| entry.desc.clone()).collect();
@@ -174,7 +174,7 @@ async fn commit(
 
 /// What became of the names. A store that does not say what they stood for when they were set has told it before.
 fn names(part: &Part, committed: &Committed) -> Vec<NameReport> {
-    let done: HashMap<&String, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
+    let done: HashMap<&RefName, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
     let report = |planned: &PlannedName| {
         let from = match done.get(&planned.name) {
             Some(NameOutcome::New) => None,

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use super::{
     Candidate,
     questions::{content, content_now, fetch, has, item, kind, sample, size},
-    samples::{Broken, Sample, deliver, noise},
+    samples::{Broken, Sample, deliver, named, noise},
 };
 use crate::{
     blob::Blob as _,
     error::Kind,
     oci::{Algorithm, Descriptor, Digest},
-    store::{self, Item, begin, delete},
+    store::{self, Item, Name, begin, delete},
 };
 
 pub(super) async fn what_is_delivered_is_there_for_every_reader(c: Candidate) {
@@ -21,7 +21,7 @@ pub(super) async fn what_is_delivered_is_there_for_every_reader(c: Candidate) {
         assert!(has(&*c.store, desc).await.unwrap(), "{}", desc.digest);
         assert_eq!(content(&c, desc).await.unwrap(), bytes);
     }
-    assert_eq!(c.again().resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(c.again().resolve(&named("v1")).await.unwrap(), *sample.root());
 }
 
 pub(super) async fn content_is_read_from_any_offset(c: Candidate) {
@@ -66,20 +66,21 @@ pub(super) async fn a_local_slice_holds_the_content(c: Candidate) {
 pub(super) async fn what_is_not_there_is_not_found(c: Candidate) {
     let sample = sample();
     let digest = sample.root().digest.to_string();
-    for name in ["v1", digest.as_str(), "a/b:c", ""] {
-        assert_eq!(kind(c.store.resolve(name).await), Kind::NotFound, "{name}");
+    assert!(matches!(kind(c.store.resolve(&Name::Only).await), Kind::NotFound | Kind::Misuse));
+    for name in ["v1", digest.as_str(), "a/b:c"] {
+        assert_eq!(kind(c.store.resolve(&named(name)).await), Kind::NotFound, "{name}");
     }
     assert!(!has(&*c.store, sample.root()).await.unwrap());
     assert_eq!(kind(content(&c, &sample.layer().0).await), Kind::NotFound);
     assert_eq!(kind(delete(&*c.store, Item::manifest(sample.root().clone())).await), Kind::NotFound);
-    assert!(c.store.tags().await.unwrap().is_empty());
+    assert!(c.store.list_names().await.unwrap().names.is_empty());
     assert!(c.store.referrers(sample.root()).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_blob_is_not_resolved_as_a_manifest(c: Candidate) {
     let sample = Sample::of(&[br#"{"schemaVersion":2}"#]);
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
-    assert_eq!(kind(c.again().resolve(&sample.layer().0.digest.to_string()).await), Kind::NotFound);
+    assert_eq!(kind(c.again().resolve(&named(sample.layer().0.digest.to_string())).await), Kind::NotFound);
 }
 
 pub(super) async fn wrong_content_is_refused_and_leaves_nothing(c: Candidate) {
@@ -110,7 +111,7 @@ pub(super) async fn a_stream_that_breaks_leaves_nothing_and_the_next_attempt_suc
     assert_eq!(kind(write.puts().put(desc, &broken, &[]).await), Kind::Unreachable);
     write.abandon().await;
     assert!(!has(&*c.store, desc).await.unwrap());
-    assert!(c.again().tags().await.unwrap().is_empty());
+    assert!(c.again().list_names().await.unwrap().names.is_empty());
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
     assert!(content(&c, desc).await.unwrap() == bytes);
 }
@@ -119,7 +120,7 @@ pub(super) async fn pushing_twice_is_fine(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
-    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["v1"]);
     for (desc, bytes) in sample.all() {
         assert_eq!(content(&c, desc).await.unwrap(), bytes);
     }
@@ -160,8 +161,8 @@ pub(super) async fn sha512_works_from_end_to_end(c: Candidate) {
     desc.digest = Digest::with(Algorithm::Sha512, manifest);
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
     let store = c.again();
-    assert_eq!(store.resolve("v1").await.unwrap(), *sample.root());
-    assert_eq!(store.resolve(&sample.root().digest.to_string()).await.unwrap(), *sample.root());
+    assert_eq!(store.resolve(&named("v1")).await.unwrap(), *sample.root());
+    assert_eq!(store.resolve(&named(sample.root().digest.to_string())).await.unwrap(), *sample.root());
     for (desc, bytes) in sample.all() {
         assert!(content(&c, desc).await.unwrap() == bytes, "{}", desc.digest);
     }

@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use tokio::sync::Notify;
 
 use super::samples::Stalling;
@@ -20,8 +21,8 @@ use crate::{
     oci::{Descriptor, Digest},
     progress::Outcome,
     store::{
-        Abilities, Committed, Flaw, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink,
-        Store, collect,
+        Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NamePage, Presence, ReadStore, Session,
+        Sink, Store, collect,
     },
 };
 
@@ -57,7 +58,7 @@ impl fmt::Display for Failing {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Failing {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         self.inner.resolve(name).await
     }
 
@@ -70,12 +71,12 @@ impl ReadStore for Failing {
         self.inner.has(items).await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.inner.tags().await
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        self.inner.names()
     }
 
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        self.inner.tags_at_once().await
+    async fn list_names(&self) -> Result<NamePage> {
+        self.inner.list_names().await
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {
@@ -96,10 +97,6 @@ impl ReadStore for Failing {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.inner.home(item)
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        self.inner.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
@@ -185,7 +182,7 @@ impl fmt::Display for Stalled {
 
 #[async_trait]
 impl ReadStore for Stalled {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         self.inner.resolve(name).await
     }
 
@@ -202,8 +199,8 @@ impl ReadStore for Stalled {
         self.inner.has(items).await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.inner.tags().await
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        self.inner.names()
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

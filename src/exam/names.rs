@@ -6,7 +6,7 @@ use super::{
     Candidate,
     failing::Failing,
     questions::{content, has, kind, sample},
-    samples::{Sample, deliver, noise},
+    samples::{Sample, deliver, named, names, noise, ref_name},
 };
 use crate::{
     copy,
@@ -20,7 +20,7 @@ pub(super) async fn a_manifest_is_found_by_tag_and_by_digest(c: Candidate) {
     let by_digest = sample.root().digest.to_string();
     for name in ["v1", by_digest.as_str()] {
         for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
-            assert_eq!(store.resolve(name).await.unwrap(), *sample.root(), "{name}");
+            assert_eq!(store.resolve(&named(name)).await.unwrap(), *sample.root(), "{name}");
         }
     }
 }
@@ -29,16 +29,16 @@ pub(super) async fn a_manifest_without_tag_and_the_children_of_an_index_are_foun
     let index = Sample::index(&[Sample::of(&[b"one"]), Sample::of(&[b"two"])]);
     deliver(&c.store, &index, &[]).await.unwrap();
     for (desc, _) in &index.manifests {
-        assert_eq!(c.again().resolve(&desc.digest.to_string()).await.unwrap(), *desc);
+        assert_eq!(c.again().resolve(&named(desc.digest.to_string())).await.unwrap(), *desc);
     }
-    assert!(c.again().tags().await.unwrap().is_empty());
+    assert!(c.again().list_names().await.unwrap().names.is_empty());
 }
 
 pub(super) async fn tags_are_sorted_and_each_is_listed_once(c: Candidate) {
     deliver(&c.store, &sample(), &["v2", "b", "v10"]).await.unwrap();
     deliver(&c.store, &Sample::of(&[b"other"]), &["a", "v2"]).await.unwrap();
     for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
-        assert_eq!(store.tags().await.unwrap(), ["a", "b", "v10", "v2"]);
+        assert_eq!(store.list_names().await.unwrap().names, ["a", "b", "v10", "v2"]);
     }
 }
 
@@ -47,19 +47,19 @@ pub(super) async fn a_tag_moves_and_its_old_manifest_stays(c: Candidate) {
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     deliver(&c.store, &two, &["v1"]).await.unwrap();
     let store = c.again();
-    assert_eq!(store.resolve("v1").await.unwrap(), *two.root());
-    assert_eq!(store.tags().await.unwrap(), ["v1"]);
-    assert_eq!(store.resolve(&one.root().digest.to_string()).await.unwrap(), *one.root());
+    assert_eq!(store.resolve(&named("v1")).await.unwrap(), *two.root());
+    assert_eq!(store.list_names().await.unwrap().names, ["v1"]);
+    assert_eq!(store.resolve(&named(one.root().digest.to_string())).await.unwrap(), *one.root());
 }
 
 pub(super) async fn a_tag_is_set_on_what_is_there_and_on_nothing_else(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
-    set_name(&*c.store, "stable", sample.root()).await.unwrap();
-    assert_eq!(c.again().resolve("stable").await.unwrap(), *sample.root());
+    set_name(&*c.store, ref_name("stable"), sample.root()).await.unwrap();
+    assert_eq!(c.again().resolve(&named("stable")).await.unwrap(), *sample.root());
     let absent = Sample::of(&[b"absent"]);
-    assert_eq!(kind(set_name(&*c.store, "v9", absent.root()).await), Kind::NotFound);
-    assert_eq!(c.again().tags().await.unwrap(), ["stable", "v1"]);
+    assert_eq!(kind(set_name(&*c.store, ref_name("v9"), absent.root()).await), Kind::NotFound);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["stable", "v1"]);
 }
 
 /// Whatever call of the copy fails: the handle then shows what everybody sees, and what it says it did is done.
@@ -67,26 +67,26 @@ pub(super) async fn a_handle_after_a_failed_copy_is_as_good_as_a_new_one(c: Cand
     let (one, two) = (sample(), Sample::of(&[b"another", &noise(300_000, 5)]));
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     let from = two.in_memory(&["v2"]).await;
-    let options = copy::Options { tags: vec!["v2".into()], ..copy::Options::default() };
+    let options = copy::Options { names: names(&["v2"]), ..copy::Options::default() };
     for n in 0.. {
         let to: Arc<dyn Store> = Arc::new(Failing::from(Arc::clone(&c.store), n));
-        if copy::copy(&from, "v2", &to, &options).await.is_ok() {
+        if copy::copy(&from, &named("v2"), &to, &options).await.is_ok() {
             assert!(n >= 3, "{n} calls");
             break;
         }
-        assert_eq!(c.store.tags().await.unwrap(), c.again().tags().await.unwrap(), "call {n}");
+        assert_eq!(c.store.list_names().await.unwrap().names, c.again().list_names().await.unwrap().names, "call {n}");
         for (tag, here) in [("stable", true), ("v1", true), ("nowhere", false)] {
             if here {
-                set_name(&*c.store, tag, one.root()).await.unwrap();
-                assert_eq!(c.again().resolve(tag).await.unwrap(), *one.root(), "call {n}");
+                set_name(&*c.store, ref_name(tag), one.root()).await.unwrap();
+                assert_eq!(c.again().resolve(&named(tag)).await.unwrap(), *one.root(), "call {n}");
             }
-            assert_eq!(remove_name(&*c.store, tag).await.is_ok(), here, "call {n}");
-            assert_eq!(kind(c.again().resolve(tag).await), Kind::NotFound, "call {n}");
+            assert_eq!(remove_name(&*c.store, ref_name(tag)).await.is_ok(), here, "call {n}");
+            assert_eq!(kind(c.again().resolve(&named(tag)).await), Kind::NotFound, "call {n}");
         }
         deliver(&c.store, &one, &["v1"]).await.unwrap();
-        assert_eq!(c.again().resolve("v1").await.unwrap(), *one.root(), "call {n}");
+        assert_eq!(c.again().resolve(&named("v1")).await.unwrap(), *one.root(), "call {n}");
     }
-    assert_eq!(c.again().tags().await.unwrap(), ["v1", "v2"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["v1", "v2"]);
     assert_eq!(content(&c, &two.layer().0).await.unwrap(), two.layer().1);
 }
 
@@ -94,11 +94,11 @@ pub(super) async fn a_tag_is_removed_and_its_manifest_stays(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1", "v2"]).await.unwrap();
     for tag in ["v1", "v2"] {
-        remove_name(&*c.store, tag).await.unwrap();
-        assert_eq!(kind(c.again().resolve(tag).await), Kind::NotFound);
-        assert_eq!(kind(remove_name(&*c.store, tag).await), Kind::NotFound);
+        remove_name(&*c.store, ref_name(tag)).await.unwrap();
+        assert_eq!(kind(c.again().resolve(&named(tag)).await), Kind::NotFound);
+        assert_eq!(kind(remove_name(&*c.store, ref_name(tag)).await), Kind::NotFound);
     }
-    assert_eq!(c.again().resolve(&sample.root().digest.to_string()).await.unwrap(), *sample.root());
+    assert_eq!(c.again().resolve(&named(sample.root().digest.to_string())).await.unwrap(), *sample.root());
 }
 
 pub(super) async fn a_deleted_manifest_takes_its_tags_along(c: Candidate) {
@@ -108,8 +108,8 @@ pub(super) async fn a_deleted_manifest_takes_its_tags_along(c: Candidate) {
     delete(&*c.store, Item::manifest(one.root().clone())).await.unwrap();
     assert!(!has(&*c.store, one.root()).await.unwrap());
     let store = c.again();
-    assert_eq!(store.tags().await.unwrap(), ["v3"]);
-    assert_eq!(kind(store.resolve(&one.root().digest.to_string()).await), Kind::NotFound);
+    assert_eq!(store.list_names().await.unwrap().names, ["v3"]);
+    assert_eq!(kind(store.resolve(&named(one.root().digest.to_string())).await), Kind::NotFound);
     assert_eq!(kind(delete(&*c.store, Item::manifest(one.root().clone())).await), Kind::NotFound);
     assert_eq!(content(&c, &two.layer().0).await.unwrap(), two.layer().1);
 }
@@ -118,22 +118,28 @@ pub(super) async fn one_manifest_is_published_under_several_tags(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1", "v1.2", "latest"]).await.unwrap();
     for tag in ["v1", "v1.2", "latest"] {
-        assert_eq!(c.again().resolve(tag).await.unwrap(), *sample.root());
+        assert_eq!(c.again().resolve(&named(tag)).await.unwrap(), *sample.root());
     }
 }
 
 pub(super) async fn a_tag_that_cannot_be_stored_is_an_error(c: Candidate) {
     let sample = sample();
     deliver(&c.store, &sample, &["v1"]).await.unwrap();
-    for bad in ["", "-v1", "a b", "a\u{1b}[31m", "ä", &sample.root().digest.to_string()] {
-        assert_eq!(kind(set_name(&*c.store, bad, sample.root()).await), Kind::Invalid, "{bad:?}");
+    let mut stored = vec!["v1"];
+    // Names that layouts have, and registries do not.
+    for name in ["a/b", "a/b:c", "localhost:5000/a/b:c", "stable+build"] {
+        match set_name(&*c.store, ref_name(name), sample.root()).await {
+            Ok(()) => stored.push(name),
+            Err(e) => assert_eq!(e.kind(), Kind::Invalid, "{name:?}"),
+        }
     }
-    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    stored.sort_unstable();
+    assert_eq!(c.again().list_names().await.unwrap().names, stored);
 }
 
 pub(super) async fn many_tags_in_one_copy_are_all_there(c: Candidate) {
     let tags: Vec<String> = (0..300).map(|n| format!("v{n:03}")).collect();
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     deliver(&c.store, &sample(), &tags).await.unwrap();
-    assert_eq!(c.again().tags().await.unwrap(), tags);
+    assert_eq!(c.again().list_names().await.unwrap().names, tags);
 }

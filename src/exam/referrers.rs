@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Candidate,
-    samples::{Sample, TYPE, deliver},
+    samples::{Sample, TYPE, deliver, ref_name},
 };
 use crate::{
     oci::media_type,
@@ -29,7 +29,7 @@ pub(super) async fn referrers_are_listed_by_subject_with_type_and_annotations(c:
             assert_eq!(desc.media_type, media_type::MANIFEST);
         }
         assert!(store.referrers(two.root()).await.unwrap().is_empty());
-        assert_eq!(store.tags().await.unwrap(), ["tagged-too", "v1", "v2"]);
+        assert_eq!(store.list_names().await.unwrap().names, ["tagged-too", "v1", "v2"]);
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn a_referrer_stays_one_when_its_tag_moves_or_goes(c: Candidate
     let signature = Sample::about(one.root(), b"signature");
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     deliver(&c.store, &signature, &["sig", "sig2"]).await.unwrap();
-    remove_name(&*c.store, "sig").await.unwrap();
+    remove_name(&*c.store, ref_name("sig")).await.unwrap();
     deliver(&c.store, &Sample::of(&[b"other"]), &["sig2"]).await.unwrap();
     let found = c.again().referrers(one.root()).await.unwrap();
     assert_eq!(found.into_iter().map(|d| d.digest).collect::<Vec<_>>(), [signature.root().digest.clone()]);

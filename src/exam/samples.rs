@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use crate::{
     blob::{Blob, ByteStream},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Index, Manifest, Parsed, media_type},
-    store::{Intent, Item, NameChange, ReadStore, Store, Write, begin},
+    oci::{Descriptor, Index, Manifest, Parsed, RefName, media_type},
+    store::{Intent, Item, Name, NameChange, ReadStore, Store, Write, begin},
     stores::Memory,
 };
 
@@ -19,6 +19,24 @@ use crate::{
 pub const TYPE: &str = "application/vnd.test.v1";
 /// The media type of the layers of a sample.
 pub const LAYER: &str = "text/plain";
+
+/// This text as a name to ask for.
+#[must_use]
+pub fn named(text: impl AsRef<str>) -> Name {
+    text.as_ref().parse().unwrap()
+}
+
+/// This text as a name to set.
+#[must_use]
+pub fn ref_name(text: impl AsRef<str>) -> RefName {
+    text.as_ref().parse().unwrap()
+}
+
+/// These texts as names to set.
+#[must_use]
+pub fn names(texts: &[&str]) -> Vec<RefName> {
+    texts.iter().map(ref_name).collect()
+}
 
 /// An artifact in memory.
 #[derive(Debug, Clone, Default)]
@@ -125,7 +143,7 @@ impl Sample {
     /// These tags, set on its root.
     #[must_use]
     pub fn names(&self, tags: &[&str]) -> Vec<NameChange> {
-        tags.iter().map(|tag| NameChange::set(*tag, self.root().bare())).collect()
+        tags.iter().map(|tag| NameChange::set(ref_name(tag), self.root().bare())).collect()
     }
 
     /// Puts all of it, blobs first.

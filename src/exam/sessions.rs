@@ -9,7 +9,7 @@ use super::{
     Candidate, Outcome,
     failing::Stalled,
     questions::{content, has, kind, read},
-    samples::{Broken, Sample, Stalling, deliver, noise},
+    samples::{Broken, Sample, Stalling, deliver, named, names, noise, ref_name},
 };
 use crate::{
     check::{What, check},
@@ -31,8 +31,8 @@ async fn still_works(c: &Candidate) {
         assert_eq!(e.kind(), Kind::Busy, "{e}");
         tokio::task::yield_now().await;
     }
-    assert_eq!(c.again().tags().await.unwrap(), ["later"]);
-    assert_eq!(c.again().resolve("later").await.unwrap(), *sample.root());
+    assert_eq!(c.again().list_names().await.unwrap().names, ["later"]);
+    assert_eq!(c.again().resolve(&named("later")).await.unwrap(), *sample.root());
     for (desc, bytes) in sample.all() {
         assert_eq!(content(c, desc).await.unwrap(), bytes);
     }
@@ -41,7 +41,7 @@ async fn still_works(c: &Candidate) {
 /// No name, and nothing that is about this.
 async fn nothing_shows(c: &Candidate, subject: &Descriptor) {
     for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
-        assert!(store.tags().await.unwrap().is_empty());
+        assert!(store.list_names().await.unwrap().names.is_empty());
         assert!(store.referrers(subject).await.unwrap().is_empty());
     }
 }
@@ -60,7 +60,7 @@ pub(super) async fn nothing_shows_before_a_commit_and_all_of_it_afterwards(c: Ca
     for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
         assert_eq!(listed(store.referrers(subject.root()).await.unwrap()), [about.root().digest.clone()]);
         for tag in ["v1", "v2"] {
-            assert_eq!(store.resolve(tag).await.unwrap(), *about.root());
+            assert_eq!(store.resolve(&named(tag)).await.unwrap(), *about.root());
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) async fn a_commit_that_was_left_alone_may_be_asked_for_again(c: Candi
     if futures_util::poll!(session.commit()).is_pending() {
         session.commit().await.unwrap();
     }
-    assert_eq!(c.again().resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(c.again().resolve(&named("v1")).await.unwrap(), *sample.root());
     assert!(session.commit().await.is_err());
 }
 
@@ -116,9 +116,10 @@ pub(super) async fn a_handle_is_as_good_as_new_after_a_copy_that_was_dropped(c: 
     let stalled = Arc::new(Notify::new());
     let (from, digest) = (sample.in_memory(&["v1"]).await, sample.layer().0.digest.clone());
     let stalling: Arc<dyn ReadStore> = Arc::new(Stalled { inner: from, digest, stalled: Arc::clone(&stalled) });
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    let name = named("v1");
     tokio::select! {
-        done = copy::copy(&stalling, "v1", &c.store, &options) => panic!("{done:?}"),
+        done = copy::copy(&stalling, &name, &c.store, &options) => panic!("{done:?}"),
         () = stalled.notified() => {}
     }
     nothing_shows(&c, sample.root()).await;
@@ -139,7 +140,7 @@ pub(super) async fn giving_up_while_content_is_on_its_way_frees_the_store(c: Can
         write.abandon().await;
         let (manifest, bytes) = &sample.manifests[0];
         assert!(puts.manifest(manifest, bytes).await.is_err(), "what was given up takes nothing more");
-        assert!(c.again().resolve("v1").await.is_err());
+        assert!(c.again().resolve(&named("v1")).await.is_err());
         // Free at once: nobody need wait for the content.
         deliver(&c.store, &Sample::of(&[b"free"]), &["later"]).await.unwrap();
         putting.abort();
@@ -169,15 +170,15 @@ pub(super) async fn two_sessions_at_once_both_have_their_way(c: Candidate) -> Ou
             )
         }
     };
-    assert!(c.again().tags().await.unwrap().is_empty());
+    assert!(c.again().list_names().await.unwrap().names.is_empty());
     first.commit().await.unwrap();
-    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["v1"]);
     let other = match other {
         Some(other) => other,
         None => half_way(&*second, &two, "v2").await.unwrap(),
     };
     other.commit().await.unwrap();
-    assert_eq!(c.again().tags().await.unwrap(), ["v1", "v2"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["v1", "v2"]);
     for (desc, bytes) in one.all().chain(two.all()) {
         assert_eq!(content(&c, desc).await.unwrap(), bytes);
     }
@@ -189,10 +190,10 @@ pub(super) async fn a_name_is_set_and_moved_without_a_copy(c: Candidate) {
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     deliver(&c.store, &two, &["v2"]).await.unwrap();
     for (name, to) in [("new", &one), ("v2", &one), ("v1", &one)] {
-        set_name(&*c.open(), name, to.root()).await.unwrap();
-        assert_eq!(c.again().resolve(name).await.unwrap(), *to.root());
+        set_name(&*c.open(), ref_name(name), to.root()).await.unwrap();
+        assert_eq!(c.again().resolve(&named(name)).await.unwrap(), *to.root());
     }
-    assert_eq!(c.again().tags().await.unwrap(), ["new", "v1", "v2"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["new", "v1", "v2"]);
     assert_eq!(content(&c, two.root()).await.unwrap(), two.manifests[0].1);
 }
 
@@ -222,8 +223,8 @@ pub(super) async fn what_was_announced_and_never_came_changes_nothing(c: Candida
 async fn expecting(c: &Candidate, sample: &Sample, name: &str, expect: Expect) -> Result<Committed> {
     let write = begin(&*c.store, sample.intent(&["aside", name])).await?;
     sample.put_into(&write).await?;
-    write.name(NameChange::set("aside", sample.root().bare()))?;
-    write.name(NameChange { expect, ..NameChange::set(name, sample.root().bare()) })?;
+    write.name(NameChange::set(ref_name("aside"), sample.root().bare()))?;
+    write.name(NameChange { expect, ..NameChange::set(ref_name(name), sample.root().bare()) })?;
     write.commit().await
 }
 
@@ -232,19 +233,19 @@ pub(super) async fn a_name_that_is_not_as_expected_changes_nothing(c: Candidate)
     deliver(&c.store, &one, &["v1"]).await.unwrap();
     for expect in [Expect::Absent, Expect::Digest(two.root().digest.clone())] {
         assert_eq!(kind(expecting(&c, &two, "v1", expect.clone()).await), Kind::Exists, "{expect:?}");
-        assert_eq!(c.again().resolve("v1").await.unwrap(), *one.root());
-        assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+        assert_eq!(c.again().resolve(&named("v1")).await.unwrap(), *one.root());
+        assert_eq!(c.again().list_names().await.unwrap().names, ["v1"]);
     }
     let absent = Expect::Digest(one.root().digest.clone());
     assert_eq!(kind(expecting(&c, &two, "v2", absent.clone()).await), Kind::Exists);
-    assert_eq!(c.again().tags().await.unwrap(), ["v1"]);
+    assert_eq!(c.again().list_names().await.unwrap().names, ["v1"]);
     let moved = expecting(&c, &two, "v1", absent).await.unwrap().names.remove(1);
-    assert_eq!(moved, ("v1".into(), NameOutcome::Moved(one.root().digest.clone())));
+    assert_eq!(moved, (ref_name("v1"), NameOutcome::Moved(one.root().digest.clone())));
     let new = expecting(&c, &two, "v2", Expect::Absent).await.unwrap().names.remove(1);
-    assert_eq!(new, ("v2".into(), NameOutcome::New));
+    assert_eq!(new, (ref_name("v2"), NameOutcome::New));
     let same = expecting(&c, &two, "v2", Expect::Digest(two.root().digest.clone())).await.unwrap().names.remove(1);
-    assert_eq!(same, ("v2".into(), NameOutcome::Same));
-    assert_eq!(c.again().tags().await.unwrap(), ["aside", "v1", "v2"]);
+    assert_eq!(same, (ref_name("v2"), NameOutcome::Same));
+    assert_eq!(c.again().list_names().await.unwrap().names, ["aside", "v1", "v2"]);
 }
 
 fn elsewhere() -> Arc<dyn Store> {
@@ -263,8 +264,8 @@ fn carried_along() -> (Sample, Sample) {
 pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate) {
     let (sample, inner) = carried_along();
     let from = sample.in_memory(&["v1"]).await;
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    copy::copy(&from, "v1", &c.store, &options).await.unwrap();
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    copy::copy(&from, &named("v1"), &c.store, &options).await.unwrap();
     assert_eq!(check(&c.again()).await.unwrap(), []);
     let (desc, bytes) = &inner.manifests[0];
     for item in [Item::blob(desc.clone()), Item::manifest(desc.clone())] {
@@ -272,7 +273,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
         assert_eq!(found, bytes, "{:?}", item.role);
     }
     assert_eq!(read(&*c.again(), &inner.layer().0, 100).await.unwrap(), "inner");
-    copy::copy(&c.again(), "v1", &elsewhere(), &options).await.unwrap();
+    copy::copy(&c.again(), &named("v1"), &elsewhere(), &options).await.unwrap();
     // Where content is one file, a manifest may be removed as one only.
     let mut gone = delete(&*c.store, Item::blob(desc.clone())).await;
     if gone.as_ref().is_err_and(|e| e.kind() == Kind::Unsupported) {
@@ -282,7 +283,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
     let findings = check(&c.again()).await.unwrap();
     let missing = |(what, place): (What, &str)| what == What::Missing && place == desc.digest.to_string();
     assert!(findings.iter().any(|found| missing((found.what, &found.place))), "{findings:?}");
-    assert_eq!(kind(copy::copy(&c.again(), "v1", &elsewhere(), &options).await), Kind::NotFound);
+    assert_eq!(kind(copy::copy(&c.again(), &named("v1"), &elsewhere(), &options).await), Kind::NotFound);
 }
 
 pub(super) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_followed(c: Candidate) {
@@ -293,8 +294,8 @@ pub(super) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_foll
     let mut sample = inner.clone();
     sample.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
     let from = sample.in_memory(&["v1"]).await;
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    copy::copy(&from, "v1", &c.store, &options).await.unwrap();
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    copy::copy(&from, &named("v1"), &c.store, &options).await.unwrap();
     for (desc, bytes) in sample.all() {
         assert_eq!(content(&c, desc).await.unwrap(), bytes);
     }

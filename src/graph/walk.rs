@@ -11,8 +11,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{BlobEntry, Entry, Graph, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, Origins, Root};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, Role, Tag},
-    store::{self, ReadStore},
+    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag},
+    store::{self, Name, ReadStore},
 };
 
 /// How many manifests are fetched at a time.
@@ -94,7 +94,7 @@ struct Walk<'a> {
     refusal: Option<String>,
     refused: usize,
     /// The tags of a store by its position, where they come in one answer.
-    tags: HashMap<u16, Option<HashSet<String>>>,
+    tags: HashMap<u16, Option<HashSet<RefName>>>,
 }
 
 impl Walk<'_> {
@@ -216,7 +216,8 @@ impl Walk<'_> {
             for tag in Tag::companions_of(&entry.desc.digest) {
                 if tags.as_ref().is_none_or(|tags| tags.contains(&*tag)) {
                     let (origin, origins) = (Arc::clone(&origin), Arc::clone(&origins));
-                    asking.push(async move { (origin.resolve(&tag).await, tag, origins, origin) });
+                    let name = Name::from(tag.clone());
+                    asking.push(async move { (origin.resolve(&name).await, tag, origins, origin) });
                 }
             }
         }
@@ -254,7 +255,7 @@ impl Walk<'_> {
             None => {
                 self.companion_tags.insert(tag.clone(), desc.digest.clone());
                 self.meet(Role::Manifest, &desc, &origins, next)?;
-                self.companions.push(Root { desc, tags: vec![tag.to_string()], origins: origins.to_vec() });
+                self.companions.push(Root { desc, names: vec![tag.clone().into()], origins: origins.to_vec() });
                 Ok(())
             }
         }
@@ -273,12 +274,10 @@ impl Walk<'_> {
         all.iter().filter_map(farthest).collect()
     }
 
-    async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<String>> {
-        match origin.tags_at_once().await {
-            Ok(tags) => tags.map(HashSet::from_iter),
-            // Then each is asked for.
-            Err(_) => None,
-        }
+    async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<RefName>> {
+        // Where there is more, or no answer, each is asked for.
+        let page = origin.names().try_next().await.ok()?.unwrap_or_default();
+        (!page.more).then(|| page.names.into_iter().collect())
     }
 
     /// What a store lists as a referrer must be one: it would be carried along, and shown, as if it were.

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, ops::Range};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use super::spool::Held;
@@ -11,7 +12,7 @@ use crate::{
     blob::{ByteStream, FileSlice, first},
     error::{Error, Result},
     oci::{Annotations, Descriptor, Digest, Manifest},
-    store::{Item, Presence, ReadStore},
+    store::{Item, Name, NamePage, Presence, ReadStore, one_page},
 };
 
 /// A packed artifact: its manifest, and its blobs where they lie: in memory, in source files (verified to be unchanged
@@ -108,11 +109,11 @@ impl fmt::Display for Packed {
 
 #[async_trait]
 impl ReadStore for Packed {
-    /// Any name stands for the artifact; a digest only when it is the manifest's.
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        match name.parse::<Digest>() {
-            Ok(digest) if digest != self.root.digest => Err(Error::not_found(format!("{digest} is not in {self}"))),
-            _ => Ok(self.root.clone()),
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        match name {
+            Name::Only => Ok(self.root.clone()),
+            Name::Digest(digest) if *digest == self.root.digest => Ok(self.root.clone()),
+            name => Err(Error::not_found(format!("`{name}` is not in {self}"))),
         }
     }
 
@@ -127,8 +128,8 @@ impl ReadStore for Packed {
         Ok(items.iter().map(|item| held(item).map_or(Presence::Absent, Presence::here)).collect())
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        one_page(async { Ok(NamePage::default()) })
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

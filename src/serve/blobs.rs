@@ -55,7 +55,7 @@ impl Registry {
     pub(super) async fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
         let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
-        if store.resolve(&digest.to_string()).await.is_ok() {
+        if store.resolve(&digest.clone().into()).await.is_ok() {
             return Err(Refusal::new(Code::Unsupported, "this is a manifest: it is deleted as one"));
         }
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));

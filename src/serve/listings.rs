@@ -21,10 +21,10 @@ impl Registry {
     /// The tags of a repository, page by page (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let mut tags = store.tags().await.map_err(Refusal::reading(Code::NameUnknown))?;
+        let names = store.list_names().await.map_err(Refusal::reading(Code::NameUnknown))?.names;
         // A layout can have names that no client could ask for.
-        tags.retain(|tag| tag.parse::<Tag>().is_ok());
-        let page = Page::of(tags, query)?;
+        let tags = names.into_iter().filter(|name| name.parse::<Tag>().is_ok());
+        let page = Page::of(tags.map(String::from).collect(), query)?;
         page.reply(&format!("/v2/{name}/tags/list"), query, &json!({"name": name.as_str(), "tags": page.items}))
     }
 

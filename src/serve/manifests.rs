@@ -24,13 +24,13 @@ const MAX_TAGS: usize = 100;
 impl Registry {
     pub(super) async fn head_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.to_string()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
         Ok(described(&desc, futures_util::StreamExt::boxed(futures_util::stream::empty())))
     }
 
     pub(super) async fn get_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.to_string()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
         let bytes = store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
         Ok(described(&desc, blob::once(bytes)))
     }
@@ -63,7 +63,7 @@ impl Registry {
         let store = self.writable(name).await?;
         complete(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
-        let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.to_string(), desc.bare())).collect();
+        let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
         let items = vec![Item::manifest(desc.clone())];
         let write = store::begin(&*store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
         write.puts().manifest(&desc, &bytes).await?;
@@ -86,9 +86,9 @@ impl Registry {
         let store = self.existing(name).await?;
         let unknown = || Refusal::reading(Code::ManifestUnknown);
         match what {
-            Reference::Tag(tag) => store::remove_name(&*store, &tag).await.map_err(unknown())?,
+            Reference::Tag(tag) => store::remove_name(&*store, tag.into()).await.map_err(unknown())?,
             Reference::Digest(digest) => {
-                let desc = store.resolve(&digest.to_string()).await.map_err(unknown())?;
+                let desc = store.resolve(&digest.into()).await.map_err(unknown())?;
                 store::delete(&*store, Item::manifest(desc)).await.map_err(unknown())?;
             }
         }

@@ -8,13 +8,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 use super::Repositories;
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, RegistryName, RepositoryName, Tag},
-    store::{Flaw, Home, Inventory, Item, Presence, ReadStore, Store, Union},
+    oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
+    store::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
 };
 
 /// Stores as one registry.
@@ -52,7 +53,7 @@ impl Mount {
         {
             return Ok(Arc::clone(names));
         }
-        let names = Arc::new(Names::of(&self.base, self.store.tags().await?));
+        let names = Arc::new(Names::of(&self.base, self.store.list_names().await?.names));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
             version.map(|version| (version, Arc::clone(&names)));
         Ok(names)
@@ -128,27 +129,27 @@ impl Repositories for Mounted {
 #[derive(Default)]
 struct Names {
     /// By repository and tag: the name in the store. A repository that is named with its registry is here twice.
-    repositories: BTreeMap<RepositoryName, BTreeMap<String, String>>,
+    repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
     /// The repositories that are listed.
     shown: BTreeSet<RepositoryName>,
 }
 
 impl Names {
-    fn of(base: &RepositoryName, tags: Vec<String>) -> Self {
+    fn of(base: &RepositoryName, all: Vec<RefName>) -> Self {
         let mut names = Self::default();
-        for tag in tags {
-            let Some(Reading { short, long, tag: called }) = Reading::of(&tag) else {
+        for name in all {
+            let Some(Reading { short, long, tag }) = Reading::of(&name) else {
                 names.shown.insert(base.clone());
-                if tag.parse::<Tag>().is_ok() {
-                    names.add(base.clone(), Some(tag.clone()), &tag);
+                if let Ok(tag) = name.parse() {
+                    names.add(base.clone(), Some(tag), &name);
                 }
                 continue;
             };
             names.shown.insert(short.clone());
             if let Some(long) = long.filter(|long| *long != short) {
-                names.add(long, called.clone(), &tag);
+                names.add(long, tag.clone(), &name);
             }
-            names.add(short, called, &tag);
+            names.add(short, tag, &name);
         }
         if names.shown.is_empty() {
             names.shown.insert(base.clone());
@@ -157,10 +158,10 @@ impl Names {
     }
 
     /// Of two names for one tag, the first in the order of the list wins.
-    fn add(&mut self, repository: RepositoryName, tag: Option<String>, own: &str) {
+    fn add(&mut self, repository: RepositoryName, tag: Option<Tag>, own: &RefName) {
         let tags = self.repositories.entry(repository).or_default();
         if let Some(tag) = tag {
-            tags.entry(tag).or_insert_with(|| own.to_owned());
+            tags.entry(tag).or_insert_with(|| own.clone());
         }
     }
 }
@@ -172,7 +173,7 @@ struct Reading {
     /// The repository with the registry; none when the registry's name has a port.
     long: Option<RepositoryName>,
     /// The tag; none when the reference has a digest only.
-    tag: Option<String>,
+    tag: Option<Tag>,
 }
 
 impl Reading {
@@ -181,8 +182,9 @@ impl Reading {
             Some((rest, digest)) if digest.parse::<Digest>().is_ok() => (rest, true),
             _ => (reference, false),
         };
-        let (path, tag) = match rest.rsplit_once(':').filter(|(_, tag)| tag.parse::<Tag>().is_ok()) {
-            Some((path, tag)) => (path, Some(tag.to_owned())),
+        let tagged = rest.rsplit_once(':').and_then(|(path, tag)| Some((path, tag.parse().ok()?)));
+        let (path, tag) = match tagged {
+            Some((path, tag)) => (path, Some(tag)),
             None if pinned => (rest, None),
             None => return None,
         };
@@ -205,7 +207,7 @@ struct View {
 
 impl View {
     /// The tags of this repository in each store.
-    fn tags_of(&self) -> impl Iterator<Item = (&BTreeMap<String, String>, &Arc<dyn ReadStore>)> {
+    fn tags_of(&self) -> impl Iterator<Item = (&BTreeMap<Tag, RefName>, &Arc<dyn ReadStore>)> {
         self.named.iter().filter_map(|(names, store)| Some((names.repositories.get(&self.name)?, store)))
     }
 }
@@ -219,13 +221,13 @@ impl fmt::Display for View {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for View {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        if name.parse::<Digest>().is_ok() {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let Name::Ref(tag) = name else {
             return self.all.resolve(name).await;
-        }
+        };
         for (tags, store) in self.tags_of() {
-            let Some(own) = tags.get(name) else { continue };
-            match store.resolve(own).await {
+            let Some(own) = tags.get(tag.as_str()) else { continue };
+            match store.resolve(&own.clone().into()).await {
                 // Taken away since it was listed.
                 Err(e) if e.kind() == Kind::NotFound => {}
                 other => return other,
@@ -242,13 +244,13 @@ impl ReadStore for View {
         self.all.has(items).await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        let found: BTreeSet<&String> = self.tags_of().flat_map(|(tags, _)| tags.keys()).collect();
-        Ok(found.into_iter().cloned().collect())
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        one_page(self.list_names())
     }
 
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        self.tags().await.map(Some)
+    async fn list_names(&self) -> Result<NamePage> {
+        let found: BTreeSet<&Tag> = self.tags_of().flat_map(|(tags, _)| tags.keys()).collect();
+        Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), ..NamePage::default() })
     }
 
     /// They never change: this is the repository as it was when it was asked for.
@@ -270,10 +272,6 @@ impl ReadStore for View {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.all.home(item)
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        self.all.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {
@@ -305,7 +303,7 @@ mod tests {
             let desc = Descriptor::of(crate::oci::media_type::INDEX, &bytes);
             let write = store::begin(&store, Intent::default()).await.unwrap();
             write.puts().manifest(&desc, &bytes).await.unwrap();
-            write.name(NameChange::set(*tag, desc.clone())).unwrap();
+            write.name(NameChange::set(tag.parse().unwrap(), desc.clone())).unwrap();
             write.commit().await.unwrap();
             all.push(desc);
         }
@@ -320,9 +318,9 @@ mod tests {
         assert_eq!(names, ["a/b", "bundle", "c"]);
         for (repository, tags) in [("a/b", ["v1"]), ("ghcr.io/a/b", ["v1"]), ("c", ["v2"]), ("bundle", ["plain"])] {
             let found = all.get(&name(repository)).await.unwrap().unwrap();
-            assert_eq!(found.tags().await.unwrap(), tags, "{repository}");
-            assert!(found.resolve(tags[0]).await.is_ok(), "{repository}");
-            assert!(found.resolve("v9").await.is_err());
+            assert_eq!(found.list_names().await.unwrap().names, tags, "{repository}");
+            assert!(found.resolve(&tags[0].parse().unwrap()).await.is_ok(), "{repository}");
+            assert!(found.resolve(&"v9".parse().unwrap()).await.is_err());
         }
         assert!(all.get(&name("b")).await.unwrap().is_none());
     }
@@ -337,7 +335,7 @@ mod tests {
         assert_eq!(names, ["a/b", "c"]);
         for (repository, tags) in [("a/b", vec![]), ("ghcr.io/a/b", vec![]), ("c", vec!["v1"])] {
             let found = all.get(&name(repository)).await.unwrap().unwrap();
-            assert_eq!(found.tags().await.unwrap(), tags, "{repository}");
+            assert_eq!(found.list_names().await.unwrap().names, tags, "{repository}");
         }
     }
 
@@ -347,8 +345,8 @@ mod tests {
         let (second, twos) = tagged(&["x.example/a:v1", "x.example/a:v2"]).await;
         let all = Mounted::new().and(name("one"), Arc::new(first)).and(name("two"), Arc::new(second));
         let view = all.get(&name("a")).await.unwrap().unwrap();
-        assert_eq!(view.tags().await.unwrap(), ["v1", "v2"]);
-        assert_eq!(view.resolve("v1").await.unwrap().digest, ones[0].digest);
+        assert_eq!(view.list_names().await.unwrap().names, ["v1", "v2"]);
+        assert_eq!(view.resolve(&"v1".parse().unwrap()).await.unwrap().digest, ones[0].digest);
         assert_eq!(store::size(&*view, &twos[0].digest, Role::Manifest).await.unwrap(), twos[0].size);
     }
 

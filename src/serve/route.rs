@@ -1,7 +1,10 @@
 //! What a request asks for: its path and its query, parsed into values that cannot be wrong.
 
 use super::reply::{Code, Refusal};
-use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
+use crate::{
+    oci::{Algorithm, Digest, RepositoryName, Tag},
+    store::Name,
+};
 
 /// What a path names. The numbers are those of the specification's table of endpoints.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,15 @@ impl std::fmt::Display for Reference {
         match self {
             Self::Tag(tag) => f.write_str(tag),
             Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl From<Reference> for Name {
+    fn from(reference: Reference) -> Self {
+        match reference {
+            Reference::Tag(tag) => tag.into(),
+            Reference::Digest(digest) => digest.into(),
         }
     }
 }

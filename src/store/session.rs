@@ -7,7 +7,7 @@ use super::{Home, Item};
 use crate::{
     blob::Blob,
     error::{Error, Result},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, RefName},
     progress::Outcome,
 };
 
@@ -29,7 +29,7 @@ pub struct Intent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameChange {
     /// The name.
-    pub name: String,
+    pub name: RefName,
     /// The manifest that it is to stand for; `None`: the name is removed.
     pub to: Option<Descriptor>,
     /// What it must stand for when it is changed.
@@ -42,14 +42,14 @@ pub struct NameChange {
 impl NameChange {
     /// A name that is set, whatever it stood for.
     #[must_use]
-    pub fn set(name: impl Into<String>, to: Descriptor) -> Self {
-        Self { name: name.into(), to: Some(to), expect: Expect::Any, replace: false }
+    pub fn set(name: RefName, to: Descriptor) -> Self {
+        Self { name, to: Some(to), expect: Expect::Any, replace: false }
     }
 
     /// A name that is removed, whatever it stood for.
     #[must_use]
-    pub fn remove(name: impl Into<String>) -> Self {
-        Self { name: name.into(), to: None, expect: Expect::Any, replace: false }
+    pub fn remove(name: RefName) -> Self {
+        Self { name, to: None, expect: Expect::Any, replace: false }
     }
 }
 
@@ -77,7 +77,7 @@ impl Expect {
     }
 
     /// An error of kind `Exists` unless a name that stands for `found` is as expected.
-    pub fn check(&self, name: &str, found: Option<&Digest>) -> Result<()> {
+    pub fn check(&self, name: &RefName, found: Option<&Digest>) -> Result<()> {
         if self.met_by(found) {
             return Ok(());
         }
@@ -125,7 +125,7 @@ impl NameOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
     /// The names, in the order in which they were given, and what became of each.
-    pub names: Vec<(String, NameOutcome)>,
+    pub names: Vec<(RefName, NameOutcome)>,
 }
 
 /// One writing. Tasks share it; every method may be cancelled at any await and called again.

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
-use super::{Flaw, Home, Inventory, Item, Presence, ReadStore};
+use super::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
@@ -59,7 +60,7 @@ macro_rules! first {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Union {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         first!(self, format_args!("`{name}`"), store => store.resolve(name))
     }
 
@@ -86,25 +87,36 @@ impl ReadStore for Union {
         Ok(found)
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for store in &self.stores {
-            found.extend(store.tags().await?);
-        }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+    /// A page is one of each store.
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        let stores: Vec<_> = self.stores.iter().map(|store| store.names()).collect();
+        stream::try_unfold(stores, async |stores| {
+            if stores.is_empty() {
+                return Ok(None);
+            }
+            let (mut all, mut open) = (NamePage::default(), Vec::new());
+            for mut pages in stores {
+                let Some(NamePage { names, unreadable, more }) = pages.try_next().await? else { continue };
+                all.names.extend(names);
+                all.unreadable.extend(unreadable);
+                all.more |= more;
+                open.extend(more.then_some(pages));
+            }
+            Ok(Some((all, open)))
+        })
+        .boxed()
     }
 
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        let mut found = Vec::new();
+    async fn list_names(&self) -> Result<NamePage> {
+        let mut all = NamePage::default();
         for store in &self.stores {
-            let Some(tags) = store.tags_at_once().await? else { return Ok(None) };
-            found.extend(tags);
+            let NamePage { names, unreadable, .. } = store.list_names().await?;
+            all.names.extend(names);
+            all.unreadable.extend(unreadable);
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(Some(found))
+        all.names.sort_unstable();
+        all.names.dedup();
+        Ok(all)
     }
 
     /// Unknown: what the stores say cannot be told apart when it is put together.
@@ -137,14 +149,6 @@ impl ReadStore for Union {
         self.stores.iter().find_map(|store| store.home(item))
     }
 
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        let mut found = Vec::new();
-        for store in &self.stores {
-            found.extend(store.unreadable().await?);
-        }
-        Ok(found)
-    }
-
     /// Unknown: one store's list does not describe the others.
     async fn inventory(&self) -> Result<Option<Inventory>> {
         match self.stores.as_slice() {
@@ -175,7 +179,7 @@ mod tests {
             let bytes = Bytes::from(serde_json::to_vec(&index).unwrap());
             let desc = Descriptor::of(media_type::INDEX, &bytes);
             write.puts().manifest(&desc, &bytes).await.unwrap();
-            write.name(NameChange::set(*tag, desc)).unwrap();
+            write.name(NameChange::set(tag.parse().unwrap(), desc)).unwrap();
         }
         for blob in blobs {
             write.puts().put(&Descriptor::of("a/b", blob), &Bytes::from_static(blob), &[]).await.unwrap();
@@ -193,16 +197,20 @@ mod tests {
         let one = filled("one", &["both", "first"], &[b"left"]).await;
         let two = filled("two", &["both", "second"], &[b"right"]).await;
         let union = Union::new(vec![Arc::clone(&one), Arc::clone(&two)]);
-        assert_eq!(union.tags().await.unwrap(), ["both", "first", "second"]);
-        assert_eq!(union.tags_at_once().await.unwrap().unwrap(), ["both", "first", "second"]);
-        let both = union.resolve("both").await.unwrap();
-        assert_eq!(both, one.resolve("both").await.unwrap());
-        assert_ne!(both, two.resolve("both").await.unwrap());
-        assert_eq!(union.resolve("second").await.unwrap(), two.resolve("second").await.unwrap());
+        assert_eq!(union.list_names().await.unwrap().names, ["both", "first", "second"]);
+        let page = union.names().try_next().await.unwrap().unwrap();
+        assert_eq!((page.names.len(), page.more), (4, false));
+        let both = union.resolve(&"both".parse().unwrap()).await.unwrap();
+        assert_eq!(both, one.resolve(&"both".parse().unwrap()).await.unwrap());
+        assert_ne!(both, two.resolve(&"both".parse().unwrap()).await.unwrap());
+        assert_eq!(
+            union.resolve(&"second".parse().unwrap()).await.unwrap(),
+            two.resolve(&"second".parse().unwrap()).await.unwrap()
+        );
         for content in [&b"left"[..], b"right"] {
             assert_eq!(store::read(&union, &blob(content), 64).await.unwrap(), content);
         }
-        let error = union.resolve("third").await.unwrap_err();
+        let error = union.resolve(&"third".parse().unwrap()).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (Kind::NotFound, "`third` is not in memory, memory"));
     }
 

@@ -15,7 +15,7 @@ use super::{Committed, Home, Intent, Item, NameChange, Session, Sink, Store};
 use crate::{
     blob::Blob,
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Role},
+    oci::{Descriptor, RefName, Role},
     progress::Outcome,
 };
 
@@ -42,12 +42,12 @@ pub async fn begin(store: &dyn Store, intent: Intent) -> Result<Write> {
 }
 
 /// Points a name at a manifest that is in the store.
-pub async fn set_name(store: &dyn Store, name: &str, desc: &Descriptor) -> Result<()> {
+pub async fn set_name(store: &dyn Store, name: RefName, desc: &Descriptor) -> Result<()> {
     change(store, NameChange::set(name, desc.bare())).await
 }
 
 /// Removes a name, not what it stands for. Error kind `NotFound` when there is none.
-pub async fn remove_name(store: &dyn Store, name: &str) -> Result<()> {
+pub async fn remove_name(store: &dyn Store, name: RefName) -> Result<()> {
     change(store, NameChange::remove(name)).await
 }
 

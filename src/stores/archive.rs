@@ -21,6 +21,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 use self::{
@@ -34,7 +35,7 @@ use crate::{
     fs::blocking,
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
-    store::{Abilities, Flaw, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
+    store::{Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page},
 };
 
 /// How often a writer that waits for another one looks again.
@@ -149,9 +150,9 @@ impl fmt::Display for Archive {
 
 #[async_trait]
 impl ReadStore for Archive {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        let name = name.to_owned();
-        self.run(move |contents| contents.resolve(&contents.index, &name)).await
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let (name, place) = (name.clone(), self.to_string());
+        self.run(move |contents| contents.resolve(&contents.index, &name, &place)).await
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
@@ -170,8 +171,8 @@ impl ReadStore for Archive {
         Ok(items.iter().map(|item| presence(&item.desc.digest)).collect())
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        Ok(self.contents().index.names().into_iter().collect())
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        one_page(async { Ok(self.contents().index.names()) })
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {
@@ -186,10 +187,6 @@ impl ReadStore for Archive {
     fn local(&self, item: &Item) -> Option<FileSlice> {
         let piece = self.contents().blobs.get(&item.desc.digest).cloned()?;
         (piece.slice.len == item.desc.size).then_some(piece.slice)
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        Ok(self.contents().index.unreadable())
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

@@ -12,7 +12,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RefName, annotation, media_type},
-    store::{Flaw, FlawKind},
+    store::{Flaw, FlawKind, NamePage},
 };
 
 /// Largest `index.json` that is read or written.
@@ -217,15 +217,23 @@ impl IndexFile {
                 messages.push(format!("entry {at} has a media type that is none: `{:.128}`", desc.media_type));
             }
             if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
-                messages.push(format!("entry {at} has a name that is none: `{name:.128}`"));
+                messages.push(no_name(at, name));
             }
         }
         messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
     }
 
-    /// All names, sorted, each once.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        self.entries().filter_map(name).map(str::to_owned).collect()
+    /// All names, sorted, each once, and what else may be one.
+    pub(super) fn names(&self) -> NamePage {
+        let mut names = BTreeSet::new();
+        let mut unreadable = self.unreadable();
+        for (at, text) in self.entries.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.name()?))) {
+            match text.parse::<RefName>() {
+                Ok(name) => drop(names.insert(name)),
+                Err(_) => unreadable.push(flaw(FlawKind::Unreadable, no_name(at, text))),
+            }
+        }
+        NamePage { names: names.into_iter().collect(), unreadable, more: false }
     }
 
     /// What a name stands for. Errors: two different manifests, since two readers would take two different ones.
@@ -312,6 +320,10 @@ impl IndexFile {
         self.entries.retain(|entry| entry.digest() != Some(digest));
         self.changed |= self.entries.len() != before;
     }
+}
+
+fn no_name(at: usize, text: &str) -> String {
+    format!("entry {at} has a name that is none: `{text:.128}`")
 }
 
 impl<'de> Deserialize<'de> for IndexFile {

@@ -21,6 +21,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 use self::{commit::Queue, files::Files, session::Writing};
 use super::{
@@ -32,7 +33,7 @@ use crate::{
     error::{Error, Result},
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
-    store::{Abilities, Flaw, Intent, Inventory, Item, Presence, ReadStore, Session, Store},
+    store::{Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page},
 };
 
 /// A layout directory. Cloning gives another handle on the same store.
@@ -170,9 +171,9 @@ impl fmt::Display for Layout {
 
 #[async_trait]
 impl ReadStore for Layout {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        let name = name.to_owned();
-        self.run(move |shared| Manifests::resolve(shared, &*shared.index()?, &name)).await
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let (name, place) = (name.clone(), self.to_string());
+        self.run(move |shared| Manifests::resolve(shared, &*shared.index()?, &name, &place)).await
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
@@ -193,8 +194,8 @@ impl ReadStore for Layout {
         .await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.run(|shared| Ok(shared.index()?.names().into_iter().collect())).await
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        one_page(self.run(|shared| Ok(shared.index()?.names())))
     }
 
     /// A list that is as it was is not read again.
@@ -215,10 +216,6 @@ impl ReadStore for Layout {
         let size = self.0.files.blob_size(&item.desc.digest).ok()??;
         let path = self.path().join(blob_path(&item.desc.digest));
         (size == item.desc.size).then_some(FileSlice { path, offset: 0, len: size })
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        self.run(|shared| Ok(shared.index()?.unreadable())).await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

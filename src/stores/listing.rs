@@ -1,12 +1,15 @@
 //! What layouts and archives have in common: manifests are listed in an `index.json`, and found by reading.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use super::index::{IndexFile, name};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, RefName, Tag, media_type},
-    store::NameChange,
+    store::{Name, NameChange},
 };
 
 /// The marker file of a layout (image-spec image-layout.md).
@@ -27,7 +30,7 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 
 /// An error of kind `Mismatch` unless the content that is here is as long as described. What follows the described bytes
 /// would never be read, and nobody would see that it is there.
-pub(super) fn same_size(desc: &Descriptor, size: u64, place: &dyn std::fmt::Display) -> Result<()> {
+pub(super) fn same_size(desc: &Descriptor, size: u64, place: &dyn Display) -> Result<()> {
     if desc.size == size {
         return Ok(());
     }
@@ -93,14 +96,28 @@ pub(super) trait Manifests {
         }
     }
 
-    /// The manifest that a tag or a digest stands for.
-    fn resolve(&self, index: &IndexFile, name: &str) -> Result<Descriptor> {
-        if let Ok(digest) = name.parse::<Digest>() {
-            let listed = index.entries().find(|desc| desc.digest == digest && media_type::points(&desc.media_type));
-            return listed.map_or_else(|| self.sniff(&digest), |desc| Ok(desc.bare()));
+    /// The manifest that a name stands for; `place` is where.
+    fn resolve(&self, index: &IndexFile, name: &Name, place: &dyn Display) -> Result<Descriptor> {
+        match name {
+            Name::Digest(digest) => {
+                let listed =
+                    index.entries().find(|desc| desc.digest == *digest && media_type::points(&desc.media_type));
+                listed.map_or_else(|| self.sniff(digest), |desc| Ok(desc.bare()))
+            }
+            Name::Ref(name) => {
+                let found = index.named(name)?.map(Descriptor::bare);
+                found.ok_or_else(|| self.missing(format_args!("`{name}`")))
+            }
+            Name::Only => {
+                let mut unrelated = Vec::new();
+                for desc in index.entries() {
+                    if self.about(desc)?.is_none() {
+                        unrelated.push(desc.bare());
+                    }
+                }
+                only(unrelated, place)
+            }
         }
-        let found = index.named(name)?.map(Descriptor::bare);
-        found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
     }
 
     /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
@@ -142,6 +159,22 @@ pub(super) trait Manifests {
         };
         index.list(displaced.iter().filter(stays))
     }
+}
+
+/// The one of these manifests, if they are one. `place` is where they are.
+///
+/// Errors: kind `NotFound` when there is none, `Ambiguous` when there are several.
+pub(super) fn only(manifests: Vec<Descriptor>, place: &dyn Display) -> Result<Descriptor> {
+    let mut different: BTreeMap<Digest, Descriptor> =
+        manifests.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
+    let Some((_, first)) = different.pop_first() else {
+        return Err(Error::not_found(format!("{place} holds no artifact")).with_code(Code::NoTags));
+    };
+    if different.is_empty() {
+        return Ok(first);
+    }
+    let count = different.len().saturating_add(1);
+    Err(Error::new(Kind::Ambiguous, format!("{place} holds {count} artifacts")).with_code(Code::NoTags))
 }
 
 /// The names whose earlier manifests leave the list.

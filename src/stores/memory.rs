@@ -9,15 +9,17 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
 
+use super::listing::only;
 use crate::{
     blob::{Blob, ByteStream, once},
     error::{Error, Kind, Result},
     oci::{Algorithm, Descriptor, Digest, Parsed, RefName, Role, annotation, media_type},
     progress::Outcome,
     store::{
-        Abilities, Committed, Home, Intent, Inventory, Item, NameChange, NameOutcome, Presence, ReadStore, Session,
-        Sink, Store, collect, compare, verified,
+        Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NameOutcome, NamePage, Presence,
+        ReadStore, Session, Sink, Store, collect, compare, one_page, verified,
     },
 };
 
@@ -47,6 +49,15 @@ impl Memory {
         f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The manifests that are about no other one.
+    fn unrelated(&self) -> Vec<Descriptor> {
+        let about = |c: &Content, desc: &Descriptor| {
+            let parsed = c.blobs.get(&desc.digest).and_then(|bytes| Parsed::read(&desc.media_type, bytes).ok());
+            parsed.is_some_and(|parsed| parsed.subject().is_some())
+        };
+        self.read(|c| c.tags.values().filter(|desc| !about(c, desc)).cloned().collect())
+    }
+
     fn missing(&self, what: impl fmt::Display) -> Error {
         Error::not_found(format!("{what} is not in {self}"))
     }
@@ -60,12 +71,13 @@ impl fmt::Display for Memory {
 
 #[async_trait]
 impl ReadStore for Memory {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        let found = match name.parse::<Digest>() {
-            Ok(digest) => self.read(|c| c.manifests.get(&digest).cloned()),
-            Err(_) => self.read(|c| c.tags.get(name).cloned()),
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let found = match name {
+            Name::Digest(digest) => self.read(|c| c.manifests.get(digest).cloned()),
+            Name::Ref(name) => self.read(|c| c.tags.get(name).cloned()),
+            Name::Only => return only(self.unrelated(), self),
         };
-        found.ok_or_else(|| self.missing(format_args!("`{}`", name)))
+        found.ok_or_else(|| self.missing(format_args!("`{name}`")))
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
@@ -85,8 +97,9 @@ impl ReadStore for Memory {
         Ok(self.read(|c| items.iter().map(|item| presence(c, item)).collect()))
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        Ok(self.read(|c| c.tags.keys().map(ToString::to_string).collect()))
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        let names = self.read(|c| c.tags.keys().cloned().collect());
+        one_page(async { Ok(NamePage { names, ..NamePage::default() }) })
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -201,9 +214,6 @@ impl Session for Writing {
     }
 
     fn name(&self, change: NameChange) -> Result<()> {
-        if change.to.is_some() {
-            change.name.parse::<RefName>()?;
-        }
         self.note(|staged| staged.names.push(change))
     }
 
@@ -240,7 +250,7 @@ impl Content {
             }
         }
         for NameChange { name, to, expect, .. } in &names {
-            let found = self.tags.get(name.as_str()).map(|desc| &desc.digest);
+            let found = self.tags.get(name).map(|desc| &desc.digest);
             expect.check(name, found)?;
             match to {
                 Some(desc) if !known(&desc.digest) => return Err(store.missing(&desc.digest)),
@@ -259,8 +269,8 @@ impl Content {
         for NameChange { name, to, .. } in &names {
             let own = to.as_ref().and_then(|desc| self.manifests.get(&desc.digest).cloned());
             let before = match &own {
-                Some(own) => self.tags.insert(name.parse()?, own.clone()),
-                None => self.tags.remove(name.as_str()),
+                Some(own) => self.tags.insert(name.clone(), own.clone()),
+                None => self.tags.remove(name),
             };
             let outcome = NameOutcome::of(before.as_ref().map(|d| &d.digest), own.as_ref().map(|d| &d.digest));
             committed.names.push((name.clone(), outcome));

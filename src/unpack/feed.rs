@@ -153,8 +153,10 @@ mod tests {
     };
 
     use async_trait::async_trait;
+    use futures_util::stream::BoxStream;
 
     use super::*;
+    use crate::store::{Name, NamePage, one_page};
 
     /// Answers nobody before a second thread asks, too.
     #[derive(Default)]
@@ -171,7 +173,7 @@ mod tests {
 
     #[async_trait]
     impl ReadStore for Both {
-        async fn resolve(&self, _name: &str) -> Result<Descriptor> {
+        async fn resolve(&self, _name: &Name) -> Result<Descriptor> {
             Err(Error::not_found("a name"))
         }
 
@@ -192,8 +194,8 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn tags(&self) -> Result<Vec<String>> {
-            Ok(Vec::new())
+        fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+            one_page(async { Ok(NamePage::default()) })
         }
 
         async fn referrers(&self, _subject: &Descriptor) -> Result<Vec<Descriptor>> {

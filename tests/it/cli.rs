@@ -286,14 +286,23 @@ fn what_refers_to_a_deleted_manifest_is_named_or_goes_too() {
             let signed = push(&format!("talk/1.png {place}:{signature} --annotation a=b"));
             let deleted = world.run(&format!("delete {place}@{talk} {flag}"));
             assert_eq!(deleted.code, 0, "{}", deleted.stderr);
-            for digest in [&about, &twice, &signed] {
-                let line = format!("artifact delete {place}@{digest}");
+            let [left, other] = [&about, &twice].map(|digest| format!("{place}@{digest}"));
+            for (digest, left) in [(&about, left), (&twice, other), (&signed, format!("{place}:{signature}"))] {
+                let line = format!("artifact delete {left}");
                 assert_eq!(deleted.stderr.contains(&line), flag.is_empty(), "{place} {flag}: {}", deleted.stderr);
                 assert_eq!(stay(digest), flag.is_empty(), "{place} {flag}: {}", deleted.stderr);
             }
             assert!(!stay(&talk));
         }
         assert_eq!(world.run(&format!("ls {place}")).stdout, "");
+        // What has another name keeps it.
+        let talk = push(&format!("talk/slides.yaml {place}:v1"));
+        let [signature, ..] = artifact::oci::Tag::companions_of(&talk.parse().unwrap());
+        let signed = push(&format!("talk/1.png {place}:{signature} --tag other"));
+        world.ok(&format!("delete {place}@{talk} --referrers"));
+        assert_eq!(world.ok(&format!("inspect {place}:other -q")).trim(), signed);
+        assert_eq!(world.ok(&format!("ls {place}")), "other\n");
+        world.ok(&format!("delete {place}@{signed}"));
         world.fails(&format!("delete {place}:v1 --referrers"), 2, &["LOCATION@DIGEST"]);
     }
 }

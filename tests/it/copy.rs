@@ -21,7 +21,7 @@ use crate::{
     stores::{Candidate, archive, exam::registry, layout, memory},
     support::{
         faulty::Faulty,
-        samples::{Sample, deliver, names, noise},
+        samples::{Sample, deliver, named, names, noise, ref_name},
         watched::{Call, Fault, Watched},
         writing::has,
         writing::read,
@@ -31,7 +31,7 @@ use crate::{
 const STORES: [fn() -> Candidate; 3] = [memory, layout, archive];
 
 fn options(tags: &[&str]) -> Options {
-    Options { tags: names(tags), ..Options::default() }
+    Options { names: names(tags), ..Options::default() }
 }
 
 fn with_referrers(tags: &[&str]) -> Options {
@@ -73,11 +73,11 @@ async fn every_store_copies_to_every_store() {
         for destination in STORES {
             let (from, to) = (source(), destination());
             fill(&from.store, &index, &referrers).await;
-            let report = copy(&from.again(), "v1", &to.store, &with_referrers(&["v2", "new"])).await.unwrap();
+            let report = copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v2", "new"])).await.unwrap();
             assert_eq!((report.root.digest, report.moved), (index.root().digest.clone(), 13));
             let copied = to.again();
-            assert_eq!(copied.tags().await.unwrap(), ["new", "v2"]);
-            assert_eq!(copied.resolve("new").await.unwrap(), *index.root());
+            assert_eq!(copied.list_names().await.unwrap().names, ["new", "v2"]);
+            assert_eq!(copied.resolve(&named("new")).await.unwrap(), *index.root());
             for sample in referrers.iter().chain([&index]) {
                 holds(copied.as_ref(), sample).await;
             }
@@ -95,10 +95,10 @@ async fn copying_twice_moves_nothing() {
     fill(&from.store, &index, &referrers).await;
     for destination in STORES {
         let to = destination();
-        let first = copy(&from.again(), "v1", &to.store, &with_referrers(&["v1"])).await.unwrap();
+        let first = copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         let watched = Watched::new(Arc::clone(&from.store), Fault::None);
         let source: Arc<dyn ReadStore> = Arc::clone(&watched) as Arc<dyn ReadStore>;
-        let second = copy(&source, "v1", &to.store, &with_referrers(&["v1"])).await.unwrap();
+        let second = copy(&source, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         assert_eq!((second.moved, second.bytes, second.present), (0, 0, first.moved), "{}", to.store);
         assert_eq!(watched.calls(), []);
     }
@@ -113,11 +113,11 @@ async fn a_copy_of_its_own_manifest_as_an_attachment_goes_wherever_the_artifact_
     let from = layout();
     fill(&from.store, &sample, std::slice::from_ref(&attached)).await;
     for to in STORES.map(|destination| destination()).into_iter().chain([registry()]) {
-        copy(&from.again(), "v1", &to.store, &with_referrers(&["v1"])).await.unwrap();
+        copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         holds(to.again().as_ref(), &sample).await;
         holds(to.again().as_ref(), &attached).await;
         let back = memory();
-        copy(&to.again(), "v1", &back.store, &with_referrers(&["v1"])).await.unwrap();
+        copy(&to.again(), &named("v1"), &back.store, &with_referrers(&["v1"])).await.unwrap();
         holds(back.again().as_ref(), &attached).await;
     }
 }
@@ -127,7 +127,7 @@ async fn without_referrers_none_come_along() {
     let (index, referrers) = everything();
     let (from, to) = (memory(), memory());
     fill(&from.store, &index, &referrers).await;
-    copy(&from.again(), "v1", &to.store, &options(&["v1"])).await.unwrap();
+    copy(&from.again(), &named("v1"), &to.store, &options(&["v1"])).await.unwrap();
     assert!(to.again().referrers(index.root()).await.unwrap().is_empty());
 }
 
@@ -137,7 +137,7 @@ async fn a_blob_that_many_share_moves_once() {
     let watched = Watched::new(memory().store, Fault::None);
     deliver(&(Arc::clone(&watched) as Arc<dyn Store>), &index, &["v1"]).await.unwrap();
     let before = watched.calls().len();
-    copy(&(Arc::clone(&watched) as Arc<dyn ReadStore>), "v1", &memory().store, &options(&[])).await.unwrap();
+    copy(&(Arc::clone(&watched) as Arc<dyn ReadStore>), &named("v1"), &memory().store, &options(&[])).await.unwrap();
     let mut fetched: Vec<Call> = watched.calls().split_off(before);
     let all = fetched.len();
     fetched.sort_by_key(|call| format!("{call:?}"));
@@ -152,7 +152,7 @@ async fn blobs_come_first_then_children_then_parents_and_tags_at_the_very_end() 
     fill(&from.store, &index, &referrers).await;
     let watched = Watched::new(memory().store, Fault::None);
     let to: Arc<dyn Store> = Arc::clone(&watched) as Arc<dyn Store>;
-    copy(&from.again(), "v1", &to, &with_referrers(&["v1", "v2"])).await.unwrap();
+    copy(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
     let calls = watched.calls();
     let changes: Vec<&Call> = calls.iter().filter(|call| !matches!(call, Call::Fetch(_))).collect();
     let blobs = changes.iter().take_while(|call| matches!(call, Call::Put(_))).count();
@@ -161,7 +161,7 @@ async fn blobs_come_first_then_children_then_parents_and_tags_at_the_very_end() 
     let roots = [&index, &referrers[0], &referrers[1]].map(|sample| at(&sample.root().digest));
     assert!(at(&index.manifests[0].0.digest) < roots[0] && roots[0] < roots[1] && roots[1] < roots[2]);
     let names = changes.iter().filter(|call| matches!(call, Call::Name(_)));
-    assert!(names.eq([&Call::Name("v1".into()), &Call::Name("v2".into())].iter()));
+    assert!(names.eq([&Call::Name(ref_name("v1")), &Call::Name(ref_name("v2"))].iter()));
     assert_eq!(changes.len(), 7 + 6 + 2 + 1);
     assert_eq!(changes.last(), Some(&&Call::Commit));
 }
@@ -178,7 +178,7 @@ async fn a_registry_gets_children_then_subjects_then_what_is_about_them_and_tags
     let (from, world) = (memory(), Faulty::new(""));
     fill(&from.store, &index, &referrers).await;
     let to: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from.again(), "v1", &to, &with_referrers(&["v1", "v2"])).await.unwrap();
+    copy(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
     let sent = sent(&world);
     let at = |sample: &Sample| sent.iter().position(|name| *name == sample.root().digest.to_string()).unwrap();
     let child = sent.iter().position(|name| *name == index.manifests[0].0.digest.to_string()).unwrap();
@@ -193,7 +193,7 @@ async fn an_artifact_that_nothing_is_about_is_sent_under_its_tags_only() {
     let from = sample.in_memory(&["v1"]).await;
     let world = Faulty::new("");
     let to: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from, "v1", &to, &options(&["a", "b"])).await.unwrap();
+    copy(&from, &named("v1"), &to, &options(&["a", "b"])).await.unwrap();
     assert_eq!(sent(&world), ["a", "b"]);
 }
 
@@ -210,19 +210,19 @@ async fn a_failed_transfer_leaves_no_tag_behind_and_the_next_attempt_finishes() 
             deliver(&to.store, &old, &["v1"]).await.unwrap();
             let failing = Watched::new(Arc::clone(&to.store), Fault::From(n));
             let through: Arc<dyn Store> = Arc::clone(&failing) as Arc<dyn Store>;
-            let outcome = copy(&from.again(), "v1", &through, &with_referrers(&["v1", "v2"])).await;
+            let outcome = copy(&from.again(), &named("v1"), &through, &with_referrers(&["v1", "v2"])).await;
             let finished = outcome.is_ok();
             if !finished {
                 failures += 1;
                 assert_eq!(kind(outcome), Kind::Unreachable);
                 let left = to.again();
-                assert_eq!(left.resolve("v1").await.unwrap(), *old.root(), "call {n} to {left}");
-                assert_eq!(left.tags().await.unwrap(), ["v1"]);
-                copy(&from.again(), "v1", &to.store, &with_referrers(&["v1", "v2"])).await.unwrap();
+                assert_eq!(left.resolve(&named("v1")).await.unwrap(), *old.root(), "call {n} to {left}");
+                assert_eq!(left.list_names().await.unwrap().names, ["v1"]);
+                copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1", "v2"])).await.unwrap();
             }
             let copied = to.again();
-            assert_eq!(copied.tags().await.unwrap(), ["v1", "v2"]);
-            assert_eq!(copied.resolve("v1").await.unwrap(), *index.root());
+            assert_eq!(copied.list_names().await.unwrap().names, ["v1", "v2"]);
+            assert_eq!(copied.resolve(&named("v1")).await.unwrap(), *index.root());
             for sample in referrers.iter().chain([&index, &old]) {
                 holds(copied.as_ref(), sample).await;
             }
@@ -254,13 +254,13 @@ async fn the_tags_of_a_failed_copy_are_seen_by_nobody_ever() {
                 assert!(n >= 6, "{n} calls");
                 break;
             }
-            assert_eq!(to.store.tags().await.unwrap(), ["v1"], "call {n} to {}", to.store);
+            assert_eq!(to.store.list_names().await.unwrap().names, ["v1"], "call {n} to {}", to.store);
             assert!(to.store.referrers(one.root()).await.unwrap().is_empty(), "call {n} to {}", to.store);
             // What the same handle writes next does not bring them to light.
-            set_name(to.store.as_ref(), "stable", old.root()).await.unwrap();
+            set_name(to.store.as_ref(), ref_name("stable"), old.root()).await.unwrap();
             deliver(&to.store, &Sample::of(&[b"new"]), &["v2"]).await.unwrap();
             let left = to.again();
-            assert_eq!(left.tags().await.unwrap(), ["stable", "v1", "v2"], "call {n} to {left}");
+            assert_eq!(left.list_names().await.unwrap().names, ["stable", "v1", "v2"], "call {n} to {left}");
             assert!(left.referrers(one.root()).await.unwrap().is_empty(), "call {n} to {left}");
         }
     }
@@ -275,10 +275,10 @@ async fn a_tag_that_was_set_during_a_copy_outlives_its_failure() {
         deliver(&to.store, &old, &["v1"]).await.unwrap();
         let write = begin(to.store.as_ref(), sample.intent(&["v2"])).await.unwrap();
         sample.put_into(&write).await.unwrap();
-        set_name(to.store.as_ref(), "stable", old.root()).await.unwrap();
+        set_name(to.store.as_ref(), ref_name("stable"), old.root()).await.unwrap();
         write.abandon().await;
-        assert_eq!(to.again().tags().await.unwrap(), ["stable", "v1"], "{}", to.store);
-        assert_eq!(to.store.tags().await.unwrap(), ["stable", "v1"], "{}", to.store);
+        assert_eq!(to.again().list_names().await.unwrap().names, ["stable", "v1"], "{}", to.store);
+        assert_eq!(to.store.list_names().await.unwrap().names, ["stable", "v1"], "{}", to.store);
     }
 }
 
@@ -292,9 +292,9 @@ async fn a_source_that_dies_leaves_no_tag_behind_and_what_came_need_not_come_aga
         let to = destination();
         let dying: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), Fault::From(4));
         let slow = Options { concurrency: Some(1), ..options(&["v1"]) };
-        assert_eq!(kind(copy(&dying, "v1", &to.store, &slow).await), Kind::Unreachable);
-        assert!(to.again().tags().await.unwrap().is_empty());
-        let report = copy(&from.again(), "v1", &to.store, &slow).await.unwrap();
+        assert_eq!(kind(copy(&dying, &named("v1"), &to.store, &slow).await), Kind::Unreachable);
+        assert!(to.again().list_names().await.unwrap().names.is_empty());
+        let report = copy(&from.again(), &named("v1"), &to.store, &slow).await.unwrap();
         // Of an archive nothing stays.
         let kept = if to.store.abilities().needs_all { 0 } else { 3 };
         assert_eq!((report.present, report.moved), (kept, 8 - kept), "{}", to.store);
@@ -321,7 +321,7 @@ async fn one_flipped_bit_on_the_way_is_fetched_again_and_told() {
                 Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
             let flipping = Fault::Flipped(desc.digest.clone(), Mutex::new(1));
             let source: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), flipping);
-            copy(&source, "v1", &to.store, &options).await.unwrap();
+            copy(&source, &named("v1"), &to.store, &options).await.unwrap();
             holds(to.again().as_ref(), &sample).await;
             assert_eq!(*progress.0.lock().unwrap(), usize::from(desc != sample.root()));
         }
@@ -337,10 +337,10 @@ async fn content_that_is_wrong_again_and_again_is_an_error() {
             deliver(&from.store, &sample, &["v1"]).await.unwrap();
             let flipping = Fault::Flipped(desc.digest.clone(), Mutex::new(9));
             let source: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), flipping);
-            let error = copy(&source, "v1", &to.store, &options(&["v1"])).await.unwrap_err();
+            let error = copy(&source, &named("v1"), &to.store, &options(&["v1"])).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Mismatch);
             assert!(error.to_string().contains(&desc.digest.to_string()), "{error}");
-            assert!(to.again().tags().await.unwrap().is_empty());
+            assert!(to.again().list_names().await.unwrap().names.is_empty());
             assert!(!has(to.store.as_ref(), desc).await.unwrap());
         }
     }
@@ -373,10 +373,10 @@ async fn of_an_index_one_platform_is_copied() {
     ] {
         let to = memory();
         let options = Options { platform: Some(wanted), ..options(&["v1"]) };
-        match (copy(&from, "v1", &to.store, &options).await, found) {
+        match (copy(&from, &named("v1"), &to.store, &options).await, found) {
             (Ok(report), Some(n)) => {
                 assert_eq!(report.root.digest, images[n].root().digest);
-                assert_eq!(to.again().resolve("v1").await.unwrap(), *images[n].root());
+                assert_eq!(to.again().resolve(&named("v1")).await.unwrap(), *images[n].root());
             }
             (outcome, None) => assert_eq!(kind(outcome), Kind::NotFound),
             (Err(e), _) => panic!("{e}"),
@@ -402,7 +402,7 @@ async fn the_events_of_a_copy_add_up_to_its_report() {
     let (index, _) = everything();
     let progress = Arc::new(Sums::default());
     let options = Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
-    let report = copy(&index.in_memory(&["v1"]).await, "v1", &layout().store, &options).await.unwrap();
+    let report = copy(&index.in_memory(&["v1"]).await, &named("v1"), &layout().store, &options).await.unwrap();
     let (items, planned, moved, done) = *progress.0.lock().unwrap();
     let manifests: u64 = index.manifests.iter().map(|(desc, _)| desc.size).sum();
     assert_eq!((items, planned, done), (report.moved, report.bytes, report.moved));

@@ -21,6 +21,7 @@ use artifact::{
 use bytes::Bytes;
 
 use crate::support::{
+    samples::named,
     scripted::{Scripted, reply},
     server,
     tar::{Entry, archive},
@@ -234,7 +235,7 @@ async fn a_token_may_come_in_64_kibibytes() {
             "" => reply(401, &[("www-authenticate", &challenge)], b""),
             _ => reply(404, &[], b""),
         });
-        let error = at(registry.host()).resolve("v1").await.unwrap_err();
+        let error = at(registry.host()).resolve(&named("v1")).await.unwrap_err();
         assert_eq!(error.kind(), want, "{error}");
         assert!(want != Kind::Limit || error.to_string().contains("65536"), "{error}");
     }
@@ -246,7 +247,7 @@ async fn the_text_of_an_error_is_read_to_64_kibibytes() {
     for (len, said) in [(64 << 10, "DENIED: no"), ((64 << 10) + 1, "…")] {
         let errors = r#"{"errors":[{"code":"DENIED","message":"no"}]}"#;
         let server = Scripted::start(move |_| reply(403, &[], &padded(errors, len)));
-        let error = at(server.host()).tags().await.unwrap_err();
+        let error = at(server.host()).list_names().await.unwrap_err();
         assert_eq!(error.kind(), Kind::Denied);
         assert!(error.to_string().ends_with(said), "{error}");
     }
@@ -277,8 +278,8 @@ async fn a_listing_may_have_a_thousand_pages() {
             let headers = [("link", link.as_str())];
             reply(200, if n < pages { &headers } else { &[] }, body.as_bytes())
         });
-        match at(server.host()).tags().await {
-            Ok(tags) => assert_eq!((tags.len(), fits), (1000, true)),
+        match at(server.host()).list_names().await {
+            Ok(page) => assert_eq!((page.names.len(), fits), (1000, true)),
             Err(e) => assert_eq!((e.kind(), fits, e.to_string().contains("1000 pages")), (Kind::Limit, false, true)),
         }
     }

@@ -9,7 +9,7 @@ use artifact::{
     oci::{Descriptor, Digest, media_type},
     pack::{Options, Packed, pack},
     plan::{Compression, Content, Entry, EntryKind, Order, Part, Plan, Quote, Quoted},
-    store::{self, ReadStore},
+    store::{self, Name, ReadStore},
     stores::Memory,
 };
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     packing::{archive, bytes, part, plan, run, world},
+    samples::{named, names},
     writing::read,
 };
 
@@ -206,8 +207,9 @@ async fn a_packed_artifact_is_copied_like_any_other() {
     let layers =
         vec![tar(&dir, Compression::Zstd(3)), tar(&dir, Compression::None), file("text/plain", "big"), text("t")];
     let packed = run(&dir, &plan(&dir, layers)).await.unwrap();
-    assert_eq!(packed.resolve("anything").await.unwrap(), *packed.root());
-    assert_eq!(packed.resolve(&Digest::of(b"").to_string()).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(packed.resolve(&Name::Only).await.unwrap(), *packed.root());
+    assert_eq!(packed.resolve(&named("anything")).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(packed.resolve(&named(Digest::of(b"").to_string())).await.unwrap_err().kind(), Kind::NotFound);
     let scratch = dir.path().join("scratch");
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "temporary files have no name");
 
@@ -215,9 +217,9 @@ async fn a_packed_artifact_is_copied_like_any_other() {
     let from: Arc<dyn ReadStore> = Arc::new(packed);
     let to = Memory::new();
     let into: Arc<dyn store::Store> = Arc::new(to.clone());
-    let options = artifact::copy::Options { tags: vec!["v1".into()], ..Default::default() };
-    artifact::copy(&from, "v1", &into, &options).await.unwrap();
-    assert_eq!(to.resolve("v1").await.unwrap(), root);
+    let options = artifact::copy::Options { names: names(&["v1"]), ..Default::default() };
+    artifact::copy(&from, &Name::Only, &into, &options).await.unwrap();
+    assert_eq!(to.resolve(&named("v1")).await.unwrap(), root);
 }
 
 #[tokio::test]

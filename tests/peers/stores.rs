@@ -24,7 +24,7 @@ mod docker_registry {
         harness::{Test, tests},
         support::{
             docker_registry::{Access, DockerRegistry},
-            samples::{Sample, deliver},
+            samples::{Sample, deliver, named, names},
             writing::read,
         },
     };
@@ -62,8 +62,8 @@ mod docker_registry {
         let (from, to) = (exam::memory(), candidate());
         deliver(&from.store, &sample, &["v1"]).await.unwrap();
         deliver(&from.store, &attached, &[]).await.unwrap();
-        let options = copy::Options { tags: vec!["v1".into()], referrers: true, ..copy::Options::default() };
-        copy(&from.again(), "v1", &to.store, &options).await.unwrap();
+        let options = copy::Options { names: names(&["v1"]), referrers: true, ..copy::Options::default() };
+        copy(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
         for (desc, bytes) in sample.all().chain(attached.all()) {
             assert_eq!(read(to.again().as_ref(), desc, 1 << 20).await.unwrap(), bytes);
         }

@@ -16,7 +16,7 @@ use artifact::{
     graph::Root,
     location::{Location, Place},
     oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
-    store::ReadStore,
+    store::{Name, NamePage, ReadStore},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -40,7 +40,7 @@ struct Wish {
     /// The store that has it, by position.
     store: u16,
     /// The tag or digest to look for.
-    name: String,
+    name: Name,
     /// What it is called there.
     called: SourceName,
     /// Where it goes, if a list says so.
@@ -107,11 +107,11 @@ impl Many {
             });
             let Some((_, there)) = to.get_mut(at) else { continue };
             let known = *roots.entry((at, desc.digest.clone(), wish.store)).or_insert_with(|| {
-                there.push(Root { desc, tags: Vec::new(), origins: vec![wish.store] });
+                there.push(Root { desc, names: Vec::new(), origins: vec![wish.store] });
                 there.len().saturating_sub(1)
             });
             if let Some(root) = there.get_mut(known) {
-                root.tags.extend(name);
+                root.names.extend(name);
             }
         }
         Ok(Self { from: stores.open, to })
@@ -177,8 +177,8 @@ async fn of_location(
     let called = match (&from.place, &from.tag, &from.digest) {
         (Place::Registry { .. }, ..) => SourceName::Whole(from.to_string().parse()?),
         (_, Some(tag), _) => SourceName::from(tag),
+        (_, None, None) => name.as_ref_name().map_or(SourceName::Unnamed, SourceName::from),
         (_, None, Some(_)) => SourceName::Unnamed,
-        (_, None, None) => SourceName::from(&name.parse::<RefName>()?),
     };
     Ok(Wish { from: from.clone(), store, name, called, to })
 }
@@ -212,18 +212,19 @@ async fn of_repositories(
     for (store, _) in &places {
         let store = Arc::clone(stores.get(*store)?);
         asking.push(async move {
-            match store.tags().await {
+            match store.list_names().await {
                 // Registries keep the names of repositories that have nothing any more.
-                Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
+                Err(e) if e.kind() == Kind::NotFound => Ok(NamePage::default()),
                 other => other.context(|| format!("list the tags of {store}")),
             }
         });
     }
-    let tags: Vec<Vec<String>> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
+    let pages: Vec<NamePage> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
     let mut wishes = Vec::new();
-    for ((store, place), tags) in places.into_iter().zip(tags) {
-        for tag in tags {
-            wishes.push(of_tag(&place, store, tag, true)?);
+    for ((store, place), page) in places.into_iter().zip(pages) {
+        all_readable(stores.get(store)?, &page)?;
+        for name in page.names {
+            wishes.push(of_tag(&place, store, name, true)?);
         }
     }
     if wishes.is_empty() {
@@ -233,14 +234,14 @@ async fn of_repositories(
 }
 
 /// A tag of a repository; `whole`: it is called by its whole reference.
-fn of_tag(place: &Place, store: u16, name: String, whole: bool) -> Result<Wish> {
+fn of_tag(place: &Place, store: u16, name: RefName, whole: bool) -> Result<Wish> {
     let tag: Tag = name.parse()?;
     let called = match whole {
         true => SourceName::Whole(format!("{place}:{tag}").parse()?),
-        false => SourceName::Bare(tag.clone().into()),
+        false => SourceName::Bare(name.clone()),
     };
-    let from = Location { place: place.clone(), tag: Some(tag.into()), digest: None };
-    Ok(Wish { from, store, name, called, to: None })
+    let from = Location { place: place.clone(), tag: Some(name.clone()), digest: None };
+    Ok(Wish { from, store, name: name.into(), called, to: None })
 }
 
 /// All that has a name in one repository, layout or archive.
@@ -253,21 +254,20 @@ async fn of_store(
 ) -> Result<Vec<Wish>> {
     let at = stores.open(&from.place, registry, report).await?;
     let store = stores.get(at)?;
-    all_readable(store).await?;
-    let names = store.tags().await?;
-    if names.is_empty() {
+    let page = store.list_names().await?;
+    all_readable(store, &page)?;
+    if page.names.is_empty() {
         return Err(Error::not_found(format!("{store} has no tags")).with_code(Code::NoTags));
     }
     let mut wishes = Vec::new();
-    for name in names {
+    for name in page.names {
         if matches!(from.place, Place::Registry { .. }) {
             wishes.push(of_tag(&from.place, at, name, whole)?);
             continue;
         }
-        let tag: RefName = name.parse()?;
-        let called = SourceName::from(&tag);
-        let from = Location { place: from.place.clone(), tag: Some(tag), digest: None };
-        wishes.push(Wish { from, store: at, name, called, to: None });
+        let called = SourceName::from(&name);
+        let from = Location { place: from.place.clone(), tag: Some(name.clone()), digest: None };
+        wishes.push(Wish { from, store: at, name: name.into(), called, to: None });
     }
     let to_registry = !matches!(&args.to, Some(End::At(to)) if !matches!(to.place, Place::Registry { .. }));
     if to_registry && !args.no_referrers {
@@ -277,10 +277,9 @@ async fn of_store(
 }
 
 /// Errors: a name in the store that cannot be read, as nobody can say what all of its names are.
-async fn all_readable(store: &Arc<dyn ReadStore>) -> Result<()> {
-    let unreadable = store.unreadable().await?;
-    let Some(flaw) = unreadable.first() else { return Ok(()) };
-    let more = match unreadable.len().saturating_sub(1) {
+fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage) -> Result<()> {
+    let Some(flaw) = page.unreadable.first() else { return Ok(()) };
+    let more = match page.unreadable.len().saturating_sub(1) {
         0 => String::new(),
         more => format!(", and {more} more like this"),
     };
@@ -312,11 +311,11 @@ fn name_all(
     naming: &Naming,
     wishes: Vec<Wish>,
     report: &Report,
-) -> Result<Vec<(Wish, Place, Option<String>)>> {
+) -> Result<Vec<(Wish, Place, Option<RefName>)>> {
     for map in naming.maps.iter().filter(|map| !wishes.iter().any(|wish| map.fits(&wish.called))) {
         report.warn(format!("`--map {map}` fits nothing that is copied"));
     }
-    let mut taken: HashMap<(String, Option<String>, Option<String>), Location> = HashMap::new();
+    let mut taken: HashMap<(String, Option<RefName>, Option<String>), Location> = HashMap::new();
     let mut named = Vec::new();
     for wish in wishes {
         let (place, name) = target(args, naming, &wish).context(|| format!("copy {}", wish.from))?;
@@ -338,11 +337,11 @@ fn name_all(
 }
 
 /// Where an artifact goes, and what it is called there.
-fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<String>)> {
+fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<RefName>)> {
     let called = &wish.called;
     let at_registry = |registry: &RegistryName, base| {
         let (repository, tag) = naming.in_registry(called, base)?;
-        Ok((Place::Registry { registry: registry.clone(), repository }, tag.map(String::from)))
+        Ok((Place::Registry { registry: registry.clone(), repository }, tag.map(RefName::from)))
     };
     let (to, own) = match (&wish.to, &args.to) {
         (Some(to), _) => (to, true),
@@ -354,10 +353,10 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<St
         return Err(Error::misuse(format!("`{to}` names a digest; what is copied keeps its own")));
     }
     match (&to.place, &to.tag) {
-        (place, Some(tag)) => Ok((place.clone(), Some(tag.to_string()))),
-        (Place::Registry { .. }, None) if own => Ok((to.place.clone(), called.tag()?.map(String::from))),
+        (place, Some(tag)) => Ok((place.clone(), Some(tag.clone()))),
+        (Place::Registry { .. }, None) if own => Ok((to.place.clone(), called.tag()?.map(RefName::from))),
         (Place::Registry { registry, repository }, None) => at_registry(registry, Some(repository)),
-        (place, None) => Ok((place.clone(), Naming::in_layout(called).map(String::from))),
+        (place, None) => Ok((place.clone(), Naming::in_layout(called))),
     }
 }
 
@@ -365,7 +364,7 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<St
 async fn resolve_all(
     args: &Args,
     stores: &Stores,
-    named: &[(Wish, Place, Option<String>)],
+    named: &[(Wish, Place, Option<RefName>)],
     report: &Report,
 ) -> Result<Vec<Descriptor>> {
     let mut asking = Vec::new();
@@ -373,7 +372,7 @@ async fn resolve_all(
         let (store, name, platform) = (Arc::clone(stores.get(wish.store)?), wish.name.clone(), args.platform.clone());
         asking.push(async move {
             let found = store.resolve(&name).await?;
-            if name.parse::<Digest>().is_ok_and(|asked| asked != found.digest) {
+            if matches!(&name, Name::Digest(asked) if *asked != found.digest) {
                 return Err(Error::mismatch(format!("{store} gave {} when asked for {name}", found.digest)));
             }
             copy::select(&store, found, platform.as_ref()).await

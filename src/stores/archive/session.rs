@@ -25,7 +25,7 @@ use crate::{
     blob::{Blob, FileSlice},
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, TemporaryFile},
-    oci::{Descriptor, Digest, Parsed, RefName, Role},
+    oci::{Descriptor, Digest, Parsed, Role},
     progress::Outcome,
     store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
     stores::{
@@ -201,9 +201,6 @@ impl Session for Writing {
     }
 
     fn name(&self, change: NameChange) -> Result<()> {
-        if change.to.is_some() {
-            change.name.parse::<RefName>()?;
-        }
         let mut changes = self.rewriting.changes();
         if changes.over {
             return Err(ended());
@@ -378,7 +375,7 @@ impl Changes {
                 Some(desc) if kept.get(&desc.digest) != Some(&desc.size) => {
                     return Err(base.missing(format_args!("{}", desc.digest)));
                 }
-                Some(desc) => drop(tags.insert(name.parse()?, desc.bare())),
+                Some(desc) => drop(tags.insert(name.clone(), desc.bare())),
                 None if index.untag(name)? => {}
                 None => return Err(base.missing(format_args!("tag `{name}`"))),
             }

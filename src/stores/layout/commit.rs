@@ -155,7 +155,7 @@ impl Shared {
             match to {
                 Some(desc) => {
                     present(desc)?;
-                    tags.insert(name.parse()?, desc.bare());
+                    tags.insert(name.clone(), desc.bare());
                 }
                 None if index.untag(name)? => {}
                 None => return Err(self.files.missing(format_args!("tag `{name}`"))),
@@ -241,18 +241,20 @@ mod tests {
         for n in 0..16 {
             let layout = layout.clone();
             let (desc, _) = manifest(&n.to_string());
-            let names = (0..10).map(|tag| NameChange::set(format!("s{n:02}t{tag}"), desc.bare())).collect();
+            let names =
+                (0..10).map(|tag| NameChange::set(format!("s{n:02}t{tag}").parse().unwrap(), desc.bare())).collect();
             sessions.spawn(async move { set(&layout, &n.to_string(), names).await });
         }
         waiting(&layout, 16).await;
-        assert!(Layout::open(temp.path()).unwrap().tags().await.unwrap().is_empty());
+        assert!(Layout::open(temp.path()).unwrap().list_names().await.unwrap().names.is_empty());
         drop(lock);
         while let Some(done) = sessions.join_next().await {
             assert!(done.unwrap().unwrap().names.iter().all(|(_, outcome)| *outcome == NameOutcome::New));
         }
         assert_eq!(rewrites.count(), 1);
-        let expected: Vec<String> = (0..160).map(|n| format!("s{:02}t{}", n / 10, n % 10)).collect();
-        assert_eq!(Layout::open(temp.path()).unwrap().tags().await.unwrap(), expected);
+        let expected: Vec<crate::oci::RefName> =
+            (0..160).map(|n| format!("s{:02}t{}", n / 10, n % 10).parse().unwrap()).collect();
+        assert_eq!(Layout::open(temp.path()).unwrap().list_names().await.unwrap().names, expected);
     }
 
     #[tokio::test]
@@ -262,13 +264,13 @@ mod tests {
         let (rewrites, lock) = (Rewrites::of(&layout), layout.0.files.lock().unwrap());
         let absent = |n: usize, to: &str| NameChange {
             expect: store::Expect::Absent,
-            ..NameChange::set(format!("v{n}"), manifest(to).0)
+            ..NameChange::set(format!("v{n}").parse().unwrap(), manifest(to).0)
         };
         let mut sessions = Vec::new();
         for (n, about, names) in [
             (1, "first", vec![absent(1, "first")]),
             (2, "second", vec![absent(2, "second"), absent(1, "second")]),
-            (3, "third", vec![NameChange::set("v3", manifest("never stored").0)]),
+            (3, "third", vec![NameChange::set("v3".parse().unwrap(), manifest("never stored").0)]),
             (4, "fourth", vec![absent(2, "fourth")]),
         ] {
             let layout_of = layout.clone();
@@ -284,8 +286,8 @@ mod tests {
         assert_eq!(outcomes, [None, Some(Kind::Exists), Some(Kind::NotFound), None]);
         assert_eq!(rewrites.count(), 1);
         let reader = Layout::open(temp.path()).unwrap();
-        assert_eq!(reader.tags().await.unwrap(), ["v1", "v2"]);
-        assert_eq!(reader.resolve("v2").await.unwrap(), manifest("fourth").0);
+        assert_eq!(reader.list_names().await.unwrap().names, ["v1", "v2"]);
+        assert_eq!(reader.resolve(&"v2".parse().unwrap()).await.unwrap(), manifest("fourth").0);
     }
 
     #[tokio::test]
@@ -293,10 +295,12 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(temp.path()).unwrap();
         let (desc, _) = manifest("once");
-        set(&layout, "once", vec![NameChange::set("v1", desc.bare())]).await.unwrap();
+        set(&layout, "once", vec![NameChange::set("v1".parse().unwrap(), desc.bare())]).await.unwrap();
         let lock = layout.0.files.lock().unwrap();
         let mut sessions = Vec::new();
-        for (n, names) in [(1, Vec::new()), (2, vec![NameChange::set("v2", desc.bare())]), (3, Vec::new())] {
+        for (n, names) in
+            [(1, Vec::new()), (2, vec![NameChange::set("v2".parse().unwrap(), desc.bare())]), (3, Vec::new())]
+        {
             let (layout_of, gone) = (layout.clone(), store::Item::manifest(desc.clone()));
             let removals = if names.is_empty() { vec![gone] } else { Vec::new() };
             sessions.push(tokio::spawn(async move {
@@ -313,7 +317,7 @@ mod tests {
         }
         let missing = Some(crate::error::Kind::NotFound);
         assert_eq!(outcomes, [None, missing, missing]);
-        assert!(Layout::open(temp.path()).unwrap().tags().await.unwrap().is_empty());
+        assert!(Layout::open(temp.path()).unwrap().list_names().await.unwrap().names.is_empty());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Reading: names into descriptors, content as streams, tags.
 
-use std::{collections::BTreeSet, fmt::Display, ops::Range};
+use std::{collections::HashSet, fmt::Display, ops::Range};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use crate::{
     blob::{self, Blob as _, ByteStream},
     error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
-    store::{Item, Presence},
+    store::{Flaw, FlawKind, Item, NamePage, Presence},
 };
 
 /// What media type libraries and proxies send for anything.
@@ -183,25 +183,26 @@ impl Repository {
         stream::iter(asked).buffered(PARALLEL).try_collect().await
     }
 
-    /// All tags of the repository, over all pages. None where the registry does not know the repository: registries
-    /// say that of one whose content has no tags, too.
-    pub(super) async fn list_tags(&self) -> Result<Vec<String>> {
-        let Some(mut pages) = self.pages_of_tags().await? else { return Ok(Vec::new()) };
-        let mut tags = BTreeSet::new();
-        while let Some(page) = pages.next().await? {
-            let before = tags.len();
-            tags.extend(tags_of(&page)?);
-            pages.count(tags.len().saturating_sub(before), tags.len())?;
-        }
-        Ok(tags.into_iter().collect())
-    }
-
-    /// All tags, if the first page has them all.
-    pub(super) async fn list_few_tags(&self) -> Result<Option<Vec<String>>> {
-        let Some(mut pages) = self.pages_of_tags().await? else { return Ok(Some(Vec::new())) };
-        let first = pages.next().await?;
-        let tags = first.as_ref().map(tags_of).transpose()?.unwrap_or_default();
-        Ok((!pages.go_on()).then_some(tags))
+    /// All tags of the repository, page by page. None where the registry does not know the repository: registries say
+    /// that of one whose content has no tags, too.
+    pub(super) fn list_tags(&self) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
+        let more = |state| async {
+            let (mut pages, mut known) = match state {
+                None => match self.pages_of_tags().await? {
+                    None => return Ok(None),
+                    Some(pages) => (pages, HashSet::new()),
+                },
+                Some(going) => going,
+            };
+            let Some(document) = pages.next().await? else { return Ok(None) };
+            let mut page = tags_of(&document)?;
+            let before = known.len();
+            page.names.retain(|name| known.insert(name.clone()));
+            pages.count(known.len().saturating_sub(before), known.len())?;
+            page.more = pages.go_on();
+            Ok(Some((page, Some((pages, known)))))
+        };
+        stream::try_unfold(None, more)
     }
 
     async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
@@ -214,17 +215,21 @@ impl Repository {
     }
 }
 
-/// The tags on a page. Errors: one that is none.
-fn tags_of(page: &Document) -> Result<Vec<String>> {
-    let list: TagList = page.read()?;
-    let tags = list.tags.unwrap_or_default();
-    match tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
-        Some(bad) => {
-            let message = format!("{}: lists a tag `{}`", page.what, page.quote(bad));
-            Err(Error::new(Kind::NotARegistry, message))
+/// The tags on a page.
+fn tags_of(document: &Document) -> Result<NamePage> {
+    let list: TagList = document.read()?;
+    let mut page = NamePage::default();
+    for text in list.tags.unwrap_or_default() {
+        match text.parse::<Tag>() {
+            Ok(tag) => page.names.push(tag.into()),
+            Err(_) => page.unreadable.push(Flaw {
+                kind: FlawKind::Unreadable,
+                place: document.what.clone(),
+                message: format!("lists a tag `{}`", document.quote(&text)),
+            }),
         }
-        None => Ok(tags),
     }
+    Ok(page)
 }
 
 /// The error of an answer about something that was asked for by name in this place.

@@ -12,14 +12,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
 use super::{Repository, download::part};
 use crate::{
     blob::{Blob as _, ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Role},
-    store::{self, Flaw, Home, Inventory, Item, Presence, ReadStore},
+    store::{self, Home, Inventory, Item, Name, NamePage, Presence, ReadStore},
 };
 
 /// A place that has copies of a repository.
@@ -56,6 +56,12 @@ impl Mirrored {
     pub fn new(mirrors: Vec<Mirror>, origin: Repository) -> Self {
         let source = |mirror| Source { mirror, gone: AtomicBool::new(false), given: Mutex::default() };
         Self(Arc::new(Sources { mirrors: mirrors.into_iter().map(source).collect(), origin }))
+    }
+
+    /// A mirror by number, or the origin.
+    fn at(&self, at: Option<usize>) -> &Repository {
+        let source = at.and_then(|at| self.0.mirrors.get(at));
+        source.map_or(&self.0.origin, |source| &source.mirror.repository)
     }
 
     fn turns(&self, wanted: Wanted<'_>) -> Turns {
@@ -193,8 +199,8 @@ impl fmt::Debug for Mirrored {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Mirrored {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        let wanted = if name.parse::<Digest>().is_ok() { Wanted::Content } else { Wanted::Name };
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let wanted = if matches!(name, Name::Digest(_)) { Wanted::Content } else { Wanted::Name };
         Ok(in_turn!(self.turns(wanted), repository => repository.resolve(name)))
     }
 
@@ -234,12 +240,24 @@ impl ReadStore for Mirrored {
         }
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags()))
+    /// All pages are of whoever gave the first.
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        let first = async move {
+            let mut turns = self.turns(Wanted::Name);
+            loop {
+                turns.next();
+                let mut pages = self.at(turns.at).names();
+                match pages.try_next().await {
+                    Ok(page) => return Ok::<_, Error>(stream::iter(page.map(Ok)).chain(pages)),
+                    Err(error) => turns.failed(error)?,
+                }
+            }
+        };
+        stream::once(first).try_flatten().boxed()
     }
 
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.tags_at_once()))
+    async fn list_names(&self) -> Result<NamePage> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
     }
 
     /// A registry does not say it.
@@ -261,10 +279,6 @@ impl ReadStore for Mirrored {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.0.origin.home(item)
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        self.0.origin.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

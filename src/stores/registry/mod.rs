@@ -82,8 +82,9 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, RegistryName, RepositoryName},
     progress::Observer,
-    store::{Abilities, Home, Intent, Item, Presence, ReadStore, Session, Store},
+    store::{Abilities, Home, Intent, Item, Name, NamePage, Presence, ReadStore, Session, Store},
 };
+use futures_util::{StreamExt as _, stream::BoxStream};
 
 /// How a registry is spoken to.
 #[derive(Clone)]
@@ -355,8 +356,13 @@ impl fmt::Debug for Repository {
 
 #[async_trait]
 impl ReadStore for Repository {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
-        self.describe(name).await
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        match name {
+            Name::Only => {
+                Err(Error::misuse(format!("{self} may hold many artifacts: a tag or a digest must be given")))
+            }
+            name => self.describe(&name.to_string()).await,
+        }
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
@@ -367,12 +373,8 @@ impl ReadStore for Repository {
         self.presences(items).await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.list_tags().await
-    }
-
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        self.list_few_tags().await
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        self.list_tags().boxed()
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, header};
 use super::{Repository, answer::quoted, auth::Access, body::Payload, download::said_digest};
 use crate::{
     error::{Code, Context as _, Error, Result},
-    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, Role, Tag},
+    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
     store::{Item, compare},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Put {
 impl Repository {
     /// Stores a manifest, which is verified, under its digest, or under tags; keeps the list of referrers where the
     /// registry does not.
-    pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<()> {
+    pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<()> {
         if bytes.len() as u64 > MAX_MANIFEST {
             let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
             return Err(Error::limit(message));
@@ -48,7 +48,7 @@ impl Repository {
     }
 
     /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
-    pub(super) async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[String]) -> Result<bool> {
+    pub(super) async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<bool> {
         let digest = desc.digest.to_string();
         if tags.is_empty() {
             return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
@@ -59,7 +59,7 @@ impl Repository {
             let put = self.put_manifest(desc, bytes, &digest, tags).await?;
             (listed, done) = (put.listed, put.tagged);
         }
-        for tag in tags.iter().filter(|tag| !done.contains(tag)) {
+        for tag in tags.iter().filter(|tag| !done.iter().any(|set| **tag == **set)) {
             listed |= self.put_manifest(desc, bytes, tag, &[]).await?.listed;
         }
         Ok(listed)
@@ -71,14 +71,14 @@ impl Repository {
         desc: &Descriptor,
         bytes: &Bytes,
         name: &str,
-        beside: &[String],
+        beside: &[RefName],
     ) -> Result<Put> {
         let media_type = HeaderValue::from_str(&desc.media_type)
             .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
         let mut ask =
             self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
         if !beside.is_empty() {
-            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag)));
+            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
         }
         ask.payload = Payload::Bytes(bytes.clone());
         let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await;
@@ -92,14 +92,14 @@ impl Repository {
     }
 
     /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
-    pub(super) async fn put_tag(&self, name: &str, desc: &Descriptor) -> Result<()> {
+    pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
         if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
         }
         let found = self.describe(&desc.digest.to_string()).await?;
         let bytes = self.manifest(&found).await?;
         compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
-        self.put_under(&found, &bytes, &[name.to_owned()]).await.map(drop)
+        self.put_under(&found, &bytes, std::slice::from_ref(name)).await.map(drop)
     }
 
     /// Removes a tag and nothing else.

@@ -17,7 +17,7 @@ use super::{Repository, streamed::Streamed};
 use crate::{
     blob::Blob,
     error::{Code, Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, Role, Tag},
+    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag},
     progress::Outcome,
     store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, Sink, compare},
 };
@@ -133,11 +133,11 @@ impl Writing {
     }
 
     /// What a name stands for now, where that matters. Errors: it is not as expected.
-    async fn expected(&self, name: &str, expect: &Expect) -> Result<Option<Digest>> {
+    async fn expected(&self, name: &RefName, expect: &Expect) -> Result<Option<Digest>> {
         if *expect == Expect::Any {
             return Ok(None);
         }
-        let found = match self.repository.resolve(name).await {
+        let found = match self.repository.resolve(&name.clone().into()).await {
             Ok(found) => Some(found.digest),
             Err(e) if e.kind() == Kind::NotFound => None,
             Err(e) => return Err(e),

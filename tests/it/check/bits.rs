@@ -11,7 +11,7 @@ use artifact::{
 };
 use bytes::Bytes;
 
-use crate::support::samples::{Sample, deliver};
+use crate::support::samples::{Sample, deliver, ref_name};
 
 const XML: &str = "application/xml";
 
@@ -45,7 +45,7 @@ impl Small {
         deliver(to, &self.about, &[]).await.unwrap();
         deliver(to, &Sample::of(&[b"unnamed"]), &[]).await.unwrap();
         for (tag, (desc, bytes)) in [("helm", &self.untyped), ("meta", &self.text)] {
-            let (items, name) = (vec![Item::manifest(desc.bare())], NameChange::set(tag, desc.bare()));
+            let (items, name) = (vec![Item::manifest(desc.bare())], NameChange::set(ref_name(tag), desc.bare()));
             let intent = Intent { items, names: vec![name.clone()], ..Intent::default() };
             let write = begin(to.as_ref(), intent).await.unwrap();
             write.puts().manifest(desc, bytes).await.unwrap();

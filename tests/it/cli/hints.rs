@@ -211,6 +211,9 @@ fn advice_about_names_fits_what_was_named() {
     assert!(given(&world, "inspect oci:two", &[]).contains("--all-tags"));
     world.ok("delete oci:two:a");
     world.ok("delete oci:two:b");
+    assert_eq!(world.run("inspect oci:two").code, 0, "it holds one artifact only");
+    world.ok("push talk/1.png oci:two:a");
+    world.ok("delete oci:two:a");
     assert!(given(&world, "inspect oci:two", &[]).contains("LOCATION@DIGEST"));
     assert!(given(&world, "copy oci:two oci:other --all-tags", &[]).contains("LOCATION@DIGEST"));
     assert!(given(&world, "push talk oci:two --type nosuch", &[]).contains("types list` shows the types"));

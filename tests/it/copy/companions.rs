@@ -16,7 +16,7 @@ use crate::{
     support::{
         faulty::Faulty,
         program::{Served, World},
-        samples::{Sample, deliver},
+        samples::{Sample, deliver, named},
     },
 };
 
@@ -43,12 +43,12 @@ impl Signed {
     }
 
     async fn is_at(&self, store: &Arc<dyn ReadStore>, tag: &str) {
-        let mut expected: Vec<String> = self.kept.iter().map(|(tag, _)| tag.clone()).chain([tag.into()]).collect();
+        let mut expected: Vec<&str> = self.kept.iter().map(|(tag, _)| tag.as_str()).chain([tag]).collect();
         expected.sort();
-        assert_eq!(store.tags().await.unwrap(), expected, "{store}");
+        assert_eq!(store.list_names().await.unwrap().names, expected, "{store}");
         holds(store.as_ref(), &self.image).await;
         for (tag, sample) in &self.kept {
-            assert_eq!(store.resolve(tag).await.unwrap().digest, sample.root().digest, "{store}");
+            assert_eq!(store.resolve(&named(tag)).await.unwrap().digest, sample.root().digest, "{store}");
             holds(store.as_ref(), sample).await;
         }
     }
@@ -65,14 +65,14 @@ async fn they_go_from_a_layout_to_a_registry_to_an_archive() {
     let (from, tar) = (layout(), archive());
     signed.deliver(&from.store).await;
     let there: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from.again(), "v1", &there, &with_referrers(&["new"])).await.unwrap();
+    copy(&from.again(), &named("v1"), &there, &with_referrers(&["new"])).await.unwrap();
     let registry: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     signed.is_at(&registry, "new").await;
-    let report = copy(&registry, "new", &tar.store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
     signed.is_at(&tar.again(), "v1").await;
     assert!(report.notes.is_empty(), "{:?}", report.notes);
     // An artifact that is there with all that belongs to it is up to date.
-    let again = copy(&registry, "new", &tar.store, &with_referrers(&["v1"])).await.unwrap();
+    let again = copy(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
     assert_eq!((again.moved, again.present), (0, report.moved));
 }
 
@@ -81,7 +81,7 @@ async fn their_names_are_set_before_the_name_of_what_they_are_about() {
     let (signed, world, from) = (Signed::new(), Faulty::new(""), memory());
     signed.deliver(&from.store).await;
     let there: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    let report = copy(&from.again(), "v1", &there, &with_referrers(&["a"])).await.unwrap();
+    let report = copy(&from.again(), &named("v1"), &there, &with_referrers(&["a"])).await.unwrap();
     let seen = world.seen();
     let paths = seen.iter().filter(|seen| seen.method == "PUT").map(|seen| seen.uri.path().to_owned());
     let named: Vec<String> = paths.filter(|path| path.contains("/manifests/") && !path.contains("sha256:")).collect();
@@ -104,8 +104,8 @@ async fn those_of_a_child_of_an_index_and_of_a_referrer_come_along_and_none_with
     }
     for (referrers, expected) in [(true, 3), (false, 1)] {
         let to = memory();
-        copy(&from.again(), "v1", &to.store, &Options { referrers, ..options(&["v1"]) }).await.unwrap();
-        assert_eq!(to.store.tags().await.unwrap().len(), expected);
+        copy(&from.again(), &named("v1"), &to.store, &Options { referrers, ..options(&["v1"]) }).await.unwrap();
+        assert_eq!(to.store.list_names().await.unwrap().names.len(), expected);
     }
 }
 
@@ -116,7 +116,7 @@ async fn questions_about_them_that_are_all_refused_are_one_note() {
     let world = Faulty::new(faults);
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
-    let report = copy(&from, "v1", &layout().store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy(&from, &named("v1"), &layout().store, &with_referrers(&["v1"])).await.unwrap();
     let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
     assert!(note.contains("403") && note.contains("more tags of that kind"), "{note}");
 }
@@ -129,10 +129,10 @@ async fn a_question_about_them_that_is_refused_is_a_note() {
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     let to = layout();
-    let report = copy(&from, "v1", &to.store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy(&from, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
     let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
     assert!(note.contains(sig.as_str()) && note.contains("403"), "{note}");
-    assert_eq!(to.store.tags().await.unwrap().len(), 3, "what was answered came along");
+    assert_eq!(to.store.list_names().await.unwrap().names.len(), 3, "what was answered came along");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use artifact::{
 };
 
 use crate::support::{
-    samples::{Sample, noise},
+    samples::{Sample, named, names, noise},
     scripted::{Request, Scripted, reply},
 };
 
@@ -35,8 +35,8 @@ impl Forgetful {
     async fn copied(&self) -> Result<Report> {
         let registry = Registry::new(self.server.host(), &Default::default()).unwrap();
         let to: Arc<dyn Store> = Arc::new(registry.repository("a").unwrap());
-        let options = Options { tags: vec!["v1".into()], ..Options::default() };
-        copy(&self.sample.in_memory(&["v1"]).await, "v1", &to, &options).await
+        let options = Options { names: names(&["v1"]), ..Options::default() };
+        copy(&self.sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await
     }
 
     /// How often content was sent: each blob, and each manifest.

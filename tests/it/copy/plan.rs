@@ -18,7 +18,7 @@ use super::{STORES, everything, fill, kind, options, with_referrers};
 use crate::{
     stores::{layout, memory},
     support::{
-        samples::{Sample, deliver, noise},
+        samples::{Sample, deliver, named, noise, ref_name},
         server,
         watched::{Call, Fault, Watched},
         writing::{has, read},
@@ -26,7 +26,7 @@ use crate::{
 };
 
 async fn plan_of(from: &Arc<dyn ReadStore>, to: &Arc<dyn Store>, options: &Options) -> Result<CopyPlan> {
-    let root = Root::new(from.resolve("v1").await?, options.tags.clone());
+    let root = Root::new(from.resolve(&named("v1")).await?, options.names.clone());
     let destination = Destination { store: Arc::clone(to), roots: vec![root] };
     copy::plan(std::slice::from_ref(from), vec![destination], options).await
 }
@@ -43,7 +43,7 @@ async fn a_plan_says_what_the_run_does() {
         fill(&from.store, &index, &referrers).await;
         let source = from.again();
         // Half of it is there already.
-        copy::copy(&source, "v1", &to.store, &options(&["half"])).await.unwrap();
+        copy::copy(&source, &named("v1"), &to.store, &options(&["half"])).await.unwrap();
         let plan = plan_of(&source, &to.store, &with_referrers(&["v1", "half"])).await.unwrap();
         let foreseen = plan.foresee();
         let done = plan.approve(&[]).await.unwrap().run(&with_referrers(&[])).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_plan_says_what_becomes_of_each_name() {
         let outcomes: Vec<_> = done.names.iter().map(|name| name.outcome).collect();
         assert_eq!(outcomes, ["same", "moved", "new"], "{to}");
         for tag in ["same", "moved", "new"] {
-            assert_eq!(to.resolve(tag).await.unwrap().digest, one.root().digest, "{to}");
+            assert_eq!(to.resolve(&named(tag)).await.unwrap().digest, one.root().digest, "{to}");
         }
     }
 }
@@ -106,7 +106,7 @@ async fn what_a_gate_refuses_is_not_written() {
         let (no, yes) = (Refuses(b"secret", AtomicUsize::new(0)), Refuses(b"nowhere", AtomicUsize::new(0)));
         assert_eq!(kind(plan.approve(&[&yes, &no]).await), Kind::Denied);
         assert_eq!((yes.1.into_inner(), no.1.into_inner()), (1, 1));
-        assert!(to.again().tags().await.unwrap().is_empty());
+        assert!(to.again().list_names().await.unwrap().names.is_empty());
         let inventory = to.again().inventory().await.unwrap().unwrap();
         assert!(inventory.blobs.is_empty() && inventory.leftovers.is_empty(), "{}", to.store);
     }
@@ -144,7 +144,7 @@ async fn a_gate_does_not_count_on_damaged_content_of_the_destination() {
     let from = sample.in_memory(&["v1"]).await;
     let plan = plan_of(&from, &to, &options(&["v1"])).await.unwrap();
     assert_eq!(kind(plan.approve(&[&Refuses(b"nowhere", AtomicUsize::new(0))]).await), Kind::Mismatch);
-    assert_eq!(to.tags().await.unwrap(), ["old"]);
+    assert_eq!(to.list_names().await.unwrap().names, ["old"]);
 }
 
 #[tokio::test]
@@ -154,16 +154,16 @@ async fn several_repositories_of_one_registry_get_each_blob_once_over_the_line()
     let server = server::in_memory().await;
     let registry = Registry::new(&server.addr().to_string(), &Access::default()).unwrap();
     let to = |name: &str| Arc::new(registry.repository(name).unwrap()) as Arc<dyn Store>;
-    let root = from.resolve("v1").await.unwrap();
+    let root = from.resolve(&named("v1")).await.unwrap();
     let destination =
-        |name: &str| Destination { store: to(name), roots: vec![Root::new(root.clone(), vec!["v1".into()])] };
+        |name: &str| Destination { store: to(name), roots: vec![Root::new(root.clone(), vec![ref_name("v1")])] };
     let all = ["a", "b", "c/d"].map(destination).to_vec();
     let plan = copy::plan(std::slice::from_ref(&from), all, &Options::default()).await.unwrap();
     let done = plan.approve(&[]).await.unwrap().run(&Options::default()).await.unwrap();
     // Three manifests and each of the two blobs once; all else is mounted.
     assert_eq!((done.moved, done.mounted), (5, 4));
     for name in ["a", "b", "c/d"] {
-        assert_eq!(to(name).resolve("v1").await.unwrap().digest, root.digest);
+        assert_eq!(to(name).resolve(&named("v1")).await.unwrap().digest, root.digest);
         assert!(read(to(name).as_ref(), &sample.layer().0, 3 << 20).await.unwrap() == sample.layer().1);
     }
 }
@@ -177,7 +177,7 @@ async fn where_one_origin_fails_the_next_is_asked() {
     let flipped = Fault::Flipped(sample.layer().0.digest.clone(), std::sync::Mutex::new(2));
     let near: Arc<dyn ReadStore> = Watched::new(near.store, flipped);
     let to = layout();
-    let root = Root::new(sample.root().clone(), vec!["v1".into()]);
+    let root = Root::new(sample.root().clone(), vec![ref_name("v1")]);
     let destination = Destination { store: Arc::clone(&to.store), roots: vec![root] };
     let plan = copy::plan(&[near, far], vec![destination], &Options::default()).await.unwrap();
     plan.approve(&[]).await.unwrap().run(&Options::default()).await.unwrap();
@@ -196,7 +196,7 @@ async fn content_that_is_gone_between_plan_and_run_is_found_and_no_name_moves() 
     store::delete(to.store.as_ref(), Item::blob(sample.layer().0.clone())).await.unwrap();
     let run = plan.approve(&[]).await.unwrap().run(&options(&[])).await;
     assert_eq!(kind(run), Kind::NotFound);
-    assert_eq!(to.again().tags().await.unwrap(), ["old"]);
+    assert_eq!(to.again().list_names().await.unwrap().names, ["old"]);
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn what_an_origin_renames_after_the_plan_is_not_what_is_carried() {
     let plan = plan_of(&source, &to.store, &options(&["v1"])).await.unwrap();
     deliver(&from.store, &two, &["v1"]).await.unwrap();
     plan.approve(&[]).await.unwrap().run(&options(&[])).await.unwrap();
-    assert_eq!(to.again().resolve("v1").await.unwrap().digest, one.root().digest);
+    assert_eq!(to.again().resolve(&named("v1")).await.unwrap().digest, one.root().digest);
 }
 
 #[tokio::test]
@@ -238,12 +238,12 @@ async fn another_artifact_under_a_name_leaves_the_earlier_one_in_the_list() {
             let to = destination();
             deliver(&to.store, &one, &["v1"]).await.unwrap();
             let from = two.in_memory(&["v1"]).await;
-            copy::copy(&from, "v1", &to.store, &Options { replace, ..options(&["v1"]) }).await.unwrap();
+            copy::copy(&from, &named("v1"), &to.store, &Options { replace, ..options(&["v1"]) }).await.unwrap();
             let inventory = to.again().inventory().await.unwrap().unwrap();
             let listed: Vec<_> = inventory.entries.iter().map(|entry| &entry.digest).collect();
             assert_eq!(listed.contains(&&one.root().digest), !replace, "{}", to.store);
             assert!(listed.contains(&&two.root().digest));
-            assert_eq!(to.again().tags().await.unwrap(), ["v1"]);
+            assert_eq!(to.again().list_names().await.unwrap().names, ["v1"]);
         }
     }
 }
@@ -262,7 +262,7 @@ async fn what_is_about_one_manifest_comes_from_every_place_that_has_it() {
         about.push((referrer, companion));
         roots.push(Root {
             origins: vec![u16::try_from(at).unwrap()],
-            ..Root::new(sample.root().clone(), vec![name.into()])
+            ..Root::new(sample.root().clone(), vec![ref_name(name)])
         });
         from.push(store.again());
     }
@@ -280,6 +280,6 @@ async fn what_is_about_one_manifest_comes_from_every_place_that_has_it() {
         for (referrer, _) in &about {
             assert!(has(copied.as_ref(), referrer.root()).await.unwrap(), "{}", to.store);
         }
-        assert_eq!(copied.resolve(&tag).await.unwrap().digest, about[0].1.root().digest);
+        assert_eq!(copied.resolve(&named(&tag)).await.unwrap().digest, about[0].1.root().digest);
     }
 }

@@ -46,7 +46,7 @@ async fn the_next_address_is_tried_when_the_first_is_dead() {
             retries: 0,
             ..Options::default()
         };
-        let tags = repository(&format!("registry.test:{port}"), "a", &options).tags().await.unwrap();
+        let tags = repository(&format!("registry.test:{port}"), "a", &options).list_names().await.unwrap().names;
         assert_eq!(tags, ["v1"], "{dead}");
     }
 }

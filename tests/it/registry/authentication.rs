@@ -9,7 +9,10 @@ use artifact::{
 };
 
 use super::{CANARY, canary, kind, repository, saw_secret};
-use crate::support::scripted::{Scripted, reply};
+use crate::support::{
+    samples::named,
+    scripted::{Scripted, reply},
+};
 
 /// A registry that always asks for this proof.
 fn asking(challenge: String) -> Scripted {
@@ -17,7 +20,7 @@ fn asking(challenge: String) -> Scripted {
 }
 
 async fn resolve(registry: &Scripted, options: &Options) -> artifact::Result<artifact::oci::Descriptor> {
-    repository(registry.host(), "team/art", options).resolve("v1").await
+    repository(registry.host(), "team/art", options).resolve(&named("v1")).await
 }
 
 /// H10, H12.
@@ -136,7 +139,7 @@ async fn an_error_that_echoes_our_credentials_does_not_show_them() {
         given => reply(403, &[], format!("you sent {given} that is {CANARY}").as_bytes()),
     });
     let options = canary(registry.host());
-    let error = repository(registry.host(), "a", &options).tags().await.unwrap_err();
+    let error = repository(registry.host(), "a", &options).list_names().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Denied);
     assert!(error.to_string().contains("you sent Basic *** that is ***"), "{error}");
     assert!(Arc::strong_count(&options.credentials) > 0 && !format!("{options:?}").contains(CANARY));

@@ -3,13 +3,14 @@
 use artifact::{
     Kind, Result,
     oci::{Algorithm, Descriptor, Digest, media_type},
-    store::{self, ReadStore as _, collect},
+    store::{self, NamePage, ReadStore as _, collect},
     stores::registry::Options,
 };
 use bytes::Bytes;
 
 use super::{kind, repository};
 use crate::support::{
+    samples::named,
     scripted::{Request, Scripted, reply},
     writing::fetch,
 };
@@ -40,10 +41,10 @@ async fn a_lie_about_a_digest_is_found_out() {
     let lie = Digest::of(b"something else");
     let server = claiming(lie.to_string());
     let repository = repository(server.host(), "a", &Options::default());
-    assert_eq!(kind(repository.resolve(&manifest().digest.to_string()).await), Kind::Mismatch);
+    assert_eq!(kind(repository.resolve(&named(manifest().digest.to_string())).await), Kind::Mismatch);
     assert_eq!(kind(fetch(&repository, &manifest(), 0).await), Kind::Mismatch);
     // A tag can be said to mean anything; the content then betrays it.
-    let found = repository.resolve("v1").await.unwrap();
+    let found = repository.resolve(&named("v1")).await.unwrap();
     assert_eq!(found.digest, lie);
     assert_eq!(kind(store::read_manifest(&repository, &found).await), Kind::Mismatch);
 }
@@ -53,7 +54,7 @@ async fn a_digest_of_another_algorithm_is_no_lie() {
     let server = claiming(Digest::of(b"something else").to_string());
     let repository = repository(server.host(), "a", &Options::default());
     let wanted = Digest::with(Algorithm::Sha512, MANIFEST);
-    let found = repository.resolve(&wanted.to_string()).await.unwrap();
+    let found = repository.resolve(&named(wanted.to_string())).await.unwrap();
     assert_eq!(found, Descriptor::new(media_type::INDEX, wanted, MANIFEST.len() as u64));
     assert_eq!(store::read_manifest(&repository, &found).await.unwrap(), MANIFEST);
 }
@@ -70,7 +71,7 @@ async fn a_head_that_says_too_little_is_followed_by_a_get() {
             line if line.starts_with("HEAD") => head.clone(),
             _ => reply(200, &[("content-type", "application/json; charset=utf-8")], MANIFEST),
         });
-        let found = repository(server.host(), "a", &Options::default()).resolve("v1").await;
+        let found = repository(server.host(), "a", &Options::default()).resolve(&named("v1")).await;
         // What is no manifest by header and has no type of its own is one by its shape.
         assert_eq!(found.unwrap(), manifest());
         assert_eq!(server.lines(), ["HEAD /v2/a/manifests/v1", "GET /v2/a/manifests/v1"]);
@@ -86,7 +87,7 @@ async fn a_manifest_without_end_is_not_read_to_its_end() {
     });
     let repository = repository(server.host(), "a", &Options::default());
     assert_eq!(kind(store::read_manifest(&repository, &manifest()).await), Kind::Limit);
-    assert_eq!(kind(repository.resolve("v1").await), Kind::Limit);
+    assert_eq!(kind(repository.resolve(&named("v1")).await), Kind::Limit);
 }
 
 fn once() -> Options {
@@ -139,12 +140,12 @@ async fn a_download_that_breaks_off_and_is_not_tried_again_is_an_error() {
 }
 
 /// What comes of listing tags when page `n` is answered so.
-async fn listing(page: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> (Result<Vec<String>>, Scripted) {
+async fn listing(page: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> (Result<NamePage>, Scripted) {
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let server = Scripted::start(move |request| {
         page(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst), request.header("host"))
     });
-    let tags = repository(server.host(), "a", &Options::default()).tags().await;
+    let tags = repository(server.host(), "a", &Options::default()).list_names().await;
     (tags, server)
 }
 
@@ -164,7 +165,7 @@ async fn all_pages_are_read_and_sorted() {
         _ => page("c", ""),
     })
     .await;
-    assert_eq!(tags.unwrap(), ["a", "b", "c"]);
+    assert_eq!(tags.unwrap().names, ["a", "b", "c"]);
     assert_eq!(server.lines()[1..3], ["GET /v2/a/tags/list?last=c&n=1", "GET /v2/a/tags/list?last=b"]);
 }
 
@@ -201,11 +202,17 @@ async fn a_listing_that_cannot_be_read_is_not_cut_short() {
         let (tags, _) = listing(move |_, _| reply(200, &[("link", &link)], br#"{"tags":["a"]}"#)).await;
         assert_eq!(kind(tags), Kind::NotARegistry);
     }
-    for body in ["", "<html>", "[]", r#"{"tags":"a"}"#, r#"{"tags":["a/b"]}"#, "{\"tags\":[\"\\u001b[31m\"]}"] {
+    for body in ["", "<html>", "[]", r#"{"tags":"a"}"#] {
         let (tags, _) = listing(move |_, _| reply(200, &[], body.as_bytes())).await;
         let error = tags.unwrap_err();
         assert_eq!(error.kind(), Kind::NotARegistry, "{error}");
     }
+    for (body, said) in [(r#"{"tags":["a/b","v1"]}"#, "`a/b`"), ("{\"tags\":[\"v1\",\"\\u001b[31m\"]}", "`\u{1b}[31m`")]
+    {
+        let page = listing(move |_, _| reply(200, &[], body.as_bytes())).await.0.unwrap();
+        assert_eq!(page.names, ["v1"], "what is no tag is reported and left out");
+        assert!(page.unreadable[0].message.contains(said), "{:?}", page.unreadable);
+    }
     let (none, _) = listing(|_, _| reply(200, &[], br#"{"name":"a","tags":null}"#)).await;
-    assert!(none.unwrap().is_empty());
+    assert!(none.unwrap().names.is_empty());
 }

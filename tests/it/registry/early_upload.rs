@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use super::repository;
 use crate::support::{
     faulty::{Faulty, Listening},
-    samples::noise,
+    samples::{named, names, noise, ref_name},
     writing::read,
 };
 
@@ -67,12 +67,12 @@ impl Source {
 
     /// Packs and copies, the way that a push does.
     async fn push(&self, to: &Arc<dyn Store>) -> Result<Report> {
-        let early = Arc::new(EarlyUpload::new(Arc::clone(to), "v1", None));
+        let early = Arc::new(EarlyUpload::new(Arc::clone(to), ref_name("v1"), None));
         let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(self.dir.path()) };
         let from: Arc<dyn ReadStore> = Arc::new(pack(&self.plan(), &options).await?);
         let options =
-            copy::Options { tags: vec!["v1".into()], early_upload: Some(Arc::clone(&early)), ..Default::default() };
-        let done = copy(&from, "", to, &options).await;
+            copy::Options { names: names(&["v1"]), early_upload: Some(Arc::clone(&early)), ..Default::default() };
+        let done = copy(&from, &artifact::store::Name::Only, to, &options).await;
         early.stop().await;
         done
     }
@@ -97,7 +97,7 @@ impl World {
 
     async fn holds(&self, source: &Source) -> bool {
         let there = self.registry.healthy();
-        let mut good = there.resolve("v1").await.is_ok();
+        let mut good = there.resolve(&named("v1")).await.is_ok();
         for bytes in &source.files {
             let desc = Descriptor::of("a/b", bytes);
             good &= read(&there, &desc, desc.size).await.is_ok_and(|read| read == *bytes);
@@ -225,7 +225,7 @@ async fn hashing_runs_ahead_of_a_slow_line_and_what_is_there_already_is_sent_no_
     let host = stuffed(Arc::clone(&lines));
     let source = Source::of(vec![noise(40 << 20, 10)]);
     let to: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options { retries: 0, ..Options::default() }));
-    let early = Arc::new(EarlyUpload::new(Arc::clone(&to), "v1", None));
+    let early = Arc::new(EarlyUpload::new(Arc::clone(&to), ref_name("v1"), None));
     let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(source.dir.path()) };
     let packed = pack(&source.plan(), &options).await.unwrap();
     assert_eq!(packed.layers()[0].digest, Digest::of(&source.files[0]));
@@ -255,7 +255,7 @@ async fn at_most_four_pieces_wait_for_a_slow_line() {
     let host = stuffed(Arc::default());
     let source = Source::of(vec![vec![0; 40 << 20]]);
     let to: Arc<dyn Store> = Arc::new(repository(&host, "a", &Options { retries: 0, ..Options::default() }));
-    let outlet = EarlyUpload::new(to, "v1", None);
+    let outlet = EarlyUpload::new(to, ref_name("v1"), None);
     let file = SourceFile::new(source.dir.path().join("f0")).unwrap();
     let mut leaving = outlet.open(&file, &Bytes::from_static(&[0; 10])).unwrap();
     let (held, mut most) = (Arc::new(()), 0);
@@ -275,7 +275,7 @@ async fn at_most_four_pieces_wait_for_a_slow_line() {
 async fn what_is_given_up_is_cancelled() {
     let fault = "{on: PATCH upload, nth: all, lose: {what: request, by: silence}}";
     let (world, source) = (World::new(fault).await, Source::of(vec![noise(SIZE, 11)]));
-    let early = Arc::new(EarlyUpload::new(Arc::clone(&world.to), "v1", None));
+    let early = Arc::new(EarlyUpload::new(Arc::clone(&world.to), ref_name("v1"), None));
     let options = pack::Options { outlet: Some(early.clone()), ..pack::Options::new(source.dir.path()) };
     pack(&source.plan(), &options).await.unwrap();
     until("the upload has begun", || world.count("PATCH", "") > 0).await;

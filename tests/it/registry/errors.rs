@@ -9,6 +9,7 @@ use artifact::{
 
 use super::{kind, repository};
 use crate::support::{
+    samples::named,
     scripted::{Scripted, reply},
     writing::fetch,
 };
@@ -16,7 +17,7 @@ use crate::support::{
 async fn tags(answer: Vec<u8>) -> artifact::Error {
     let server = Scripted::start(move |_| answer.clone());
     let once = Options { retries: 0, ..Options::default() };
-    repository(server.host(), "a", &once).tags().await.unwrap_err()
+    repository(server.host(), "a", &once).list_names().await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,10 +109,10 @@ async fn a_registry_that_is_not_there_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let error = repository(&host, "a", &Options::default()).resolve("v1").await.unwrap_err();
+    let error = repository(&host, "a", &Options::default()).resolve(&named("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert!(error.to_string().contains(&format!("cannot reach `{host}`: Connection refused")), "{error}");
-    let error = repository("registry.invalid", "a", &Options::default()).resolve("v1").await.unwrap_err();
+    let error = repository("registry.invalid", "a", &Options::default()).resolve(&named("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert!(error.to_string().contains("`registry.invalid`"), "{error}");
 }
@@ -121,7 +122,7 @@ async fn a_registry_that_is_not_there_is_named() {
 async fn https_to_a_server_of_plain_http_says_so_and_sends_nothing() {
     let server = Scripted::trap("127.0.0.1");
     let options = Options { protocol: Protocol::Https, ..super::canary(server.host()) };
-    let error = repository(server.host(), "a", &options).resolve("v1").await.unwrap_err();
+    let error = repository(server.host(), "a", &options).resolve(&named("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert!(error.to_string().contains("https was tried, and"), "{error}");
     assert!(!super::saw_secret(&server) && !server.saw("HTTP/1.1"));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, deliver, noise},
+    samples::{Sample, deliver, named, noise},
     writing::{has, put, put_from, read},
 };
 
@@ -28,7 +28,7 @@ async fn one_blob(faults: &str) -> (Faulty, Descriptor, Bytes) {
 }
 
 async fn holds(store: &dyn ReadStore, sample: &Sample) -> bool {
-    let mut good = store.resolve("v1").await.is_ok_and(|found| found.digest == sample.root().digest);
+    let mut good = store.resolve(&named("v1")).await.is_ok_and(|found| found.digest == sample.root().digest);
     for (desc, bytes) in sample.all() {
         good &= read(store, desc, desc.size).await.is_ok_and(|read| read == bytes);
     }

@@ -17,7 +17,7 @@ use artifact::{
 use super::{canary, carry, repository, saw_secret};
 use crate::support::{
     faulty::{Faulty, Listening},
-    samples::{Sample, noise},
+    samples::{Sample, named, names, noise},
     scripted::{Scripted, reply},
     writing::{item, read},
 };
@@ -47,7 +47,7 @@ fn mirrored(mirrors: &[(&str, bool)], origin: &str) -> Arc<dyn ReadStore> {
 /// Copies `v1` into memory, and compares every byte.
 async fn arrives(sample: &Sample, from: &Arc<dyn ReadStore>) {
     let to: Arc<dyn Store> = Arc::new(Memory::new());
-    copy(from, "v1", &to, &copy::Options { tags: vec!["v1".into()], ..copy::Options::default() }).await.unwrap();
+    copy(from, &named("v1"), &to, &copy::Options { names: names(&["v1"]), ..copy::Options::default() }).await.unwrap();
     for (desc, bytes) in sample.all() {
         assert!(read(to.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }
@@ -89,12 +89,12 @@ async fn a_mirror_decides_what_a_tag_is_only_when_it_is_believed() {
     let origin = holding(&right, "").await;
     let mirror = holding(&other, "").await;
     let doubted = mirrored(&[(&mirror.host(), false)], &origin.host());
-    assert_eq!(doubted.resolve("v1").await.unwrap().digest, right.root().digest);
+    assert_eq!(doubted.resolve(&named("v1")).await.unwrap().digest, right.root().digest);
     arrives(&right, &doubted).await;
     let believed = mirrored(&[(&mirror.host(), true)], &origin.host());
     let before = lines(&origin).len();
-    assert_eq!(believed.resolve("v1").await.unwrap().digest, other.root().digest);
-    assert_eq!(believed.tags().await.unwrap(), ["v1"]);
+    assert_eq!(believed.resolve(&named("v1")).await.unwrap().digest, other.root().digest);
+    assert_eq!(believed.list_names().await.unwrap().names, ["v1"]);
     arrives(&other, &believed).await;
     assert_eq!(lines(&origin).len(), before);
 }
@@ -138,7 +138,7 @@ async fn a_mirror_that_cannot_be_reached_is_left_out_and_named_when_nothing_help
     let sample = sample();
     let origin = holding(&sample, "").await;
     arrives(&sample, &mirrored(&[("127.0.0.1:1", true)], &origin.host())).await;
-    let error = mirrored(&[("127.0.0.1:1", true)], &origin.host()).resolve("v2").await.unwrap_err();
+    let error = mirrored(&[("127.0.0.1:1", true)], &origin.host()).resolve(&named("v2")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.to_string().starts_with("mirror 127.0.0.1:1/a failed ("), "{error}");
 }

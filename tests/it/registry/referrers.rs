@@ -12,7 +12,7 @@ use artifact::{
 use super::{kind, repository};
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, TYPE, deliver},
+    samples::{Sample, TYPE, deliver, named},
     scripted::{Scripted, reply},
     writing::publish,
 };
@@ -197,7 +197,7 @@ async fn a_list_is_one_by_its_content_whatever_it_is_served_as() {
         let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Options::default()));
         let to: Arc<dyn Store> = Arc::new(Memory::new());
         let options = copy::Options { referrers: true, ..Default::default() };
-        copy::copy(&from, "v1", &to, &options).await.unwrap();
+        copy::copy(&from, &named("v1"), &to, &options).await.unwrap();
         let mut expected = vec![one.root().digest.clone(), two.root().digest.clone()];
         expected.sort();
         assert_eq!(digests(&to.referrers(subject().root()).await.unwrap()), expected, "{list_type}");
@@ -225,11 +225,11 @@ async fn a_tag_that_is_the_subject_itself_is_replaced_by_the_list() {
         deliver(&store, &subject, &["v1", &fallback]).await.unwrap();
         let sbom = Sample::about(subject.root(), b"sbom");
         deliver(&store, &sbom, &[]).await.unwrap();
-        let list = world.store().await.resolve(&fallback).await.unwrap();
+        let list = world.store().await.resolve(&named(&fallback)).await.unwrap();
         let list = artifact::store::read_manifest(&*world.store().await, &list).await.unwrap();
         let list: Index = serde_json::from_slice(&list).unwrap();
         assert_eq!(digests(&list.manifests), [sbom.root().digest.clone()]);
-        assert_eq!(world.healthy().resolve("v1").await.unwrap().digest, subject.root().digest);
+        assert_eq!(world.healthy().resolve(&named("v1")).await.unwrap().digest, subject.root().digest);
     }
 }
 
@@ -248,7 +248,7 @@ async fn what_was_once_mistaken_for_a_list_loses_what_is_about_something_else() 
     pushed.unwrap();
     let sbom = Sample::about(subject.root(), b"sbom");
     deliver(&store, &sbom, &[]).await.unwrap();
-    let list = world.store().await.resolve(&fallback).await.unwrap();
+    let list = world.store().await.resolve(&named(&fallback)).await.unwrap();
     let list = artifact::store::read_manifest(&*world.store().await, &list).await.unwrap();
     let list: Index = serde_json::from_slice(&list).unwrap();
     assert_eq!(digests(&list.manifests), [old.root().digest.clone(), sbom.root().digest.clone()]);

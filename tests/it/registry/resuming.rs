@@ -17,7 +17,7 @@ use super::repository;
 use crate::support::{
     faulty::Faulty,
     metered::Metered,
-    samples::{Sample, deliver, noise},
+    samples::{Sample, deliver, named, names, noise},
     writing::read,
 };
 
@@ -35,8 +35,8 @@ async fn holding(sample: &Sample) -> Faulty {
 async fn pull(host: &str, layout: &Path) -> artifact::Result<copy::Report> {
     let from: Arc<dyn ReadStore> = Arc::new(repository(host, "a", &Options { retries: 0, ..Options::default() }));
     let to: Arc<dyn Store> = Arc::new(Layout::create(layout)?);
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    copy(&from, "v1", &to, &options).await
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    copy(&from, &named("v1"), &to, &options).await
 }
 
 /// Where what came of the layer waits for the rest.
@@ -47,7 +47,7 @@ fn part(layout: &Path, sample: &Sample) -> PathBuf {
 /// Everything is there, and nothing else.
 async fn is_whole(layout: &Path, sample: &Sample) {
     let store = Layout::open(layout).unwrap();
-    assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
+    assert_eq!(store.resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
     for (desc, bytes) in sample.all() {
         assert!(read(&store, desc, desc.size).await.unwrap() == bytes);
     }

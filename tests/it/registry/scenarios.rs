@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::carry;
 use crate::support::{
     faulty::Faulty,
-    samples::{LAYER, Sample, deliver, noise},
+    samples::{LAYER, Sample, deliver, named, noise},
     writing::{publish, read},
 };
 
@@ -55,7 +55,7 @@ impl Load {
         let listed = store.referrers(self.sample.root()).await?;
         good &= self.referrers.iter().all(|note| listed.iter().any(|desc| desc.digest == note.root().digest));
         if let Some(about) = &self.about {
-            let list = store::read_manifest(store, &store.resolve(&fallback(about)).await?).await?;
+            let list = store::read_manifest(store, &store.resolve(&named(fallback(about))).await?).await?;
             let list: Index = serde_json::from_slice(&list).unwrap();
             good &= list.manifests.iter().any(|member| member.digest == self.sample.root().digest);
         }
@@ -69,7 +69,7 @@ fn fallback(about: &Descriptor) -> String {
 }
 
 async fn holds(store: &dyn ReadStore, sample: &Sample) -> Result<bool> {
-    let mut good = store.resolve("v1").await?.digest == sample.root().digest;
+    let mut good = store.resolve(&named("v1")).await?.digest == sample.root().digest;
     for (desc, bytes) in sample.all() {
         good &= read(store, desc, desc.size).await? == bytes;
     }
@@ -94,7 +94,7 @@ async fn play(scenario: &Scenario) -> Option<String> {
     let (end, error) = match done {
         Err(_) => (End::Hung, String::new()),
         Ok(Ok(_)) => (End::Succeeded { right: load.is_at(there).await.unwrap_or_default() }, String::new()),
-        Ok(Err(error)) => (End::Failed { clean: there.resolve("v1").await.is_err() }, error.to_string()),
+        Ok(Err(error)) => (End::Failed { clean: there.resolve(&named("v1")).await.is_err() }, error.to_string()),
     };
     let idle = scenario.tokens.is_none() && world.seen().iter().all(|seen| seen.faults.is_empty());
     let idle = (idle && !SPARED.contains(&scenario.name.as_str())).then(|| "no fault happened".to_owned());

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use super::{kind, repository};
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, Stalling, deliver, noise},
+    samples::{Sample, Stalling, deliver, named, noise, ref_name},
     scripted::{Request, Scripted, hasty, reply},
     server,
     writing::{begin, has, publish, put, put_from, size},
@@ -227,7 +227,7 @@ async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() 
                 b"",
             ),
         });
-        let error = remove_name(&at(&server), "v1").await.unwrap_err();
+        let error = remove_name(&at(&server), ref_name("v1")).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.to_string().contains("cannot remove a tag") && error.to_string().contains("UNSUPPORTED"));
         let code = if status == 405 { Code::MethodRefused } else { Code::TagsNotRemovable };
@@ -309,7 +309,7 @@ async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
 
         let world = Faulty::new("");
         let to: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
-        let error = copy(&(layout as Arc<dyn ReadStore>), "v1", &to, &Default::default()).await.unwrap_err();
+        let error = copy(&(layout as Arc<dyn ReadStore>), &named("v1"), &to, &Default::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Mismatch);
         let text = error.to_string();
         assert!(text.contains(&format!("`{}` is damaged", blob.display())) && text.contains("has digest"), "{text}");

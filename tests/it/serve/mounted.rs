@@ -10,7 +10,7 @@ use artifact::{
 };
 
 use crate::support::{
-    samples::{Sample, deliver},
+    samples::{Sample, deliver, named, ref_name},
     watched::{Fault, Watched},
 };
 
@@ -31,7 +31,7 @@ async fn the_names_are_listed_once_for_all_tags_asked_and_again_when_they_have_c
     let ask = async |repository: &str, tag: &str| {
         let found = all.get(&name(repository)).await.unwrap();
         let resolved = match found {
-            Some(found) => found.resolve(tag).await.is_ok(),
+            Some(found) => found.resolve(&named(tag)).await.is_ok(),
             None => false,
         };
         (resolved, layout.questions(), archive.questions())
@@ -41,8 +41,8 @@ async fn the_names_are_listed_once_for_all_tags_asked_and_again_when_they_have_c
     // The first question lists.
     let (found, layout_asked, archive_asked) = ask("a/b", "v1").await;
     assert!(found);
-    assert_eq!(layout_asked, ["names_version", "tags", "resolve ghcr.io/a/b:v1"]);
-    assert_eq!(archive_asked, ["names_version", "tags"]);
+    assert_eq!(layout_asked, ["names_version", "names", "resolve ghcr.io/a/b:v1"]);
+    assert_eq!(archive_asked, ["names_version", "names"]);
     // All others ask only whether the names are as they were, and the one store for the one name.
     for (repository, tag, from_layout, from_archive) in [
         ("a/b", "v1", Some("resolve ghcr.io/a/b:v1"), None),
@@ -60,11 +60,11 @@ async fn the_names_are_listed_once_for_all_tags_asked_and_again_when_they_have_c
     }
     // Another process gives a name and takes one away.
     let other = Layout::open(dir.path().join("bundle")).unwrap();
-    set_name(&other, "quay.io/c:v3", sample.root()).await.unwrap();
-    remove_name(&other, "plain").await.unwrap();
+    set_name(&other, ref_name("quay.io/c:v3"), sample.root()).await.unwrap();
+    remove_name(&other, ref_name("plain")).await.unwrap();
     let (found, layout_asked, archive_asked) = ask("c", "v3").await;
     assert!(found);
-    assert_eq!(layout_asked, ["names_version", "tags", "resolve quay.io/c:v3"]);
+    assert_eq!(layout_asked, ["names_version", "names", "resolve quay.io/c:v3"]);
     assert_eq!(archive_asked, ["names_version"]);
     assert!(!ask("bundle", "plain").await.0);
     // So does this one, to the archive.
@@ -73,7 +73,7 @@ async fn the_names_are_listed_once_for_all_tags_asked_and_again_when_they_have_c
     let (found, layout_asked, archive_asked) = ask("c", "v4").await;
     assert!(found);
     assert_eq!(layout_asked, ["names_version"]);
-    assert_eq!(archive_asked, ["names_version", "tags", "resolve quay.io/c:v4"]);
+    assert_eq!(archive_asked, ["names_version", "names", "resolve quay.io/c:v4"]);
     let tags = all.get(&name("c")).await.unwrap().unwrap();
-    assert_eq!(tags.tags().await.unwrap(), ["v3", "v4"]);
+    assert_eq!(tags.list_names().await.unwrap().names, ["v3", "v4"]);
 }

@@ -14,7 +14,7 @@ use artifact::{
 
 use crate::support::{
     faulty::Faulty,
-    samples::{Sample, noise},
+    samples::{Sample, named, names, noise},
     server,
     writing::read,
 };
@@ -32,11 +32,11 @@ async fn what_is_pushed_to_a_registry_in_front_is_in_the_one_behind_and_comes_ba
     let front = Arc::new(repository(&front.addr().to_string()));
     // More than is gathered before it goes on.
     let sample = Sample::of(&[b"small", &noise(20 << 20, 1)]);
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
     let to: Arc<dyn Store> = front.clone();
-    copy::copy(&sample.in_memory(&["v1"]).await, "v1", &to, &options).await.unwrap();
+    copy::copy(&sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await.unwrap();
     let there = behind.healthy();
-    assert_eq!(there.resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(there.resolve(&named("v1")).await.unwrap(), *sample.root());
     for (desc, bytes) in sample.all() {
         assert!(read(&there, desc, 64 << 20).await.unwrap() == bytes, "{}", desc.digest);
     }
@@ -46,7 +46,7 @@ async fn what_is_pushed_to_a_registry_in_front_is_in_the_one_behind_and_comes_ba
     assert_eq!(large, [8 << 20, 8 << 20, 4 << 20]);
     let back: Arc<dyn Store> = Arc::new(Memory::new());
     let from: Arc<dyn ReadStore> = front;
-    copy::copy(&from, "v1", &back, &options).await.unwrap();
+    copy::copy(&from, &named("v1"), &back, &options).await.unwrap();
     for (desc, bytes) in sample.all() {
         assert!(read(&*back, desc, 64 << 20).await.unwrap() == bytes, "{}", desc.digest);
     }
@@ -59,7 +59,7 @@ async fn what_the_registry_behind_does_not_have_is_not_there() {
     let options = Options { repositories: Arc::new(Remote::new(registry)), ..Options::in_memory() };
     let front = server::start(options).await;
     let a = repository(&front.addr().to_string());
-    assert_eq!(a.resolve("v1").await.unwrap_err().kind(), artifact::Kind::NotFound);
-    assert!(a.tags().await.unwrap().is_empty());
+    assert_eq!(a.resolve(&named("v1")).await.unwrap_err().kind(), artifact::Kind::NotFound);
+    assert!(a.list_names().await.unwrap().names.is_empty());
     assert!(a.registry().repositories().await.unwrap().is_empty());
 }

@@ -15,7 +15,7 @@ use artifact::{
 };
 
 use crate::support::{
-    samples::{Sample, deliver},
+    samples::{Sample, deliver, named, ref_name},
     writing::{has, item},
 };
 
@@ -60,7 +60,7 @@ async fn a_layout_that_was_just_begun_when_its_maker_crashed_is_finished_by_the_
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     Layout::create(dir.path()).unwrap();
-    assert!(Layout::open(dir.path()).unwrap().tags().await.unwrap().is_empty());
+    assert!(Layout::open(dir.path()).unwrap().list_names().await.unwrap().names.is_empty());
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn no_part_of_a_layout_may_be_a_symbolic_link() {
         fs::rename(path.join(part), dir.path().join("moved")).unwrap();
         symlink(dir.path().join("moved"), path.join(part)).unwrap();
         let outcome = match Layout::open(&path) {
-            Ok(layout) => match layout.resolve("v1").await {
+            Ok(layout) => match layout.resolve(&named("v1")).await {
                 Ok(_) => crate::support::writing::read(&layout, &sample.layer().0, 100).await.map(drop),
                 Err(e) => Err(e),
             },
@@ -143,11 +143,11 @@ async fn hostile_lists_and_markers_are_refused() {
     let good = fs::read(path.join("index.json")).unwrap();
     for bad in [&b""[..], b"[]", b"{", b"{\"schemaVersion\":2,\"manifests\":7}"] {
         fs::write(path.join("index.json"), bad).unwrap();
-        assert_eq!(Layout::open(&path).unwrap().tags().await.unwrap_err().kind(), Kind::Invalid);
+        assert_eq!(Layout::open(&path).unwrap().list_names().await.unwrap_err().kind(), Kind::Invalid);
     }
     let huge = fs::File::create(path.join("index.json")).unwrap();
     huge.set_len(1 << 30).unwrap();
-    assert_eq!(Layout::open(&path).unwrap().tags().await.unwrap_err().kind(), Kind::Limit);
+    assert_eq!(Layout::open(&path).unwrap().list_names().await.unwrap_err().kind(), Kind::Limit);
     fs::write(path.join("index.json"), good).unwrap();
     for (bad, kind) in [
         (r#"{"imageLayoutVersion":"2.0.0"}"#, Kind::Unsupported),
@@ -183,11 +183,11 @@ async fn the_list_is_written_once_for_all_tags_of_a_copy() {
     let write = begin(&*store, sample.intent(&["a", "b"])).await.unwrap();
     for change in sample.names(&["a", "b"]) {
         write.name(change).unwrap();
-        assert_eq!(store.tags().await.unwrap(), ["v1"]);
+        assert_eq!(store.list_names().await.unwrap().names, ["v1"]);
         assert_eq!(list(), before);
     }
     write.commit().await.unwrap();
-    assert_eq!(store.tags().await.unwrap(), ["a", "b", "v1"]);
+    assert_eq!(store.list_names().await.unwrap().names, ["a", "b", "v1"]);
     let after = list();
     assert_ne!(after, before);
     deliver(&store, &sample, &["a"]).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_copy_after_a_crash_lists_what_was_not_listed_yet() {
     assert!(layout.referrers(sample.root()).await.unwrap().is_empty());
     let (from, to) = (about.in_memory(&["x"]).await, Arc::new(layout) as Arc<dyn Store>);
     let options = artifact::copy::Options::default();
-    assert_eq!(artifact::copy(&from, "x", &to, &options).await.unwrap().moved, 0);
+    assert_eq!(artifact::copy(&from, &named("x"), &to, &options).await.unwrap().moved, 0);
     assert_eq!(Layout::open(&path).unwrap().referrers(sample.root()).await.unwrap().len(), 1);
 }
 
@@ -268,9 +268,9 @@ async fn a_list_that_others_wrote_is_kept_and_its_manifests_are_found() {
     let list = serde_json::to_string_pretty(&Index::of(vec![foreign.clone()])).unwrap();
     fs::write(path.join("index.json"), list.replacen('{', "{\n  \"x-own\": 1e400,", 1)).unwrap();
     let store: Arc<dyn Store> = Arc::new(Layout::open(&path).unwrap());
-    assert_eq!(store.resolve("ghcr.io/a/b:v1").await.unwrap(), foreign.bare());
+    assert_eq!(store.resolve(&named("ghcr.io/a/b:v1")).await.unwrap(), foreign.bare());
     deliver(&store, &sample, &["v1"]).await.unwrap();
-    assert_eq!(store.tags().await.unwrap(), ["ghcr.io/a/b:v1", "v1"]);
+    assert_eq!(store.list_names().await.unwrap().names, ["ghcr.io/a/b:v1", "v1"]);
     assert!(fs::read_to_string(path.join("index.json")).unwrap().contains("\"x-own\":1e400"));
 }
 
@@ -299,9 +299,9 @@ async fn referrers_are_listed_with_their_annotations_and_not_under_a_name_that_t
     let digest = &sbom.root().digest;
     assert_eq!(entry(&path, digest)["annotations"], serde_json::json!({"org.example.note": "sample"}));
     assert_eq!(entry(&path, digest)["artifactType"], crate::support::samples::TYPE);
-    assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
+    assert_eq!(store.resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
     // A name of its own is added to that, and taken away again.
-    artifact::store::set_name(store.as_ref(), "sbom", sbom.root()).await.unwrap();
+    artifact::store::set_name(store.as_ref(), ref_name("sbom"), sbom.root()).await.unwrap();
     let named = serde_json::json!({"org.example.note": "sample", "org.opencontainers.image.ref.name": "sbom"});
     assert_eq!(entry(&path, digest)["annotations"], named);
     deliver(&store, &sample, &["sbom"]).await.unwrap();
@@ -318,10 +318,10 @@ async fn a_referrer_that_comes_with_a_name_is_listed_like_one_that_gets_it_later
     deliver(&store, &sbom, &["sbom"]).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(Layout::open(&second).unwrap());
     deliver(&store, &sbom, &[]).await.unwrap();
-    artifact::store::set_name(store.as_ref(), "sbom", sbom.root()).await.unwrap();
+    artifact::store::set_name(store.as_ref(), ref_name("sbom"), sbom.root()).await.unwrap();
     let list = |path: &Path| fs::read_to_string(path.join("index.json")).unwrap();
     assert_eq!(list(&first), list(&second));
-    assert_eq!(store.resolve("v1").await.unwrap().digest, sample.root().digest);
+    assert_eq!(store.resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use artifact::{
 };
 
 use crate::support::{
-    samples::{Sample, deliver, noise},
+    samples::{Sample, deliver, named, noise, ref_name},
     writing::{has, read},
 };
 
@@ -82,7 +82,7 @@ async fn the_same_content_gives_the_same_bytes_whatever_the_order_of_events() {
     let mut roots = Vec::new();
     for (sample, tag) in &parts {
         deliver(&layout, sample, &[tag]).await.unwrap();
-        let tags = vec![(*tag).to_owned()];
+        let tags = vec![ref_name(tag)];
         roots.push(artifact::graph::Root::new(sample.root().clone(), tags));
     }
     let from: Arc<dyn ReadStore> = layout;
@@ -133,7 +133,7 @@ async fn an_archive_of_another_tool_is_read_in_any_order_of_entries() {
     for (desc, bytes) in sample.all() {
         assert!(read(&archive, desc, 1 << 20).await.unwrap() == bytes);
     }
-    assert_eq!(archive.resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(archive.resolve(&named("v1")).await.unwrap(), *sample.root());
     assert_eq!(archive.inventory().await.unwrap().unwrap().strays.len(), 2);
 }
 
@@ -216,7 +216,7 @@ async fn nothing_is_visible_before_the_end_and_nothing_is_left_behind() {
     let write = begin(&*to(&path), more.intent(&["v2"])).await.unwrap();
     let (desc, bytes) = more.layer();
     write.puts().put(desc, bytes, &[]).await.unwrap();
-    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1"]);
+    assert_eq!(Archive::open(&path).unwrap().list_names().await.unwrap().names, ["v1"]);
     let error = write.commit().await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(fs::read(&path).unwrap() == before);
@@ -264,11 +264,11 @@ async fn a_tag_that_was_not_announced_is_written_all_the_same() {
     let write = begin(&*to(&path), more.intent(&["v2"])).await.unwrap();
     more.put_into(&write).await.unwrap();
     for n in 0..20 {
-        write.name(NameChange::set(format!("another-{n}"), more.root().bare())).unwrap();
+        write.name(NameChange::set(ref_name(format!("another-{n}")), more.root().bare())).unwrap();
     }
     write.commit().await.unwrap();
     let archive = Archive::open(&path).unwrap();
-    assert_eq!(archive.tags().await.unwrap().len(), 21);
+    assert_eq!(archive.list_names().await.unwrap().names.len(), 21);
     for (desc, bytes) in sample.all().chain(more.all()) {
         assert!(read(&archive, desc, 1 << 20).await.unwrap() == bytes);
     }
@@ -284,13 +284,13 @@ async fn a_second_writer_is_turned_away_until_the_first_is_done() {
         let error = begin(&**store, sample.intent(&["v3"])).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Busy, Some(Code::StoreBusy)), "{error}");
     }
-    assert_eq!(set_name(&*second, "v3", sample.root()).await.unwrap_err().kind(), Kind::Busy);
+    assert_eq!(set_name(&*second, ref_name("v3"), sample.root()).await.unwrap_err().kind(), Kind::Busy);
     more.put_into(&write).await.unwrap();
-    write.name(NameChange::set("v2", more.root().bare())).unwrap();
+    write.name(NameChange::set(ref_name("v2"), more.root().bare())).unwrap();
     write.commit().await.unwrap();
     // The second opened the archive before the first changed it: nothing of the first is lost.
-    set_name(&*second, "v3", sample.root()).await.unwrap();
-    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
+    set_name(&*second, ref_name("v3"), sample.root()).await.unwrap();
+    assert_eq!(Archive::open(&path).unwrap().list_names().await.unwrap().names, ["v1", "v2", "v3"]);
     assert_eq!(names(dir.path()), ["x.tar"]);
 }
 
@@ -313,18 +313,18 @@ async fn a_patient_writer_waits_for_the_end_of_another_one_and_says_so_once() {
     let patient = |longest| Archive::create(&path).unwrap().waiting(longest, observer.clone());
     let write = begin(&*to(&path), Intent::default()).await.unwrap();
     let (short, error) = (Duration::from_millis(250), "waited 0 s: another process is writing");
-    let busy = set_name(&patient(short), "v2", sample.root()).await.unwrap_err();
+    let busy = set_name(&patient(short), ref_name("v2"), sample.root()).await.unwrap_err();
     assert!(busy.code() == Some(Code::StoreBusy) && busy.to_string().contains(error), "{busy}");
     assert_eq!(told.0.lock().unwrap().len(), 1);
     let (second, root) = (patient(Duration::from_secs(60)), sample.root().clone());
-    let waiting = tokio::spawn(async move { set_name(&second, "v2", &root).await });
+    let waiting = tokio::spawn(async move { set_name(&second, ref_name("v2"), &root).await });
     while told.0.lock().unwrap().len() < 2 {
         tokio::task::yield_now().await;
     }
-    write.name(NameChange::set("v3", sample.root().bare())).unwrap();
+    write.name(NameChange::set(ref_name("v3"), sample.root().bare())).unwrap();
     write.commit().await.unwrap();
     waiting.await.unwrap().unwrap();
-    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2", "v3"]);
+    assert_eq!(Archive::open(&path).unwrap().list_names().await.unwrap().names, ["v1", "v2", "v3"]);
     assert_eq!(told.0.lock().unwrap().len(), 2);
 }
 
@@ -366,5 +366,5 @@ async fn an_archive_reached_through_a_link_is_replaced_where_it_is() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     deliver(&to(&link), &Sample::of(&[b"more"]), &["v2"]).await.unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(Archive::open(&path).unwrap().tags().await.unwrap(), ["v1", "v2"]);
+    assert_eq!(Archive::open(&path).unwrap().list_names().await.unwrap().names, ["v1", "v2"]);
 }

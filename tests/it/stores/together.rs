@@ -8,7 +8,7 @@ use artifact::{
 };
 
 use crate::support::{
-    samples::{Sample, deliver, noise},
+    samples::{Sample, deliver, named, noise},
     writing::read,
 };
 
@@ -29,9 +29,9 @@ async fn write(layout: &Path, writer: &str) {
 
 async fn all_are_there(layout: &Path) {
     let store = Layout::open(layout).unwrap();
-    assert_eq!(store.tags().await.unwrap().len(), WRITERS * ROUNDS);
-    for tag in store.tags().await.unwrap() {
-        assert_eq!(store.resolve(&tag).await.unwrap(), *work(&tag).root());
+    assert_eq!(store.list_names().await.unwrap().names.len(), WRITERS * ROUNDS);
+    for tag in store.list_names().await.unwrap().names {
+        assert_eq!(store.resolve(&named(&tag)).await.unwrap(), *work(&tag).root());
         for (desc, bytes) in work(&tag).all() {
             assert!(read(&store, desc, 1 << 20).await.unwrap() == bytes);
         }
@@ -100,8 +100,8 @@ async fn readers_are_never_disturbed_by_writers() {
         tasks.spawn(async move {
             for _ in 0..100 {
                 let store = Layout::open(&path).unwrap();
-                for tag in store.tags().await.unwrap() {
-                    let root = store.resolve(&tag).await.unwrap();
+                for tag in store.list_names().await.unwrap().names {
+                    let root = store.resolve(&named(&tag)).await.unwrap();
                     store::read_manifest(&store, &root).await.unwrap();
                 }
             }

@@ -14,7 +14,7 @@ use artifact::{
 };
 
 use super::{
-    samples::{Sample, noise},
+    samples::{Sample, named, names, noise},
     scripted::{Scripted, reply},
     writing::read,
 };
@@ -33,8 +33,8 @@ pub(crate) fn with_password(host: &str, user: &str, password: &str) -> Options {
 
 /// Copies `v1` with all that refers to it.
 pub(crate) async fn carry(from: &Arc<dyn ReadStore>, to: &Arc<dyn Store>) -> Result<Report> {
-    let options = copy::Options { tags: vec!["v1".into()], referrers: true, ..copy::Options::default() };
-    copy(from, "v1", to, &options).await
+    let options = copy::Options { names: names(&["v1"]), referrers: true, ..copy::Options::default() };
+    copy(from, &named("v1"), to, &options).await
 }
 
 /// A user and a password for this host that no other may ever see.
@@ -70,7 +70,7 @@ pub(crate) async fn there_and_back(repository: impl Store + 'static) {
     for (desc, bytes) in sample.all() {
         assert!(read(back.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }
-    assert_eq!(remote.tags().await.unwrap(), ["v1"]);
+    assert_eq!(remote.list_names().await.unwrap().names, ["v1"]);
 }
 
 /// What a registry sends that wants a password.

@@ -3,10 +3,6 @@
 pub(crate) use artifact::exam::samples::*;
 use artifact::oci::{Descriptor, Digest, media_type};
 
-pub(crate) fn names(tags: &[&str]) -> Vec<String> {
-    tags.iter().map(|tag| (*tag).to_owned()).collect()
-}
-
 /// Text of a small vocabulary in an order without a short period, the same for the same seed: it compresses, but not to
 /// nothing.
 pub(crate) fn words(len: usize, seed: u64) -> Vec<u8> {

@@ -9,16 +9,16 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     blob::{Blob, ByteStream, FileSlice},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, RefName},
     progress::Outcome,
     store::{
-        Abilities, Committed, Flaw, Home, Intent, Inventory, Item, NameChange, Presence, ReadStore, Session, Sink,
-        Store,
+        Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NamePage, Presence, ReadStore, Session,
+        Sink, Store,
     },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream, stream::BoxStream};
 
 /// One call that reads or changes content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Call {
     Fetch(Digest),
     Put(Digest),
     Manifest(Digest),
-    Name(String),
+    Name(RefName),
     Commit,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for Watched {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ReadStore for Watched {
-    async fn resolve(&self, name: &str) -> Result<Descriptor> {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         self.watch.ask(&format!("resolve {name}"));
         match &self.watch.fault {
             Fault::Resolves(desc) => Ok(desc.clone()),
@@ -131,14 +131,9 @@ impl ReadStore for Watched {
         self.inner.has(items).await
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        self.watch.ask("tags");
-        self.inner.tags().await
-    }
-
-    async fn tags_at_once(&self) -> Result<Option<Vec<String>>> {
-        self.watch.ask("tags_at_once");
-        self.inner.tags_at_once().await
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        self.watch.ask("names");
+        self.inner.names()
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {
@@ -164,10 +159,6 @@ impl ReadStore for Watched {
 
     fn home(&self, item: &Item) -> Option<Home> {
         self.inner.home(item)
-    }
-
-    async fn unreadable(&self) -> Result<Vec<Flaw>> {
-        self.inner.unreadable().await
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

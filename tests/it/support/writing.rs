@@ -9,6 +9,8 @@ use artifact::{
 };
 use bytes::Bytes;
 
+use super::samples::ref_name;
+
 /// Content of a sample in its role: what is described as a manifest is one.
 pub(crate) fn item(desc: &Descriptor) -> Item {
     let role = if media_type::points(&desc.media_type) { Role::Manifest } else { Role::Blob };
@@ -54,7 +56,7 @@ pub(crate) async fn put_from(
 
 /// Stores a manifest under its tags, in a session of its own.
 pub(crate) async fn publish(store: &dyn Store, desc: &Descriptor, bytes: &Bytes, tags: &[&str]) -> Result<()> {
-    let names: Vec<_> = tags.iter().map(|tag| NameChange::set(*tag, desc.bare())).collect();
+    let names: Vec<_> = tags.iter().map(|tag| NameChange::set(ref_name(tag), desc.bare())).collect();
     let items = vec![Item::manifest(desc.clone())];
     let write = store::begin(store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
     let outcome = async {

@@ -12,12 +12,12 @@ use artifact::{
     blob::{ByteStream, once},
     oci::{Descriptor, Digest},
     plan::{Action, Compression, Step},
-    store::{Item, Presence, ReadStore},
+    store::{Item, Name, NamePage, Presence, ReadStore, one_page},
     unpack::unpack,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream, stream::BoxStream};
 
 use super::{Job, World, tree};
 use crate::support::tar::{Entry, archive};
@@ -311,7 +311,7 @@ impl fmt::Display for Lying {
 
 #[async_trait]
 impl ReadStore for Lying {
-    async fn resolve(&self, _: &str) -> artifact::Result<Descriptor> {
+    async fn resolve(&self, _: &Name) -> artifact::Result<Descriptor> {
         Err(artifact::Error::not_found("nothing"))
     }
 
@@ -324,8 +324,8 @@ impl ReadStore for Lying {
         Ok(vec![Presence::Unknown; items.len()])
     }
 
-    async fn tags(&self) -> artifact::Result<Vec<String>> {
-        Ok(Vec::new())
+    fn names(&self) -> BoxStream<'_, artifact::Result<NamePage>> {
+        one_page(async { Ok(NamePage::default()) })
     }
 
     async fn referrers(&self, _: &Descriptor) -> artifact::Result<Vec<Descriptor>> {

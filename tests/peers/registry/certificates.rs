@@ -51,7 +51,7 @@ async fn a_registry_that_asks_for_a_certificate_gets_it() {
     // Whoever has none is let in without, where the registry allows it.
     let (host, shown) = identity.asking(&server.addr().to_string()).await;
     let options = Options { certificate: None, ..with_certificate(&identity) };
-    repository(&host, "a", &options).tags().await.unwrap();
+    repository(&host, "a", &options).list_names().await.unwrap();
     assert_eq!(all(&shown), Some(false));
 }
 

@@ -34,7 +34,7 @@ use crate::{
     support::{
         docker_registry::{Access, DockerRegistry},
         http2::{Fate, Http2, Seen},
-        samples::{Sample, noise},
+        samples::{Sample, named, names, noise},
         server,
         tls::Identity,
     },
@@ -68,8 +68,8 @@ fn https(identity: &Identity) -> Options {
 
 /// Copies four blobs at a time.
 async fn carry(from: Arc<dyn ReadStore>, to: impl Store + 'static) -> Result<Report> {
-    let options = copy::Options { tags: vec!["v1".into()], concurrency: Some(4), ..copy::Options::default() };
-    copy(&from, "v1", &(Arc::new(to) as Arc<dyn Store>), &options).await
+    let options = copy::Options { names: names(&["v1"]), concurrency: Some(4), ..copy::Options::default() };
+    copy(&from, &named("v1"), &(Arc::new(to) as Arc<dyn Store>), &options).await
 }
 
 /// Twenty small layers and a large one.

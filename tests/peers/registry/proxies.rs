@@ -130,14 +130,14 @@ async fn a_proxy_may_be_spoken_to_in_https_itself() {
 
     // Not taking the registry's certificate for granted does not spare the proxy's.
     let options = Options { insecure_tls: true, ..behind(&url, Protocol::Https, vec![registry.authority.clone()]) };
-    let error = repository("registry.test", "a", &options).tags().await.unwrap_err();
+    let error = repository("registry.test", "a", &options).list_names().await.unwrap_err();
     assert!(error.to_string().contains(&format!("https with the proxy `{url}` failed")), "{error}");
 }
 
 async fn plain_http_names_the_host_to_the_proxy_in_each_request() {
     let proxy = Scripted::start(|_| reply(200, &[], br#"{"name":"a","tags":["v1"]}"#));
     let options = behind(&with_login(proxy.host()), Protocol::Http, Vec::new());
-    assert_eq!(repository("registry.test:5000", "a", &options).tags().await.unwrap(), ["v1"]);
+    assert_eq!(repository("registry.test:5000", "a", &options).list_names().await.unwrap().names, ["v1"]);
     assert_eq!(proxy.lines(), ["GET http://registry.test:5000/v2/a/tags/list?n=1000"]);
     let seen = &proxy.seen()[0];
     assert_eq!((seen.header("host"), seen.header("proxy-authorization")), ("registry.test:5000", PROXY_LOGIN));
@@ -157,7 +157,7 @@ async fn the_login_of_a_proxy_reaches_no_registry_and_no_message() {
     let registry = Scripted::start(|_| reply(500, &[], b"broken"));
     let proxy = Tunnels::to(registry.host());
     let options = behind(&with_login(&proxy.host), Protocol::Https, Vec::new());
-    let error = repository("registry.test", "a", &options).tags().await.unwrap_err().to_string();
+    let error = repository("registry.test", "a", &options).list_names().await.unwrap_err().to_string();
     assert!(error.contains(&format!("through the proxy `http://{}`", proxy.host)), "{error}");
     assert!(!error.contains(PROXY_PASSWORD) && !format!("{options:?}").contains(PROXY_PASSWORD), "{error}");
     assert!(!registry.saw("roxy"));
@@ -177,7 +177,7 @@ async fn a_proxy_that_refuses_says_why() {
     ] {
         let proxy = Scripted::start(move |_| answer.clone());
         let options = behind(&with_login(proxy.host()), Protocol::Https, Vec::new());
-        let error = repository("registry.test", "a", &options).tags().await.unwrap_err();
+        let error = repository("registry.test", "a", &options).list_names().await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable, "{error}");
         assert!(error.to_string().contains(wanted), "{wanted}: {error}");
         assert!(!error.to_string().contains('\u{1b}') && !error.to_string().contains(PROXY_PASSWORD), "{error}");
@@ -187,20 +187,23 @@ async fn a_proxy_that_refuses_says_why() {
 async fn a_proxy_of_plain_http_that_wants_a_password_or_shows_a_page_is_told_from_a_registry() {
     let proxy = Scripted::start(|_| reply(407, &[], b"<html>who are you</html>"));
     let options = behind(proxy.host(), Protocol::Http, Vec::new());
-    let error = repository("registry.test", "a", &options).resolve("v1").await.unwrap_err();
+    let error = repository("registry.test", "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("wants a user name and a password"), "{error}");
 
     let portal = Scripted::start(|_| reply(200, &[("content-type", "text/html")], b"<html>log in</html>"));
     let options = behind(portal.host(), Protocol::Http, Vec::new());
-    assert_eq!(kind(repository("registry.test", "a", &options).resolve("v1").await), Kind::NotARegistry);
-    assert_eq!(kind(repository("registry.test", "a", &options).tags().await), Kind::NotARegistry);
+    assert_eq!(
+        kind(repository("registry.test", "a", &options).resolve(&"v1".parse().unwrap()).await),
+        Kind::NotARegistry
+    );
+    assert_eq!(kind(repository("registry.test", "a", &options).list_names().await), Kind::NotARegistry);
 }
 
 async fn a_proxy_that_is_not_there_or_not_supported_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let error = |proxy: String| async move {
         let options = behind(&proxy, Protocol::Https, Vec::new());
-        repository("registry.test", "a", &options).tags().await.unwrap_err().to_string()
+        repository("registry.test", "a", &options).list_names().await.unwrap_err().to_string()
     };
     let gone = error(free.clone()).await;
     assert!(gone.contains(&format!("through the proxy `http://{free}`")) && gone.contains("refused"), "{gone}");

@@ -13,7 +13,7 @@ use crate::{
     harness::{Test, tests},
     support::{
         docker_registry::{Access, DockerRegistry},
-        samples::{Sample, TYPE, deliver},
+        samples::{Sample, TYPE, deliver, named},
         writing::{publish, put},
     },
 };
@@ -45,8 +45,8 @@ async fn a_registry_without_a_list_gets_one_under_a_tag() {
     };
     assert_eq!(store.referrers(subject().root()).await.unwrap(), std::slice::from_ref(&expected));
     let tag = format!("sha256-{}", subject().root().digest.hex());
-    assert_eq!(store.tags().await.unwrap(), [tag.clone(), "v1".into()]);
-    let list = store.resolve(&tag).await.unwrap();
+    assert_eq!(store.list_names().await.unwrap().names, [tag.as_str(), "v1"]);
+    let list = store.resolve(&named(&tag)).await.unwrap();
     let list: Index =
         serde_json::from_slice(&artifact::store::read_manifest(store.as_ref(), &list).await.unwrap()).unwrap();
     assert_eq!(list.manifests, [expected]);

@@ -74,7 +74,7 @@ async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
     for (ip, authority) in [("127.0.0.1", &other.authority), ("127.0.0.2", &identity.authority)] {
         let host = identity.in_front_of(ip, trap.host()).await;
         let options = https(&host, vec![authority.clone()]);
-        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
         assert!(error.to_string().contains(&format!("the certificate of `{host}` is not accepted")), "{error}");
     }
@@ -89,7 +89,7 @@ async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_i
     let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
     there_and_back(repository(&host, "a", &https(&host, vec![identity.authority.clone()]))).await;
     for roots in [Vec::new(), vec![other.authority.clone()]] {
-        let error = repository(&host, "a", &https(&host, roots)).resolve("v1").await.unwrap_err();
+        let error = repository(&host, "a", &https(&host, roots)).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
         assert!(error.to_string().contains("(`CA:TRUE`), and not itself one"), "{error}");
     }
@@ -105,7 +105,7 @@ async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_tim
     {
         let host = identity.in_front_of("127.0.0.1", trap.host()).await;
         let options = https(&host, vec![identity.authority.clone()]);
-        let error = repository(&host, "a", &options).resolve("v1").await.unwrap_err();
+        let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
         assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
     }
@@ -171,7 +171,7 @@ async fn a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https() {
     let backend = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
     let host = identity.in_front_of("127.0.0.1", backend.host()).await;
     let repository = repository(&host, "a", &https(&host, vec![identity.authority.clone()]));
-    assert_eq!(kind(repository.resolve("v1").await), Kind::Unauthorized);
+    assert_eq!(kind(repository.resolve(&"v1".parse().unwrap()).await), Kind::Unauthorized);
     assert!(trap.seen().is_empty() && !saw_secret(&backend));
 }
 

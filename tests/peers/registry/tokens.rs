@@ -145,7 +145,7 @@ async fn without_credentials_a_token_is_still_asked_for() {
     let store: Arc<dyn artifact::store::Store> = Arc::new(repository(server.host(), "team/art", &named));
     carry(&from, &store).await.unwrap();
     let anonymous = repository(server.host(), "team/art", &Options::default());
-    assert_eq!(anonymous.resolve("v1").await.unwrap(), *sample.root());
+    assert_eq!(anonymous.resolve(&"v1".parse().unwrap()).await.unwrap(), *sample.root());
     let (desc, bytes) = Sample::of(&[b"y"]).layer().clone();
     assert_eq!(kind(put(&anonymous, &desc, &bytes).await), Kind::Unauthorized);
 }
@@ -164,7 +164,7 @@ async fn a_token_that_ended_is_replaced_once() {
 async fn a_wrong_password_is_refused_by_name_and_not_repeated() {
     let (server, _service) = start(|_| 300);
     let options = with_password(server.host(), USER, "wrong-canary");
-    let error = repository(server.host(), "team/art", &options).resolve("v1").await.unwrap_err();
+    let error = repository(server.host(), "team/art", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unauthorized);
     assert!(error.to_string().contains("wrong password") && !error.to_string().contains("wrong-canary"), "{error}");
 }

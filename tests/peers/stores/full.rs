@@ -12,7 +12,7 @@ use crate::{
     harness::{Test, tests},
     support::{
         disk::Disk,
-        samples::{Sample, deliver, noise},
+        samples::{Sample, deliver, named, noise, ref_name},
         writing::read,
     },
 };
@@ -39,7 +39,7 @@ type Open = fn(&Path) -> artifact::Result<Arc<dyn Store>>;
 const STORES: [Open; 2] = [layout, archive];
 
 async fn whole(store: &Arc<dyn Store>, sample: &Sample, tag: &str) {
-    assert_eq!(store.resolve(tag).await.unwrap(), *sample.root());
+    assert_eq!(store.resolve(&named(tag)).await.unwrap(), *sample.root());
     for (desc, bytes) in sample.all() {
         assert!(read(store.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }
@@ -69,13 +69,13 @@ async fn a_full_disk_is_a_clean_error_at_every_size() {
                 Ok(()) => whole(&store, &big, "v2").await,
                 Err(e) => {
                     assert_eq!(e.kind(), Kind::NoSpace, "{kib} KiB: {e}");
-                    assert_eq!(store.tags().await.unwrap(), ["v1"]);
+                    assert_eq!(store.list_names().await.unwrap().names, ["v1"]);
                     let mut left = Vec::new();
                     files(disk.path(), &mut left);
                     assert!(!left.iter().any(|name| name.contains("artifact-")), "{left:?}");
                 }
             }
-            outcomes.push(store.tags().await.unwrap().len());
+            outcomes.push(store.list_names().await.unwrap().names.len());
             disk.remount("size=2m");
             deliver(&store, &big, &["v2"]).await.unwrap();
             whole(&store, &big, "v2").await;
@@ -98,7 +98,7 @@ async fn a_read_only_disk_is_read_and_not_written() {
     for store in stores {
         whole(&store, &one, "v1").await;
         assert_eq!(deliver(&store, &two, &["v2"]).await.unwrap_err().kind(), Kind::ReadOnly, "{store}");
-        assert_eq!(remove_name(&*store, "v1").await.unwrap_err().kind(), Kind::ReadOnly, "{store}");
+        assert_eq!(remove_name(&*store, ref_name("v1")).await.unwrap_err().kind(), Kind::ReadOnly, "{store}");
         whole(&store, &one, "v1").await;
     }
 }

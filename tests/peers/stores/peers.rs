@@ -16,7 +16,7 @@ use crate::{
     harness::{Test, tests},
     support::{
         peer, run,
-        samples::{Sample, deliver, names},
+        samples::{Sample, deliver, named, names},
         writing::read,
     },
 };
@@ -68,8 +68,8 @@ impl Images {
         let from: Arc<dyn ReadStore> = Arc::new(Layout::open(self.join("umoci")).unwrap());
         let mut digests = Vec::new();
         for tag in ["v1", "v2"] {
-            let options = Options { tags: names(&[tag]), ..Options::default() };
-            digests.push(artifact::copy(&from, tag, &to, &options).await.unwrap().root.digest.to_string());
+            let options = Options { names: names(&[tag]), ..Options::default() };
+            digests.push(artifact::copy(&from, &named(tag), &to, &options).await.unwrap().root.digest.to_string());
         }
         digests
     }
@@ -95,7 +95,7 @@ async fn skopeo_carries_our_layout_and_our_archive_onwards_with_unchanged_digest
         for (form, path) in [("oci", &layout), ("oci-archive", &archive)] {
             let out = images.join(&format!("{form}-{tag}"));
             skopeo_copy(&skopeo, &format!("{form}:{}:{tag}", path.display()), &format!("oci:{}:{tag}", out.display()));
-            let found = Layout::open(&out).unwrap().resolve(tag).await.unwrap();
+            let found = Layout::open(&out).unwrap().resolve(&named(tag)).await.unwrap();
             assert_eq!(found.digest.to_string(), *digest, "{form} {tag}");
         }
     }
@@ -115,7 +115,7 @@ async fn skopeo_carries_an_artifact_of_ours_with_its_digest() {
         assert!(from.starts_with(form));
         skopeo_copy(&skopeo, &format!("{from}:v1"), &format!("oci:{}:v1", out.display()));
         let out = Layout::open(&out).unwrap();
-        assert_eq!(out.resolve("v1").await.unwrap().digest, sample.root().digest);
+        assert_eq!(out.resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
         for (desc, bytes) in sample.all() {
             assert_eq!(read(&out, desc, 2000).await.unwrap(), bytes);
         }
@@ -132,15 +132,15 @@ async fn what_skopeo_writes_is_read_and_extended() {
     for store in
         [Arc::new(Layout::open(&layout).unwrap()) as Arc<dyn Store>, Arc::new(Archive::open(&archive).unwrap())]
     {
-        let root = store.resolve("v1").await.unwrap();
+        let root = store.resolve(&named("v1")).await.unwrap();
         let near: Arc<dyn ReadStore> = Arc::clone(&store) as Arc<dyn ReadStore>;
         let memory: Arc<dyn Store> = Arc::new(artifact::stores::Memory::new());
-        let report = artifact::copy(&near, "v1", &memory, &Options::default()).await.unwrap();
+        let report = artifact::copy(&near, &named("v1"), &memory, &Options::default()).await.unwrap();
         assert_eq!((report.root.digest, report.moved), (root.digest.clone(), 3), "{store}");
         deliver(&store, &sample, &["ours"]).await.unwrap();
         skopeo_copy(&skopeo, &format!("{store}:v1"), &format!("oci:{}:v1", images.join("again").display()));
         let again = Layout::open(images.join("again")).unwrap();
-        assert_eq!(again.resolve("v1").await.unwrap().digest, root.digest);
+        assert_eq!(again.resolve(&named("v1")).await.unwrap().digest, root.digest);
     }
 }
 
@@ -174,7 +174,7 @@ async fn the_collection_of_garbage_by_umoci_spares_what_we_list() {
     let layout = images.join("layout");
     let store: Arc<dyn Store> = Arc::new(Layout::create(&layout).unwrap());
     images.copied(Arc::clone(&store)).await;
-    let root = store.resolve("v1").await.unwrap();
+    let root = store.resolve(&named("v1")).await.unwrap();
     let about = Sample::about(&root, b"signature");
     deliver(&store, &about, &[]).await.unwrap();
     leave_a_part(&layout);

@@ -13,7 +13,7 @@ use crate::{
     harness::{Test, tests},
     support::{
         peer, run,
-        samples::{Sample, deliver, noise},
+        samples::{Sample, deliver, named, names, noise},
         writing::{has, read},
     },
 };
@@ -63,7 +63,7 @@ impl Drop for Disk {
 async fn carry(from: &Path, to: &Path) -> artifact::Result<()> {
     let from: Arc<dyn ReadStore> = Arc::new(Layout::open(from)?);
     let to: Arc<dyn Store> = Arc::new(Layout::create(to)?);
-    copy(&from, "v1", &to, &Options { tags: vec!["v1".into()], ..Options::default() }).await.map(drop)
+    copy(&from, &named("v1"), &to, &Options { names: names(&["v1"]), ..Options::default() }).await.map(drop)
 }
 
 async fn a_layout_takes_large_files_of_another_one_without_a_copy_and_verifies_them() {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, s
 use artifact::{
     copy,
     oci::Manifest,
-    store::{ReadStore, Store},
+    store::{Name, ReadStore, Store},
     stores::Layout,
     types::{Catalog, View},
     unpack,
@@ -14,7 +14,10 @@ use artifact::{
 use super::{packed, plan_with, set, tree};
 use crate::{
     harness::{Test, tests},
-    support::{peer, run},
+    support::{
+        peer, run,
+        samples::{named, names},
+    },
 };
 
 /// The tests of this file, and what each needs.
@@ -50,14 +53,14 @@ async fn into_layout(source: &Path, layout: &Path, compress: &str) {
     let plan = plan_with(source, &set(&[("compress", compress)])).unwrap();
     let from: Arc<dyn ReadStore> = Arc::new(packed(&plan).await);
     let to: Arc<dyn Store> = Arc::new(Layout::create(layout).unwrap());
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    copy::copy(&from, "v1", &to, &options).await.unwrap();
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    copy::copy(&from, &Name::Only, &to, &options).await.unwrap();
 }
 
 /// Unpacks `v1` of a layout with the type that its manifest names.
 async fn out_of_layout(layout: &Path, dest: &Path) {
     let store: Arc<dyn ReadStore> = Arc::new(Layout::open(layout).unwrap());
-    let root = store.resolve("v1").await.unwrap();
+    let root = store.resolve(&named("v1")).await.unwrap();
     let bytes = fs::read(layout.join("blobs/sha256").join(root.digest.hex())).unwrap();
     let manifest: Manifest = serde_json::from_slice(&bytes).unwrap();
     let config = fs::read(layout.join("blobs/sha256").join(manifest.config.digest.hex())).unwrap();
@@ -108,9 +111,9 @@ async fn an_unpacked_slideshow_packs_to_the_same_artifact() {
         let plan = plan_with(source, &set(&[])).unwrap();
         let from: Arc<dyn ReadStore> = Arc::new(packed(&plan).await);
         let to: Arc<dyn Store> = Arc::new(Layout::create(layout).unwrap());
-        let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-        copy::copy(&from, "v1", &to, &options).await.unwrap();
-        to.resolve("v1").await.unwrap().digest
+        let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+        copy::copy(&from, &Name::Only, &to, &options).await.unwrap();
+        to.resolve(&named("v1")).await.unwrap().digest
     };
     let first = pack(&source.path().join("slides.yaml"), &layouts[0]).await;
     out_of_layout(&layouts[0], &out).await;

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::super::{kind, repository};
 use crate::support::{
-    samples::Sample,
+    samples::{Sample, named, names},
     scripted::{Request, Scripted, reply},
     writing::{publish, put_from, read},
 };
@@ -43,25 +43,25 @@ fn answer(request: &Request, desc: &Descriptor, bytes: &[u8], named: bool) -> Ve
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_moves_meanwhile_changes_nothing() {
     // A registry that names digests, and one that leaves that to us.
-    for named in [true, false] {
+    for tells in [true, false] {
         let (first, second) = (Sample::of(&[b"first"]), Sample::of(&[b"second"]));
         let samples = [first.clone(), second];
         // The answer that says what the tag is: of a registry that names no digest, that is the second one.
-        let (asked, until) = (AtomicUsize::new(0), if named { 1 } else { 2 });
+        let (asked, until) = (AtomicUsize::new(0), if tells { 1 } else { 2 });
         let server = Scripted::start(move |request| match request.line() {
             line if line.ends_with("/manifests/v1") => {
                 let moved = asked.fetch_add(1, Ordering::SeqCst) >= until;
                 let (desc, bytes) = &samples[usize::from(moved)].manifests[0];
-                answer(request, desc, bytes, named)
+                answer(request, desc, bytes, tells)
             }
             _ => holding(&samples, request).unwrap_or_else(|| reply(404, &[], b"")),
         });
         let from: Arc<dyn ReadStore> = Arc::new(repository(server.host(), "a", &Options::default()));
         let to: Arc<dyn Store> = Arc::new(Memory::new());
-        let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-        let report = copy(&from, "v1", &to, &options).await.unwrap();
+        let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+        let report = copy(&from, &named("v1"), &to, &options).await.unwrap();
         assert_eq!(report.root.digest, first.root().digest, "{:?}", server.lines());
-        assert_eq!(to.resolve("v1").await.unwrap().digest, first.root().digest);
+        assert_eq!(to.resolve(&named("v1")).await.unwrap().digest, first.root().digest);
         let (desc, bytes) = first.layer();
         assert_eq!(read(to.as_ref(), desc, 100).await.unwrap(), *bytes);
         let by_tag = server.lines().iter().filter(|line| line.ends_with("/v1")).count();
@@ -96,9 +96,9 @@ async fn a_lie_about_a_tag_is_found_out_before_anything_is_tagged() {
     let server = Scripted::start(move |request| answer(request, &said, &bytes, true));
     let from: Arc<dyn ReadStore> = Arc::new(repository(server.host(), "a", &Options::default()));
     let to: Arc<dyn Store> = Arc::new(Memory::new());
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    assert_eq!(kind(copy(&from, "v1", &to, &options).await), Kind::Mismatch);
-    assert!(to.tags().await.unwrap().is_empty());
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    assert_eq!(kind(copy(&from, &named("v1"), &to, &options).await), Kind::Mismatch);
+    assert!(to.list_names().await.unwrap().names.is_empty());
 }
 
 /// H37: a registry that says it mounted a blob that it does not have. The manifest is refused then, and no tag is set.
@@ -119,8 +119,8 @@ async fn a_mount_of_nothing_ends_before_the_tag() {
     let registry = Registry::new(server.host(), &Options::default()).unwrap();
     let from: Arc<dyn ReadStore> = Arc::new(registry.repository("one").unwrap());
     let to: Arc<dyn Store> = Arc::new(registry.repository("two").unwrap());
-    let options = copy::Options { tags: vec!["v1".into()], ..copy::Options::default() };
-    let error = copy(&from, &sample.root().digest.to_string(), &to, &options).await.unwrap_err();
+    let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+    let error = copy(&from, &named(sample.root().digest.to_string()), &to, &options).await.unwrap_err();
     assert!(error.to_string().contains("MANIFEST_BLOB_UNKNOWN"), "{error}");
     assert!(server.lines().iter().any(|line| line.contains("mount=")), "{:?}", server.lines());
 }
@@ -165,9 +165,9 @@ async fn a_tag_that_is_read_back_must_stand_for_what_was_stored() {
         let server = keeping(kept.manifests[0].clone());
         let from = sample.in_memory(&["v1"]).await;
         let to: Arc<dyn Store> = Arc::new(repository(server.host(), "a", &Options::default()));
-        let tags = vec!["v1".to_owned()];
-        let options = copy::Options { tags: tags.clone(), ..copy::Options::default() };
-        let root = copy(&from, "v1", &to, &options).await.unwrap().root;
+        let tags = names(&["v1"]);
+        let options = copy::Options { names: tags.clone(), ..copy::Options::default() };
+        let root = copy(&from, &named("v1"), &to, &options).await.unwrap().root;
         let found = store::read_back(to.as_ref(), &root, &tags).await;
         assert_eq!(found.err().map(|e| e.kind()), want, "{:?}", server.lines());
     }

@@ -13,7 +13,10 @@ use super::{
     super::{CANARY, kind, repository, saw_secret},
     IDENTITY, Proof, TOKEN,
 };
-use crate::support::scripted::{Scripted, reply};
+use crate::support::{
+    samples::named,
+    scripted::{Scripted, reply},
+};
 
 /// A registry that asks for this proof, whose token service hands out [`TOKEN`].
 fn asking(challenge: impl Fn(&str) -> String) -> (Scripted, Scripted) {
@@ -39,7 +42,7 @@ async fn a_challenge_does_not_choose_what_a_token_allows() {
         let (registry, service) =
             asking(|service| format!("Bearer realm=\"http://{service}{realm}\",service=\"x\"{parameters}"));
         let options = Proof::Password.options(registry.host());
-        assert_eq!(kind(repository(registry.host(), "team/art", &options).resolve("v1").await), Kind::NotFound);
+        assert_eq!(kind(repository(registry.host(), "team/art", &options).resolve(&named("v1")).await), Kind::NotFound);
         assert_eq!(kind(Registry::new(registry.host(), &options).unwrap().ping().await), Kind::NotARegistry);
         let lines = service.lines();
         assert_eq!(lines.len(), 2, "{lines:?}");
@@ -55,7 +58,7 @@ async fn a_realm_that_cannot_be_asked_is_not_shown_with_its_secrets() {
     for realm in ["http://u:canary@[", "http://u:canary@127.0.0.1/token", "data:canary", "/token?canary", "canary"] {
         let (registry, service) = asking(|_| format!("Bearer realm=\"{realm}\""));
         let options = Proof::Password.options(registry.host());
-        let error = repository(registry.host(), "a", &options).resolve("v1").await.unwrap_err();
+        let error = repository(registry.host(), "a", &options).resolve(&named("v1")).await.unwrap_err();
         assert!(matches!(error.kind(), Kind::Unauthorized | Kind::Invalid), "{error}");
         assert!(!error.to_string().contains("u:canary") && !error.to_string().contains("?canary"), "{error}");
         assert!(service.seen().is_empty() && !saw_secret(&registry));
@@ -67,7 +70,7 @@ async fn a_realm_that_cannot_be_asked_is_not_shown_with_its_secrets() {
 async fn an_identity_token_is_no_password() {
     let (registry, _) = asking(|_| "Basic realm=\"x\"".into());
     let options = Proof::Identity.options(registry.host());
-    assert_eq!(kind(repository(registry.host(), "a", &options).resolve("v1").await), Kind::Unauthorized);
+    assert_eq!(kind(repository(registry.host(), "a", &options).resolve(&named("v1")).await), Kind::Unauthorized);
     assert!(!registry.saw(IDENTITY) && !saw_secret(&registry), "{:?}", registry.seen()[0].head);
 }
 
@@ -97,7 +100,7 @@ async fn a_credential_of_another_origin_is_dropped_wherever_it_comes_from() {
                 false => format!("Bearer realm=\"http://{service}/token\""),
             });
             let options = Options { credentials: Arc::new(Careless(credential.clone())), ..Options::default() };
-            let _ = repository(registry.host(), "a", &options).resolve("v1").await;
+            let _ = repository(registry.host(), "a", &options).resolve(&named("v1")).await;
             assert!(!service.saw("canary") && !service.saw("uthorization"), "{:?}", service.lines());
             assert!(!registry.saw("canary-user") && !registry.saw("canary-bearer") && !registry.saw("Basic"));
         }
@@ -120,7 +123,7 @@ async fn a_token_by_another_name_is_none() {
         let challenge = format!("Bearer realm=\"http://{}/token\"", service.host());
         let registry = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
         let options = Proof::Password.options(registry.host());
-        let error = repository(registry.host(), "a", &options).resolve("v1").await.unwrap_err();
+        let error = repository(registry.host(), "a", &options).resolve(&named("v1")).await.unwrap_err();
         assert!(matches!(error.kind(), Kind::Unauthorized | Kind::NotARegistry), "{error}");
         assert!(!error.to_string().contains("canary-"), "{error}");
         assert!(!registry.saw("uthorization"));

@@ -13,7 +13,7 @@ use super::{
     PROOFS, Proof,
 };
 use crate::support::{
-    samples::noise,
+    samples::{named, noise},
     scripted::{Scripted, reply},
     writing::{fetch, put, size},
 };
@@ -26,11 +26,11 @@ fn blob() -> Descriptor {
 async fn read(repository: &Repository, way: usize) -> Result<()> {
     let manifest = Descriptor::of(media_type::MANIFEST, b"hello");
     match way {
-        0 => drop(repository.resolve("v1").await?),
+        0 => drop(repository.resolve(&named("v1")).await?),
         1 => drop(collect(fetch(repository, &blob(), 0).await?, 10).await?),
         2 => drop(collect(fetch(repository, &blob(), 2).await?, 10).await?),
         3 => drop(fetch(repository, &manifest, 0).await?),
-        4 => drop(repository.tags().await?),
+        4 => drop(repository.list_names().await?.names),
         5 => drop(repository.referrers(&manifest).await?),
         6 => drop(size(repository, &blob().digest).await?),
         _ => drop(repository.registry().repositories().await?),

@@ -11,7 +11,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     oci::{Descriptor, media_type},
-    store::{ReadStore as _, collect},
+    store::{NamePage, ReadStore as _, collect},
     stores::registry::Options,
 };
 use bytes::Bytes;
@@ -119,7 +119,7 @@ async fn two_answers_to_one_request_are_one_answer() {
     let server = Scripted::start(move |_| [page("good"), page("evil")].concat().into_bytes());
     let repository = repository(server.host(), "a", &Options::default());
     for _ in 0..5 {
-        assert_eq!(repository.tags().await.unwrap(), ["good"]);
+        assert_eq!(repository.list_names().await.unwrap().names, ["good"]);
     }
     assert_eq!(server.seen().len(), 5);
 }
@@ -132,17 +132,17 @@ async fn a_storm_of_interim_answers_ends_with_our_patience() {
     assert_eq!(blob(some.into()).await.unwrap(), "hello");
     let (host, _) = endless(String::new(), b"HTTP/1.1 100 Continue\r\n\r\n");
     let options = Options { header_timeout: Duration::from_millis(200), ..once() };
-    let error = repository(&host, "a", &options).tags().await.unwrap_err();
+    let error = repository(&host, "a", &options).list_names().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
 }
 
 /// A listing of tags that is answered with these headers.
-async fn with_headers(headers: Vec<(String, String)>) -> Result<Vec<String>> {
+async fn with_headers(headers: Vec<(String, String)>) -> Result<NamePage> {
     let server = Scripted::start(move |_| {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         reply(200, &headers, b"{}")
     });
-    repository(server.host(), "a", &once()).tags().await
+    repository(server.host(), "a", &once()).list_names().await
 }
 
 fn header(name: &str, len: usize) -> (String, String) {
@@ -155,8 +155,8 @@ async fn headers_are_read_up_to_a_limit_in_bytes_and_in_number() {
     // What the server itself adds, each counted with `: ` and the end of its line.
     let own = "connection: close\r\ncontent-length: 2\r\n".len();
     let room = (64 << 10) - own - "x-long: \r\n".len();
-    assert!(with_headers(vec![header("x-long", room)]).await.unwrap().is_empty());
-    assert!(with_headers(vec![header("x", 1); 254]).await.unwrap().is_empty());
+    assert!(with_headers(vec![header("x-long", room)]).await.unwrap().names.is_empty());
+    assert!(with_headers(vec![header("x", 1); 254]).await.unwrap().names.is_empty());
     for headers in [
         vec![header("x-long", room + 1)],
         vec![header("x-long", MIB)],
@@ -189,12 +189,12 @@ async fn no_answer_is_read_without_end() {
     let index = Descriptor::of(media_type::INDEX, b"{}");
     let index_type = format!("content-type: {}\r\n", media_type::INDEX);
     let manifest = endlessly(200, &index_type, async |host| fetch(&repository(&host, "a", &once()), &index, 0).await);
-    let page = endlessly(200, "", async |host| repository(&host, "a", &once()).tags().await);
-    let refusal = endlessly(400, "", async |host| repository(&host, "a", &once()).tags().await);
+    let page = endlessly(200, "", async |host| repository(&host, "a", &once()).list_names().await);
+    let refusal = endlessly(400, "", async |host| repository(&host, "a", &once()).list_names().await);
     let token = endlessly(200, "", async |host| {
         let challenge = format!("Bearer realm=\"http://{host}/token\"");
         let registry = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
-        repository(registry.host(), "a", &once()).tags().await
+        repository(registry.host(), "a", &once()).list_names().await
     });
     for ((error, sent), limit, want) in [
         (manifest.await, 8 * MIB, Kind::Limit),
