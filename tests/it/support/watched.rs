@@ -136,6 +136,11 @@ impl ReadStore for Watched {
         self.inner.names()
     }
 
+    async fn list_names(&self) -> Result<NamePage> {
+        self.watch.ask("names");
+        self.inner.list_names().await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.watch.ask("names_version");
         self.inner.names_version().await
