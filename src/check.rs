@@ -10,10 +10,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::walk::Walk;
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed},
     progress::{Event, Observer, Outcome},
-    store::{Inventory, Item, Name, ReadStore, open},
+    store::{Inventory, Item, Name, NamePage, ReadStore, open},
 };
 
 /// How bad a finding is.
@@ -173,7 +173,8 @@ impl fmt::Debug for Options {
 /// Checks all that a store holds; of a store that cannot list it, all that its tags lead to. Findings are sorted, the
 /// worst first.
 ///
-/// Errors: the store cannot be asked (kinds such as `Unreachable`).
+/// Errors: the store cannot be asked (kinds such as `Unreachable`); kind `NotFound` where one that cannot list its content
+/// has no names.
 pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
     check_with(store, &Options::default()).await
 }
@@ -197,7 +198,18 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
             walk.flaws(&inventory.flaws);
             walk.list(&inventory.entries).await?;
         }
-        None => walk.tags().await?,
+        None => {
+            let page = store.list_names().await?;
+            if page == NamePage::default() {
+                // Registries say the same of a repository that they do not know.
+                let message = format!("{store} is not there, or has no tags");
+                return Err(Error::not_found(message).with_code(Code::NoTags));
+            }
+            walk.flaws(&page.unreadable);
+            for name in page.names {
+                walk.tag(&name.into()).await?;
+            }
+        }
     }
     if let Some(inventory) = &inventory {
         walk.compare(inventory).await?;

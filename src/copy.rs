@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::{
     early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
-    plan::{CopyPlan, Destination, Part, PlannedName, plan},
+    plan::{CopyPlan, Destination, Part, PlannedName, names, plan},
 };
 use crate::{
     error::{Context as _, Error, Result},

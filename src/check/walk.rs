@@ -142,14 +142,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Follows all tags, and what refers to what they stand for.
-    pub(super) async fn tags(&mut self) -> Result<()> {
-        for name in self.store.list_names().await?.names {
-            self.tag(&name.into()).await?;
-        }
-        Ok(())
-    }
-
     /// Follows one tag or digest, and what refers to what it stands for.
     pub(super) async fn tag(&mut self, tag: &Name) -> Result<()> {
         match self.store.resolve(tag).await {

@@ -106,6 +106,13 @@ impl Args {
     /// With --list and --repositories, the only location is the destination.
     fn settle(&mut self) -> Result<()> {
         self.shift()?;
+        if let Some(End::At(from)) = &self.from
+            && self.all_tags
+            && (from.tag.is_some() || from.digest.is_some())
+        {
+            let message = format!("`{from}` names one artifact; `--all-tags` copies all that its place has");
+            return Err(Error::misuse(message));
+        }
         match &self.to {
             Some(End::At(to)) if self.is_many() && (to.tag.is_some() || to.digest.is_some()) => {
                 let message = format!("`{to}` names one artifact; many go to a repository, a layout or an archive");
@@ -177,8 +184,13 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
         true => plan.foresee(),
         false => plan.approve(&[]).await.context(what)?.run(&options).await.context(what)?,
     };
-    let to = to.unwrap_or_else(|| count(places.len(), "place"));
-    let told = Told { to, locations, roots, dry: args.dry_run, several: places.len() > 1 };
+    // Where each of many goes is said with its name.
+    let to = match (args.is_many(), places.as_slice()) {
+        (true, [one]) => one.to_string(),
+        (true, all) => count(all.len(), "place"),
+        (false, _) => to.unwrap_or_default(),
+    };
+    let told = Told { to, locations, roots, dry: args.dry_run, many: args.is_many() };
     told.tell(report, &done)
 }
 
@@ -270,14 +282,14 @@ struct Told {
     roots: Vec<Digest>,
     /// Nothing was done.
     dry: bool,
-    /// There are several places, so that a name alone says too little.
-    several: bool,
+    /// Many were asked for: each is told with the place that it went to.
+    many: bool,
 }
 
 impl Told {
     fn of_one(done: &copy::Report, to: &Location, dry: bool) -> Self {
         let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
-        Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, several: false }
+        Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, many: false }
     }
 
     fn tell(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
@@ -295,7 +307,7 @@ impl Told {
         self.tell_names(report, done);
         let nothing = done.moved == 0 && done.mounted == 0;
         let same = done.names.iter().all(|name| name.outcome == "same");
-        let name = the_name(done);
+        let name = if self.many { String::new() } else { the_name(done) };
         report.say(match (self.dry, nothing) {
             (true, _) => format!("{to}: {name}{}", conditional(done)),
             (false, true) if same => format!("{to} is up to date: nothing moved"),
@@ -310,10 +322,10 @@ impl Told {
         let moves = if self.dry { "would move" } else { "moved" };
         for (named, location) in done.names.iter().zip(&self.locations) {
             let NameReport { name, from, to, .. } = named;
-            let name = if self.several { location.clone() } else { format!("tag `{name}`") };
+            let name = if self.many { location.clone() } else { format!("tag `{name}`") };
             match from {
                 Some(from) if from != to => report.say(format!("{name} {moves} from {from} to {to}")),
-                _ if done.names.len() == 1 => {}
+                _ if done.names.len() == 1 && !self.many => {}
                 Some(_) => report.say(format!("{name} is the same: {to}")),
                 None => report.say(format!("{name} is new: {to}")),
             }

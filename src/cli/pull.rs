@@ -103,9 +103,16 @@ async fn unpacked(args: &Args, view: View, report: &Report) -> Result<ExitCode> 
     let name = name_in(from.as_ref(), &args.location).await?;
     let root = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
     let bytes = store::read_manifest(from.as_ref(), &root).await?;
-    let Parsed::Manifest(manifest) = Parsed::read(&root.media_type, &bytes)? else {
-        let message = format!("{} is an index; `--platform` picks one of its manifests", args.location);
-        return Err(Error::new(Kind::Ambiguous, message));
+    let manifest = match Parsed::read(&root.media_type, &bytes)? {
+        Parsed::Manifest(manifest) => manifest,
+        Parsed::Index(_) => {
+            let message = format!("{} is an index; `--platform` picks one of its manifests", args.location);
+            return Err(Error::new(Kind::Ambiguous, message));
+        }
+        Parsed::Other(_) => {
+            let message = format!("{} is a manifest of type `{}`, which has no files", args.location, root.media_type);
+            return Err(Error::unsupported(message));
+        }
     };
     let steps = args.types.unpacking(from, &manifest, view).await?;
     if steps.steps.is_empty() && !manifest.layers.is_empty() {

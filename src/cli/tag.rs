@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use artifact::{
     Result,
+    copy::{self, NameReport, PlannedName},
+    graph::Root,
     location::Location,
     oci::RefName,
     store::{self, Intent, NameChange},
 };
+use serde_json::Value;
 
 use super::{
     report::Report,
@@ -30,13 +33,25 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let store = args.registry.write_existing(&args.location.place, report).await?;
     let desc = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     args.tags.iter().try_for_each(|tag| args.location.with_tag(tag).map(drop))?;
-    let names: Vec<_> = args.tags.iter().map(|tag| NameChange::set(tag.clone(), desc.bare())).collect();
-    let write = store::begin(store.as_ref(), Intent { names: names.clone(), ..Intent::default() }).await?;
-    names.into_iter().try_for_each(|change| write.name(change))?;
+    let roots = vec![Root::new(desc.bare(), args.tags.clone())];
+    let names = copy::names(&store, &roots).await?;
+    let changes: Vec<_> = names.iter().map(|name| NameChange::set(name.name.clone(), desc.bare())).collect();
+    let write = store::begin(store.as_ref(), Intent { names: changes.clone(), ..Intent::default() }).await?;
+    changes.into_iter().try_for_each(|change| write.name(change))?;
     write.commit().await?;
-    for tag in &args.tags {
-        report.say(format!("{}:{tag} is {}", args.location.place, desc.digest));
+    for PlannedName { name, from, to, .. } in &names {
+        let (place, to) = (&args.location.place, &to.digest);
+        report.say(match from {
+            Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
+            Some(_) => format!("{place}:{name} is the same: {to}"),
+            None => format!("{place}:{name} is new: {to}"),
+        });
     }
-    report.result(Some(&desc.digest), &desc, &[desc.digest.to_string()])?;
+    let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();
+    let mut json = serde_json::json!({ "location": args.location.to_string(), "names": names });
+    if let (Some(object), Ok(Value::Object(desc))) = (json.as_object_mut(), serde_json::to_value(&desc)) {
+        object.extend(desc);
+    }
+    report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

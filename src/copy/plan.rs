@@ -211,6 +211,13 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
     Graph::of(&stores, roots.into_iter().map(behind).collect(), referrers).await
 }
 
+/// The names that these manifests are to get, and what each stands for now.
+///
+/// Errors: the store cannot be asked.
+pub async fn names(to: &Arc<dyn Store>, roots: &[Root]) -> Result<Vec<PlannedName>> {
+    ask_names(to, roots, &Options::default()).await
+}
+
 /// What all names stand for now, many questions at a time.
 async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Result<Vec<PlannedName>> {
     let ask = |name: RefName, desc: Descriptor| async move {

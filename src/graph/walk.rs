@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{BlobEntry, Entry, Graph, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, Origins, Root};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag},
+    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag, media_type},
     store::{self, Name, ReadStore},
 };
 
@@ -149,6 +149,9 @@ impl Walk<'_> {
             Role::Manifest => &mut met.manifest,
         };
         if std::mem::replace(known, true) {
+            if role == Role::Manifest && media_type::points(&desc.media_type) {
+                prefer(desc, next);
+            }
             return Ok(());
         }
         self.items = self.items.saturating_add(1);
@@ -287,6 +290,14 @@ impl Walk<'_> {
             return Ok(());
         }
         Err(Error::mismatch(format!("{} is listed as a referrer of {listed} and is not", entry.desc.digest)))
+    }
+}
+
+/// Of two types by which one index calls one manifest, takes the one that is known here.
+fn prefer(desc: &Descriptor, next: &mut [(Descriptor, Origins)]) {
+    let known = next.iter_mut().find(|(known, _)| known.digest == desc.digest);
+    if let Some((known, _)) = known.filter(|(known, _)| !media_type::points(&known.media_type)) {
+        known.media_type.clone_from(&desc.media_type);
     }
 }
 

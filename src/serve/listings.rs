@@ -8,7 +8,10 @@ use super::{
     reply::{Code, Refusal, Reply},
     route::Query,
 };
-use crate::oci::{Descriptor, Digest, Index, RepositoryName, Tag, media_type};
+use crate::{
+    oci::{Descriptor, Digest, Index, RepositoryName, Tag, media_type},
+    store::{FlawKind, NamePage},
+};
 
 impl Registry {
     /// All repositories, page by page: Docker's `_catalog`, which the specification leaves out.
@@ -21,7 +24,13 @@ impl Registry {
     /// The tags of a repository, page by page (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let names = store.list_names().await.map_err(Refusal::reading(Code::NameUnknown))?.names;
+        let NamePage { names, unreadable, .. } =
+            store.list_names().await.map_err(Refusal::reading(Code::NameUnknown))?;
+        // A list that is cut short in silence would be believed.
+        if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
+            let message = format!("not all tags can be known: {}: {}", flaw.place, flaw.message);
+            return Err(Refusal::new(Code::Unknown, message).status(500));
+        }
         // A layout can have names that no client could ask for.
         let tags = names.into_iter().filter(|name| name.parse::<Tag>().is_ok());
         let page = Page::of(tags.map(String::from).collect(), query)?;

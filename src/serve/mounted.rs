@@ -15,7 +15,7 @@ use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
-    store::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
+    store::{Flaw, Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
 };
 
 /// Stores as one registry.
@@ -53,7 +53,7 @@ impl Mount {
         {
             return Ok(Arc::clone(names));
         }
-        let names = Arc::new(Names::of(&self.base, self.store.list_names().await?.names));
+        let names = Arc::new(Names::of(&self.base, self.store.list_names().await?));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
             version.map(|version| (version, Arc::clone(&names)));
         Ok(names)
@@ -132,12 +132,14 @@ struct Names {
     repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
     /// The repositories that are listed.
     shown: BTreeSet<RepositoryName>,
+    /// What of the list cannot be read: it may be a name of any of them.
+    unreadable: Vec<Flaw>,
 }
 
 impl Names {
-    fn of(base: &RepositoryName, all: Vec<RefName>) -> Self {
-        let mut names = Self::default();
-        for name in all {
+    fn of(base: &RepositoryName, page: NamePage) -> Self {
+        let mut names = Self { unreadable: page.unreadable, ..Self::default() };
+        for name in page.names {
             let Some(Reading { short, long, tag }) = Reading::of(&name) else {
                 names.shown.insert(base.clone());
                 if let Ok(tag) = name.parse() {
@@ -250,7 +252,8 @@ impl ReadStore for View {
 
     async fn list_names(&self) -> Result<NamePage> {
         let found: BTreeSet<&Tag> = self.tags_of().flat_map(|(tags, _)| tags.keys()).collect();
-        Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), ..NamePage::default() })
+        let unreadable = self.named.iter().flat_map(|(names, _)| &names.unreadable).cloned().collect();
+        Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), unreadable, more: false })
     }
 
     /// They never change: this is the repository as it was when it was asked for.

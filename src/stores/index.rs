@@ -230,7 +230,7 @@ impl IndexFile {
         for (at, text) in self.entries.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.name()?))) {
             match text.parse::<RefName>() {
                 Ok(name) => drop(names.insert(name)),
-                Err(_) => unreadable.push(flaw(FlawKind::Unreadable, no_name(at, text))),
+                Err(_) => unreadable.push(flaw(FlawKind::Doubtful, no_name(at, text))),
             }
         }
         NamePage { names: names.into_iter().collect(), unreadable, more: false }

@@ -265,6 +265,15 @@ fn a_tag_is_set_and_deleted() {
     assert_eq!(world.ok("ls oci:out"), "latest\nv1\nv2\n");
     world.ok("delete oci:out:v1");
     assert_eq!(world.ok("ls oci:out"), "latest\nv2\n");
+    let other = world.ok("push talk/1.png oci:out:v1 -q");
+    let said = world.run("tag oci:out:v2 v1 v2 v9").stderr;
+    let now = world.ok("inspect oci:out:v2 -q");
+    let (other, now) = (other.trim(), now.trim());
+    assert_eq!(
+        said,
+        format!("oci:out:v1 moved from {other} to {now}\noci:out:v2 is the same: {now}\noci:out:v9 is new: {now}\n")
+    );
+    world.ok("delete oci:out:v1");
     world.fails("delete oci:out:v1", 4, &["v1"]);
     world.fails("tag oci:out:v2 bad..tag/", 2, &["bad..tag/"]);
     world.fails("tag oci:nowhere:v2 x", 4, &["nowhere"]);
@@ -305,6 +314,35 @@ fn what_refers_to_a_deleted_manifest_is_named_or_goes_too() {
         world.ok(&format!("delete {place}@{signed}"));
         world.fails(&format!("delete {place}:v1 --referrers"), 2, &["LOCATION@DIGEST"]);
     }
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_not_found_to_be_right() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.fails(&format!("check {}/nada", registry.addr), 4, &["is not there, or has no tags"]);
+    world.ok(&format!("push talk {}/a:v1", registry.addr));
+    world.ok(&format!("check {}/a", registry.addr));
+}
+
+#[test]
+fn a_server_does_not_hide_what_it_cannot_read() {
+    let world = World::new();
+    world.ok("push talk/slides.yaml oci:out:v1");
+    let path = world.path().join("out/index.json");
+    let index = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, index.replace("\"manifests\":[", "\"manifests\":[{\"mediaType\":\"x\"},")).unwrap();
+    let served = Served::start(&world, "out");
+    world.ok(&format!("pull {}/out:v1 there", served.addr));
+    for line in ["ls", "check"] {
+        world.fails(
+            &format!("{line} {}/out --retries 0", served.addr),
+            1,
+            &["not all tags can be known: index.json: entry 0"],
+        );
+    }
+    let copied = world.run(&format!("copy --all-tags {}/out oci:all --retries 0", served.addr));
+    assert!(copied.code == 1 && copied.stderr.contains("not all tags can be known"), "{}", copied.stderr);
 }
 
 #[test]

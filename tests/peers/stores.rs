@@ -17,7 +17,11 @@ pub(crate) fn tests() -> Vec<Test> {
 // What docker-registry 2.8 cannot do is left out: it removes no tags, knows no manifests by sha512, takes a blob that
 // looks like a manifest for one, and shows the tags under which clients keep lists of referrers.
 mod docker_registry {
-    use artifact::{copy, oci::Descriptor};
+    use artifact::{
+        copy,
+        oci::{Descriptor, Index, media_type},
+    };
+    use bytes::Bytes;
 
     use super::exam::{self, Candidate};
     use crate::{
@@ -48,10 +52,25 @@ mod docker_registry {
                 tests![
                     ["docker-registry"]
                         $(multi $behaviour,)+
-                        multi a_copy_of_its_own_manifest_as_an_attachment_goes_there_too
+                        multi a_copy_of_its_own_manifest_as_an_attachment_goes_there_too,
+                        multi an_index_may_call_a_manifest_a_file_first
                 ]
             }
         };
+    }
+
+    async fn an_index_may_call_a_manifest_a_file_first() {
+        let inner = Sample::of(&[b"inner"]);
+        let manifest = inner.root();
+        let as_a_file = Descriptor::new(media_type::OCTET_STREAM, manifest.digest.clone(), manifest.size);
+        let bytes = Bytes::from(serde_json::to_vec(&Index::of(vec![as_a_file, manifest.clone()])).unwrap());
+        let mut sample = inner.clone();
+        sample.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
+        let (from, to) = (exam::memory(), candidate());
+        deliver(&from.store, &sample, &["v1"]).await.unwrap();
+        let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
+        copy(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
+        assert_eq!(to.again().resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
     }
 
     async fn a_copy_of_its_own_manifest_as_an_attachment_goes_there_too() {

@@ -95,9 +95,16 @@ impl Many {
     pub(super) async fn find(args: &Args, registry: &RegistryArgs, report: &Report) -> Result<Self> {
         let naming = Naming { maps: args.map.clone(), keep_host: args.keep_host };
         let mut stores = Stores::default();
-        let wishes = wishes(args, &naming, &mut stores, (registry, report)).await?;
+        let mut failed = Vec::new();
+        let wishes = wishes(args, &naming, &mut stores, &mut failed, (registry, report)).await?;
         let named = name_all(args, &naming, wishes, report)?;
-        let found = resolve_all(args, &stores, &named, report).await?;
+        let (mut named, mut found) = resolve_all(args, &stores, named, &mut failed).await?;
+        if !failed.is_empty() {
+            return Err(all_of(&failed, named.len().saturating_add(failed.len()), report));
+        }
+        if !args.no_referrers {
+            leave_named_companions(&mut named, &mut found);
+        }
         let mut to: Vec<(Place, Vec<Root>)> = Vec::new();
         let (mut places, mut roots) = (HashMap::new(), HashMap::new());
         for ((wish, place, name), desc) in named.into_iter().zip(found) {
@@ -137,10 +144,18 @@ async fn wishes(
     args: &Args,
     naming: &Naming,
     stores: &mut Stores,
+    failed: &mut Vec<(String, Error)>,
     ways: (&RegistryArgs, &Report),
 ) -> Result<Vec<Wish>> {
     if let Some(path) = &args.list {
-        return of_list(list::read(path)?, stores, ways).await;
+        let mut wishes = Vec::new();
+        for list::Line { from, to } in list::read(path)? {
+            match of_location(&from, to, stores, ways).await {
+                Ok(wish) => wishes.push(wish),
+                Err(e) => failed.push((from.to_string(), e)),
+            }
+        }
+        return Ok(wishes);
     }
     if let Some(place) = &args.repositories {
         return of_repositories(place, stores, ways).await;
@@ -150,22 +165,7 @@ async fn wishes(
     of_store(&from, args, whole, stores, ways).await
 }
 
-/// What a list names.
-async fn of_list(
-    lines: Vec<list::Line>,
-    stores: &mut Stores,
-    (registry, report): (&RegistryArgs, &Report),
-) -> Result<Vec<Wish>> {
-    let (total, mut wishes, mut failed) = (lines.len(), Vec::new(), Vec::new());
-    for list::Line { from, to } in lines {
-        match of_location(&from, to, stores, (registry, report)).await {
-            Ok(wish) => wishes.push(wish),
-            Err(e) => failed.push((from.to_string(), e)),
-        }
-    }
-    if failed.is_empty() { Ok(wishes) } else { Err(all_of(&failed, total, report)) }
-}
-
+/// An artifact that a list names.
 async fn of_location(
     from: &Location,
     to: Option<Location>,
@@ -306,14 +306,16 @@ async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) ->
 }
 
 /// Gives each artifact its place and name; one that was named twice is there once.
-fn name_all(
-    args: &Args,
-    naming: &Naming,
-    wishes: Vec<Wish>,
-    report: &Report,
-) -> Result<Vec<(Wish, Place, Option<RefName>)>> {
+fn name_all(args: &Args, naming: &Naming, wishes: Vec<Wish>, report: &Report) -> Result<Vec<Named>> {
     for map in naming.maps.iter().filter(|map| !wishes.iter().any(|wish| map.fits(&wish.called))) {
         report.warn(format!("`--map {map}` fits nothing that is copied"));
+    }
+    let is_local = |wish: &Wish| match (&wish.to, &args.to) {
+        (Some(to), _) | (None, Some(End::At(to))) => !matches!(to.place, Place::Registry { .. }),
+        _ => false,
+    };
+    if (!naming.maps.is_empty() || naming.keep_host) && wishes.iter().all(is_local) {
+        report.warn("`--map` and `--keep-host` count at registries: a layout or archive has whole references as names");
     }
     let mut taken: HashMap<(String, Option<RefName>, Option<String>), Location> = HashMap::new();
     let mut named = Vec::new();
@@ -360,15 +362,18 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<Re
     }
 }
 
-/// What all names stand for. Errors: those of all sources, as one.
+/// What is wanted, where it goes, and what it is called there.
+type Named = (Wish, Place, Option<RefName>);
+
+/// What all names stand for, of those that can be resolved; the others have failed.
 async fn resolve_all(
     args: &Args,
     stores: &Stores,
-    named: &[(Wish, Place, Option<RefName>)],
-    report: &Report,
-) -> Result<Vec<Descriptor>> {
+    named: Vec<Named>,
+    failed: &mut Vec<(String, Error)>,
+) -> Result<(Vec<Named>, Vec<Descriptor>)> {
     let mut asking = Vec::new();
-    for (wish, ..) in named {
+    for (wish, ..) in &named {
         let (store, name, platform) = (Arc::clone(stores.get(wish.store)?), wish.name.clone(), args.platform.clone());
         asking.push(async move {
             let found = store.resolve(&name).await?;
@@ -379,14 +384,38 @@ async fn resolve_all(
         });
     }
     let answers: Vec<Result<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
-    for ((wish, ..), answer) in named.iter().zip(answers) {
+    let (mut resolved, mut found) = (Vec::new(), Vec::new());
+    for (wish, answer) in named.into_iter().zip(answers) {
         match answer {
-            Ok(desc) => found.push(desc),
-            Err(e) => failed.push((wish.from.to_string(), e)),
+            Ok(desc) => {
+                found.push(desc);
+                resolved.push(wish);
+            }
+            Err(e) => failed.push((wish.0.from.to_string(), e)),
         }
     }
-    if failed.is_empty() { Ok(found) } else { Err(all_of(&failed, named.len(), report)) }
+    Ok((resolved, found))
+}
+
+/// Leaves out the tags of a registry under which cosign keeps what belongs to an artifact that goes to the same layout
+/// or archive: it comes along with that, and is found there under its own tag only.
+fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Descriptor>) {
+    let going: HashSet<(String, u16, Digest)> = named
+        .iter()
+        .zip(found.iter())
+        .map(|((wish, place, _), desc)| (key(place), wish.store, desc.digest.clone()))
+        .collect();
+    let comes_along = |(wish, place, _): &Named| {
+        let SourceName::Whole(whole) = &wish.called else { return false };
+        let subject = whole.tag().and_then(|tag| naming::subject_of_companion(&tag.clone().into()));
+        let local = !matches!(place, Place::Registry { .. });
+        local && subject.is_some_and(|subject| going.contains(&(key(place), wish.store, subject)))
+    };
+    let leave: Vec<bool> = named.iter().map(comes_along).collect();
+    let mut keep = leave.iter().map(|leave| !leave);
+    named.retain(|_| keep.next().unwrap_or(true));
+    let mut keep = leave.iter().map(|leave| !leave);
+    found.retain(|_| keep.next().unwrap_or(true));
 }
 
 /// How many sources an error names; all of more are warned of, each by itself.

@@ -156,7 +156,7 @@ fn all_sources_that_are_missing_are_named_at_once_and_nothing_is_made() {
     let at = &near.addr;
     push(&world, "one", &format!("{at}/a:v1"));
     world.write("list.txt", &format!("{at}/a:v1\n{at}/a:v2\n{at}/b:v1\noci:nowhere:v1\n"));
-    world.fails("copy --list list.txt oci:out", 4, &["1 of 4 artifacts cannot be found", "oci:nowhere:v1"]);
+    world.fails("copy --list list.txt oci:out", 4, &["3 of 4 artifacts cannot be found", "oci:nowhere:v1", "b:v1 ("]);
     world.write("list.txt", &format!("{at}/a:v1\n{at}/a:v2\n{at}/b:v1\n"));
     let words = ["2 of 3 artifacts cannot be found", &format!("{at}/a:v2 ("), &format!("{at}/b:v1 (")];
     world.fails("copy --list list.txt oci:out", 4, &words);
@@ -167,6 +167,46 @@ fn all_sources_that_are_missing_are_named_at_once_and_nothing_is_made() {
     assert!(ran.code == 4 && ran.stderr.contains("25 of 25") && ran.stderr.contains("and 5 more"), "{}", ran.stderr);
     for n in 0..25 {
         assert!(ran.stderr.contains(&format!("warning: {at}/b:v{n}: ")), "{n}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn where_each_of_many_goes_is_said_also_of_one() {
+    let world = World::new();
+    write_talks(&world);
+    let (near, far) = (Served::start(&world, "--writable"), Served::start(&world, "--writable"));
+    let (at, to) = (&near.addr, &far.addr);
+    let one = push(&world, "one", &format!("{at}/lone/z:v1"));
+    for (line, place) in [
+        (format!("copy --repositories {at}/lone {to}/dest --map {at}/lone/z=other/place"), "dest/other/place"),
+        (format!("copy --all-tags {at}/lone/z {to}/dest --map {at}/lone/z=team"), "dest/team"),
+    ] {
+        let dry = world.run(&format!("{line} -n"));
+        assert!(dry.stderr.contains(&format!("{to}/{place}:v1 is new: {one}")), "{line}: {}", dry.stderr);
+        let done = world.run(&line);
+        assert!(done.stderr.contains(&format!("{to}/{place}:v1 is new: {one}")), "{line}: {}", done.stderr);
+        assert!(done.stderr.contains(&format!("\n{to}/{place}: ")), "{line}: {}", done.stderr);
+    }
+    let flags = world.run(&format!("copy --repositories {at} oci:x --map {at}=one"));
+    assert!(flags.code == 0 && flags.stderr.contains("count at registries"), "{}", flags.stderr);
+    world.fails(&format!("copy --all-tags {at}/lone/z:v1 oci:y"), 2, &["names one artifact"]);
+    world.fails(&format!("copy --all-tags {at}/lone/z@{one} oci:y"), 2, &["names one artifact"]);
+}
+
+#[test]
+fn what_cosign_keeps_is_in_a_layout_once() {
+    let world = World::new();
+    write_talks(&world);
+    let near = Served::start(&world, "--writable");
+    let at = &near.addr;
+    let one = push(&world, "one", &format!("{at}/a:v1"));
+    let [signature, ..] = Tag::companions_of(&one.parse().unwrap());
+    push(&world, "two", &format!("{at}/a:{signature}"));
+    for to in ["oci:out", "oci-archive:out.tar"] {
+        world.ok(&format!("copy --repositories {at} {to}"));
+        assert_eq!(world.ok(&format!("ls {to}")), format!("{at}/a:v1\n{signature}\n"));
+        world.ok(&format!("copy --repositories {at} {to}-bare --no-referrers"));
+        assert_eq!(world.ok(&format!("ls {to}-bare")), format!("{at}/a:{signature}\n{at}/a:v1\n"));
     }
 }
 

@@ -35,7 +35,7 @@ const COMMANDS: [&str; 13] = [
     "pull HOST/a:v1 layout",
     "pull HOST/a:v1 files --unpack",
     "copy HOST/a:v1 oci:copied",
-    "copy HOST/a:v1 oci-archive:copied.tar --all-tags",
+    "copy HOST/a oci-archive:copied.tar --all-tags",
     "copy oci:kept HOST/a:v1",
     "inspect HOST/a:v1",
     "ls HOST/a",
