@@ -93,6 +93,22 @@ async fn manifests_below_an_index_are_brought_again_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_refused_for_another_reason_is_sent_once_and_its_content_too() {
+    let sample = Sample::of(&[b"one", b"two"]);
+    let server = Scripted::start(|request| match request.line() {
+        line if line.starts_with("POST") => reply(202, &[("location", "/upload")], b""),
+        line if line.starts_with("PUT /upload") => reply(201, &[], b""),
+        line if line.starts_with("PUT") => reply(400, &[], br#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#),
+        _ => reply(404, &[], b""),
+    });
+    let registry = Forgetful { server, sample };
+    let error = registry.copied().await.unwrap_err();
+    assert_eq!((error.code(), error.digest().is_some()), (None, true), "{error}");
+    assert!(!error.to_string().contains("once more"), "{error}");
+    assert_eq!(registry.sent(), [1, 1, 1, 1], "{:?}", registry.server.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_loses_again_is_an_error_and_no_name_moves() {
     let sample = Sample::of(&[b"kept", b"lost"]);
     let lost = sample.blobs[2].0.digest.clone();

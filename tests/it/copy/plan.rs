@@ -16,7 +16,7 @@ use artifact::{
 
 use super::{STORES, everything, fill, kind, options, with_referrers};
 use crate::{
-    stores::{layout, memory},
+    stores::{archive, layout, memory},
     support::{
         samples::{Sample, deliver, named, noise, ref_name},
         server,
@@ -197,6 +197,20 @@ async fn content_that_is_gone_between_plan_and_run_is_found_and_no_name_moves() 
     let run = plan.approve(&[]).await.unwrap().run(&options(&[])).await;
     assert_eq!(kind(run), Kind::NotFound);
     assert_eq!(to.again().list_names().await.unwrap().names, ["old"]);
+}
+
+#[tokio::test]
+async fn what_a_name_stood_for_when_it_was_set_is_what_is_reported() {
+    let [planned, meanwhile, new] = [b"planned", b"meantim", b"the new"].map(|layer| Sample::of(&[layer]));
+    for to in [memory(), layout(), archive()] {
+        deliver(&to.store, &planned, &["v1"]).await.unwrap();
+        let from = new.in_memory(&["v1"]).await;
+        let plan = plan_of(&from, &to.store, &options(&["v1"])).await.unwrap();
+        assert_eq!(plan.foresee().names[0].from, Some(planned.root().digest.clone()));
+        deliver(&to.open(), &meanwhile, &["v1"]).await.unwrap();
+        let done = plan.approve(&[]).await.unwrap().run(&options(&[])).await.unwrap();
+        assert_eq!((&done.names[0].from, done.names[0].outcome), (&Some(meanwhile.root().digest.clone()), "moved"));
+    }
 }
 
 #[tokio::test]
