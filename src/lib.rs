@@ -39,6 +39,8 @@
 pub mod blob;
 pub mod check;
 pub mod copy;
+#[cfg(feature = "environment")]
+pub mod environment;
 pub mod error;
 #[cfg(feature = "exam")]
 pub mod exam;
@@ -49,6 +51,7 @@ pub mod oci;
 pub mod pack;
 pub mod plan;
 pub mod progress;
+pub mod push;
 pub mod serve;
 pub mod source;
 pub mod store;
@@ -59,4 +62,6 @@ pub mod unpack;
 
 pub use copy::copy;
 pub use error::{Code, Error, Kind, Result};
+pub use location::Context;
 pub use pack::pack;
+pub use push::{attach, push};

@@ -2,13 +2,17 @@
 //!
 //! The only list of such forms. skopeo's and oras' habits are kept where they agree.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+mod context;
+
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+
+pub use self::context::{Amend, Context, HostFiles, TypeFiles};
 
 use crate::{
-    error::{Code, Error, Result},
-    oci::{Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
+    error::{Code, Error, Kind, Result},
+    oci::{Descriptor, Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
     plan::ReferencePlan,
-    store::Name,
+    store::{Flaw, Name, NamePage, ReadStore},
     stores::registry::without_userinfo,
 };
 
@@ -124,6 +128,65 @@ impl FromStr for Location {
             return local(text, text, if archive { Place::Archive } else { Place::Layout });
         }
         registry(text)
+    }
+}
+
+/// A store that was opened by a location, to be read.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Where it is, and what is meant there.
+    pub location: Location,
+    /// The store.
+    pub store: Arc<dyn ReadStore>,
+}
+
+impl Opened {
+    /// The manifest that is meant. Errors: those of [`name_in`]; kind `NotFound` when it is not there.
+    pub async fn resolve(&self) -> Result<Descriptor> {
+        self.store.resolve(&name_in(self.store.as_ref(), &self.location).await?).await
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Opened").field(&self.location).finish()
+    }
+}
+
+/// Opens the store of a location, to be read: `registry.example/team/site:v1`, `oci:dir:v1`, `oci-archive:x.tar`.
+///
+/// Errors: no such location; kind `NotFound` when there is no such layout or archive.
+pub async fn open(text: &str, context: &Context) -> Result<Opened> {
+    let location: Location = text.parse()?;
+    let store = context.read(&location.place).await?;
+    Ok(Opened { location, store })
+}
+
+/// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout
+/// or archive its only tag, else its only artifact.
+///
+/// Errors: kind `Ambiguous` where there are several tags and none is `latest`, or an entry that cannot be read beside
+/// the only one; the store cannot be asked.
+pub async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<Name> {
+    if location.tag.is_some() || location.digest.is_some() || matches!(location.place, Place::Registry { .. }) {
+        return Ok(location.name());
+    }
+    let NamePage { names, unreadable, .. } = store.list_names().await?;
+    match (names.as_slice(), unreadable.first()) {
+        ([only], None) => Ok(only.clone().into()),
+        ([only], Some(Flaw { place, message, .. })) => {
+            let message = format!("{location} has tag `{only}` and an entry that cannot be read ({place}: {message})");
+            Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
+        }
+        ([], _) => Ok(Name::Only),
+        (many, _) if many.iter().any(|name| *name == "latest") => Ok(Tag::latest().into()),
+        (many, _) => {
+            let listed = many.iter().take(10).map(RefName::as_str).collect::<Vec<_>>().join("`, `");
+            let more = if many.len() > 10 { format!(" and {} more", many.len() - 10) } else { String::new() };
+            let message = format!("{location} has several tags: `{listed}`{more}");
+            Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Event {
         /// How long is waited.
         time: Duration,
     },
+    /// The certificate of this registry is not looked at: whoever answers is believed.
+    Unverified(String),
     /// Another writer is at work where this one wants to write: its end is waited for, at most for this time.
     Busy {
         /// What is waited for, on one line.

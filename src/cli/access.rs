@@ -8,14 +8,12 @@ use std::{
 };
 
 use artifact::{
-    Error, Result,
+    Error, Result, environment,
     error::Context as _,
     fs,
     stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol},
 };
 use async_trait::async_trait;
-
-use super::environment;
 
 /// Largest file of certificates or keys that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;

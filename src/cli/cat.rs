@@ -4,16 +4,13 @@ use std::process::ExitCode;
 
 use artifact::{
     Error, Result,
-    location::Location,
+    location::{Location, name_in},
     oci::Parsed,
     store::{self, Item},
 };
 use futures_util::TryStreamExt as _;
 
-use super::{
-    report::Report,
-    session::{RegistryArgs, name_in},
-};
+use super::{report::Report, session::RegistryArgs};
 
 /// Print the manifest, the config, or one layer, byte for byte.
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,7 @@ use artifact::{
     copy::{self, Destination, NameReport, Options, naming::Map},
     error::Context as _,
     graph::Root,
-    location::{Location, Place},
+    location::{Location, Place, name_in},
     oci::{Digest, Platform, RefName},
     store::{Name, ReadStore, Store},
 };
@@ -28,7 +28,7 @@ use super::{
     access::{Access, FromArgs, ToArgs},
     progress::Account,
     report::{Report, count, size},
-    session::{RegistryArgs, name_in},
+    session::RegistryArgs,
 };
 
 /// Copy artifacts, and all that refers to them, from any store to any store.
@@ -220,7 +220,7 @@ async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<
 /// The store that is written to; with --dry-run, nothing is made.
 async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
     if args.dry_run {
-        return args.registry.write_in_mind(place, report).await;
+        return args.registry.context(report)?.write_nothing(place).await;
     }
     let store = args.registry.write(place, report).await?;
     store.intend();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use artifact::{
     Result,
-    location::Location,
+    location::{Location, name_in},
     oci::{Descriptor, Parsed},
     store,
 };
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     report::{Report, escape, size, table},
-    session::{CatalogArgs, RegistryArgs, name_in},
+    session::{CatalogArgs, RegistryArgs},
 };
 
 /// Show what an artifact is: its type, config, layers, annotations and referrers.

@@ -3,13 +3,13 @@
 use std::{process::ExitCode, sync::Arc};
 
 use artifact::{
-    Code, Error, Kind, Result,
+    Code, Error, Kind, Result, environment,
     error::Context as _,
     stores::registry::{Anonymous, AuthFiles, Greeting, Origin},
 };
 use serde_json::json;
 
-use super::{environment, report::Report, session::RegistryArgs};
+use super::{report::Report, session::RegistryArgs};
 
 /// Log in to a registry and keep the credentials where Docker and podman find them too.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(crate) struct LogoutArgs {
 pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> {
     let origin = origin(&args.options, &args.registry, report)?;
     let credential = args.options.access.login(&origin)?;
-    let client = args.options.client_with(&args.registry, Arc::new(credential.clone()), report)?;
+    let client = args.options.context(report)?.client_with(&args.registry, Arc::new(credential.clone()))?;
     let refused = |e: Error| if e.kind() == Kind::Unauthorized { e.with_code(Code::LoginRefused) } else { e };
     let greeting = client.ping().await.map_err(refused).context(|| format!("log in to {}", args.registry))?;
     if greeting == Greeting::Open {
@@ -58,5 +58,5 @@ pub(crate) async fn logout(args: LogoutArgs, report: &Report) -> Result<ExitCode
 
 /// Whom the credentials are for. The file that they are kept in need not be there.
 fn origin(options: &RegistryArgs, registry: &str, report: &Report) -> Result<Origin> {
-    Ok(options.client_with(registry, Arc::new(Anonymous), report)?.origin().clone())
+    Ok(options.context(report)?.client_with(registry, Arc::new(Anonymous))?.origin().clone())
 }

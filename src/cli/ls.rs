@@ -28,7 +28,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let host_only = !args.place.contains('/') && RegistryName::is_meant_by(&args.place);
     let local = args.place.starts_with("oci:") || args.place.starts_with("oci-archive:") || args.place.starts_with('.');
     let names = if host_only && !local {
-        args.registry.client(&args.place, report)?.repositories().await?
+        args.registry.context(report)?.client(&args.place)?.repositories().await?
     } else {
         let location: Location = args.place.parse()?;
         if location.tag.is_some() || location.digest.is_some() {

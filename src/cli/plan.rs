@@ -1,19 +1,11 @@
 //! `artifact plan`: what push would make, digests included, without a registry.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use artifact::{
-    Error, Kind, Result,
-    location::Location,
-    oci::Parsed,
-    pack::{self, Outlet, Packed},
-    plan::Plan,
-    source::Source,
-    types::{Inputs, Reference},
-};
+use artifact::{Context, Error, Kind, Result, location::Location, oci::Parsed, pack::Packed, push, source::Source};
 use serde_json::{Map, Value};
 
-use super::{environment, inspect, report::Report, session::TypeArgs};
+use super::{inspect, report::Report, session::TypeArgs};
 
 /// Show what `push` would make of a source, digests included, without a registry.
 #[derive(Debug, clap::Args)]
@@ -64,43 +56,36 @@ fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap
 }
 
 impl SourceArgs {
-    /// Reads the source: what will be made of it.
-    pub(super) async fn plan(&self, location: Option<&Location>, report: &Report) -> Result<Plan> {
-        let source = Source::open(&self.source)?;
-        let inputs = self.inputs(location)?;
-        let plan = self.types.plan(&source, &inputs).await?;
-        for warning in &plan.warnings {
-            report.warn(warning);
-        }
-        Ok(plan)
+    /// What the flags say of how the source is packed.
+    pub(super) fn options(&self) -> Result<push::Options> {
+        let mut options = push::Options::default();
+        options.type_name.clone_from(&self.types.name);
+        options.set = once(&self.set, "--set", "; a list is written `KEY=A,B`")?;
+        options.annotations = once(&self.annotation, "--annotation", "")?;
+        Ok(options)
     }
 
-    fn inputs(&self, location: Option<&Location>) -> Result<Inputs> {
-        let reference = location.map(|l| Reference { repository: l.place.to_string(), tag: l.tag.clone() });
-        Ok(Inputs {
-            set: once(&self.set, "--set", "; a list is written `KEY=A,B`")?,
-            annotations: once(&self.annotation, "--annotation", "")?,
-            now: environment::source_date_epoch()?,
-            reference,
-        })
+    /// As this machine knows it, with the types that the flags name.
+    pub(super) fn context(&self, context: Context) -> Context {
+        let mut context = context;
+        context.types.files.clone_from(self.types.files());
+        context
     }
-}
-
-/// Packs a plan; large results wait in a temporary file, large files leave early.
-pub(super) async fn packed(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, report: &Report) -> Result<Packed> {
-    let options = pack::Options { outlet, progress: report.observer(), ..pack::Options::new(environment::scratch()) };
-    pack::pack(plan, &options).await
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let plan = args.source.plan(args.location.as_ref(), report).await?;
+    let mut context = args.source.context(Context::from_environment()?);
+    context.registry.progress = report.observer();
+    let source = Source::open(&args.source.source)?;
+    let plan = push::plan(&source, args.location.as_ref(), &context, &args.source.options()?).await?;
+    plan.warnings.iter().for_each(|warning| report.warn(warning));
     if args.raw {
         report.document(&plan)?;
         return Ok(ExitCode::SUCCESS);
     }
     let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
-    let packed = packed(&plan, None, report).await?;
+    let packed = push::packed(&plan, &context).await?;
     let (json, lines) = described(&plan.type_name, &packed, target.as_ref())?;
     report.result(Some(&packed.root().digest), &json, &lines)?;
     Ok(ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ use artifact::{
     oci::{Descriptor, Digest},
     progress::{Event, Progress},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use self::screen::{Screen, stderr};
 use self::state::State;
@@ -65,8 +65,25 @@ struct Inner {
     said: Instant,
     /// Until when it was said that something is waited for.
     waits: Instant,
+    /// The registries that were warned of.
+    unverified: Vec<String>,
     /// When the bytes of this content were told last; those that are packed have no digest.
     told: HashMap<Option<Digest>, Instant>,
+}
+
+impl Inner {
+    /// What there is to say of a registry whose certificate is not looked at, once.
+    fn unverified(&mut self, registry: &str) -> Option<String> {
+        if self.unverified.iter().any(|known| known == registry) {
+            return None;
+        }
+        self.unverified.push(registry.to_owned());
+        Some(format!("the certificate of {registry} is not looked at: whoever answers is believed"))
+    }
+
+    fn warn(&mut self, registry: &str) -> Option<String> {
+        self.unverified(registry).map(|message| format!("warning: {}", escape(&message)))
+    }
 }
 
 /// Something to show, until it is dropped.
@@ -108,7 +125,8 @@ impl Display {
     pub(crate) fn new(mode: Mode, verbose: bool, screen: Arc<Screen>) -> Arc<Self> {
         let now = Instant::now();
         let (state, told) = (State::new(now), HashMap::new());
-        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, told };
+        let unverified = Vec::new();
+        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, unverified, told };
         Arc::new(Self { mode, verbose, screen, inner: Mutex::new(inner) })
     }
 
@@ -181,6 +199,7 @@ impl Display {
                 inner.waits = until;
                 Some(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)))
             }
+            Event::Unverified(registry) => inner.warn(registry),
             Event::Busy { why, time } => Some(format!("waiting at most {} s: {}", time.as_secs(), escape(why))),
             Event::Retried { why } if self.verbose => Some(format!("retry    {}", escape(why))),
             Event::Done(desc, outcome) if self.verbose => Some(about(events::word(*outcome), desc, desc.size)),
@@ -195,6 +214,10 @@ impl Display {
     }
 
     fn object(event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
+        if let Event::Unverified(registry) = event {
+            let message = inner.unverified(registry)?;
+            return Some(without_controls(&json!({ "event": "warning", "message": message }).to_string()));
+        }
         let of = match event {
             Event::Moved(digest, _) => Some(Some(digest.clone())),
             Event::Read(_) => Some(None),
@@ -220,7 +243,10 @@ impl Progress for Display {
         let (now, mut inner) = (Instant::now(), self.inner());
         inner.state.note(&event, now);
         let line = match self.mode {
-            Mode::Quiet => None,
+            Mode::Quiet => match &event {
+                Event::Unverified(registry) => inner.warn(registry),
+                _ => None,
+            },
             Mode::Json => Self::object(&event, &mut inner, now),
             Mode::Drawn | Mode::Lines => self.lines(&event, &mut inner, now),
         };

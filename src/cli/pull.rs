@@ -6,7 +6,7 @@ use artifact::{
     Error, Kind, Result,
     copy::{self, Options},
     error::Context as _,
-    location::{Location, Place},
+    location::{Location, Place, name_in},
     oci::{Parsed, Platform},
     store,
     types::View,
@@ -18,7 +18,7 @@ use super::{
     copy::{one, tell},
     progress::Account,
     report::{Report, count, size},
-    session::{RegistryArgs, TypeArgs, name_in},
+    session::{RegistryArgs, TypeArgs},
 };
 
 /// Pull an artifact into an OCI layout, or with --unpack into files.

@@ -6,16 +6,13 @@ use artifact::{
     Result,
     copy::{self, NameReport, PlannedName},
     graph::Root,
-    location::Location,
+    location::{Location, name_in},
     oci::RefName,
     store::{self, Intent, NameChange},
 };
 use serde_json::Value;
 
-use super::{
-    report::Report,
-    session::{RegistryArgs, name_in},
-};
+use super::{report::Report, session::RegistryArgs};
 
 /// Give an artifact further tags.
 #[derive(Debug, clap::Args)]

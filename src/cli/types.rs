@@ -6,7 +6,7 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Context, Error, Kind, Result, environment,
     error::Context as _,
     fs,
     types::{self, ArtifactType, Catalog, Origin, lint, plugin, test},
@@ -14,7 +14,6 @@ use artifact::{
 use serde_json::{Value, json};
 
 use super::{
-    environment,
     report::{Report, count, escape, table},
     session::CatalogArgs,
 };
@@ -168,7 +167,7 @@ fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     let (mut passed, mut failed, mut json, mut lines) = (0, 0, Vec::new(), Vec::new());
     for (text, origin) in definitions(args)? {
         let kind = ArtifactType::parse(&text, origin)?;
-        for outcome in test::run(&kind, &environment::scratch())? {
+        for outcome in test::run(&kind, &Context::from_environment()?.scratch)? {
             let name = format!("{}: {}", kind.name(), escape(&outcome.name));
             json.push(json!({ "type": kind.name(), "name": outcome.name, "failure": outcome.failure }));
             match &outcome.failure {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 20] = [
+const ORDER: [&[&str]; 22] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -19,8 +19,10 @@ const ORDER: [&[&str]; 20] = [
     &["stores"],
     &["copy"],
     &["location"],
+    &["environment"],
     &["unpack"],
     &["check"],
+    &["push"],
     &["exam"],
     &["serve"],
     &["cli"],
@@ -127,4 +129,21 @@ fn no_test_of_the_peers_waits_for_the_standard_harness() {
 fn the_reader_of_imports_sees_both_forms() {
     let code = "use crate::{\n    error::{Error, Result},\n    oci,\n};\nfn f() { crate::blob::once() }\n";
     assert_eq!(used(code), ["error", "oci", "blob"]);
+}
+
+/// Whoever uses the library decides what it may know: variables are read in one module, where a caller asks for it.
+#[test]
+fn the_library_reads_the_environment_in_one_place() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in files(&src) {
+        let place = path.strip_prefix(&src).unwrap().display().to_string();
+        if place.starts_with("cli/") || ["environment.rs", "main.rs"].contains(&place.as_str()) {
+            continue;
+        }
+        let code = fs::read_to_string(&path).unwrap();
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        for name in ["env::var", "env::temp_dir", "env::args", "env::home_dir", "load_native_certs", "\"/etc/"] {
+            assert!(!code.contains(name), "{place} has `{name}`");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use artifact::{
     },
     error::Context as _,
     graph::Root,
-    location::{Location, Place},
+    location::{Location, Place, name_in},
     oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
     store::{Name, NamePage, ReadStore},
 };
@@ -22,7 +22,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::super::{
     report::{Report, count},
-    session::{RegistryArgs, name_in},
+    session::RegistryArgs,
 };
 use super::{
     Args, Ends,
@@ -200,7 +200,7 @@ async fn of_repositories(
         None => true,
         Some(prefix) => name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     };
-    let listed = registry.client(&host, report)?.repositories().await;
+    let listed = registry.context(report)?.client(&host)?.repositories().await;
     let listed = listed.context(|| format!("list the repositories of {host}"))?;
     let names = listed.iter().filter_map(|name| name.parse().ok()).filter(below);
     let mut places = Vec::new();
