@@ -94,10 +94,18 @@ pub async fn push(source: impl Into<PathBuf>, location: &str, context: &Context,
 ///
 /// Errors: kind `NotFound` when the subject is not there; those of [`push`].
 pub async fn attach(subject: &str, source: impl Into<PathBuf>, context: &Context, options: &Options) -> Result<Pushed> {
-    let subject: Location = subject.parse()?;
+    prepare_attachment(&subject.parse()?, source, context, options).await?.run(context).await
+}
+
+/// Plans an attachment: reads the source, and finds the subject.
+pub async fn prepare_attachment(
+    subject: &Location,
+    source: impl Into<PathBuf>,
+    context: &Context,
+    options: &Options,
+) -> Result<Prepared> {
     let location = Location { tag: None, digest: None, ..subject.clone() };
-    let options = Options { subject: Some(subject), ..options.clone() };
-    prepare(source, &location, context, &options).await?.run(context).await
+    prepare(source, &location, context, &Options { subject: Some(subject.clone()), ..options.clone() }).await
 }
 
 /// The plan that the chosen type, or the one that fits, makes of a source; `location` is where it would go.

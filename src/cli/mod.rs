@@ -4,6 +4,7 @@
 //! [`report`], advice through [`hint`], the environment through [`environment`]; nothing else reads or prints.
 
 mod access;
+mod attach;
 mod cat;
 mod check;
 mod completions;
@@ -56,6 +57,7 @@ enum Command {
     Pull(pull::Args),
     Plan(plan::Args),
     Copy(Box<copy::Args>),
+    Attach(attach::Args),
     Inspect(inspect::Args),
     Ls(ls::Args),
     Tag(tag::Args),
@@ -124,6 +126,7 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Pull(args) => pull::run(args, report).await,
         Command::Plan(args) => plan::run(args, report).await,
         Command::Copy(args) => copy::run(*args, report).await,
+        Command::Attach(args) => attach::run(args, report).await,
         Command::Inspect(args) => inspect::run(args, report).await,
         Command::Ls(args) => ls::run(args, report).await,
         Command::Tag(args) => tag::run(args, report).await,

@@ -10,6 +10,9 @@ use super::{inspect, report::Report, session::TypeArgs};
 /// Show what `push` would make of a source, digests included, without a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The file or directory to pack
+    #[arg(index = 1)]
+    source: PathBuf,
     /// Where it would go
     #[arg(index = 2)]
     location: Option<Location>,
@@ -17,15 +20,12 @@ pub(crate) struct Args {
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
-    source: SourceArgs,
+    pack: PackArgs,
 }
 
-/// A source, and how it is read.
+/// How a source is packed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct SourceArgs {
-    /// The file or directory to pack
-    #[arg(index = 1)]
-    pub(super) source: PathBuf,
+pub(crate) struct PackArgs {
     /// Set a parameter of the type; `artifact types show TYPE` lists them
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
@@ -55,7 +55,7 @@ fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap
     Ok(all)
 }
 
-impl SourceArgs {
+impl PackArgs {
     /// What the flags say of how the source is packed.
     pub(super) fn options(&self) -> Result<push::Options> {
         let mut options = push::Options::default();
@@ -75,10 +75,10 @@ impl SourceArgs {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let mut context = args.source.context(Context::from_environment()?);
+    let mut context = args.pack.context(Context::from_environment()?);
     context.registry.progress = report.observer();
-    let source = Source::open(&args.source.source)?;
-    let plan = push::plan(&source, args.location.as_ref(), &context, &args.source.options()?).await?;
+    let source = Source::open(&args.source)?;
+    let plan = push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;
     plan.warnings.iter().for_each(|warning| report.warn(warning));
     if args.raw {
         report.document(&plan)?;

@@ -1,6 +1,6 @@
 //! `artifact push`: plan, pack, copy, tag.
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use artifact::{
     Context, Result,
@@ -11,7 +11,7 @@ use artifact::{
 
 use super::{
     copy::{foretell, tell},
-    plan::{SourceArgs, described},
+    plan::{PackArgs, described},
     report::Report,
     session::RegistryArgs,
 };
@@ -22,6 +22,9 @@ use super::{
 /// not move.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The file or directory to pack
+    #[arg(index = 1)]
+    source: PathBuf,
     /// Where it goes; without a tag, the type may supply one, else it is `latest`
     #[arg(index = 2)]
     location: Location,
@@ -47,20 +50,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
-    source: SourceArgs,
+    pack: PackArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let context = args.source.context(args.registry.context(report)?);
-    let mut options = args.source.options()?;
+    let context = args.pack.context(args.registry.context(report)?);
+    let mut options = args.pack.options()?;
     options.subject = args.subject;
     options.names = args.tags;
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let prepared = push::prepare(&args.source.source, &args.location, &context, &options).await?;
+    let prepared = push::prepare(args.source, &args.location, &context, &options).await?;
     finish(prepared, args.dry_run, &context, report).await
 }
 

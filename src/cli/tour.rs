@@ -82,7 +82,7 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
     step(&format!("push chart {registry}/charts"), report).await?;
     step(&format!("push docs {registry}/docs:v1"), report).await?;
     say("Something about the talk, attached to it.")?;
-    step(&format!("push deck/deck.md {registry}/talk --type file-bundle --subject {registry}/talk:v1"), report).await?;
+    step(&format!("attach {registry}/talk:v1 deck/deck.md --type file-bundle"), report).await?;
 
     say("What is there now?")?;
     step(&format!("ls {registry}"), report).await?;

@@ -346,6 +346,62 @@ fn a_server_does_not_hide_what_it_cannot_read() {
 }
 
 #[test]
+fn what_is_attached_is_listed_with_its_subject() {
+    let world = World::new();
+    world.write("report.json", "{}");
+    let registry = Served::start(&world, "--writable");
+    for place in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        let talk = world.ok(&format!("push talk/slides.yaml {place}:v1 -q")).trim().to_owned();
+        let dry = world.run(&format!("attach {place}:v1 report.json -n"));
+        assert!(dry.stderr.contains(&format!("would be attached to {place}@{talk}\n")), "{}", dry.stderr);
+        world.fails(&format!("attach {place}:v1 report.json --artifact-type no"), 2, &["expected a media type"]);
+        let by_tag = "--artifact-type application/spdx+json --annotation made=today";
+        let attached = world.ok(&format!("attach {place}:v1 report.json {by_tag} -q")).trim().to_owned();
+        let by_digest = world.ok(&format!("attach {place}@{talk} talk/1.png --tag picture -q")).trim().to_owned();
+        let document: Value = serde_json::from_str(&world.ok(&format!("inspect {place}:v1 --format json"))).unwrap();
+        let referrers = document["referrers"].as_array().unwrap();
+        let mut found: Vec<&str> = referrers.iter().map(|desc| desc["digest"].as_str().unwrap()).collect();
+        let mut expected = [attached.as_str(), by_digest.as_str()];
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{place}");
+        let report = referrers.iter().find(|desc| desc["digest"] == attached.as_str()).unwrap();
+        assert_eq!(
+            (&report["artifactType"], &report["annotations"]["made"]),
+            (&"application/spdx+json".into(), &"today".into())
+        );
+        assert_eq!(world.ok(&format!("inspect {place}:picture -q")).trim(), by_digest);
+        world.fails(&format!("attach {place}:v9 report.json"), 4, &["v9"]);
+        world.fails(&format!("attach {place}:v1 nothing.json"), 4, &["nothing.json"]);
+    }
+    world.fails("attach oci:nowhere:v1 report.json", 4, &["nowhere"]);
+    assert!(!world.path().join("nowhere").exists());
+}
+
+#[test]
+fn twenty_that_are_attached_at_once_are_twenty_referrers() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    for place in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        world.ok(&format!("push talk/slides.yaml {place}:v1"));
+        let attaching: Vec<_> = (0..20)
+            .map(|n| {
+                world.write(&format!("note-{n}.txt"), &format!("note {n}"));
+                let mut command = world.command(&format!("attach {place}:v1 note-{n}.txt"));
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        for child in attaching {
+            let done = ran(child.wait_with_output().unwrap());
+            assert_eq!(done.code, 0, "{place}: {}", done.stderr);
+        }
+        let document: Value = serde_json::from_str(&world.ok(&format!("inspect {place}:v1 --format json"))).unwrap();
+        assert_eq!(document["referrers"].as_array().unwrap().len(), 20, "{place}");
+        world.ok(&format!("check {place}"));
+    }
+}
+
+#[test]
 fn the_only_tag_is_not_taken_for_granted_beside_what_cannot_be_read() {
     let world = World::new();
     world.ok("push talk/slides.yaml oci:out:v1");
@@ -619,6 +675,7 @@ fn help_says_what_each_command_does() {
         "pull",
         "plan",
         "copy",
+        "attach",
         "inspect",
         "ls",
         "tag",
@@ -670,6 +727,7 @@ fn every_command_prints_one_json_document() {
         "pull oci:out:v1 again",
         "pull oci:out:v1 files --unpack",
         "copy oci:out:v1 oci:other:v1",
+        "attach oci:out:v1 talk/1.png",
         "inspect oci:out:v1",
         "ls oci:out",
         "tag oci:out:v1 v2",
