@@ -71,6 +71,8 @@ pub enum Code {
     LinkAsLayer,
     /// Two files have one title, or two entries one name.
     TitleTaken,
+    /// It is an index of manifests for several platforms, and one of them is wanted.
+    PlatformWanted,
     /// Two sources would get one name at the destination.
     NameTwice,
     /// The manifest is larger than registries take.

@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let context = args.pack.context(args.registry.context(report)?);
+    let context = args.pack.types.context(args.registry.context(report)?);
     let mut options: Options = args.pack.options()?;
     options.artifact_type = args.artifact_type;
     options.names = args.tags;

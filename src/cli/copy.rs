@@ -16,9 +16,10 @@ use artifact::{
     copy::{self, Destination, NameReport, Options, naming::Map},
     error::Context as _,
     graph::Root,
-    location::{Location, Place, name_in},
-    oci::{Digest, Platform, RefName},
-    store::{Name, ReadStore, Store},
+    location::{Location, Place},
+    oci::{Digest, Platform},
+    pull,
+    store::{ReadStore, Store},
 };
 
 use serde_json::Value;
@@ -202,9 +203,8 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     let source = args.source()?;
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
     let from = read_from.read(&source.place, report).await?;
-    let name = name_in(from.as_ref(), &source).await?;
-    let root = copy::select(&from, from.resolve(&name).await?, args.platform.as_ref()).await?;
-    let root = Root::new(root, names_of(&source, &target, name));
+    let (root, names) = pull::root(&from, &source, &target, args.platform.as_ref()).await?;
+    let root = Root::new(root, names);
     let store = open(args, &target.place, report).await?;
     Ok((vec![from], vec![Destination { store, roots: vec![root] }], vec![target.place]))
 }
@@ -225,31 +225,6 @@ async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Sto
     let store = args.registry.write(place, report).await?;
     store.intend();
     Ok(store)
-}
-
-/// Copies one artifact, under the tag of the target, else under its own. Nothing is made at the target before the
-/// source is known to have it.
-pub(super) async fn one(
-    from: &Arc<dyn ReadStore>,
-    source: &Location,
-    target: &Location,
-    (registry, report): (&RegistryArgs, &Report),
-    options: Options,
-) -> Result<copy::Report> {
-    let name = name_in(from.as_ref(), source).await?;
-    let root = copy::select(from, from.resolve(&name).await?, options.platform.as_ref()).await?;
-    let names = names_of(source, target, name);
-    let to = registry.write(&target.place, report).await?;
-    copy::copy_root(from, root, &to, &Options { names, ..options }).await
-}
-
-/// The names at the target: its own tag, else that of the source.
-fn names_of(source: &Location, target: &Location, name: Name) -> Vec<RefName> {
-    let own = match name {
-        Name::Ref(name) if source.digest.is_none() && target.digest.is_none() => Some(name),
-        _ => None,
-    };
-    target.tag.clone().or(own).into_iter().collect()
 }
 
 /// Says what a copy of one artifact did: the digest on stdout, the account on stderr.

@@ -28,6 +28,7 @@ fn by_code(code: Code) -> Option<&'static str> {
         Code::ManifestTooLarge => "make fewer layers; `--set layout=tree` packs the files of a file-bundle into one",
         Code::ContentMissing => "the registry loses content or removes some at this time: run the command again later",
         Code::DestinationTaken => "`--overwrite` replaces what is there",
+        Code::PlatformWanted => "`--platform OS/ARCH` picks one of its manifests; `artifact inspect` lists them",
         Code::StoreBusy => "run the command again when the other one has ended",
         Code::SeveralTags => "name it: `LOCATION:TAG`; `artifact copy --all-tags` takes all",
         Code::NoTags => "`LOCATION@DIGEST` names what has no tag",

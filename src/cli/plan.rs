@@ -33,7 +33,7 @@ pub(crate) struct PackArgs {
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     annotation: Vec<(String, String)>,
     #[command(flatten)]
-    types: TypeArgs,
+    pub(super) types: TypeArgs,
 }
 
 /// Reads `key=value`.
@@ -64,18 +64,11 @@ impl PackArgs {
         options.annotations = once(&self.annotation, "--annotation", "")?;
         Ok(options)
     }
-
-    /// As this machine knows it, with the types that the flags name.
-    pub(super) fn context(&self, context: Context) -> Context {
-        let mut context = context;
-        context.types.files.clone_from(self.types.files());
-        context
-    }
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let mut context = args.pack.context(Context::from_environment()?);
+    let mut context = args.pack.types.context(Context::from_environment()?);
     context.registry.progress = report.observer();
     let source = Source::open(&args.source)?;
     let plan = push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;

@@ -1,21 +1,19 @@
 //! `artifact pull`: into an OCI layout, or with `--unpack` into files.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use artifact::{
-    Error, Kind, Result,
-    copy::{self, Options},
+    Context, Error, Result,
     error::Context as _,
-    location::{Location, Place, name_in},
-    oci::{Parsed, Platform},
-    store,
+    location::{Location, Place},
+    oci::Platform,
+    pull::{self, UnpackOptions, Unpacked},
     types::View,
-    unpack,
 };
 use serde_json::json;
 
 use super::{
-    copy::{one, tell},
+    copy::tell,
     progress::Account,
     report::{Report, count, size},
     session::{RegistryArgs, TypeArgs},
@@ -55,19 +53,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
+    let context = args.types.context(args.registry.context(report)?);
     if let Some(view) = args.unpack {
-        return unpacked(&args, view, report).await;
+        return unpacked(args, view, &context, report).await;
     }
     let target = destination(&args.location, args.dest.as_deref())?;
-    let from = args.registry.read(&args.location.place, report).await?;
-    let options = Options {
-        referrers: args.referrers,
-        platform: args.platform,
-        concurrency: args.concurrency.map(NonZeroUsize::get),
-        progress: report.observer(),
-        ..Options::default()
-    };
-    let done = one(&from, &args.location, &target, (&args.registry, report), options).await;
+    let mut options = pull::Options::default();
+    options.referrers = args.referrers;
+    options.platform = args.platform;
+    options.concurrency = args.concurrency.map(NonZeroUsize::get);
+    let done = pull::carry(&args.location, &target, &context, &options).await;
     tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)
 }
 
@@ -90,57 +85,23 @@ fn basename(from: &Location) -> Result<String> {
     name.ok_or_else(|| Error::misuse(format!("`{from}` has no name to call the destination by; give one")))
 }
 
-async fn unpacked(args: &Args, view: View, report: &Report) -> Result<ExitCode> {
-    let from = &args.registry.read(&args.location.place, report).await?;
-    let dest = PathBuf::from(match &args.dest {
-        Some(dest) => dest.clone(),
+async fn unpacked(args: Args, view: View, context: &Context, report: &Report) -> Result<ExitCode> {
+    let dest = PathBuf::from(match args.dest {
+        Some(dest) => dest,
         None => basename(&args.location)?,
     });
-    if dest.join("oci-layout").is_file() {
-        let message = format!("`{}` is an OCI layout; unpack to another directory", dest.display());
-        return Err(Error::new(Kind::Invalid, message));
-    }
-    let name = name_in(from.as_ref(), &args.location).await?;
-    let root = copy::select(from, from.resolve(&name).await?, args.platform.as_ref()).await?;
-    let bytes = store::read_manifest(from.as_ref(), &root).await?;
-    let manifest = match Parsed::read(&root.media_type, &bytes)? {
-        Parsed::Manifest(manifest) => manifest,
-        Parsed::Index(_) => {
-            let message = format!("{} is an index; `--platform` picks one of its manifests", args.location);
-            return Err(Error::new(Kind::Ambiguous, message));
-        }
-        Parsed::Other(_) => {
-            let message = format!("{} is a manifest of type `{}`, which has no files", args.location, root.media_type);
-            return Err(Error::unsupported(message));
-        }
-    };
-    let steps = args.types.unpacking(from, &manifest, view).await?;
-    if steps.steps.is_empty() && !manifest.layers.is_empty() {
-        let message =
-            format!("{}: no artifact type knows it, and no layer has a title to be unpacked by", args.location);
-        return Err(Error::new(Kind::UnknownType, message));
-    }
-    for warning in &steps.warnings {
-        report.warn(warning);
-    }
-    let options = unpack::Options {
-        overwrite: args.overwrite,
-        include: args.include.clone(),
-        progress: report.observer(),
-        ..unpack::Options::default()
-    };
-    let done = unpack::unpack(Arc::clone(from), &steps, &dest, &options)
-        .await
-        .context(|| format!("unpack {} to `{}`", args.location, dest.display()))?;
+    let mut options = UnpackOptions::default();
+    options.type_name = args.types.name;
+    (options.view, options.platform) = (view, args.platform);
+    (options.include, options.overwrite) = (args.include, args.overwrite);
+    let Unpacked { root, written, warnings, .. } = pull::unpack(&args.location, &dest, context, &options).await?;
     let account = report.ended();
-    for note in &done.notes {
-        report.warn(note);
-    }
-    let (files, bytes) = (count(done.files, "file"), size(done.bytes));
-    report.say(format!("{}: {files}, {bytes}{}", dest.display(), account.text(done.bytes)));
+    warnings.iter().chain(&written.notes).for_each(|warning| report.warn(warning));
+    let (files, bytes) = (count(written.files, "file"), size(written.bytes));
+    report.say(format!("{}: {files}, {bytes}{}", dest.display(), account.text(written.bytes)));
     let Account { resumed, retried, .. } = account;
     let seconds = account.seconds();
-    let json = json!({ "root": root, "written": done, "resumed": resumed, "retried": retried, "seconds": seconds });
+    let json = json!({ "root": root, "written": written, "resumed": resumed, "retried": retried, "seconds": seconds });
     report.result(Some(&root.digest), &json, &[root.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -57,7 +57,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let context = args.pack.context(args.registry.context(report)?);
+    let context = args.pack.types.context(args.registry.context(report)?);
     let mut options = args.pack.options()?;
     options.subject = args.subject;
     options.names = args.tags;

@@ -8,14 +8,11 @@ use std::{
 };
 
 use artifact::{
-    Code, Context, Error, Result,
-    environment::program_dirs,
+    Context, Result,
     location::{Place, TypeFiles},
-    oci::Manifest,
-    plan::Unpacking,
-    store::{self, Item, ReadStore, Store},
+    store::{ReadStore, Store},
     stores::registry::{Options, Rate},
-    types::{Catalog, MAX_CONFIG, View, generic, plugin},
+    types::Catalog,
 };
 
 use super::{access::Access, report::Report};
@@ -120,37 +117,10 @@ impl CatalogArgs {
 }
 
 impl TypeArgs {
-    /// The definitions that were given.
-    pub(crate) fn files(&self) -> &Vec<PathBuf> {
-        &self.catalog.files
-    }
-
-    /// The files that the chosen type, or the one that claims it, makes of this manifest; without any, its titles do.
-    pub(crate) async fn unpacking(
-        &self,
-        store: &Arc<dyn ReadStore>,
-        manifest: &Manifest,
-        view: View,
-    ) -> Result<Unpacking> {
-        let catalog = self.catalog.load()?;
-        let kind = match &self.name {
-            Some(name) => Some(catalog.get(name).map_err(|unknown| cannot_unpack(name, unknown))?),
-            None => catalog.recognise(manifest).map(|(kind, _)| kind),
-        };
-        let Some(kind) = kind else { return generic::unpacking(manifest) };
-        let config = store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
-        kind.unpacking(manifest, &config, view)
-    }
-}
-
-/// Why no definition of this name unpacks: a program may have it, which packs only.
-fn cannot_unpack(name: &str, unknown: Error) -> Error {
-    match plugin::find(name, &program_dirs()) {
-        Some(program) => {
-            let message = format!("`{name}` is a program, {}, which packs and does not unpack", program.display());
-            Error::misuse(message).with_code(Code::TypeOnlyPacks)
-        }
-        None => unknown.into_misuse(),
+    /// The same context, with the definitions that were given.
+    pub(crate) fn context(&self, mut context: Context) -> Context {
+        context.types.files.clone_from(&self.catalog.files);
+        context
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 22] = [
+const ORDER: [&[&str]; 23] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -23,6 +23,7 @@ const ORDER: [&[&str]; 22] = [
     &["unpack"],
     &["check"],
     &["push"],
+    &["pull"],
     &["exam"],
     &["serve"],
     &["cli"],
