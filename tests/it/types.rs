@@ -5,6 +5,7 @@ mod charts;
 mod language;
 mod plugins;
 mod unpacking;
+mod verdicts;
 
 use std::{collections::BTreeMap, path::Path};
 
