@@ -151,9 +151,15 @@ async fn unpacking(
         Some(name) => Some(catalog.get(name).map_err(|unknown| cannot_unpack(name, unknown, context))?),
         None => catalog.recognise(manifest).map(|(kind, _)| kind),
     };
-    let Some(kind) = kind else { return generic::unpacking(manifest) };
-    let config = store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
-    kind.unpacking(manifest, &config, options.view)
+    let mut unpacking = match kind {
+        None => generic::unpacking(manifest)?,
+        Some(kind) => {
+            let config = store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
+            kind.unpacking(manifest, &config, options.view)?
+        }
+    };
+    unpacking.warnings.extend(catalog.broken().iter().map(ToString::to_string));
+    Ok(unpacking)
 }
 
 /// Why no definition of this name unpacks: a program may have it, which packs only.

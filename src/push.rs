@@ -124,6 +124,7 @@ pub async fn plan(source: &Source, location: Option<&Location>, context: &Contex
             (Err(unknown), None) => return Err(unknown.into_misuse()),
         },
     };
+    plan.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     if let Some(artifact_type) = &options.artifact_type {
         plan.manifest.artifact_type = Some(artifact_type.clone());
     }

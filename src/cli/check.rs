@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let store = args.registry.read(&args.location.place, report).await?;
     let only = (args.location.tag.is_some() || args.location.digest.is_some()).then(|| args.location.name());
-    let rules: Arc<dyn Rules> = Arc::new(ByType(args.types.load()?));
+    let rules: Arc<dyn Rules> = Arc::new(ByType(args.types.load(report)?));
     let options = Options { only, rules: Some(rules), progress: report.observer(), ..Options::default() };
     let findings = check_with(&store, &options).await?;
     report.ended();

@@ -32,7 +32,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let bytes = store::read_manifest(store.as_ref(), &root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;
     let type_name = match &parsed {
-        Parsed::Manifest(manifest) => args.types.load()?.recognise(manifest).map(|(kind, _)| kind.name().to_owned()),
+        Parsed::Manifest(manifest) => {
+            args.types.load(report)?.recognise(manifest).map(|(kind, _)| kind.name().to_owned())
+        }
         Parsed::Index(_) | Parsed::Other(_) => None,
     };
     let referrers = store.referrers(&root).await?;

@@ -110,9 +110,11 @@ pub(crate) struct CatalogArgs {
 
 impl CatalogArgs {
     /// The built-in types, the user's, the project's, and those given.
-    pub(crate) fn load(&self) -> Result<Catalog> {
+    pub(crate) fn load(&self, report: &Report) -> Result<Catalog> {
         let types = Context::from_environment()?.types;
-        TypeFiles { files: self.files.clone(), ..types }.catalog()
+        let catalog = TypeFiles { files: self.files.clone(), ..types }.catalog()?;
+        catalog.broken().iter().for_each(|broken| report.warn(broken));
+        Ok(catalog)
     }
 }
 

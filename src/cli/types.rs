@@ -66,7 +66,7 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list(&args.types.load()?, report),
+        Command::List(args) => list(&args.types.load(report)?, report),
         Command::Show(args) => show(&args, report),
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
@@ -93,7 +93,7 @@ fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
-    let kind = args.types.load()?.get(&args.name).map_err(|unknown| {
+    let kind = args.types.load(report)?.get(&args.name).map_err(|unknown| {
         let program = plugin::find(&args.name, &environment::program_dirs());
         program.map_or(unknown, |program| {
             Error::unsupported(format!("`{}` is a program, {}: it has no definition", args.name, program.display()))
@@ -119,20 +119,25 @@ fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The definitions asked for: text and origin.
+/// The definitions asked for, those that cannot be used included: text and origin.
 fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
-    let catalog = CatalogArgs::default().load();
+    let catalog = Context::from_environment()?.types.catalog()?;
     let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
+    let read = |path: PathBuf| Ok((fs::read_text(&path, types::MAX_DEFINITION)?, Origin::File(path)));
     if args.definitions.is_empty() {
-        return Ok(catalog?.list().map(|kind| named(kind)).collect());
+        // One that is right by itself, and has the name of another, has nothing wrong that lint could show.
+        if let Some(twice) = catalog.broken().iter().find(|broken| broken.error.kind() == Kind::Exists) {
+            return Err(Error::new(Kind::Exists, twice.error.to_string()));
+        }
+        let broken = catalog.broken().iter().map(|broken| read(broken.file.clone()));
+        return catalog.list().map(|kind| Ok(named(kind))).chain(broken).collect();
     }
     let one = |word: &String| {
         let path = PathBuf::from(word);
         if !path.exists() && !word.contains(['/', '.']) {
-            return CatalogArgs::default().load()?.get(word).map(|kind| named(&kind));
+            return catalog.get(word).map(|kind| named(&kind));
         }
-        let text = fs::read_text(&path, types::MAX_DEFINITION)?;
-        Ok((text, Origin::File(path)))
+        read(path)
     };
     args.definitions.iter().map(one).collect()
 }

@@ -45,6 +45,50 @@ impl fmt::Display for Origin {
 pub struct Catalog {
     types: BTreeMap<String, Arc<ArtifactType>>,
     aliases: BTreeMap<String, String>,
+    broken: Vec<Broken>,
+    /// Types in the place of which a definition was to come that cannot be used, with its position in `broken`: whoever
+    /// means them means that one.
+    held_back: Vec<(Arc<ArtifactType>, usize)>,
+}
+
+/// A definition that was found and cannot be used.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub error: Arc<Error>,
+    /// What it would be called: by what it says, and by its file.
+    names: Vec<String>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an artifact type is left out: {}", self.told())
+    }
+}
+
+impl Broken {
+    fn of(file: &Path, error: Error) -> Self {
+        let declared = || {
+            let text = fs::text(fs::read_regular(file, MAX_DEFINITION).ok()?, file).ok()?;
+            let document: serde_json::Value = serde_saphyr::from_str(&text).ok()?;
+            document.pointer("/metadata/name")?.as_str().map(str::to_owned)
+        };
+        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Self { file: file.to_owned(), error: Arc::new(error), names: stem.into_iter().chain(declared()).collect() }
+    }
+
+    /// The error for who needs it.
+    fn wanted(&self) -> Error {
+        Error::new(self.error.kind(), format!("the artifact type cannot be used: {}", self.told()))
+    }
+
+    /// What is wrong, with the file.
+    fn told(&self) -> String {
+        let (file, error) = (self.file.display().to_string(), self.error.to_string());
+        if error.contains(&file) { error } else { format!("`{file}`: {error}") }
+    }
 }
 
 impl Catalog {
@@ -70,15 +114,51 @@ impl Catalog {
 
     /// The types that are built in and those of these directories, each read if it is there.
     ///
-    /// A directory's definition takes the place of one of the same name that is built in or in a directory before it.
+    /// A directory's definition takes the place of one of the same name that is built in or in a directory before it. One
+    /// that cannot be used is in [`Catalog::broken`], and an error for those who need it.
+    ///
+    /// Errors: a directory that cannot be read.
     pub fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut catalog = Self::builtin()?;
         for directory in directories {
             let mut nearer = Self::empty();
-            nearer.add_directory(directory)?;
-            nearer.types.into_values().try_for_each(|kind| catalog.shadow(Arc::unwrap_or_clone(kind)))?;
+            for path in definitions(directory)? {
+                if let Err(e) = nearer.add_file(&path) {
+                    catalog.broken.push(Broken::of(&path, e));
+                }
+            }
+            for kind in nearer.types.into_values() {
+                let path = match kind.origin() {
+                    Origin::File(path) => path.clone(),
+                    Origin::Builtin(_) => continue,
+                };
+                let before = catalog.clone();
+                if let Err(e) = catalog.shadow(Arc::unwrap_or_clone(kind)) {
+                    catalog = before;
+                    catalog.broken.push(Broken::of(&path, e));
+                }
+            }
         }
+        catalog.hold_back();
         Ok(catalog)
+    }
+
+    /// Takes out the types in the place of which something broken was to come.
+    fn hold_back(&mut self) {
+        for (at, broken) in self.broken.iter().enumerate() {
+            for name in &broken.names {
+                if let Some(kind) = self.types.remove(name) {
+                    self.aliases.retain(|_, of| of != name);
+                    self.held_back.push((kind, at));
+                }
+            }
+        }
+    }
+
+    /// The definitions that were found and cannot be used.
+    #[must_use]
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
     }
 
     /// Adds a type. Errors (kind `Exists`): its name or an alias is taken; the message names both origins.
@@ -129,21 +209,7 @@ impl Catalog {
 
     /// Adds all definitions (`*.yaml`) of this directory; one that is not there has none.
     pub fn add_directory(&mut self, directory: &Path) -> Result<()> {
-        let fail = || format!("cannot read `{}`", directory.display());
-        let entries = match std::fs::read_dir(directory) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.context(fail)?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries.take(MAX_FILES * 10) {
-            paths.push(entry.context(fail)?.path());
-        }
-        paths.retain(|path| is_definition(path));
-        paths.sort();
-        if paths.len() > MAX_FILES {
-            return Err(Error::limit(format!("`{}` has more than {MAX_FILES} definitions", directory.display())));
-        }
-        paths.iter().try_for_each(|path| self.add_file(path))
+        definitions(directory)?.iter().try_for_each(|path| self.add_file(path))
     }
 
     fn find(&self, name: &str) -> Option<&Arc<ArtifactType>> {
@@ -153,6 +219,9 @@ impl Catalog {
     /// The type of this name or alias. Errors (kind `UnknownType`): there is none; the message names the nearest.
     pub fn get(&self, name: &str) -> Result<Arc<ArtifactType>> {
         self.find(name).cloned().ok_or_else(|| {
+            if let Some(broken) = self.broken.iter().find(|broken| broken.names.iter().any(|own| own == name)) {
+                return broken.wanted();
+            }
             let known = self.types.keys().chain(self.aliases.keys()).map(String::as_str);
             let message = match nearest(name, known) {
                 Some(near) => format!("there is no artifact type `{name}`; did you mean `{near}`"),
@@ -180,6 +249,13 @@ impl Catalog {
                     found.push(Detected { kind: Arc::clone(kind), form });
                 }
             }
+            for (kind, at) in &self.held_back {
+                if detect::detect(kind.definition(), source, fallback)?.is_some()
+                    && let Some(broken) = self.broken.get(*at)
+                {
+                    return Err(broken.wanted());
+                }
+            }
             if found.len() > 1 {
                 let names: Vec<_> = found.iter().map(|d| format!("`{}` ({})", d.kind.name(), d.form)).collect();
                 let message = format!("`{source}` could be {}", names.join(" or "));
@@ -197,9 +273,32 @@ impl Catalog {
     /// those of its layers, else annotations. `None` when no type claims it: then [`super::generic::unpacking`] applies.
     #[must_use]
     pub fn recognise(&self, manifest: &Manifest) -> Option<(Arc<ArtifactType>, Evidence)> {
-        let found = self.list().filter_map(|t| Some((Arc::clone(t), t.definition().accept.recognises(manifest)?)));
-        found.min_by_key(|(_, evidence)| *evidence)
+        let known = self.list().map(|kind| (kind, true)).chain(self.held_back.iter().map(|(kind, _)| (kind, false)));
+        let found = known.filter_map(|(kind, usable)| {
+            Some((Arc::clone(kind), kind.definition().accept.recognises(manifest)?, usable))
+        });
+        let (kind, evidence, usable) = found.min_by_key(|(_, evidence, _)| *evidence)?;
+        usable.then_some((kind, evidence))
     }
+}
+
+/// The files with definitions (`*.yaml`) of a directory, sorted; one that is not there has none.
+fn definitions(directory: &Path) -> Result<Vec<PathBuf>> {
+    let fail = || format!("cannot read `{}`", directory.display());
+    let entries = match std::fs::read_dir(directory) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.context(fail)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries.take(MAX_FILES * 10) {
+        paths.push(entry.context(fail)?.path());
+    }
+    paths.retain(|path| is_definition(path));
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        return Err(Error::limit(format!("`{}` has more than {MAX_FILES} definitions", directory.display())));
+    }
+    Ok(paths)
 }
 
 fn is_definition(path: &Path) -> bool {

@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::definition::typed;
 pub use self::{
     accept::Evidence,
-    catalog::{Catalog, Origin},
+    catalog::{Broken, Catalog, Origin},
     definition::{API_VERSION, Definition, MAX_DEFINITION},
     layers::{UNPACK, UNPACK_DIGEST},
     schema::schema,

@@ -711,11 +711,18 @@ fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
     assert_eq!(world.ok("plan talk -q"), digest);
     assert!(world.ok("types list").contains("artifact-types/slideshow.yaml"));
     world.write("artifact-types/second.yaml", &built_in);
-    world.fails("types list", 1, &["second.yaml", "artifact-types/slideshow.yaml"]);
+    let listed = world.run("types list");
+    assert!(listed.code == 0 && listed.stderr.starts_with("warning: an artifact type is left out: `slideshow` is"));
+    assert!(listed.stderr.contains("second.yaml") && !listed.stdout.contains("slideshow"), "{}", listed.stdout);
+    world.fails("plan talk", 1, &["cannot be used: `slideshow` is defined in both"]);
+    world.fails("types lint", 1, &["second.yaml"]);
+    let other = world.run("push talk/1.png oci:out:v1");
+    assert!(other.code == 0 && other.stderr.contains("is left out: `slideshow`"), "{}", other.stderr);
     std::fs::remove_file(world.path().join("artifact-types/slideshow.yaml")).unwrap();
     let mine = built_in.replace("aliases: [slides, deck]", "aliases: [helm-chart]");
     world.write("artifact-types/second.yaml", &mine);
-    world.fails("types list", 1, &["helm-chart", "second.yaml"]);
+    let listed = world.run("types list");
+    assert!(listed.code == 0 && listed.stderr.contains("`helm-chart` is defined in both"), "{}", listed.stderr);
 }
 
 #[test]

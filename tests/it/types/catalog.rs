@@ -57,6 +57,45 @@ fn two_types_that_fit_are_an_error_that_names_both() {
     assert!(error.to_string().ends_with("could be `helm-chart` (tree) or `t` (tree)"), "{error}");
 }
 
+/// A project has one definition that is fine, and one that is not: it stops those who need it, and nobody else.
+#[test]
+fn a_broken_definition_stops_those_who_need_it() {
+    let fine = definition("detect: [{form: file, file: {glob: '*.poem'}}]\n").replace("name: t", "name: poem");
+    let dir = tree(&[
+        ("types/poem.yaml", &fine),
+        ("types/broken.yaml", &definition("layerz: {}\n").replace("name: t", "name: verse")),
+        ("types/helm-chart.yaml", "kind: [\n"),
+        ("a.poem", "roses"),
+        ("b.txt", "violets"),
+        ("chart/Chart.yaml", "name: web\nversion: 1.0.0\n"),
+    ]);
+    let catalog = Catalog::load(&[dir.path().join("types")]).unwrap();
+    let told: Vec<String> = catalog.broken().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("is left out: ")
+            && told[0].contains("broken.yaml:")
+            && told[0].contains("did you mean `layers`"),
+        "{told:?}"
+    );
+    let detect = |path: &str| catalog.detect(&Source::open(dir.path().join(path)).unwrap());
+    assert_eq!(detect("a.poem").unwrap().kind.name(), "poem");
+    assert_eq!(detect("b.txt").unwrap().kind.name(), "file-bundle");
+    // The definition was to come in the place of the built-in one: that is not used behind the user's back.
+    let error = detect("chart").unwrap_err();
+    assert!(
+        error.to_string().contains("cannot be used: ") && error.to_string().contains("types/helm-chart.yaml"),
+        "{error}"
+    );
+    for name in ["verse", "broken", "helm-chart"] {
+        let error = catalog.get(name).unwrap_err();
+        assert!(error.kind() == Kind::Invalid && error.to_string().contains("cannot be used"), "{name}: {error}");
+    }
+    assert!(catalog.get("slideshow").is_ok());
+    let chart = manifest(None, HELM_CONFIG, &[(HELM_LAYER, &[])]);
+    assert!(catalog.recognise(&chart).is_none() && Catalog::builtin().unwrap().recognise(&chart).is_some());
+}
+
 #[test]
 fn where_nothing_fits_the_error_says_what_was_looked_for() {
     let mut catalog = Catalog::empty();
@@ -70,9 +109,12 @@ fn where_nothing_fits_the_error_says_what_was_looked_for() {
 #[test]
 fn a_name_belongs_to_one_definition_unless_the_user_picks() {
     let dir = tree(&[("types/mine.yaml", &definition("").replace("name: t", "name: mine, aliases: [helm]"))]);
-    let error = Catalog::load(&[dir.path().join("types")]).unwrap_err();
-    assert_eq!(error.kind(), Kind::Exists);
-    let message = error.to_string();
+    let catalog = Catalog::load(&[dir.path().join("types")]).unwrap();
+    let [broken] = catalog.broken() else { panic!("{:?}", catalog.broken()) };
+    assert_eq!(broken.error.kind(), Kind::Exists);
+    assert_eq!(catalog.get("helm").unwrap().name(), "helm-chart", "the one that was there stays");
+    assert_eq!(catalog.get("mine").unwrap_err().kind(), Kind::Exists);
+    let message = broken.error.to_string();
     assert!(message.contains("`helm` is defined in both built-in:helm-chart.yaml and "), "{message}");
     assert!(message.ends_with("types/mine.yaml"), "{message}");
     let mut catalog = Catalog::builtin().unwrap();
