@@ -178,3 +178,98 @@ impl fmt::Debug for Puts {
         f.write_str("Puts")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::store::Expect;
+
+    /// A store whose sessions answer a commit with this code of an error, or with none, and note what is asked of them.
+    #[derive(Clone, Default)]
+    struct Noted {
+        fails: Option<Option<Code>>,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Noted {
+        fn note(&self, what: impl Into<String>) {
+            self.asked.lock().unwrap().push(what.into());
+        }
+
+        async fn written(fails: Option<Option<Code>>) -> (Result<Committed>, Vec<String>) {
+            let store = Self { fails, ..Self::default() };
+            let change = NameChange { expect: Expect::Absent, ..NameChange::remove("v1".parse().unwrap()) };
+            let intent = Intent { names: vec![change.clone()], ..Intent::default() };
+            let write = store.begin_write(intent).await;
+            write.name(change).unwrap();
+            let committed = write.commit().await;
+            let asked = store.asked.lock().unwrap().clone();
+            (committed, asked)
+        }
+
+        async fn begin_write(&self, intent: Intent) -> Write {
+            let names: Vec<&str> = intent.names.iter().map(|change| change.name.as_str()).collect();
+            self.note(format!("begin {}", names.join(" ")));
+            Write { puts: Puts { session: Arc::new(self.clone()), over: Arc::default() }, ended: false }
+        }
+    }
+
+    #[async_trait]
+    impl Session for Noted {
+        async fn put(&self, _: &Descriptor, _: &dyn Blob, _: &[Home]) -> Result<Outcome> {
+            Ok(Outcome::Moved)
+        }
+
+        async fn manifest(&self, _: &Descriptor, _: &Bytes) -> Result<Outcome> {
+            Ok(Outcome::Moved)
+        }
+
+        fn name(&self, change: NameChange) -> Result<()> {
+            self.note(format!("name {}", change.name));
+            Ok(())
+        }
+
+        async fn commit(&self) -> Result<Committed> {
+            self.note("commit");
+            let Some(code) = self.fails else { return Ok(Committed::default()) };
+            Err(code.into_iter().fold(Error::invalid("no"), Error::with_code))
+        }
+
+        async fn abandon(&self) {
+            self.note("abandon");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writing_that_cannot_be_committed_is_abandoned_once_and_one_that_is_done_never() {
+        let (done, asked) = Noted::written(None).await;
+        assert_eq!((done.is_ok(), asked), (true, ["begin v1", "name v1", "commit"].map(String::from).to_vec()));
+        for code in [None, Some(Code::ContentMissing)] {
+            let (failed, asked) = Noted::written(Some(code)).await;
+            assert_eq!(failed.unwrap_err().code(), code);
+            assert_eq!(asked, ["begin v1", "name v1", "commit", "abandon"], "{code:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writing_that_lacks_content_goes_on_and_can_be_committed_again() {
+        let store = Noted { fails: Some(Some(Code::ContentMissing)), ..Noted::default() };
+        let mut write = store.begin_write(Intent::default()).await;
+        for _ in 0..2 {
+            assert!(write.try_commit().await.is_err());
+            write.puts().put(&Descriptor::empty(), &Bytes::new(), &[]).await.unwrap();
+        }
+        write.abandon().await;
+        assert_eq!(*store.asked.lock().unwrap(), ["begin ", "commit", "commit", "abandon"]);
+        let store = Noted { fails: Some(None), ..Noted::default() };
+        let mut write = store.begin_write(Intent::default()).await;
+        assert!(write.try_commit().await.is_err());
+        assert!(write.puts().put(&Descriptor::empty(), &Bytes::new(), &[]).await.is_err(), "it has ended");
+        drop(write);
+        assert_eq!(*store.asked.lock().unwrap(), ["begin ", "commit", "abandon"]);
+    }
+}
