@@ -11,6 +11,27 @@
 //! ```
 //!
 //! ```
+//! use artifact::{Context, push};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> artifact::Result<()> {
+//! # let scratch = tempfile::tempdir()?;
+//! # let notes = scratch.path().join("notes.txt");
+//! # std::fs::write(&notes, "remember the milk")?;
+//! # let layout = format!("oci:{}:v1", scratch.path().join("layout").display());
+//! // One that knows nothing; `Context::from_environment` knows what this machine knows.
+//! let context = Context::new(scratch.path());
+//! let pushed = push(&notes, &layout, &context, &push::Options::default()).await?;
+//! println!("{}", pushed.reference());
+//!
+//! let found = artifact::location::open(&layout, &context).await?;
+//! assert_eq!(found.resolve().await?.digest, pushed.report.root.digest);
+//! # Ok(()) }
+//! ```
+//!
+//! The parts of it, for those who compose them otherwise:
+//!
+//! ```
 //! use std::sync::Arc;
 //! use artifact::{copy, pack, source::Source, store::{Name, ReadStore, Store}, stores::Memory, types::{Catalog, Inputs}};
 //!
@@ -67,3 +88,7 @@ pub use location::Context;
 pub use pack::pack;
 pub use pull::pull;
 pub use push::{attach, push};
+
+#[cfg(all(doctest, feature = "environment"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -63,5 +63,6 @@ async fn the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave() {
     let packed = packed(&plan(&talk).unwrap()).await.unwrap();
     assert!(printed.contains(&format!("{}\n", packed.root().digest)), "{printed}");
     // Manifest, config and ten pictures; the tag is the version that the talk gives itself.
-    assert!(printed.contains(":v1: 12 moved, "), "{printed}");
+    assert!(printed.contains(&format!("@{}: 12 moved, ", packed.root().digest)), "{printed}");
+    assert!(printed.contains(":v1: 0 moved, 0 bytes, 12 present"), "{printed}");
 }
