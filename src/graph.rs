@@ -5,6 +5,7 @@ mod walk;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 
 use crate::{
     error::{Kind, Result},
@@ -164,12 +165,18 @@ impl Graph {
     }
 }
 
-/// What cosign keeps under tags of its own about this manifest, whether it is here or not.
+/// What cosign keeps under tags of its own about this manifest, whether it is here or not. Where a store gives all its names
+/// at once, these say which of the tags there are; else each is asked for.
 ///
 /// Errors: the store cannot be asked.
 pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(Tag, Descriptor)>> {
+    let page = store.names().try_next().await.ok().map(Option::unwrap_or_default);
+    let all = page.filter(|page| !page.more).map(|page| page.names);
     let mut found = Vec::new();
     for tag in Tag::companions_of(subject) {
+        if all.as_ref().is_some_and(|all| all.iter().all(|name| **name != *tag)) {
+            continue;
+        }
         match store.resolve(&tag.clone().into()).await {
             Ok(desc) => found.push((tag, desc)),
             Err(e) if e.kind() == Kind::NotFound => {}

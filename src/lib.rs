@@ -60,6 +60,7 @@
 pub mod blob;
 pub mod check;
 pub mod copy;
+pub mod describe;
 #[cfg(feature = "environment")]
 pub mod environment;
 pub mod error;

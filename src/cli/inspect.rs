@@ -3,19 +3,19 @@
 use std::process::ExitCode;
 
 use artifact::{
-    Result,
+    Error, Kind, Result,
+    describe::{Content, Description, describe},
     location::{Location, name_in},
-    oci::{Descriptor, Parsed},
-    store,
+    oci::Descriptor,
 };
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use super::{
     report::{Report, escape, size, table},
     session::{CatalogArgs, RegistryArgs},
 };
 
-/// Show what an artifact is: its type, config, layers, annotations and referrers.
+/// Show what an artifact is: its type, config, layers or members, annotations, and what refers to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The artifact
@@ -29,66 +29,64 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let store = args.registry.read(&args.location.place, report).await?;
     let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
-    let bytes = store::read_manifest(store.as_ref(), &root).await?;
-    let parsed = Parsed::read(&root.media_type, &bytes)?;
-    let type_name = match &parsed {
-        Parsed::Manifest(manifest) => {
-            args.types.load(report)?.recognise(manifest).map(|(kind, _)| kind.name().to_owned())
-        }
-        Parsed::Index(_) | Parsed::Other(_) => None,
-    };
-    let referrers = store.referrers(&root).await?;
-    // What is in the place of a manifest need not be one, and need not be JSON.
-    let document: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    let json = json!({
-        "location": args.location.to_string(),
-        "type": type_name,
-        "descriptor": root,
-        "manifest": document,
-        "referrers": referrers,
-    });
-    let lines = text(Some(&args.location), type_name.as_deref(), &root, &parsed, &referrers);
-    report.result(Some(&root.digest), &json, &lines)?;
+    let description = describe(store.as_ref(), &root, &args.types.load(report)?).await?;
+    description.warnings.iter().for_each(|warning| report.warn(warning));
+    let mut json = document(&description)?;
+    json.insert("location".into(), args.location.to_string().into());
+    json.insert("reference".into(), format!("{}@{}", args.location.place, root.digest).into());
+    report.result(Some(&root.digest), &json, &text(Some(&args.location), &description))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What there is to say about a manifest, for people.
-pub(super) fn text(
-    location: Option<&Location>,
-    type_name: Option<&str>,
-    root: &Descriptor,
-    parsed: &Parsed,
-    referrers: &[Descriptor],
-) -> Vec<String> {
+/// A description as a JSON object.
+pub(super) fn document(description: &Description) -> Result<Map<String, Value>> {
+    match serde_json::to_value(description) {
+        Ok(Value::Object(object)) => Ok(object),
+        other => Err(Error::new(Kind::Internal, format!("a description is no object: {other:?}"))),
+    }
+}
+
+/// What there is to say about an artifact, for people.
+pub(super) fn text(location: Option<&Location>, description: &Description) -> Vec<String> {
     let mut facts: Vec<_> =
         location.map(|location| row("location", escape(&location.to_string()))).into_iter().collect();
-    facts.push(row("digest", root.digest.to_string()));
-    facts.push(row("media type", escape(&root.media_type)));
-    facts.extend(type_name.map(|name| row("type", escape(name))));
-    let artifact_type = match parsed {
-        Parsed::Manifest(manifest) => manifest.artifact_type.as_deref(),
-        Parsed::Index(index) => index.artifact_type.as_deref(),
-        Parsed::Other(other) => other.artifact_type.as_deref(),
-    };
-    facts.extend(artifact_type.map(|name| row("artifact type", escape(name))));
-    if let Parsed::Manifest(manifest) = parsed {
-        let config = &manifest.config;
-        facts.push(row("config", format!("{} ({})", escape(&config.media_type), size(config.size))));
-    }
-    facts.extend(parsed.subject().map(|subject| row("subject", subject.digest.to_string())));
+    facts.push(row("digest", description.digest.to_string()));
+    facts.push(row("media type", escape(&description.media_type)));
+    facts.extend(description.type_name.iter().map(|name| row("type", escape(name))));
+    let given = description.artifact_type.as_ref();
+    let config = description.config.as_ref().map(|config| &config.descriptor);
+    // Where a manifest gives none, its config's media type stands for it, and is in the next line.
+    let own = given.filter(|given| config.is_none_or(|config| config.media_type != **given));
+    facts.extend(own.map(|name| row("artifact type", escape(name))));
+    facts.extend(config.map(|config| row("config", format!("{} ({})", escape(&config.media_type), size(config.size)))));
+    facts.extend(description.subject.iter().map(|subject| row("subject", subject.digest.to_string())));
     let mut lines = table(&facts);
-    let children = match parsed {
-        Parsed::Manifest(_) => "layers",
-        Parsed::Index(_) => "manifests",
-        Parsed::Other(_) => "content",
+    let layer = |Content { descriptor, role, title }: &Content| {
+        let mut cells = vec![descriptor.digest.short(), size(descriptor.size), escape(&descriptor.media_type)];
+        if description.layers.iter().any(|layer| layer.role.is_some()) {
+            cells.push(escape(role.as_deref().unwrap_or("-")));
+        }
+        cells.push(escape(title.as_deref().unwrap_or("-")));
+        cells
     };
-    section(&mut lines, children, layers(parsed));
-    let annotations = parsed.annotations().iter().map(|(key, value)| vec![escape(key), escape(value)]);
+    let member = |Content { descriptor, title, .. }: &Content| {
+        let platform = descriptor.platform.as_ref().map(ToString::to_string);
+        let name = platform.or_else(|| title.clone()).unwrap_or_else(|| "-".into());
+        vec![descriptor.digest.to_string(), size(descriptor.size), escape(&descriptor.media_type), escape(&name)]
+    };
+    let about = |desc: &Descriptor| {
+        let what = desc.artifact_type.as_deref().unwrap_or(&desc.media_type);
+        vec![desc.digest.to_string(), escape(what)]
+    };
+    let content = if description.config.is_some() { "layers" } else { "content" };
+    section(&mut lines, content, description.layers.iter().map(layer).collect());
+    section(&mut lines, "manifests", description.children.iter().map(member).collect());
+    let annotations = description.annotations.iter().map(|(key, value)| vec![escape(key), escape(value)]);
     section(&mut lines, "annotations", annotations.collect());
-    let describe = |desc: &Descriptor| {
-        vec![desc.digest.short(), escape(desc.artifact_type.as_deref().unwrap_or(&desc.media_type))]
-    };
-    section(&mut lines, "referrers", referrers.iter().map(describe).collect());
+    section(&mut lines, "referrers", description.referrers.iter().map(|content| about(&content.descriptor)).collect());
+    let kept = description.companions.iter();
+    let kept = kept.map(|companion| vec![companion.descriptor.digest.to_string(), companion.tag.to_string()]);
+    section(&mut lines, "kept by cosign", kept.collect());
     lines
 }
 
@@ -103,20 +101,4 @@ fn section(lines: &mut Vec<String>, title: &str, rows: Vec<Vec<String>>) {
     lines.push(String::new());
     lines.push(format!("{title}:"));
     lines.extend(table(&rows).into_iter().map(|line| format!("  {line}")));
-}
-
-fn layers(parsed: &Parsed) -> Vec<Vec<String>> {
-    let (skip, index) = match parsed {
-        Parsed::Manifest(_) => (1, false),
-        Parsed::Index(_) => (0, true),
-        Parsed::Other(_) => (0, false),
-    };
-    let describe = |desc: &Descriptor| {
-        let what = match (&desc.platform, index) {
-            (Some(platform), true) => escape(&platform.to_string()),
-            _ => escape(desc.title().unwrap_or("-")),
-        };
-        vec![desc.digest.short(), size(desc.size), escape(&desc.media_type), what]
-    };
-    parsed.children().into_iter().skip(skip).map(|(_, child)| describe(child)).collect()
 }

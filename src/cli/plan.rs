@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use artifact::{Context, Error, Kind, Result, location::Location, oci::Parsed, pack::Packed, push, source::Source};
+use artifact::{
+    describe::Description,
+    {Context, Error, Kind, Result, location::Location, oci::Parsed, pack::Packed, push, source::Source},
+};
 use serde_json::{Map, Value};
 
 use super::{inspect, report::Report, session::TypeArgs};
@@ -91,7 +94,9 @@ pub(super) fn described(
     target: Option<&Location>,
 ) -> Result<(Map<String, Value>, Vec<String>)> {
     let parsed = Parsed::read(&packed.root().media_type, packed.manifest())?;
-    let lines = inspect::text(target, Some(type_name), packed.root(), &parsed, &[]);
+    let mut description = Description::bare(packed.root(), &parsed);
+    description.type_name = Some(type_name.to_owned());
+    let lines = inspect::text(target, &description);
     let mut json = match serde_json::to_value(packed.summary()) {
         Ok(Value::Object(json)) => json,
         other => return Err(Error::new(Kind::Internal, format!("a summary is no object: {other:?}"))),

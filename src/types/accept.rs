@@ -200,7 +200,7 @@ impl Accept {
 
     /// The role of every layer, in their order. Errors (kind `Mismatch`): a role has too many or too few layers, or a
     /// layer has none where that is an error.
-    pub(super) fn roles(&self, manifest: &Manifest) -> Result<Vec<Option<&str>>> {
+    pub(super) fn roles<'a>(&'a self, manifest: &Manifest) -> Result<Vec<Option<&'a str>>> {
         let main = self.assign(manifest);
         if main.is_ok() {
             return main;
@@ -208,7 +208,7 @@ impl Accept {
         self.also.iter().find_map(|older| older.assign(manifest).ok()).map_or(main, Ok)
     }
 
-    fn assign(&self, manifest: &Manifest) -> Result<Vec<Option<&str>>> {
+    fn assign<'a>(&'a self, manifest: &Manifest) -> Result<Vec<Option<&'a str>>> {
         let role_of = |layer: &Descriptor| self.layers.iter().find(|(_, r)| r.fits(layer)).map(|(n, _)| n.as_str());
         let roles: Vec<_> = manifest.layers.iter().map(role_of).collect();
         for (name, role) in &self.layers {

@@ -115,6 +115,13 @@ impl ArtifactType {
         &self.definition.metadata.name
     }
 
+    /// The role of every layer of a manifest of this type, in their order.
+    ///
+    /// Errors (kind `Mismatch`): a role has too many or too few layers, or a layer has none where that is an error.
+    pub fn roles<'a>(&'a self, manifest: &Manifest) -> Result<Vec<Option<&'a str>>> {
+        self.definition.accept.roles(manifest)
+    }
+
     /// What it packs, in one sentence.
     #[must_use]
     pub fn description(&self) -> &str {

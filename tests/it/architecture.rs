@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 23] = [
+const ORDER: [&[&str]; 24] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -22,6 +22,7 @@ const ORDER: [&[&str]; 23] = [
     &["environment"],
     &["unpack"],
     &["check"],
+    &["describe"],
     &["push"],
     &["pull"],
     &["exam"],

@@ -40,7 +40,7 @@ fn a_talk_goes_through_a_registry_and_comes_back() {
     }
     let inspected: Value = serde_json::from_str(&world.ok(&format!("inspect {there} --format json"))).unwrap();
     assert_eq!(inspected["type"], "slideshow");
-    assert_eq!(inspected["manifest"]["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(inspected["layers"].as_array().unwrap().len(), 2);
     let config = world.ok(&format!("cat {there} config"));
     assert_eq!(config, r#"{"title":"A talk","images":["1.png","2.png","1.png"]}"#);
 }
@@ -371,6 +371,8 @@ fn what_is_attached_is_listed_with_its_subject() {
             (&"application/spdx+json".into(), &"today".into())
         );
         assert_eq!(world.ok(&format!("inspect {place}:picture -q")).trim(), by_digest);
+        assert!(world.ok(&format!("inspect {place}:v1")).contains(&format!("\nreferrers:\n  {}", expected[0])));
+        assert_eq!(document["reference"], format!("{place}@{talk}"));
         world.fails(&format!("attach {place}:v9 report.json"), 4, &["v9"]);
         world.fails(&format!("attach {place}:v1 nothing.json"), 4, &["nothing.json"]);
     }

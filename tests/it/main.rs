@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod copy;
 mod costs;
+mod describe;
 mod digests;
 mod examples;
 mod limits;

@@ -142,8 +142,11 @@ fn a_copy_between_registries_asks_each_for_its_part() {
 }
 
 #[test]
-fn a_listing_is_one_request_and_a_look_at_an_artifact_three() {
+fn a_listing_is_one_request_and_a_look_at_an_artifact_four() {
     let world = signed();
     assert_eq!(world.requests(["ls R/forty", "ls R"]), ["1: GET tags 1", "1: GET catalog 1"]);
-    assert_eq!(world.requests(["inspect R/forty:v1"]), ["3: GET manifest 1, GET referrers 1, HEAD manifest 1"]);
+    assert_eq!(
+        world.requests(["inspect R/forty:v1"]),
+        ["4: GET manifest 1, GET referrers 1, GET tags 1, HEAD manifest 1"]
+    );
 }

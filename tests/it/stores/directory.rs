@@ -195,6 +195,21 @@ async fn the_list_is_written_once_for_all_tags_of_a_copy() {
 }
 
 #[tokio::test]
+async fn a_referrer_is_shown_as_its_manifest_is_whatever_the_list_says_of_it() {
+    let (dir, path, sample) = filled().await;
+    let about = Sample::about(sample.root(), b"signature");
+    deliver(&(Arc::new(Layout::open(&path).unwrap()) as Arc<dyn Store>), &about, &["sig"]).await.unwrap();
+    let file = path.join("index.json");
+    let size = format!("\"size\":{}", about.root().size);
+    let list = fs::read_to_string(&file).unwrap().replace(&size, "\"size\":7");
+    fs::write(&file, list).unwrap();
+    let [found] = &Layout::open(&path).unwrap().referrers(sample.root()).await.unwrap()[..] else { panic!("one") };
+    assert_eq!((&found.digest, found.size), (&about.root().digest, about.root().size));
+    assert_eq!(found.annotations["org.example.note"], "sample");
+    drop(dir);
+}
+
+#[tokio::test]
 async fn the_order_of_events_does_not_show_in_the_files() {
     let (one, two) = (Sample::of(&[b"one"]), Sample::of(&[b"two"]));
     let about = Sample::about(one.root(), b"signature");
@@ -300,6 +315,8 @@ async fn referrers_are_listed_with_their_annotations_and_not_under_a_name_that_t
     assert_eq!(entry(&path, digest)["annotations"], serde_json::json!({"org.example.note": "sample"}));
     assert_eq!(entry(&path, digest)["artifactType"], crate::support::samples::TYPE);
     assert_eq!(store.resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
+    let [found] = &store.referrers(sample.root()).await.unwrap()[..] else { panic!("one") };
+    assert!(found.annotations.contains_key("org.opencontainers.image.ref.name"), "as its manifest has it");
     // A name of its own is added to that, and taken away again.
     artifact::store::set_name(store.as_ref(), ref_name("sbom"), sbom.root()).await.unwrap();
     let named = serde_json::json!({"org.example.note": "sample", "org.opencontainers.image.ref.name": "sbom"});
