@@ -3,7 +3,6 @@
 use artifact::{
     describe::describe,
     oci::{Descriptor, Index, Tag, media_type},
-    store::ReadStore as _,
     types::Catalog,
 };
 use bytes::Bytes;
