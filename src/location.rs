@@ -10,7 +10,7 @@ pub use self::context::{Amend, Context, HostFiles, TypeFiles};
 
 use crate::{
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
+    oci::{Descriptor, Digest, DigestPrefix, RefName, Reference, RegistryName, RepositoryName, Tag},
     plan::ReferencePlan,
     store::{Flaw, Name, NamePage, ReadStore},
     stores::registry::without_userinfo,
@@ -24,7 +24,42 @@ pub struct Location {
     /// The tag in it, if one was given; in a registry, a [`Tag`].
     pub tag: Option<RefName>,
     /// The digest in it, if one was given; it wins over the tag.
-    pub digest: Option<Digest>,
+    pub digest: Option<Pin>,
+}
+
+/// A digest, as a location gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// All of it.
+    Digest(Digest),
+    /// Its first digits; not for a registry.
+    Prefix(DigestPrefix),
+}
+
+impl From<Pin> for Name {
+    fn from(pin: Pin) -> Self {
+        match pin {
+            Pin::Digest(digest) => Self::Digest(digest),
+            Pin::Prefix(prefix) => Self::Prefix(prefix),
+        }
+    }
+}
+
+impl FromStr for Pin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.parse().map(Self::Digest).or_else(|_| text.parse().map(Self::Prefix))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Digest(digest) => digest.fmt(f),
+            Self::Prefix(prefix) => prefix.fmt(f),
+        }
+    }
 }
 
 /// A store, by name.
@@ -221,7 +256,11 @@ fn registry(text: &str) -> Result<Location> {
         Error::misuse(format!("`{}` is not a reference: {why}{advice}", without_userinfo(text)))
     })?;
     let place = Place::Registry { registry: reference.registry().clone(), repository: reference.repository().clone() };
-    Ok(Location { place, tag: reference.tag().cloned().map(Into::into), digest: reference.digest().cloned() })
+    Ok(Location {
+        place,
+        tag: reference.tag().cloned().map(Into::into),
+        digest: reference.digest().cloned().map(Pin::Digest),
+    })
 }
 
 impl fmt::Display for Place {
@@ -253,6 +292,7 @@ mod tests {
             "localhost:5000/a/b:v1".to_owned(),
             format!("ghcr.io/a/b@{digest}"),
             format!("ghcr.io/a/b:v1@{digest}"),
+            "oci:dir@sha256:e3b0c442".into(),
             "oci:dir".into(),
             "oci:some/dir:v1".into(),
             "oci:dir:ghcr.io/a/b:v1".into(),

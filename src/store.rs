@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     blob::{Blob, ByteStream, CHUNK, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, RefName, RegistryName, RepositoryName, Role},
+    oci::{Descriptor, Digest, DigestPrefix, MAX_MANIFEST, RefName, RegistryName, RepositoryName, Role},
 };
 
 /// A place that content is read from. `Display` names it for people.
@@ -188,6 +188,32 @@ impl Abilities {
 /// The names of a store that gives all of them at once.
 pub fn one_page<'a>(page: impl Future<Output = Result<NamePage>> + Send + 'a) -> BoxStream<'a, Result<NamePage>> {
     stream::once(page).boxed()
+}
+
+/// The manifest of a store whose digest begins so, for stores that can list what they hold.
+///
+/// Errors: kind `NotFound` when there is none, `Ambiguous` when there are several; the store cannot list what it holds.
+pub async fn resolve_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Result<Descriptor> {
+    let Some(inventory) = store.inventory().await? else {
+        return Err(Error::misuse(format!("{store} must be given a whole digest, not its first digits")));
+    };
+    let mut found = Vec::new();
+    for digest in inventory.blobs.keys().filter(|digest| prefix.fits(digest)) {
+        match store.resolve(&digest.clone().into()).await {
+            Ok(desc) => found.push(desc),
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Error::not_found(format!("no manifest whose digest begins with {prefix} is in {store}"))),
+        many => {
+            let all: Vec<String> = many.iter().take(5).map(|desc| desc.digest.to_string()).collect();
+            let message = format!("{} digests in {store} begin with {prefix}: {}", many.len(), all.join(", "));
+            Err(Error::new(Kind::Ambiguous, message))
+        }
+    }
 }
 
 /// Whether this content is here with the size that it is described with.

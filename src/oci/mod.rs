@@ -6,6 +6,7 @@
 //! written from these types again.
 
 mod digest;
+mod digest_prefix;
 pub mod json;
 mod manifest;
 pub mod media_type;
@@ -18,6 +19,7 @@ mod tag;
 mod text;
 
 pub use digest::{Algorithm, Digest, Hasher, hashed};
+pub use digest_prefix::DigestPrefix;
 pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
 pub use platform::Platform;
 pub use ref_name::RefName;

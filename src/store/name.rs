@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use super::Flaw;
 use crate::{
     error::Error,
-    oci::{Digest, RefName, Tag},
+    oci::{Digest, DigestPrefix, RefName, Tag},
 };
 
 /// What a manifest is asked for by.
@@ -16,6 +16,8 @@ pub enum Name {
     Ref(RefName),
     /// Its digest.
     Digest(Digest),
+    /// The first digits of its digest, in a store on this machine.
+    Prefix(DigestPrefix),
     /// The only artifact of a store that has just one: what is about another manifest does not count. A registry does not
     /// know it.
     Only,
@@ -27,7 +29,7 @@ impl Name {
     pub fn as_ref_name(&self) -> Option<&RefName> {
         match self {
             Self::Ref(name) => Some(name),
-            Self::Digest(_) | Self::Only => None,
+            Self::Digest(_) | Self::Prefix(_) | Self::Only => None,
         }
     }
 }
@@ -35,7 +37,7 @@ impl Name {
 impl FromStr for Name {
     type Err = Error;
 
-    /// A digest, or a name.
+    /// A digest, or a name: what reads as the first digits of a digest is a name.
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(Self::Digest).or_else(|_| text.parse().map(Self::Ref))
     }
@@ -46,6 +48,7 @@ impl fmt::Display for Name {
         match self {
             Self::Ref(name) => name.fmt(f),
             Self::Digest(digest) => digest.fmt(f),
+            Self::Prefix(prefix) => prefix.fmt(f),
             Self::Only => f.write_str("the only artifact"),
         }
     }

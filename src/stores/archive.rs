@@ -35,7 +35,10 @@ use crate::{
     fs::blocking,
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
-    store::{Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page},
+    store::{
+        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
+        resolve_prefix,
+    },
 };
 
 /// How often a writer that waits for another one looks again.
@@ -151,6 +154,9 @@ impl fmt::Display for Archive {
 #[async_trait]
 impl ReadStore for Archive {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        if let Name::Prefix(prefix) = name {
+            return resolve_prefix(self, prefix).await;
+        }
         let (name, place) = (name.clone(), self.to_string());
         self.run(move |contents| contents.resolve(&contents.index, &name, &place)).await
     }

@@ -33,7 +33,10 @@ use crate::{
     error::{Error, Result},
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
-    store::{Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page},
+    store::{
+        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
+        resolve_prefix,
+    },
 };
 
 /// A layout directory. Cloning gives another handle on the same store.
@@ -172,6 +175,9 @@ impl fmt::Display for Layout {
 #[async_trait]
 impl ReadStore for Layout {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        if let Name::Prefix(prefix) = name {
+            return resolve_prefix(self, prefix).await;
+        }
         let (name, place) = (name.clone(), self.to_string());
         self.run(move |shared| Manifests::resolve(shared, &*shared.index()?, &name, &place)).await
     }

@@ -108,6 +108,8 @@ pub(super) trait Manifests {
                 let found = index.named(name)?.map(Descriptor::bare);
                 found.ok_or_else(|| self.missing(format_args!("`{name}`")))
             }
+            // What begins so is looked for among all content, by the store.
+            Name::Prefix(prefix) => Err(self.missing(format_args!("`{prefix}`"))),
             Name::Only => {
                 let mut unrelated = Vec::new();
                 for desc in index.entries() {

@@ -19,7 +19,7 @@ use crate::{
     progress::Outcome,
     store::{
         Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NameOutcome, NamePage, Presence,
-        ReadStore, Session, Sink, Store, collect, compare, one_page, verified,
+        ReadStore, Session, Sink, Store, collect, compare, one_page, resolve_prefix, verified,
     },
 };
 
@@ -75,6 +75,7 @@ impl ReadStore for Memory {
         let found = match name {
             Name::Digest(digest) => self.read(|c| c.manifests.get(digest).cloned()),
             Name::Ref(name) => self.read(|c| c.tags.get(name).cloned()),
+            Name::Prefix(prefix) => return resolve_prefix(self, prefix).await,
             Name::Only => return only(self.unrelated(), self),
         };
         found.ok_or_else(|| self.missing(format_args!("`{name}`")))

@@ -346,6 +346,31 @@ fn a_server_does_not_hide_what_it_cannot_read() {
 }
 
 #[test]
+fn the_first_digits_of_a_digest_name_a_manifest_of_a_layout_or_archive() {
+    let world = World::new();
+    for place in ["oci:out", "oci-archive:out.tar"] {
+        let talk = world.ok(&format!("push talk/slides.yaml {place}:v1 -q")).trim().to_owned();
+        let other = world.ok(&format!("push talk/1.png {place}:v2 -q")).trim().to_owned();
+        let short = &talk[.."sha256:".len() + 8];
+        for line in ["inspect", "cat", "check"] {
+            world.ok(&format!("{line} {place}@{short}"));
+        }
+        assert_eq!(world.ok(&format!("inspect {place}@{short} -q")).trim(), talk);
+        assert_eq!(world.ok(&format!("copy {place}@{short} oci:{} -q", place.len())).trim(), talk);
+        world.fails(&format!("inspect {place}@sha256:00000000"), 4, &["begins with sha256:00000000"]);
+        world.fails(&format!("inspect {place}@{}", &talk[..14]), 2, &["first 8 digits"]);
+        // Content that is no manifest does not count.
+        let image = world.ok(&format!("inspect {place}:v2 --format json"));
+        let image: Value = serde_json::from_str(&image).unwrap();
+        let layer = image["layers"][0]["digest"].as_str().unwrap().to_owned();
+        world.fails(&format!("inspect {place}@{}", &layer[..20]), 4, &["no manifest"]);
+        world.ok(&format!("delete {place}@{}", &other[..20]));
+        assert_eq!(world.ok(&format!("ls {place}")), "v1\n");
+    }
+    world.fails("inspect localhost:1/a@sha256:12345678", 2, &["sha256:12345678"]);
+}
+
+#[test]
 fn what_is_attached_is_listed_with_its_subject() {
     let world = World::new();
     world.write("report.json", "{}");

@@ -361,6 +361,9 @@ impl ReadStore for Repository {
             Name::Only => {
                 Err(Error::misuse(format!("{self} may hold many artifacts: a tag or a digest must be given")))
             }
+            Name::Prefix(prefix) => {
+                Err(Error::misuse(format!("{self} is asked by a whole digest; {prefix} is a part of one")))
+            }
             name => self.describe(&name.to_string()).await,
         }
     }
