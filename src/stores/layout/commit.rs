@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_for_content_of_another_size_is_not_set() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::create(temp.path()).unwrap();
+        let (desc, _) = manifest("once");
+        set(&layout, "once", vec![NameChange::set("v1".parse().unwrap(), desc.bare())]).await.unwrap();
+        let longer = crate::oci::Descriptor { size: desc.size + 1, ..desc };
+        let refused = store::set_name(&layout, "v2".parse().unwrap(), &longer).await.unwrap_err();
+        assert_eq!(refused.kind(), crate::error::Kind::NotFound, "{refused}");
+        assert_eq!(Layout::open(temp.path()).unwrap().list_names().await.unwrap().names, ["v1"]);
+    }
+
+    #[tokio::test]
     async fn what_one_session_removes_is_not_there_for_those_behind_it() {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(temp.path()).unwrap();

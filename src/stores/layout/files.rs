@@ -55,7 +55,9 @@ impl Files {
         make(path).context(|| format!("cannot make directory `{}`", path.display()))?;
         let root = Dir::open(path)?;
         if root.size(MARKER)?.is_none() {
-            if root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER) {
+            let is_foreign = root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER);
+            // Another writer may have made it a layout since the first look: the marker comes before all else.
+            if is_foreign && root.size(MARKER)?.is_none() {
                 let message = format!("`{}` is neither empty nor an OCI layout", path.display());
                 return Err(Error::new(Kind::Exists, message));
             }

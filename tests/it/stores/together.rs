@@ -39,6 +39,23 @@ async fn all_are_there(layout: &Path) {
     assert!(store.inventory().await.unwrap().unwrap().leftovers.is_empty());
 }
 
+#[test]
+fn eight_threads_make_one_layout_at_the_same_time() {
+    for round in 0..200 {
+        let dir = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(WRITERS);
+        std::thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    start.wait();
+                    Layout::create(dir.path()).unwrap_or_else(|e| panic!("round {round}: {e}"));
+                });
+            }
+        });
+        assert!(Layout::open(dir.path()).is_ok());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_threads_write_into_one_layout_and_no_tag_is_lost() {
     let dir = tempfile::tempdir().unwrap();
