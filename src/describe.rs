@@ -108,17 +108,7 @@ impl Description {
             && let Some((kind, evidence)) = catalog.recognise(manifest)
         {
             description.why = Some(because(evidence, manifest));
-            description.by(&kind, manifest);
-        }
-        description
-    }
-
-    /// The same by this type, whatever others say.
-    #[must_use]
-    pub fn of_type(root: &Descriptor, parsed: &Parsed, kind: &ArtifactType) -> Self {
-        let mut description = Self::bare(root, parsed);
-        if let Parsed::Manifest(manifest) = parsed {
-            description.by(kind, manifest);
+            description.name_roles(&kind, manifest);
         }
         description
     }
@@ -153,7 +143,7 @@ impl Description {
         }
     }
 
-    fn by(&mut self, kind: &ArtifactType, manifest: &Manifest) {
+    fn name_roles(&mut self, kind: &ArtifactType, manifest: &Manifest) {
         self.type_name = Some(kind.name().to_owned());
         match kind.roles(manifest) {
             Ok(roles) => {

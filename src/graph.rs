@@ -5,7 +5,6 @@ mod walk;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 
 use crate::{
     error::{Kind, Result},
@@ -170,8 +169,7 @@ impl Graph {
 ///
 /// Errors: the store cannot be asked.
 pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(Tag, Descriptor)>> {
-    let page = store.names().try_next().await.ok().map(Option::unwrap_or_default);
-    let all = page.filter(|page| !page.more).map(|page| page.names);
+    let all = store::names_at_once(store).await;
     let mut found = Vec::new();
     for tag in Tag::companions_of(subject) {
         if all.as_ref().is_some_and(|all| all.iter().all(|name| **name != *tag)) {

@@ -185,6 +185,13 @@ impl Abilities {
     };
 }
 
+/// All names, where the store gives them in one answer; `None` where there are more, or no answer: each is then to be asked
+/// for by itself.
+pub async fn names_at_once(store: &dyn ReadStore) -> Option<Vec<RefName>> {
+    let page = store.names().try_next().await.ok()?.unwrap_or_default();
+    (!page.more).then_some(page.names)
+}
+
 /// The names of a store that gives all of them at once.
 pub fn one_page<'a>(page: impl Future<Output = Result<NamePage>> + Send + 'a) -> BoxStream<'a, Result<NamePage>> {
     stream::once(page).boxed()

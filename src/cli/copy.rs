@@ -12,7 +12,7 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Error, Result,
     copy::{self, Destination, NameReport, Options, naming::Map},
     error::Context as _,
     graph::Root,
@@ -28,7 +28,7 @@ use self::{list::End, many::Many};
 use super::{
     access::{Access, FromArgs, ToArgs},
     progress::Account,
-    report::{Report, count, size},
+    report::{Report, count, object, size},
     session::RegistryArgs,
 };
 
@@ -320,10 +320,7 @@ impl Told {
     fn json(&self, done: &copy::Report, account: Account) -> Result<serde_json::Map<String, Value>> {
         // Names were resolved and sources read before the copy began: that counts, too.
         let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
-        let mut object = match serde_json::to_value(&done) {
-            Ok(Value::Object(object)) => object,
-            other => return Err(Error::new(Kind::Internal, format!("a report is no object: {other:?}"))),
-        };
+        let mut object = object(&done)?;
         object.insert("seconds".into(), account.seconds().into());
         object.insert("location".into(), self.to.clone().into());
         if self.dry {

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             };
             let (mut deleted, left) = if *referrers { (about, Vec::new()) } else { (Vec::new(), about) };
             deleted.push(Related { desc, tag: None });
-            remove(store.as_ref(), &mut deleted).await?;
+            remove(store.as_ref(), &deleted).await?;
             (deleted, left)
         }
         (None, _) if *referrers => {
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         ));
     }
     let names = |all: &[Related]| all.iter().map(|related| format!("{}{related}", location.place)).collect::<Vec<_>>();
-    let json = serde_json::json!({ "deleted": location.to_string(), "related": names(&deleted), "left": names(&left) });
+    let json = serde_json::json!({ "deleted": location.to_string(), "related": names(deleted.split_last().map_or(&[], |(_, related)| related)), "left": names(&left) });
     report.result(None, &json, &[])?;
     Ok(ExitCode::SUCCESS)
 }
@@ -102,7 +102,7 @@ impl fmt::Display for Related {
 }
 
 /// Removes all of these at once. A manifest that cosign's tag stands for and another name, too, loses that tag only.
-async fn remove(store: &dyn Store, all: &mut [Related]) -> Result<()> {
+async fn remove(store: &dyn Store, all: &[Related]) -> Result<()> {
     let (mut removals, mut names) = (Vec::new(), Vec::new());
     for Related { desc, tag } in all {
         match tag {

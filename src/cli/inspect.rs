@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use artifact::{
-    Error, Kind, Result,
+    Result,
     describe::{Content, Description, describe},
     location::{Location, name_in},
     oci::Descriptor,
 };
-use serde_json::{Map, Value};
 
 use super::{
-    report::{Report, escape, size, table},
+    report::{Report, escape, object, size, table},
     session::{CatalogArgs, RegistryArgs},
 };
 
@@ -31,19 +30,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     let description = describe(store.as_ref(), &root, &args.types.load(report)?).await?;
     description.warnings.iter().for_each(|warning| report.warn(warning));
-    let mut json = document(&description)?;
+    let mut json = object(&description)?;
     json.insert("location".into(), args.location.to_string().into());
     json.insert("reference".into(), format!("{}@{}", args.location.place, root.digest).into());
     report.result(Some(&root.digest), &json, &text(Some(&args.location), &description))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A description as a JSON object.
-pub(super) fn document(description: &Description) -> Result<Map<String, Value>> {
-    match serde_json::to_value(description) {
-        Ok(Value::Object(object)) => Ok(object),
-        other => Err(Error::new(Kind::Internal, format!("a description is no object: {other:?}"))),
-    }
 }
 
 /// What there is to say about an artifact, for people.

@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use artifact::{
-    describe::Description,
-    {Context, Error, Kind, Result, location::Location, oci::Parsed, pack::Packed, push, source::Source},
+    Context, Error, Result, describe::Description, location::Location, oci::Parsed, pack::Packed, push, source::Source,
 };
 use serde_json::{Map, Value};
 
-use super::{inspect, report::Report, session::TypeArgs};
+use super::{
+    inspect,
+    report::{Report, object},
+    session::TypeArgs,
+};
 
 /// Show what `push` would make of a source, digests included, without a registry.
 #[derive(Debug, clap::Args)]
@@ -71,7 +74,7 @@ impl PackArgs {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let mut context = args.pack.types.context(Context::from_environment()?);
+    let mut context = args.pack.types.context(&Context::from_environment()?);
     context.registry.progress = report.observer();
     let source = Source::open(&args.source)?;
     let plan = push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;
@@ -97,10 +100,7 @@ pub(super) fn described(
     let mut description = Description::bare(packed.root(), &parsed);
     description.type_name = Some(type_name.to_owned());
     let lines = inspect::text(target, &description);
-    let mut json = match serde_json::to_value(packed.summary()) {
-        Ok(Value::Object(json)) => json,
-        other => return Err(Error::new(Kind::Internal, format!("a summary is no object: {other:?}"))),
-    };
+    let mut json = object(&packed.summary())?;
     json.insert("type".into(), type_name.into());
     json.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
     Ok((json, lines))

@@ -13,13 +13,13 @@ use std::{
 };
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     progress::{Observer, Progress},
     stores::registry::without_userinfo,
 };
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     environment,
@@ -256,6 +256,14 @@ pub(crate) fn escape(text: &str) -> String {
 pub(super) fn without_controls(json: &str) -> String {
     let replace = |c: char| harmful(c) && c > '\u{7e}';
     json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
+}
+
+/// A value as a JSON object, to which more keys are added.
+pub(crate) fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => Ok(object),
+        other => Err(Error::new(Kind::Internal, format!("this is no JSON object: {other:?}"))),
+    }
 }
 
 /// A size for people: `1023 B`, `1.5 KiB`, `12 MiB`.

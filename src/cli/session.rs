@@ -47,9 +47,9 @@ impl RegistryArgs {
     }
 
     /// How stores are opened: as this machine knows it, and as the flags say.
-    pub(crate) fn context(&self, report: &Report) -> Result<Context> {
+    pub(crate) fn context(&self, report: &Report) -> Result<&Context> {
         if let Some(known) = self.known.get() {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let mut context = Context::from_environment()?;
         let read_timeout = Duration::from_secs(self.timeout);
@@ -69,7 +69,7 @@ impl RegistryArgs {
             options.credentials = access.credentials()?;
             Ok(())
         }));
-        Ok(self.known.get_or_init(|| context).clone())
+        Ok(self.known.get_or_init(|| context))
     }
 
     /// The store of this place, which must exist.
@@ -120,7 +120,8 @@ impl CatalogArgs {
 
 impl TypeArgs {
     /// The same context, with the definitions that were given.
-    pub(crate) fn context(&self, mut context: Context) -> Context {
+    pub(crate) fn context(&self, context: &Context) -> Context {
+        let mut context = context.clone();
         context.types.files.clone_from(&self.catalog.files);
         context
     }

@@ -10,9 +10,11 @@ use artifact::{
     oci::RefName,
     store::{self, Intent, NameChange},
 };
-use serde_json::Value;
 
-use super::{report::Report, session::RegistryArgs};
+use super::{
+    report::{Report, object},
+    session::RegistryArgs,
+};
 
 /// Give an artifact further tags.
 #[derive(Debug, clap::Args)]
@@ -45,10 +47,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         });
     }
     let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();
-    let mut json = serde_json::json!({ "location": args.location.to_string(), "names": names });
-    if let (Some(object), Ok(Value::Object(desc))) = (json.as_object_mut(), serde_json::to_value(&desc)) {
-        object.extend(desc);
-    }
+    let mut json = object(&desc)?;
+    json.extend(object(&serde_json::json!({ "location": args.location.to_string(), "names": names }))?);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -212,7 +212,7 @@ impl Walk<'_> {
             let tags = match self.tags.get(&at) {
                 Some(tags) => tags,
                 None => {
-                    let listed = self.list(&origin).await;
+                    let listed = store::names_at_once(origin.as_ref()).await.map(HashSet::from_iter);
                     self.tags.entry(at).or_insert(listed)
                 }
             };
@@ -275,12 +275,6 @@ impl Walk<'_> {
             Some((entry, Arc::clone(origins), at, Arc::clone(store)))
         };
         all.iter().filter_map(farthest).collect()
-    }
-
-    async fn list(&mut self, origin: &Arc<dyn ReadStore>) -> Option<HashSet<RefName>> {
-        // Where there is more, or no answer, each is asked for.
-        let page = origin.names().try_next().await.ok()?.unwrap_or_default();
-        (!page.more).then(|| page.names.into_iter().collect())
     }
 
     /// What a store lists as a referrer must be one: it would be carried along, and shown, as if it were.

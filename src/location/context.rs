@@ -24,11 +24,11 @@ use crate::{
 /// Changes the options of a registry: what counts more than all configuration, as the flags of a command do.
 pub type Amend = dyn Fn(&mut Options) -> Result<()> + Send + Sync;
 
-/// How stores are opened and sources are packed. Cloning gives another handle on the same connections.
+/// How stores are opened and sources are packed. What it has opened shares connections and tokens; its fields are to be set
+/// before. Cloning gives one that may be set otherwise, and that shares nothing with the first.
 ///
 /// A new one knows nothing: no credentials, no certificate authorities, no proxies, no configuration, and the built-in
 /// types only. `Context::from_environment` (feature `environment`) knows what other tools on this machine know.
-#[derive(Clone)]
 #[non_exhaustive]
 pub struct Context {
     /// What holds for all registries: who we are there, proxies, certificate authorities, limits, and who is told what
@@ -46,12 +46,12 @@ pub struct Context {
     pub types: TypeFiles,
     /// The time that counts as now where something is dated, in seconds since 1970; without it, nothing is.
     pub now: Option<i64>,
-    known_hosts: Arc<OnceLock<Hosts>>,
+    known_hosts: OnceLock<Hosts>,
     clients: Clients,
 }
 
 /// By registry, and by what is configured about the repository: many repositories share connections and tokens.
-type Clients = Arc<Mutex<HashMap<(String, Vec<String>), Registry>>>;
+type Clients = Mutex<HashMap<(String, Vec<String>), Registry>>;
 
 /// The files with what is configured for single registries: see [`Hosts::read`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Context {
             scratch: scratch.into(),
             types: TypeFiles::default(),
             now: None,
-            known_hosts: Arc::default(),
+            known_hosts: OnceLock::new(),
             clients: Clients::default(),
         }
     }
@@ -221,6 +221,22 @@ impl Context {
             mirrors.push(Mirror { repository, names: replica.names });
         }
         Ok(if mirrors.is_empty() { Arc::new(origin) } else { Arc::new(Mirrored::new(mirrors, origin)) })
+    }
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            registry: self.registry.clone(),
+            hosts: self.hosts.clone(),
+            amend: self.amend.clone(),
+            patience: self.patience,
+            scratch: self.scratch.clone(),
+            types: self.types.clone(),
+            now: self.now,
+            known_hosts: OnceLock::new(),
+            clients: Clients::default(),
+        }
     }
 }
 

@@ -176,8 +176,8 @@ pub trait Session: Send + Sync {
     /// Makes all of it visible. One that was cancelled may be called again; after one that returned, a call is an error.
     ///
     /// Errors: code `ContentMissing` where the store says that it lacks content of a manifest, though it was put or said to
-    /// be there. That ends nothing: content may be put once more, of which the store is then not asked whether it has it
-    /// unless this session sent it, and `commit` called again.
+    /// be there. That ends nothing: put the content once more, and call `commit` again. Of what this session did not send
+    /// itself, the store is not asked a second time whether it has it.
     async fn commit(&self) -> Result<Committed>;
 
     /// Gives the writing up, and waits until its locks are free and its uploads cancelled.

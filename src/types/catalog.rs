@@ -121,7 +121,7 @@ impl Catalog {
     pub fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut catalog = Self::builtin()?;
         for directory in directories {
-            let mut nearer = Self::empty();
+            let (mut nearer, farther) = (Self::empty(), catalog.broken.len());
             for path in definitions(directory)? {
                 if let Err(e) = nearer.add_file(&path) {
                     catalog.broken.push(Broken::of(&path, e));
@@ -138,14 +138,14 @@ impl Catalog {
                     catalog.broken.push(Broken::of(&path, e));
                 }
             }
+            catalog.hold_back(farther);
         }
-        catalog.hold_back();
         Ok(catalog)
     }
 
-    /// Takes out the types in the place of which something broken was to come.
-    fn hold_back(&mut self) {
-        for (at, broken) in self.broken.iter().enumerate() {
+    /// Takes out the types in the place of which something broken was to come: what was found from this position on.
+    fn hold_back(&mut self, from: usize) {
+        for (at, broken) in self.broken.iter().enumerate().skip(from) {
             for name in &broken.names {
                 if let Some(kind) = self.types.remove(name) {
                     self.aliases.retain(|_, of| of != name);
@@ -179,6 +179,7 @@ impl Catalog {
         if self.types.remove(kind.name()).is_some() {
             self.aliases.retain(|_, name| name != kind.name());
         }
+        self.held_back.retain(|(held, _)| held.name() != kind.name());
         self.add(kind)
     }
 

@@ -332,6 +332,21 @@ mod tests {
         assert!(Layout::open(temp.path()).unwrap().list_names().await.unwrap().names.is_empty());
     }
 
+    #[tokio::test]
+    async fn a_writer_that_is_dropped_before_it_runs_answers_those_who_wait_and_lets_others_write() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::create(temp.path()).unwrap();
+        let (answer, outcome) = oneshot::channel();
+        {
+            let mut waiting = layout.0.queue.waiting();
+            waiting.changes.push((Change::default(), answer));
+            waiting.writer = true;
+        }
+        drop(Writer(Some(Arc::clone(&layout.0))));
+        assert!(outcome.await.is_err());
+        assert!(Arc::clone(&layout.0).hand_over(Change::default()).await.unwrap().is_ok());
+    }
+
     #[test]
     fn a_runtime_that_ends_before_its_writer_runs_holds_up_nobody() {
         let temp = tempfile::tempdir().unwrap();

@@ -174,10 +174,10 @@ impl Writing {
     /// Sees to it that a blob is here.
     async fn bring(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         let sent = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = if self.doubted.load(Ordering::Relaxed) && !sent().contains(&desc.digest) {
-            self.repository.push_blob(desc, blob).await.map(|()| Outcome::Moved)
-        } else {
-            self.repository.put(desc, blob, mount_from).await
+        let outcome = match self.doubted.load(Ordering::Relaxed) {
+            false => self.repository.put(desc, blob, mount_from).await,
+            true if sent().contains(&desc.digest) => self.repository.put(desc, blob, &[]).await,
+            true => self.repository.push_blob(desc, blob).await.map(|()| Outcome::Moved),
         };
         if matches!(outcome, Ok(Outcome::Moved)) {
             sent().insert(desc.digest.clone());

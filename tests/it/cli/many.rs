@@ -396,6 +396,9 @@ async fn of_what_a_list_names_one_platform_is_taken() {
             assert_eq!(digest_of(&world, &format!("oci:out:{name}")), member.root().digest.to_string(), "{platform}");
         }
     }
+    let whole = world.run("pull oci:all:one files --unpack");
+    assert!(whole.code == 1 && whole.stderr.contains("hint: `--platform OS/ARCH` picks one"), "{}", whole.stderr);
+    assert!(!world.path().join("files").exists());
     let lacking = world.run("copy --list list.txt oci:other --platform windows/amd64");
     assert!(
         lacking.code == 4 && lacking.stderr.contains("no manifest for platform windows/amd64"),

@@ -195,6 +195,18 @@ async fn the_list_is_written_once_for_all_tags_of_a_copy() {
 }
 
 #[tokio::test]
+async fn a_listed_manifest_that_is_not_there_hides_no_referrer() {
+    let (_dir, path, sample) = filled().await;
+    let store: Arc<dyn Store> = Arc::new(Layout::open(&path).unwrap());
+    let (about, gone) = (Sample::about(sample.root(), b"signature"), Sample::of(&[b"gone"]));
+    deliver(&store, &about, &[]).await.unwrap();
+    deliver(&store, &gone, &["gone"]).await.unwrap();
+    fs::remove_file(path.join("blobs/sha256").join(gone.root().digest.hex())).unwrap();
+    let [found] = &Layout::open(&path).unwrap().referrers(sample.root()).await.unwrap()[..] else { panic!("one") };
+    assert_eq!(found.digest, about.root().digest);
+}
+
+#[tokio::test]
 async fn a_referrer_is_shown_as_its_manifest_is_whatever_the_list_says_of_it() {
     let (dir, path, sample) = filled().await;
     let about = Sample::about(sample.root(), b"signature");

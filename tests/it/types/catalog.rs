@@ -92,6 +92,11 @@ fn a_broken_definition_stops_those_who_need_it() {
         assert!(error.kind() == Kind::Invalid && error.to_string().contains("cannot be used"), "{name}: {error}");
     }
     assert!(catalog.get("slideshow").is_ok());
+    // What lies nearer and is fine wins, whatever lies farther away.
+    let near = tree(&[("types/helm-chart.yaml", Catalog::builtin().unwrap().get("helm-chart").unwrap().text())]);
+    let both = Catalog::load(&[dir.path().join("types"), near.path().join("types")]).unwrap();
+    assert_eq!(both.get("helm-chart").unwrap().name(), "helm-chart");
+    assert_eq!(both.detect(&Source::open(dir.path().join("chart")).unwrap()).unwrap().kind.name(), "helm-chart");
     let chart = manifest(None, HELM_CONFIG, &[(HELM_LAYER, &[])]);
     assert!(catalog.recognise(&chart).is_none() && Catalog::builtin().unwrap().recognise(&chart).is_some());
 }

@@ -1,0 +1,110 @@
+//! What of an `index.json` cannot be read, or is not what a writer would have meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{Entry, IndexFile, name};
+use crate::{
+    oci::{Descriptor, RefName, annotation, media_type},
+    store::{Flaw, FlawKind, NamePage},
+};
+
+/// The keys of an image index (image-spec image-index.md).
+const FIELDS: [&str; 6] = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
+/// The keys of a descriptor (image-spec descriptor.md, image-index.md).
+const ENTRY_FIELDS: [&str; 8] =
+    ["mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"];
+
+impl Entry {
+    /// The keys of this entry.
+    fn keys(&self) -> Vec<String> {
+        let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_str(self.raw.get()).ok();
+        keys.unwrap_or_default().into_keys().collect()
+    }
+}
+
+impl IndexFile {
+    /// What of it cannot be read, so that nobody knows what it stands for: entries that are no descriptors or whose name
+    /// was written under a key that is damaged, and a list that is not there.
+    pub(in crate::stores) fn unreadable(&self) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        if !self.listed {
+            flaws.push(flaw(FlawKind::Unreadable, "it has no `manifests`"));
+        }
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.desc.is_none()) {
+            let why = serde_json::from_str::<Descriptor>(entry.raw.get()).err();
+            let why = why.map_or_else(String::new, |e| format!(": {e}"));
+            let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
+            let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
+            let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
+            flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is no descriptor{why}")));
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(desc) = &entry.desc else { continue };
+            let of_annotations = desc.annotations.keys().map(|key| (key, annotation::REF_NAME));
+            let own = entry.keys();
+            let of_itself = own.iter().map(|key| (key, "annotations"));
+            for (key, meant) in of_annotations.chain(of_itself).filter(|(key, meant)| is_slip(key, meant)) {
+                let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
+                flaws.push(flaw(FlawKind::Unreadable, message));
+            }
+        }
+        flaws
+    }
+
+    /// What of it can be read and is not what a writer would have meant. Much of a list is in it and nowhere else: what
+    /// a flipped bit leaves of a key or of a type is the only sign of it.
+    pub(in crate::stores) fn doubtful(&self) -> Vec<Flaw> {
+        let mut messages = Vec::new();
+        for (key, value) in &self.fields {
+            if !FIELDS.contains(&key.as_str()) {
+                messages.push(format!("it has the unknown key `{key:.128}`"));
+            }
+            let own = || serde_json::from_str::<&str>(value.get()).ok();
+            if key == "mediaType" && own() != Some(media_type::INDEX) {
+                messages.push(format!("its `mediaType` is not `{}`", media_type::INDEX));
+            }
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(desc) = &entry.desc else { continue };
+            let keys = entry.keys();
+            let unknown = keys.iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
+            messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
+            if !media_type::is_valid(&desc.media_type) {
+                messages.push(format!("entry {at} has a media type that is none: `{:.128}`", desc.media_type));
+            }
+            if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
+                messages.push(no_name(at, name));
+            }
+        }
+        messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
+    }
+
+    /// All names, sorted, each once, and what else may be one.
+    pub(in crate::stores) fn names(&self) -> NamePage {
+        let mut names = BTreeSet::new();
+        let mut unreadable = self.unreadable();
+        for (at, text) in self.entries.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.name()?))) {
+            match text.parse::<RefName>() {
+                Ok(name) => drop(names.insert(name)),
+                Err(_) => unreadable.push(flaw(FlawKind::Doubtful, no_name(at, text))),
+            }
+        }
+        NamePage { names: names.into_iter().collect(), unreadable, more: false }
+    }
+}
+
+fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
+    Flaw { kind, place: "index.json".into(), message: message.into() }
+}
+
+/// Whether a key differs from another one in one letter.
+fn is_slip(key: &str, meant: &str) -> bool {
+    key.len() == meant.len() && key.bytes().zip(meant.bytes()).filter(|(own, other)| own != other).count() == 1
+}
+
+fn no_name(at: usize, text: &str) -> String {
+    format!("entry {at} has a name that is none: `{text:.128}`")
+}
