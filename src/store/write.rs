@@ -181,12 +181,16 @@ impl fmt::Debug for Puts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{ops::Range, sync::Mutex};
 
     use async_trait::async_trait;
+    use futures_util::{StreamExt as _, stream, stream::BoxStream};
 
     use super::*;
-    use crate::store::Expect;
+    use crate::{
+        blob::ByteStream,
+        store::{Abilities, Expect, Name, NamePage, Presence, ReadStore},
+    };
 
     /// A store whose sessions answer a commit with this code of an error, or with none, and note what is asked of them.
     #[derive(Clone, Default)]
@@ -204,17 +208,53 @@ mod tests {
             let store = Self { fails, ..Self::default() };
             let change = NameChange { expect: Expect::Absent, ..NameChange::remove("v1".parse().unwrap()) };
             let intent = Intent { names: vec![change.clone()], ..Intent::default() };
-            let write = store.begin_write(intent).await;
+            let write = begin(&store, intent).await.unwrap();
             write.name(change).unwrap();
             let committed = write.commit().await;
             let asked = store.asked.lock().unwrap().clone();
             (committed, asked)
         }
+    }
 
-        async fn begin_write(&self, intent: Intent) -> Write {
+    impl fmt::Display for Noted {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("noted")
+        }
+    }
+
+    #[async_trait]
+    impl ReadStore for Noted {
+        async fn resolve(&self, _: &Name) -> Result<Descriptor> {
+            Err(Error::not_found("nothing is here"))
+        }
+
+        async fn fetch(&self, _: &Item, _: Range<u64>) -> Result<ByteStream> {
+            Err(Error::not_found("nothing is here"))
+        }
+
+        async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+            Ok(vec![Presence::Absent; items.len()])
+        }
+
+        fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+            stream::empty().boxed()
+        }
+
+        async fn referrers(&self, _: &Descriptor) -> Result<Vec<Descriptor>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl Store for Noted {
+        fn abilities(&self) -> Abilities {
+            Abilities::default()
+        }
+
+        async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
             let names: Vec<&str> = intent.names.iter().map(|change| change.name.as_str()).collect();
             self.note(format!("begin {}", names.join(" ")));
-            Write { puts: Puts { session: Arc::new(self.clone()), over: Arc::default() }, ended: false }
+            Ok(Arc::new(self.clone()))
         }
     }
 
@@ -256,9 +296,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_that_is_set_or_removed_is_announced() {
+        let (store, name) = (Noted::default(), "v1".parse::<RefName>().unwrap());
+        set_name(&store, name.clone(), &Descriptor::empty()).await.unwrap();
+        remove_name(&store, name).await.unwrap();
+        let once = ["begin v1", "name v1", "commit"];
+        assert_eq!(*store.asked.lock().unwrap(), [once, once].concat());
+    }
+
+    #[tokio::test]
     async fn a_writing_that_lacks_content_goes_on_and_can_be_committed_again() {
         let store = Noted { fails: Some(Some(Code::ContentMissing)), ..Noted::default() };
-        let mut write = store.begin_write(Intent::default()).await;
+        let mut write = begin(&store, Intent::default()).await.unwrap();
         for _ in 0..2 {
             assert!(write.try_commit().await.is_err());
             write.puts().put(&Descriptor::empty(), &Bytes::new(), &[]).await.unwrap();
@@ -266,7 +315,7 @@ mod tests {
         write.abandon().await;
         assert_eq!(*store.asked.lock().unwrap(), ["begin ", "commit", "commit", "abandon"]);
         let store = Noted { fails: Some(None), ..Noted::default() };
-        let mut write = store.begin_write(Intent::default()).await;
+        let mut write = begin(&store, Intent::default()).await.unwrap();
         assert!(write.try_commit().await.is_err());
         assert!(write.puts().put(&Descriptor::empty(), &Bytes::new(), &[]).await.is_err(), "it has ended");
         drop(write);

@@ -258,6 +258,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_session_that_changes_nothing_does_not_wait_for_the_list() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::create(temp.path()).unwrap();
+        let lock = layout.0.files.lock().unwrap();
+        let write = store::begin(&layout, Intent::default()).await.unwrap();
+        let commit = tokio::spawn(write.commit());
+        while !commit.is_finished() {
+            assert!(!layout.0.queue.waiting().writer, "it waits for the writer");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(commit.await.unwrap().unwrap().names.is_empty());
+        drop(lock);
+    }
+
+    #[tokio::test]
     async fn a_change_that_cannot_be_merged_fails_alone() {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(temp.path()).unwrap();
