@@ -166,19 +166,19 @@ pub async fn copy_root(
     options: &Options,
 ) -> Result<Report> {
     let root = select(from, root, options.platform.as_ref()).await?;
-    copy_roots(from, vec![Root::new(root, options.names.clone())], to, options).await
+    copy_roots(std::slice::from_ref(from), vec![Root::new(root, options.names.clone())], to, options).await
 }
 
-/// Copies manifests, each under its own names. See [`copy`].
+/// Copies manifests that these stores have, each under its own names. See [`copy`].
 pub async fn copy_roots(
-    from: &Arc<dyn ReadStore>,
+    from: &[Arc<dyn ReadStore>],
     roots: Vec<Root>,
     to: &Arc<dyn Store>,
     options: &Options,
 ) -> Result<Report> {
     to.intend();
     let destination = Destination { store: Arc::clone(to), roots };
-    let plan = plan(std::slice::from_ref(from), vec![destination], options).await?;
+    let plan = plan(from, vec![destination], options).await?;
     plan.approve(&[]).await?.run(options).await
 }
 

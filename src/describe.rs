@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     error::{Context as _, Result},
     graph,
-    oci::{Annotations, Descriptor, Digest, Manifest, Parsed, Platform, Tag},
+    oci::{Annotations, Descriptor, Digest, Parsed, Platform, Tag},
     store::{self, ReadStore},
     types::{ArtifactType, Catalog, Evidence},
 };
@@ -104,11 +104,10 @@ impl Description {
     #[must_use]
     pub fn of(root: &Descriptor, parsed: &Parsed, catalog: &Catalog) -> Self {
         let mut description = Self::bare(root, parsed);
-        if let Parsed::Manifest(manifest) = parsed
-            && let Some((kind, evidence)) = catalog.recognise(manifest)
-        {
-            description.why = Some(because(evidence, manifest));
-            description.name_roles(&kind, manifest);
+        if let Some((kind, evidence)) = catalog.recognise(parsed) {
+            description.type_name = Some(kind.name().to_owned());
+            description.why = Some(because(evidence, parsed));
+            description.name_roles(&kind, parsed);
         }
         description
     }
@@ -143,8 +142,12 @@ impl Description {
         }
     }
 
-    fn name_roles(&mut self, kind: &ArtifactType, manifest: &Manifest) {
-        self.type_name = Some(kind.name().to_owned());
+    fn name_roles(&mut self, kind: &ArtifactType, parsed: &Parsed) {
+        let manifest = match parsed {
+            Parsed::Manifest(manifest) => manifest,
+            Parsed::Index(index) => return self.warnings.extend(kind.flaws(index)),
+            Parsed::Other(_) => return,
+        };
         match kind.roles(manifest) {
             Ok(roles) => {
                 for (layer, role) in self.layers.iter_mut().zip(roles) {
@@ -156,14 +159,15 @@ impl Description {
     }
 }
 
-/// By what a type knows a manifest, in words.
-fn because(evidence: Evidence, manifest: &Manifest) -> String {
+/// By what a type knows a manifest or index, in words.
+fn because(evidence: Evidence, parsed: &Parsed) -> String {
+    let kind = parsed.artifact_type().unwrap_or_default();
     match evidence {
-        Evidence::ArtifactType => {
-            let artifact_type = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
-            format!("artifact type `{artifact_type}`")
-        }
-        Evidence::Config => format!("config `{}`", manifest.config.media_type),
+        Evidence::ArtifactType => format!("artifact type `{kind}`"),
+        Evidence::Config => match parsed {
+            Parsed::Manifest(manifest) => format!("config `{}`", manifest.config.media_type),
+            _ => "its config".to_owned(),
+        },
         Evidence::Layers => "the media types of its layers".to_owned(),
         Evidence::Annotations => "its annotations".to_owned(),
     }

@@ -6,10 +6,10 @@ use crate::{
     copy::{self, Report},
     error::{Code, Context as _, Error, Kind, Result},
     location::{Context, Location, name_in},
-    oci::{Descriptor, Manifest, Parsed, Platform, RefName},
+    oci::{Descriptor, Index, Manifest, Parsed, Platform, RefName},
     plan::Unpacking,
     store::{self, Item, Name, ReadStore},
-    types::{MAX_CONFIG, View, generic, plugin},
+    types::{ArtifactType, Catalog, MAX_CONFIG, View, generic, plugin::Plugin},
     unpack,
 };
 
@@ -113,10 +113,7 @@ pub async fn unpack(
     let bytes = store::read_manifest(store.as_ref(), &root).await?;
     let manifest = match Parsed::read(&root.media_type, &bytes)? {
         Parsed::Manifest(manifest) => manifest,
-        Parsed::Index(_) => {
-            let message = format!("{from} is an index; a platform picks one of its manifests");
-            return Err(Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted));
-        }
+        Parsed::Index(index) => return Err(platform_wanted(from, &index)),
         Parsed::Other(_) => {
             let message = format!("{from} is a manifest of type `{}`, which has no files", root.media_type);
             return Err(Error::unsupported(message));
@@ -139,6 +136,15 @@ pub async fn unpack(
     Ok(Unpacked { root, written, warnings: steps.warnings })
 }
 
+/// An index is not unpacked: its manifests are for one platform each.
+fn platform_wanted(from: &Location, index: &Index) -> Error {
+    let platforms: Vec<String> =
+        index.manifests.iter().filter_map(|member| Some(format!("`{}`", member.platform.as_deref()?))).collect();
+    let which = if platforms.is_empty() { "none has a platform".to_owned() } else { platforms.join(", ") };
+    let message = format!("{from} is an index; a platform picks one of its manifests: {which}");
+    Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted)
+}
+
 /// The files that the chosen type, or the one that claims it, makes of this manifest; without any, its titles do.
 async fn unpacking(
     store: &Arc<dyn ReadStore>,
@@ -147,28 +153,54 @@ async fn unpacking(
     options: &UnpackOptions,
 ) -> Result<Unpacking> {
     let catalog = context.types.catalog()?;
-    let kind = match &options.type_name {
-        Some(name) => Some(catalog.get(name).map_err(|unknown| cannot_unpack(name, unknown, context))?),
-        None => catalog.recognise(manifest).map(|(kind, _)| kind),
+    let config = async || store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await;
+    let (by, broken) = match &options.type_name {
+        Some(name) => (By::named(name, &catalog, context).await?, Vec::new()),
+        None => By::recognising(manifest, &catalog, context).await,
     };
-    let mut unpacking = match kind {
-        None => generic::unpacking(manifest)?,
-        Some(kind) => {
-            let config = store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
-            kind.unpacking(manifest, &config, options.view)?
-        }
+    let mut unpacking = match by {
+        By::Definition(kind) => kind.unpacking(manifest, &config().await?, options.view)?,
+        By::Program(plugin) => plugin.unpacking(manifest, &config().await?, options.view).await?,
+        By::Titles => generic::unpacking(manifest)?,
     };
     unpacking.warnings.extend(catalog.broken().iter().map(ToString::to_string));
+    unpacking.warnings.extend(broken.iter().map(ToString::to_string));
     Ok(unpacking)
 }
 
-/// Why no definition of this name unpacks: a program may have it, which packs only.
-fn cannot_unpack(name: &str, unknown: Error, context: &Context) -> Error {
-    match plugin::find(name, &context.types.programs) {
-        Some(program) => {
-            let message = format!("`{name}` is a program, {}, which packs and does not unpack", program.display());
-            Error::misuse(message).with_code(Code::TypeOnlyPacks)
+/// What says which files a manifest becomes.
+enum By {
+    Definition(Arc<ArtifactType>),
+    Program(Plugin),
+    Titles,
+}
+
+impl By {
+    /// The definition of this name, else the program.
+    async fn named(name: &str, catalog: &Catalog, context: &Context) -> Result<Self> {
+        let unknown = match catalog.get(name) {
+            Ok(kind) => return Ok(Self::Definition(kind)),
+            Err(unknown) => unknown,
+        };
+        let plugin = context.plugins().get(name).await?.ok_or_else(|| unknown.into_misuse())?;
+        if plugin.about().unpacks {
+            return Ok(Self::Program(plugin));
         }
-        None => unknown.into_misuse(),
+        let program = plugin.program().display();
+        let message = format!("`{name}` is a program, {program}, which packs and does not unpack");
+        Err(Error::misuse(message).with_code(Code::TypeOnlyPacks))
+    }
+
+    /// The definition that knows this manifest, else the program; with what is wrong with programs that were asked.
+    async fn recognising(
+            manifest: &Manifest,
+        catalog: &Catalog,
+        context: &Context,
+    ) -> (Self, Vec<Error>) {
+        if let Some((kind, _)) = catalog.recognise(manifest) {
+            return (Self::Definition(kind), Vec::new());
+        }
+        let (plugin, broken) = context.plugins().recognise(manifest).await;
+        (plugin.filter(|plugin| plugin.about().unpacks).map_or(Self::Titles, Self::Program), broken)
     }
 }

@@ -1,7 +1,7 @@
 //! Push: a source is read by an artifact type, packed, and carried to where it goes; attach is a push of something about
 //! what is there.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use crate::{
     copy::{self, Destination, EarlyUpload, Report},
@@ -10,14 +10,11 @@ use crate::{
     location::{Context, Location, Place, name_in},
     oci::{Descriptor, RefName},
     pack::{self, Outlet, Packed},
-    plan::Plan,
+    plan::{Plan, Stored},
     source::Source,
-    store::{self, Name, ReadStore, Store},
-    types::{Inputs, Reference, plugin},
+    store::{self, ReadStore, Store, compare},
+    types::{Inputs, Reference},
 };
-
-/// How long a program that is a type may take to print its plan.
-const PLUGIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How a source is pushed.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +52,8 @@ pub struct Prepared {
     pub target: Location,
     /// All names that it will have.
     pub names: Vec<RefName>,
+    /// Where members of an index are that are stored already.
+    places: Vec<Place>,
     options: Options,
 }
 
@@ -118,17 +117,55 @@ pub async fn plan(source: &Source, location: Option<&Location>, context: &Contex
     let catalog = context.types.catalog()?;
     let mut plan = match &options.type_name {
         None => catalog.detect(source)?.plan(source, &inputs)?,
-        Some(name) => match (catalog.get(name), plugin::find(name, &context.types.programs)) {
-            (Ok(kind), _) => kind.plan(source, &inputs)?,
-            (Err(_), Some(program)) => plugin::run(&program, source, &inputs, PLUGIN_TIMEOUT).await?,
-            (Err(unknown), None) => return Err(unknown.into_misuse()),
+        Some(name) => match catalog.get(name) {
+            Ok(kind) => kind.plan(source, &inputs)?,
+            Err(unknown) => match context.plugins().get(name).await? {
+                Some(plugin) => plugin.plan(source, &inputs).await?,
+                None => return Err(unknown.into_misuse()),
+            },
         },
     };
     plan.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     if let Some(artifact_type) = &options.artifact_type {
-        plan.manifest.artifact_type = Some(artifact_type.clone());
+        plan.root.set_artifact_type(artifact_type.clone());
+    }
+    for stored in plan.stored_mut() {
+        look_up(stored, context).await.context(|| format!("member `{}`", stored.location))?;
     }
     Ok(plan)
+}
+
+/// Finds out what is at the location of a member that is stored already.
+async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
+    let location: Location = stored.location.parse()?;
+    let store = context.read(&location.place).await?;
+    let found = store.resolve(&name_in(store.as_ref(), &location).await?).await?;
+    if let Some(wanted) = &stored.descriptor {
+        compare(&wanted.digest, found.digest.clone())?;
+    }
+    stored.descriptor.get_or_insert(found);
+    Ok(())
+}
+
+/// Where the members are that are stored already, each place once.
+fn stored_places(plan: &mut Plan) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for stored in plan.stored_mut() {
+        let place = stored.location.parse::<Location>()?.place;
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    Ok(places)
+}
+
+/// What was packed, and where the rest of it is.
+async fn origins(packed: Arc<dyn ReadStore>, places: &[Place], context: &Context) -> Result<Vec<Arc<dyn ReadStore>>> {
+    let mut origins = vec![packed];
+    for place in places {
+        origins.push(context.read(place).await?);
+    }
+    Ok(origins)
 }
 
 /// Plans a push: reads the source, and finds the subject.
@@ -145,10 +182,11 @@ pub async fn prepare(
         target.tag = None;
     }
     if let Some(subject) = &options.subject {
-        plan.manifest.subject = Some(find(subject, &target, context).await?);
+        plan.root.set_subject(find(subject, &target, context).await?);
     }
     let names = target.tag.iter().chain(&options.names).cloned().collect();
-    Ok(Prepared { plan, target, names, options: options.clone() })
+    let places = stored_places(&mut plan)?;
+    Ok(Prepared { plan, target, names, places, options: options.clone() })
 }
 
 /// The descriptor of a subject, as a manifest quotes it.
@@ -174,19 +212,19 @@ async fn pack_with(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, context: &Conte
 impl Prepared {
     /// What the push would do, and what it would make: the destination is asked, and nothing is written.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
-        let Self { plan, target, names, options } = self;
+        let Self { plan, target, names, places, options } = self;
         let packed = Arc::new(packed(&plan, context).await?);
+        let from = origins(Arc::clone(&packed) as _, &places, context).await?;
         let to = context.write_nothing(&target.place).await?;
         let roots = vec![Root::new(packed.root().clone(), names.clone())];
         let options = copy::Options { exact: true, ..copying(names, &options, context) };
-        let from = Arc::clone(&packed) as Arc<dyn ReadStore>;
-        let would = copy::plan(&[from], vec![Destination { store: to, roots }], &options).await;
+        let would = copy::plan(&from, vec![Destination { store: to, roots }], &options).await;
         Ok((packed, would.context(|| format!("push to {target}"))?.foresee()))
     }
 
     /// Packs and carries it. To a registry, large files leave while they are hashed.
     pub async fn run(self, context: &Context) -> Result<Pushed> {
-        let Self { plan, target, names, options } = self;
+        let Self { plan, target, names, places, options } = self;
         // A layout is made when there is something to put into it.
         let to = match &target.place {
             Place::Registry { .. } => Some(context.write(&target.place).await?),
@@ -201,7 +239,8 @@ impl Prepared {
             let packed = pack_with(&plan, outlet, context).await?;
             // It may be large, and has served.
             drop(plan);
-            carry(packed, to, &target, &copying, context).await
+            let root = packed.root().clone();
+            carry(&origins(Arc::new(packed), &places, context).await?, root, to, &target, &copying, context).await
         };
         let carried = carried.await;
         if let Some(early) = early {
@@ -216,18 +255,19 @@ impl Prepared {
 }
 
 async fn carry(
-    packed: Packed,
+    from: &[Arc<dyn ReadStore>],
+    root: Descriptor,
     to: Option<Arc<dyn Store>>,
     target: &Location,
     options: &copy::Options,
     context: &Context,
 ) -> Result<(Arc<dyn Store>, Report)> {
-    let from: Arc<dyn ReadStore> = Arc::new(packed);
     let to = match to {
         Some(to) => to,
         None => context.write(&target.place).await?,
     };
-    let done = copy::copy(&from, &Name::Only, &to, options).await.context(|| format!("push to {target}"))?;
+    let roots = vec![Root::new(root, options.names.clone())];
+    let done = copy::copy_roots(from, roots, &to, options).await.context(|| format!("push to {target}"))?;
     Ok((to, done))
 }
 

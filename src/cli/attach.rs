@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.names = args.tags;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let prepared = push::prepare_attachment(&args.subject, args.source, &context, &options).await?;
-    let subject = prepared.plan.manifest.subject.clone();
+    let subject = prepared.plan.root.subject().cloned();
     let done = finish(prepared, args.dry_run, &context, report).await?;
     if let Some(subject) = subject {
         let is = if args.dry_run { "would be attached" } else { "attached" };

@@ -61,14 +61,19 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 struct ByType(Catalog);
 
 impl Rules for ByType {
-    fn reads_config(&self, manifest: &Parsed) -> Option<u64> {
-        let Parsed::Manifest(manifest) = manifest else { return None };
-        self.0.recognise(manifest).filter(|(kind, _)| kind.reads_config(View::Native)).map(|_| MAX_CONFIG)
+    fn reads_config(&self, document: &Parsed) -> Option<u64> {
+        let Parsed::Manifest(manifest) = document else { return None };
+        self.0.recognise(&**manifest).filter(|(kind, _)| kind.reads_config(View::Native)).map(|_| MAX_CONFIG)
     }
 
-    fn broken(&self, _: &Descriptor, manifest: &Parsed, config: &[u8]) -> Vec<String> {
-        let Parsed::Manifest(manifest) = manifest else { return Vec::new() };
-        let Some((kind, _)) = self.0.recognise(manifest) else { return Vec::new() };
-        kind.unpacking(manifest, config, View::Native).err().map(|e| e.to_string()).into_iter().collect()
+    fn broken(&self, _: &Descriptor, document: &Parsed, config: &[u8]) -> Vec<String> {
+        let Some((kind, _)) = self.0.recognise(document) else { return Vec::new() };
+        match document {
+            Parsed::Manifest(manifest) => {
+                kind.unpacking(manifest, config, View::Native).err().map(|e| e.to_string()).into_iter().collect()
+            }
+            Parsed::Index(index) => kind.flaws(index),
+            Parsed::Other(_) => Vec::new(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `artifact types`: the catalog, and the tools for those who write definitions.
 
 use std::{
+    fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,7 +10,11 @@ use artifact::{
     Context, Error, Kind, Result, environment,
     error::Context as _,
     fs,
-    types::{self, ArtifactType, Catalog, Origin, lint, plugin, test},
+    types::{
+        self, ArtifactType, Catalog, Origin, lint,
+        plugin::{self, Plugins, Timeouts},
+        test,
+    },
 };
 use serde_json::{Value, json};
 
@@ -31,8 +36,8 @@ pub(crate) enum Command {
     Lint(FilesArgs),
     /// Run the tests that definitions carry
     Test(FilesArgs),
-    /// Print the JSON Schema of definitions, for editors
-    Schema,
+    /// Print the JSON Schema of definitions, for editors, or of the plans that programs print
+    Schema(SchemaArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +63,13 @@ pub(crate) struct NewArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct SchemaArgs {
+    /// The schema of plans: what a program that is a type prints (artifact-plan/v1)
+    #[arg(long)]
+    plan: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct FilesArgs {
     /// Definitions: files, or names of types; all types when there are none
     #[arg(value_name = "FILE|NAME")]
@@ -66,25 +78,34 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list(&args.types.load(report)?, report),
+        Command::List(args) => list(&args.types.load(report)?, report).await,
         Command::Show(args) => show(&args, report),
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
         Command::Test(args) => test_all(&args, report),
-        Command::Schema => report.bytes(types::schema()?.as_bytes()).map(|()| ExitCode::SUCCESS),
+        Command::Schema(SchemaArgs { plan }) => {
+            let schema = if plan { types::plan_schema()? } else { types::schema()? };
+            report.bytes(schema.as_bytes()).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 
-fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
-    let describe = |kind: &ArtifactType| json!({ "name": kind.name(), "description": kind.description(), "origin": kind.origin().to_string() });
-    let mut json: Vec<_> = catalog.list().map(|kind| describe(kind)).collect();
+async fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
+    let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
+    let mut json: Vec<_> =
+        catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
+    let plugins = Plugins::new(environment::program_dirs(), Timeouts::default());
     // A definition is used before a program of its name.
-    json.extend(
-        plugin::list(&environment::program_dirs())
-            .into_iter()
-            .filter(|(name, _)| catalog.get(name).is_err())
-            .map(|(name, path)| json!({ "name": name, "description": "A program that prints a plan", "origin": path })),
-    );
+    for (name, program) in plugin::list(&environment::program_dirs()) {
+        if catalog.get(&name).is_ok() {
+            continue;
+        }
+        match plugins.get(&name).await {
+            Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
+            Ok(None) => {}
+            Err(e) => report.warn(&format!("an artifact type is left out: {e}")),
+        }
+    }
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
     let rows: Vec<_> =
         json.iter().map(|row| ["name", "description", "origin"].map(|key| cell(row, key)).to_vec()).collect();

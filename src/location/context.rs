@@ -18,7 +18,10 @@ use crate::{
         Archive, Layout, Memory,
         registry::{Credentials, Hosts, Mirror, Mirrored, Options, Registry, Repository},
     },
-    types::Catalog,
+    types::{
+        Catalog,
+        plugin::{Plugins, Timeouts},
+    },
 };
 
 /// Changes the options of a registry: what counts more than all configuration, as the flags of a command do.
@@ -48,6 +51,7 @@ pub struct Context {
     pub now: Option<i64>,
     known_hosts: OnceLock<Hosts>,
     clients: Clients,
+    plugins: OnceLock<Plugins>,
 }
 
 /// By registry, and by what is configured about the repository: many repositories share connections and tokens.
@@ -97,7 +101,13 @@ impl Context {
             now: None,
             known_hosts: OnceLock::new(),
             clients: Clients::default(),
+            plugins: OnceLock::new(),
         }
+    }
+
+    /// The programs that are types.
+    pub fn plugins(&self) -> &Plugins {
+        self.plugins.get_or_init(|| Plugins::new(self.types.programs.clone(), Timeouts::default()))
     }
 
     /// A client of this registry.
@@ -236,6 +246,7 @@ impl Clone for Context {
             now: self.now,
             known_hosts: OnceLock::new(),
             clients: Clients::default(),
+            plugins: OnceLock::new(),
         }
     }
 }

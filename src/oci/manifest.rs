@@ -266,6 +266,16 @@ impl Parsed {
         }
     }
 
+    /// The artifact type that it gives itself; [`Self::artifact_type`] takes a config's media type for one, too.
+    #[must_use]
+    pub fn own_artifact_type(&self) -> Option<&str> {
+        match self {
+            Self::Manifest(m) => m.artifact_type.as_deref(),
+            Self::Index(i) => i.artifact_type.as_deref(),
+            Self::Other(o) => o.artifact_type.as_deref(),
+        }
+    }
+
     /// How a list without names describes this document: with its artifact type, and what is about another manifest
     /// with its annotations, as a list of referrers does (image-spec image-layout.md leaves it to the writer). An
     /// annotation that would name it there is left out.

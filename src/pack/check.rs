@@ -7,35 +7,62 @@ use serde_json::Value;
 use super::quote;
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
+    graph::MAX_DEPTH,
     oci::{annotation, media_type},
-    plan::{API_VERSION, Content, Entry, Part, Plan},
+    plan::{Content, Document, Entry, IndexPlan, ManifestPlan, MemberContent, Part},
     tarball::compress,
 };
 
 /// An error unless a plan can become an artifact that every registry takes.
-pub(super) fn plan(plan: &Plan) -> Result<()> {
-    if plan.api_version != API_VERSION {
-        let message = format!("a plan of version `{}`; this is `{API_VERSION}`", plan.api_version);
-        return Err(Error::unsupported(message));
-    }
-    let count = plan.layers.len();
-    part(&plan.config, count).context(|| "config")?;
-    for (index, layer) in plan.layers.iter().enumerate() {
-        self::layer(layer, count).context(|| super::layer::named(index, layer))?;
-    }
-    titles(plan.layers.iter().map(|layer| layer.annotations.get(annotation::TITLE).and_then(Value::as_str)))?;
-    manifest(plan).context(|| "manifest")
+pub(super) fn document(document: &Document) -> Result<()> {
+    below(document, 1)
 }
 
-fn manifest(plan: &Plan) -> Result<()> {
-    let manifest = &plan.manifest;
-    let subject = manifest.subject.iter().map(|subject| &subject.media_type);
-    manifest.artifact_type.iter().chain(subject).try_for_each(|t| valid(t))?;
-    if manifest.artifact_type.is_none() && plan.config.media_type == media_type::EMPTY {
+fn below(document: &Document, depth: usize) -> Result<()> {
+    match document {
+        Document::Manifest(planned) => manifest(planned),
+        Document::Index(_) if depth >= MAX_DEPTH => {
+            Err(Error::limit(format!("indexes in indexes, more than {MAX_DEPTH} deep")))
+        }
+        Document::Index(planned) => index(planned, depth),
+    }
+}
+
+fn index(planned: &IndexPlan, depth: usize) -> Result<()> {
+    let subject = planned.subject.iter().map(|subject| &subject.media_type);
+    planned.artifact_type.iter().chain(subject).try_for_each(|t| valid(t)).context(|| "index")?;
+    let mut platforms = HashSet::new();
+    for (at, member) in planned.members.iter().enumerate() {
+        if let MemberContent::Planned(document) = &member.content {
+            below(document, depth + 1).context(|| super::index::named(at, member))?;
+        }
+        if let Some(platform) = member.platform.as_ref().filter(|platform| !platforms.insert(*platform)) {
+            let message = format!("two members of an index are for {platform}: only the first would ever be pulled");
+            return Err(Error::new(Kind::Exists, message));
+        }
+    }
+    Ok(())
+}
+
+fn manifest(planned: &ManifestPlan) -> Result<()> {
+    let count = planned.layers.len();
+    part(&planned.config, count).context(|| "config")?;
+    for (index, layer) in planned.layers.iter().enumerate() {
+        self::layer(layer, count).context(|| super::layer::named(index, layer))?;
+    }
+    titles(planned.layers.iter().map(|layer| layer.annotations.get(annotation::TITLE).and_then(Value::as_str)))?;
+    fields(planned).context(|| "manifest")
+}
+
+/// What the manifest says beyond config and layers.
+fn fields(planned: &ManifestPlan) -> Result<()> {
+    let subject = planned.subject.iter().map(|subject| &subject.media_type);
+    planned.artifact_type.iter().chain(subject).try_for_each(|t| valid(t))?;
+    if planned.artifact_type.is_none() && planned.config.media_type == media_type::EMPTY {
         // image-spec manifest.md, `artifactType`: MUST be set when the config is empty.
         return Err(Error::invalid("an artifact with an empty config needs an artifact type"));
     }
-    quotes(manifest.annotations.values(), plan.layers.len())
+    quotes(planned.annotations.values(), planned.layers.len())
 }
 
 fn layer(part: &Part, layers: usize) -> Result<()> {

@@ -1,18 +1,19 @@
-//! A plan becomes blobs and a manifest: [`Packed`], a read-only store whose blobs stay where they are.
+//! A plan becomes blobs, manifests and indexes: [`Packed`], a read-only store whose blobs stay where they are.
 //!
 //! Each source file is read once: a raw layer for its digest, a member of a tar for the tar, its compression and both
 //! digests in one pass. Nothing of the environment gets into the bytes: the same plan over the same files has the same
 //! digest everywhere.
 
 mod check;
+mod index;
 mod layer;
+mod manifest;
 mod outlet;
 mod packed;
 mod quote;
 mod spool;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,16 +22,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use crate::{
-    error::{Code, Context as _, Error, Result},
-    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Manifest, media_type},
-    plan::{Content, EntryKind, Order, Part, Plan},
+    error::{Code, Error, Result},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed},
+    plan::{Content, Document, EntryKind, Plan},
     progress::{Event, Observer},
 };
-use layer::{Made, Workshop};
+use layer::Workshop;
 pub use outlet::{Leaving, Outlet};
-pub use packed::{Packed, Summary};
+pub use packed::{Packed, PackedDocument, Summary};
 use spool::Held;
 
 /// How a plan is packed; nothing here shows in the digests.
@@ -54,12 +56,12 @@ impl Options {
     }
 }
 
-/// Packs a plan: reads and hashes all files, compresses, fills in quotes and writes the manifest.
+/// Packs a plan: reads and hashes all files, compresses, fills in quotes and writes manifests and indexes.
 ///
 /// Errors: a plan that is malformed, or quotes what is not there (`Invalid`); two layers or two members of an archive
-/// with one name (`Exists`); a file that is outside the source (`Escape`), missing (`NotFound`) or changes while it is
-/// read (`Changed`); a manifest of more than 4 MiB (`Limit`); a full disk (`NoSpace`). Dropping the future stops
-/// the work.
+/// with one name, two members of an index for one platform (`Exists`); a file that is outside the source (`Escape`),
+/// missing (`NotFound`) or changes while it is read (`Changed`); a manifest of more than 4 MiB (`Limit`); a full disk
+/// (`NoSpace`). Dropping the future stops the work.
 pub async fn pack(plan: &Plan, options: &Options) -> Result<Packed> {
     let stop = Arc::new(AtomicBool::new(false));
     let _guard = StopOnDrop(Arc::clone(&stop));
@@ -76,31 +78,58 @@ impl Drop for StopOnDrop {
 
 async fn pack_until(plan: Plan, options: &Options, stop: Arc<AtomicBool>) -> Result<Packed> {
     let workshop = Arc::new(Workshop::new(&plan.base, options, stop));
-    let plan = {
+    let checked = {
         let workshop = Arc::clone(&workshop);
         layer::working(move || {
-            check::plan(&plan)?;
+            check::document(&plan.root)?;
             announce(&plan, &workshop.options.progress);
             Ok(plan)
         })
     };
-    let mut plan = plan.await?;
-    // There may be very many, which go as soon as their descriptors say it all.
-    let parts = Arc::new(std::mem::take(&mut plan.layers));
-    let mut layers = layer::all(&workshop, &parts).await?;
-    let rest = move || {
-        let annotations: Vec<_> =
-            parts.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
-        for (made, annotations) in layers.iter_mut().zip(annotations) {
-            made.desc.annotations = annotations;
+    let plan = checked.await?;
+    let mut made = Vec::new();
+    let root = document(&workshop, plan.root, &mut made).await?;
+    Ok(Packed::of(plan.type_name, root, made))
+}
+
+/// A manifest or index that is packed, with the blobs that it points at.
+#[derive(Debug)]
+struct MadeDocument {
+    desc: Descriptor,
+    bytes: Bytes,
+    parsed: Parsed,
+    /// The layers in the order of the plan, where the manifest has another one.
+    planned: Option<Vec<Descriptor>>,
+    blobs: Vec<(Digest, Held)>,
+}
+
+impl MadeDocument {
+    /// Errors: it has more bytes than registries take.
+    fn of(media_type: &str, bytes: Vec<u8>, parsed: Parsed) -> Result<Self> {
+        if bytes.len() as u64 > MAX_MANIFEST {
+            let message = format!("the manifest has {} bytes; registries take at most {MAX_MANIFEST}", bytes.len());
+            return Err(Error::limit(message).with_code(Code::ManifestTooLarge));
         }
-        check::titles(layers.iter().map(|made| made.desc.title()))?;
-        drop(parts);
-        let config = config(&workshop, &plan.config, &layers).context(|| "config")?;
-        let annotations = quote::annotations(&plan.manifest.annotations, &layers)?;
-        finish(&plan, annotations, layers, config)
-    };
-    layer::working(rest).await
+        let bytes = Bytes::from(bytes);
+        Ok(Self { desc: Descriptor::of(media_type, &bytes), bytes, parsed, planned: None, blobs: Vec::new() })
+    }
+}
+
+/// Packs a manifest, or an index after its members. Gives its descriptor; `made` gets all of it, members first.
+fn document<'a>(
+    workshop: &'a Arc<Workshop>,
+    planned: Document,
+    made: &'a mut Vec<MadeDocument>,
+) -> BoxFuture<'a, Result<Descriptor>> {
+    Box::pin(async move {
+        let document = match planned {
+            Document::Manifest(planned) => manifest::pack(workshop, *planned).await?,
+            Document::Index(planned) => index::pack(workshop, planned, made).await?,
+        };
+        let desc = document.desc.clone();
+        made.push(document);
+        Ok(desc)
+    })
 }
 
 /// Tells how much will be read: what changes meanwhile is noticed later.
@@ -113,7 +142,7 @@ fn announce(plan: &Plan, progress: &Observer) {
         files += 1;
         bytes = bytes.saturating_add(std::fs::metadata(plan.base.join(path)).map_or(0, |meta| meta.len()));
     };
-    for part in plan.layers.iter().chain([&plan.config]) {
+    for part in plan.manifests().into_iter().flat_map(|manifest| manifest.layers.iter().chain([&manifest.config])) {
         match &part.content {
             Content::File(path) => add(path),
             Content::Tar { entries, .. } => entries.iter().for_each(|entry| match &entry.kind {
@@ -126,66 +155,10 @@ fn announce(plan: &Plan, progress: &Observer) {
     progress.tell(Event::Packing { files, bytes });
 }
 
-/// The config blob; only a JSON config may hold quotes.
-fn config(workshop: &Workshop, part: &Part, layers: &[Made]) -> Result<Made> {
-    let mut made = match &part.content {
-        Content::Json { value, encoding } => {
-            Made::of(&part.media_type, encoding.encode(&quote::fill(value, layers)?)?.into())
-        }
-        _ => layer::one(workshop, part, workshop.threads())?,
-    };
-    made.desc.annotations = quote::annotations(&part.annotations, layers)?;
-    Ok(made)
-}
-
-/// The layers in the order of the manifest, and in that of the plan where it is another one.
-fn ordered(planned: Vec<Descriptor>, order: Order) -> (Vec<Descriptor>, Option<Vec<Descriptor>>) {
-    if planned.is_empty() {
-        // The schema of the image specification wants at least one layer (manifest.md, "Guidance for an Empty
-        // Descriptor").
-        return (vec![Descriptor::empty()], Some(planned));
-    }
-    if order != Order::Digest {
-        return (planned, None);
-    }
-    let mut sorted = planned.clone();
-    sorted.sort_by(|a, b| a.digest.cmp(&b.digest));
-    (sorted, Some(planned))
-}
-
-fn finish(plan: &Plan, annotations: Annotations, layers: Vec<Made>, config: Made) -> Result<Packed> {
-    let wanted = &plan.manifest;
-    let (mut blobs, mut descriptors) = (HashMap::new(), Vec::with_capacity(layers.len()));
-    blobs.insert(Digest::of(b"{}"), Held::Memory(Bytes::from_static(b"{}")));
-    for made in layers {
-        blobs.insert(made.desc.digest.clone(), made.held);
-        descriptors.push(made.desc);
-    }
-    blobs.insert(config.desc.digest.clone(), config.held);
-    let (layers, planned) = ordered(descriptors, wanted.order);
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: (!wanted.omit_media_type).then(|| media_type::MANIFEST.into()),
-        artifact_type: wanted.artifact_type.clone(),
-        config: config.desc,
-        layers,
-        subject: wanted.subject.clone(),
-        annotations,
-    };
-    let bytes = Bytes::from(wanted.encoding.encode(&manifest)?);
-    if bytes.len() as u64 > MAX_MANIFEST {
-        let message = format!("the manifest has {} bytes; registries take at most {MAX_MANIFEST}", bytes.len());
-        return Err(Error::limit(message).with_code(Code::ManifestTooLarge));
-    }
-    let root = Descriptor::of(media_type::MANIFEST, &bytes);
-    blobs.insert(root.digest.clone(), Held::Memory(bytes.clone()));
-    Ok(Packed { type_name: plan.type_name.clone(), root, bytes, manifest, planned, blobs })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{API_VERSION, ManifestPlan};
+    use crate::plan::{ManifestPlan, Part};
 
     #[tokio::test]
     async fn packing_stops_when_nobody_waits_for_it() {
@@ -195,13 +168,12 @@ mod tests {
             content,
             annotations: Default::default(),
         };
+        let layers = vec![part("a/b", Content::Text("text".into()))];
+        let manifest = ManifestPlan { layers, ..ManifestPlan::of(part("a/b", Content::Empty {})) };
         let plan = Plan {
-            api_version: API_VERSION.into(),
             type_name: "test".into(),
             base: PathBuf::new(),
-            config: part("a/b", Content::Empty {}),
-            layers: vec![part("a/b", Content::Text("text".into()))],
-            manifest: ManifestPlan::default(),
+            root: manifest.into(),
             reference: Default::default(),
             warnings: Vec::new(),
         };

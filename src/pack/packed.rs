@@ -7,96 +7,164 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 
-use super::spool::Held;
+use super::{MadeDocument, spool::Held};
 use crate::{
     blob::{ByteStream, FileSlice, first},
     error::{Error, Result},
-    oci::{Annotations, Descriptor, Digest, Manifest},
+    oci::{Annotations, Descriptor, Digest, Parsed},
     store::{Item, Name, NamePage, Presence, ReadStore, one_page},
 };
 
-/// A packed artifact: its manifest, and its blobs where they lie: in memory, in source files (verified to be unchanged
-/// when they are read again), in temporary files that are deleted when this is dropped.
+/// A packed artifact: its manifests and indexes, and its blobs where they lie: in memory, in source files (verified to be
+/// unchanged when they are read again), in temporary files that are deleted when this is dropped. Members of an index
+/// that are stored elsewhere are not here.
 #[derive(Debug)]
 pub struct Packed {
-    pub(super) type_name: String,
-    pub(super) root: Descriptor,
-    pub(super) bytes: Bytes,
-    pub(super) manifest: Manifest,
+    type_name: String,
+    /// The root is the last.
+    documents: Vec<PackedDocument>,
+    root: Descriptor,
+    blobs: HashMap<Digest, Held>,
+}
+
+/// A manifest or index that was packed.
+#[derive(Debug, Clone)]
+pub struct PackedDocument {
+    /// Its type, digest and size.
+    pub desc: Descriptor,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What it says.
+    pub parsed: Parsed,
     /// The layers in the order of the plan, where the manifest has another one.
-    pub(super) planned: Option<Vec<Descriptor>>,
-    pub(super) blobs: HashMap<Digest, Held>,
+    planned: Option<Vec<Descriptor>>,
+}
+
+impl PackedDocument {
+    /// The descriptors of the planned layers, in the order of the plan; the manifest may have another order.
+    #[must_use]
+    pub fn layers(&self) -> &[Descriptor] {
+        match (&self.planned, &self.parsed) {
+            (Some(planned), _) => planned,
+            (None, Parsed::Manifest(manifest)) => &manifest.layers,
+            _ => &[],
+        }
+    }
 }
 
 impl Packed {
-    /// The descriptor of the manifest.
+    pub(super) fn of(type_name: String, root: Descriptor, made: Vec<MadeDocument>) -> Self {
+        let mut blobs = HashMap::new();
+        blobs.insert(Digest::of(b"{}"), Held::Memory(Bytes::from_static(b"{}")));
+        let mut documents = Vec::with_capacity(made.len());
+        for MadeDocument { desc, bytes, parsed, planned, blobs: own } in made {
+            blobs.extend(own);
+            blobs.insert(desc.digest.clone(), Held::Memory(bytes.clone()));
+            documents.push(PackedDocument { desc, bytes, parsed, planned });
+        }
+        Self { type_name, documents, root, blobs }
+    }
+
+    /// The descriptor of the manifest or index that is all of it.
     #[must_use]
     pub fn root(&self) -> &Descriptor {
         &self.root
     }
 
-    /// The bytes of the manifest.
+    /// All manifests and indexes, members before what lists them; the last is the root.
+    #[must_use]
+    pub fn documents(&self) -> &[PackedDocument] {
+        &self.documents
+    }
+
+    /// The document with this digest.
+    fn document(&self, digest: &Digest) -> Option<&PackedDocument> {
+        self.documents.iter().find(|document| document.desc.digest == *digest)
+    }
+
+    /// The bytes of the root.
     #[must_use]
     pub fn manifest(&self) -> &Bytes {
-        &self.bytes
+        static NONE: Bytes = Bytes::new();
+        self.documents.last().map_or(&NONE, |document| &document.bytes)
     }
 
-    /// The descriptor of the config, as it stands in the manifest.
+    /// What the root says: a manifest or an index.
+    fn parsed(&self) -> Option<&Parsed> {
+        self.documents.last().map(|document| &document.parsed)
+    }
+
+    /// The descriptor of the config, as it stands in the manifest; an index has none.
     #[must_use]
-    pub fn config(&self) -> &Descriptor {
-        &self.manifest.config
+    pub fn config(&self) -> Option<&Descriptor> {
+        match self.parsed() {
+            Some(Parsed::Manifest(manifest)) => Some(&manifest.config),
+            _ => None,
+        }
     }
 
-    /// The descriptors of the planned layers, in the order of the plan; the manifest may have another order.
+    /// The layers of the root: see [`PackedDocument::layers`].
     #[must_use]
     pub fn layers(&self) -> &[Descriptor] {
-        self.planned.as_deref().unwrap_or(&self.manifest.layers)
+        self.documents.last().map_or(&[], PackedDocument::layers)
     }
 
     /// What was packed, for people and programs.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let Manifest { artifact_type, config, layers, subject, annotations, .. } = self.manifest.clone();
-        let mut sizes: HashMap<&Digest, u64> = layers.iter().map(|desc| (&desc.digest, desc.size)).collect();
-        sizes.insert(&config.digest, config.size);
-        let total_size = self.root.size.saturating_add(sizes.values().sum());
+        let parsed = self.parsed();
+        let (layers, children) = match parsed {
+            Some(Parsed::Manifest(manifest)) => (manifest.layers.clone(), Vec::new()),
+            Some(Parsed::Index(index)) => (Vec::new(), index.manifests.clone()),
+            _ => (Vec::new(), Vec::new()),
+        };
+        let mut sizes: HashMap<&Digest, u64> = HashMap::new();
+        for document in &self.documents {
+            let below = document.parsed.children().into_iter().map(|(_, desc)| desc);
+            sizes.extend(below.chain([&document.desc]).map(|desc| (&desc.digest, desc.size)));
+        }
         Summary {
             digest: self.root.digest.clone(),
             size: self.root.size,
             media_type: self.root.media_type.clone(),
-            artifact_type,
-            total_size,
-            config,
+            artifact_type: parsed.and_then(Parsed::own_artifact_type).map(Into::into),
+            total_size: sizes.values().fold(0, |sum: u64, size| sum.saturating_add(*size)),
+            config: self.config().cloned(),
             layers,
-            subject,
-            annotations,
+            children,
+            subject: parsed.and_then(Parsed::subject).cloned(),
+            annotations: parsed.map(|parsed| parsed.annotations().clone()).unwrap_or_default(),
         }
     }
 }
 
-/// What was packed: the manifest in short, with its own digest.
+/// What was packed: the root in short, with its own digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Digest of the manifest.
+    /// Digest of the manifest or index.
     pub digest: Digest,
-    /// Size of the manifest in bytes.
+    /// Size of it in bytes.
     pub size: u64,
-    /// Media type of the manifest.
+    /// Media type of it.
     pub media_type: String,
     /// Type of the artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Bytes of manifest, config and layers, each content once.
+    /// Bytes of manifests, configs and layers, each content once.
     pub total_size: u64,
-    /// The config.
-    pub config: Descriptor,
-    /// The layers, in the order of the manifest.
+    /// The config of a manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Descriptor>,
+    /// The layers of a manifest, in its order.
     pub layers: Vec<Descriptor>,
+    /// The members of an index, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Descriptor>,
     /// What the artifact is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// Annotations of the manifest.
+    /// Its annotations.
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
 }
@@ -112,7 +180,7 @@ impl ReadStore for Packed {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         match name {
             Name::Only => Ok(self.root.clone()),
-            Name::Digest(digest) if *digest == self.root.digest => Ok(self.root.clone()),
+            Name::Digest(digest) if let Some(document) = self.document(digest) => Ok(document.desc.clone()),
             name => Err(Error::not_found(format!("`{name}` is not in {self}"))),
         }
     }
@@ -133,10 +201,10 @@ impl ReadStore for Packed {
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        let about = self.manifest.subject.as_ref().is_some_and(|own| own.digest == subject.digest);
-        let artifact_type = self.manifest.artifact_type.clone().or(Some(self.manifest.config.media_type.clone()));
-        let annotations = self.manifest.annotations.clone();
-        Ok(Vec::from_iter(about.then(|| Descriptor { artifact_type, annotations, ..self.root.clone() })))
+        let about = |document: &&PackedDocument| {
+            document.parsed.subject().is_some_and(|own| own.digest == subject.digest)
+        };
+        Ok(self.documents.iter().filter(about).map(|document| document.parsed.listed(&document.desc)).collect())
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

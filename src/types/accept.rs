@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::many::Many;
 use crate::{
     error::{Error, Result},
-    oci::{Annotations, Descriptor, Manifest, media_type},
+    oci::{Annotations, Descriptor, Manifest, Parsed, media_type},
 };
 
 /// The section `accept`.
@@ -163,21 +163,50 @@ pub enum Evidence {
     Annotations,
 }
 
+/// What tells the type of a manifest or of an index, which has no config and no layers.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    artifact_type: Option<&'a str>,
+    annotations: &'a Annotations,
+    manifest: Option<&'a Manifest>,
+}
+
+impl<'a> From<&'a Manifest> for Identity<'a> {
+    fn from(manifest: &'a Manifest) -> Self {
+        let artifact_type = manifest.artifact_type.as_deref();
+        Self { artifact_type, annotations: &manifest.annotations, manifest: Some(manifest) }
+    }
+}
+
+impl<'a> From<&'a Parsed> for Identity<'a> {
+    fn from(document: &'a Parsed) -> Self {
+        match document {
+            Parsed::Manifest(manifest) => Self::from(&**manifest),
+            _ => Self {
+                artifact_type: document.own_artifact_type(),
+                annotations: document.annotations(),
+                manifest: None,
+            },
+        }
+    }
+}
+
 impl Accept {
-    /// By what this manifest is of this type, if it is.
-    pub(super) fn recognises(&self, manifest: &Manifest) -> Option<Evidence> {
+    /// By what this manifest or index is of this type, if it is.
+    pub(super) fn recognises(&self, identity: Identity<'_>) -> Option<Evidence> {
+        let Identity { manifest, .. } = identity;
         let own = [
-            (Evidence::ArtifactType, self.by_artifact_type(manifest)),
-            (Evidence::Config, self.by_config(manifest)),
-            (Evidence::Layers, self.by_layers(manifest)),
-            (Evidence::Annotations, self.by_annotations(manifest)),
+            (Evidence::ArtifactType, self.by_artifact_type(identity.artifact_type)),
+            (Evidence::Config, manifest.is_some_and(|manifest| self.by_config(manifest))),
+            (Evidence::Layers, manifest.is_some_and(|manifest| self.by_layers(manifest))),
+            (Evidence::Annotations, self.by_annotations(identity.annotations)),
         ];
         let own = own.into_iter().find(|(_, yes)| *yes).map(|(evidence, _)| evidence);
-        own.into_iter().chain(self.also.iter().filter_map(|a| a.recognises(manifest))).min()
+        own.into_iter().chain(self.also.iter().filter_map(|a| a.recognises(identity))).min()
     }
 
-    fn by_artifact_type(&self, manifest: &Manifest) -> bool {
-        manifest.artifact_type.as_ref().is_some_and(|t| self.artifact_types.0.contains(t))
+    fn by_artifact_type(&self, artifact_type: Option<&str>) -> bool {
+        artifact_type.is_some_and(|t| self.artifact_types.0.iter().any(|own| own == t))
     }
 
     fn by_config(&self, manifest: &Manifest) -> bool {
@@ -190,10 +219,10 @@ impl Accept {
             && self.layers.values().all(|r| r.count.allows(manifest.layers.iter().filter(|l| r.fits(l)).count()))
     }
 
-    fn by_annotations(&self, manifest: &Manifest) -> bool {
+    fn by_annotations(&self, annotations: &Annotations) -> bool {
         let matches = |(key, glob): (&String, &String)| {
             let glob = Glob::new(glob).map(|g| g.compile_matcher());
-            manifest.annotations.get(key).is_some_and(|value| glob.is_ok_and(|g| g.is_match(value)))
+            annotations.get(key).is_some_and(|value| glob.is_ok_and(|g| g.is_match(value)))
         };
         !self.annotations.is_empty() && self.annotations.iter().all(matches)
     }

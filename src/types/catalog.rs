@@ -9,11 +9,10 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 
-use super::{ArtifactType, Detected, MAX_DEFINITION, accept::Evidence, detect, nearest, unknown_type};
+use super::{ArtifactType, Detected, MAX_DEFINITION, accept::{Evidence, Identity}, detect, nearest, unknown_type};
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs,
-    oci::Manifest,
     source::Source,
 };
 
@@ -270,13 +269,15 @@ impl Catalog {
         Err(unknown_type(format!("no artifact type fits `{source}`; looked for {}", wanted.join("; "))))
     }
 
-    /// The type of this manifest, and by what it was recognised: its artifact type, else its config's media type, else
-    /// those of its layers, else annotations. `None` when no type claims it: then [`super::generic::unpacking`] applies.
+    /// The type of this manifest or index, and by what it was recognised: its artifact type, else its config's media
+    /// type, else those of its layers, else annotations. `None` when no type claims it: then
+    /// [`super::generic::unpacking`] applies.
     #[must_use]
-    pub fn recognise(&self, manifest: &Manifest) -> Option<(Arc<ArtifactType>, Evidence)> {
+    pub fn recognise<'a>(&self, document: impl Into<Identity<'a>>) -> Option<(Arc<ArtifactType>, Evidence)> {
+        let identity = document.into();
         let known = self.list().map(|kind| (kind, true)).chain(self.held_back.iter().map(|(kind, _)| (kind, false)));
         let found = known.filter_map(|(kind, usable)| {
-            Some((Arc::clone(kind), kind.definition().accept.recognises(manifest)?, usable))
+            Some((Arc::clone(kind), kind.definition().accept.recognises(identity)?, usable))
         });
         let (kind, evidence, usable) = found.min_by_key(|(_, evidence, _)| *evidence)?;
         usable.then_some((kind, evidence))

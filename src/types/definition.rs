@@ -11,6 +11,7 @@ use super::{
     config::Config,
     detect::Detect,
     documents::DocumentRule,
+    index::IndexRule,
     layers::Layers,
     lint,
     manifest::ManifestRule,
@@ -69,9 +70,12 @@ pub struct Definition {
     /// The layers.
     #[serde(default)]
     pub layers: Layers,
-    /// The manifest.
+    /// The manifest, or each of an index.
     #[serde(default)]
     pub manifest: ManifestRule,
+    /// The index, where the artifact is one.
+    #[serde(default)]
+    pub index: Option<IndexRule>,
     /// Where it wants to go.
     #[serde(default)]
     pub reference: ReferenceRule,
@@ -169,6 +173,7 @@ impl Definition {
                 }
             }
             "manifest" => self.manifest.texts(&mut texts),
+            "index" => self.index.iter().for_each(|index| index.texts(&mut texts)),
             "reference" => self.reference.texts(&mut texts),
             "validate" => {
                 for (i, assertion) in self.validate.iter().enumerate() {

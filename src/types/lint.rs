@@ -119,6 +119,7 @@ fn references(definition: &Definition, found: &mut Found) {
         let document = config.document.iter();
         used.extend(document.map(|d| (format!("{at}/document"), "the document", d.as_str(), documents.as_slice())));
     }
+    used.extend(definition.index.iter().map(|i| ("/index/each".to_owned(), "the set", i.each.as_str(), &*sets)));
     for (view, rules) in [("native", &definition.unpack.native), ("tree", &definition.unpack.tree)] {
         let rules = rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.layer.as_deref()?)));
         used.extend(rules.map(|(i, l)| (format!("/unpack/{view}/{i}/layer"), "the role", l, roles.as_slice())));

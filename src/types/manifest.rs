@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Context as _, Error, Result},
     oci::{json::Encoding, media_type},
-    plan::{ManifestPlan, Order},
+    plan::{ManifestPlan, Order, Part},
 };
 
 /// The section `manifest`.
@@ -81,8 +81,14 @@ impl ManifestRule {
         });
     }
 
-    /// Plans the manifest.
-    pub(super) fn plan(&self, reading: &Reading<'_>, order: Order) -> Result<ManifestPlan> {
+    /// Plans the manifest of this config and these layers.
+    pub(super) fn plan(
+        &self,
+        reading: &Reading<'_>,
+        config: Part,
+        layers: Vec<Part>,
+        order: Order,
+    ) -> Result<ManifestPlan> {
         let artifact_type = self.artifact_type.as_ref().map(|t| reading.text(t)).transpose()?;
         let artifact_type = artifact_type.filter(|t| !t.trim().is_empty());
         if let Some(bad) = artifact_type.as_deref().filter(|t| !media_type::is_valid(t)) {
@@ -92,11 +98,14 @@ impl ManifestRule {
         for block in &self.annotations {
             block.apply(reading, &mut annotations).context(|| "annotations")?;
         }
-        if !self.merges_cli() {
+        // Of an index, the index has them.
+        if reading.member.is_none() && !self.merges_cli() {
             let given = reading.inputs.annotations.iter();
             annotations.extend(given.map(|(k, v)| (k.clone(), Json::from(v.as_str()))));
         }
         Ok(ManifestPlan {
+            config,
+            layers,
             artifact_type,
             omit_media_type: self.media_type.is_some(),
             encoding: self.json,

@@ -19,6 +19,7 @@ mod detect;
 mod documents;
 mod expr;
 pub mod generic;
+mod index;
 mod layers;
 pub mod lint;
 mod manifest;
@@ -47,19 +48,19 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::definition::typed;
 pub use self::{
-    accept::Evidence,
+    accept::{Evidence, Identity},
     catalog::{Broken, Catalog, Origin},
     definition::{API_VERSION, Definition, MAX_DEFINITION},
     layers::{UNPACK, UNPACK_DIGEST},
-    schema::schema,
+    schema::{plan_schema, schema},
     skeleton::skeleton,
     unpack::View,
 };
 use self::{expr::Engine, reading::Reading};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Manifest, RefName},
-    plan::{self, Plan, Unpacking},
+    oci::{Index, Manifest, RefName},
+    plan::{Document, ManifestPlan, Plan, Unpacking},
     source::Source,
 };
 
@@ -113,6 +114,14 @@ impl ArtifactType {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.definition.metadata.name
+    }
+
+    /// What is wrong with an index of this type: where the definition gives members platforms, each has one.
+    #[must_use]
+    pub fn flaws(&self, index: &Index) -> Vec<String> {
+        let wanted = self.definition.index.as_ref().is_some_and(|rule| rule.platform.is_some());
+        let without = index.manifests.iter().filter(|member| wanted && member.platform.is_none());
+        without.map(|member| format!("the member {} of a {} has no platform", member.digest, self.name())).collect()
     }
 
     /// The role of every layer of a manifest of this type, in their order.
@@ -171,25 +180,37 @@ impl ArtifactType {
 
     fn plan_form(&self, form: &str, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let definition = &self.definition;
-        let reading = Reading::new(definition, &self.engine, source, inputs, form.into())?;
-        let layers = definition.layers.plan(&reading)?;
+        let mut reading = Reading::new(definition, &self.engine, source, inputs, form.into())?;
+        let mut warnings = Vec::new();
+        let root = match &definition.index {
+            None => {
+                let (manifest, with_layers) = self.plan_manifest(&reading, &mut warnings)?;
+                reading = with_layers;
+                manifest.into()
+            }
+            Some(index) => Document::Index(index.plan(&reading, |member| {
+                self.plan_manifest(member, &mut warnings).map(|(manifest, _)| manifest)
+            })?),
+        };
+        let (reference, tag_warning) = definition.reference.plan(&reading)?;
+        warnings.extend(tag_warning);
+        Ok(Plan { type_name: self.name().into(), base: PathBuf::from(source.base()), root, reference, warnings })
+    }
+
+    /// A manifest, and what was read with the layers that it has.
+    fn plan_manifest<'a>(
+        &self,
+        reading: &Reading<'a>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(ManifestPlan, Reading<'a>)> {
+        let definition = &self.definition;
+        let layers = definition.layers.plan(reading)?;
         let reading = reading.with_all(layers.names());
         let config = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
         let config = config.map_or_else(|| Ok(config::Config::none()), |c| c.plan(&reading))?;
-        let manifest = definition.manifest.plan(&reading, definition.layers.order)?;
-        let (reference, tag_warning) = definition.reference.plan(&reading)?;
-        let mut warnings = validate::check(&definition.validate, &reading)?;
-        warnings.extend(tag_warning);
-        Ok(Plan {
-            api_version: plan::API_VERSION.into(),
-            type_name: self.name().into(),
-            base: PathBuf::from(source.base()),
-            config,
-            layers: layers.parts,
-            manifest,
-            reference,
-            warnings,
-        })
+        let manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
+        warnings.extend(validate::check(&definition.validate, &reading)?);
+        Ok((manifest, reading))
     }
 
     /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
@@ -198,13 +219,13 @@ impl ArtifactType {
         unpack::reads_config(&self.definition, view)
     }
 
-    /// The files that this manifest becomes.
+    /// The files that this manifest becomes. An index has none of its own: a platform picks one of its manifests.
     ///
     /// `config` are the bytes of its config blob, at most [`MAX_CONFIG`]; they may be empty where
     /// [`ArtifactType::reads_config`] says that they are not needed. Errors
     /// (kind `Mismatch`): the manifest is not of this type, layers are missing or do not belong.
     pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
-        if self.definition.accept.recognises(manifest).is_none() && !self.definition.accept.claims().is_empty() {
+        if self.definition.accept.recognises(manifest.into()).is_none() && !self.definition.accept.claims().is_empty() {
             let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
             let message = format!("an artifact of type `{}` is not a {}", kind, self.name());
             return Err(Error::mismatch(message));

@@ -33,6 +33,9 @@ pub(super) fn check(definition: &Definition) -> Vec<(String, String)> {
     for (section, extra) in sections() {
         let mut names = if section == "unpack" { Names::new() } else { base.clone() };
         names.extend(extra);
+        if definition.index.is_some() && OF_A_MEMBER.contains(&section) {
+            names.insert("member", Shape::Keys(FILE.to_vec()));
+        }
         if section == "source" {
             names.remove("vars");
         }
@@ -43,9 +46,14 @@ pub(super) fn check(definition: &Definition) -> Vec<(String, String)> {
     check.found
 }
 
+/// What expressions see of a file.
+const FILE: [&str; 6] = ["path", "name", "stem", "ext", "mime", "size"];
+/// The sections that are evaluated for each member of an index.
+const OF_A_MEMBER: [&str; 6] = ["vars", "config", "layers", "manifest", "index", "validate"];
+
 /// The sections that hold expressions, each with the names that it alone has.
-fn sections() -> [(&'static str, Vec<(&'static str, Shape<'static>)>); 8] {
-    let file = ("file", Shape::Keys(vec!["path", "name", "stem", "ext", "mime", "size"]));
+fn sections() -> [(&'static str, Vec<(&'static str, Shape<'static>)>); 9] {
+    let file = ("file", Shape::Keys(FILE.to_vec()));
     let quotes = ("layer", Shape::Keys(vec!["digest", "diffId", "size"]));
     let planned = || vec![("layers", Shape::Open), ("layer", Shape::Open)];
     let reference = ("ref", Shape::Keys(vec!["repository", "basename", "tag", "version"]));
@@ -64,6 +72,7 @@ fn sections() -> [(&'static str, Vec<(&'static str, Shape<'static>)>); 8] {
         ("layers", vec![file, quotes]),
         ("config", planned()),
         ("manifest", planned()),
+        ("index", Vec::new()),
         ("reference", [planned(), vec![reference]].concat()),
         ("validate", planned()),
         ("unpack", vec![layer, ("config", Shape::Open)]),
@@ -89,8 +98,8 @@ fn base(definition: &Definition) -> Names<'_> {
 }
 
 /// Names that a definition may not give to a document.
-pub(super) const RESERVED: [&str; 13] =
-    ["source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item"];
+pub(super) const RESERVED: [&str; 14] =
+    ["source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item", "member"];
 
 struct Check {
     engine: Engine,

@@ -1,36 +1,168 @@
-//! Types that need code: a program `artifact-type-NAME` that prints a plan.
+//! Types that need code: a program `artifact-type-NAME`, on the `PATH`.
 //!
-//! The protocol: the path of the source is the one argument, [`Inputs`] come as JSON on standard input, a [`Plan`]
-//! (`artifact-plan/v1`) is expected as JSON on standard output. A program that fails says why on standard error and exits
-//! with anything but 0. It runs with the rights of the user, like any program on the `PATH`; what it prints is still
-//! checked: the plan stays within the source.
+//! It is run in three ways, each with a JSON object on standard input and one expected on standard output
+//! (`artifact-plan/v1`; `artifact-types/plan.md` shows every key):
+//!
+//! * `artifact-type-NAME describe`: [`About`], asked once;
+//! * `artifact-type-NAME plan SOURCE`: a [`PlanQuestion`] for a [`Plan`];
+//! * `artifact-type-NAME unpack`: an [`UnpackQuestion`] for an [`Unpacking`]; only where `describe` says so.
+//!
+//! A program that fails says why on standard error and exits with anything but 0. It runs with the rights of the user,
+//! like any program on the `PATH`; what it prints is still checked: a plan stays within the source, and files are written
+//! by us, below the destination.
+
+mod process;
 
 use std::{
+    collections::HashMap,
+    ffi::OsStr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    process::{Child, Command},
-};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Inputs, metadata};
+pub use self::process::MAX_ANSWER;
+use super::{Inputs, View, generic, metadata};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::up_to_async,
-    plan::{self, Content, EntryKind, Part, Plan},
+    oci::{Descriptor, Manifest},
+    plan::{self, API_VERSION, Action, Content, EntryKind, Part, Plan, Step, Unpacking},
     source::{self, Source},
 };
 
 /// What the name of such a program begins with.
 pub const PREFIX: &str = "artifact-type-";
-/// Largest plan that a program may print, in bytes.
-pub const MAX_PLAN: u64 = 16 << 20;
-/// How much of standard error is kept, in bytes.
-const MAX_STDERR: u64 = 64 << 10;
+
+/// How long a program may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// To say what it is.
+    pub describe: Duration,
+    /// To print a plan: it may look into all files.
+    pub plan: Duration,
+    /// To say which files there will be.
+    pub unpack: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let [describe, plan, unpack] = [10, 600, 60].map(Duration::from_secs);
+        Self { describe, plan, unpack }
+    }
+}
+
+/// What a program says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct About {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// The name of the type: that of the program.
+    pub name: String,
+    /// What it packs, in one sentence.
+    #[serde(default)]
+    pub description: String,
+    /// The artifact types, or config media types, of manifests that are its own.
+    #[serde(default)]
+    pub artifact_types: Vec<String>,
+    /// Whether it answers `unpack`.
+    #[serde(default)]
+    pub unpacks: bool,
+}
+
+/// A program that is a type.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    program: PathBuf,
+    about: Arc<About>,
+    timeouts: Timeouts,
+}
+
+/// What `plan` is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanQuestion {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// What the user gave beside the source.
+    pub inputs: Inputs,
+}
+
+/// What `unpack` is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnpackQuestion {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its config, where that is JSON.
+    pub config: Value,
+    /// What the user wants to see.
+    pub view: View,
+}
+
+/// The programs of some directories. What one says of itself is kept, by path, size and time.
+#[derive(Debug, Clone, Default)]
+pub struct Plugins {
+    directories: Vec<PathBuf>,
+    timeouts: Timeouts,
+    known: Arc<Mutex<HashMap<State, Arc<About>>>>,
+}
+
+/// Which program, and in which state.
+type State = (PathBuf, u64, Option<SystemTime>);
+
+impl Plugins {
+    /// Those of these directories; an earlier one wins.
+    #[must_use]
+    pub fn new(directories: Vec<PathBuf>, timeouts: Timeouts) -> Self {
+        Self { directories, timeouts, known: Arc::default() }
+    }
+
+    /// The type of this name, if a program is it. Errors: the program does not say what it is.
+    pub async fn get(&self, name: &str) -> Result<Option<Plugin>> {
+        match find(name, &self.directories) {
+            Some(program) => self.ask(name, program).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The type that knows this manifest, if a program does; with what is wrong with programs that were asked.
+    pub async fn recognise(&self, manifest: &Manifest) -> (Option<Plugin>, Vec<Error>) {
+        let own = [manifest.artifact_type.as_ref(), Some(&manifest.config.media_type)];
+        let mut broken = Vec::new();
+        for (name, program) in list(&self.directories) {
+            match self.ask(&name, program).await {
+                Ok(plugin) if own.into_iter().flatten().any(|t| plugin.about.artifact_types.contains(t)) => {
+                    return (Some(plugin), broken);
+                }
+                Ok(_) => {}
+                Err(e) => broken.push(e),
+            }
+        }
+        (None, broken)
+    }
+
+    async fn ask(&self, name: &str, program: PathBuf) -> Result<Plugin> {
+        let meta = program.metadata().context(|| named(&program))?;
+        let state = (program.clone(), meta.len(), meta.modified().ok());
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = known().get(&state).cloned();
+        let about = match kept {
+            Some(about) => about,
+            None => {
+                let about = describe(name, &program, self.timeouts.describe).await.context(|| named(&program))?;
+                Arc::clone(known().entry(state).or_insert_with(|| Arc::new(about)))
+            }
+        };
+        Ok(Plugin { program, about, timeouts: self.timeouts })
+    }
+}
 
 /// The program for the type of this name, in the first of these directories that has it.
 #[must_use]
@@ -60,100 +192,93 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Lets a program plan this source.
-///
-/// Errors: it cannot be started; it fails, with the first line that it wrote to standard error; it takes longer than
-/// `timeout`; it prints more than 16 MiB, or what is no plan; kind `Escape` when the plan reaches outside the source.
-pub async fn run(program: &Path, source: &Source, inputs: &Inputs, timeout: Duration) -> Result<Plan> {
-    let what = || format!("plug-in `{}`", program.display());
-    let answer = tokio::time::timeout(timeout, ask(program, source.path(), inputs)).await;
-    let late = |_| Error::new(Kind::Unavailable, format!("no answer within {} seconds", timeout.as_secs_f32()));
-    let output = answer.map_err(late).and_then(|answer| answer).context(what)?;
-    read(&output, source).context(what)
+fn named(program: &Path) -> String {
+    format!("plug-in `{}`", program.display())
 }
 
-/// The child and, should this be given up, whatever it started.
-struct Running(Child);
+/// What it says of itself.
+async fn describe(name: &str, program: &Path, timeout: Duration) -> Result<About> {
+    let answer = process::run(program, &[OsStr::new("describe")], Vec::new(), timeout).await?;
+    let about: About = read(&answer, "description")?;
+    if about.api_version != API_VERSION {
+        let message = format!("it speaks `{}`; this program speaks `{API_VERSION}`", about.api_version);
+        return Err(Error::unsupported(message));
+    }
+    if about.name != name {
+        return Err(Error::invalid(format!("it says that its name is `{}`, not `{name}`", about.name)));
+    }
+    Ok(about)
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let pid = self.0.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = pid {
-            // Gone already is as good.
-            rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).ok();
-        }
+impl Plugin {
+    /// What it says of itself.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Lets it plan this source. Annotations that the user gives are added to what it plans.
+    ///
+    /// Errors: it fails, hangs, or prints too much, or what is no plan; kind `Escape` when the plan reaches outside the
+    /// source.
+    pub async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        let question = json(&PlanQuestion { api_version: API_VERSION.into(), inputs: inputs.clone() })?;
+        let arguments = [OsStr::new("plan"), source.path().as_os_str()];
+        let planned = async {
+            let answer = process::run(&self.program, &arguments, question, self.timeouts.plan).await?;
+            let mut plan: Plan = read(&answer, "plan")?;
+            confine(&mut plan, source)?;
+            plan.type_name.clone_from(&self.about.name);
+            plan.root.annotate(inputs.annotations.clone());
+            Ok::<_, Error>(plan)
+        };
+        planned.await.context(|| named(&self.program))
+    }
+
+    /// Lets it say which files a manifest becomes. It sees the config where that is JSON.
+    ///
+    /// Errors: kind `Unsupported` when it only packs; it fails, hangs, or prints too much, or what may not be unpacked.
+    pub async fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
+        let config = serde_json::from_slice(config).unwrap_or(Value::Null);
+        let api_version = API_VERSION.into();
+        let question = json(&UnpackQuestion { api_version, manifest: manifest.clone(), config, view })?;
+        let unpacked = async {
+            if !self.about.unpacks {
+                return Err(Error::unsupported("it packs and does not unpack"));
+            }
+            let answer = process::run(&self.program, &[OsStr::new("unpack")], question, self.timeouts.unpack).await?;
+            allowed(read(&answer, "list of files")?, manifest)
+        };
+        unpacked.await.context(|| named(&self.program))
     }
 }
 
-async fn ask(program: &Path, source: &Path, inputs: &Inputs) -> Result<Vec<u8>> {
-    let question =
-        serde_json::to_vec(inputs).map_err(|e| Error::caused(Kind::Internal, "cannot write the inputs", e))?;
-    let mut command = Command::new(program);
-    command.arg(source).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.process_group(0).kill_on_drop(true).spawn().context(|| "cannot be started")?;
-    let mut running = Running(child);
-    let mut stdin = running.0.stdin.take();
-    let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
-    let write = async move {
-        // A program that needs no inputs may close its end.
-        if let Some(stdin) = &mut stdin {
-            stdin.write_all(&question).await.ok();
-        }
-        drop(stdin);
-        Ok(())
-    };
-    let ((), output, complaint) = tokio::try_join!(write, bounded(stdout), first_line(stderr))?;
-    let status = running.0.wait().await.context(|| "cannot be waited for")?;
-    succeeded(status, &complaint)?;
-    Ok(output)
+fn json(question: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(question).map_err(|e| Error::caused(Kind::Internal, "cannot write the question", e))
 }
 
-/// All that is printed. Errors: more than is allowed.
-async fn bounded(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
-    let Some(from) = from else { return Ok(Vec::new()) };
-    let bytes = up_to_async(from, MAX_PLAN).await.context(|| "cannot read what it prints")?;
-    bytes.ok_or_else(|| Error::limit(format!("it printed more than {MAX_PLAN} bytes")))
+fn read<T: serde::de::DeserializeOwned>(answer: &[u8], what: &str) -> Result<T> {
+    plan::parse(answer).context(|| format!("it printed no {what} of version `{API_VERSION}`"))
 }
 
-/// The first line that is not blank; the rest is read, so that nobody waits, and dropped.
-async fn first_line(from: Option<impl AsyncRead + Unpin>) -> Result<String> {
-    let Some(mut from) = from else { return Ok(String::new()) };
-    let mut bytes = Vec::new();
-    (&mut from).take(MAX_STDERR).read_to_end(&mut bytes).await.context(|| "cannot read its errors")?;
-    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its errors")?;
-    let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    Ok(line.chars().take(500).collect())
-}
-
-fn succeeded(status: ExitStatus, complaint: &str) -> Result<()> {
-    if status.success() {
-        return Ok(());
-    }
-    let why = if complaint.is_empty() { "without a word" } else { complaint };
-    Err(Error::invalid(format!("failed ({status}): {why}")))
-}
-
-/// Reads a plan and checks that it stays within the source.
-fn read(output: &[u8], source: &Source) -> Result<Plan> {
-    let mut plan: Plan =
-        serde_json::from_slice(output).map_err(|e| Error::caused(Kind::Invalid, "it printed no plan", e))?;
-    if plan.api_version != plan::API_VERSION {
-        let version = &plan.api_version;
-        return Err(Error::unsupported(format!(
-            "it printed a plan of version `{version}`, not `{}`",
-            plan::API_VERSION
-        )));
-    }
+/// Makes the base absolute. Errors: a plan that reaches outside the source.
+fn confine(plan: &mut Plan, source: &Source) -> Result<()> {
     let real = |path: &Path| path.canonicalize().context(|| format!("the base `{}`", path.display()));
     let base = real(&plan.base)?;
     if !base.starts_with(real(source.base())?) {
         let message = format!("the base `{}` lies outside the source", plan.base.display());
         return Err(Error::new(Kind::Escape, message));
     }
-    std::iter::once(&plan.config).chain(&plan.layers).try_for_each(confined)?;
+    let manifests = plan.manifests().into_iter();
+    manifests.flat_map(|manifest| manifest.layers.iter().chain([&manifest.config])).try_for_each(confined)?;
     plan.base = base;
-    Ok(plan)
+    Ok(())
 }
 
 fn confined(part: &Part) -> Result<()> {
@@ -166,4 +291,22 @@ fn confined(part: &Part) -> Result<()> {
         }),
         _ => Ok(()),
     }
+}
+
+/// What a program wants unpacked, with the manifest's own descriptors. Errors: blobs that are not of this manifest, paths
+/// that may not be.
+fn allowed(wanted: Unpacking, manifest: &Manifest) -> Result<Unpacking> {
+    let own = |blob: &Descriptor| {
+        let mut all = manifest.layers.iter().chain([&manifest.config]);
+        let found = all.find(|desc| desc.digest == blob.digest).cloned();
+        found.ok_or_else(|| Error::invalid(format!("{} is no blob of this manifest", blob.digest)))
+    };
+    let path = |step: &Step| match &step.action {
+        Action::Extract { .. } if step.path == "." => Ok(step.path.clone()),
+        _ => generic::checked_path(&step.path),
+    };
+    let step = |step: Step| Ok(Step { blob: own(&step.blob)?, path: path(&step)?, action: step.action });
+    let steps: Vec<Step> = wanted.steps.into_iter().map(step).collect::<Result<_>>()?;
+    generic::refuse_twins(&steps)?;
+    Ok(Unpacking { steps, warnings: wanted.warnings })
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{Context as _, Error, Result},
-    source::{Member, Source},
+    source::{Member, MemberKind, Source},
 };
 
 /// A source being read.
@@ -39,6 +39,8 @@ pub(super) struct Reading<'a> {
     pub(super) scope: Scope,
     documents: Arc<BTreeMap<String, Option<Read>>>,
     sets: Arc<BTreeMap<String, Vec<Member>>>,
+    /// Of a member of an index: the set that it is of, and where that begins here.
+    pub(super) member: Option<(String, String)>,
 }
 
 impl<'a> Reading<'a> {
@@ -59,8 +61,8 @@ impl<'a> Reading<'a> {
             ("cli", Value::from_pairs([("annotations", Value::from_pairs(inputs.annotations.clone()))])),
         ];
         let scope = Scope::default().with_all(names.map(|(name, value)| (name.to_owned(), value)));
-        let (documents, sets) = Default::default();
-        let mut reading = Self { definition, engine, source, inputs, form, scope, documents, sets };
+        let (documents, sets, member) = Default::default();
+        let mut reading = Self { definition, engine, source, inputs, form, scope, documents, sets, member };
         for step in steps(definition, engine)? {
             reading.take(step)?;
         }
@@ -135,8 +137,37 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// What an index has members for: the files of a set, and of one that is a directory what lies in that.
+    pub(super) fn members_of(&self, name: &str) -> Result<Vec<Member>> {
+        let (set, dir) = (self.set(name)?, self.dir_of(name)?);
+        if self.definition.source.sets.get(name).is_none_or(|rule| rule.dir.is_none()) {
+            return Ok(set.to_vec());
+        }
+        let inside = |member: &&Member| !inner(&member.path, &dir).contains('/');
+        Ok(set.iter().filter(inside).cloned().collect())
+    }
+
+    /// The same for one of those: the set holds what belongs to it, and it is `member`.
+    pub(super) fn for_member(&self, set: &str, member: &Member) -> Result<Self> {
+        let below = format!("{}/", member.path);
+        let belongs = |other: &&Member| other.path == member.path || other.path.starts_with(&below);
+        let mut own: Vec<Member> = self.set(set)?.iter().filter(belongs).cloned().collect();
+        let (mut reading, mut dir) = (self.clone(), self.dir_of(set)?);
+        if member.kind == MemberKind::Directory {
+            own.retain(|other| other.path != member.path);
+            dir.clone_from(&member.path);
+        }
+        reading.member = Some((set.to_owned(), dir));
+        Arc::make_mut(&mut reading.sets).insert(set.to_owned(), own);
+        reading.scope = reading.scope.with("sets", reading.sets_value());
+        Ok(reading.with("member", super::sets::file_value(member)))
+    }
+
     /// The directory that a set began at: what is in front of the names of its members.
     pub(super) fn dir_of(&self, name: &str) -> Result<String> {
+        if let Some((_, dir)) = self.member.as_ref().filter(|(set, _)| set == name) {
+            return Ok(dir.clone());
+        }
         let dir = self.definition.source.sets.get(name).and_then(|set| set.dir.as_ref());
         let dir = dir.map(|d| self.text(d)).transpose()?.unwrap_or_default();
         if dir.is_empty() { Ok(dir) } else { crate::source::relative(&dir) }
@@ -154,6 +185,11 @@ impl<'a> Reading<'a> {
             read.document.as_ref().map(|d| d.place(&pointer))
         })
     }
+}
+
+/// A path without the directory in front.
+fn inner<'a>(path: &'a str, dir: &str) -> &'a str {
+    path.strip_prefix(dir).unwrap_or(path).trim_start_matches('/')
 }
 
 /// The pointer of the first string in this value that equals a text.

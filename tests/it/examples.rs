@@ -89,7 +89,7 @@ async fn a_sample_has_the_same_digest_on_another_machine() {
 /// Unpacks into `dest` what was packed, as the type that claims the manifest says.
 async fn unpacked(packed: Packed, dest: &Path) {
     let manifest: Manifest = serde_json::from_slice(packed.manifest()).unwrap();
-    let config = read(&packed, packed.config(), 1 << 20).await.unwrap();
+    let config = read(&packed, packed.config().unwrap(), 1 << 20).await.unwrap();
     let (kind, _) = Catalog::builtin().unwrap().recognise(&manifest).unwrap();
     let steps = kind.unpacking(&manifest, &config, View::Tree).unwrap();
     unpack::unpack(Arc::new(packed), &steps, dest, &unpack::Options::default()).await.unwrap();

@@ -8,7 +8,7 @@ use artifact::{
     Kind,
     oci::{Descriptor, Digest, media_type},
     pack::{Options, Packed, pack},
-    plan::{Compression, Content, Entry, EntryKind, Order, Part, Plan, Quote, Quoted},
+    plan::{Compression, Content, Entry, EntryKind, ManifestPlan, Order, Part, Plan, Quote, Quoted},
     store::{self, Name, ReadStore},
     stores::Memory,
 };
@@ -41,6 +41,11 @@ async fn fails(dir: &TempDir, plan: &Plan) -> (Kind, String) {
     (error.kind(), error.to_string())
 }
 
+fn with_config(mut plan: Plan, config: Part) -> Plan {
+    plan.manifest_mut().unwrap().config = config;
+    plan
+}
+
 fn manifest(packed: &Packed) -> Value {
     serde_json::from_slice(packed.manifest()).unwrap()
 }
@@ -50,8 +55,8 @@ async fn oras_foobar_has_the_digest_that_oras_published() {
     let dir = world(&[("foo1", "foo"), ("foo2", "foo"), ("bar", "bar")]);
     let layers = ["foo1", "foo2", "bar"].map(|name| file("application/vnd.oci.image.layer.v1.tar", name)).into();
     let mut plan = plan(&dir, layers);
-    plan.config = part("application/vnd.unknown.config.v1+json", Content::Empty {});
-    plan.manifest.artifact_type = None;
+    plan.manifest_mut().unwrap().config = part("application/vnd.unknown.config.v1+json", Content::Empty {});
+    plan.manifest_mut().unwrap().artifact_type = None;
     let packed = run(&dir, &plan).await.unwrap();
     assert_eq!(packed.root().size, 851);
     let golden = "sha256:fd6ed2f36b5465244d5dc86cb4e7df0ab8a9d24adc57825099f522fe009a22bb";
@@ -75,8 +80,8 @@ async fn configs_have_the_digests_that_other_tools_published() {
         ),
     ] {
         let dir = world(&[]);
-        let packed = run(&dir, &Plan { config: json(config), ..plan(&dir, vec![]) }).await.unwrap();
-        assert_eq!((packed.config().size, packed.config().digest.to_string().as_str()), (size, digest));
+        let packed = run(&dir, &with_config(plan(&dir, vec![]), json(config))).await.unwrap();
+        assert_eq!((packed.config().unwrap().size, packed.config().unwrap().digest.to_string().as_str()), (size, digest));
     }
 }
 
@@ -101,17 +106,17 @@ async fn without_layers_there_is_one_empty_layer() {
         })
     );
     assert!(packed.layers().is_empty());
-    assert_eq!(bytes(&packed, packed.config()).await, b"{}");
+    assert_eq!(bytes(&packed, packed.config().unwrap()).await, b"{}");
 }
 
 #[tokio::test]
 async fn the_manifest_says_what_the_plan_says_and_nothing_else() {
     let dir = world(&[("b", "bee"), ("a", "ay")]);
     let mut plan = plan(&dir, vec![file("text/plain", "b"), file("text/plain", "a")]);
-    plan.manifest.omit_media_type = true;
-    plan.manifest.order = Order::Digest;
-    plan.manifest.subject = Some(Descriptor::of(media_type::MANIFEST, b"subject"));
-    plan.manifest.annotations.insert("html".into(), "<&>".into());
+    plan.manifest_mut().unwrap().omit_media_type = true;
+    plan.manifest_mut().unwrap().order = Order::Digest;
+    plan.manifest_mut().unwrap().subject = Some(Descriptor::of(media_type::MANIFEST, b"subject"));
+    plan.manifest_mut().unwrap().annotations.insert("html".into(), "<&>".into());
     let packed = run(&dir, &plan).await.unwrap();
     let text = std::str::from_utf8(packed.manifest()).unwrap();
     assert!(text.starts_with(r#"{"schemaVersion":2,"artifactType":"application/vnd.test","config":{"#), "{text}");
@@ -124,7 +129,7 @@ async fn the_manifest_says_what_the_plan_says_and_nothing_else() {
     assert_eq!(summary["digest"], packed.root().digest.to_string());
     assert_eq!(summary["totalSize"], packed.root().size + 2 + 3 + 2);
     assert_eq!(summary["annotations"], json!({"html": "<&>"}));
-    let subject = plan.manifest.subject.as_ref().unwrap();
+    let subject = plan.manifest().unwrap().subject.as_ref().unwrap();
     let referrers = packed.referrers(subject).await.unwrap();
     assert_eq!(referrers[0].artifact_type.as_deref(), Some("application/vnd.test"));
     assert_eq!(packed.referrers(packed.root()).await.unwrap(), []);
@@ -184,8 +189,8 @@ async fn quotes_are_replaced_by_what_was_packed() {
     layer.annotations.insert("size".into(), quote(1, Quoted::Size));
     let mut plan = plan(&dir, vec![layer, text("hello")]);
     let value = json!({"layers": [{"d": quote(0, Quoted::Digest)}], "diff": quote(0, Quoted::DiffId), "n": quote(1, Quoted::Size)});
-    plan.config = json(value);
-    plan.manifest.annotations.insert("second".into(), quote(1, Quoted::Digest));
+    plan.manifest_mut().unwrap().config = json(value);
+    plan.manifest_mut().unwrap().annotations.insert("second".into(), quote(1, Quoted::Digest));
     let packed = run(&dir, &plan).await.unwrap();
 
     let layer = &packed.layers()[0];
@@ -195,7 +200,7 @@ async fn quotes_are_replaced_by_what_was_packed() {
     let diff_id = Digest::of(&plain).to_string();
     assert_eq!(layer.annotations["own"], diff_id);
     assert_eq!(layer.annotations["size"], "5");
-    let config: Value = serde_json::from_slice(&bytes(&packed, packed.config()).await).unwrap();
+    let config: Value = serde_json::from_slice(&bytes(&packed, packed.config().unwrap()).await).unwrap();
     assert_eq!(config, json!({"layers": [{"d": layer.digest.to_string()}], "diff": diff_id, "n": 5}));
     assert_eq!(manifest(&packed)["annotations"]["second"], Digest::of(b"hello").to_string());
 }
@@ -264,11 +269,10 @@ async fn files_outside_the_source_are_refused() {
 
 #[tokio::test]
 async fn plans_that_cannot_become_artifacts_are_refused() {
-    type Change = fn(&mut Plan);
+    type Change = fn(&mut ManifestPlan);
     let cases: Vec<(&str, Kind, Change)> = vec![
-        ("a plan of version", Kind::Unsupported, |p| p.api_version = "artifact-plan/v9".into()),
-        ("needs an artifact type", Kind::Invalid, |p| p.manifest.artifact_type = None),
-        ("not a media type", Kind::Invalid, |p| p.manifest.artifact_type = Some("x".into())),
+        ("needs an artifact type", Kind::Invalid, |p| p.artifact_type = None),
+        ("not a media type", Kind::Invalid, |p| p.artifact_type = Some("x".into())),
         ("layer 0: `text/plain; x=y` is not a media type", Kind::Invalid, |p| {
             p.layers[0].media_type = "text/plain; x=y".into();
         }),
@@ -287,16 +291,16 @@ async fn plans_that_cannot_become_artifacts_are_refused() {
             p.layers[1].annotations.insert("k".into(), Quote { layer: 7, value: Quoted::Size }.to_value());
         }),
         ("is not a quote", Kind::Invalid, |p| {
-            p.manifest.annotations.insert("k".into(), json!({"$layer": 0, "value": "colour"}));
+            p.annotations.insert("k".into(), json!({"$layer": 0, "value": "colour"}));
         }),
         ("annotation `k`: the value is neither", Kind::Invalid, |p| {
-            p.manifest.annotations.insert("k".into(), json!(5));
+            p.annotations.insert("k".into(), json!(5));
         }),
         ("may not quote", Kind::Invalid, |p| {
             p.layers[1] = json(json!({"x": Quote { layer: 0, value: Quoted::Digest }.to_value()}));
         }),
         ("the manifest has 5", Kind::Limit, |p| {
-            p.manifest.annotations.insert("k".into(), "x".repeat(5 << 20).into());
+            p.annotations.insert("k".into(), "x".repeat(5 << 20).into());
         }),
         ("gzip level 10", Kind::Invalid, |p| {
             p.layers[1].content = Content::Tar { entries: vec![], compress: Compression::Gzip(10) };
@@ -312,7 +316,7 @@ async fn plans_that_cannot_become_artifacts_are_refused() {
     let dir = world(&[("directory/f", "x")]);
     for (message, kind, change) in cases {
         let mut plan = plan(&dir, vec![text("one"), text("two")]);
-        change(&mut plan);
+        change(plan.manifest_mut().unwrap());
         let (found, text) = fails(&dir, &plan).await;
         assert!(found == kind && text.contains(message), "{message}: {found:?} {text}");
     }

@@ -20,8 +20,8 @@ fn the_type_in_ten_lines_lints_and_packs_a_poem() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("rose.poem"), "a rose is a rose").unwrap();
     let plan = kind.plan(&Source::open(dir.path().join("rose.poem")).unwrap(), &Inputs::default()).unwrap();
-    assert_eq!(plan.layers.len(), 1);
-    assert_eq!(plan.manifest.artifact_type.as_deref(), Some("application/vnd.example.poem.v1"));
+    assert_eq!(plan.manifest().unwrap().layers.len(), 1);
+    assert_eq!(plan.manifest().unwrap().artifact_type.as_deref(), Some("application/vnd.example.poem.v1"));
 }
 
 #[test]

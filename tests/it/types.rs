@@ -2,7 +2,9 @@
 
 mod catalog;
 mod charts;
+mod indexes;
 mod language;
+mod plans;
 mod plugins;
 mod unpacking;
 mod verdicts;
@@ -56,9 +58,9 @@ fn a_directory_becomes_one_layer_that_oras_can_restore() {
         tree(&[("docs/a.txt", "a"), ("docs/sub/b.md", "b"), ("docs/x.o", "o"), ("docs/.artifactignore", "*.o\n")]);
     let plan = plan(&dir.path().join("docs"));
     assert_eq!(plan.type_name, "file-bundle");
-    assert_eq!(plan.manifest.artifact_type.as_deref(), Some("application/vnd.unknown.artifact.v1"));
-    assert_eq!(plan.config.content, Content::Empty {});
-    let [layer] = &plan.layers[..] else { panic!("{:?}", plan.layers) };
+    assert_eq!(plan.manifest().unwrap().artifact_type.as_deref(), Some("application/vnd.unknown.artifact.v1"));
+    assert_eq!(plan.manifest().unwrap().config.content, Content::Empty {});
+    let [layer] = &plan.manifest().unwrap().layers[..] else { panic!("{:?}", plan.manifest().unwrap().layers) };
     assert_eq!(layer.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
     assert_eq!(
         serde_json::to_value(&layer.annotations).unwrap(),
@@ -81,21 +83,21 @@ fn a_bundle_can_be_one_layer_for_each_file() {
     let dir = tree(&[("docs/a.txt", "a"), ("docs/sub/b.md", "b"), ("docs/c.bin", "")]);
     let inputs = set(&[("layout", "files"), ("exclude", "*.bin"), ("artifactType", "application/vnd.example.docs")]);
     let plan = plan_with(&dir.path().join("docs"), &inputs).unwrap();
-    let layers: Vec<_> = plan.layers.iter().map(|l| (l.media_type.as_str(), l.content.clone())).collect();
+    let layers: Vec<_> = plan.manifest().unwrap().layers.iter().map(|l| (l.media_type.as_str(), l.content.clone())).collect();
     assert_eq!(
         layers,
         [("text/plain", Content::File("a.txt".into())), ("text/markdown", Content::File("sub/b.md".into())),]
     );
-    assert_eq!(plan.manifest.artifact_type.as_deref(), Some("application/vnd.example.docs"));
+    assert_eq!(plan.manifest().unwrap().artifact_type.as_deref(), Some("application/vnd.example.docs"));
 }
 
 #[test]
 fn a_single_file_is_a_layer_with_its_natural_type() {
     let dir = tree(&[("notes.json", "{}")]);
     let plan = plan(&dir.path().join("notes.json"));
-    assert_eq!(plan.layers.len(), 1);
-    assert_eq!(plan.layers[0].media_type, "application/json");
-    assert_eq!(plan.layers[0].annotations.len(), 1);
+    assert_eq!(plan.manifest().unwrap().layers.len(), 1);
+    assert_eq!(plan.manifest().unwrap().layers[0].media_type, "application/json");
+    assert_eq!(plan.manifest().unwrap().layers[0].annotations.len(), 1);
 }
 
 #[test]
@@ -103,9 +105,9 @@ fn what_oras_cannot_unpack_is_marked_in_our_own_way() {
     let dir = tree(&[("d/a", "a")]);
     for (compress, kind) in [("zstd", "+zstd"), ("none", "")] {
         let plan = plan_with(&dir.path().join("d"), &set(&[("compress", compress)])).unwrap();
-        assert_eq!(plan.layers[0].media_type, format!("application/vnd.oci.image.layer.v1.tar{kind}"));
-        assert!(!plan.layers[0].annotations.contains_key("io.deis.oras.content.unpack"));
-        assert_eq!(plan.layers[0].annotations[artifact::types::UNPACK], "true");
+        assert_eq!(plan.manifest().unwrap().layers[0].media_type, format!("application/vnd.oci.image.layer.v1.tar{kind}"));
+        assert!(!plan.manifest().unwrap().layers[0].annotations.contains_key("io.deis.oras.content.unpack"));
+        assert_eq!(plan.manifest().unwrap().layers[0].annotations[artifact::types::UNPACK], "true");
     }
 }
 
@@ -136,12 +138,12 @@ fn the_plain_slideshow_is_its_specification_and_its_slides() {
     ]);
     let plan = plan(&dir.path().join("deck.yaml"));
     assert_eq!(plan.type_name, "slideshow");
-    let Content::Json { value, encoding } = &plan.config.content else { panic!("{:?}", plan.config) };
+    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else { panic!("{:?}", plan.manifest().unwrap().config) };
     assert_eq!(
         encoding.encode(value).unwrap(),
         br#"{"title":"OCI Images: not just for containers anymore","images":["slides/slide-01.png","slides/slide-02.png"]}"#
     );
-    let annotations: BTreeMap<_, _> = plan.manifest.annotations.clone();
+    let annotations: BTreeMap<_, _> = plan.manifest().unwrap().annotations.clone();
     assert_eq!(annotations.len(), 1, "{annotations:?}");
     assert_eq!(plan.reference.tag.as_deref(), Some("latest"));
 }
@@ -151,9 +153,9 @@ fn the_same_source_gives_the_same_plan_and_a_time_only_where_one_is_given() {
     let dir = tree(&[("c/Chart.yaml", "name: web\nversion: 1.0.0\n"), ("c/values.yaml", "")]);
     let path = dir.path().join("c");
     assert_eq!(plan(&path), plan(&path));
-    assert!(!plan(&path).manifest.annotations.contains_key("org.opencontainers.image.created"));
+    assert!(!plan(&path).manifest().unwrap().annotations.contains_key("org.opencontainers.image.created"));
     let dated = plan_with(&path, &Inputs { now: Some(0), ..Inputs::default() }).unwrap();
-    assert_eq!(dated.manifest.annotations["org.opencontainers.image.created"], "1970-01-01T00:00:00Z");
+    assert_eq!(dated.manifest().unwrap().annotations["org.opencontainers.image.created"], "1970-01-01T00:00:00Z");
 }
 
 /// A layer: its media type and its annotations.
@@ -185,5 +187,5 @@ fn plans_are_written_and_read_back_as_json() {
     let plan = plan(&dir.path().join("docs"));
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
-    assert_eq!(Encoding::Go, plan.manifest.encoding);
+    assert_eq!(Encoding::Go, plan.manifest().unwrap().encoding);
 }

@@ -80,7 +80,7 @@ fn what_leaves_is_the_file_piece_by_piece_and_no_thread_waits_for_it() {
 async fn a_config_does_not_leave_and_neither_does_what_is_no_file() {
     let dir = world(&[("a", "content"), ("config", "another")]);
     let mut plan = plan(&dir, vec![part("a/b", Content::File("a".into())), part("a/b", Content::Text("text".into()))]);
-    plan.config = part("c/d", Content::File("config".into()));
+    plan.manifest_mut().unwrap().config = part("c/d", Content::File("config".into()));
     let outlet = Narrow::default();
     let scratch = dir.path().join("scratch");
     pack(&plan, &Options { outlet: Some(Arc::new(outlet.clone())), ..Options::new(scratch) }).await.unwrap();

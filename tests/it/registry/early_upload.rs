@@ -13,7 +13,7 @@ use artifact::{
     copy::{self, EarlyUpload, Report, copy},
     oci::{Descriptor, Digest, media_type},
     pack::{self, Outlet as _, pack},
-    plan::{API_VERSION, Content, ManifestPlan, Part, Plan},
+    plan::{Content, ManifestPlan, Part, Plan},
     serve::fault::Seen,
     store::{ReadStore, Store},
     stores::registry::{Backoff, Options},
@@ -53,13 +53,15 @@ impl Source {
             annotations: Default::default(),
         };
         let files = 0..self.files.len();
+        let manifest = ManifestPlan {
+            layers: files.map(|n| part("application/x-test", Content::File(format!("f{n}").into()))).collect(),
+            artifact_type: Some("application/vnd.test".into()),
+            ..ManifestPlan::of(part(media_type::EMPTY, Content::Empty {}))
+        };
         Plan {
-            api_version: API_VERSION.into(),
             type_name: "test".into(),
             base: self.dir.path().into(),
-            config: part(media_type::EMPTY, Content::Empty {}),
-            layers: files.map(|n| part("application/x-test", Content::File(format!("f{n}").into()))).collect(),
-            manifest: ManifestPlan { artifact_type: Some("application/vnd.test".into()), ..Default::default() },
+            root: manifest.into(),
             reference: Default::default(),
             warnings: Vec::new(),
         }

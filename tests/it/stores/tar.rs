@@ -87,7 +87,7 @@ async fn the_same_content_gives_the_same_bytes_whatever_the_order_of_events() {
     }
     let from: Arc<dyn ReadStore> = layout;
     let path = dir.path().join("at-once.tar");
-    artifact::copy::copy_roots(&from, roots, &to(&path), &Default::default()).await.unwrap();
+    artifact::copy::copy_roots(&[from], roots, &to(&path), &Default::default()).await.unwrap();
     archives.push(fs::read(path).unwrap());
     for archive in &archives[1..] {
         assert!(*archive == archives[0]);

@@ -6,7 +6,7 @@ use artifact::{
     Result,
     oci::{Descriptor, media_type},
     pack::{Options, Packed, pack},
-    plan::{API_VERSION, Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
+    plan::{Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
 };
 use tempfile::TempDir;
 
@@ -28,13 +28,12 @@ pub(crate) fn part(media_type: &str, content: Content) -> Part {
 
 /// A plan with an empty config and an artifact type.
 pub(crate) fn plan(dir: &TempDir, layers: Vec<Part>) -> Plan {
+    let artifact_type = Some("application/vnd.test".into());
+    let config = part(media_type::EMPTY, Content::Empty {});
     Plan {
-        api_version: API_VERSION.into(),
         type_name: "test".into(),
         base: dir.path().join("source"),
-        config: part(media_type::EMPTY, Content::Empty {}),
-        layers,
-        manifest: ManifestPlan { artifact_type: Some("application/vnd.test".into()), ..Default::default() },
+        root: ManifestPlan { layers, artifact_type, ..ManifestPlan::of(config) }.into(),
         reference: Default::default(),
         warnings: Vec::new(),
     }

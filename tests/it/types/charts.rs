@@ -33,10 +33,10 @@ async fn a_chart_is_packed_to_the_bytes_that_helm_pushes() {
     let plan = plan_with(&path, &set(&[("created", "2001-09-09T01:46:40Z")])).unwrap();
     let packed = packed(&plan).await;
     assert_eq!(
-        packed.config().digest.to_string(),
+        packed.config().unwrap().digest.to_string(),
         "sha256:73d0010b92d96abc0fcf9db924458d1233ca0181be3506b7298012c24d55b3de"
     );
-    assert_eq!((packed.config().size, packed.manifest().len()), (483, 791));
+    assert_eq!((packed.config().unwrap().size, packed.manifest().len()), (483, 791));
     assert_eq!(
         packed.root().digest.to_string(),
         "sha256:01a307af87695bb093cbdda423c9dfaf7d7313fc64c75d498dad85aeb5e12e12"
@@ -54,8 +54,8 @@ fn the_manifest_of_helms_own_test_is_reproduced() {
     let dir = tree(&[("signtest/Chart.yaml", chart)]);
     let inputs = set(&[("created", "1977-09-02T22:04:05Z")]);
     let plan = plan_with(&dir.path().join("signtest"), &inputs).unwrap();
-    let Content::Json { value, encoding } = &plan.config.content else { panic!("{:?}", plan.config) };
-    let config = Descriptor::of(&plan.config.media_type, &encoding.encode(value).unwrap());
+    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else { panic!("{:?}", plan.manifest().unwrap().config) };
+    let config = Descriptor::of(&plan.manifest().unwrap().config.media_type, &encoding.encode(value).unwrap());
     assert_eq!(config.size, 99);
     assert_eq!(config.digest.hex(), "8d17cb6bf6ccd8c29aace9a658495cbd5e2e87fc267876e86117c7db681c9580");
     let layer = |part: &str, hex: &str, size| {
@@ -71,17 +71,17 @@ fn the_manifest_of_helms_own_test_is_reproduced() {
     ];
     layers.sort_by(|a, b| a.digest.cmp(&b.digest));
     let annotations =
-        plan.manifest.annotations.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
+        plan.manifest().unwrap().annotations.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
     let manifest = Manifest {
         schema_version: 2,
-        media_type: (!plan.manifest.omit_media_type).then(|| media_type::MANIFEST.into()),
-        artifact_type: plan.manifest.artifact_type,
+        media_type: (!plan.manifest().unwrap().omit_media_type).then(|| media_type::MANIFEST.into()),
+        artifact_type: plan.manifest().unwrap().artifact_type.clone(),
         config,
         layers,
         subject: None,
         annotations,
     };
-    let bytes = plan.manifest.encoding.encode(&manifest).unwrap();
+    let bytes = plan.manifest().unwrap().encoding.encode(&manifest).unwrap();
     assert_eq!(bytes.len(), 742);
     assert_eq!(Digest::of(&bytes).hex(), "fbbade96da6050f68f94f122881e3b80051a18f13ab5f4081868dd494538f5c2");
 }
@@ -91,10 +91,10 @@ fn a_provenance_file_beside_a_chart_goes_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("web.tgz");
     std::fs::write(&path, chart()).unwrap();
-    assert_eq!(plan(&path).layers.len(), 1);
+    assert_eq!(plan(&path).manifest().unwrap().layers.len(), 1);
     std::fs::write(dir.path().join("web.tgz.prov"), "signed").unwrap();
     let plan = plan(&path);
-    let ids: Vec<_> = plan.layers.iter().map(|l| l.id.as_str()).collect();
+    let ids: Vec<_> = plan.manifest().unwrap().layers.iter().map(|l| l.id.as_str()).collect();
     assert_eq!(ids, ["chart", "provenance"]);
 }
 

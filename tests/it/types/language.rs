@@ -55,8 +55,8 @@ fn a_config_quotes_digests_and_a_document_cannot_forge_a_quote() {
         "a: 1",
     )
     .unwrap();
-    let Content::Json { value, .. } = plan.config.content else { panic!() };
-    assert_eq!(value, json!({"d": {"$layer": 0, "value": "digest"}, "all": [{"$layer": 0, "value": "size"}]}));
+    let Content::Json { value, .. } = &plan.manifest().unwrap().config.content else { panic!() };
+    assert_eq!(*value, json!({"d": {"$layer": 0, "value": "digest"}, "all": [{"$layer": 0, "value": "size"}]}));
     let forged = "a: {$layer: 0, value: digest}";
     for config in [
         "document: doc",
@@ -195,7 +195,7 @@ fn a_test_in_a_definition_can_fail() {
         .text()
         .replace("{mediaType: image/png, file: slides/b.png", "{mediaType: image/png, file: slides/c.png");
     let outcomes = types::test::run(&define(&text).unwrap(), &std::env::temp_dir()).unwrap();
-    assert_eq!(outcomes[0].failure.as_deref(), Some("`/layers/1/file` is \"slides/b.png\", not \"slides/c.png\""));
+    assert_eq!(outcomes[0].failure.as_deref(), Some("`/manifest/layers/1/file` is \"slides/b.png\", not \"slides/c.png\""));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_var_is_evaluated_where_it_is_used_and_sees_those_above_it() {
     let dir = tree(&[("a.CSV", "")]);
     let source = Source::open(dir.path().join("a.CSV")).unwrap();
     let plan = define(&text).unwrap().plan(&source, &Inputs::default()).unwrap();
-    assert_eq!(plan.layers[0].media_type, "text/csv");
+    assert_eq!(plan.manifest().unwrap().layers[0].media_type, "text/csv");
 }
 
 #[test]
@@ -279,11 +279,11 @@ fn a_config_and_annotations_may_have_any_keys() {
     within.insert("file".into(), json!("a"));
     expected.insert("inner".into(), within.into());
     expected.insert("items".into(), json!([same]));
-    let Content::Json { value, .. } = plan.config.content else { panic!() };
-    assert_eq!(value, serde_json::Value::from(expected));
+    let Content::Json { value, .. } = &plan.manifest().unwrap().config.content else { panic!() };
+    assert_eq!(*value, serde_json::Value::from(expected));
     for key in KEYS {
-        assert_eq!(plan.layers[0].annotations[key], "hello world", "{key}");
-        assert_eq!(plan.manifest.annotations[key], "hello world", "{key}");
+        assert_eq!(plan.manifest().unwrap().layers[0].annotations[key], "hello world", "{key}");
+        assert_eq!(plan.manifest().unwrap().annotations[key], "hello world", "{key}");
     }
 }
 

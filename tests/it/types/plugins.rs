@@ -1,54 +1,148 @@
 //! Types that are programs.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use artifact::{
     Kind, Result,
-    oci::Digest,
-    plan::Plan,
+    oci::{Digest, media_type},
+    plan::{Document, Plan},
     source::Source,
-    types::{Inputs, plugin},
+    types::{
+        View,
+        plugin::{self, Plugin, Plugins, Timeouts},
+    },
 };
 
-use super::{packed, set, tree};
+use super::{manifest, packed, set, tree};
 
-/// A plug-in that is this shell script.
-fn script(dir: &Path, body: &str) -> std::path::PathBuf {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = dir.join("artifact-type-sh");
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
+/// A directory of programs.
+struct Programs(tempfile::TempDir);
+
+impl Programs {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A program that answers each of its three questions by these lines of shell.
+    fn of(describe: &str, plan: &str, unpack: &str) -> Self {
+        let programs = Self::new();
+        programs.add(&format!("case $1 in describe) {describe};; plan) {plan};; unpack) {unpack};; esac"));
+        programs
+    }
+
+    fn add(&self, body: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.0.path().join("artifact-type-sh");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn plugins(&self, longest: Duration) -> Plugins {
+        let timeouts = Timeouts { describe: longest, plan: longest, unpack: longest };
+        Plugins::new(vec![self.0.path().join("none"), self.0.path().to_owned()], timeouts)
+    }
+
+    async fn plugin(&self) -> Result<Plugin> {
+        self.plugins(Duration::from_secs(20)).get("sh").await.map(Option::unwrap)
+    }
+
+    async fn plan(&self, source: &Path) -> Result<Plan> {
+        self.plugin().await?.plan(&Source::open(source).unwrap(), &set(&[("a", "b")])).await
+    }
 }
 
-async fn plug_in(source: &tempfile::TempDir, body: &str) -> Result<Plan> {
-    let bin = tempfile::tempdir().unwrap();
-    script(bin.path(), body);
-    let program = plugin::find("sh", &[bin.path().join("none"), bin.path().to_owned()]).unwrap();
-    assert_eq!(plugin::list(&[bin.path().to_owned()]), [("sh".to_owned(), program.clone())]);
-    let inputs = set(&[("a", "b")]);
-    plugin::run(&program, &Source::open(source.path()).unwrap(), &inputs, Duration::from_secs(20)).await
-}
+/// What a program says of itself.
+const ABOUT: &str = r#"echo '{"apiVersion":"artifact-plan/v1","name":"sh","artifactTypes":["application/vnd.sh"],"unpacks":true}'"#;
+const EMPTY: &str = r#"{"id":"config","mediaType":"application/vnd.oci.empty.v1+json","empty":{}}"#;
 
-/// The plan that these scripts print; `BASE` stands for its base.
+/// Prints a plan of one manifest with one layer.
 fn printed(base: &str, file: &str) -> String {
-    let empty = r#"{"id":"config","mediaType":"application/vnd.oci.empty.v1+json","empty":{}}"#;
     format!(
-        r#"printf '{{"apiVersion":"artifact-plan/v1","type":"sh","base":"%s","config":{empty},"manifest":{{"artifactType":"application/vnd.sh"}},"layers":[{{"mediaType":"text/plain","file":"{file}"}}]}}' "{base}""#
+        r#"printf '{{"apiVersion":"artifact-plan/v1","type":"x","base":"%s","manifest":{{"config":{EMPTY},"artifactType":"application/vnd.sh","layers":[{{"mediaType":"text/plain","file":"{file}"}}]}}}}' "{base}""#
     )
 }
 
 #[tokio::test]
 async fn a_program_can_be_a_type() {
     let source = tree(&[("a.txt", "a")]);
-    let plan = plug_in(
-        &source,
-        &format!("read -r inputs; case $inputs in *'\"a\":\"b\"'*) ;; *) exit 9;; esac\n{}", printed("$1", "a.txt")),
-    )
-    .await
-    .unwrap();
-    assert_eq!((plan.type_name.as_str(), plan.layers.len()), ("sh", 1));
+    let programs = Programs::of(
+        ABOUT,
+        &format!("read -r question; case $question in *'\"a\":\"b\"'*) ;; *) exit 9;; esac\n{}", printed("$2", "a.txt")),
+        "exit 9",
+    );
+    assert_eq!(plugin::list(&[programs.0.path().to_owned()])[0].0, "sh");
+    let plan = programs.plan(source.path()).await.unwrap();
+    assert_eq!((plan.type_name.as_str(), plan.manifest().unwrap().layers.len()), ("sh", 1));
     assert_eq!(packed(&plan).await.layers()[0].digest, Digest::of(b"a"));
+}
+
+#[tokio::test]
+async fn annotations_of_the_user_are_added_to_what_a_program_plans() {
+    let source = tree(&[("a.txt", "a")]);
+    let plugin = Programs::of(ABOUT, &printed("$2", "a.txt"), "exit 9");
+    let mut inputs = set(&[]);
+    inputs.annotations.insert("k".into(), "v".into());
+    let source = Source::open(source.path()).unwrap();
+    let plan = plugin.plugin().await.unwrap().plan(&source, &inputs).await.unwrap();
+    assert_eq!(plan.manifest().unwrap().annotations["k"], "v");
+}
+
+#[tokio::test]
+async fn a_program_is_asked_what_it_is_once_and_again_when_it_changed() {
+    let programs = Programs::new();
+    let asked = programs.0.path().join("asked");
+    let body = format!("echo x >>{}; {ABOUT}", asked.display());
+    programs.add(&body);
+    let plugins = programs.plugins(Duration::from_secs(20));
+    for _ in 0..3 {
+        assert!(plugins.get("sh").await.unwrap().unwrap().about().unpacks);
+    }
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\n");
+    programs.add(&format!("{body} # another"));
+    plugins.get("sh").await.unwrap();
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\nx\n");
+}
+
+#[tokio::test]
+async fn a_program_plans_an_index_and_unpacks_a_manifest_that_it_knows() {
+    let source = tree(&[("a.txt", "a")]);
+    let member = format!(r#"{{"manifest":{{"config":{EMPTY},"artifactType":"application/vnd.sh"}},"platform":{{"os":"linux","architecture":"arm64"}}}}"#);
+    let index = format!(r#"printf '{{"apiVersion":"artifact-plan/v1","type":"x","base":"%s","index":{{"members":[{member}]}}}}' "$2""#);
+    let layer = r#"sed 's/.*\("layers":\[{[^}]*}\)\].*/\1/; s/"layers":\[/{"steps":[{"path":"d\/f","action":{"write":{}},"blob":/; s/$/}]}/'"#;
+    let programs = Programs::of(ABOUT, &index, layer);
+    let plan = programs.plan(source.path()).await.unwrap();
+    let Document::Index(index) = &plan.root else { panic!("{plan:?}") };
+    assert_eq!(index.members[0].platform.as_ref().unwrap().to_string(), "linux/arm64");
+    assert_eq!(packed(&plan).await.documents().len(), 2);
+    let known = manifest(Some("application/vnd.sh"), media_type::EMPTY, &[("text/plain", &[])]);
+    let plugins = programs.plugins(Duration::from_secs(20));
+    let (plugin, broken) = plugins.recognise(&known).await;
+    assert!(broken.is_empty(), "{broken:?}");
+    let unpacking = plugin.unwrap().unpacking(&known, b"{}", View::Native).await.unwrap();
+    assert_eq!((unpacking.steps[0].path.as_str(), &unpacking.steps[0].blob), ("d/f", &known.layers[0]));
+    let other = manifest(Some("application/vnd.other"), media_type::EMPTY, &[]);
+    assert!(plugins.recognise(&other).await.0.is_none());
+}
+
+#[tokio::test]
+async fn what_a_program_wants_unpacked_stays_below_the_destination_and_is_of_the_manifest() {
+    let known = manifest(Some("application/vnd.sh"), media_type::EMPTY, &[("text/plain", &[])]);
+    let (own, other) = (known.layers[0].digest.to_string(), Digest::of(b"other").to_string());
+    for (path, digest, message) in
+        [("../x", &own, "leads out of the destination"), ("/x", &own, "leads out"), ("x", &other, "is no blob of this")]
+    {
+        let answer = format!(
+            r#"echo '{{"steps":[{{"path":"{path}","action":{{"write":{{}}}},"blob":{{"mediaType":"a/b","digest":"{digest}","size":1}}}}]}}'"#
+        );
+        let programs = Programs::of(ABOUT, "exit 9", &answer);
+        let error = programs.plugin().await.unwrap().unpacking(&known, b"", View::Native).await.unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -60,14 +154,31 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
             "failed (exit status: 3): \u{1b}[31mno such deck",
         ),
         ("exit 1".to_owned(), Kind::Invalid, "without a word"),
-        ("echo hello".to_owned(), Kind::Invalid, "it printed no plan"),
+        ("echo hello".to_owned(), Kind::Invalid, "it printed no plan of version `artifact-plan/v1`: expected value"),
         ("yes 0123456789".to_owned(), Kind::Limit, "more than 16777216 bytes"),
         (printed("/", "etc/passwd"), Kind::Escape, "lies outside the source"),
-        (printed("$1/..", "x"), Kind::Escape, "lies outside the source"),
-        (printed("$1", "../x"), Kind::Escape, "leads upwards"),
-        (printed("$1", "a.txt").replace("plan/v1", "plan/v2"), Kind::Unsupported, "version `artifact-plan/v2`"),
+        (printed("$2/..", "x"), Kind::Escape, "lies outside the source"),
+        (printed("$2", "../x"), Kind::Escape, "leads upwards"),
+        (printed("$2", "a.txt").replace("plan/v1", "plan/v2"), Kind::Invalid, "a plan of version `artifact-plan/v2`"),
+        (printed("$2", "a.txt").replace("\"file\"", "\"fiel\""), Kind::Invalid, "`manifest.layers[0].fiel`: unknown field"),
+        (printed("$2", "a.txt").replace("\"file\"", "\"text\":\"t\",\"file\""), Kind::Invalid, "exactly one of `empty`"),
     ] {
-        let error = plug_in(&tree(&[("a.txt", "a")]), &body).await.unwrap_err();
+        let programs = Programs::of(ABOUT, &body, "exit 9");
+        let error = programs.plan(tree(&[("a.txt", "a")]).path()).await.unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_say_what_it_is_is_an_error_that_says_how() {
+    for (describe, kind, message) in [
+        (ABOUT.replace("plan/v1", "plan/v2"), Kind::Unsupported, "it speaks `artifact-plan/v2`"),
+        (ABOUT.replace("\"sh\"", "\"zsh\""), Kind::Invalid, "its name is `zsh`, not `sh`"),
+        (ABOUT.replace("unpacks", "unpack"), Kind::Invalid, "`unpack`: unknown field"),
+        ("echo usage >&2; exit 2".to_owned(), Kind::Invalid, "usage"),
+    ] {
+        let error = Programs::of(&describe, "exit 9", "exit 9").plugin().await.unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(error.kind(), kind, "{error}");
     }
@@ -75,9 +186,20 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
 
 #[tokio::test]
 async fn a_program_that_never_answers_is_given_up() {
-    let (bin, source) = (tempfile::tempdir().unwrap(), tree(&[("a.txt", "a")]));
-    let program = script(bin.path(), "sleep 1000 & wait");
-    let source = Source::open(source.path()).unwrap();
-    let error = plugin::run(&program, &source, &Inputs::default(), Duration::from_millis(100)).await.unwrap_err();
+    let programs = Programs::of("sleep 1000 & wait", "exit 9", "exit 9");
+    let error = programs.plugins(Duration::from_millis(100)).get("sh").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_running_ends_with_it_and_does_not_hold_up_its_answer() {
+    let programs = Programs::new();
+    let pid = programs.0.path().join("pid");
+    programs.add(&format!("sleep 1000 & echo $! >{}; {ABOUT}", pid.display()));
+    programs.plugin().await.unwrap();
+    let status = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+    // Whoever takes in orphans may need a moment.
+    while fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,0 +1,51 @@
+//! From a planned index to its bytes, after its members.
+
+use std::sync::Arc;
+
+use super::{MadeDocument, document, layer::Workshop};
+use crate::{
+    error::{Context as _, Error, Result},
+    oci::{Descriptor, Index, Parsed, media_type},
+    plan::{IndexPlan, Member, MemberContent},
+};
+
+/// Packs the members that are planned with it, then the index.
+pub(super) async fn pack(
+    workshop: &Arc<Workshop>,
+    planned: IndexPlan,
+    made: &mut Vec<MadeDocument>,
+) -> Result<MadeDocument> {
+    let mut manifests = Vec::with_capacity(planned.members.len());
+    for (at, member) in planned.members.into_iter().enumerate() {
+        let name = named(at, &member);
+        let Member { content, platform, annotations } = member;
+        let desc = match content {
+            MemberContent::Planned(member) => {
+                let desc = document(workshop, member, made).await.context(|| name)?;
+                // image-spec descriptor.md, `artifactType`: what the manifest itself says.
+                let artifact_type = made.last().and_then(|made| made.parsed.own_artifact_type());
+                Descriptor { artifact_type: artifact_type.map(Into::into), ..desc }
+            }
+            MemberContent::Stored(stored) => stored.descriptor.ok_or_else(|| {
+                Error::invalid(format!("{name}: `{}` was not looked up before packing", stored.location))
+            })?,
+        };
+        manifests.push(Descriptor { platform: platform.map(Box::new).or(desc.platform), annotations, ..desc });
+    }
+    let index = Index {
+        artifact_type: planned.artifact_type,
+        subject: planned.subject,
+        annotations: planned.annotations,
+        ..Index::of(manifests)
+    };
+    let bytes = planned.encoding.encode(&index)?;
+    MadeDocument::of(media_type::INDEX, bytes, Parsed::Index(Box::new(index)))
+}
+
+/// What a member is called when something is wrong with it.
+pub(super) fn named(at: usize, member: &Member) -> String {
+    match &member.platform {
+        Some(platform) => format!("member {at} ({platform})"),
+        None => format!("member {at}"),
+    }
+}

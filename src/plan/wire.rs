@@ -1,0 +1,314 @@
+//! The JSON form of plans, `artifact-plan/v1`: the structs that read and write it, and its schema is made from them.
+//!
+//! What is one of several things is a key each, of which exactly one is there. serde can say so by `flatten`, but not
+//! together with `deny_unknown_fields`, and a misspelled key must not be dropped.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    API_VERSION, Compression, Content, Document, Entry, IndexPlan, ManifestPlan, MemberContent, ReferencePlan, Stored,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Platform, json::Encoding},
+};
+
+/// Reads the JSON form of a plan, or of [`super::Unpacking`]. Errors (kind `Invalid`): the path of the key at fault
+/// (`manifest.layers[2].file`), and what is wrong there.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let path = e.path().to_string();
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        Error::new(Kind::Invalid, format!("{place}{}", e.into_inner()))
+    })?;
+    reader.end().map_err(|e| Error::caused(Kind::Invalid, "more than one document", e))?;
+    Ok(value)
+}
+
+/// A plan: exactly one of `manifest` and `index`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "artifact plan", transform = one_of_manifest_and_index)]
+pub(crate) struct Plan {
+    /// `artifact-plan/v1`.
+    #[schemars(extend("const" = API_VERSION))]
+    api_version: String,
+    /// Name of the artifact type that made it.
+    #[serde(rename = "type")]
+    type_name: String,
+    /// The directory that the paths of files are relative to: absolute, the source or below it.
+    base: PathBuf,
+    /// The manifest that will be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manifest: Option<ManifestPlan>,
+    /// The index that will be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<IndexPlan>,
+    /// Where it wants to go.
+    #[serde(default)]
+    reference: ReferencePlan,
+    /// What the user should know before it is pushed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// A blob to be: exactly one of `empty`, `text`, `json`, `file` and `tar`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = one_of_contents)]
+pub(super) struct Part {
+    /// Its role in the type: `chart`, `slide`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    id: String,
+    /// Its media type.
+    media_type: String,
+    /// The two bytes `{}`; with media type `application/vnd.oci.empty.v1+json`, the OCI empty descriptor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    empty: Option<Empty>,
+    /// This text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// A JSON document; in a config it may hold quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    json: Option<Json>,
+    /// The bytes of this file, relative to the plan's `base`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    /// A tar archive of these entries, in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tar: Option<Tar>,
+    /// Annotations of its descriptor; a value is a string or a quote.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, Value>,
+}
+
+/// Nothing: `{}`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// A JSON document to be.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    /// The document, its keys in order.
+    value: Value,
+    /// How it becomes bytes.
+    #[serde(default)]
+    #[schemars(with = "EncodingSchema")]
+    encoding: Encoding,
+}
+
+/// A tar archive to be.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tar {
+    /// What is in it.
+    entries: Vec<Entry>,
+    /// How it is compressed.
+    #[serde(default)]
+    compress: Compression,
+}
+
+/// A member of an index: exactly one of `manifest`, `index` and `stored`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = one_of_members)]
+pub(super) struct Member {
+    /// A manifest that is planned with the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manifest: Option<ManifestPlan>,
+    /// An index that is planned with the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<IndexPlan>,
+    /// An artifact that is in a store already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<Stored>,
+    /// The platform that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PlatformSchema>")]
+    platform: Option<Platform>,
+    /// Annotations of its descriptor.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+/// The one that is there. Errors: none is, or several are.
+fn exactly_one<T, const N: usize>(what: &str, keys: [&str; N], values: [Option<T>; N]) -> Result<T, String> {
+    let mut there = values.into_iter().flatten();
+    match (there.next(), there.next()) {
+        (Some(one), None) => Ok(one),
+        _ => Err(format!("{what} has exactly one of `{}`", keys.join("`, `"))),
+    }
+}
+
+const CONTENTS: [&str; 5] = ["empty", "text", "json", "file", "tar"];
+const DOCUMENTS: [&str; 2] = ["manifest", "index"];
+const MEMBERS: [&str; 3] = ["manifest", "index", "stored"];
+
+impl TryFrom<Plan> for super::Plan {
+    type Error = String;
+
+    fn try_from(plan: Plan) -> Result<Self, String> {
+        if plan.api_version != API_VERSION {
+            return Err(format!("a plan of version `{}`; this program reads `{API_VERSION}`", plan.api_version));
+        }
+        let root = [plan.manifest.map(Document::from), plan.index.map(Document::Index)];
+        Ok(Self {
+            type_name: plan.type_name,
+            base: plan.base,
+            root: exactly_one("a plan", DOCUMENTS, root)?,
+            reference: plan.reference,
+            warnings: plan.warnings,
+        })
+    }
+}
+
+impl From<super::Plan> for Plan {
+    fn from(plan: super::Plan) -> Self {
+        let (manifest, index) = split(plan.root);
+        Self {
+            api_version: API_VERSION.into(),
+            type_name: plan.type_name,
+            base: plan.base,
+            manifest,
+            index,
+            reference: plan.reference,
+            warnings: plan.warnings,
+        }
+    }
+}
+
+fn split(document: Document) -> (Option<ManifestPlan>, Option<IndexPlan>) {
+    match document {
+        Document::Manifest(manifest) => (Some(*manifest), None),
+        Document::Index(index) => (None, Some(index)),
+    }
+}
+
+impl TryFrom<Part> for super::Part {
+    type Error = String;
+
+    fn try_from(part: Part) -> Result<Self, String> {
+        let contents = [
+            part.empty.map(|Empty {}| Content::Empty {}),
+            part.text.map(Content::Text),
+            part.json.map(|Json { value, encoding }| Content::Json { value, encoding }),
+            part.file.map(Content::File),
+            part.tar.map(|Tar { entries, compress }| Content::Tar { entries, compress }),
+        ];
+        let content = exactly_one("a blob", CONTENTS, contents)?;
+        Ok(Self { id: part.id, media_type: part.media_type, content, annotations: part.annotations })
+    }
+}
+
+impl From<super::Part> for Part {
+    fn from(part: super::Part) -> Self {
+        let (id, media_type, annotations) = (part.id, part.media_type, part.annotations);
+        let bare = Self { id, media_type, empty: None, text: None, json: None, file: None, tar: None, annotations };
+        match part.content {
+            Content::Empty {} => Self { empty: Some(Empty {}), ..bare },
+            Content::Text(text) => Self { text: Some(text), ..bare },
+            Content::Json { value, encoding } => Self { json: Some(Json { value, encoding }), ..bare },
+            Content::File(file) => Self { file: Some(file), ..bare },
+            Content::Tar { entries, compress } => Self { tar: Some(Tar { entries, compress }), ..bare },
+        }
+    }
+}
+
+impl TryFrom<Member> for super::Member {
+    type Error = String;
+
+    fn try_from(member: Member) -> Result<Self, String> {
+        let planned = |document| MemberContent::Planned(document);
+        let contents = [
+            member.manifest.map(Document::from).map(planned),
+            member.index.map(Document::Index).map(planned),
+            member.stored.map(MemberContent::Stored),
+        ];
+        let content = exactly_one("a member", MEMBERS, contents)?;
+        Ok(Self { content, platform: member.platform, annotations: member.annotations })
+    }
+}
+
+impl From<super::Member> for Member {
+    fn from(member: super::Member) -> Self {
+        let (manifest, index, stored) = match member.content {
+            MemberContent::Planned(document) => {
+                let (manifest, index) = split(document);
+                (manifest, index, None)
+            }
+            MemberContent::Stored(stored) => (None, None, Some(stored)),
+        };
+        Self { manifest, index, stored, platform: member.platform, annotations: member.annotations }
+    }
+}
+
+fn one_of(schema: &mut Schema, keys: &[&str]) {
+    let alternatives: Vec<Value> = keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect();
+    schema.insert("oneOf".into(), alternatives.into());
+}
+
+fn one_of_manifest_and_index(schema: &mut Schema) {
+    one_of(schema, &DOCUMENTS);
+}
+
+fn one_of_contents(schema: &mut Schema) {
+    one_of(schema, &CONTENTS);
+}
+
+fn one_of_members(schema: &mut Schema) {
+    one_of(schema, &MEMBERS);
+}
+
+/// Permission bits of a file that nothing is said about.
+pub(super) fn plain_mode() -> u32 {
+    0o644
+}
+
+/// The schema of [`Encoding`].
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code)]
+pub(super) enum EncodingSchema {
+    Go,
+    Compact,
+    Canonical,
+}
+
+/// The schema of [`crate::oci::Descriptor`].
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)]
+pub(super) struct DescriptorSchema {
+    /// Media type of the content.
+    media_type: String,
+    /// Digest of the content: `sha256:…`.
+    digest: String,
+    /// Size of the content in bytes.
+    size: u64,
+}
+
+/// The schema of [`Platform`].
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct PlatformSchema {
+    /// Operating system, Go's names: `linux`.
+    os: String,
+    /// CPU architecture, Go's names: `arm64`.
+    architecture: String,
+    /// Variant of the CPU: `v8`.
+    #[serde(default)]
+    variant: Option<String>,
+    /// Version of the operating system.
+    #[serde(rename = "os.version", default)]
+    os_version: Option<String>,
+    /// Required features of the operating system.
+    #[serde(rename = "os.features", default)]
+    os_features: Vec<String>,
+}

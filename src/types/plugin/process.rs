@@ -1,0 +1,114 @@
+//! One run of a program: a question on standard input, an answer on standard output, and no way to take more time or more
+//! memory than it may.
+
+use std::{ffi::OsStr, path::Path, process::ExitStatus, process::Stdio, time::Duration};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, Command},
+};
+
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    fs::up_to_async,
+};
+
+/// Most that a program may print, in bytes.
+pub const MAX_ANSWER: u64 = 16 << 20;
+/// How much of standard error is kept, in bytes.
+const MAX_STDERR: u64 = 64 << 10;
+
+/// Runs a program with these arguments and this question, and gives what it prints.
+///
+/// Errors: it cannot be started; it fails, with the first line that it wrote to standard error; it takes longer than
+/// `timeout`; it prints more than 16 MiB. What it started ends with it.
+pub(super) async fn run(
+    program: &Path,
+    arguments: &[&OsStr],
+    question: Vec<u8>,
+    timeout: Duration,
+) -> Result<Vec<u8>> {
+    let answer = tokio::time::timeout(timeout, ask(program, arguments, question)).await;
+    let late = |_| Error::new(Kind::Unavailable, format!("no answer within {} seconds", timeout.as_secs_f32()));
+    answer.map_err(late).and_then(|answer| answer)
+}
+
+/// A program in a process group of its own, which ends when this is dropped, whoever in it still runs.
+struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn end_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Gone already is as good.
+            rustix::process::kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+
+    /// Waits for the program, and ends what it leaves behind: while it is not reaped, nobody else can have its number.
+    async fn wait(&mut self) -> Result<ExitStatus> {
+        if let Some(pid) = self.group {
+            let ended = move || rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            tokio::task::spawn_blocking(ended).await.ok();
+        }
+        self.end_group();
+        self.child.wait().await.context(|| "cannot be waited for")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end_group();
+    }
+}
+
+async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<Vec<u8>> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.process_group(0).kill_on_drop(true).spawn().context(|| "cannot be started")?;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let mut running = Running { child, group };
+    let mut stdin = running.child.stdin.take();
+    let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
+    let write = async move {
+        // A program that needs no question may close its end.
+        if let Some(stdin) = &mut stdin {
+            stdin.write_all(&question).await.ok();
+        }
+        drop(stdin);
+        Ok(())
+    };
+    let ((), output, complaint, status) =
+        tokio::try_join!(write, bounded(stdout), first_line(stderr), running.wait())?;
+    succeeded(status, &complaint)?;
+    Ok(output)
+}
+
+/// All that is printed. Errors: more than is allowed.
+async fn bounded(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
+    let Some(from) = from else { return Ok(Vec::new()) };
+    let bytes = up_to_async(from, MAX_ANSWER).await.context(|| "cannot read what it prints")?;
+    bytes.ok_or_else(|| Error::limit(format!("it printed more than {MAX_ANSWER} bytes")))
+}
+
+/// The first line that is not blank; the rest is read, so that nobody waits, and dropped.
+async fn first_line(from: Option<impl AsyncRead + Unpin>) -> Result<String> {
+    let Some(mut from) = from else { return Ok(String::new()) };
+    let mut bytes = Vec::new();
+    (&mut from).take(MAX_STDERR).read_to_end(&mut bytes).await.context(|| "cannot read its errors")?;
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its errors")?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    Ok(line.chars().take(500).collect())
+}
+
+fn succeeded(status: ExitStatus, complaint: &str) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let why = if complaint.is_empty() { "without a word" } else { complaint };
+    Err(Error::invalid(format!("failed ({status}): {why}")))
+}
