@@ -1,11 +1,11 @@
-//! A plug-in: an artifact type that is a program. It gets the path of the source as its argument and what the user gave
-//! beside it as JSON on standard input, and prints a plan as JSON (`artifact-plan/v1`).
+//! A plug-in: an artifact type that is a program. It is asked what it is, for a plan of a source, and which files a manifest
+//! becomes, and answers with JSON (`artifact-plan/v1`, `artifact-types/plan.md`).
 //!
 //! A definition is enough for most types; this one looks into its files, which takes code: the config quotes the first line
-//! of each note and counts its words. The structs of [`artifact::plan`] are a convenience here. A plug-in in another
-//! language prints the same JSON.
+//! of each note and counts its words. The structs of the library are a convenience here. A plug-in in another language
+//! prints the same JSON.
 //!
-//!     cargo run --example artifact-type-notes examples/notes
+//!     cargo run --example artifact-type-notes plan examples/notes
 //!     PATH=$PATH:$PWD/target/debug/examples artifact plan --type notes examples/notes
 
 use std::{
@@ -16,11 +16,16 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
-    oci::{annotation, json::Encoding},
-    plan::{API_VERSION, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan},
-    types::Inputs,
+    oci::{Descriptor, Manifest, annotation, json::Encoding},
+    plan::{
+        API_VERSION, Action, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan, Step, Unpacking,
+    },
+    types::plugin::{About, PlanQuestion, UnpackQuestion},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+
+const ARTIFACT_TYPE: &str = "application/vnd.example.notes.v1";
 
 /// The names of the notes, sorted: the same directory makes the same plan everywhere.
 fn notes(dir: &Path) -> Result<Vec<String>> {
@@ -53,49 +58,75 @@ fn layer(name: &str) -> Part {
     }
 }
 
-/// Nothing, when somebody tries the program by hand.
-fn inputs() -> Result<Inputs> {
+/// What is asked; a question without inputs, when somebody tries the program by hand.
+fn question<T: DeserializeOwned>() -> Result<T> {
     let mut text = String::new();
     if !std::io::stdin().is_terminal() {
         std::io::stdin().read_to_string(&mut text)?;
     }
     if text.is_empty() {
-        return Ok(Inputs::default());
+        text = json!({ "apiVersion": API_VERSION, "inputs": {} }).to_string();
     }
-    serde_json::from_str(&text).map_err(|e| Error::caused(Kind::Invalid, "malformed inputs", e))
+    artifact::plan::parse(text.as_bytes()).context(|| "malformed question")
 }
 
-fn plan(dir: &Path, inputs: &Inputs) -> Result<Plan> {
+/// What this type is.
+fn about() -> About {
+    About {
+        api_version: API_VERSION.into(),
+        name: "notes".into(),
+        description: "Notes, one layer each, with a list of what they say".into(),
+        artifact_types: vec![ARTIFACT_TYPE.into()],
+        unpacks: true,
+    }
+}
+
+/// Every note under its name, in a directory.
+fn unpack(manifest: &Manifest) -> Unpacking {
+    let step = |layer: &Descriptor| {
+        let path = format!("notes/{}", layer.title().unwrap_or("untitled.txt"));
+        Step { blob: layer.clone(), path, action: Action::Write { mode: 0o644 } }
+    };
+    Unpacking { steps: manifest.layers.iter().map(step).collect(), warnings: Vec::new() }
+}
+
+fn plan(dir: &Path) -> Result<Plan> {
     let dir = dir.canonicalize().context(|| format!("cannot find `{}`", dir.display()))?;
     let names = notes(&dir)?;
     let described: Vec<_> =
         names.iter().enumerate().map(|(index, name)| describe(&dir, name, index)).collect::<Result<_>>()?;
     let config = Content::Json { value: json!({ "notes": described }), encoding: Encoding::Canonical };
-    Ok(Plan {
-        api_version: API_VERSION.into(),
-        type_name: "notes".into(),
-        config: Part {
-            id: "config".into(),
-            media_type: "application/vnd.example.notes.config.v1+json".into(),
-            content: config,
-            annotations: [].into(),
-        },
+    let config = Part {
+        id: "config".into(),
+        media_type: "application/vnd.example.notes.config.v1+json".into(),
+        content: config,
+        annotations: [].into(),
+    };
+    let manifest = ManifestPlan {
         layers: names.iter().map(|name| layer(name)).collect(),
-        manifest: ManifestPlan {
-            artifact_type: Some("application/vnd.example.notes.v1".into()),
-            annotations: inputs.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect(),
-            ..ManifestPlan::default()
-        },
+        artifact_type: Some(ARTIFACT_TYPE.into()),
+        ..ManifestPlan::of(config)
+    };
+    Ok(Plan {
+        type_name: "notes".into(),
+        root: manifest.into(),
         reference: ReferencePlan::default(),
         warnings: Vec::new(),
         base: dir,
     })
 }
 
-fn main() -> Result<()> {
-    let usage = || Error::invalid("usage: artifact-type-notes DIRECTORY");
-    let dir = std::env::args_os().nth(1).ok_or_else(usage)?;
-    let text = serde_json::to_string_pretty(&plan(Path::new(&dir), &inputs()?)?);
-    let text = text.map_err(|e| Error::caused(Kind::Internal, "cannot print the plan", e))?;
+fn print(answer: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(answer).map_err(|e| Error::caused(Kind::Internal, "cannot print", e))?;
     Ok(writeln!(std::io::stdout(), "{text}")?)
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["describe"] => print(&about()),
+        ["plan", dir] => question::<PlanQuestion>().and_then(|_| print(&plan(Path::new(dir))?)),
+        ["unpack"] => question().and_then(|question: UnpackQuestion| print(&unpack(&question.manifest))),
+        _ => Err(Error::invalid("usage: artifact-type-notes describe | plan DIRECTORY | unpack")),
+    }
 }

@@ -196,9 +196,11 @@ fn a_type_that_is_a_program_says_that_it_does_not_unpack() {
     let layer =
         r#"{"id":"f","mediaType":"text/plain","file":"f","annotations":{"org.opencontainers.image.title":"f"}}"#;
     let plan = format!(
-        r#"{{"apiVersion":"artifact-plan/v1","type":"mine","base":"%s","config":{empty},"manifest":{{"artifactType":"application/vnd.mine"}},"layers":[{layer}]}}"#
+        r#"{{"apiVersion":"artifact-plan/v1","type":"mine","base":"%s","manifest":{{"config":{empty},"artifactType":"application/vnd.mine","layers":[{layer}]}}}}"#
     );
-    world.write("bin/artifact-type-mine", &format!("#!/bin/sh\nprintf '{plan}' \"$1\"\n"));
+    let about = r#"{"apiVersion":"artifact-plan/v1","name":"mine","description":"What is mine"}"#;
+    let program = format!("case $1 in describe) echo '{about}';; plan) printf '{plan}' \"$2\";; esac");
+    world.write("bin/artifact-type-mine", &format!("#!/bin/sh\n{program}\n"));
     let program = world.path().join("bin/artifact-type-mine");
     std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
     world.write("src/f", "mine");
@@ -217,6 +219,8 @@ fn a_type_that_is_a_program_says_that_it_does_not_unpack() {
     assert_eq!(std::fs::read_to_string(world.path().join("files/f")).unwrap(), "mine");
     assert_eq!(run("pull oci:out:v1 layout").code, 0);
     assert_eq!(run("cat oci:layout f").stdout, "mine");
+    let listed = run("types list").stdout;
+    assert!(listed.contains("mine") && listed.contains("What is mine"), "{listed}");
     // A name that nothing has is told as ever.
     let unknown = run("pull oci:out:v1 more --unpack --type nine");
     assert!(unknown.stderr.contains("there is no artifact type `nine`"), "{}", unknown.stderr);

@@ -1,11 +1,15 @@
 //! The programs among the examples run. `cargo test` builds them; `cargo test --test peers` does not.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use artifact::{
     exam::BEHAVIOURS,
+    oci::Manifest,
     source::Source,
-    types::{Inputs, plugin},
+    types::{
+        Inputs, View,
+        plugin::{Plugins, Timeouts},
+    },
 };
 
 use crate::{
@@ -23,7 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
             plain the_custom_store_takes_an_artifact_once,
             plain the_custom_store_passes_the_exam;
         ["example artifact-type-notes"]
-            single the_plug_in_prints_a_plan_that_packs;
+            single the_plug_in_packs_notes_and_unpacks_them;
         ["example pack_and_push"]
             single the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave;
     ]
@@ -48,12 +52,17 @@ fn the_custom_store_passes_the_exam() {
     assert_eq!(printed.matches("does not apply").count(), 3, "{printed}");
 }
 
-async fn the_plug_in_prints_a_plan_that_packs() {
-    let program = example("artifact-type-notes");
+async fn the_plug_in_packs_notes_and_unpacks_them() {
+    let programs = example("artifact-type-notes").parent().unwrap().to_owned();
+    let plugin = Plugins::new(vec![programs], Timeouts::default()).get("notes").await.unwrap().unwrap();
     let source = Source::open(root().join("examples/notes")).unwrap();
     let inputs = Inputs { annotations: [("com.example.by".into(), "me".into())].into(), ..Default::default() };
-    let plan = plugin::run(&program, &source, &inputs, Duration::from_secs(60)).await.unwrap();
-    insta::assert_snapshot!("notes", shown(&packed(&plan).await.unwrap()));
+    let packed = packed(&plugin.plan(&source, &inputs).await.unwrap()).await.unwrap();
+    insta::assert_snapshot!("notes", shown(&packed));
+    let manifest: Manifest = serde_json::from_slice(packed.manifest()).unwrap();
+    let unpacking = plugin.unpacking(&manifest, b"", View::Native).await.unwrap();
+    let paths: Vec<_> = unpacking.steps.iter().map(|step| step.path.as_str()).collect();
+    assert_eq!(paths, ["notes/air-gap.txt", "notes/names.txt", "notes/talk.txt"]);
 }
 
 async fn the_whole_way_ends_in_a_layout_with_the_digest_that_packing_gave() {

@@ -4,6 +4,7 @@
 mod certificates;
 mod http2;
 mod peers;
+mod platforms;
 mod proxies;
 mod redirects;
 mod referrers;
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
         certificates::tests(),
         http2::tests(),
         peers::tests(),
+        platforms::tests(),
         proxies::tests(),
         redirects::tests(),
         referrers::tests(),
