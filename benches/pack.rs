@@ -20,7 +20,7 @@ use std::{
 use artifact::{
     oci::media_type,
     pack::{Options, pack},
-    plan::{API_VERSION, Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
+    plan::{Compression, Content, Entry, EntryKind, ManifestPlan, Part, Plan},
 };
 use text::text;
 
@@ -155,13 +155,12 @@ fn tar(dir: &Path, compress: Compression) -> Part {
 fn plan(base: &Path, layers: Vec<Part>) -> Plan {
     let content = Content::Empty {};
     let media_type = media_type::EMPTY.into();
+    let config = Part { id: String::new(), media_type, content, annotations: BTreeMap::new() };
     Plan {
-        api_version: API_VERSION.into(),
         type_name: "bench".into(),
         base: base.into(),
-        config: Part { id: String::new(), media_type, content, annotations: BTreeMap::new() },
-        layers,
-        manifest: ManifestPlan { artifact_type: Some("application/vnd.bench".into()), ..Default::default() },
+        root: ManifestPlan { layers, artifact_type: Some("application/vnd.bench".into()), ..ManifestPlan::of(config) }
+            .into(),
         reference: Default::default(),
         warnings: Vec::new(),
     }

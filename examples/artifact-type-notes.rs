@@ -17,9 +17,7 @@ use artifact::{
     Error, Kind, Result,
     error::Context as _,
     oci::{Descriptor, Manifest, annotation, json::Encoding},
-    plan::{
-        API_VERSION, Action, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan, Step, Unpacking,
-    },
+    plan::{API_VERSION, Action, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan, Step, Unpacking},
     types::plugin::{About, PlanQuestion, UnpackQuestion},
 };
 use serde::{Serialize, de::DeserializeOwned};

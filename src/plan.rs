@@ -40,10 +40,10 @@ pub struct Plan {
 /// What a name or an index points at.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
-    /// A manifest; in a box, since it is much larger than an index.
+    /// A manifest.
     Manifest(Box<ManifestPlan>),
     /// An index.
-    Index(IndexPlan),
+    Index(Box<IndexPlan>),
 }
 
 /// A manifest to be.
@@ -187,6 +187,12 @@ impl ManifestPlan {
 impl From<ManifestPlan> for Document {
     fn from(manifest: ManifestPlan) -> Self {
         Self::Manifest(Box::new(manifest))
+    }
+}
+
+impl From<IndexPlan> for Document {
+    fn from(index: IndexPlan) -> Self {
+        Self::Index(Box::new(index))
     }
 }
 

@@ -192,11 +192,7 @@ impl By {
     }
 
     /// The definition that knows this manifest, else the program; with what is wrong with programs that were asked.
-    async fn recognising(
-            manifest: &Manifest,
-        catalog: &Catalog,
-        context: &Context,
-    ) -> (Self, Vec<Error>) {
+    async fn recognising(manifest: &Manifest, catalog: &Catalog, context: &Context) -> (Self, Vec<Error>) {
         if let Some((kind, _)) = catalog.recognise(manifest) {
             return (Self::Definition(kind), Vec::new());
         }

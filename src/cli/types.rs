@@ -92,8 +92,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 
 async fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
     let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
-    let mut json: Vec<_> =
-        catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
+    let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
     let plugins = Plugins::new(environment::program_dirs(), Timeouts::default());
     // A definition is used before a program of its name.
     for (name, program) in plugin::list(&environment::program_dirs()) {
@@ -103,7 +102,7 @@ async fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
         match plugins.get(&name).await {
             Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
             Ok(None) => {}
-            Err(e) => report.warn(&format!("an artifact type is left out: {e}")),
+            Err(e) => report.warn(format!("an artifact type is left out: {e}")),
         }
     }
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());

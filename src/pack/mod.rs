@@ -124,7 +124,7 @@ fn document<'a>(
     Box::pin(async move {
         let document = match planned {
             Document::Manifest(planned) => manifest::pack(workshop, *planned).await?,
-            Document::Index(planned) => index::pack(workshop, planned, made).await?,
+            Document::Index(planned) => index::pack(workshop, *planned, made).await?,
         };
         let desc = document.desc.clone();
         made.push(document);

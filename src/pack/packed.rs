@@ -201,9 +201,8 @@ impl ReadStore for Packed {
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        let about = |document: &&PackedDocument| {
-            document.parsed.subject().is_some_and(|own| own.digest == subject.digest)
-        };
+        let about =
+            |document: &&PackedDocument| document.parsed.subject().is_some_and(|own| own.digest == subject.digest);
         Ok(self.documents.iter().filter(about).map(|document| document.parsed.listed(&document.desc)).collect())
     }
 

@@ -158,7 +158,7 @@ impl TryFrom<Plan> for super::Plan {
         if plan.api_version != API_VERSION {
             return Err(format!("a plan of version `{}`; this program reads `{API_VERSION}`", plan.api_version));
         }
-        let root = [plan.manifest.map(Document::from), plan.index.map(Document::Index)];
+        let root = [plan.manifest.map(Document::from), plan.index.map(Document::from)];
         Ok(Self {
             type_name: plan.type_name,
             base: plan.base,
@@ -187,7 +187,7 @@ impl From<super::Plan> for Plan {
 fn split(document: Document) -> (Option<ManifestPlan>, Option<IndexPlan>) {
     match document {
         Document::Manifest(manifest) => (Some(*manifest), None),
-        Document::Index(index) => (None, Some(index)),
+        Document::Index(index) => (None, Some(*index)),
     }
 }
 
@@ -228,7 +228,7 @@ impl TryFrom<Member> for super::Member {
         let planned = |document| MemberContent::Planned(document);
         let contents = [
             member.manifest.map(Document::from).map(planned),
-            member.index.map(Document::Index).map(planned),
+            member.index.map(Document::from).map(planned),
             member.stored.map(MemberContent::Stored),
         ];
         let content = exactly_one("a member", MEMBERS, contents)?;

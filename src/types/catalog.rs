@@ -9,7 +9,11 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 
-use super::{ArtifactType, Detected, MAX_DEFINITION, accept::{Evidence, Identity}, detect, nearest, unknown_type};
+use super::{
+    ArtifactType, Detected, MAX_DEFINITION,
+    accept::{Evidence, Identity},
+    detect, nearest, unknown_type,
+};
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs,

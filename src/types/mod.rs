@@ -60,7 +60,7 @@ use self::{expr::Engine, reading::Reading};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Index, Manifest, RefName},
-    plan::{Document, ManifestPlan, Plan, Unpacking},
+    plan::{ManifestPlan, Plan, Unpacking},
     source::Source,
 };
 
@@ -188,9 +188,10 @@ impl ArtifactType {
                 reading = with_layers;
                 manifest.into()
             }
-            Some(index) => Document::Index(index.plan(&reading, |member| {
-                self.plan_manifest(member, &mut warnings).map(|(manifest, _)| manifest)
-            })?),
+            Some(index) => {
+                let manifest = |member: &Reading<'_>| Ok(self.plan_manifest(member, &mut warnings)?.0);
+                index.plan(&reading, manifest)?.into()
+            }
         };
         let (reference, tag_warning) = definition.reference.plan(&reading)?;
         warnings.extend(tag_warning);

@@ -98,8 +98,10 @@ fn base(definition: &Definition) -> Names<'_> {
 }
 
 /// Names that a definition may not give to a document.
-pub(super) const RESERVED: [&str; 14] =
-    ["source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item", "member"];
+pub(super) const RESERVED: [&str; 14] = [
+    "source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item",
+    "member",
+];
 
 struct Check {
     engine: Engine,

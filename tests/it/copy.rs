@@ -250,7 +250,10 @@ async fn the_tags_of_a_failed_copy_are_seen_by_nobody_ever() {
             let old = Sample::of(&[b"old"]);
             deliver(&to.store, &old, &["v1"]).await.unwrap();
             let failing: Arc<dyn Store> = Watched::new(Arc::clone(&to.store), Fault::From(n));
-            if copy::copy_roots(std::slice::from_ref(&source), roots.clone(), &failing, &Options::default()).await.is_ok() {
+            if copy::copy_roots(std::slice::from_ref(&source), roots.clone(), &failing, &Options::default())
+                .await
+                .is_ok()
+            {
                 assert!(n >= 6, "{n} calls");
                 break;
             }

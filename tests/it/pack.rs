@@ -81,7 +81,10 @@ async fn configs_have_the_digests_that_other_tools_published() {
     ] {
         let dir = world(&[]);
         let packed = run(&dir, &with_config(plan(&dir, vec![]), json(config))).await.unwrap();
-        assert_eq!((packed.config().unwrap().size, packed.config().unwrap().digest.to_string().as_str()), (size, digest));
+        assert_eq!(
+            (packed.config().unwrap().size, packed.config().unwrap().digest.to_string().as_str()),
+            (size, digest)
+        );
     }
 }
 

@@ -83,7 +83,8 @@ fn a_bundle_can_be_one_layer_for_each_file() {
     let dir = tree(&[("docs/a.txt", "a"), ("docs/sub/b.md", "b"), ("docs/c.bin", "")]);
     let inputs = set(&[("layout", "files"), ("exclude", "*.bin"), ("artifactType", "application/vnd.example.docs")]);
     let plan = plan_with(&dir.path().join("docs"), &inputs).unwrap();
-    let layers: Vec<_> = plan.manifest().unwrap().layers.iter().map(|l| (l.media_type.as_str(), l.content.clone())).collect();
+    let layers: Vec<_> =
+        plan.manifest().unwrap().layers.iter().map(|l| (l.media_type.as_str(), l.content.clone())).collect();
     assert_eq!(
         layers,
         [("text/plain", Content::File("a.txt".into())), ("text/markdown", Content::File("sub/b.md".into())),]
@@ -105,7 +106,10 @@ fn what_oras_cannot_unpack_is_marked_in_our_own_way() {
     let dir = tree(&[("d/a", "a")]);
     for (compress, kind) in [("zstd", "+zstd"), ("none", "")] {
         let plan = plan_with(&dir.path().join("d"), &set(&[("compress", compress)])).unwrap();
-        assert_eq!(plan.manifest().unwrap().layers[0].media_type, format!("application/vnd.oci.image.layer.v1.tar{kind}"));
+        assert_eq!(
+            plan.manifest().unwrap().layers[0].media_type,
+            format!("application/vnd.oci.image.layer.v1.tar{kind}")
+        );
         assert!(!plan.manifest().unwrap().layers[0].annotations.contains_key("io.deis.oras.content.unpack"));
         assert_eq!(plan.manifest().unwrap().layers[0].annotations[artifact::types::UNPACK], "true");
     }
@@ -138,7 +142,9 @@ fn the_plain_slideshow_is_its_specification_and_its_slides() {
     ]);
     let plan = plan(&dir.path().join("deck.yaml"));
     assert_eq!(plan.type_name, "slideshow");
-    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else { panic!("{:?}", plan.manifest().unwrap().config) };
+    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else {
+        panic!("{:?}", plan.manifest().unwrap().config)
+    };
     assert_eq!(
         encoding.encode(value).unwrap(),
         br#"{"title":"OCI Images: not just for containers anymore","images":["slides/slide-01.png","slides/slide-02.png"]}"#

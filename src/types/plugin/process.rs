@@ -23,12 +23,7 @@ const MAX_STDERR: u64 = 64 << 10;
 ///
 /// Errors: it cannot be started; it fails, with the first line that it wrote to standard error; it takes longer than
 /// `timeout`; it prints more than 16 MiB. What it started ends with it.
-pub(super) async fn run(
-    program: &Path,
-    arguments: &[&OsStr],
-    question: Vec<u8>,
-    timeout: Duration,
-) -> Result<Vec<u8>> {
+pub(super) async fn run(program: &Path, arguments: &[&OsStr], question: Vec<u8>, timeout: Duration) -> Result<Vec<u8>> {
     let answer = tokio::time::timeout(timeout, ask(program, arguments, question)).await;
     let late = |_| Error::new(Kind::Unavailable, format!("no answer within {} seconds", timeout.as_secs_f32()));
     answer.map_err(late).and_then(|answer| answer)
@@ -51,7 +46,8 @@ impl Running {
     /// Waits for the program, and ends what it leaves behind: while it is not reaped, nobody else can have its number.
     async fn wait(&mut self) -> Result<ExitStatus> {
         if let Some(pid) = self.group {
-            let ended = move || rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            let ended =
+                move || rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             tokio::task::spawn_blocking(ended).await.ok();
         }
         self.end_group();
@@ -81,8 +77,7 @@ async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<
         drop(stdin);
         Ok(())
     };
-    let ((), output, complaint, status) =
-        tokio::try_join!(write, bounded(stdout), first_line(stderr), running.wait())?;
+    let ((), output, complaint, status) = tokio::try_join!(write, bounded(stdout), first_line(stderr), running.wait())?;
     succeeded(status, &complaint)?;
     Ok(output)
 }

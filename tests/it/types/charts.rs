@@ -54,7 +54,9 @@ fn the_manifest_of_helms_own_test_is_reproduced() {
     let dir = tree(&[("signtest/Chart.yaml", chart)]);
     let inputs = set(&[("created", "1977-09-02T22:04:05Z")]);
     let plan = plan_with(&dir.path().join("signtest"), &inputs).unwrap();
-    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else { panic!("{:?}", plan.manifest().unwrap().config) };
+    let Content::Json { value, encoding } = &plan.manifest().unwrap().config.content else {
+        panic!("{:?}", plan.manifest().unwrap().config)
+    };
     let config = Descriptor::of(&plan.manifest().unwrap().config.media_type, &encoding.encode(value).unwrap());
     assert_eq!(config.size, 99);
     assert_eq!(config.digest.hex(), "8d17cb6bf6ccd8c29aace9a658495cbd5e2e87fc267876e86117c7db681c9580");

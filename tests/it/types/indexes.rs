@@ -51,7 +51,8 @@ async fn a_directory_for_each_platform_becomes_an_index() {
     assert_eq!(first.layers()[0].title(), Some("tool"));
     assert!(first.parsed.annotations().is_empty(), "{:?}", first.parsed.annotations());
     // Everything that a summary counts is there once: two manifests, two programs, the empty config, the index.
-    let sizes: u64 = packed.documents().iter().map(|d| d.desc.size + d.layers().iter().map(|l| l.size).sum::<u64>()).sum();
+    let sizes: u64 =
+        packed.documents().iter().map(|d| d.desc.size + d.layers().iter().map(|l| l.size).sum::<u64>()).sum();
     assert_eq!(packed.summary().total_size, sizes + 2);
     let mut catalog = Catalog::builtin().unwrap();
     catalog.add(kind).unwrap();
@@ -61,6 +62,17 @@ async fn a_directory_for_each_platform_becomes_an_index() {
     assert_eq!(known.flaws(&index), Vec::<String>::new());
     let bare = Index::of(vec![Descriptor { platform: None, ..index.manifests[0].clone() }]);
     assert!(known.flaws(&bare)[0].contains("has no platform"), "{:?}", known.flaws(&bare));
+}
+
+#[test]
+fn the_tests_of_the_definition_in_the_examples_pass() {
+    let file = root().join("examples/types/multi-platform.yaml");
+    let kind = ArtifactType::parse(&fs::read_to_string(&file).unwrap(), Origin::File(file)).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let outcomes = artifact::types::test::run(&kind, scratch.path()).unwrap();
+    let failures: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
+    assert_eq!((outcomes.len(), failures), (2, Vec::<&String>::new()));
+    assert_eq!(artifact::types::lint::lint(kind.text(), "t").unwrap(), []);
 }
 
 #[tokio::test]
@@ -128,9 +140,15 @@ async fn what_cannot_become_an_index_is_an_error_that_names_the_member() {
     let error = empty.plan(&Source::open(tree(&[("x", "")]).path()).unwrap(), &Inputs::default()).unwrap_err();
     assert!(error.to_string().contains("the set `all` is empty"), "{error}");
     for (sections, message) in [
-        ("index: {each: al}\nsource: {sets: {all: {dir: \".\"}}}\n", "t.yaml:4:15: the set `al` does not exist; did you mean `all`"),
+        (
+            "index: {each: al}\nsource: {sets: {all: {dir: \".\"}}}\n",
+            "t.yaml:4:15: the set `al` does not exist; did you mean `all`",
+        ),
         ("manifest: {artifactType: \"{{ member.name }}\"}\n", "the name `member` does not exist"),
-        ("index: {each: all, platform: \"{{ member.nam }}\"}\nsource: {sets: {all: {dir: \".\"}}}\n", "did you mean `name`"),
+        (
+            "index: {each: all, platform: \"{{ member.nam }}\"}\nsource: {sets: {all: {dir: \".\"}}}\n",
+            "did you mean `name`",
+        ),
         ("index: {every: all}\n", "unknown key `every`"),
     ] {
         let error = define(&definition(sections)).unwrap_err().to_string();

@@ -195,7 +195,10 @@ fn a_test_in_a_definition_can_fail() {
         .text()
         .replace("{mediaType: image/png, file: slides/b.png", "{mediaType: image/png, file: slides/c.png");
     let outcomes = types::test::run(&define(&text).unwrap(), &std::env::temp_dir()).unwrap();
-    assert_eq!(outcomes[0].failure.as_deref(), Some("`/manifest/layers/1/file` is \"slides/b.png\", not \"slides/c.png\""));
+    assert_eq!(
+        outcomes[0].failure.as_deref(),
+        Some("`/manifest/layers/1/file` is \"slides/b.png\", not \"slides/c.png\"")
+    );
 }
 
 #[test]

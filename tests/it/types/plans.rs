@@ -43,7 +43,8 @@ async fn every_example_of_the_page_about_plans_is_read_and_every_content_is_pack
     let kinds: std::collections::BTreeSet<_> =
         parts.iter().map(|part| std::mem::discriminant(&part.content)).map(|kind| format!("{kind:?}")).collect();
     assert_eq!(kinds.len(), 5, "{kinds:?}");
-    let (configs, layers): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.media_type.contains("json"));
+    let (configs, layers): (Vec<Part>, Vec<Part>) =
+        parts.into_iter().partition(|part| part.media_type.contains("json"));
     for config in configs {
         let dir = super::tree(&[("a.txt", "a")]);
         let mut plan = plans[0].clone();
@@ -61,7 +62,11 @@ fn the_schema_of_plans_takes_what_is_read_and_nothing_else() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     for example in &examples()["plan"] {
         let good: Value = serde_json::from_str(example).unwrap();
-        assert!(validator.is_valid(&good), "{:?}", validator.iter_errors(&good).map(|e| e.to_string()).collect::<Vec<_>>());
+        assert!(
+            validator.is_valid(&good),
+            "{:?}",
+            validator.iter_errors(&good).map(|e| e.to_string()).collect::<Vec<_>>()
+        );
         let spoilt = |pointer: &str, key: &str, value: Value| {
             let mut bad = good.clone();
             bad.pointer_mut(pointer).unwrap()[key] = value;
@@ -85,7 +90,11 @@ fn what_is_wrong_with_a_plan_is_told_with_its_place() {
     let plan = examples()["plan"][1].clone();
     for (from, to, message) in [
         (r#""arm64""#, "5", "`index.members[0].platform.architecture`: invalid type"),
-        (r#""empty": {}"#, r#""empty": {}, "text": "x""#, "`index.members[0].manifest.config`: a blob has exactly one of"),
+        (
+            r#""empty": {}"#,
+            r#""empty": {}, "text": "x""#,
+            "`index.members[0].manifest.config`: a blob has exactly one of",
+        ),
         (r#""location""#, r#""place""#, "`index.members[1].stored.place`: unknown field `place`"),
         (r#""stored": {"#, r#""stored_": {"#, "`index.members[1].stored_`: unknown field"),
         (r#""index": {"#, r#""manifest": {"config": 1}, "index": {"#, "`manifest.config`: invalid type"),

@@ -57,7 +57,8 @@ impl Programs {
 }
 
 /// What a program says of itself.
-const ABOUT: &str = r#"echo '{"apiVersion":"artifact-plan/v1","name":"sh","artifactTypes":["application/vnd.sh"],"unpacks":true}'"#;
+const ABOUT: &str =
+    r#"echo '{"apiVersion":"artifact-plan/v1","name":"sh","artifactTypes":["application/vnd.sh"],"unpacks":true}'"#;
 const EMPTY: &str = r#"{"id":"config","mediaType":"application/vnd.oci.empty.v1+json","empty":{}}"#;
 
 /// Prints a plan of one manifest with one layer.
@@ -72,7 +73,10 @@ async fn a_program_can_be_a_type() {
     let source = tree(&[("a.txt", "a")]);
     let programs = Programs::of(
         ABOUT,
-        &format!("read -r question; case $question in *'\"a\":\"b\"'*) ;; *) exit 9;; esac\n{}", printed("$2", "a.txt")),
+        &format!(
+            "read -r question; case $question in *'\"a\":\"b\"'*) ;; *) exit 9;; esac\n{}",
+            printed("$2", "a.txt")
+        ),
         "exit 9",
     );
     assert_eq!(plugin::list(&[programs.0.path().to_owned()])[0].0, "sh");
@@ -111,8 +115,12 @@ async fn a_program_is_asked_what_it_is_once_and_again_when_it_changed() {
 #[tokio::test]
 async fn a_program_plans_an_index_and_unpacks_a_manifest_that_it_knows() {
     let source = tree(&[("a.txt", "a")]);
-    let member = format!(r#"{{"manifest":{{"config":{EMPTY},"artifactType":"application/vnd.sh"}},"platform":{{"os":"linux","architecture":"arm64"}}}}"#);
-    let index = format!(r#"printf '{{"apiVersion":"artifact-plan/v1","type":"x","base":"%s","index":{{"members":[{member}]}}}}' "$2""#);
+    let member = format!(
+        r#"{{"manifest":{{"config":{EMPTY},"artifactType":"application/vnd.sh"}},"platform":{{"os":"linux","architecture":"arm64"}}}}"#
+    );
+    let index = format!(
+        r#"printf '{{"apiVersion":"artifact-plan/v1","type":"x","base":"%s","index":{{"members":[{member}]}}}}' "$2""#
+    );
     let layer = r#"sed 's/.*\("layers":\[{[^}]*}\)\].*/\1/; s/"layers":\[/{"steps":[{"path":"d\/f","action":{"write":{}},"blob":/; s/$/}]}/'"#;
     let programs = Programs::of(ABOUT, &index, layer);
     let plan = programs.plan(source.path()).await.unwrap();
@@ -160,8 +168,16 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
         (printed("$2/..", "x"), Kind::Escape, "lies outside the source"),
         (printed("$2", "../x"), Kind::Escape, "leads upwards"),
         (printed("$2", "a.txt").replace("plan/v1", "plan/v2"), Kind::Invalid, "a plan of version `artifact-plan/v2`"),
-        (printed("$2", "a.txt").replace("\"file\"", "\"fiel\""), Kind::Invalid, "`manifest.layers[0].fiel`: unknown field"),
-        (printed("$2", "a.txt").replace("\"file\"", "\"text\":\"t\",\"file\""), Kind::Invalid, "exactly one of `empty`"),
+        (
+            printed("$2", "a.txt").replace("\"file\"", "\"fiel\""),
+            Kind::Invalid,
+            "`manifest.layers[0].fiel`: unknown field",
+        ),
+        (
+            printed("$2", "a.txt").replace("\"file\"", "\"text\":\"t\",\"file\""),
+            Kind::Invalid,
+            "exactly one of `empty`",
+        ),
     ] {
         let programs = Programs::of(ABOUT, &body, "exit 9");
         let error = programs.plan(tree(&[("a.txt", "a")]).path()).await.unwrap_err();
