@@ -1,4 +1,4 @@
-//! Pull: an artifact comes into a layout or archive, or becomes files again.
+//! Pull: an artifact comes from one location to another, or becomes files again.
 
 use std::{path::Path, sync::Arc};
 
@@ -21,6 +21,10 @@ pub struct Options {
     pub referrers: bool,
     /// Of an index, only the manifest for this platform.
     pub platform: Option<Platform>,
+    /// Looks for all content, also where a name says that it is there.
+    pub recheck: bool,
+    /// What a name of a layout or archive stood for leaves its list.
+    pub replace: bool,
     /// How many blobs move at a time; as many as pay, without it.
     pub concurrency: Option<usize>,
 }
@@ -53,8 +57,9 @@ pub struct Unpacked {
     pub warnings: Vec<String>,
 }
 
-/// Brings an artifact from one location to another, under the tag of the target, else under its own. Nothing is made at
-/// the target before the source is known to have it.
+/// Brings an artifact from one location to another, under the tag of the target, else under its own: from a registry into
+/// a layout, from an archive to a registry, whatever can be read to whatever can be written. Nothing is made at the target
+/// before the source is known to have it.
 ///
 /// Errors: no such location; kind `NotFound` when it is not there; whatever copying can meet. No name has moved then.
 pub async fn pull(from: &str, to: &str, context: &Context, options: &Options) -> Result<Report> {
@@ -69,6 +74,8 @@ pub async fn carry(from: &Location, to: &Location, context: &Context, options: &
     let options = copy::Options {
         names,
         referrers: options.referrers,
+        recheck: options.recheck,
+        replace: options.replace,
         concurrency: options.concurrency,
         progress: context.registry.progress.clone(),
         ..copy::Options::default()
