@@ -33,8 +33,9 @@ async fn main() -> Result<()> {
 
     // By its parts. Source and type give a plan: what will be made, with nothing read but what the plan needs.
     let target: Location = location.parse()?;
-    let plan = push::plan(&Source::open(&path)?, Some(&target), &context, &push::Options::default()).await?;
-    println!("{}: {} layers", plan.type_name, plan.layers.len());
+    let planned = push::plan(&Source::open(&path)?, Some(&target), &context, &push::Options::default()).await?;
+    let plan = planned.plan;
+    println!("{}: {}, {} layers", plan.type_name, planned.planner.why(), plan.layers.len());
     // Packing gives digests. What is packed is a store already; its blobs stay where they are.
     let packed = push::packed(&plan, &context).await?;
     println!("{}", packed.root().digest);

@@ -13,7 +13,7 @@ use crate::{
     plan::Plan,
     source::Source,
     store::{self, Name, ReadStore, Store},
-    types::{Inputs, Reference, plugin},
+    types::{Detected, Inputs, Reference, plugin},
 };
 
 /// How long a program that is a type may take to print its plan.
@@ -46,11 +46,51 @@ pub struct Options {
     pub concurrency: Option<usize>,
 }
 
+/// What read a source into a plan.
+#[derive(Debug, Clone)]
+pub enum Planner {
+    /// A definition: the type that was found or named, in a form of it.
+    Definition(Detected),
+    /// The program that is the type.
+    Program(PathBuf),
+}
+
+impl Planner {
+    /// The form that the source has in its type; a program says nothing of forms.
+    #[must_use]
+    pub fn form(&self) -> Option<&str> {
+        match self {
+            Self::Definition(detected) => Some(&detected.form),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// By what the source was known, in words.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Definition(detected) => detected.why.clone(),
+            Self::Program(path) => format!("a program `{}`", path.display()),
+        }
+    }
+}
+
+/// What will be made of a source, and what said so.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What will be made. Its warnings are for the user.
+    pub plan: Plan,
+    /// What read the source.
+    pub planner: Planner,
+}
+
 /// What will be pushed, and where: nothing is packed yet, and nothing written.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// What will be made. Its warnings are for the user.
     pub plan: Plan,
+    /// What read the source.
+    pub planner: Planner,
     /// Where it goes, under the first of its names.
     pub target: Location,
     /// All names that it will have.
@@ -111,24 +151,33 @@ pub async fn prepare_attachment(
 /// The plan that the chosen type, or the one that fits, makes of a source; `location` is where it would go.
 ///
 /// A type that no definition has may be a program.
-pub async fn plan(source: &Source, location: Option<&Location>, context: &Context, options: &Options) -> Result<Plan> {
+pub async fn plan(
+    source: &Source,
+    location: Option<&Location>,
+    context: &Context,
+    options: &Options,
+) -> Result<Planned> {
     let reference = location.map(|l| Reference { repository: l.place.to_string(), tag: l.tag.clone() });
     let inputs =
         Inputs { set: options.set.clone(), annotations: options.annotations.clone(), now: context.now, reference };
     let catalog = context.types.catalog()?;
-    let mut plan = match &options.type_name {
-        None => catalog.detect(source)?.plan(source, &inputs)?,
+    let planner = match &options.type_name {
+        None => Planner::Definition(catalog.detect(source)?),
         Some(name) => match (catalog.get(name), plugin::find(name, &context.types.programs)) {
-            (Ok(kind), _) => kind.plan(source, &inputs)?,
-            (Err(_), Some(program)) => plugin::run(&program, source, &inputs, PLUGIN_TIMEOUT).await?,
+            (Ok(kind), _) => Planner::Definition(kind.named(source)?),
+            (Err(_), Some(program)) => Planner::Program(program),
             (Err(unknown), None) => return Err(unknown.into_misuse()),
         },
+    };
+    let mut plan = match &planner {
+        Planner::Definition(detected) => detected.plan(source, &inputs)?,
+        Planner::Program(program) => plugin::run(program, source, &inputs, PLUGIN_TIMEOUT).await?,
     };
     plan.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     if let Some(artifact_type) = &options.artifact_type {
         plan.manifest.artifact_type = Some(artifact_type.clone());
     }
-    Ok(plan)
+    Ok(Planned { plan, planner })
 }
 
 /// Plans a push: reads the source, and finds the subject.
@@ -138,7 +187,7 @@ pub async fn prepare(
     context: &Context,
     options: &Options,
 ) -> Result<Prepared> {
-    let mut plan = plan(&Source::open(source)?, Some(location), context, options).await?;
+    let Planned { mut plan, planner } = plan(&Source::open(source)?, Some(location), context, options).await?;
     options.names.iter().try_for_each(|name| location.with_tag(name).map(drop))?;
     let mut target = location.fill(&plan.reference)?;
     if options.subject.is_some() && location.tag.is_none() {
@@ -148,7 +197,7 @@ pub async fn prepare(
         plan.manifest.subject = Some(find(subject, &target, context).await?);
     }
     let names = target.tag.iter().chain(&options.names).cloned().collect();
-    Ok(Prepared { plan, target, names, options: options.clone() })
+    Ok(Prepared { plan, planner, target, names, options: options.clone() })
 }
 
 /// The descriptor of a subject, as a manifest quotes it.
@@ -174,7 +223,7 @@ async fn pack_with(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, context: &Conte
 impl Prepared {
     /// What the push would do, and what it would make: the destination is asked, and nothing is written.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
-        let Self { plan, target, names, options } = self;
+        let Self { plan, target, names, options, .. } = self;
         let packed = Arc::new(packed(&plan, context).await?);
         let to = context.write_nothing(&target.place).await?;
         let roots = vec![Root::new(packed.root().clone(), names.clone())];
@@ -186,7 +235,7 @@ impl Prepared {
 
     /// Packs and carries it. To a registry, large files leave while they are hashed.
     pub async fn run(self, context: &Context) -> Result<Pushed> {
-        let Self { plan, target, names, options } = self;
+        let Self { plan, target, names, options, .. } = self;
         // A layout is made when there is something to put into it.
         let to = match &target.place {
             Place::Registry { .. } => Some(context.write(&target.place).await?),

@@ -133,7 +133,7 @@ impl Catalog {
                     Origin::Builtin(_) => continue,
                 };
                 let before = catalog.clone();
-                if let Err(e) = catalog.shadow(Arc::unwrap_or_clone(kind)) {
+                if let Err(e) = catalog.shadow(kind) {
                     catalog = before;
                     catalog.broken.push(Broken::of(&path, e));
                 }
@@ -162,7 +162,8 @@ impl Catalog {
     }
 
     /// Adds a type. Errors (kind `Exists`): its name or an alias is taken; the message names both origins.
-    pub fn add(&mut self, kind: ArtifactType) -> Result<()> {
+    pub fn add(&mut self, kind: impl Into<Arc<ArtifactType>>) -> Result<()> {
+        let kind = kind.into();
         for name in std::iter::once(kind.name()).chain(kind.definition().metadata.aliases.iter().map(String::as_str)) {
             if let Some(taken) = self.find(name) {
                 let message = format!("`{name}` is defined in both {} and {}", taken.origin(), kind.origin());
@@ -175,7 +176,7 @@ impl Catalog {
 
     /// Adds a type in the place of one of the same name that lies further away. Errors: those of [`Catalog::add`],
     /// when its name is another type's alias, or an alias of its own is taken.
-    fn shadow(&mut self, kind: ArtifactType) -> Result<()> {
+    fn shadow(&mut self, kind: Arc<ArtifactType>) -> Result<()> {
         if self.types.remove(kind.name()).is_some() {
             self.aliases.retain(|_, name| name != kind.name());
         }
@@ -185,16 +186,17 @@ impl Catalog {
 
     /// Adds a type in the place of one that has its name: what the user picked wins.
     pub fn replace(&mut self, kind: ArtifactType) {
+        let kind = Arc::new(kind);
         self.aliases.retain(|_, name| name != kind.name());
         self.aliases.remove(kind.name());
         self.insert(kind);
     }
 
-    fn insert(&mut self, kind: ArtifactType) {
+    fn insert(&mut self, kind: Arc<ArtifactType>) {
         for alias in &kind.definition().metadata.aliases {
             self.aliases.insert(alias.clone(), kind.name().into());
         }
-        self.types.insert(kind.name().into(), Arc::new(kind));
+        self.types.insert(kind.name().into(), kind);
     }
 
     /// Adds the definition in this file. Errors: those of [`super::Definition::parse`] and [`Catalog::add`].
@@ -237,7 +239,7 @@ impl Catalog {
         self.types.values()
     }
 
-    /// The type and form of this source.
+    /// What this source is: its type, its form, and by what it was known.
     ///
     /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
     /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
@@ -246,8 +248,9 @@ impl Catalog {
         for fallback in [false, true] {
             let mut found = Vec::new();
             for kind in self.list() {
-                if let Some(form) = detect::detect(kind.definition(), source, fallback)? {
-                    found.push(Detected { kind: Arc::clone(kind), form });
+                if let Some(rule) = detect::detect(kind.definition(), source, fallback)? {
+                    let (form, why) = (rule.form.clone(), rule.why(source));
+                    found.push(Detected { kind: Arc::clone(kind), form, why });
                 }
             }
             for (kind, at) in &self.held_back {

@@ -68,12 +68,12 @@ pub struct DirTest {
     pub contains: Many<String>,
 }
 
-/// The form that a source has by this definition, if it has one; asked for fallbacks only, or for the others only.
-pub(super) fn detect(definition: &Definition, source: &Source, fallback: bool) -> Result<Option<String>> {
+/// The rule of this definition that fits a source, if one does; asked for fallbacks only, or for the others only.
+pub(super) fn detect<'a>(definition: &'a Definition, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
     let asked = definition.detect.iter().filter(|d| d.fallback == fallback && !d.explicit);
     for rule in asked {
         if rule.fits(source)? {
-            return Ok(Some(rule.form.clone()));
+            return Ok(Some(rule));
         }
     }
     Ok(None)
@@ -115,10 +115,23 @@ impl Detect {
         }
     }
 
+    /// What it asks, in words.
     fn describe(&self) -> String {
+        self.words(|_| true)
+    }
+
+    /// Why this source fits, in words: of the names that would do, only its own is said.
+    pub(super) fn why(&self, source: &Source) -> String {
+        let own = self.file.iter().any(|file| file.name.0.iter().any(|name| source.file() == Some(name)));
+        self.words(|name| !own || source.file() == Some(name))
+    }
+
+    /// What it asks, in words, with these names of files.
+    fn words(&self, said: impl Fn(&str) -> bool) -> String {
         let mut words = Vec::new();
         if let Some(file) = &self.file {
-            let names: Vec<_> = file.name.0.iter().chain(&file.glob.0).map(|n| format!("`{n}`")).collect();
+            let names = file.name.0.iter().chain(&file.glob.0).filter(|name| said(name));
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
             words.push(if names.is_empty() { "a file".into() } else { format!("a file {}", names.join(" or ")) });
             let keys: Vec<_> = file.yaml.keys().chain(file.json.keys()).map(|k| format!("`{k}`")).collect();
             if !keys.is_empty() {

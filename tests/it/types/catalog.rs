@@ -21,22 +21,22 @@ fn each_source_has_one_type() {
         ("broken.yaml", "images: [\n"),
         ("not-a-chart.tgz", "text"),
     ]);
-    for (path, name, form) in [
-        ("chart", "helm-chart", "tree"),
-        ("deck", "slideshow", "directory"),
-        ("deck/slides.yaml", "slideshow", "images"),
-        ("talk.md", "slideshow", "markdown"),
-        ("README.md", "file-bundle", "file"),
-        ("kustomization.yaml", "file-bundle", "file"),
-        ("broken.yaml", "file-bundle", "file"),
-        ("not-a-chart.tgz", "file-bundle", "file"),
-        (".", "file-bundle", "directory"),
+    for (path, name, form, why) in [
+        ("chart", "helm-chart", "tree", "a directory with `Chart.yaml`"),
+        ("deck", "slideshow", "directory", "a directory with `slides.yaml`"),
+        ("deck/slides.yaml", "slideshow", "images", "a file `slides.yaml` with `images`"),
+        ("talk.md", "slideshow", "markdown", "a file `*.md` or `*.markdown` with front matter"),
+        ("README.md", "file-bundle", "file", "a file"),
+        ("kustomization.yaml", "file-bundle", "file", "a file"),
+        ("broken.yaml", "file-bundle", "file", "a file"),
+        ("not-a-chart.tgz", "file-bundle", "file", "a file"),
+        (".", "file-bundle", "directory", "a directory"),
     ] {
         let found = catalog.detect(&Source::open(dir.path().join(path)).unwrap()).unwrap();
-        assert_eq!((found.kind.name(), found.form.as_str()), (name, form), "{path}");
+        assert_eq!((found.kind.name(), found.form.as_str(), found.why.as_str()), (name, form, why), "{path}");
     }
-    let form = catalog.get("slides").unwrap().form(&Source::open(dir.path().join("README.md")).unwrap());
-    assert_eq!(form.unwrap(), "markdown");
+    let named = catalog.get("slides").unwrap().named(&Source::open(dir.path().join("README.md")).unwrap()).unwrap();
+    assert_eq!((named.form.as_str(), named.why.as_str()), ("markdown", "named by the user"));
 }
 
 #[test]
