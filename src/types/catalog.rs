@@ -243,18 +243,18 @@ impl Catalog {
     ///
     /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
     /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
-    /// name and that is malformed.
+    /// name and that is malformed; kind `Limit` when whether a type fits cannot be said.
     pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
             let mut found = Vec::new();
             for kind in self.list() {
-                if let Some(rule) = detect::detect(kind.definition(), source, fallback)? {
+                if let Some(rule) = ask(kind, source, fallback)? {
                     let (form, why) = (rule.form.clone(), rule.why(source));
                     found.push(Detected { kind: Arc::clone(kind), form, why });
                 }
             }
             for (kind, at) in &self.held_back {
-                if detect::detect(kind.definition(), source, fallback)?.is_some()
+                if ask(kind, source, fallback)?.is_some()
                     && let Some(broken) = self.broken.get(*at)
                 {
                     return Err(broken.wanted());
@@ -284,6 +284,14 @@ impl Catalog {
         let (kind, evidence, usable) = found.min_by_key(|(_, evidence, _)| *evidence)?;
         usable.then_some((kind, evidence))
     }
+}
+
+/// The rule of this type that fits. Errors: where a limit was hit, they say which question that leaves open.
+fn ask<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a detect::Detect>> {
+    detect::detect(kind.definition(), source, fallback).map_err(|e| match e.kind() {
+        Kind::Limit => e.context(format!("is `{source}` a {}", kind.name())).with_code(Code::TypeUndecided),
+        _ => e,
+    })
 }
 
 /// The files with definitions (`*.yaml`) of a directory, sorted; one that is not there has none.

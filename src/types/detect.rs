@@ -80,12 +80,15 @@ pub(super) fn detect<'a>(definition: &'a Definition, source: &Source, fallback: 
 }
 
 /// The form that a source has when the user says that it is of this type: the first rule that fits, explicit ones
-/// included, else the first for a source that is a file or directory as this one is.
+/// included, else the first for a source that is a file or directory as this one is: what is wrong with it, its plan says.
+///
+/// Errors: kind `Limit` when a rule cannot be answered, since the form would be a guess.
 pub(super) fn form(definition: &Definition, source: &Source) -> Result<String> {
     let mut likely = None;
     for rule in &definition.detect {
         match rule.fits(source) {
             Ok(true) => return Ok(rule.form.clone()),
+            Err(e) if e.kind() == Kind::Limit => return Err(e),
             Ok(false) | Err(_) if rule.is_for(source) => _ = likely.get_or_insert_with(|| rule.form.clone()),
             Ok(false) | Err(_) => {}
         }
@@ -184,10 +187,11 @@ impl DirTest {
     }
 }
 
-/// Whether a document has these keys. A malformed one does not, unless its name says that it should.
+/// Whether a document has these keys. A malformed one does not, unless its name says that it should; of one that is too
+/// large nobody knows.
 fn holds(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
     let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
-        Err(e) if !named && matches!(e.kind(), Kind::Invalid | Kind::Limit) => return Ok(false),
+        Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),
         document => document?,
     };
     Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches(pattern, value))))

@@ -1,13 +1,16 @@
 //! Which type a source or a manifest is of.
 
+use std::io::Write as _;
+
 use artifact::{
-    Kind,
+    Code, Kind,
     oci::media_type,
     source::Source,
     types::{Catalog, Evidence},
 };
 
 use super::{HELM_CONFIG, HELM_LAYER, define, definition, manifest, tree};
+use crate::support::tar::{Entry, archive};
 
 #[test]
 fn each_source_has_one_type() {
@@ -155,5 +158,38 @@ fn a_manifest_is_recognised_by_the_surest_evidence_there_is() {
     ] {
         let found = catalog.recognise(&manifest);
         assert_eq!(found.as_ref().map(|(t, e)| (t.name(), *e)), expected, "{manifest:?}");
+    }
+}
+
+/// A type does not fit because a limit kept it from being looked at: that is not known, and is said.
+#[test]
+fn what_is_too_large_to_be_known_is_an_error_and_not_another_type() {
+    let large = "x".repeat(1 << 20);
+    let dir = tree(&[
+        ("large.yaml", &format!("kind: {large}\n")),
+        ("deep.yaml", &format!("{}{}", "[".repeat(65), "]".repeat(65))),
+        ("deck.md", &format!("---\ntitle: x\n---\n{}", large.repeat(8))),
+    ]);
+    let long_name = [Entry::long(b'L', &"n".repeat(5000)), Entry::file("n", ""), Entry::file("a/Chart.yaml", "")];
+    let mut chart = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    chart.write_all(&archive(long_name)).unwrap();
+    std::fs::write(dir.path().join("a-1.0.0.tgz"), chart.finish().unwrap()).unwrap();
+    let catalog = Catalog::builtin().unwrap();
+    for (file, name, message) in [
+        ("large.yaml", "slideshow", "`large.yaml` has more than the 1048576 bytes that are allowed here"),
+        ("deep.yaml", "slideshow", "recursion limit exceeded"),
+        ("deck.md", "slideshow", "`deck.md` has more than the 8388608 bytes that are allowed here"),
+        ("a-1.0.0.tgz", "helm-chart", "a name of 5000 bytes; 4096 are allowed"),
+    ] {
+        let source = Source::open(dir.path().join(file)).unwrap();
+        let error = catalog.detect(&source).expect_err(file);
+        assert_eq!((error.kind(), error.code()), (Kind::Limit, Some(Code::TypeUndecided)), "{file}: {error}");
+        let asked = format!("is `{source}` a {name}: ");
+        assert!(error.to_string().starts_with(&asked) && error.to_string().ends_with(message), "{file}: {error}");
+        // Nor is a form guessed for a type that is named.
+        let named = catalog.get(name).unwrap().named(&source).unwrap_err();
+        assert!(named.kind() == Kind::Limit && named.to_string().ends_with(message), "{file}: {named}");
+        // Who says what it is has it packed.
+        assert_eq!(catalog.get("file-bundle").unwrap().named(&source).unwrap().form, "file", "{file}");
     }
 }
