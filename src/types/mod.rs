@@ -109,8 +109,9 @@ pub struct ArtifactType {
 impl ArtifactType {
     /// Reads and checks a definition. Errors: those of [`Definition::parse`].
     pub fn parse(text: &str, origin: Origin) -> Result<Self> {
-        let definition = Definition::parse(text, &origin.to_string())?;
-        Ok(Self { definition, text: text.into(), origin, engine: Engine::new() })
+        let engine = Engine::new();
+        let definition = Definition::compile(text, &origin.to_string(), &engine)?;
+        Ok(Self { definition, text: text.into(), origin, engine })
     }
 
     /// Its name.
