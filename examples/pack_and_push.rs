@@ -33,9 +33,10 @@ async fn main() -> Result<()> {
 
     // By its parts. Source and type give a plan: what will be made, with nothing read but what the plan needs.
     let target: Location = location.parse()?;
-    let plan = push::plan(&Source::open(&path)?, Some(&target), &context, &push::Options::default()).await?;
+    let planned = push::plan(&Source::open(&path)?, Some(&target), &context, &push::Options::default()).await?;
+    let plan = planned.plan;
     let layers: usize = plan.manifests().iter().map(|manifest| manifest.layers.len()).sum();
-    println!("{}: {layers} layers", plan.type_name);
+    println!("{}: {}, {layers} layers", plan.type_name, planned.planner.why());
     // Packing gives digests. What is packed is a store already; its blobs stay where they are.
     let packed = push::packed(&plan, &context).await?;
     println!("{}", packed.root().digest);

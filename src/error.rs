@@ -65,6 +65,8 @@ pub enum Code {
     NoSuchType,
     /// Several artifact types fit the source.
     SeveralTypes,
+    /// Whether an artifact type fits the source cannot be said within the limits.
+    TypeUndecided,
     /// The artifact type is a program that packs and does not unpack.
     TypeOnlyPacks,
     /// A symbolic link cannot be a layer, and the type has a layout that could keep it.

@@ -13,7 +13,7 @@ use crate::{
     plan::{Plan, Stored},
     source::Source,
     store::{self, ReadStore, Store, compare},
-    types::{Inputs, Reference},
+    types::{Detected, Inputs, Reference, plugin::Plugin},
 };
 
 /// How a source is pushed.
@@ -43,11 +43,51 @@ pub struct Options {
     pub concurrency: Option<usize>,
 }
 
+/// What read a source into a plan.
+#[derive(Debug, Clone)]
+pub enum Planner {
+    /// A definition: the type that was found or named, in a form of it.
+    Definition(Detected),
+    /// The program that is the type.
+    Program(Plugin),
+}
+
+impl Planner {
+    /// The form that the source has in its type; a program says nothing of forms.
+    #[must_use]
+    pub fn form(&self) -> Option<&str> {
+        match self {
+            Self::Definition(detected) => Some(&detected.form),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// By what the source was known, in words.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Definition(detected) => detected.why.clone(),
+            Self::Program(plugin) => format!("a program `{}`", plugin.program().display()),
+        }
+    }
+}
+
+/// What will be made of a source, and what said so.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What will be made. Its warnings are for the user.
+    pub plan: Plan,
+    /// What read the source.
+    pub planner: Planner,
+}
+
 /// What will be pushed, and where: nothing is packed yet, and nothing written.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// What will be made. Its warnings are for the user.
     pub plan: Plan,
+    /// What read the source.
+    pub planner: Planner,
     /// Where it goes, under the first of its names.
     pub target: Location,
     /// All names that it will have.
@@ -110,20 +150,29 @@ pub async fn prepare_attachment(
 /// The plan that the chosen type, or the one that fits, makes of a source; `location` is where it would go.
 ///
 /// A type that no definition has may be a program.
-pub async fn plan(source: &Source, location: Option<&Location>, context: &Context, options: &Options) -> Result<Plan> {
+pub async fn plan(
+    source: &Source,
+    location: Option<&Location>,
+    context: &Context,
+    options: &Options,
+) -> Result<Planned> {
     let reference = location.map(|l| Reference { repository: l.place.to_string(), tag: l.tag.clone() });
     let inputs =
         Inputs { set: options.set.clone(), annotations: options.annotations.clone(), now: context.now, reference };
     let catalog = context.types.catalog()?;
-    let mut plan = match &options.type_name {
-        None => catalog.detect(source)?.plan(source, &inputs)?,
+    let planner = match &options.type_name {
+        None => Planner::Definition(catalog.detect(source)?),
         Some(name) => match catalog.get(name) {
-            Ok(kind) => kind.plan(source, &inputs)?,
+            Ok(kind) => Planner::Definition(kind.named(source)?),
             Err(unknown) => match context.plugins().get(name).await? {
-                Some(plugin) => plugin.plan(source, &inputs).await?,
+                Some(plugin) => Planner::Program(plugin),
                 None => return Err(unknown.into_misuse()),
             },
         },
+    };
+    let mut plan = match &planner {
+        Planner::Definition(detected) => detected.plan(source, &inputs)?,
+        Planner::Program(plugin) => plugin.plan(source, &inputs).await?,
     };
     plan.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     if let Some(artifact_type) = &options.artifact_type {
@@ -132,7 +181,7 @@ pub async fn plan(source: &Source, location: Option<&Location>, context: &Contex
     for stored in plan.stored_mut() {
         look_up(stored, context).await.context(|| format!("member `{}`", stored.location))?;
     }
-    Ok(plan)
+    Ok(Planned { plan, planner })
 }
 
 /// Finds out what is at the location of a member that is stored already.
@@ -175,7 +224,7 @@ pub async fn prepare(
     context: &Context,
     options: &Options,
 ) -> Result<Prepared> {
-    let mut plan = plan(&Source::open(source)?, Some(location), context, options).await?;
+    let Planned { mut plan, planner } = plan(&Source::open(source)?, Some(location), context, options).await?;
     options.names.iter().try_for_each(|name| location.with_tag(name).map(drop))?;
     let mut target = location.fill(&plan.reference)?;
     if options.subject.is_some() && location.tag.is_none() {
@@ -186,7 +235,7 @@ pub async fn prepare(
     }
     let names = target.tag.iter().chain(&options.names).cloned().collect();
     let places = stored_places(&mut plan)?;
-    Ok(Prepared { plan, target, names, places, options: options.clone() })
+    Ok(Prepared { plan, planner, target, names, places, options: options.clone() })
 }
 
 /// The descriptor of a subject, as a manifest quotes it.
@@ -212,7 +261,7 @@ async fn pack_with(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, context: &Conte
 impl Prepared {
     /// What the push would do, and what it would make: the destination is asked, and nothing is written.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
-        let Self { plan, target, names, places, options } = self;
+        let Self { plan, target, names, places, options, .. } = self;
         let packed = Arc::new(packed(&plan, context).await?);
         let from = origins(Arc::clone(&packed) as _, &places, context).await?;
         let to = context.write_nothing(&target.place).await?;
@@ -224,7 +273,7 @@ impl Prepared {
 
     /// Packs and carries it. To a registry, large files leave while they are hashed.
     pub async fn run(self, context: &Context) -> Result<Pushed> {
-        let Self { plan, target, names, places, options } = self;
+        let Self { plan, target, names, places, options, .. } = self;
         // A layout is made when there is something to put into it.
         let to = match &target.place {
             Place::Registry { .. } => Some(context.write(&target.place).await?),

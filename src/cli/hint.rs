@@ -17,6 +17,7 @@ fn by_code(code: Code) -> Option<&'static str> {
         Code::ReferenceFixed => "leave the tag away to have it filled in, or pass `--set strict=false`",
         Code::NoSuchType => "`artifact types list` shows the types",
         Code::SeveralTypes => "pick one with `--type NAME`",
+        Code::TypeUndecided => "say what it is with `--type NAME`; `--type file-bundle` packs any file",
         Code::TypeOnlyPacks => {
             "without `--type`, files are unpacked by their titles; without `--unpack`, the artifact becomes a layout"
         }

@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use artifact::{
-    Context, Error, Result, describe::Description, location::Location, oci::Parsed, pack::Packed, push, source::Source,
+    Context, Error, Result,
+    describe::Description,
+    location::Location,
+    oci::Parsed,
+    pack::Packed,
+    push::{self, Planned, Planner},
+    source::Source,
 };
 use serde_json::{Map, Value};
 
@@ -77,7 +83,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let mut context = args.pack.types.context(&Context::from_environment()?);
     context.registry.progress = report.observer();
     let source = Source::open(&args.source)?;
-    let plan = push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;
+    let Planned { plan, planner } =
+        push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;
+    told(&plan.type_name, &planner, report);
     plan.warnings.iter().for_each(|warning| report.warn(warning));
     if args.raw {
         report.document(&plan)?;
@@ -85,14 +93,21 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     }
     let target = args.location.as_ref().map(|location| location.fill(&plan.reference)).transpose()?;
     let packed = push::packed(&plan, &context).await?;
-    let (json, lines) = described(&plan.type_name, &packed, target.as_ref())?;
+    let (json, lines) = described(&plan.type_name, &planner, &packed, target.as_ref())?;
     report.result(Some(&packed.root().digest), &json, &lines)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what the source was taken for, and why.
+pub(super) fn told(type_name: &str, planner: &Planner, report: &Report) {
+    let form = planner.form().map(|form| format!(" ({form})")).unwrap_or_default();
+    report.say(format!("{type_name}{form}: {}", planner.why()));
 }
 
 /// What was packed, as JSON and as lines.
 pub(super) fn described(
     type_name: &str,
+    planner: &Planner,
     packed: &Packed,
     target: Option<&Location>,
 ) -> Result<(Map<String, Value>, Vec<String>)> {
@@ -102,6 +117,8 @@ pub(super) fn described(
     let lines = inspect::text(target, &description);
     let mut json = object(&packed.summary())?;
     json.insert("type".into(), type_name.into());
+    json.extend(planner.form().map(|form| ("form".to_owned(), form.into())));
+    json.insert("why".into(), planner.why().into());
     json.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
     Ok((json, lines))
 }

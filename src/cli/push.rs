@@ -11,7 +11,7 @@ use artifact::{
 
 use super::{
     copy::{foretell, tell},
-    plan::{PackArgs, described},
+    plan::{PackArgs, described, told},
     report::Report,
     session::RegistryArgs,
 };
@@ -69,11 +69,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 
 /// Pushes what was prepared, or says what that would do.
 pub(super) async fn finish(prepared: Prepared, dry_run: bool, context: &Context, report: &Report) -> Result<ExitCode> {
+    told(&prepared.plan.type_name, &prepared.planner, report);
     prepared.plan.warnings.iter().for_each(|warning| report.warn(warning));
     if dry_run {
-        let (type_name, target) = (prepared.plan.type_name.clone(), prepared.target.clone());
+        let (type_name, planner) = (prepared.plan.type_name.clone(), prepared.planner.clone());
+        let target = prepared.target.clone();
         let (packed, would) = prepared.foresee(context).await?;
-        return foretell(report, &would, &target, described(&type_name, &packed, Some(&target))?);
+        return foretell(report, &would, &target, described(&type_name, &planner, &packed, Some(&target))?);
     }
     let pushed = prepared.run(context).await?;
     tell(report, &pushed.report, &pushed.location)

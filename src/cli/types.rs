@@ -4,6 +4,7 @@ use std::{
     fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use artifact::{
@@ -191,7 +192,7 @@ fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
 fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     let (mut passed, mut failed, mut json, mut lines) = (0, 0, Vec::new(), Vec::new());
     for (text, origin) in definitions(args)? {
-        let kind = ArtifactType::parse(&text, origin)?;
+        let kind = Arc::new(ArtifactType::parse(&text, origin)?);
         for outcome in test::run(&kind, &Context::from_environment()?.scratch)? {
             let name = format!("{}: {}", kind.name(), escape(&outcome.name));
             json.push(json!({ "type": kind.name(), "name": outcome.name, "failure": outcome.failure }));

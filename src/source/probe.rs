@@ -1,16 +1,16 @@
 //! The questions that detection asks: names, first bytes, what is inside. The answer to all of them is yes or no; a file
-//! that cannot be what is asked for is a no, and only a failing disk is an error.
+//! that cannot be what is asked for is a no. Where a disk fails or a limit ends the search there is no answer: an error.
 
 use std::{fs, io::Read as _, path::Path};
 
 use super::{Source, globs::Globs, names::relative};
-use crate::error::{Context as _, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 
 /// How many first bytes of a file are looked at.
 const HEAD: u64 = 512;
 
-/// How many entries of a directory are looked at for a marker.
-const MAX_ENTRIES: usize = 10_000;
+/// How many entries of a directory are looked at for a marker: as many as a listing may have.
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// What a file is by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -102,17 +102,17 @@ impl Source {
     /// Whether something that this glob matches is inside: in the directory, or in the tar archive that the source is.
     /// In a directory, `**` is not looked for.
     ///
-    /// Errors: a malformed glob, or one that leads upwards.
+    /// Errors: a malformed glob, or one that leads upwards; kind `Limit` when it was not found as far as is looked.
     pub fn contains(&self, glob: &str) -> Result<bool> {
         let Some(file) = self.file() else {
             Globs::new(&[glob.to_owned()])?;
             let parts: Vec<&str> = glob.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            return marked(self.base(), &parts);
+            return marked(self.base(), &parts, MAX_ENTRIES);
         };
         no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
     }
 
-    /// Whether the file that the source is holds a markdown deck with front matter.
+    /// Whether the file that the source is holds a markdown deck with front matter. Errors: it is too large to say.
     pub fn has_front_matter(&self) -> Result<bool> {
         let Some(file) = self.file() else {
             return Ok(false);
@@ -121,33 +121,36 @@ impl Source {
     }
 }
 
-/// What is malformed, too large or not there is not what was asked for.
+/// What is malformed or not there is not what was asked for; what is too large might be.
 fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
     match answer {
-        Err(e) if !matches!(e.kind(), Kind::Io | Kind::Internal | Kind::Changed) => Ok(false),
+        Err(e) if !matches!(e.kind(), Kind::Io | Kind::Internal | Kind::Changed | Kind::Limit) => Ok(false),
         other => other,
     }
 }
 
 /// Whether something below this directory is matched, component by component: only directories on the way are read, and
-/// links are not followed.
-fn marked(dir: &Path, parts: &[&str]) -> Result<bool> {
+/// links are not followed. Errors: a directory has more than `most` entries, and nothing was found among those.
+fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
     let Some((part, rest)) = parts.split_first() else {
         return Ok(true);
     };
     if relative(part).is_ok() && !part.contains(['*', '?', '[', '{', '\\']) {
         let next = dir.join(part);
         return match next.symlink_metadata() {
-            Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest)?),
+            Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest, most)?),
             Err(_) => Ok(false),
         };
     }
     let globs = Globs::new(&[(*part).to_owned()])?;
     let entries = fs::read_dir(dir).context(|| format!("cannot read `{}`", super::escape(dir)))?;
-    for entry in entries.take(MAX_ENTRIES).filter_map(std::io::Result::ok) {
+    for (seen, entry) in entries.filter_map(std::io::Result::ok).enumerate() {
+        if seen == most {
+            return Err(Error::limit(format!("`{}` has more than {most} entries", super::escape(dir))));
+        }
         let name = entry.file_name();
         let way = rest.is_empty() || entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if way && name.to_str().is_some_and(|name| globs.matches(name)) && marked(&entry.path(), rest)? {
+        if way && name.to_str().is_some_and(|name| globs.matches(name)) && marked(&entry.path(), rest, most)? {
             return Ok(true);
         }
     }
@@ -174,5 +177,18 @@ mod tests {
         ] {
             assert_eq!(Magic::of(&head), magic, "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_directory_in_which_a_search_ends_at_a_limit_gives_an_error_and_no_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(!marked(dir.path(), &["*.yaml"], 3).unwrap());
+        assert!(marked(dir.path(), &["*"], 0).is_err());
+        assert_eq!(marked(dir.path(), &["*.yaml"], 2).unwrap_err().kind(), Kind::Limit);
+        // One that is named is not searched for.
+        assert!(marked(dir.path(), &["c"], 0).unwrap());
     }
 }

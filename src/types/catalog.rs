@@ -136,7 +136,7 @@ impl Catalog {
                     Origin::Builtin(_) => continue,
                 };
                 let before = catalog.clone();
-                if let Err(e) = catalog.shadow(Arc::unwrap_or_clone(kind)) {
+                if let Err(e) = catalog.shadow(kind) {
                     catalog = before;
                     catalog.broken.push(Broken::of(&path, e));
                 }
@@ -165,7 +165,8 @@ impl Catalog {
     }
 
     /// Adds a type. Errors (kind `Exists`): its name or an alias is taken; the message names both origins.
-    pub fn add(&mut self, kind: ArtifactType) -> Result<()> {
+    pub fn add(&mut self, kind: impl Into<Arc<ArtifactType>>) -> Result<()> {
+        let kind = kind.into();
         for name in std::iter::once(kind.name()).chain(kind.definition().metadata.aliases.iter().map(String::as_str)) {
             if let Some(taken) = self.find(name) {
                 let message = format!("`{name}` is defined in both {} and {}", taken.origin(), kind.origin());
@@ -178,7 +179,7 @@ impl Catalog {
 
     /// Adds a type in the place of one of the same name that lies further away. Errors: those of [`Catalog::add`],
     /// when its name is another type's alias, or an alias of its own is taken.
-    fn shadow(&mut self, kind: ArtifactType) -> Result<()> {
+    fn shadow(&mut self, kind: Arc<ArtifactType>) -> Result<()> {
         if self.types.remove(kind.name()).is_some() {
             self.aliases.retain(|_, name| name != kind.name());
         }
@@ -188,16 +189,17 @@ impl Catalog {
 
     /// Adds a type in the place of one that has its name: what the user picked wins.
     pub fn replace(&mut self, kind: ArtifactType) {
+        let kind = Arc::new(kind);
         self.aliases.retain(|_, name| name != kind.name());
         self.aliases.remove(kind.name());
         self.insert(kind);
     }
 
-    fn insert(&mut self, kind: ArtifactType) {
+    fn insert(&mut self, kind: Arc<ArtifactType>) {
         for alias in &kind.definition().metadata.aliases {
             self.aliases.insert(alias.clone(), kind.name().into());
         }
-        self.types.insert(kind.name().into(), Arc::new(kind));
+        self.types.insert(kind.name().into(), kind);
     }
 
     /// Adds the definition in this file. Errors: those of [`super::Definition::parse`] and [`Catalog::add`].
@@ -240,21 +242,22 @@ impl Catalog {
         self.types.values()
     }
 
-    /// The type and form of this source.
+    /// What this source is: its type, its form, and by what it was known.
     ///
     /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
     /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
-    /// name and that is malformed.
+    /// name and that is malformed; kind `Limit` when whether a type fits cannot be said.
     pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
             let mut found = Vec::new();
             for kind in self.list() {
-                if let Some(form) = detect::detect(kind.definition(), source, fallback)? {
-                    found.push(Detected { kind: Arc::clone(kind), form });
+                if let Some(rule) = ask(kind, source, fallback)? {
+                    let (form, why) = (rule.form.clone(), rule.why(source));
+                    found.push(Detected { kind: Arc::clone(kind), form, why });
                 }
             }
             for (kind, at) in &self.held_back {
-                if detect::detect(kind.definition(), source, fallback)?.is_some()
+                if ask(kind, source, fallback)?.is_some()
                     && let Some(broken) = self.broken.get(*at)
                 {
                     return Err(broken.wanted());
@@ -286,6 +289,14 @@ impl Catalog {
         let (kind, evidence, usable) = found.min_by_key(|(_, evidence, _)| *evidence)?;
         usable.then_some((kind, evidence))
     }
+}
+
+/// The rule of this type that fits. Errors: where a limit was hit, they say which question that leaves open.
+fn ask<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a detect::Detect>> {
+    detect::detect(kind.definition(), source, fallback).map_err(|e| match e.kind() {
+        Kind::Limit => e.context(format!("is `{source}` a {}", kind.name())).with_code(Code::TypeUndecided),
+        _ => e,
+    })
 }
 
 /// The files with definitions (`*.yaml`) of a directory, sorted; one that is not there has none.

@@ -11,6 +11,7 @@ use super::{
     config::Config,
     detect::Detect,
     documents::DocumentRule,
+    expr::Engine,
     index::IndexRule,
     layers::Layers,
     lint,
@@ -147,8 +148,13 @@ impl Definition {
     /// Errors: malformed YAML, an unknown or missing key, a value of the wrong type, a malformed expression, an
     /// expression that names what does not exist, sections that contradict each other.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        Self::compile(text, origin, &Engine::new())
+    }
+
+    /// The same; what there is to evaluate in it is compiled by this engine, once.
+    pub(super) fn compile(text: &str, origin: &str, engine: &Engine) -> Result<Self> {
         let placed = Placed::read(text, origin)?;
-        let findings = lint::errors(&placed);
+        let findings = lint::errors(&placed, engine);
         match findings.into_iter().next() {
             Some(finding) => Err(Error::invalid(finding.message).context(finding.place)),
             None => Ok(placed.definition),

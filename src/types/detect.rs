@@ -68,24 +68,27 @@ pub struct DirTest {
     pub contains: Many<String>,
 }
 
-/// The form that a source has by this definition, if it has one; asked for fallbacks only, or for the others only.
-pub(super) fn detect(definition: &Definition, source: &Source, fallback: bool) -> Result<Option<String>> {
+/// The rule of this definition that fits a source, if one does; asked for fallbacks only, or for the others only.
+pub(super) fn detect<'a>(definition: &'a Definition, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
     let asked = definition.detect.iter().filter(|d| d.fallback == fallback && !d.explicit);
     for rule in asked {
         if rule.fits(source)? {
-            return Ok(Some(rule.form.clone()));
+            return Ok(Some(rule));
         }
     }
     Ok(None)
 }
 
 /// The form that a source has when the user says that it is of this type: the first rule that fits, explicit ones
-/// included, else the first for a source that is a file or directory as this one is.
+/// included, else the first for a source that is a file or directory as this one is: what is wrong with it, its plan says.
+///
+/// Errors: kind `Limit` when a rule cannot be answered, since the form would be a guess.
 pub(super) fn form(definition: &Definition, source: &Source) -> Result<String> {
     let mut likely = None;
     for rule in &definition.detect {
         match rule.fits(source) {
             Ok(true) => return Ok(rule.form.clone()),
+            Err(e) if e.kind() == Kind::Limit => return Err(e),
             Ok(false) | Err(_) if rule.is_for(source) => _ = likely.get_or_insert_with(|| rule.form.clone()),
             Ok(false) | Err(_) => {}
         }
@@ -115,10 +118,23 @@ impl Detect {
         }
     }
 
+    /// What it asks, in words.
     fn describe(&self) -> String {
+        self.words(|_| true)
+    }
+
+    /// Why this source fits, in words: of the names that would do, only its own is said.
+    pub(super) fn why(&self, source: &Source) -> String {
+        let own = self.file.iter().any(|file| file.name.0.iter().any(|name| source.file() == Some(name)));
+        self.words(|name| !own || source.file() == Some(name))
+    }
+
+    /// What it asks, in words, with these names of files.
+    fn words(&self, said: impl Fn(&str) -> bool) -> String {
         let mut words = Vec::new();
         if let Some(file) = &self.file {
-            let names: Vec<_> = file.name.0.iter().chain(&file.glob.0).map(|n| format!("`{n}`")).collect();
+            let names = file.name.0.iter().chain(&file.glob.0).filter(|name| said(name));
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
             words.push(if names.is_empty() { "a file".into() } else { format!("a file {}", names.join(" or ")) });
             let keys: Vec<_> = file.yaml.keys().chain(file.json.keys()).map(|k| format!("`{k}`")).collect();
             if !keys.is_empty() {
@@ -171,10 +187,11 @@ impl DirTest {
     }
 }
 
-/// Whether a document has these keys. A malformed one does not, unless its name says that it should.
+/// Whether a document has these keys. A malformed one does not, unless its name says that it should; of one that is too
+/// large nobody knows.
 fn holds(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
     let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
-        Err(e) if !named && matches!(e.kind(), Kind::Invalid | Kind::Limit) => return Ok(false),
+        Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),
         document => document?,
     };
     Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches(pattern, value))))

@@ -5,9 +5,14 @@
 //! of filters and tests. A name or key that may exist and does not (an optional field) is *blank*: it prints as
 //! nothing, is false in a condition, and has no items. A name that cannot exist is an error.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
-use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value, filters, tests, value::ValueKind};
+use minijinja::{
+    Environment, ErrorKind, Expression, Output, State, UndefinedBehavior, Value, filters, tests, value::ValueKind,
+};
 use regex::Regex;
 
 use super::{nearest, scope::Scope, view};
@@ -60,30 +65,71 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Evaluates templates and expressions.
-#[derive(Debug, Clone)]
-pub(super) struct Engine {
+/// Evaluates the templates and expressions of one definition. Each is compiled when it is first seen, which is when the
+/// definition is checked, and never again; clones share what was compiled.
+#[derive(Clone)]
+pub(super) struct Engine(Arc<Compiled>);
+
+struct Compiled {
+    /// Keeps the templates, under their texts.
     env: Environment<'static>,
+    templates: Once<Names>,
+    expressions: Once<(Expression<'static, 'static>, Names)>,
+}
+
+/// The names that a template or an expression uses, with their attributes: `chart.name`.
+type Names = BTreeSet<String>;
+
+/// What was made of texts, each once.
+struct Once<T> {
+    made: Mutex<HashMap<String, Arc<T>>>,
+}
+
+impl<T> Once<T> {
+    fn new() -> Self {
+        Self { made: Mutex::new(HashMap::new()) }
+    }
+
+    fn get(&self, text: &str, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(make()?);
+        made.insert(text.to_owned(), Arc::clone(&new));
+        Ok(new)
+    }
+}
+
+/// What the language has.
+fn language() -> Environment<'static> {
+    let mut env = Environment::empty();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(64);
+    env.set_formatter(print);
+    add_filters(&mut env);
+    add_tests(&mut env);
+    env
 }
 
 impl Engine {
     /// The engine for reading a source.
     pub(super) fn new() -> Self {
-        let mut env = Environment::empty();
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
-        env.set_fuel(Some(FUEL));
-        env.set_recursion_limit(64);
-        env.set_formatter(print);
-        add_filters(&mut env);
-        add_tests(&mut env);
-        Self { env }
+        Self::with(language())
     }
 
     /// The engine for naming files: what is interpolated may not bring in a separator, unless it was checked as a path.
     pub(super) fn for_paths() -> Self {
-        let mut engine = Self::new();
-        engine.env.set_formatter(print_name);
-        engine
+        let mut env = language();
+        env.set_formatter(print_name);
+        Self::with(env)
+    }
+
+    fn with(mut env: Environment<'static>) -> Self {
+        // A template has its text for a name: this reads nothing.
+        env.set_loader(|text| Ok(Some(text.to_owned())));
+        Self(Arc::new(Compiled { env, templates: Once::new(), expressions: Once::new() }))
     }
 
     /// The text of a template; a string without `{{` is its own text.
@@ -91,10 +137,10 @@ impl Engine {
         if !is_template(template) {
             return Ok(template.into());
         }
-        check_source(template)?;
-        let fail = |e| explain(template, &e, self.names(template, true), scope);
-        let compiled = self.env.template_from_str(template).map_err(fail)?;
+        let names = self.template(template)?;
+        let fail = |e| explain(template, &e, &names, scope);
         let mut out = Bounded(Vec::new());
+        let compiled = self.0.env.get_template(template).map_err(fail)?;
         compiled.render_captured_to(scope.to_value(), &mut out).map_err(fail)?;
         let text = String::from_utf8_lossy(&out.0).into_owned();
         if view::holds_quote(&text) {
@@ -106,13 +152,11 @@ impl Engine {
 
     /// The value of an expression.
     pub(super) fn value(&self, expression: &str, scope: &Scope) -> Result<Value> {
-        check_source(expression)?;
-        let fail = |e| explain(expression, &e, self.names(expression, false), scope);
-        let value = self.env.compile_expression(expression).and_then(|e| e.eval(scope.to_value())).map_err(fail)?;
-        if value.is_undefined() {
-            return Err(explain(expression, &ErrorKind::UndefinedError.into(), self.names(expression, false), scope));
-        }
-        Ok(value)
+        let compiled = self.expression(expression)?;
+        let (code, names) = &*compiled;
+        let fail = |e| explain(expression, &e, names, scope);
+        let value = code.eval(scope.to_value()).map_err(fail)?;
+        if value.is_undefined() { Err(fail(ErrorKind::UndefinedError.into())) } else { Ok(value) }
     }
 
     /// Whether an expression holds.
@@ -120,29 +164,49 @@ impl Engine {
         Ok(self.value(expression, scope)?.is_true())
     }
 
-    /// The names that a template or expression uses, with their attributes: `chart.name`. Empty when it is malformed.
-    pub(super) fn names(&self, source: &str, template: bool) -> BTreeSet<String> {
-        let names = if template {
-            self.env.template_from_str(source).map(|t| t.undeclared_variables(true))
-        } else {
-            self.env.compile_expression(source).map(|e| e.undeclared_variables(true))
-        };
-        names.unwrap_or_default().into_iter().collect()
+    /// The names that a template or expression uses, with their attributes: `chart.name`.
+    ///
+    /// Errors: it is malformed, or uses what the language does not have.
+    pub(super) fn names(&self, source: &str, template: bool) -> Result<BTreeSet<String>> {
+        match template {
+            true if !is_template(source) => Ok(BTreeSet::new()),
+            true => self.template(source).map(|names| (*names).clone()),
+            false => self.expression(source).map(|compiled| compiled.1.clone()),
+        }
     }
 
-    /// An error when a template or expression is malformed, or uses what the language does not have.
-    pub(super) fn check(&self, source: &str, template: bool) -> Result<()> {
-        if template && !is_template(source) {
-            return Ok(());
-        }
-        check_source(source)?;
-        let compiled = if template {
-            self.env.template_from_str(source).map(drop)
-        } else {
-            self.env.compile_expression(source).map(drop)
-        };
-        compiled.map_err(|e| explain(source, &e, BTreeSet::new(), &Scope::default()))
+    fn template(&self, source: &str) -> Result<Arc<Names>> {
+        self.0.templates.get(source, || {
+            check_source(source)?;
+            #[cfg(test)]
+            unit::COMPILED.with(|n| n.set(n.get() + 1));
+            let compiled = self.0.env.get_template(source).map_err(|e| malformed(source, &e))?;
+            Ok(compiled.undeclared_variables(true).into_iter().collect())
+        })
     }
+
+    fn expression(&self, source: &str) -> Result<Arc<(Expression<'static, 'static>, Names)>> {
+        static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(language);
+        self.0.expressions.get(source, || {
+            check_source(source)?;
+            #[cfg(test)]
+            unit::COMPILED.with(|n| n.set(n.get() + 1));
+            let compiled = LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|e| malformed(source, &e))?;
+            let names = compiled.undeclared_variables(true).into_iter().collect();
+            Ok((compiled, names))
+        })
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+/// What is wrong with a template or an expression that cannot be compiled.
+fn malformed(source: &str, error: &minijinja::Error) -> Error {
+    explain(source, error, &Names::new(), &Scope::default())
 }
 
 /// A writer that refuses to grow.
@@ -229,10 +293,10 @@ fn check_words(code: &str, source: &str) -> Result<()> {
 }
 
 /// What went wrong, and for an unknown name which one was meant.
-fn explain(source: &str, error: &minijinja::Error, names: BTreeSet<String>, scope: &Scope) -> Error {
+fn explain(source: &str, error: &minijinja::Error, names: &Names, scope: &Scope) -> Error {
     let shown = shorten(source);
     if error.kind() == ErrorKind::UndefinedError {
-        for name in &names {
+        for name in names {
             if let Some(message) = scope.unknown(name) {
                 return Error::invalid(format!("`{shown}`: {message}"));
             }
@@ -339,11 +403,58 @@ fn bounded(len: usize) -> Result<(), minijinja::Error> {
 
 #[cfg(test)]
 mod unit {
+    use std::cell::Cell;
+
     use super::*;
+    use crate::{
+        source::Source,
+        types::{ArtifactType, Inputs, Origin},
+    };
+
+    thread_local! {
+        /// How many templates and expressions this thread has compiled.
+        pub(super) static COMPILED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Nine texts: six templates, one of them twice, and three expressions. What holds no `{{` is none.
+    const MANY: &str = r#"
+apiVersion: artifact-type/v1
+kind: ArtifactType
+metadata: {name: many}
+detect: [{form: tree, dir: {}}]
+source: {sets: {all: {dir: "."}}}
+vars: {kind: "text/{{ source.name | length }}"}
+config: {mediaType: application/json, value: {names: {$each: layers, value: "{{ item.id }}"}}}
+layers:
+  items:
+    - id: file
+      each: [all]
+      when: "form == 'tree'"
+      title: "{{ file.path | lower }}"
+      mediaType: "{{ vars.kind }}"
+      annotations: {one: "{{ file.stem }}-{{ file.size }}", same: "{{ file.path | lower }}", two: {$expr: "file.name"}}
+manifest: {annotations: [{set: {all: "{{ layers | length }}"}}]}
+"#;
+
+    #[test]
+    fn a_definition_is_compiled_when_it_is_read_and_files_compile_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in 0..1000 {
+            std::fs::write(dir.path().join(name.to_string()), "x").unwrap();
+        }
+        COMPILED.set(0);
+        let kind = Arc::new(ArtifactType::parse(MANY, Origin::Builtin("many".into())).unwrap());
+        assert_eq!(COMPILED.get(), 9);
+        let source = Source::open(dir.path()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(kind.plan(&source, &Inputs::default()).unwrap().manifest().unwrap().layers.len(), 1000);
+        }
+        assert_eq!(COMPILED.get(), 9);
+    }
 
     #[test]
     fn every_listed_filter_and_test_is_there() {
-        let env = Engine::new().env;
+        let env = language();
         for filter in FILTERS {
             let called =
                 env.compile_expression(&format!("x | {filter}")).unwrap().eval(minijinja::context! { x => "1" });

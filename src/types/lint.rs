@@ -2,7 +2,9 @@
 
 use super::{
     definition::{Definition, Placed},
-    documents, names, nearest,
+    documents,
+    expr::Engine,
+    names, nearest,
 };
 use crate::{error::Result, oci::media_type};
 
@@ -20,20 +22,20 @@ pub struct Finding {
 /// All that is wrong with a definition. Errors: it cannot be read at all.
 pub fn lint(text: &str, origin: &str) -> Result<Vec<Finding>> {
     let placed = Placed::read(text, origin)?;
-    let mut findings = errors(&placed);
+    let mut findings = errors(&placed, &Engine::new());
     findings.extend(warnings(&placed));
     Ok(findings)
 }
 
-/// The findings that keep a definition from being used.
-pub(super) fn errors(placed: &Placed) -> Vec<Finding> {
+/// The findings that keep a definition from being used. What there is to evaluate in it, this engine has compiled then.
+pub(super) fn errors(placed: &Placed, engine: &Engine) -> Vec<Finding> {
     let definition = &placed.definition;
     let mut found = Vec::new();
     basics(definition, &mut found);
     sections(definition, &mut found);
     references(definition, &mut found);
     literals(definition, &mut found);
-    found.extend(names::check(definition));
+    found.extend(names::check(definition, engine));
     place(placed, found, true)
 }
 

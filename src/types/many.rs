@@ -1,4 +1,4 @@
-//! Shapes that recur in definitions: one or many, a list or an expression, checked templates and expressions.
+//! Shapes that recur in definitions: one or many, a list or an expression, templates and expressions.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -7,8 +7,6 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, Visitor, value::MapAccessDeserializer},
 };
-
-use super::expr::Engine;
 
 /// One value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,14 +91,14 @@ impl<'de> Deserialize<'de> for Strings {
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
                 let mut items = Vec::new();
-                while let Some(Template(item)) = seq.next_element()? {
+                while let Some(item) = seq.next_element()? {
                     items.push(item);
                 }
                 Ok(Strings::List(items))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Strings, E> {
-                check(text, false).map(Strings::Expression)
+                Ok(Strings::Expression(text.into()))
             }
         }
         from.deserialize_any(Shape)
@@ -120,30 +118,12 @@ impl JsonSchema for Strings {
     }
 }
 
-/// A string that may hold `{{ … }}`; checked for syntax when it is read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+/// A string that may hold `{{ … }}`; compiled when the definition is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Template(pub String);
 
-/// An expression; checked for syntax when it is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+/// An expression; compiled when the definition is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Expression(pub String);
-
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        check(&String::deserialize(from)?, true).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Expression {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        check(&String::deserialize(from)?, false).map(Self)
-    }
-}
-
-fn check<E: de::Error>(text: &str, template: bool) -> Result<String, E> {
-    static ENGINE: std::sync::LazyLock<Engine> = std::sync::LazyLock::new(Engine::new);
-    ENGINE.check(text, template).map_err(E::custom)?;
-    Ok(text.into())
-}

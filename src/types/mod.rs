@@ -3,7 +3,8 @@
 //!
 //! * [`Catalog`]: the types there are, by name, by source ([`Catalog::detect`]) and by manifest
 //!   ([`Catalog::recognise`]).
-//! * [`ArtifactType`]: one of them; [`ArtifactType::plan`] and [`ArtifactType::unpacking`].
+//! * [`Detected`]: what a source is, and why; [`Detected::plan`].
+//! * [`ArtifactType`]: one of them; [`ArtifactType::named`] and [`ArtifactType::unpacking`].
 //! * [`plugin`]: types that need code, programs that print a plan.
 //! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: for those who write definitions.
 //!
@@ -67,6 +68,9 @@ use crate::{
 /// Largest config that is read to unpack an artifact, in bytes.
 pub const MAX_CONFIG: u64 = 4 << 20;
 
+/// Why a source counts as one of a type that the user named.
+const NAMED: &str = "named by the user";
+
 /// What a type is given beside the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -106,8 +110,9 @@ pub struct ArtifactType {
 impl ArtifactType {
     /// Reads and checks a definition. Errors: those of [`Definition::parse`].
     pub fn parse(text: &str, origin: Origin) -> Result<Self> {
-        let definition = Definition::parse(text, &origin.to_string())?;
-        Ok(Self { definition, text: text.into(), origin, engine: Engine::new() })
+        let engine = Engine::new();
+        let definition = Definition::compile(text, &origin.to_string(), &engine)?;
+        Ok(Self { definition, text: text.into(), origin, engine })
     }
 
     /// Its name.
@@ -155,22 +160,18 @@ impl ArtifactType {
         &self.text
     }
 
-    /// The form that this source has in this type, when the user says that it is of this type: forms that are only for
-    /// that count, too. [`Catalog::detect`] is for when nobody says so.
+    /// This source as one of this type, because the user says so: forms that are only for that count, too.
+    /// [`Catalog::detect`] is for when nobody says so.
     ///
-    /// Errors (kind `UnknownType`): it has none; the message says what was looked for.
-    pub fn form(&self, source: &Source) -> Result<String> {
-        detect::form(&self.definition, source)
+    /// Errors (kind `UnknownType`): it has no form; the message says what was looked for.
+    pub fn named(self: &Arc<Self>, source: &Source) -> Result<Detected> {
+        let form = detect::form(&self.definition, source).context(|| self.about(source))?;
+        Ok(Detected { kind: Arc::clone(self), form, why: NAMED.into() })
     }
 
-    /// What will be made of this source, when the user says that it is of this type; [`Detected::plan`] is for a type
-    /// that was found.
-    ///
-    /// The same source and inputs give the same plan, on every machine. Errors name the layer, set, document or
-    /// parameter at fault, and the line where a document is.
-    pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
-        let plan = self.form(source).and_then(|form| self.plan_form(&form, source, inputs));
-        plan.context(|| self.about(source))
+    /// What will be made of this source as one of this type: [`ArtifactType::named`], then [`Detected::plan`].
+    pub fn plan(self: &Arc<Self>, source: &Source, inputs: &Inputs) -> Result<Plan> {
+        self.named(source)?.plan(source, inputs)
     }
 
     /// What a message about this source begins with.
@@ -238,7 +239,7 @@ impl ArtifactType {
     }
 }
 
-/// The type and form of a source, as [`Catalog::detect`] found them.
+/// What a source is: [`Catalog::detect`] found it, or the user said it ([`ArtifactType::named`]).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Detected {
@@ -246,10 +247,15 @@ pub struct Detected {
     pub kind: Arc<ArtifactType>,
     /// The form that the source has in it.
     pub form: String,
+    /// By what it was known, in words: the rule that fits, or that the user named the type.
+    pub why: String,
 }
 
 impl Detected {
-    /// What will be made of this source, in the form that was found. Errors: those of [`ArtifactType::plan`].
+    /// What will be made of this source, in this form.
+    ///
+    /// The same source and inputs give the same plan, on every machine. Errors name the layer, set, document or
+    /// parameter at fault, and the line where a document is.
     pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         self.kind.plan_form(&self.form, source, inputs).context(|| self.kind.about(source))
     }

@@ -26,9 +26,10 @@ enum Shape<'a> {
 
 type Names<'a> = BTreeMap<&'a str, Shape<'a>>;
 
-/// What is wrong with the names in a definition: the pointer to the text, and a sentence.
-pub(super) fn check(definition: &Definition) -> Vec<(String, String)> {
-    let mut check = Check { engine: Engine::new(), found: Vec::new() };
+/// What is wrong with the templates and expressions of a definition, and with the names in them: the pointer to the text,
+/// and a sentence. The engine has compiled all of them then.
+pub(super) fn check(definition: &Definition, engine: &Engine) -> Vec<(String, String)> {
+    let mut check = Check { engine, found: Vec::new() };
     let base = base(definition);
     for (section, extra) in sections() {
         let mut names = if section == "unpack" { Names::new() } else { base.clone() };
@@ -103,12 +104,12 @@ pub(super) const RESERVED: [&str; 14] = [
     "member",
 ];
 
-struct Check {
-    engine: Engine,
+struct Check<'e> {
+    engine: &'e Engine,
     found: Vec<(String, String)>,
 }
 
-impl Check {
+impl Check<'_> {
     fn text(&mut self, text: Text<'_>, pointer: &str, names: &Names<'_>) {
         match text {
             Text::Template(text) => self.names(text, true, pointer, names),
@@ -165,11 +166,11 @@ impl Check {
 
     /// Checks syntax, then every name that is used.
     fn names(&mut self, source: &str, template: bool, pointer: &str, names: &Names<'_>) {
-        if let Err(error) = self.engine.check(source, template) {
-            self.found.push((pointer.to_owned(), error.message().to_owned()));
-            return;
-        }
-        for name in self.engine.names(source, template) {
+        let used = match self.engine.names(source, template) {
+            Ok(used) => used,
+            Err(error) => return self.found.push((pointer.to_owned(), error.message().to_owned())),
+        };
+        for name in used {
             if let Some(message) = unknown(&name, names) {
                 self.found.push((pointer.to_owned(), message));
             }

@@ -1,6 +1,6 @@
 //! The section `tests`: sources written out, with what they must become; and what runs them.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub struct Outcome {
 
 /// Runs the tests of a type's definition, with their sources in a temporary directory in `scratch`. Errors: it cannot
 /// be made.
-pub fn run(kind: &ArtifactType, scratch: &Path) -> Result<Vec<Outcome>> {
+pub fn run(kind: &Arc<ArtifactType>, scratch: &Path) -> Result<Vec<Outcome>> {
     let run = |case: &TestCase| {
         let failure = case.run(kind, scratch).map(|()| None).or_else(|e| match e.kind() {
             Kind::Io | Kind::NoSpace => Err(e),
@@ -65,7 +65,7 @@ pub fn run(kind: &ArtifactType, scratch: &Path) -> Result<Vec<Outcome>> {
 }
 
 impl TestCase {
-    fn run(&self, kind: &ArtifactType, scratch: &Path) -> Result<()> {
+    fn run(&self, kind: &Arc<ArtifactType>, scratch: &Path) -> Result<()> {
         let dir = tempfile::tempdir_in(scratch).context(|| "cannot make a directory for a test")?;
         self.write(dir.path())?;
         let path = match &self.source {

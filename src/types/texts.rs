@@ -24,11 +24,12 @@ pub(super) enum Text<'a> {
 }
 
 impl Text<'_> {
-    /// The names that a template or an expression uses; those of typed values are not looked for.
+    /// The names that a template or an expression uses; those of typed values are not looked for. A definition that
+    /// was checked has no malformed ones.
     pub(super) fn names(self, engine: &Engine) -> BTreeSet<String> {
         match self {
-            Self::Template(template) => engine.names(template, true),
-            Self::Expression(expression) => engine.names(expression, false),
+            Self::Template(template) => engine.names(template, true).unwrap_or_default(),
+            Self::Expression(expression) => engine.names(expression, false).unwrap_or_default(),
             Self::Value(_) | Self::Values(_) => BTreeSet::new(),
         }
     }

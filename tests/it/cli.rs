@@ -7,7 +7,7 @@ mod progress;
 mod text;
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
@@ -107,13 +107,11 @@ async fn a_command_waits_for_another_writer_of_an_archive_and_says_so() {
     {
         let other = begin(&archive, Intent::default()).await.unwrap();
         let mut waiting = world.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (mut stderr, mut said) = (waiting.stderr.take().unwrap(), Vec::new());
-        while !said.ends_with(b"\n") {
-            let mut byte = [0];
-            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{line}");
-            said.push(byte[0]);
+        let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        if line.starts_with("push") {
+            assert_eq!(lines.next().unwrap().unwrap(), "slideshow (directory): a directory with `slides.yaml`");
         }
-        let said = String::from_utf8(said).unwrap();
+        let said = lines.next().unwrap().unwrap();
         assert!(said.starts_with("waiting at most 60 s: another process is writing `"), "{line}: {said}");
         other.commit().await.unwrap();
         assert!(waiting.wait().unwrap().success(), "{line}");
@@ -155,6 +153,11 @@ fn a_dry_push_shows_the_plan_of_the_run() {
                 |line: &str| -> Value { serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap() };
             let (foreseen, done) = (document(&format!("{line} -n")), document(&line));
             assert_eq!(foreseen["dryRun"], true);
+            let taken = match source {
+                "talk/slides.yaml" => ["slideshow", "images", "a file `slides.yaml` with `images`"],
+                _ => ["file-bundle", "file", "a file"],
+            };
+            assert_eq!(["type", "form", "why"].map(|key| foreseen[key].as_str().unwrap()), taken, "{line}");
             assert_eq!(foreseen["layers"].as_array().unwrap().len(), if source.ends_with("png") { 1 } else { 2 });
             for key in ["names", "root", "moved", "bytes", "location"] {
                 assert_eq!(foreseen[key], done[key], "{line}: {key}");
@@ -165,6 +168,8 @@ fn a_dry_push_shows_the_plan_of_the_run() {
         }
     }
     let said = world.run(&format!("push talk/slides.yaml {}/talk:v1 -n", registry.addr)).stderr;
+    let (taken, said) = said.split_once('\n').unwrap();
+    assert_eq!(taken, "slideshow (images): a file `slides.yaml` with `images`");
     assert!(said.starts_with("nothing was moved: this is a dry run\ntag `v1` would move from sha256:"), "{said}");
 }
 
@@ -184,6 +189,8 @@ fn the_form_that_was_found_is_the_one_that_is_planned() {
     assert!(world.ok("plan a.poem").contains("nice-a.poem"));
     // Only who names the type gets the form that must be asked for.
     assert!(world.ok("plan a.poem --type poem").contains("raw-a.poem"));
+    assert_eq!(world.run("plan a.poem").stderr.lines().next(), Some("poem (nice): a file `*.poem`"));
+    assert_eq!(world.run("plan a.poem --type poem").stderr.lines().next(), Some("poem (raw): named by the user"));
     world.ok("push a.poem oci:out:v1");
     assert_eq!(world.ok("cat oci:out:v1 nice-a.poem"), "roses are red");
 }
@@ -207,6 +214,8 @@ fn a_type_that_is_a_program_says_that_it_does_not_unpack() {
     let run = |line: &str| ran(world.command(line).env("PATH", world.path().join("bin")).output().unwrap());
     let pushed = run("push src oci:out:v1 --type mine");
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    let taken = format!("mine: a program `{}`\n", world.path().join("bin/artifact-type-mine").display());
+    assert!(pushed.stderr.starts_with(&taken), "{}", pushed.stderr);
     let refused = run("pull oci:out:v1 files --unpack --type mine");
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     let program = world.path().join("bin/artifact-type-mine");

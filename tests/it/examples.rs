@@ -122,7 +122,8 @@ async fn what_a_sample_unpacks_to_packs_to_the_same_digest() {
 async fn the_definition_in_the_deck_packs_notes() {
     let deck = fs::read_to_string(root().join("examples/deck/deck.md")).unwrap();
     let definition = deck.split("```").find_map(|part| part.strip_prefix("yaml\napiVersion")).unwrap();
-    let kind = ArtifactType::parse(&format!("apiVersion{definition}"), Origin::File("deck".into())).unwrap();
+    let kind =
+        ArtifactType::parse(&format!("apiVersion{definition}"), Origin::File("deck".into())).map(Arc::new).unwrap();
     let source = Source::open(root().join("examples/notes")).unwrap();
     let packed = packed(&kind.plan(&source, &Inputs::default()).unwrap()).await.unwrap();
     let titles: Vec<_> = packed.layers().iter().filter_map(|layer| layer.title()).collect();

@@ -1,5 +1,7 @@
 //! What README.md shows is true.
 
+use std::sync::Arc;
+
 use artifact::{
     source::Source,
     types::{ArtifactType, Catalog, Inputs, Origin, lint},
@@ -16,7 +18,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 fn the_type_in_ten_lines_lints_and_packs_a_poem() {
     let [text] = blocks("yaml")[..] else { panic!("one definition") };
     assert!(lint::lint(text, "README.md").unwrap().is_empty());
-    let kind = ArtifactType::parse(text, Origin::File("README.md".into())).unwrap();
+    let kind = Arc::new(ArtifactType::parse(text, Origin::File("README.md".into())).unwrap());
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("rose.poem"), "a rose is a rose").unwrap();
     let plan = kind.plan(&Source::open(dir.path().join("rose.poem")).unwrap(), &Inputs::default()).unwrap();

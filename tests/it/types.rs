@@ -9,7 +9,7 @@ mod plugins;
 mod unpacking;
 mod verdicts;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use artifact::{
     Kind,
@@ -25,8 +25,8 @@ fn plan(path: &Path) -> Plan {
     plan_with(path, &Inputs::default()).unwrap()
 }
 
-fn define(text: &str) -> artifact::Result<ArtifactType> {
-    ArtifactType::parse(text, Origin::File("t.yaml".into()))
+fn define(text: &str) -> artifact::Result<Arc<ArtifactType>> {
+    ArtifactType::parse(text, Origin::File("t.yaml".into())).map(Arc::new)
 }
 
 /// A definition with these sections.

@@ -148,6 +148,7 @@ fn bombs_do_not_go_off() {
     }
     assert_eq!(json(&format!("{}{}", "[".repeat(65), "]".repeat(65))).unwrap_err().kind(), Kind::Limit);
     assert!(json(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
+    assert_eq!(yaml(&format!("{}{}", "[".repeat(65), "]".repeat(65))).unwrap_err().kind(), Kind::Limit);
     assert!(yaml(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
 }
 

@@ -33,8 +33,11 @@ fn position(marker: &Marker) -> Position {
 }
 
 fn scan_error(error: ScanError) -> Located {
-    let message = error.info().to_lowercase();
-    invalid(position(error.marker()), message.trim_end_matches('.'))
+    let (at, message) = (position(error.marker()), error.info().to_lowercase());
+    match error.kind() {
+        granit_parser::ErrorKind::RecursionLimitExceeded => (at, Error::limit(message)),
+        _ => invalid(at, message.trim_end_matches('.')),
+    }
 }
 
 struct Builder<'a> {

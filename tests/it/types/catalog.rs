@@ -1,13 +1,16 @@
 //! Which type a source or a manifest is of.
 
+use std::io::Write as _;
+
 use artifact::{
-    Kind,
+    Code, Kind,
     oci::media_type,
     source::Source,
     types::{Catalog, Evidence},
 };
 
 use super::{HELM_CONFIG, HELM_LAYER, define, definition, manifest, tree};
+use crate::support::tar::{Entry, archive};
 
 #[test]
 fn each_source_has_one_type() {
@@ -21,22 +24,22 @@ fn each_source_has_one_type() {
         ("broken.yaml", "images: [\n"),
         ("not-a-chart.tgz", "text"),
     ]);
-    for (path, name, form) in [
-        ("chart", "helm-chart", "tree"),
-        ("deck", "slideshow", "directory"),
-        ("deck/slides.yaml", "slideshow", "images"),
-        ("talk.md", "slideshow", "markdown"),
-        ("README.md", "file-bundle", "file"),
-        ("kustomization.yaml", "file-bundle", "file"),
-        ("broken.yaml", "file-bundle", "file"),
-        ("not-a-chart.tgz", "file-bundle", "file"),
-        (".", "file-bundle", "directory"),
+    for (path, name, form, why) in [
+        ("chart", "helm-chart", "tree", "a directory with `Chart.yaml`"),
+        ("deck", "slideshow", "directory", "a directory with `slides.yaml`"),
+        ("deck/slides.yaml", "slideshow", "images", "a file `slides.yaml` with `images`"),
+        ("talk.md", "slideshow", "markdown", "a file `*.md` or `*.markdown` with front matter"),
+        ("README.md", "file-bundle", "file", "a file"),
+        ("kustomization.yaml", "file-bundle", "file", "a file"),
+        ("broken.yaml", "file-bundle", "file", "a file"),
+        ("not-a-chart.tgz", "file-bundle", "file", "a file"),
+        (".", "file-bundle", "directory", "a directory"),
     ] {
         let found = catalog.detect(&Source::open(dir.path().join(path)).unwrap()).unwrap();
-        assert_eq!((found.kind.name(), found.form.as_str()), (name, form), "{path}");
+        assert_eq!((found.kind.name(), found.form.as_str(), found.why.as_str()), (name, form, why), "{path}");
     }
-    let form = catalog.get("slides").unwrap().form(&Source::open(dir.path().join("README.md")).unwrap());
-    assert_eq!(form.unwrap(), "markdown");
+    let named = catalog.get("slides").unwrap().named(&Source::open(dir.path().join("README.md")).unwrap()).unwrap();
+    assert_eq!((named.form.as_str(), named.why.as_str()), ("markdown", "named by the user"));
 }
 
 #[test]
@@ -155,5 +158,38 @@ fn a_manifest_is_recognised_by_the_surest_evidence_there_is() {
     ] {
         let found = catalog.recognise(&manifest);
         assert_eq!(found.as_ref().map(|(t, e)| (t.name(), *e)), expected, "{manifest:?}");
+    }
+}
+
+/// A type does not fit because a limit kept it from being looked at: that is not known, and is said.
+#[test]
+fn what_is_too_large_to_be_known_is_an_error_and_not_another_type() {
+    let large = "x".repeat(1 << 20);
+    let dir = tree(&[
+        ("large.yaml", &format!("kind: {large}\n")),
+        ("deep.yaml", &format!("{}{}", "[".repeat(65), "]".repeat(65))),
+        ("deck.md", &format!("---\ntitle: x\n---\n{}", large.repeat(8))),
+    ]);
+    let long_name = [Entry::long(b'L', &"n".repeat(5000)), Entry::file("n", ""), Entry::file("a/Chart.yaml", "")];
+    let mut chart = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    chart.write_all(&archive(long_name)).unwrap();
+    std::fs::write(dir.path().join("a-1.0.0.tgz"), chart.finish().unwrap()).unwrap();
+    let catalog = Catalog::builtin().unwrap();
+    for (file, name, message) in [
+        ("large.yaml", "slideshow", "`large.yaml` has more than the 1048576 bytes that are allowed here"),
+        ("deep.yaml", "slideshow", "recursion limit exceeded"),
+        ("deck.md", "slideshow", "`deck.md` has more than the 8388608 bytes that are allowed here"),
+        ("a-1.0.0.tgz", "helm-chart", "a name of 5000 bytes; 4096 are allowed"),
+    ] {
+        let source = Source::open(dir.path().join(file)).unwrap();
+        let error = catalog.detect(&source).expect_err(file);
+        assert_eq!((error.kind(), error.code()), (Kind::Limit, Some(Code::TypeUndecided)), "{file}: {error}");
+        let asked = format!("is `{source}` a {name}: ");
+        assert!(error.to_string().starts_with(&asked) && error.to_string().ends_with(message), "{file}: {error}");
+        // Nor is a form guessed for a type that is named.
+        let named = catalog.get(name).unwrap().named(&source).unwrap_err();
+        assert!(named.kind() == Kind::Limit && named.to_string().ends_with(message), "{file}: {named}");
+        // Who says what it is has it packed.
+        assert_eq!(catalog.get("file-bundle").unwrap().named(&source).unwrap().form, "file", "{file}");
     }
 }

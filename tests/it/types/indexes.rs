@@ -1,6 +1,6 @@
 //! Types whose artifacts are indexes.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use artifact::{
     Context, Kind,
@@ -16,9 +16,9 @@ use super::{define, definition, packed, tree};
 use crate::support::examples::root;
 
 /// The type of the examples, and what it makes of this source.
-async fn programs(source: &Path, inputs: &Inputs) -> (ArtifactType, artifact::Result<Packed>) {
+async fn programs(source: &Path, inputs: &Inputs) -> (Arc<ArtifactType>, artifact::Result<Packed>) {
     let file = root().join("examples/types/multi-platform.yaml");
-    let kind = ArtifactType::parse(&fs::read_to_string(&file).unwrap(), Origin::File(file)).unwrap();
+    let kind = Arc::new(ArtifactType::parse(&fs::read_to_string(&file).unwrap(), Origin::File(file)).unwrap());
     let plan = Source::open(source).and_then(|source| kind.plan(&source, inputs));
     match plan {
         Ok(plan) => (kind, Ok(packed(&plan).await)),
@@ -55,7 +55,7 @@ async fn a_directory_for_each_platform_becomes_an_index() {
         packed.documents().iter().map(|d| d.desc.size + d.layers().iter().map(|l| l.size).sum::<u64>()).sum();
     assert_eq!(packed.summary().total_size, sizes + 2);
     let mut catalog = Catalog::builtin().unwrap();
-    catalog.add(kind).unwrap();
+    catalog.add(Arc::unwrap_or_clone(kind)).unwrap();
     let document = Parsed::read(media_type::INDEX, packed.manifest()).unwrap();
     let (known, why) = catalog.recognise(&document).unwrap();
     assert_eq!((known.name(), why), ("multi-platform", Evidence::ArtifactType));
@@ -67,7 +67,7 @@ async fn a_directory_for_each_platform_becomes_an_index() {
 #[test]
 fn the_tests_of_the_definition_in_the_examples_pass() {
     let file = root().join("examples/types/multi-platform.yaml");
-    let kind = ArtifactType::parse(&fs::read_to_string(&file).unwrap(), Origin::File(file)).unwrap();
+    let kind = Arc::new(ArtifactType::parse(&fs::read_to_string(&file).unwrap(), Origin::File(file)).unwrap());
     let scratch = tempfile::tempdir().unwrap();
     let outcomes = artifact::types::test::run(&kind, scratch.path()).unwrap();
     let failures: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
@@ -100,7 +100,7 @@ async fn an_index_is_pushed_and_a_platform_of_it_is_unpacked() {
 }
 
 /// A type with an index over a set that is this.
-fn over(set: &str, layer: &str) -> ArtifactType {
+fn over(set: &str, layer: &str) -> Arc<ArtifactType> {
     let sections = format!(
         "detect: [{{form: tree, dir: {{}}}}]\nsource: {{sets: {{all: {set}}}}}\nindex: {{each: all}}\nlayers: {{items: [{layer}]}}\n\
          manifest: {{artifactType: application/vnd.test}}\n"
@@ -109,7 +109,7 @@ fn over(set: &str, layer: &str) -> ArtifactType {
 }
 
 /// The names of the tar entries, or the titles, of each member.
-async fn members(kind: &ArtifactType, source: &Path) -> Vec<Vec<String>> {
+async fn members(kind: &Arc<ArtifactType>, source: &Path) -> Vec<Vec<String>> {
     let plan = kind.plan(&Source::open(source).unwrap(), &Inputs::default()).unwrap();
     packed(&plan).await;
     let names = |part: &artifact::plan::Part| match &part.content {
