@@ -22,7 +22,7 @@ use super::{
     reference::ReferenceRule,
     sets::FileSet,
     test::TestCase,
-    texts::Texts,
+    texts::{Text, Texts},
     unpack::Unpack,
     validate::Assertion,
 };
@@ -35,6 +35,10 @@ use crate::{
 pub const API_VERSION: &str = "artifact-type/v1";
 /// Largest definition, in bytes.
 pub const MAX_DEFINITION: u64 = 1 << 20;
+
+/// The sections with texts that mean something.
+const SECTIONS: [&str; 9] =
+    ["source", "vars", "layers", "config", "manifest", "reference", "validate", "accept", "unpack"];
 
 /// An artifact type, as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -157,7 +161,12 @@ impl Definition {
         }
     }
 
-    /// The texts of a section that are evaluated.
+    /// The texts of all sections, with their positions.
+    pub(super) fn all_texts(&self) -> impl Iterator<Item = (String, Text<'_>)> {
+        SECTIONS.into_iter().flat_map(|section| self.texts(section).found)
+    }
+
+    /// The texts of a section that mean something.
     pub(super) fn texts(&self, section: &str) -> Texts<'_> {
         let mut texts = Texts::at(format!("/{section}"));
         match section {
@@ -181,6 +190,7 @@ impl Definition {
                     texts.part(i, |texts| assertion.texts(texts));
                 }
             }
+            "accept" => self.accept.texts(&mut texts),
             "unpack" => self.unpack.texts(&mut texts),
             _ => {}
         }
