@@ -6,7 +6,7 @@ use globset::Glob;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::many::Many;
+use super::{many::Many, texts::Texts};
 use crate::{
     error::{Error, Result},
     oci::{Annotations, Descriptor, Manifest, Parsed, media_type},
@@ -192,6 +192,17 @@ impl<'a> From<&'a Parsed> for Identity<'a> {
 }
 
 impl Accept {
+    /// The texts that mean something.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.media_types("artifactTypes", &self.artifact_types);
+        texts.media_types("config", &self.config);
+        texts.part("layers", |texts| {
+            for (name, role) in &self.layers {
+                texts.part(name, |texts| texts.media_types("mediaTypes", &role.media_types));
+            }
+        });
+    }
+
     /// By what this manifest or index is of this type, if it is.
     pub(super) fn recognises(&self, identity: Identity<'_>) -> Option<Evidence> {
         let Identity { manifest, .. } = identity;

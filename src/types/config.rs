@@ -4,7 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{many::Template, reading::Reading, texts::Texts, typed, view};
+use super::{
+    many::Template,
+    reading::Reading,
+    texts::{self, Texts},
+    typed, view,
+};
 use crate::{
     error::{Context as _, Error, Result},
     oci::{json::Encoding, media_type},
@@ -65,7 +70,10 @@ impl Config {
 
     /// The texts that are evaluated.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
-        texts.template("mediaType", &self.media_type);
+        texts.names("forms", texts::Part::Form, &self.forms);
+        texts.media_type("mediaType", self.media_type.as_ref());
+        texts.names("document", texts::Part::Document, &self.document);
+        texts.names("raw", texts::Part::Set, &self.raw);
         texts.value("value", self.value.as_ref());
     }
 

@@ -23,7 +23,7 @@ use super::{
     reference::ReferenceRule,
     sets::FileSet,
     test::TestCase,
-    texts::Texts,
+    texts::{Text, Texts},
     unpack::Unpack,
     validate::Assertion,
 };
@@ -36,6 +36,10 @@ use crate::{
 pub const API_VERSION: &str = "artifact-type/v1";
 /// Largest definition, in bytes.
 pub const MAX_DEFINITION: u64 = 1 << 20;
+
+/// The sections with texts that mean something.
+const SECTIONS: [&str; 10] =
+    ["source", "vars", "layers", "config", "manifest", "index", "reference", "validate", "accept", "unpack"];
 
 /// An artifact type, as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -161,7 +165,12 @@ impl Definition {
         }
     }
 
-    /// The texts of a section that are evaluated.
+    /// The texts of all sections, with their positions.
+    pub(super) fn all_texts(&self) -> impl Iterator<Item = (String, Text<'_>)> {
+        SECTIONS.into_iter().flat_map(|section| self.texts(section).found)
+    }
+
+    /// The texts of a section that mean something.
     pub(super) fn texts(&self, section: &str) -> Texts<'_> {
         let mut texts = Texts::at(format!("/{section}"));
         match section {
@@ -186,6 +195,7 @@ impl Definition {
                     texts.part(i, |texts| assertion.texts(texts));
                 }
             }
+            "accept" => self.accept.texts(&mut texts),
             "unpack" => self.unpack.texts(&mut texts),
             _ => {}
         }

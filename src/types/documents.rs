@@ -6,7 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::{deck, many::Template, reading::Reading, texts::Texts, view};
+use super::{
+    deck,
+    many::Template,
+    reading::Reading,
+    texts::{Part, Texts},
+    view,
+};
 use crate::{
     error::{Error, Kind, Result},
     source::{self, Document, Options, Scalars, Strings},
@@ -110,8 +116,14 @@ impl DocumentRule {
 
     /// The texts that must be known before this document is.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("forms", Part::Form, &self.forms);
         texts.template("path", &self.path);
-        texts.part("inside", |texts| texts.template("archive", self.inside.as_ref().map(|inside| &inside.archive)));
+        if let Some(inside) = &self.inside {
+            texts.part("inside", |texts| {
+                texts.names("forms", Part::Form, &inside.forms);
+                texts.template("archive", &inside.archive);
+            });
+        }
     }
 
     /// Reads the document; `None` when this form has none, or when it is optional and not there.

@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{many::Template, reading::Reading, texts::Texts};
+use super::{
+    many::Template,
+    reading::Reading,
+    texts::{Part, Texts},
+};
 use crate::{
     error::{Context as _, Error, Result},
     oci::Platform,
@@ -24,8 +28,9 @@ pub struct IndexRule {
 }
 
 impl IndexRule {
-    /// The texts that are evaluated.
+    /// The texts that mean something.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("each", Part::Set, [&self.each]);
         texts.template("platform", &self.platform);
     }
 

@@ -13,7 +13,7 @@ use super::{
     reading::Reading,
     sets::{file_value, media_type_of},
     tar::{self, Tar},
-    texts::Texts,
+    texts::{self, Texts},
     typed, view,
 };
 use crate::{
@@ -116,9 +116,12 @@ impl Layers {
 
 impl Layer {
     fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("forms", texts::Part::Form, &self.forms);
         texts.expression("when", &self.when);
-        texts.template("mediaType", &self.media_type);
-        texts.part("tar", |texts| texts.template("root", self.tar.as_ref().and_then(|tar| tar.root.as_ref())));
+        texts.names("each", texts::Part::Set, &self.each.0);
+        texts.media_type("mediaType", self.media_type.as_ref());
+        texts.names("raw", texts::Part::Set, &self.raw);
+        self.tar.iter().for_each(|tar| texts.part("tar", |texts| tar.texts(texts)));
         texts.template("text", &self.text);
         texts.template("compress", &self.compress);
         texts.template("title", &self.title);

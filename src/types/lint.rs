@@ -5,6 +5,7 @@ use super::{
     documents,
     expr::Engine,
     names, nearest,
+    texts::{Part, Text},
 };
 use crate::{error::Result, oci::media_type};
 
@@ -104,73 +105,32 @@ pub(super) fn config_at(definition: &Definition, i: usize) -> String {
 
 /// Names of sets, documents, forms and roles that one section uses and another defines.
 fn references(definition: &Definition, found: &mut Found) {
-    let sets: Vec<&str> = definition.source.sets.keys().map(String::as_str).collect();
-    let documents: Vec<&str> = definition.source.documents.keys().map(String::as_str).collect();
-    let mut roles: Vec<&str> = definition.accept.layers.keys().map(String::as_str).collect();
-    roles.push("*");
-    let mut used: Vec<(String, &str, &str, &[&str])> = Vec::new();
-    for (i, layer) in definition.layers.items.iter().enumerate() {
-        let at = format!("/layers/items/{i}");
-        used.extend(layer.each.0.iter().map(|s| (format!("{at}/each"), "the set", s.as_str(), sets.as_slice())));
-        used.extend(layer.raw.iter().map(|s| (format!("{at}/raw"), "the set", s.as_str(), sets.as_slice())));
-        used.extend(layer.tar.iter().map(|t| (format!("{at}/tar/set"), "the set", t.set.as_str(), sets.as_slice())));
-    }
-    for (i, config) in definition.config.0.iter().enumerate() {
-        let at = config_at(definition, i);
-        used.extend(config.raw.iter().map(|s| (format!("{at}/raw"), "the set", s.as_str(), sets.as_slice())));
-        let document = config.document.iter();
-        used.extend(document.map(|d| (format!("{at}/document"), "the document", d.as_str(), documents.as_slice())));
-    }
-    used.extend(definition.index.iter().map(|i| ("/index/each".to_owned(), "the set", i.each.as_str(), &*sets)));
-    for (view, rules) in [("native", &definition.unpack.native), ("tree", &definition.unpack.tree)] {
-        let rules = rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.layer.as_deref()?)));
-        used.extend(rules.map(|(i, l)| (format!("/unpack/{view}/{i}/layer"), "the role", l, roles.as_slice())));
-    }
-    let forms = definition.forms();
-    used.extend(all_forms(definition).into_iter().map(|(at, form)| (at, "the form", form, forms.as_slice())));
-    for (at, what, name, known) in used {
+    for (at, text) in definition.all_texts() {
+        let Text::Name(part, name) = text else { continue };
+        let (what, known) = defined(definition, part);
         if !known.contains(&name) {
-            let near =
-                nearest(name, known.iter().copied()).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
+            let near = nearest(name, known).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
             found.push((at, format!("{what} `{name}` does not exist{near}")));
         }
     }
 }
 
-/// Every mention of a form outside `detect`.
-fn all_forms(definition: &Definition) -> Vec<(String, &str)> {
-    let mut all: Vec<(String, &[String])> = Vec::new();
-    let source = &definition.source;
-    all.extend(source.sets.iter().map(|(n, s)| (format!("/source/sets/{n}/forms"), s.forms.as_slice())));
-    for (name, document) in &source.documents {
-        all.push((format!("/source/documents/{name}/forms"), &document.forms));
+/// What a part is called, and the names of those that there are.
+fn defined(definition: &Definition, part: Part) -> (&'static str, Vec<&str>) {
+    match part {
+        Part::Set => ("the set", definition.source.sets.keys().map(String::as_str).collect()),
+        Part::Document => ("the document", definition.source.documents.keys().map(String::as_str).collect()),
+        Part::Form => ("the form", definition.forms()),
+        Part::Role => ("the role", definition.accept.layers.keys().map(String::as_str).chain(["*"]).collect()),
     }
-    let layers = definition.layers.items.iter().enumerate();
-    all.extend(layers.map(|(i, l)| (format!("/layers/items/{i}/forms"), l.forms.as_slice())));
-    let configs = definition.config.0.iter().enumerate();
-    all.extend(configs.map(|(i, c)| (format!("{}/forms", config_at(definition, i)), c.forms.as_slice())));
-    let validate = definition.validate.iter().enumerate();
-    all.extend(validate.map(|(i, a)| (format!("/validate/{i}/forms"), a.forms.as_slice())));
-    all.into_iter().flat_map(|(at, forms)| forms.iter().map(move |f| (at.clone(), f.as_str()))).collect()
 }
 
 /// Media types that are written out.
-fn media_types(definition: &Definition) -> Vec<(String, &str)> {
-    let mut all: Vec<(String, &str)> = Vec::new();
-    for (i, layer) in definition.layers.items.iter().enumerate() {
-        all.extend(layer.media_type.iter().map(|m| (format!("/layers/items/{i}/mediaType"), m.0.as_str())));
-    }
-    for (i, config) in definition.config.0.iter().enumerate() {
-        all.extend(config.media_type.iter().map(|m| (format!("{}/mediaType", config_at(definition, i)), m.0.as_str())));
-    }
-    all.extend(definition.manifest.artifact_type.iter().map(|m| ("/manifest/artifactType".into(), m.0.as_str())));
-    let accept = &definition.accept;
-    all.extend(accept.artifact_types.0.iter().map(|m| ("/accept/artifactTypes".into(), m.as_str())));
-    all.extend(accept.config.0.iter().map(|m| ("/accept/config".into(), m.as_str())));
-    for (name, role) in &accept.layers {
-        all.extend(role.media_types.0.iter().map(|m| (format!("/accept/layers/{name}/mediaTypes"), m.as_str())));
-    }
-    all.into_iter().filter(|(_, m)| !super::expr::is_template(m)).collect()
+fn media_types(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
+    definition.all_texts().filter_map(|(at, text)| match text {
+        Text::MediaType(own) if !super::expr::is_template(own) => Some((at, own)),
+        _ => None,
+    })
 }
 
 fn literals(definition: &Definition, found: &mut Found) {

@@ -69,7 +69,7 @@ pub struct Block {
 impl ManifestRule {
     /// The texts that are evaluated.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
-        texts.template("artifactType", &self.artifact_type);
+        texts.media_type("artifactType", self.artifact_type.as_ref());
         texts.part("annotations", |texts| {
             for (i, block) in self.annotations.iter().enumerate() {
                 texts.part(i, |texts| {

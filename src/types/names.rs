@@ -112,10 +112,11 @@ struct Check<'e> {
 impl Check<'_> {
     fn text(&mut self, text: Text<'_>, pointer: &str, names: &Names<'_>) {
         match text {
-            Text::Template(text) => self.names(text, true, pointer, names),
+            Text::Template(text) | Text::MediaType(text) => self.names(text, true, pointer, names),
             Text::Expression(text) => self.names(text, false, pointer, names),
             Text::Value(tree) => self.tree(tree, pointer, names),
             Text::Values(map) => self.object(map, pointer, names),
+            Text::Name(..) => {}
         }
     }
 

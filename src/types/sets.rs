@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     many::{Expression, Strings, Template},
     reading::Reading,
-    texts::Texts,
+    texts::{Part, Texts},
     view,
 };
 use crate::{
@@ -124,6 +124,7 @@ enum DialectSchema {
 impl FileSet {
     /// The texts that must be known before this set is.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("forms", Part::Form, &self.forms);
         texts.expression("when", &self.when);
         texts.expression("list", &self.list);
         texts.template("path", &self.path);

@@ -4,7 +4,10 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::many::Template;
+use super::{
+    many::Template,
+    texts::{Part, Texts},
+};
 use crate::{
     error::{Error, Result},
     plan::{Compression, Entry, EntryKind},
@@ -93,6 +96,12 @@ impl Header {
 }
 
 impl Tar {
+    /// The texts that mean something.
+    pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("set", Part::Set, [&self.set]);
+        texts.template("root", &self.root);
+    }
+
     /// The entries for these members of a listing that began at `dir`, below `root`.
     pub(super) fn entries(&self, members: &[Member], dir: &str, root: &str, now: Option<i64>) -> Result<Vec<Entry>> {
         let mtime = match self.header.mtime {

@@ -14,7 +14,7 @@ use super::{
     many::{Expression, Template},
     scope::Scope,
     tar,
-    texts::Texts,
+    texts::{Part, Texts},
     view,
 };
 use crate::{
@@ -119,6 +119,7 @@ impl Unpack {
 
 impl Rule {
     fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("layer", Part::Role, &self.layer);
         texts.expression("when", &self.when);
         texts.template("write", &self.write);
         if let Some(extract) = &self.extract {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     many::{Expression, Template},
     reading::Reading,
-    texts::Texts,
+    texts::{Part, Texts},
 };
 use crate::error::{Context as _, Error, Result};
 
@@ -43,6 +43,7 @@ pub enum Level {
 impl Assertion {
     /// The texts that are evaluated.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.names("forms", Part::Form, &self.forms);
         texts.expression("when", &self.when);
         texts.expression("that", &self.that);
         texts.template("message", &self.message);
