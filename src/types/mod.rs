@@ -105,6 +105,8 @@ pub struct ArtifactType {
     text: String,
     origin: Origin,
     engine: Engine,
+    /// For `unpack`, whose texts name files.
+    paths: Engine,
 }
 
 impl ArtifactType {
@@ -112,7 +114,7 @@ impl ArtifactType {
     pub fn parse(text: &str, origin: Origin) -> Result<Self> {
         let engine = Engine::new();
         let definition = Definition::compile(text, &origin.to_string(), &engine)?;
-        Ok(Self { definition, text: text.into(), origin, engine })
+        Ok(Self { definition, text: text.into(), origin, engine, paths: Engine::for_paths() })
     }
 
     /// Its name.
@@ -218,7 +220,7 @@ impl ArtifactType {
     /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
     #[must_use]
     pub fn reads_config(&self, view: View) -> bool {
-        unpack::reads_config(&self.definition, view)
+        unpack::reads_config(&self.definition, &self.paths, view)
     }
 
     /// The files that this manifest becomes. An index has none of its own: a platform picks one of its manifests.
@@ -235,7 +237,7 @@ impl ArtifactType {
         if config.len() as u64 > MAX_CONFIG {
             return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
         }
-        unpack::plan(&self.definition, manifest, config, view).context(|| self.name())
+        unpack::plan(&self.definition, &self.paths, manifest, config, view).context(|| self.name())
     }
 }
 

@@ -201,28 +201,32 @@ fn rules(unpack: &Unpack, wanted: View) -> &[Rule] {
 }
 
 /// Whether [`plan`] needs the content of the config.
-pub(super) fn reads_config(definition: &Definition, wanted: View) -> bool {
-    let engine = Engine::for_paths();
-    rules(&definition.unpack, wanted).iter().any(|rule| rule.reads_config(&engine))
+pub(super) fn reads_config(definition: &Definition, engine: &Engine, wanted: View) -> bool {
+    rules(&definition.unpack, wanted).iter().any(|rule| rule.reads_config(engine))
 }
 
 /// The steps that unpack this manifest, by the rules of this definition.
 ///
 /// Errors: kind `Mismatch` when layers are missing or do not belong; a path that may not be; two files of one name.
-pub(super) fn plan(definition: &Definition, manifest: &Manifest, config: &[u8], wanted: View) -> Result<Unpacking> {
+pub(super) fn plan(
+    definition: &Definition,
+    engine: &Engine,
+    manifest: &Manifest,
+    config: &[u8],
+    wanted: View,
+) -> Result<Unpacking> {
     let roles = definition.accept.roles(manifest)?;
     let rules = rules(&definition.unpack, wanted);
     if rules.is_empty() {
         return generic::unpacking(manifest);
     }
-    let engine = Engine::for_paths();
     let scope = Scope::default().with("config", config_value(config));
     let mut out = Unpacking::default();
     for (layer, role) in manifest.layers.iter().zip(&roles) {
         let before = out.steps.len();
         let inner = scope.with("layer", layer_value(layer)?);
         for rule in rules.iter().filter(|r| r.takes(*role)) {
-            out.steps.extend(rule.step(layer, &engine, &inner).context(|| name_of(layer))?);
+            out.steps.extend(rule.step(layer, engine, &inner).context(|| name_of(layer))?);
         }
         if out.steps.len() == before && role.is_none() {
             leave_or_keep(definition, layer, &mut out)?;
@@ -230,7 +234,7 @@ pub(super) fn plan(definition: &Definition, manifest: &Manifest, config: &[u8], 
     }
     for rule in rules.iter().filter(|r| r.config) {
         out.steps
-            .extend(rule.step(&manifest.config, &engine, &scope.with("layer", Value::from(()))).context(|| "config")?);
+            .extend(rule.step(&manifest.config, engine, &scope.with("layer", Value::from(()))).context(|| "config")?);
     }
     generic::refuse_twins(&out.steps)?;
     Ok(out)
