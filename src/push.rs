@@ -192,7 +192,9 @@ async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
     if let Some(wanted) = &stored.descriptor {
         compare(&wanted.digest, found.digest.clone())?;
     }
-    stored.descriptor.get_or_insert(found);
+    // How large it is and of which type, the store knows better than who planned it.
+    let Descriptor { artifact_type, platform, .. } = stored.descriptor.take().unwrap_or_else(|| found.clone());
+    stored.descriptor = Some(Descriptor { artifact_type, platform, ..found.bare() });
     Ok(())
 }
 

@@ -201,6 +201,17 @@ async fn a_member_that_is_stored_already_is_carried_along_from_where_it_is() {
     assert_eq!(index.manifests[0].annotations["k"], "v");
     let manifest: artifact::oci::Manifest = serde_json::from_slice(&blob(&index.manifests[0].digest).unwrap()).unwrap();
     assert_eq!(blob(&manifest.layers[0].digest).unwrap(), b"content");
+    // Of a descriptor that is given, the digest must be right; the store knows the rest.
+    let given = |digest: &str| {
+        let descriptor = format!(r#""descriptor":{{"mediaType":"a/b","digest":"{digest}","size":1}},"location""#);
+        write(program(&stored).replace(r#""location""#, &descriptor));
+    };
+    given(&pushed.report.root.digest.to_string());
+    let again = push::push(at("f.txt"), &to, &context, &options).await.unwrap();
+    assert_eq!(again.report.root.digest, all.report.root.digest);
+    given(&artifact::oci::Digest::of(b"other").to_string());
+    let error = push::push(at("f.txt"), &to, &context, &options).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Mismatch, "{error}");
     // One that is not there is told before anything is written.
     write(program(&format!("oci:{}:v2", at("stored").display())));
     let to = format!("oci:{}:all", at("nowhere").display());
