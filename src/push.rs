@@ -252,19 +252,19 @@ async fn find(subject: &Location, target: &Location, context: &Context) -> Resul
 
 /// Packs a plan; large results wait in a temporary file.
 pub async fn packed(plan: &Plan, context: &Context) -> Result<Packed> {
-    pack_with(plan, None, context).await
+    pack_with(plan.clone(), None, context).await
 }
 
-async fn pack_with(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, context: &Context) -> Result<Packed> {
+async fn pack_with(plan: Plan, outlet: Option<Arc<dyn Outlet>>, context: &Context) -> Result<Packed> {
     let progress = context.registry.progress.clone();
-    pack::pack(plan, &pack::Options { outlet, progress, ..pack::Options::new(&context.scratch) }).await
+    pack::pack_owned(plan, &pack::Options { outlet, progress, ..pack::Options::new(&context.scratch) }).await
 }
 
 impl Prepared {
     /// What the push would do, and what it would make: the destination is asked, and nothing is written.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
         let Self { plan, target, names, places, options, .. } = self;
-        let packed = Arc::new(packed(&plan, context).await?);
+        let packed = Arc::new(pack_with(plan, None, context).await?);
         let from = origins(Arc::clone(&packed) as _, &places, context).await?;
         let to = context.write_nothing(&target.place).await?;
         let roots = vec![Root::new(packed.root().clone(), names.clone())];
@@ -287,9 +287,7 @@ impl Prepared {
         let (type_name, warnings) = (plan.type_name.clone(), plan.warnings.clone());
         let copying = copy::Options { early_upload: early.clone(), ..copying(names, &options, context) };
         let carried = async {
-            let packed = pack_with(&plan, outlet, context).await?;
-            // It may be large, and has served.
-            drop(plan);
+            let packed = pack_with(plan, outlet, context).await?;
             let root = packed.root().clone();
             carry(&origins(Arc::new(packed), &places, context).await?, root, to, &target, &copying, context).await
         };

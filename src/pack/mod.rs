@@ -63,9 +63,14 @@ impl Options {
 /// missing (`NotFound`) or changes while it is read (`Changed`); a manifest of more than 4 MiB (`Limit`); a full disk
 /// (`NoSpace`). Dropping the future stops the work.
 pub async fn pack(plan: &Plan, options: &Options) -> Result<Packed> {
+    pack_owned(plan.clone(), options).await
+}
+
+/// The same for a plan that nobody needs any more: it may be large.
+pub(crate) async fn pack_owned(plan: Plan, options: &Options) -> Result<Packed> {
     let stop = Arc::new(AtomicBool::new(false));
     let _guard = StopOnDrop(Arc::clone(&stop));
-    pack_until(plan.clone(), options, stop).await
+    pack_until(plan, options, stop).await
 }
 
 struct StopOnDrop(Arc<AtomicBool>);
