@@ -204,6 +204,6 @@ impl By {
             return (Self::Definition(kind), Vec::new());
         }
         let (plugin, broken) = context.plugins().recognise(manifest).await;
-        (plugin.filter(|plugin| plugin.about().unpacks).map_or(Self::Titles, Self::Program), broken)
+        (plugin.map_or(Self::Titles, Self::Program), broken)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::{Context as _, Error, Result},
     graph::Root,
     location::{Context, Location, Place, name_in},
-    oci::{Descriptor, RefName},
+    oci::{Descriptor, Parsed, RefName},
     pack::{self, Outlet, Packed},
     plan::{Plan, Stored},
     source::Source,
@@ -184,17 +184,23 @@ pub async fn plan(
     Ok(Planned { plan, planner })
 }
 
-/// Finds out what is at the location of a member that is stored already.
+/// Finds out what is at the location of a member that is stored already. Errors (kind `Mismatch`): it is not what the plan
+/// says.
 async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
     let location: Location = stored.location.parse()?;
     let store = context.read(&location.place).await?;
-    let found = store.resolve(&name_in(store.as_ref(), &location).await?).await?;
-    if let Some(wanted) = &stored.descriptor {
+    let found = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
+    if let Some(wanted) = stored.descriptor.as_ref().map(Descriptor::bare) {
         compare(&wanted.digest, found.digest.clone())?;
+        if wanted != found {
+            let Descriptor { media_type, size, .. } = &found;
+            let message = format!("{} is `{media_type}` of {size} bytes, not what the plan says", found.digest);
+            return Err(Error::mismatch(message));
+        }
     }
-    // How large it is and of which type, the store knows better than who planned it.
-    let Descriptor { artifact_type, platform, .. } = stored.descriptor.take().unwrap_or_else(|| found.clone());
-    stored.descriptor = Some(Descriptor { artifact_type, platform, ..found.bare() });
+    let bytes = store::read_manifest(store.as_ref(), &found).await?;
+    let document = Parsed::read(&found.media_type, &bytes)?;
+    stored.descriptor = Some(Descriptor { artifact_type: document.own_artifact_type().map(Into::into), ..found });
     Ok(())
 }
 

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::quote;
+use super::{index::named, quote};
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     graph::MAX_DEPTH,
-    oci::{annotation, media_type},
+    oci::{Platform, annotation, media_type},
     plan::{Content, Document, Entry, IndexPlan, ManifestPlan, MemberContent, Part},
     tarball::compress,
 };
@@ -31,13 +31,18 @@ fn below(document: &Document, depth: usize) -> Result<()> {
 fn index(planned: &IndexPlan, depth: usize) -> Result<()> {
     let subject = planned.subject.iter().map(|subject| &subject.media_type);
     planned.artifact_type.iter().chain(subject).try_for_each(|t| valid(t)).context(|| "index")?;
-    let mut platforms = HashSet::new();
+    if planned.members.is_empty() {
+        return Err(Error::invalid("an index without members"));
+    }
+    let mut platforms = HashMap::new();
     for (at, member) in planned.members.iter().enumerate() {
         if let MemberContent::Planned(document) = &member.content {
-            below(document, depth + 1).context(|| super::index::named(at, member))?;
+            below(document, depth + 1).context(|| named(at, member))?;
         }
-        if let Some(platform) = member.platform.as_ref().filter(|platform| !platforms.insert(*platform)) {
-            let message = format!("two members of an index are for {platform}: only the first would ever be pulled");
+        let Some(platform) = &member.platform else { continue };
+        platform.to_string().parse::<Platform>().context(|| format!("the platform of {}", named(at, member)))?;
+        if let Some(first) = platforms.insert(platform, at) {
+            let message = format!("members {first} and {at} are for {platform}: only one would ever be pulled");
             return Err(Error::new(Kind::Exists, message));
         }
     }

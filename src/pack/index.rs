@@ -30,7 +30,7 @@ pub(super) async fn pack(
                 Error::invalid(format!("{name}: `{}` was not looked up before packing", stored.location))
             })?,
         };
-        manifests.push(Descriptor { platform: platform.map(Box::new).or(desc.platform), annotations, ..desc });
+        manifests.push(Descriptor { platform: platform.map(Box::new), annotations, ..desc });
     }
     let index = Index {
         artifact_type: planned.artifact_type,

@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     /// Name of the artifact type that made it.
     #[serde(rename = "type")]
     type_name: String,
-    /// The directory that the paths of files are relative to: absolute, the source or below it.
+    /// The directory that the paths of files are relative to: the source or below it. Relative to the source, or absolute.
     base: PathBuf,
     /// The manifest that will be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

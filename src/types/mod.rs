@@ -60,7 +60,7 @@ pub use self::{
 use self::{expr::Engine, reading::Reading};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Index, Manifest, RefName},
+    oci::{Descriptor, Index, Manifest, RefName},
     plan::{ManifestPlan, Plan, Unpacking},
     source::Source,
 };
@@ -123,12 +123,15 @@ impl ArtifactType {
         &self.definition.metadata.name
     }
 
-    /// What is wrong with an index of this type: where the definition gives members platforms, each has one.
+    /// What is wrong with an index of this type: a member says that it is of another one.
     #[must_use]
     pub fn flaws(&self, index: &Index) -> Vec<String> {
-        let wanted = self.definition.index.as_ref().is_some_and(|rule| rule.platform.is_some());
-        let without = index.manifests.iter().filter(|member| wanted && member.platform.is_none());
-        without.map(|member| format!("the member {} of a {} has no platform", member.digest, self.name())).collect()
+        let known = &self.definition.accept.artifact_types.0;
+        let other = |member: &Descriptor| member.artifact_type.clone().filter(|own| !known.contains(own));
+        let strangers = index.manifests.iter().filter_map(|member| Some((&member.digest, other(member)?)));
+        strangers
+            .map(|(digest, own)| format!("the member {digest} is of type `{own}`, not a {}", self.name()))
+            .collect()
     }
 
     /// The role of every layer of a manifest of this type, in their order.

@@ -22,6 +22,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,11 +30,13 @@ pub use self::process::MAX_ANSWER;
 use super::{Inputs, View, generic, metadata};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Manifest},
+    oci::{Descriptor, Manifest, media_type},
     plan::{self, API_VERSION, Action, Content, EntryKind, Part, Plan, Step, Unpacking},
     source::{self, Source},
 };
 
+/// How many programs are asked at a time what they are.
+const PARALLEL: usize = 8;
 /// What the name of such a program begins with.
 pub const PREFIX: &str = "artifact-type-";
 
@@ -132,20 +135,28 @@ impl Plugins {
         }
     }
 
-    /// The type that knows this manifest, if a program does; with what is wrong with programs that were asked.
+    /// The program that knows this manifest and unpacks it, if one does: by its artifact type, else by its config, else
+    /// what is wrong with programs that were asked.
     pub async fn recognise(&self, manifest: &Manifest) -> (Option<Plugin>, Vec<Error>) {
-        let own = [manifest.artifact_type.as_ref(), Some(&manifest.config.media_type)];
-        let mut broken = Vec::new();
-        for (name, program) in list(&self.directories) {
-            match self.ask(&name, program).await {
-                Ok(plugin) if own.into_iter().flatten().any(|t| plugin.about.artifact_types.contains(t)) => {
-                    return (Some(plugin), broken);
-                }
+        // A config that is empty says nothing.
+        let config = Some(&manifest.config.media_type).filter(|t| *t != media_type::EMPTY);
+        let (mut known, mut broken) = (Vec::new(), Vec::new());
+        let ask = |(name, program): (String, PathBuf)| {
+            let plugins = self.clone();
+            async move { plugins.ask(&name, program).await }
+        };
+        let asked: Vec<_> = list(&self.directories).into_iter().map(ask).collect();
+        for answer in stream::iter(asked).buffered(PARALLEL).collect::<Vec<_>>().await {
+            match answer {
+                Ok(plugin) if plugin.about.unpacks => known.push(plugin),
                 Ok(_) => {}
                 Err(e) => broken.push(e),
             }
         }
-        (None, broken)
+        let by = |own: &String| known.iter().find(|plugin| plugin.about.artifact_types.contains(own)).cloned();
+        let found = manifest.artifact_type.as_ref().and_then(by).or_else(|| config.and_then(by));
+        // What is wrong with others does not matter to who has found one.
+        if found.is_some() { (found, Vec::new()) } else { (None, broken) }
     }
 
     async fn ask(&self, name: &str, program: PathBuf) -> Result<Plugin> {
@@ -269,8 +280,8 @@ fn read<T: serde::de::DeserializeOwned>(answer: &[u8], what: &str) -> Result<T> 
 
 /// Makes the base absolute. Errors: a plan that reaches outside the source.
 fn confine(plan: &mut Plan, source: &Source) -> Result<()> {
-    let real = |path: &Path| path.canonicalize().context(|| format!("the base `{}`", path.display()));
-    let base = real(&plan.base)?;
+    let real = |path: &Path| path.canonicalize().context(|| format!("the base `{}`", plan.base.display()));
+    let base = real(&source.base().join(&plan.base))?;
     if !base.starts_with(real(source.base())?) {
         let message = format!("the base `{}` lies outside the source", plan.base.display());
         return Err(Error::new(Kind::Escape, message));

@@ -9,20 +9,19 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    error::{Context as _, Error, Kind, Result},
-    fs::up_to_async,
-};
+use crate::error::{Context as _, Error, Kind, Result};
 
 /// Most that a program may print, in bytes.
 pub const MAX_ANSWER: u64 = 16 << 20;
+/// How long what a program wrote is read after its end.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 /// How much of standard error is kept, in bytes.
 const MAX_STDERR: u64 = 64 << 10;
 
 /// Runs a program with these arguments and this question, and gives what it prints.
 ///
 /// Errors: it cannot be started; it fails, with the first line that it wrote to standard error; it takes longer than
-/// `timeout`; it prints more than 16 MiB. What it started ends with it.
+/// `timeout`; it prints more than 16 MiB. What it started ends with it, unless that left its process group.
 pub(super) async fn run(program: &Path, arguments: &[&OsStr], question: Vec<u8>, timeout: Duration) -> Result<Vec<u8>> {
     let answer = tokio::time::timeout(timeout, ask(program, arguments, question)).await;
     let late = |_| Error::new(Kind::Unavailable, format!("no answer within {} seconds", timeout.as_secs_f32()));
@@ -77,27 +76,52 @@ async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<
         drop(stdin);
         Ok(())
     };
-    let ((), output, complaint, status) = tokio::try_join!(write, bounded(stdout), first_line(stderr), running.wait())?;
-    succeeded(status, &complaint)?;
-    Ok(output)
+    let (mut printed, mut complaint) = (Vec::new(), Vec::new());
+    let talk = async { tokio::try_join!(write, bounded(stdout, &mut printed), drained(stderr, &mut complaint)) };
+    let status = ended(&mut running, talk).await?;
+    succeeded(status, &first_line(&complaint))?;
+    Ok(printed)
 }
 
-/// All that is printed. Errors: more than is allowed.
-async fn bounded(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
-    let Some(from) = from else { return Ok(Vec::new()) };
-    let bytes = up_to_async(from, MAX_ANSWER).await.context(|| "cannot read what it prints")?;
-    bytes.ok_or_else(|| Error::limit(format!("it printed more than {MAX_ANSWER} bytes")))
+/// How a program ended, once all that it wrote was read. Whoever left its group and keeps its pipes open is not waited for.
+async fn ended<T>(running: &mut Running, talk: impl Future<Output = Result<T>>) -> Result<ExitStatus> {
+    let mut talk = std::pin::pin!(talk);
+    let status = tokio::select! {
+        status = running.wait() => status?,
+        said = &mut talk => {
+            said?;
+            return running.wait().await;
+        }
+    };
+    match tokio::time::timeout(AFTERWARDS, talk).await {
+        Ok(said) => said.map(|_| status),
+        Err(_) => Ok(status),
+    }
 }
 
-/// The first line that is not blank; the rest is read, so that nobody waits, and dropped.
-async fn first_line(from: Option<impl AsyncRead + Unpin>) -> Result<String> {
-    let Some(mut from) = from else { return Ok(String::new()) };
-    let mut bytes = Vec::new();
-    (&mut from).take(MAX_STDERR).read_to_end(&mut bytes).await.context(|| "cannot read its errors")?;
+/// Takes all that is printed. Errors: more than is allowed.
+async fn bounded(from: Option<impl AsyncRead + Unpin>, printed: &mut Vec<u8>) -> Result<()> {
+    let Some(from) = from else { return Ok(()) };
+    from.take(MAX_ANSWER + 1).read_to_end(printed).await.context(|| "cannot read what it prints")?;
+    if printed.len() as u64 > MAX_ANSWER {
+        return Err(Error::limit(format!("it printed more than {MAX_ANSWER} bytes")));
+    }
+    Ok(())
+}
+
+/// Takes the beginning; the rest is read, so that nobody waits, and dropped.
+async fn drained(from: Option<impl AsyncRead + Unpin>, start: &mut Vec<u8>) -> Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    (&mut from).take(MAX_STDERR).read_to_end(start).await.context(|| "cannot read its errors")?;
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its errors")?;
-    let text = String::from_utf8_lossy(&bytes);
+    Ok(())
+}
+
+/// The first line that is not blank.
+fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    Ok(line.chars().take(500).collect())
+    line.chars().take(500).collect()
 }
 
 fn succeeded(status: ExitStatus, complaint: &str) -> Result<()> {

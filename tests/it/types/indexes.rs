@@ -7,6 +7,7 @@ use artifact::{
     location::Location,
     oci::{Descriptor, Index, Parsed, media_type},
     pack::Packed,
+    plan::Plan,
     pull, push,
     source::Source,
     types::{ArtifactType, Catalog, Evidence, Inputs, Origin},
@@ -60,8 +61,8 @@ async fn a_directory_for_each_platform_becomes_an_index() {
     let (known, why) = catalog.recognise(&document).unwrap();
     assert_eq!((known.name(), why), ("multi-platform", Evidence::ArtifactType));
     assert_eq!(known.flaws(&index), Vec::<String>::new());
-    let bare = Index::of(vec![Descriptor { platform: None, ..index.manifests[0].clone() }]);
-    assert!(known.flaws(&bare)[0].contains("has no platform"), "{:?}", known.flaws(&bare));
+    let other = Index::of(vec![Descriptor { artifact_type: Some("a/b".into()), ..index.manifests[0].clone() }]);
+    assert!(known.flaws(&other)[0].contains("is of type `a/b`, not a multi-platform"), "{:?}", known.flaws(&other));
 }
 
 #[test]
@@ -157,7 +158,7 @@ async fn what_cannot_become_an_index_is_an_error_that_names_the_member() {
 }
 
 #[tokio::test]
-async fn two_members_for_one_platform_are_refused() {
+async fn two_members_for_one_platform_are_refused_and_so_are_none_and_half_a_platform() {
     let kind = over("{dir: \".\"}", "{id: all, each: all, title: \"{{ file.name }}\"}");
     let text = kind.text().replace("{each: all}", "{each: all, platform: linux/arm64}");
     let kind = define(&text).unwrap();
@@ -165,7 +166,21 @@ async fn two_members_for_one_platform_are_refused() {
     let plan = kind.plan(&Source::open(source.path()).unwrap(), &Inputs::default()).unwrap();
     let error = artifact::pack(&plan, &artifact::pack::Options::new(source.path())).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Exists);
-    assert!(error.to_string().contains("two members of an index are for linux/arm64"), "{error}");
+    let index = |members: &str| -> Plan {
+        let base = serde_json::to_string(source.path()).unwrap();
+        let json = format!(
+            r#"{{"apiVersion":"artifact-plan/v1","type":"t","base":{base},"index":{{"members":[{members}]}}}}"#
+        );
+        artifact::plan::parse(json.as_bytes()).unwrap()
+    };
+    let odd = r#"{"stored":{"location":"x"},"platform":{"os":"linux"}}"#;
+    for (members, message) in
+        [("", "an index without members"), (odd, "the platform of member 0 (linux/): expected OS/ARCH")]
+    {
+        let refused = artifact::pack(&index(members), &artifact::pack::Options::new(source.path())).await.unwrap_err();
+        assert!(refused.to_string().contains(message), "{refused}");
+    }
+    assert!(error.to_string().contains("members 0 and 1 are for linux/arm64"), "{error}");
 }
 
 #[tokio::test]
@@ -201,17 +216,27 @@ async fn a_member_that_is_stored_already_is_carried_along_from_where_it_is() {
     assert_eq!(index.manifests[0].annotations["k"], "v");
     let manifest: artifact::oci::Manifest = serde_json::from_slice(&blob(&index.manifests[0].digest).unwrap()).unwrap();
     assert_eq!(blob(&manifest.layers[0].digest).unwrap(), b"content");
-    // Of a descriptor that is given, the digest must be right; the store knows the rest.
-    let given = |digest: &str| {
-        let descriptor = format!(r#""descriptor":{{"mediaType":"a/b","digest":"{digest}","size":1}},"location""#);
-        write(program(&stored).replace(r#""location""#, &descriptor));
+    assert_eq!(index.manifests[0].artifact_type, manifest.artifact_type);
+    // What the plan says of it must be so; what else it says is not taken over.
+    let given = |desc: &Descriptor| {
+        let mut lie = serde_json::to_value(desc).unwrap();
+        lie["data"] = "AAAA".into();
+        lie["artifactType"] = "a/lie".into();
+        write(program(&stored).replace(r#""location""#, &format!(r#""descriptor":{lie},"location""#)));
     };
-    given(&pushed.report.root.digest.to_string());
+    let root = pushed.report.root.bare();
+    given(&root);
     let again = push::push(at("f.txt"), &to, &context, &options).await.unwrap();
     assert_eq!(again.report.root.digest, all.report.root.digest);
-    given(&artifact::oci::Digest::of(b"other").to_string());
-    let error = push::push(at("f.txt"), &to, &context, &options).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Mismatch, "{error}");
+    for wrong in [
+        Descriptor { digest: artifact::oci::Digest::of(b"other"), ..root.clone() },
+        Descriptor { size: root.size + 1, ..root.clone() },
+        Descriptor { media_type: "a/b".into(), ..root.clone() },
+    ] {
+        given(&wrong);
+        let error = push::push(at("f.txt"), &to, &context, &options).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch, "{error}");
+    }
     // One that is not there is told before anything is written.
     write(program(&format!("oci:{}:v2", at("stored").display())));
     let to = format!("oci:{}:all", at("nowhere").display());

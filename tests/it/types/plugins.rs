@@ -113,6 +113,38 @@ async fn a_program_is_asked_what_it_is_once_and_again_when_it_changed() {
 }
 
 #[tokio::test]
+async fn the_base_of_a_plan_is_relative_to_the_source() {
+    let source = tree(&[("sub/a.txt", "a")]);
+    let plan = Programs::of(ABOUT, &printed("sub", "a.txt"), "exit 9").plan(source.path()).await.unwrap();
+    assert_eq!(packed(&plan).await.layers()[0].digest, Digest::of(b"a"));
+}
+
+#[tokio::test]
+async fn a_program_is_known_by_the_artifact_type_before_the_config_and_only_where_it_unpacks() {
+    let programs = Programs::of(ABOUT, "exit 9", "exit 9");
+    let add = |name: &str, types: &str, unpacks: bool| {
+        let about = format!(
+            r#"echo '{{"apiVersion":"artifact-plan/v1","name":"{name}","artifactTypes":[{types}],"unpacks":{unpacks}}}'"#
+        );
+        let path = programs.add(&about);
+        fs::rename(path, programs.0.path().join(format!("artifact-type-{name}"))).unwrap();
+    };
+    add("aaa", r#""application/vnd.sh""#, false);
+    add("bbb", r#""application/vnd.config+json","application/vnd.oci.empty.v1+json""#, true);
+    add("ccc", r#""application/vnd.ours""#, true);
+    let plugins = programs.plugins(Duration::from_secs(20));
+    for (artifact_type, config, expected) in [
+        (Some("application/vnd.ours"), "application/vnd.config+json", Some("ccc")),
+        (None, "application/vnd.config+json", Some("bbb")),
+        (Some("application/vnd.sh"), media_type::EMPTY, None),
+    ] {
+        let (found, broken) = plugins.recognise(&manifest(artifact_type, config, &[])).await;
+        assert_eq!(found.map(|plugin| plugin.about().name.clone()).as_deref(), expected);
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_plans_an_index_and_unpacks_a_manifest_that_it_knows() {
     let source = tree(&[("a.txt", "a")]);
     let member = format!(
@@ -214,6 +246,10 @@ async fn what_a_program_leaves_running_ends_with_it_and_does_not_hold_up_its_ans
     programs.add(&format!("sleep 1000 & echo $! >{}; {ABOUT}", pid.display()));
     programs.plugin().await.unwrap();
     let status = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+    // One that leaves the group and keeps the pipes open holds nobody up; it ends by itself.
+    let programs = Programs::new();
+    programs.add(&format!("setsid sleep 60 & {ABOUT}"));
+    programs.plugin().await.unwrap();
     // Whoever takes in orphans may need a moment.
     while fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
