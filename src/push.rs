@@ -167,7 +167,7 @@ pub async fn packed(plan: &Plan, context: &Context) -> Result<Packed> {
 }
 
 async fn pack_with(plan: &Plan, outlet: Option<Arc<dyn Outlet>>, context: &Context) -> Result<Packed> {
-    let progress = context.registry.progress.clone();
+    let progress = context.progress.clone();
     pack::pack(plan, &pack::Options { outlet, progress, ..pack::Options::new(&context.scratch) }).await
 }
 
@@ -237,7 +237,7 @@ fn copying(names: Vec<RefName>, options: &Options, context: &Context) -> copy::O
         recheck: options.recheck,
         replace: options.replace,
         concurrency: options.concurrency,
-        progress: context.registry.progress.clone(),
+        progress: context.progress.clone(),
         ..copy::Options::default()
     }
 }
