@@ -54,13 +54,29 @@
 //! always an OCI registry), *plan*, *part* (a blob to be), *packed*, *blob*, *store*, *location* (a store's name),
 //! *referrer* (a manifest about another).
 //!
+//! # Features
+//!
+//! Without any (`default-features = false`): layouts, archives and memory, packing a plan, copying, unpacking, checking. The
+//! command line and the tests need all, so that is the default.
+//!
+//! * `types`: artifact types, with the template engine and the validator that they need: [`types`], [`source`], [`push()`],
+//!   [`attach`], [`pull::unpack`], [`describe`].
+//! * `registry`: registries as stores, over the network: `stores::registry`. Without it, a location in a registry is refused.
+//! * `environment`: what this machine and its user have configured: `Context::from_environment`.
+//! * `serve`: a registry in front of any store: [`serve`]; `faults`: one on a bad day, for the tests of clients.
+//! * `exam`: what every store must do: [`exam`].
+//! * `cli`: the command line, which has all of them.
+//!
 //! What is deliberately absent: nothing here prints, prompts, or reads the environment; nothing panics on input;
 //! nothing that was carried is ever serialised again; no `unsafe`.
 
 pub mod blob;
 pub mod check;
 pub mod copy;
+#[cfg(feature = "types")]
 pub mod describe;
+#[cfg(any(feature = "registry", feature = "types"))]
+pub mod document;
 #[cfg(feature = "environment")]
 pub mod environment;
 pub mod error;
@@ -74,12 +90,16 @@ pub mod pack;
 pub mod plan;
 pub mod progress;
 pub mod pull;
+#[cfg(feature = "types")]
 pub mod push;
+#[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "types")]
 pub mod source;
 pub mod store;
 pub mod stores;
 pub mod tarball;
+#[cfg(feature = "types")]
 pub mod types;
 pub mod unpack;
 
@@ -88,8 +108,9 @@ pub use error::{Code, Error, Kind, Result};
 pub use location::Context;
 pub use pack::pack;
 pub use pull::pull;
+#[cfg(feature = "types")]
 pub use push::{attach, push};
 
-#[cfg(all(doctest, feature = "environment"))]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,17 +3,22 @@
 //! The only list of such forms. skopeo's and oras' habits are kept where they agree.
 
 mod context;
+#[cfg(not(feature = "registry"))]
+mod no_registries;
+#[cfg(feature = "registry")]
+mod registries;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
-pub use self::context::{Amend, Context, HostFiles, TypeFiles};
+pub use self::context::{Context, HostFiles, TypeFiles};
+#[cfg(feature = "registry")]
+pub use self::registries::Amend;
 
 use crate::{
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Digest, DigestPrefix, RefName, Reference, RegistryName, RepositoryName, Tag},
+    oci::{Descriptor, Digest, DigestPrefix, RefName, Reference, RegistryName, RepositoryName, Tag, without_userinfo},
     plan::ReferencePlan,
     store::{Flaw, Name, NamePage, ReadStore},
-    stores::registry::without_userinfo,
 };
 
 /// Where an artifact is, or is to go.

@@ -9,12 +9,14 @@ mod wire;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+#[cfg(feature = "types")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::oci::{Descriptor, Platform, Tag, json::Encoding};
 
+#[cfg(feature = "types")]
 pub(crate) use self::wire::Plan as Wire;
 pub use self::wire::parse;
 
@@ -47,7 +49,8 @@ pub enum Document {
 }
 
 /// A manifest to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestPlan {
     /// The config blob.
@@ -63,7 +66,7 @@ pub struct ManifestPlan {
     pub omit_media_type: bool,
     /// How the manifest becomes bytes.
     #[serde(default)]
-    #[schemars(with = "wire::EncodingSchema")]
+    #[cfg_attr(feature = "types", schemars(with = "wire::EncodingSchema"))]
     pub encoding: Encoding,
     /// In which order the layers stand.
     #[serde(default)]
@@ -73,12 +76,13 @@ pub struct ManifestPlan {
     pub annotations: BTreeMap<String, Value>,
     /// What the artifact is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<wire::DescriptorSchema>")]
+    #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub subject: Option<Descriptor>,
 }
 
 /// An index to be.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IndexPlan {
     /// Its members, in order of preference.
@@ -88,21 +92,22 @@ pub struct IndexPlan {
     pub artifact_type: Option<String>,
     /// How the index becomes bytes.
     #[serde(default)]
-    #[schemars(with = "wire::EncodingSchema")]
+    #[cfg_attr(feature = "types", schemars(with = "wire::EncodingSchema"))]
     pub encoding: Encoding,
     /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// What the artifact is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<wire::DescriptorSchema>")]
+    #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub subject: Option<Descriptor>,
 }
 
 /// A member of an index.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(try_from = "wire::Member", into = "wire::Member")]
-#[schemars(with = "wire::Member")]
+#[cfg_attr(feature = "types", schemars(with = "wire::Member"))]
 pub struct Member {
     /// What it is.
     pub content: MemberContent,
@@ -122,14 +127,15 @@ pub enum MemberContent {
 }
 
 /// An artifact that is in a store already.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stored {
     /// Where it is, as on a command line: `registry.example/team/tool:v1`, `oci:dir:v1`.
     pub location: String,
     /// What is there. Where it is not given, the location is asked; where it is, the location must have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<wire::DescriptorSchema>")]
+    #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub descriptor: Option<Descriptor>,
 }
 
@@ -257,9 +263,10 @@ impl Document {
 }
 
 /// A blob to be: the config or a layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(try_from = "wire::Part", into = "wire::Part")]
-#[schemars(with = "wire::Part")]
+#[cfg_attr(feature = "types", schemars(with = "wire::Part"))]
 pub struct Part {
     /// Its role in the type: `chart`, `slide`.
     pub id: String,
@@ -297,7 +304,8 @@ pub enum Content {
 }
 
 /// One member of a tar archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Entry {
     /// Its name in the archive: relative, `/` between components, none of them `..`.
@@ -312,7 +320,8 @@ pub struct Entry {
 }
 
 /// What a member of a tar archive is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EntryKind {
     /// A directory.
@@ -326,7 +335,8 @@ pub enum EntryKind {
 }
 
 /// How a tar archive is compressed. The bytes depend on algorithm and level only, never on the number of threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -339,7 +349,8 @@ pub enum Compression {
 }
 
 /// In which order layers stand in the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// As planned.
@@ -350,7 +361,8 @@ pub enum Order {
 }
 
 /// Where an artifact wants to go.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReferencePlan {
     /// A last component that the repository must have, appended where it is missing.
@@ -358,7 +370,7 @@ pub struct ReferencePlan {
     pub repository: Option<String>,
     /// The tag, when the user gives none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[cfg_attr(feature = "types", schemars(with = "Option<String>"))]
     pub tag: Option<Tag>,
     /// Whether tag and last component given by the user must equal these.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -409,7 +421,8 @@ impl Quote {
 }
 
 /// What will be written when an artifact is unpacked, before a file is touched.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unpacking {
     /// What to write, in order.
@@ -420,11 +433,12 @@ pub struct Unpacking {
 }
 
 /// One thing to write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
     /// The blob to take.
-    #[schemars(with = "wire::DescriptorSchema")]
+    #[cfg_attr(feature = "types", schemars(with = "wire::DescriptorSchema"))]
     pub blob: Descriptor,
     /// Where it goes, relative to the destination: `/` between components; checked again by the writer.
     pub path: String,
@@ -433,7 +447,8 @@ pub struct Step {
 }
 
 /// How a blob becomes files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
     /// The blob is one file.
@@ -455,7 +470,7 @@ pub enum Action {
         links: bool,
         /// Digest of the uncompressed archive, where it is known.
         #[serde(default)]
-        #[schemars(with = "Option<String>")]
+        #[cfg_attr(feature = "types", schemars(with = "Option<String>"))]
         diff_id: Option<crate::oci::Digest>,
     },
 }

@@ -1,16 +1,18 @@
 //! Pull: an artifact comes from one location to another, or becomes files again.
 
-use std::{path::Path, sync::Arc};
+#[cfg(feature = "types")]
+mod files;
 
+use std::sync::Arc;
+
+#[cfg(feature = "types")]
+pub use self::files::{UnpackOptions, Unpacked, unpack};
 use crate::{
     copy::{self, Report},
-    error::{Code, Context as _, Error, Kind, Result},
+    error::Result,
     location::{Context, Location, name_in},
-    oci::{Descriptor, Index, Manifest, Parsed, Platform, RefName},
-    plan::Unpacking,
-    store::{self, Item, Name, ReadStore},
-    types::{ArtifactType, Catalog, MAX_CONFIG, View, generic, plugin::Plugin},
-    unpack,
+    oci::{Descriptor, Platform, RefName},
+    store::{Name, ReadStore},
 };
 
 /// How an artifact is carried from one place to another.
@@ -27,34 +29,6 @@ pub struct Options {
     pub replace: bool,
     /// How many blobs move at a time; as many as pay, without it.
     pub concurrency: Option<usize>,
-}
-
-/// How an artifact becomes files.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct UnpackOptions {
-    /// The artifact type; the one that knows the artifact without it, else its titles.
-    pub type_name: Option<String>,
-    /// The files of the type's own tool, or its content.
-    pub view: View,
-    /// Of an index, the manifest for this platform.
-    pub platform: Option<Platform>,
-    /// Only files whose path matches one of these patterns, or that lie in a directory that does; all, when empty.
-    pub include: Vec<String>,
-    /// Whether files that are there already, and differ, are replaced.
-    pub overwrite: bool,
-}
-
-/// What was written.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Unpacked {
-    /// The manifest that it was.
-    pub root: Descriptor,
-    /// The files.
-    pub written: unpack::Report,
-    /// What the user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Brings an artifact from one location to another, under the tag of the target, else under its own: from a registry into
@@ -77,7 +51,7 @@ pub async fn carry(from: &Location, to: &Location, context: &Context, options: &
         recheck: options.recheck,
         replace: options.replace,
         concurrency: options.concurrency,
-        progress: context.registry.progress.clone(),
+        progress: context.progress.clone(),
         ..copy::Options::default()
     };
     copy::copy_root(&source, root, &target, &options).await
@@ -99,111 +73,4 @@ pub async fn root(
         _ => None,
     };
     Ok((root, to.tag.clone().or(own).into_iter().collect()))
-}
-
-/// Writes the files of an artifact into a directory: all of them or none.
-///
-/// Errors: no such location; kind `NotFound` when it is not there; `UnknownType` when no type knows it and no layer has a
-/// title; an index, of which no platform was named (`Ambiguous`); what [`unpack::unpack`] gives.
-pub async fn unpack(
-    from: &Location,
-    destination: &Path,
-    context: &Context,
-    options: &UnpackOptions,
-) -> Result<Unpacked> {
-    let store = context.read(&from.place).await?;
-    if destination.join("oci-layout").is_file() {
-        let message = format!("`{}` is an OCI layout; unpack to another directory", destination.display());
-        return Err(Error::new(Kind::Invalid, message));
-    }
-    let (root, _) = self::root(&store, from, from, options.platform.as_ref()).await?;
-    let bytes = store::read_manifest(store.as_ref(), &root).await?;
-    let manifest = match Parsed::read(&root.media_type, &bytes)? {
-        Parsed::Manifest(manifest) => manifest,
-        Parsed::Index(index) => return Err(platform_wanted(from, &index)),
-        Parsed::Other(_) => {
-            let message = format!("{from} is a manifest of type `{}`, which has no files", root.media_type);
-            return Err(Error::unsupported(message));
-        }
-    };
-    let steps = unpacking(&store, &manifest, context, options).await?;
-    if steps.steps.is_empty() && !manifest.layers.is_empty() {
-        let message = format!("{from}: no artifact type knows it, and no layer has a title to be unpacked by");
-        return Err(Error::new(Kind::UnknownType, message));
-    }
-    let unpacking = unpack::Options {
-        overwrite: options.overwrite,
-        include: options.include.clone(),
-        progress: context.registry.progress.clone(),
-        ..unpack::Options::default()
-    };
-    let written = unpack::unpack(store, &steps, destination, &unpacking)
-        .await
-        .context(|| format!("unpack {from} to `{}`", destination.display()))?;
-    Ok(Unpacked { root, written, warnings: steps.warnings })
-}
-
-/// An index is not unpacked: its manifests are for one platform each.
-fn platform_wanted(from: &Location, index: &Index) -> Error {
-    let platforms: Vec<String> =
-        index.manifests.iter().filter_map(|member| Some(format!("`{}`", member.platform.as_deref()?))).collect();
-    let which = if platforms.is_empty() { "none has a platform".to_owned() } else { platforms.join(", ") };
-    let message = format!("{from} is an index; a platform picks one of its manifests: {which}");
-    Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted)
-}
-
-/// The files that the chosen type, or the one that claims it, makes of this manifest; without any, its titles do.
-async fn unpacking(
-    store: &Arc<dyn ReadStore>,
-    manifest: &Manifest,
-    context: &Context,
-    options: &UnpackOptions,
-) -> Result<Unpacking> {
-    let catalog = context.types.catalog()?;
-    let config = async || store::read(store.as_ref(), &Item::blob(manifest.config.clone()), MAX_CONFIG).await;
-    let (by, broken) = match &options.type_name {
-        Some(name) => (By::named(name, &catalog, context).await?, Vec::new()),
-        None => By::recognising(manifest, &catalog, context).await,
-    };
-    let mut unpacking = match by {
-        By::Definition(kind) => kind.unpacking(manifest, &config().await?, options.view)?,
-        By::Program(plugin) => plugin.unpacking(manifest, &config().await?, options.view).await?,
-        By::Titles => generic::unpacking(manifest)?,
-    };
-    unpacking.warnings.extend(catalog.broken().iter().map(ToString::to_string));
-    unpacking.warnings.extend(broken.iter().map(ToString::to_string));
-    Ok(unpacking)
-}
-
-/// What says which files a manifest becomes.
-enum By {
-    Definition(Arc<ArtifactType>),
-    Program(Plugin),
-    Titles,
-}
-
-impl By {
-    /// The definition of this name, else the program.
-    async fn named(name: &str, catalog: &Catalog, context: &Context) -> Result<Self> {
-        let unknown = match catalog.get(name) {
-            Ok(kind) => return Ok(Self::Definition(kind)),
-            Err(unknown) => unknown,
-        };
-        let plugin = context.plugins().get(name).await?.ok_or_else(|| unknown.into_misuse())?;
-        if plugin.about().unpacks {
-            return Ok(Self::Program(plugin));
-        }
-        let program = plugin.program().display();
-        let message = format!("`{name}` is a program, {program}, which packs and does not unpack");
-        Err(Error::misuse(message).with_code(Code::TypeOnlyPacks))
-    }
-
-    /// The definition that knows this manifest, else the program; with what is wrong with programs that were asked.
-    async fn recognising(manifest: &Manifest, catalog: &Catalog, context: &Context) -> (Self, Vec<Error>) {
-        if let Some((kind, _)) = catalog.recognise(manifest) {
-            return (Self::Definition(kind), Vec::new());
-        }
-        let (plugin, broken) = context.plugins().recognise(manifest).await;
-        (plugin.map_or(Self::Titles, Self::Program), broken)
-    }
 }

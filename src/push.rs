@@ -147,6 +147,30 @@ pub async fn prepare_attachment(
     prepare(source, &location, context, &Options { subject: Some(subject.clone()), ..options.clone() }).await
 }
 
+/// Plans several attachments to one artifact, each an artifact of its own: reads all sources, then finds the subject once.
+///
+/// Errors: those of [`prepare`]; names in the options where there are several sources, as a name stands for one artifact.
+pub async fn prepare_attachments(
+    subject: &Location,
+    sources: &[PathBuf],
+    context: &Context,
+    options: &Options,
+) -> Result<Vec<Prepared>> {
+    if let ([_, _, ..], [name, ..]) = (sources, options.names.as_slice()) {
+        let message = format!("`{name}` can be the name of one artifact, and {} sources are given", sources.len());
+        return Err(Error::misuse(message));
+    }
+    let location = Location { tag: None, digest: None, ..subject.clone() };
+    let options = Options { subject: Some(subject.clone()), ..options.clone() };
+    let mut all = Vec::with_capacity(sources.len());
+    for source in sources {
+        all.push(planned(source, &location, context, &options).await?);
+    }
+    let found = find(subject, &location, context).await?;
+    all.iter_mut().for_each(|prepared| prepared.plan.root.set_subject(found.clone()));
+    Ok(all)
+}
+
 /// The plan that the chosen type, or the one that fits, makes of a source; `location` is where it would go.
 ///
 /// A type that no definition has may be a program.
@@ -232,14 +256,25 @@ pub async fn prepare(
     context: &Context,
     options: &Options,
 ) -> Result<Prepared> {
+    let mut prepared = planned(source, location, context, options).await?;
+    if let Some(subject) = &options.subject {
+        prepared.plan.root.set_subject(find(subject, &prepared.target, context).await?);
+    }
+    Ok(prepared)
+}
+
+/// Plans a push of what may have a subject, which is not looked for.
+async fn planned(
+    source: impl Into<PathBuf>,
+    location: &Location,
+    context: &Context,
+    options: &Options,
+) -> Result<Prepared> {
     let Planned { mut plan, planner } = plan(&Source::open(source)?, Some(location), context, options).await?;
     options.names.iter().try_for_each(|name| location.with_tag(name).map(drop))?;
     let mut target = location.fill(&plan.reference)?;
     if options.subject.is_some() && location.tag.is_none() {
         target.tag = None;
-    }
-    if let Some(subject) = &options.subject {
-        plan.root.set_subject(find(subject, &target, context).await?);
     }
     let names = target.tag.iter().chain(&options.names).cloned().collect();
     let places = stored_places(&mut plan)?;
@@ -262,7 +297,7 @@ pub async fn packed(plan: &Plan, context: &Context) -> Result<Packed> {
 }
 
 async fn pack_with(plan: Plan, outlet: Option<Arc<dyn Outlet>>, context: &Context) -> Result<Packed> {
-    let progress = context.registry.progress.clone();
+    let progress = context.progress.clone();
     pack::pack_owned(plan, &pack::Options { outlet, progress, ..pack::Options::new(&context.scratch) }).await
 }
 
@@ -332,7 +367,7 @@ fn copying(names: Vec<RefName>, options: &Options, context: &Context) -> copy::O
         recheck: options.recheck,
         replace: options.replace,
         concurrency: options.concurrency,
-        progress: context.registry.progress.clone(),
+        progress: context.progress.clone(),
         ..copy::Options::default()
     }
 }

@@ -227,9 +227,29 @@ async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Sto
     Ok(store)
 }
 
-/// Says what a copy of one artifact did: the digest on stdout, the account on stderr.
-pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<ExitCode> {
-    Told::of_one(done, to, false).tell(report, done)
+/// What a command that carried one artifact prints.
+pub(super) struct Outcome {
+    digest: Digest,
+    pub(super) json: serde_json::Map<String, Value>,
+    pub(super) lines: Vec<String>,
+}
+
+impl Outcome {
+    pub(super) fn print(&self, report: &Report) -> Result<ExitCode> {
+        report.result(Some(&self.digest), &self.json, &self.lines)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The digest of the artifact.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+/// Says what a copy of one artifact did; its digest is for stdout.
+pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
+    let digest = done.root.digest.clone();
+    account(report, &Told::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
 }
 
 /// Says what a copy of one artifact would do, beside what is known of the artifact itself.
@@ -237,14 +257,21 @@ pub(super) fn foretell(
     report: &Report,
     would: &copy::Report,
     to: &Location,
+    described: (serde_json::Map<String, Value>, Vec<String>),
+) -> Result<Outcome> {
+    account(report, &Told::of_one(would, to, true), would, described)
+}
+
+fn account(
+    report: &Report,
+    told: &Told,
+    done: &copy::Report,
     (mut json, lines): (serde_json::Map<String, Value>, Vec<String>),
-) -> Result<ExitCode> {
-    let told = Told::of_one(would, to, true);
+) -> Result<Outcome> {
     let account = report.ended();
-    told.talk(report, would, account);
-    json.extend(told.json(would, account)?);
-    report.result(Some(&would.root.digest), &json, &lines)?;
-    Ok(ExitCode::SUCCESS)
+    told.talk(report, done, account);
+    json.extend(told.json(done, account)?);
+    Ok(Outcome { digest: done.root.digest.clone(), json, lines })
 }
 
 /// What there is to tell of a copy, besides what the engine reports.

@@ -81,7 +81,7 @@ impl PackArgs {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let mut context = args.pack.types.context(&Context::from_environment()?);
-    context.registry.progress = report.observer();
+    context.progress = report.observer();
     let source = Source::open(&args.source)?;
     let Planned { plan, planner } =
         push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;

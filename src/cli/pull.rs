@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.platform = args.platform;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let done = pull::carry(&args.location, &target, &context, &options).await;
-    tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)
+    tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)?.print(report)
 }
 
 /// A location as it is, a bare path as the layout or archive that it would be with `./` in front.

@@ -10,7 +10,7 @@ use artifact::{
 };
 
 use super::{
-    copy::{foretell, tell},
+    copy::{Outcome, foretell, tell},
     plan::{PackArgs, described, told},
     report::Report,
     session::RegistryArgs,
@@ -64,11 +64,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let prepared = push::prepare(args.source, &args.location, &context, &options).await?;
-    finish(prepared, args.dry_run, &context, report).await
+    carried(prepared, args.dry_run, &context, report).await?.print(report)
 }
 
 /// Pushes what was prepared, or says what that would do.
-pub(super) async fn finish(prepared: Prepared, dry_run: bool, context: &Context, report: &Report) -> Result<ExitCode> {
+pub(super) async fn carried(prepared: Prepared, dry_run: bool, context: &Context, report: &Report) -> Result<Outcome> {
     told(&prepared.plan.type_name, &prepared.planner, report);
     prepared.plan.warnings.iter().for_each(|warning| report.warn(warning));
     if dry_run {

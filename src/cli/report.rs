@@ -14,8 +14,8 @@ use std::{
 
 use artifact::{
     Error, Kind, Result,
+    oci::without_userinfo,
     progress::{Observer, Progress},
-    stores::registry::without_userinfo,
 };
 use clap::ValueEnum;
 use serde::Serialize;

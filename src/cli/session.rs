@@ -59,9 +59,9 @@ impl RegistryArgs {
             read_timeout,
             header_timeout: read_timeout * 2,
             rate: self.limit_rate.clone(),
-            progress: report.observer(),
             ..context.registry
         };
+        context.progress = report.observer();
         context.hosts.ours = self.config.clone().or(context.hosts.ours);
         let access = self.access.clone();
         context.amend = Some(Arc::new(move |options: &mut Options| {

@@ -72,14 +72,14 @@ impl Base {
 
     /// The same, and a symbolic link may be absolute or lead out and in again, as long as it ends beneath the
     /// directory.
-    pub(crate) fn open_real(&self, path: &Path) -> Result<(File, Metadata)> {
+    pub fn open_real(&self, path: &Path) -> Result<(File, Metadata)> {
         is_inside(path)?;
         self.regular(self.at_real(path, READ), path)
     }
 
     /// What is at a path beneath the directory, by the same rule; it need not be readable. Errors: kind
     /// `CrossesDevices` when it lies outside.
-    pub(crate) fn look(&self, path: &Path) -> io::Result<Metadata> {
+    pub fn look(&self, path: &Path) -> io::Result<Metadata> {
         File::from(self.at_real(path, LOOK)?).metadata()
     }
 

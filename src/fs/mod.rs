@@ -6,19 +6,27 @@
 mod beneath;
 mod blocking;
 mod dir;
+#[cfg(any(feature = "registry", feature = "types"))]
+mod found;
+mod name;
 mod read;
 mod stamp;
 mod temporary;
 
+#[cfg(feature = "registry")]
+pub(crate) use self::found::up_to_async;
 pub use self::{
     beneath::Base,
+    name::escape,
     read::{read, read_text, up_to},
 };
 pub(crate) use self::{
     beneath::directory_beneath,
     blocking::blocking,
     dir::{Dir, look},
-    read::{open_regular, read_regular, regular, text, up_to_async},
+    read::{open_regular, regular},
     stamp::{Identity, Stamp, StrictStamp},
-    temporary::{TEMPORARY, TemporaryFile, replace, replace_private},
+    temporary::{TEMPORARY, TemporaryFile, replace},
 };
+#[cfg(any(feature = "registry", feature = "types"))]
+pub(crate) use self::{found::read_regular, read::text};

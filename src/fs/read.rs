@@ -7,7 +7,6 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::error::{Context as _, Error, Kind, Result};
 
@@ -18,14 +17,7 @@ pub fn up_to(from: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(within(bytes, limit))
 }
 
-/// The same from what is waited for.
-pub(crate) async fn up_to_async(from: impl AsyncRead + Unpin, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    from.take(limit.saturating_add(1)).read_to_end(&mut bytes).await?;
-    Ok(within(bytes, limit))
-}
-
-fn within(bytes: Vec<u8>, limit: u64) -> Option<Vec<u8>> {
+pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= limit).then_some(bytes)
 }
 
@@ -41,17 +33,12 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     text(read(path, limit)?, path)
 }
 
-/// The bytes of a regular file that was found or configured: anything else is refused and never waited for.
-pub(crate) fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    all(open_regular(path)?.0, path, limit)
-}
-
 /// The bytes of this file as text.
 pub(crate) fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::invalid(format!("`{}` is not UTF-8", path.display())))
 }
 
-fn all(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
+pub(super) fn all(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let bytes = up_to(file, limit).context(|| cannot_read(path))?;
     bytes.ok_or_else(|| Error::limit(format!("`{}` has more than {limit} bytes", path.display())))
 }
@@ -80,13 +67,12 @@ fn cannot_read(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn as_many_bytes_as_are_allowed_are_read_and_not_one_more() {
+    #[test]
+    fn as_many_bytes_as_are_allowed_are_read_and_not_one_more() {
         for (len, fits) in [(0, true), (3, true), (4, false)] {
             let bytes = vec![7; len];
             let expected = fits.then(|| bytes.clone());
             assert_eq!(up_to(&bytes[..], 3).unwrap(), expected, "{len}");
-            assert_eq!(up_to_async(&bytes[..], 3).await.unwrap(), expected, "{len}");
         }
         assert_eq!(up_to(&b"abc"[..], u64::MAX).unwrap().unwrap(), b"abc");
     }
@@ -97,12 +83,9 @@ mod tests {
         let path = dir.path().join("notes.txt");
         // The limit cuts a character in two: that is not what is wrong with the file.
         std::fs::write(&path, "aäb").unwrap();
-        let reading: [fn(&Path) -> Result<usize>; 3] = [
-            |path| read(path, 2).map(|bytes| bytes.len()),
-            |path| read_text(path, 1).map(|text| text.len()),
-            |path| read_regular(path, 2).map(|bytes| bytes.len()),
-        ];
-        for (read, limit) in reading.iter().zip([2, 1, 2]) {
+        let reading: [fn(&Path) -> Result<usize>; 2] =
+            [|path| read(path, 2).map(|bytes| bytes.len()), |path| read_text(path, 1).map(|text| text.len())];
+        for (read, limit) in reading.iter().zip([2, 1]) {
             let error = read(&path).unwrap_err();
             assert_eq!(error.kind(), Kind::Limit);
             assert!(error.to_string().ends_with(&format!("notes.txt` has more than {limit} bytes")), "{error}");
@@ -119,18 +102,5 @@ mod tests {
         std::fs::write(&path, b"\xff").unwrap();
         let error = read_text(&path, 9).unwrap_err();
         assert!(error.kind() == Kind::Invalid && error.to_string().ends_with("notes.txt` is not UTF-8"), "{error}");
-    }
-
-    #[test]
-    fn a_pipe_is_read_where_a_user_names_it_and_refused_without_waiting_elsewhere() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("fifo");
-        let mode = rustix::fs::Mode::from_bits_truncate(0o600);
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert_eq!(read_regular(&path, 9).unwrap_err().kind(), Kind::Invalid);
-        let (other, text) = (path.clone(), "piped");
-        let writer = std::thread::spawn(move || std::fs::write(other, text));
-        assert_eq!(read_text(&path, 9).unwrap(), text);
-        writer.join().unwrap().unwrap();
     }
 }

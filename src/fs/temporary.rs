@@ -4,9 +4,8 @@
 use std::{
     fs::{File, Metadata},
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    io::{self, Write as _},
     os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -140,20 +139,6 @@ pub(crate) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
     draft.write_at(content, 0)?;
     draft.keep(dir, name)?;
     dir.sync()
-}
-
-/// Writes a small file that only its owner may read, in one step, into a directory that is made where it is missing. A
-/// link stays a link: the file that it leads to is replaced. Nothing is locked: this is for directories of the user's,
-/// whose file systems may know no locks, and for names that need not be text.
-pub(crate) fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir)?;
-    // Made readable by its owner only.
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map(drop).map_err(|e| e.error)
 }
 
 impl Dir {

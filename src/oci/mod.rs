@@ -23,7 +23,7 @@ pub use digest_prefix::DigestPrefix;
 pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
 pub use platform::Platform;
 pub use ref_name::RefName;
-pub use reference::Reference;
+pub use reference::{Reference, without_userinfo};
 pub use registry_name::RegistryName;
 pub use repository_name::RepositoryName;
 pub use tag::Tag;

@@ -109,6 +109,19 @@ impl<'de> Deserialize<'de> for Reference {
     }
 }
 
+/// What somebody typed as the name of a registry or of something in it, for messages: without the user and the password
+/// that some would write in front of an `@`.
+#[must_use]
+pub fn without_userinfo(text: &str) -> String {
+    const ALGORITHMS: [&str; 6] = ["sha256:", "sha512:", "sha384:", "sha1:", "md5:", "blake3:"];
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(_, rest)| text.split_at(text.len() - rest.len()));
+    let is_digest = |at: usize| rest.get(at + 1..).is_some_and(|after| ALGORITHMS.iter().any(|a| after.starts_with(a)));
+    match rest.rmatch_indices('@').map(|(at, _)| at).find(|at| !is_digest(*at)) {
+        Some(at) => format!("{scheme}***{}", rest.get(at..).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -213,6 +226,21 @@ mod tests {
             if let Ok(reference) = text.parse::<Reference>() {
                 prop_assert_eq!(&reference.to_string().parse::<Reference>().unwrap(), &reference);
             }
+        }
+    }
+
+    #[test]
+    fn what_was_typed_is_shown_without_user_and_password() {
+        for (typed, shown) in [
+            ("u:p@h/x", "***@h/x"),
+            ("https://u:p@h/x", "https://***@h/x"),
+            ("https://u:p/q@r@h/x", "https://***@h/x"),
+            ("u:p@h/x@sha256:00", "***@h/x@sha256:00"),
+            ("h/x@sha256:00", "h/x@sha256:00"),
+            ("token@h", "***@h"),
+            ("h:5000/x:v1", "h:5000/x:v1"),
+        ] {
+            assert_eq!(without_userinfo(typed), shown);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+#[cfg(feature = "types")]
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -31,12 +32,13 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
 }
 
 /// A plan: exactly one of `manifest` and `index`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(title = "artifact plan", transform = one_of_manifest_and_index)]
+#[cfg_attr(feature = "types", schemars(title = "artifact plan", transform = one_of_manifest_and_index))]
 pub(crate) struct Plan {
     /// `artifact-plan/v1`.
-    #[schemars(extend("const" = API_VERSION))]
+    #[cfg_attr(feature = "types", schemars(extend("const" = API_VERSION)))]
     api_version: String,
     /// Name of the artifact type that made it.
     #[serde(rename = "type")]
@@ -58,9 +60,10 @@ pub(crate) struct Plan {
 }
 
 /// A blob to be: exactly one of `empty`, `text`, `json`, `file` and `tar`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = one_of_contents)]
+#[cfg_attr(feature = "types", schemars(transform = one_of_contents))]
 pub(super) struct Part {
     /// Its role in the type: `chart`, `slide`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -88,24 +91,27 @@ pub(super) struct Part {
 }
 
 /// Nothing: `{}`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
 /// A JSON document to be.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Json {
     /// The document, its keys in order.
     value: Value,
     /// How it becomes bytes.
     #[serde(default)]
-    #[schemars(with = "EncodingSchema")]
+    #[cfg_attr(feature = "types", schemars(with = "EncodingSchema"))]
     encoding: Encoding,
 }
 
 /// A tar archive to be.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Tar {
     /// What is in it.
@@ -116,9 +122,10 @@ struct Tar {
 }
 
 /// A member of an index: exactly one of `manifest`, `index` and `stored`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = one_of_members)]
+#[cfg_attr(feature = "types", schemars(transform = one_of_members))]
 pub(super) struct Member {
     /// A manifest that is planned with the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +138,7 @@ pub(super) struct Member {
     stored: Option<Stored>,
     /// The platform that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<PlatformSchema>")]
+    #[cfg_attr(feature = "types", schemars(with = "Option<PlatformSchema>"))]
     platform: Option<Platform>,
     /// Annotations of its descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -249,19 +256,23 @@ impl From<super::Member> for Member {
     }
 }
 
+#[cfg(feature = "types")]
 fn one_of(schema: &mut Schema, keys: &[&str]) {
     let alternatives: Vec<Value> = keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect();
     schema.insert("oneOf".into(), alternatives.into());
 }
 
+#[cfg(feature = "types")]
 fn one_of_manifest_and_index(schema: &mut Schema) {
     one_of(schema, &DOCUMENTS);
 }
 
+#[cfg(feature = "types")]
 fn one_of_contents(schema: &mut Schema) {
     one_of(schema, &CONTENTS);
 }
 
+#[cfg(feature = "types")]
 fn one_of_members(schema: &mut Schema) {
     one_of(schema, &MEMBERS);
 }
@@ -272,6 +283,7 @@ pub(super) fn plain_mode() -> u32 {
 }
 
 /// The schema of [`Encoding`].
+#[cfg(feature = "types")]
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code)]
@@ -282,6 +294,7 @@ pub(super) enum EncodingSchema {
 }
 
 /// The schema of [`crate::oci::Descriptor`].
+#[cfg(feature = "types")]
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code)]
@@ -295,6 +308,7 @@ pub(super) struct DescriptorSchema {
 }
 
 /// The schema of [`Platform`].
+#[cfg(feature = "types")]
 #[derive(JsonSchema)]
 #[allow(dead_code)]
 struct PlatformSchema {

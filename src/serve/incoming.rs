@@ -1,11 +1,12 @@
 //! The content of a request: bounded, and written on while it arrives.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
 use super::{
-    fault::Meter,
     reply::{Code, Refusal},
     sessions::Session,
     watch::Activity,
@@ -15,6 +16,12 @@ use crate::{blob::CHUNK, store::Sink};
 /// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
 /// buffer of its connection in memory.
 const LARGE_PIECE: usize = 32 << 10;
+
+/// What ends the content of a request before its time: an extension of the request, behind an [`Arc`].
+pub(super) trait Cut: Send + Sync {
+    /// How many of these bytes the registry gets; `None` when it has all that it will get.
+    fn take(&self, len: usize) -> Option<usize>;
+}
 
 /// Why content did not arrive.
 pub(super) enum Broken {
@@ -41,8 +48,7 @@ pub(super) struct Incoming {
     pub(super) range: Option<(u64, u64)>,
     most: u64,
     activity: Activity,
-    /// What ends the content before its time.
-    meter: Option<Meter>,
+    cut: Option<Arc<dyn Cut>>,
 }
 
 impl Incoming {
@@ -61,12 +67,12 @@ impl Incoming {
         if declared.is_some_and(|declared| declared > most) {
             return Err(too_large(most));
         }
-        Ok(Self { body, declared, range, most, activity, meter: None })
+        Ok(Self { body, declared, range, most, activity, cut: None })
     }
 
     /// The same, of which no more arrives than this allows.
-    pub(super) fn metered(self, meter: Option<Meter>) -> Self {
-        Self { meter, ..self }
+    pub(super) fn until(self, cut: Option<Arc<dyn Cut>>) -> Self {
+        Self { cut, ..self }
     }
 
     /// All of it, in memory. Errors: more than `limit` bytes.
@@ -127,8 +133,8 @@ impl Incoming {
             self.activity.touch();
             let broken = || Refusal::new(Code::BlobUploadInvalid, "the content broke off");
             if let Ok(mut data) = frame.map_err(|_| broken())?.into_data() {
-                if let Some(meter) = &self.meter {
-                    data.truncate(meter.take(data.len()).ok_or_else(broken)?);
+                if let Some(cut) = &self.cut {
+                    data.truncate(cut.take(data.len()).ok_or_else(broken)?);
                 }
                 return Ok(Some(data));
             }

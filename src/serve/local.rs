@@ -17,7 +17,11 @@ use async_trait::async_trait;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use super::{Options, fault::Break, registry::Registry, server};
+use super::{
+    Options,
+    registry::Registry,
+    server::{self, Stream},
+};
 use crate::stores::registry::{Dial, Line};
 
 /// How many bytes are on their way in each direction before a writer waits, as with a socket.
@@ -59,7 +63,8 @@ struct Pipe {
     broken: Arc<AtomicBool>,
 }
 
-impl Break for Pipe {
+impl Stream for Pipe {
+    #[cfg(feature = "faults")]
     fn reset(&mut self) {
         self.broken.store(true, Ordering::SeqCst);
     }

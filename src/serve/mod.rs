@@ -4,16 +4,19 @@
 //! kept: a registry is a set of [`Repositories`], and each repository is a store.
 
 mod blobs;
+#[cfg(feature = "faults")]
 pub mod fault;
 mod guard;
 mod incoming;
 mod listings;
+#[cfg(feature = "registry")]
 mod local;
 mod manifests;
 mod mounted;
 mod proof;
 mod reader;
 mod registry;
+#[cfg(feature = "registry")]
 mod remote;
 mod reply;
 mod repositories;
@@ -27,8 +30,10 @@ mod watch;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use guard::Credentials;
+#[cfg(feature = "registry")]
 pub use local::Local;
 pub use mounted::Mounted;
+#[cfg(feature = "registry")]
 pub use remote::Remote;
 pub use repositories::{InMemory, Repositories};
 pub use server::{Running, Server};
@@ -52,6 +57,7 @@ pub struct Options {
     /// Limits.
     pub limits: Limits,
     /// What goes wrong on purpose.
+    #[cfg(feature = "faults")]
     pub faults: Option<Arc<fault::Faults>>,
 }
 
@@ -98,6 +104,7 @@ impl Default for Options {
             hosts: Vec::new(),
             log: None,
             limits: Limits::default(),
+            #[cfg(feature = "faults")]
             faults: None,
         }
     }
@@ -113,13 +120,13 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { repositories, writable, credentials, hosts, limits, .. } = self;
         f.debug_struct("Options")
-            .field("repositories", &self.repositories.to_string())
-            .field("writable", &self.writable)
-            .field("credentials", &self.credentials)
-            .field("hosts", &self.hosts)
-            .field("limits", &self.limits)
-            .field("faults", &self.faults)
+            .field("repositories", &repositories.to_string())
+            .field("writable", writable)
+            .field("credentials", credentials)
+            .field("hosts", hosts)
+            .field("limits", limits)
             .finish_non_exhaustive()
     }
 }

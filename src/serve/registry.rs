@@ -70,7 +70,7 @@ impl Registry {
         let reads = matches!(method, Method::GET | Method::HEAD);
         let (parts, body) = request.into_parts();
         let content = Content::new(&parts.headers, body, self.options.limits.blob, activity)?;
-        let content = content.metered(parts.extensions.get().cloned());
+        let content = content.until(parts.extensions.get().cloned());
         let headers = &parts.headers;
         match (route, &method) {
             (Route::Base, _) if reads => Reply::new(StatusCode::OK).json("application/json", &json!({})),

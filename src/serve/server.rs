@@ -15,18 +15,30 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use super::{
-    Options,
-    fault::{Break, Wire},
-    registry::Registry,
-    watch::Activity,
-};
+#[cfg(feature = "faults")]
+use super::fault::Wire;
+use super::{Options, registry::Registry, watch::Activity};
 use crate::error::{Context as _, Error, Kind, Result};
 
 /// Longest head of a request: the request line and all headers.
 const MAX_HEAD: usize = 64 << 10;
 /// How often forgotten upload sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// What carries a connection.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes its end a reset for the other side.
+    #[cfg(feature = "faults")]
+    fn reset(&mut self);
+}
+
+impl Stream for TcpStream {
+    #[cfg(feature = "faults")]
+    fn reset(&mut self) {
+        // Where the system refuses, the connection is closed in good form: broken all the same.
+        let _ = self.set_zero_linger();
+    }
+}
 
 /// A registry that is bound to an address and not yet running.
 #[derive(Debug)]
@@ -139,10 +151,7 @@ async fn serve(stream: TcpStream, permit: OwnedSemaphorePermit, registry: Arc<Re
 }
 
 /// Answers what comes over a stream, until it ends or stalls.
-pub(super) async fn talk<S>(stream: S, registry: Arc<Registry>, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Break + Unpin + Send + 'static,
-{
+pub(super) async fn talk(stream: impl Stream, registry: Arc<Registry>, watcher: Watcher) {
     let limits = &registry.options.limits;
     let (head, stall) = (limits.head, limits.stall);
     let activity = Activity::new();
@@ -150,6 +159,7 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(head).max_header_size(MAX_HEAD);
     // How a connection ends is the client's business; failures of ours are in the log of its request.
     let connection = async {
+        #[cfg(feature = "faults")]
         if let Some(faults) = &registry.options.faults {
             let order = faults.wire();
             let service = service_fn(|request| {
@@ -158,13 +168,13 @@ where
             });
             let stream = TokioIo::new(Wire::new(stream, order.clone()));
             let _ = watcher.watch(http.serve_connection(stream, service)).await;
-        } else {
-            let service = service_fn(|request| {
-                let (registry, activity) = (Arc::clone(&registry), activity.clone());
-                async move { Ok::<_, Infallible>(registry.answer(request, activity).await) }
-            });
-            let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+            return;
         }
+        let service = service_fn(|request| {
+            let (registry, activity) = (Arc::clone(&registry), activity.clone());
+            async move { Ok::<_, Infallible>(registry.answer(request, activity).await) }
+        });
+        let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
     };
     tokio::select! {
         () = connection => {}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Member, Source, escapes,
+    Document, Member, Options, Source, escapes,
     list::{Listing, MemberKind},
     names::{escape, relative},
 };
@@ -57,6 +57,16 @@ impl Source {
         let bytes = up_to(self.open_file(&member.path)?, limit).context(|| format!("cannot read `{shown}`"))?;
         let more = || Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here"));
         bytes.ok_or_else(more)
+    }
+
+    /// The document in the file at this relative path. Errors: those of [`Source::resolve`] and [`Document::parse`].
+    pub fn document(&self, path: &str, options: &Options<'_>) -> Result<Document> {
+        Document::parse(&self.read(path, options.limit)?, path, options)
+    }
+
+    /// All documents in the file at this relative path.
+    pub fn documents(&self, path: &str, options: &Options<'_>) -> Result<Vec<Document>> {
+        Document::parse_stream(&self.read(path, options.limit)?, path, options)
     }
 
     /// What is at this relative path. The file that the user pointed at may be a link to anywhere.

@@ -8,7 +8,6 @@
 
 mod archive;
 mod deck;
-mod document;
 mod files;
 mod globs;
 mod ignore;
@@ -27,12 +26,12 @@ use std::{
 pub use self::{
     archive::Archive,
     deck::{DECK_LIMIT, Deck, Difference, Preprocess, Slide},
-    document::{DOCUMENT_LIMIT, Document, Format, Options, Position, Scalars, Strings, printable},
     ignore::{Dialect, Ignore, Rules},
     list::{Irregular, Limits, Listing, Member, MemberKind, Symlinks},
     names::{escape, relative},
     probe::Magic,
 };
+pub use crate::document::{DOCUMENT_LIMIT, Document, Format, Options, Position, Scalars, Strings, printable};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     fs::{Base, open_regular},

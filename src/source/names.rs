@@ -1,26 +1,16 @@
-//! Names of files: which can be carried to another machine, and how the others are written in messages.
+//! Names of files: which can be carried to another machine.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+use std::ffi::OsStr;
 
 use super::escapes;
 use crate::error::{Error, Result};
+pub use crate::fs::escape;
 
 /// Longest relative path, in bytes.
 const MAX_PATH: usize = 4096;
 
 /// Longest component of a path, in bytes.
 const MAX_COMPONENT: usize = 255;
-
-/// A name as text, for messages: bytes that are not UTF-8 are escaped. Whoever shows it escapes what terminals act on.
-#[must_use]
-pub fn escape(name: impl AsRef<OsStr>) -> String {
-    let mut shown = String::new();
-    for chunk in name.as_ref().as_bytes().utf8_chunks() {
-        shown.push_str(chunk.valid());
-        shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-    }
-    shown
-}
 
 /// Whether a name may hold this character. Control characters forge terminals and logs, direction overrides make a name
 /// look like another, and a backslash is a separator elsewhere.
@@ -88,11 +78,5 @@ mod tests {
         for path in ["", "a\\b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(256), &"x/".repeat(3000)] {
             assert_eq!(relative(path).unwrap_err().kind(), Kind::Invalid, "{path}");
         }
-    }
-
-    #[test]
-    fn a_name_is_its_own_text_but_for_bytes_that_are_none() {
-        assert_eq!(escape("täst\\\u{1b}"), "täst\\\u{1b}");
-        assert_eq!(escape(OsStr::from_bytes(b"a\xffb\\")), "a\\xffb\\");
     }
 }

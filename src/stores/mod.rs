@@ -6,6 +6,7 @@ mod index;
 mod layout;
 mod listing;
 mod memory;
+#[cfg(feature = "registry")]
 pub mod registry;
 
 pub use archive::Archive;

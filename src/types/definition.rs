@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -18,7 +18,6 @@ use super::{
     manifest::ManifestRule,
     many::Many,
     metadata::{Metadata, Requires},
-    nearest,
     params::Param,
     reference::ReferenceRule,
     sets::FileSet,
@@ -28,6 +27,7 @@ use super::{
     validate::Assertion,
 };
 use crate::{
+    document::typed,
     error::{Error, Result},
     source::{Document, Options},
 };
@@ -208,38 +208,4 @@ impl Definition {
         forms.dedup();
         forms
     }
-}
-
-/// The text of a YAML document as a value of this type. Errors say where they are, and which key was meant.
-pub(crate) fn typed<T: DeserializeOwned>(text: &str, document: &Document) -> Result<T> {
-    let yaml = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, yaml).map_err(|e| explain(&e, document))
-}
-
-/// The reader's error as one line with a position, and with the key that was meant.
-fn explain(error: &serde_saphyr::Error, document: &Document) -> Error {
-    use serde_saphyr::Error as E;
-    let place = match error.location() {
-        Some(at) if at.line() > 0 => format!("{}:{}:{}", document.origin, at.line(), at.column()),
-        _ => document.place(""),
-    };
-    let one_of = |expected: &[&str]| format!("one of `{}`", expected.join("`, `"));
-    let message = match error.without_snippet() {
-        E::SerdeUnknownField { field, expected, .. } => {
-            let near = nearest(field, expected.iter().copied()).map(|n| format!("did you mean `{n}`"));
-            let near = near.unwrap_or_else(|| format!("expected {}", one_of(expected)));
-            format!("unknown key `{field}`; {near}")
-        }
-        E::SerdeUnknownVariant { variant, expected, .. } => {
-            let near = nearest(variant, expected.iter().copied()).map(|n| format!("; did you mean `{n}`"));
-            format!("`{}` is not {}{}", variant, one_of(expected), near.unwrap_or_default())
-        }
-        E::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
-        E::SerdeInvalidType { unexpected, expected, .. } | E::SerdeInvalidValue { unexpected, expected, .. } => {
-            format!("expected {expected}, not {unexpected}")
-        }
-        E::Message { msg, .. } => msg.replace('\n', " "),
-        other => other.render_with_formatter(&serde_saphyr::UserMessageFormatter).replace('\n', " "),
-    };
-    Error::invalid(message).context(place)
 }

@@ -47,7 +47,6 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::definition::typed;
 pub use self::{
     accept::{Evidence, Identity},
     catalog::{Broken, Catalog, Origin},
@@ -59,6 +58,7 @@ pub use self::{
 };
 use self::{expr::Engine, reading::Reading};
 use crate::{
+    document::nearest,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Index, Manifest, RefName},
     plan::{ManifestPlan, Plan, Unpacking},
@@ -270,12 +270,6 @@ impl fmt::Debug for ArtifactType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ArtifactType({} from {})", self.name(), self.origin)
     }
-}
-
-/// The known word that is most like this one, if any is much like it.
-fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&word.to_lowercase(), &k.to_lowercase()), k));
-    scored.filter(|(score, _)| *score > 0.78).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
 }
 
 /// An error of kind `UnknownType`.

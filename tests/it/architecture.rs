@@ -1,9 +1,9 @@
 //! Tests about the repository: which room may use which, and that no test file is forgotten.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 /// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 24] = [
+const ORDER: [&[&str]; 25] = [
     &["error"],
     &["oci"],
     &["fs"],
@@ -11,6 +11,7 @@ const ORDER: [&[&str]; 24] = [
     &["blob"],
     &["plan"],
     &["tarball"],
+    &["document"],
     &["source"],
     &["types"],
     &["store"],
@@ -147,5 +148,61 @@ fn the_library_reads_the_environment_in_one_place() {
         for name in ["env::var", "env::temp_dir", "env::args", "env::home_dir", "load_native_certs", "\"/etc/"] {
             assert!(!code.contains(name), "{place} has `{name}`");
         }
+    }
+}
+
+/// The packages of a build of the library with these features alone: name, version, and its own features.
+fn packages(features: &str) -> Vec<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--offline", "--locked", "--edges=normal"]);
+    cargo.args(["--prefix=none", "--format={p} {f}", "--no-default-features", "--features", features]);
+    let tree = cargo.output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8(tree.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn has(packages: &[String], name: &str) -> bool {
+    packages.iter().any(|package| package.split(' ').next() == Some(name))
+}
+
+#[test]
+fn a_client_of_registries_builds_no_template_engine_no_validator_and_no_server() {
+    let packages = packages("registry");
+    assert!(has(&packages, "hyper") && has(&packages, "rustls"), "{packages:?}");
+    for name in ["minijinja", "jsonschema", "schemars", "include_dir", "ignore", "semver", "clap"] {
+        assert!(!has(&packages, name), "{name}");
+    }
+    let server = |package: &&String| package.starts_with("hyper") && package.contains("server");
+    assert_eq!(packages.iter().find(server), None);
+}
+
+#[test]
+fn whoever_packs_by_types_builds_no_client_and_no_server() {
+    for (features, engine) in [("types", true), ("", false)] {
+        let packages = packages(features);
+        assert_eq!(has(&packages, "minijinja"), engine, "{features}");
+        for name in ["hyper", "hyper-util", "rustls", "h2", "http", "toml", "clap"] {
+            assert!(!has(&packages, name), "{features}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_server_builds_no_client_and_no_tls() {
+    let packages = packages("faults");
+    assert!(has(&packages, "hyper"), "{packages:?}");
+    for name in ["minijinja", "rustls", "hyper-rustls", "h2"] {
+        assert!(!has(&packages, name), "{name}");
+    }
+}
+
+#[test]
+fn every_feature_is_explained() {
+    let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+    for feature in manifest["features"].as_table().unwrap().keys().filter(|feature| *feature != "default") {
+        let row = format!("| `{feature}` |");
+        assert!(include_str!("../../README.md").contains(&row), "README.md has no {row}");
+        let item = format!("`{feature}`: ");
+        assert!(include_str!("../../src/lib.rs").contains(&item), "the documentation has no {item}");
     }
 }

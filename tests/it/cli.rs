@@ -418,6 +418,69 @@ fn what_is_attached_is_listed_with_its_subject() {
     assert!(!world.path().join("nowhere").exists());
 }
 
+/// The digests of what refers to what is called `v1`.
+fn referrers(world: &World, place: &str) -> Vec<String> {
+    let document: Value = serde_json::from_str(&world.ok(&format!("inspect {place}:v1 --format json"))).unwrap();
+    let all = document["referrers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut digests: Vec<String> = all.iter().map(|desc| desc["digest"].as_str().unwrap().to_owned()).collect();
+    digests.sort_unstable();
+    digests
+}
+
+#[test]
+fn several_sources_are_attached_each_by_itself() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.write("report.json", "{\"packages\": []}");
+    world.write("licence.txt", "do as you like");
+    for place in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        let talk = world.ok(&format!("push talk/slides.yaml {place}:v1 -q")).trim().to_owned();
+        let line = format!("attach {place}:v1 report.json licence.txt --artifact-type application/spdx+json");
+        let dry: Value = serde_json::from_str(&world.ok(&format!("{line} -n --format json"))).unwrap();
+        assert_eq!((&dry["dryRun"], &dry["artifacts"][1]["dryRun"]), (&true.into(), &true.into()));
+        assert!(referrers(&world, &place).is_empty(), "{place}");
+
+        let done: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
+        assert_eq!(done["command"], "attach");
+        let digests: Vec<&str> =
+            done["artifacts"].as_array().unwrap().iter().map(|one| one["root"]["digest"].as_str().unwrap()).collect();
+        for (foreseen, one) in dry["artifacts"].as_array().unwrap().iter().zip(done["artifacts"].as_array().unwrap()) {
+            assert_eq!(foreseen["root"], one["root"]);
+            assert_eq!(one["names"].as_array().unwrap().len(), 0);
+        }
+        let mut expected = digests.clone();
+        expected.sort_unstable();
+        assert_eq!(referrers(&world, &place), expected, "{place}");
+
+        // Again, and by themselves, they are the same.
+        let again = world.run(&line);
+        assert_eq!(again.stdout.lines().collect::<Vec<_>>(), digests, "{}", again.stderr);
+        assert_eq!(world.ok(&format!("{line} -q")), again.stdout);
+        let said = format!("`licence.txt` attached to {place}@{talk} as {}\n", digests[1]);
+        assert!(again.stderr.contains(&said), "{}", again.stderr);
+        let alone = world.ok(&format!("attach {place}:v1 licence.txt --artifact-type application/spdx+json -q"));
+        assert_eq!(alone.trim(), digests[1]);
+        assert_eq!(referrers(&world, &place).len(), 2, "{place}");
+        world.ok(&format!("check {place}"));
+    }
+}
+
+#[test]
+fn of_several_sources_nothing_is_attached_when_one_cannot_be_read() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.write("report.json", "{}");
+    for place in [format!("{}/talk", registry.addr), "oci:out".into(), "oci-archive:out.tar".into()] {
+        world.ok(&format!("push talk/slides.yaml {place}:v1"));
+        world.fails(&format!("attach {place}:v1 report.json nothing.json"), 4, &["nothing.json"]);
+        world.fails(&format!("attach {place}:v9 report.json talk/1.png"), 4, &["v9"]);
+        let one_name = ["`v2` can be the name of one artifact, and 2 sources are given"];
+        world.fails(&format!("attach {place}:v1 report.json talk/1.png --tag v2"), 2, &one_name);
+        assert!(referrers(&world, &place).is_empty(), "{place}");
+        assert!(!world.ok(&format!("ls {place}")).contains("v2"));
+    }
+}
+
 #[test]
 fn twenty_that_are_attached_at_once_are_twenty_referrers() {
     let world = World::new();

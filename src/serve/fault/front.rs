@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::Error,
     serve::{
+        incoming::Cut,
         registry::Registry,
         reply,
         watch::{Activity, LogLine},
@@ -101,7 +102,7 @@ impl Faults {
     ) -> Response<Body> {
         orders.ignore.iter().for_each(|name| hide(&mut request, name));
         if let Some(meter) = orders.meter() {
-            request.extensions_mut().insert(meter);
+            request.extensions_mut().insert(Arc::new(meter) as Arc<dyn Cut>);
         }
         let response = registry.answer(request, activity).await;
         orders.request_read();

@@ -40,13 +40,10 @@ use http::{HeaderMap, Method, Request, Uri};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+pub(super) use self::wire::{Order, Wire};
 pub use self::{
     language::{Change, Fault, Loss, Means, Nth, Pattern, Refusal, Seconds, What},
     scenario::{Client, End, Must, Operation, Sample, Scenario},
-};
-pub(super) use self::{
-    orders::Meter,
-    wire::{Break, Order, Wire},
 };
 use crate::error::{Error, Result};
 use orders::Rule;

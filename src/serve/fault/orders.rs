@@ -14,6 +14,7 @@ use super::{
     Faults,
     language::{Change, Fault, Loss, Refusal, What},
 };
+use crate::serve::incoming::Cut;
 
 /// A fault, and how many requests it was about so far.
 pub(super) struct Rule {
@@ -150,7 +151,7 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 
 /// Counts what the registry gets of a request's body, and ends it.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct Meter(Arc<Count>);
+pub(super) struct Meter(Arc<Count>);
 
 #[derive(Debug)]
 struct Count {
@@ -165,18 +166,19 @@ impl Meter {
         Self(Arc::new(Count { most, cuts, seen: AtomicU64::new(0) }))
     }
 
-    /// How many of these bytes the registry gets; `None` when it has all that it will get.
-    pub(in crate::serve) fn take(&self, len: usize) -> Option<usize> {
+    /// Whether there was more than it may get.
+    fn exceeded(&self) -> bool {
+        self.0.seen.load(Ordering::SeqCst) > self.0.most
+    }
+}
+
+impl Cut for Meter {
+    fn take(&self, len: usize) -> Option<usize> {
         let before = self.0.seen.fetch_add(len as u64, Ordering::SeqCst);
         if !self.0.cuts {
             return Some(len);
         }
         let left = usize::try_from(self.0.most.saturating_sub(before)).unwrap_or(usize::MAX);
         (left > 0 || len == 0).then_some(left.min(len))
-    }
-
-    /// Whether there was more than it may get.
-    fn exceeded(&self) -> bool {
-        self.0.seen.load(Ordering::SeqCst) > self.0.most
     }
 }

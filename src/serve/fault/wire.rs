@@ -13,29 +13,16 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
 
 use super::language::Means;
+use crate::serve::server::Stream;
 
 /// The time between two bytes of an answer that trickles.
 const PACE: Duration = Duration::from_millis(20);
 /// What ends the head of an answer.
 const END: &[u8] = b"\r\n\r\n";
-
-/// A stream that can end without a farewell.
-pub(in crate::serve) trait Break {
-    /// Makes the end of this stream a reset for the other side.
-    fn reset(&mut self);
-}
-
-impl Break for TcpStream {
-    fn reset(&mut self) {
-        // Where the system refuses, the connection is closed in good form: broken all the same.
-        let _ = self.set_zero_linger();
-    }
-}
 
 /// How the connection is to be lost, for both the one who decides that and the connection itself.
 #[derive(Clone)]
@@ -121,7 +108,7 @@ pub(in crate::serve) struct Wire<S> {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Break + Unpin> Wire<S> {
+impl<S: Stream> Wire<S> {
     pub(in crate::serve) fn new(stream: S, order: Order) -> Self {
         Self { stream, order, pause: None }
     }
@@ -165,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Break + Unpin> AsyncWrite for Wire<S> {
+impl<S: Stream> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let allowed = self.order.state().allows(bytes);
         let written = match allowed {

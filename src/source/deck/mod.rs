@@ -10,8 +10,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::fence::Fences;
-use super::{Document, Options, Source, document};
-use crate::error::{Context as _, Result};
+use super::{Document, Options, Source};
+use crate::{
+    document,
+    error::{Context as _, Result},
+};
 
 /// Largest deck, in bytes, unless the caller says otherwise.
 pub const DECK_LIMIT: u64 = 8 << 20;

@@ -2,6 +2,7 @@
 //! containers-auth.json(5)), read from the paths that the caller gives, and written by login and logout.
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -160,11 +161,25 @@ async fn save(path: &Path, config: Map<String, Value>) -> Result<()> {
         let write = || {
             let mut json = serde_json::to_vec_pretty(&config)?;
             json.push(b'\n');
-            fs::replace_private(&path, &json)
+            replace_private(&path, &json)
         };
         write().context(|| format!("cannot write `{}`", path.display()))
     })
     .await
+}
+
+/// Writes a small file that only its owner may read, in one step, into a directory that is made where it is missing. A
+/// link stays a link: the file that it leads to is replaced. Nothing is locked: this is for directories of the user's,
+/// whose file systems may know no locks, and for names that need not be text.
+fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    // Made readable by its owner only.
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map(drop).map_err(|e| e.error)
 }
 
 #[cfg(test)]

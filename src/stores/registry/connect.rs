@@ -212,7 +212,7 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool
             return Lost::Final(tls::failed(what, origin, error));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
-        too_large |= cause.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
+        too_large |= cause.downcast_ref().is_some_and(is_too_large);
         code = code.or_else(|| code_of(cause));
         match cause.source() {
             Some(next) => cause = next,
@@ -233,6 +233,11 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool
         return Lost::Final(error);
     }
     Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
+}
+
+/// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
+fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
 }
 
 /// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.

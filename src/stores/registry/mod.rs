@@ -70,7 +70,7 @@ pub use self::{
     dial::{Dial, Line},
     hosts::{Hosts, Replica},
     mirrored::{Mirror, Mirrored},
-    origin::{Origin, Protocol, without_userinfo},
+    origin::{Origin, Protocol},
     proxy::Proxies,
     rate::Rate,
     retry::Backoff,

@@ -5,7 +5,10 @@ use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
 use super::{quirks, resolve::Reach, site::same_site};
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    oci::without_userinfo,
+};
 
 /// How a registry is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,19 +134,6 @@ impl fmt::Display for Origin {
 
 fn is_loopback(url: &Url) -> bool {
     Origin::of(url).is_ok_and(|origin| origin.is_loopback())
-}
-
-/// What somebody typed as the name of a registry or of something in it, for messages: without the user and the password
-/// that some would write in front of an `@`.
-#[must_use]
-pub fn without_userinfo(text: &str) -> String {
-    const ALGORITHMS: [&str; 6] = ["sha256:", "sha512:", "sha384:", "sha1:", "md5:", "blake3:"];
-    let (scheme, rest) = text.split_once("://").map_or(("", text), |(_, rest)| text.split_at(text.len() - rest.len()));
-    let is_digest = |at: usize| rest.get(at + 1..).is_some_and(|after| ALGORITHMS.iter().any(|a| after.starts_with(a)));
-    match rest.rmatch_indices('@').map(|(at, _)| at).find(|at| !is_digest(*at)) {
-        Some(at) => format!("{scheme}***{}", rest.get(at..).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }
 
 /// A URL for people and logs: without user information, query and fragment, which may hold secrets.
@@ -343,21 +333,6 @@ mod tests {
         assert_eq!(lane("https://r.a.test/token"), Some(Lane::Own));
         assert_eq!(lane("https://r.a.test:444"), Some(Lane::Trusted));
         assert_eq!(lane("https://inside.a.test"), Some(Lane::Foreign));
-    }
-
-    #[test]
-    fn what_was_typed_is_shown_without_user_and_password() {
-        for (typed, shown) in [
-            ("u:p@h/x", "***@h/x"),
-            ("https://u:p@h/x", "https://***@h/x"),
-            ("https://u:p/q@r@h/x", "https://***@h/x"),
-            ("u:p@h/x@sha256:00", "***@h/x@sha256:00"),
-            ("h/x@sha256:00", "h/x@sha256:00"),
-            ("token@h", "***@h"),
-            ("h:5000/x:v1", "h:5000/x:v1"),
-        ] {
-            assert_eq!(without_userinfo(typed), shown);
-        }
     }
 
     #[test]

@@ -10,9 +10,8 @@ use serde::Deserialize;
 
 use super::{Options, Prefix, Protocol, Proxies, certificate};
 use crate::{
+    document::{self, Document, typed},
     error::{Context as _, Error, Result},
-    source::{self, Document},
-    types::typed,
 };
 
 /// What is said about a prefix. It has no text form: the URL of a proxy may hold a password.
@@ -53,7 +52,7 @@ pub(super) struct Mirror {
 pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
     let origin = path.display().to_string();
     let text = String::from_utf8(read_named(path)?).map_err(|_| Error::invalid(format!("`{origin}` is not UTF-8")))?;
-    let document = Document::parse(text.as_bytes(), &origin, &source::Options { aliases: 0, ..Default::default() })?;
+    let document = Document::parse(text.as_bytes(), &origin, &document::Options { aliases: 0, ..Default::default() })?;
     if document.value.is_null() {
         return Ok(BTreeMap::new());
     }

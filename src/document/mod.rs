@@ -1,6 +1,6 @@
 //! Documents: YAML and JSON as values whose every part knows its line and column.
 //!
-//! Text becomes a tree of [`node::Node`]s, which remembers positions and how scalars were written; only then is each
+//! Text becomes a tree of nodes, which remembers positions and how scalars were written; only then is each
 //! scalar given a meaning, by the rules of YAML 1.2 or by those of Go's YAML reader.
 
 mod coerce;
@@ -12,15 +12,20 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod text;
+mod typed;
 mod yaml;
 
 use serde_json::Value;
 
 use self::node::Node;
-pub(super) use self::text::decode;
 pub use self::text::printable;
-use super::{Source, names::escape};
-use crate::error::{Context as _, Error, Result};
+pub(crate) use self::typed::typed;
+#[cfg(feature = "types")]
+pub(crate) use self::{text::decode, typed::nearest};
+use crate::{
+    error::{Context as _, Error, Result},
+    fs::escape,
+};
 
 /// Largest document, in bytes, unless the caller says otherwise.
 pub const DOCUMENT_LIMIT: u64 = 1 << 20;
@@ -158,18 +163,6 @@ impl Document {
             }
         };
         format!("{}:{}:{}", escape(&self.origin), at.line, at.column)
-    }
-}
-
-impl Source {
-    /// The document in the file at this relative path. Errors: those of [`Source::resolve`] and [`Document::parse`].
-    pub fn document(&self, path: &str, options: &Options<'_>) -> Result<Document> {
-        Document::parse(&self.read(path, options.limit)?, path, options)
-    }
-
-    /// All documents in the file at this relative path.
-    pub fn documents(&self, path: &str, options: &Options<'_>) -> Result<Vec<Document>> {
-        Document::parse_stream(&self.read(path, options.limit)?, path, options)
     }
 }
 

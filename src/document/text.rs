@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// A document's text, without a byte order mark. Errors: more than `limit` bytes, not UTF-8, a NUL.
-pub(in crate::source) fn decode(bytes: &[u8], limit: u64) -> Result<&str> {
+pub(crate) fn decode(bytes: &[u8], limit: u64) -> Result<&str> {
     if bytes.len() as u64 > limit {
         return Err(Error::limit(format!("{} bytes; {limit} are allowed for a document", bytes.len())));
     }

@@ -1,0 +1,39 @@
+//! What stands for the client of registries in a build without the feature `registry`: a location in one is refused.
+
+use std::sync::Arc;
+
+use super::Context;
+use crate::{
+    error::{Error, Result},
+    store::{ReadStore, Store},
+};
+
+impl Context {
+    pub(super) fn read_repository(&self, registry: &str, repository: &str) -> Result<Arc<dyn ReadStore>> {
+        Err(absent(registry, repository))
+    }
+
+    pub(super) fn write_repository(&self, registry: &str, repository: &str) -> Result<Arc<dyn Store>> {
+        Err(absent(registry, repository))
+    }
+}
+
+fn absent(registry: &str, repository: &str) -> Error {
+    Error::unsupported(format!("{registry}/{repository} is in a registry, and this build has no registry client"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Context, Kind, location::open};
+
+    #[tokio::test]
+    async fn a_location_in_a_registry_is_refused_and_one_on_this_machine_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::new(dir.path());
+        let error = open("registry.example/team/site:v1", &context).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().starts_with("registry.example/team/site is in a registry"), "{error}");
+        let layout = format!("oci:{}", dir.path().join("none").display());
+        assert_eq!(open(&layout, &context).await.unwrap_err().kind(), Kind::NotFound);
+    }
+}
