@@ -240,7 +240,9 @@ impl Plugin {
     /// source.
     pub async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let question = json(&PlanQuestion { api_version: API_VERSION.into(), inputs: inputs.clone() })?;
-        let arguments = [OsStr::new("plan"), source.path().as_os_str()];
+        // Absolute, so that it is the same for whoever looks at it, from wherever.
+        let path = std::path::absolute(source.path()).context(|| format!("`{source}`"))?;
+        let arguments = [OsStr::new("plan"), path.as_os_str()];
         let planned = async {
             let answer = process::run(&self.program, &arguments, question, self.timeouts.plan).await?;
             let mut plan: Plan = read(&answer, "plan")?;
