@@ -43,7 +43,12 @@ mod unpack;
 mod validate;
 mod view;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +110,8 @@ pub struct ArtifactType {
     text: String,
     origin: Origin,
     engine: Engine,
-    /// For `unpack`, whose texts name files.
-    paths: Engine,
+    /// For `unpack`, whose texts name files; made when the first of them is wanted.
+    paths: OnceLock<Engine>,
 }
 
 impl ArtifactType {
@@ -114,7 +119,7 @@ impl ArtifactType {
     pub fn parse(text: &str, origin: Origin) -> Result<Self> {
         let engine = Engine::new();
         let definition = Definition::compile(text, &origin.to_string(), &engine)?;
-        Ok(Self { definition, text: text.into(), origin, engine, paths: Engine::for_paths() })
+        Ok(Self { definition, text: text.into(), origin, engine, paths: OnceLock::new() })
     }
 
     /// Its name.
@@ -179,6 +184,10 @@ impl ArtifactType {
         self.named(source)?.plan(source, inputs)
     }
 
+    fn paths(&self) -> &Engine {
+        self.paths.get_or_init(Engine::for_paths)
+    }
+
     /// What a message about this source begins with.
     fn about(&self, source: &Source) -> String {
         format!("{} `{source}`", self.name())
@@ -223,7 +232,7 @@ impl ArtifactType {
     /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
     #[must_use]
     pub fn reads_config(&self, view: View) -> bool {
-        unpack::reads_config(&self.definition, &self.paths, view)
+        unpack::reads_config(&self.definition, self.paths(), view)
     }
 
     /// The files that this manifest becomes. An index has none of its own: a platform picks one of its manifests.
@@ -240,7 +249,7 @@ impl ArtifactType {
         if config.len() as u64 > MAX_CONFIG {
             return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
         }
-        unpack::plan(&self.definition, &self.paths, manifest, config, view).context(|| self.name())
+        unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())
     }
 }
 
