@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use crate::oci::{Descriptor, Platform, Tag, json::Encoding};
 
-#[cfg(feature = "types")]
-pub(crate) use self::wire::Plan as Wire;
 pub use self::wire::parse;
+#[cfg(feature = "types")]
+pub(crate) use self::wire::{EncodingSchema, Plan as Wire};
 
 /// The version of the JSON form.
 pub const API_VERSION: &str = "artifact-plan/v1";

@@ -1,4 +1,4 @@
-//! `artifact plan`: what push would make, digests included, without a registry.
+//! `artifact plan`: what push would make, digests included, without the registry it would go to.
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -19,7 +19,7 @@ use super::{
     session::TypeArgs,
 };
 
-/// Show what `push` would make of a source, digests included, without a registry.
+/// Show what `push` would make of a source, digests included, without the registry it would go to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file or directory to pack

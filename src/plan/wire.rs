@@ -287,7 +287,7 @@ pub(super) fn plain_mode() -> u32 {
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code)]
-pub(super) enum EncodingSchema {
+pub(crate) enum EncodingSchema {
     Go,
     Compact,
     Canonical,

@@ -1,7 +1,11 @@
 //! The questions that detection asks: names, first bytes, what is inside. The answer to all of them is yes or no; a file
 //! that cannot be what is asked for is a no. Where a disk fails or a limit ends the search there is no answer: an error.
 
-use std::{fs, io::Read as _, path::Path};
+use std::{
+    fs,
+    io::{ErrorKind, Read as _},
+    path::Path,
+};
 
 use super::{Source, globs::Globs, names::relative};
 use crate::error::{Context as _, Error, Kind, Result};
@@ -139,12 +143,19 @@ fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
         let next = dir.join(part);
         return match next.symlink_metadata() {
             Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest, most)?),
-            Err(_) => Ok(false),
+            Err(e)
+                if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) =>
+            {
+                Ok(false)
+            }
+            // What cannot be looked at may be there.
+            Err(e) => Err(e).context(|| format!("cannot look at `{}`", super::escape(&next))),
         };
     }
     let globs = Globs::new(&[(*part).to_owned()])?;
     let entries = fs::read_dir(dir).context(|| format!("cannot read `{}`", super::escape(dir)))?;
-    for (seen, entry) in entries.filter_map(std::io::Result::ok).enumerate() {
+    for (seen, entry) in entries.enumerate() {
+        let entry = entry.context(|| format!("cannot read `{}`", super::escape(dir)))?;
         if seen == most {
             return Err(Error::limit(format!("`{}` has more than {most} entries", super::escape(dir))));
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Context as _, Error, Result},
     oci::{json::Encoding, media_type},
-    plan::{Content, Part},
+    plan::{Content, EncodingSchema, Part},
 };
 
 /// A config; exactly one of `empty`, `typedEmpty`, `document`, `raw` and `value` says what it is.
@@ -45,16 +45,6 @@ pub struct Config {
     #[serde(default)]
     #[schemars(with = "EncodingSchema")]
     pub json: Encoding,
-}
-
-/// The schema of [`Encoding`].
-#[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[allow(dead_code)]
-pub(super) enum EncodingSchema {
-    Go,
-    Compact,
-    Canonical,
 }
 
 impl Config {

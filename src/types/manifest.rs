@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    config::EncodingSchema,
     layers::annotation_value,
     many::{Expression, Template},
     reading::Reading,
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     error::{Context as _, Error, Result},
     oci::{json::Encoding, media_type},
-    plan::{ManifestPlan, Order, Part},
+    plan::{EncodingSchema, ManifestPlan, Order, Part},
 };
 
 /// The section `manifest`.

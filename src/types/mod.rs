@@ -128,9 +128,13 @@ impl ArtifactType {
         &self.definition.metadata.name
     }
 
-    /// What is wrong with an index of this type: a member says that it is of another one.
+    /// What is wrong with an index of this type, where the type makes indexes: a member says that it is of another type.
+    /// Of other types, whoever made the index may have put anything into it.
     #[must_use]
     pub fn flaws(&self, index: &Index) -> Vec<String> {
+        if self.definition.index.is_none() {
+            return Vec::new();
+        }
         let known = &self.definition.accept.artifact_types.0;
         let other = |member: &Descriptor| member.artifact_type.clone().filter(|own| !known.contains(own));
         let strangers = index.manifests.iter().filter_map(|member| Some((&member.digest, other(member)?)));

@@ -135,8 +135,8 @@ impl Plugins {
         }
     }
 
-    /// The program that knows this manifest and unpacks it, if one does: by its artifact type, else by its config, else
-    /// what is wrong with programs that were asked.
+    /// The program that knows this manifest and unpacks it, if one does: by its artifact type, else by its config. Where
+    /// none does: what is wrong with programs that were asked.
     pub async fn recognise(&self, manifest: &Manifest) -> (Option<Plugin>, Vec<Error>) {
         // A config that is empty says nothing.
         let config = Some(&manifest.config.media_type).filter(|t| *t != media_type::EMPTY);

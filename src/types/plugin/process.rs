@@ -1,7 +1,13 @@
 //! One run of a program: a question on standard input, an answer on standard output, and no way to take more time or more
 //! memory than it may.
 
-use std::{ffi::OsStr, path::Path, process::ExitStatus, process::Stdio, time::Duration};
+use std::{
+    ffi::OsStr,
+    io,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::{
@@ -13,6 +19,9 @@ use crate::error::{Context as _, Error, Kind, Result};
 
 /// Most that a program may print, in bytes.
 pub const MAX_ANSWER: u64 = 16 << 20;
+/// How often a program that is being written is tried again, and after how long.
+const BUSY: usize = 20;
+const AGAIN: Duration = Duration::from_millis(50);
 /// How long what a program wrote is read after its end.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 /// How much of standard error is kept, in bytes.
@@ -63,7 +72,8 @@ impl Drop for Running {
 async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.process_group(0).kill_on_drop(true).spawn().context(|| "cannot be started")?;
+    command.process_group(0).kill_on_drop(true);
+    let child = started(&mut command).await.context(|| "cannot be started")?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let mut running = Running { child, group };
     let mut stdin = running.child.stdin.take();
@@ -81,6 +91,17 @@ async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<
     let status = ended(&mut running, talk).await?;
     succeeded(status, &first_line(&complaint))?;
     Ok(printed)
+}
+
+/// Starts a program. One that another process still has open for writing (ETXTBSY) is tried again.
+async fn started(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY {
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy => tokio::time::sleep(AGAIN).await,
+            other => return other,
+        }
+    }
+    command.spawn()
 }
 
 /// How a program ended, once all that it wrote was read. Whoever left its group and keeps its pipes open is not waited for.

@@ -233,6 +233,18 @@ async fn a_program_that_does_not_say_what_it_is_is_an_error_that_says_how() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_still_being_written_is_tried_again() {
+    let programs = Programs::of(ABOUT, "exit 9", "exit 9");
+    let writer = fs::OpenOptions::new().append(true).open(programs.0.path().join("artifact-type-sh")).unwrap();
+    let plugins = programs.plugins(Duration::from_secs(20));
+    let (found, ()) = tokio::join!(plugins.get("sh"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(writer);
+    });
+    assert!(found.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_program_that_never_answers_is_given_up() {
     let programs = Programs::of("sleep 1000 & wait", "exit 9", "exit 9");
     let error = programs.plugins(Duration::from_millis(100)).get("sh").await.unwrap_err();
