@@ -299,10 +299,10 @@ async fn main() -> Result<()> {
     let to: Arc<dyn Store> = Arc::new(Flat(dir.clone()));
     let v1: RefName = "v1".parse()?;
     let options = copy::Options { names: vec![v1.clone()], ..Default::default() };
-    let report = copy(&from, &v1.clone().into(), &to, &options).await?;
+    let report = copy::between(&from, &v1.clone().into(), &to, &options).await?;
     println!("{}: {} moved, {} bytes", report.root.digest, report.moved, report.bytes);
 
-    let again = copy(&from, &v1.into(), &to, &options).await?;
+    let again = copy::between(&from, &v1.into(), &to, &options).await?;
     println!("again: {} moved, {} present", again.moved, again.present);
     for (extension, what) in [(".blob", "content"), (".manifest", "manifests"), (".tag", "tags")] {
         println!("{} {what}", Flat(dir.clone()).list(extension)?.len());

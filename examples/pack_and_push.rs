@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
     let target = target.fill(&plan.reference)?;
     let (from, to): (Arc<dyn ReadStore>, _) = (Arc::new(packed), context.write(&target.place).await?);
     let options = copy::Options { names: target.tag.clone().into_iter().collect(), ..Default::default() };
-    let report = copy(&from, &Name::Only, &to, &options).await?;
+    let report = copy::between(&from, &Name::Only, &to, &options).await?;
     println!("{target}: {} moved, {} bytes, {} present", report.moved, report.bytes, report.present);
 
     let found = location::open(&target.to_string(), &context).await?;

@@ -145,12 +145,12 @@ impl CopyPlan {
     }
 }
 
-/// Copies what this name stands for, with all that it points at: a plan of one artifact, run without a
-/// gate.
+/// Copies what this name stands for from one store to another, with all that it points at: a plan of one artifact, run
+/// without a gate. [`crate::copy()`] does so with locations.
 ///
 /// On an error no tag has moved, and what was copied so far stays for the next attempt. Content that arrives with other
 /// bytes than described is fetched once more.
-pub async fn copy(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
+pub async fn between(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
     let found = from.resolve(name).await?;
     if let Name::Digest(asked) = name {
         compare(asked, found.digest.clone()).context(|| format!("resolve {asked} in {from}"))?;
@@ -158,7 +158,7 @@ pub async fn copy(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>, o
     copy_root(from, found, to, options).await
 }
 
-/// Copies a manifest that was resolved already, with all that it points at. See [`copy`].
+/// Copies a manifest that was resolved already, with all that it points at. See [`between`].
 pub async fn copy_root(
     from: &Arc<dyn ReadStore>,
     root: Descriptor,
@@ -169,7 +169,7 @@ pub async fn copy_root(
     copy_roots(std::slice::from_ref(from), vec![Root::new(root, options.names.clone())], to, options).await
 }
 
-/// Copies manifests that these stores have, each under its own names. See [`copy`].
+/// Copies manifests that these stores have, each under its own names. See [`between`].
 pub async fn copy_roots(
     from: &[Arc<dyn ReadStore>],
     roots: Vec<Root>,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! ```
-//! use artifact::{Context, push};
+//! use artifact::{Context, CopyOptions, copy, push};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> artifact::Result<()> {
@@ -24,12 +24,17 @@
 //! let pushed = push(&notes, &layout, &context, &push::Options::default()).await?;
 //! println!("{}", pushed.reference());
 //!
-//! let found = artifact::location::open(&layout, &context).await?;
+//! // Whatever refers to it comes along.
+//! let archive = format!("oci-archive:{}:v1", scratch.path().join("notes.tar").display());
+//! copy(&layout, &archive, &context, &CopyOptions::default()).await?;
+//!
+//! let found = artifact::location::open(&archive, &context).await?;
 //! assert_eq!(found.resolve().await?.digest, pushed.report.root.digest);
 //! # Ok(()) }
 //! ```
 //!
-//! The parts of it, for those who compose them otherwise:
+//! The verbs are [`push()`], [`attach`], [`copy()`] and [`pull()`], with [`pull::unpack`] for files. Their parts, for those
+//! who compose them otherwise:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,7 +50,7 @@
 //!
 //! let store: Arc<dyn Store> = Arc::new(Memory::new());
 //! let options = copy::Options { names: vec!["v1".parse()?], ..Default::default() };
-//! let report = copy(&packed, &Name::Only, &store, &options).await?;
+//! let report = copy::between(&packed, &Name::Only, &store, &options).await?;
 //! assert_eq!(store.resolve(&"v1".parse()?).await?.digest, report.root.digest);
 //! # Ok(()) }
 //! ```
@@ -103,9 +108,8 @@ pub mod tarball;
 pub mod types;
 pub mod unpack;
 
-pub use copy::copy;
 pub use error::{Code, Error, Kind, Result};
-pub use location::Context;
+pub use location::{Context, CopyOptions, copy};
 pub use pack::pack;
 pub use pull::pull;
 #[cfg(feature = "types")]

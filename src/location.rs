@@ -3,6 +3,7 @@
 //! The only list of such forms. skopeo's and oras' habits are kept where they agree.
 
 mod context;
+mod copying;
 #[cfg(not(feature = "registry"))]
 mod no_registries;
 #[cfg(feature = "registry")]
@@ -11,6 +12,7 @@ mod registries;
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 pub use self::context::{Context, HostFiles, TypeFiles};
+pub use self::copying::{CopyOptions, copy};
 #[cfg(feature = "registry")]
 pub use self::registries::Amend;
 
@@ -100,6 +102,11 @@ impl Location {
             tag.parse::<Tag>().map_err(Error::into_misuse)?;
         }
         Ok(Self { place: self.place.clone(), tag: Some(tag.clone()), digest: None })
+    }
+
+    /// Opens its store, to be read. Errors: kind `NotFound` when there is no such layout or archive.
+    pub async fn open(&self, context: &Context) -> Result<Opened> {
+        Ok(Opened { location: self.clone(), store: context.read(&self.place).await? })
     }
 
     /// Where an artifact goes that has a wish of its own: a location with a tag is taken as it is; without one, the
@@ -198,9 +205,7 @@ impl fmt::Debug for Opened {
 ///
 /// Errors: no such location; kind `NotFound` when there is no such layout or archive.
 pub async fn open(text: &str, context: &Context) -> Result<Opened> {
-    let location: Location = text.parse()?;
-    let store = context.read(&location.place).await?;
-    Ok(Opened { location, store })
+    text.parse::<Location>()?.open(context).await
 }
 
 /// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout

@@ -1,21 +1,18 @@
-//! Pull: an artifact comes from one location to another, or becomes files again.
+//! Pull: an artifact comes into a layout, or becomes files again.
 
 #[cfg(feature = "types")]
 mod files;
 
-use std::sync::Arc;
-
 #[cfg(feature = "types")]
 pub use self::files::{UnpackOptions, Unpacked, unpack};
 use crate::{
-    copy::{self, Report},
-    error::Result,
-    location::{Context, Location, name_in},
-    oci::{Descriptor, Platform, RefName},
-    store::{Name, ReadStore},
+    copy::Report,
+    error::{Context as _, Error, Result},
+    location::{Context, CopyOptions, Location, Place, open},
+    oci::Platform,
 };
 
-/// How an artifact is carried from one place to another.
+/// How an artifact is pulled.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -25,52 +22,23 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Looks for all content, also where a name says that it is there.
     pub recheck: bool,
-    /// What a name of a layout or archive stood for leaves its list.
+    /// What a name of the layout or archive stood for leaves its list.
     pub replace: bool,
     /// How many blobs move at a time; as many as pay, without it.
     pub concurrency: Option<usize>,
 }
 
-/// Brings an artifact from one location to another, under the tag of the target, else under its own: from a registry into
-/// a layout, from an archive to a registry, whatever can be read to whatever can be written. Nothing is made at the target
-/// before the source is known to have it.
+/// Copies an artifact into a layout or archive, and without asking for it nothing that refers to it. [`unpack`] makes
+/// files of one.
 ///
-/// Errors: no such location; kind `NotFound` when it is not there; whatever copying can meet. No name has moved then.
+/// Errors: a target that is a registry; those of [`copy`](crate::copy()). No name has moved then.
 pub async fn pull(from: &str, to: &str, context: &Context, options: &Options) -> Result<Report> {
-    carry(&from.parse()?, &to.parse()?, context, options).await
-}
-
-/// The same with locations that were read.
-pub async fn carry(from: &Location, to: &Location, context: &Context, options: &Options) -> Result<Report> {
-    let source = context.read(&from.place).await?;
-    let (root, names) = root(&source, from, to, options.platform.as_ref()).await?;
-    let target = context.write(&to.place).await?;
-    let options = copy::Options {
-        names,
-        referrers: options.referrers,
-        recheck: options.recheck,
-        replace: options.replace,
-        concurrency: options.concurrency,
-        progress: context.progress.clone(),
-        ..copy::Options::default()
-    };
-    copy::copy_root(&source, root, &target, &options).await
-}
-
-/// The manifest that a location means, and the names that it gets at a target: those of the target, else its own.
-///
-/// Errors: those of [`name_in`]; kind `NotFound` when it is not there, or not for this platform.
-pub async fn root(
-    store: &Arc<dyn ReadStore>,
-    from: &Location,
-    to: &Location,
-    platform: Option<&Platform>,
-) -> Result<(Descriptor, Vec<RefName>)> {
-    let name = name_in(store.as_ref(), from).await?;
-    let root = copy::select(store, store.resolve(&name).await?, platform).await?;
-    let own = match name {
-        Name::Ref(name) if from.digest.is_none() && to.digest.is_none() => Some(name),
-        _ => None,
-    };
-    Ok((root, to.tag.clone().or(own).into_iter().collect()))
+    let target: Location = to.parse()?;
+    if let Place::Registry { .. } = target.place {
+        return Err(Error::misuse(format!("`{to}` is in a registry: what is pulled goes into a layout or archive")));
+    }
+    let Options { referrers, ref platform, recheck, replace, concurrency } = *options;
+    let options = CopyOptions { referrers, platform: platform.clone(), recheck, replace, concurrency };
+    let pulled = async { open(from, context).await?.copy_to(&target, context, &options).await };
+    pulled.await.context(|| format!("pull {from} to {to}"))
 }

@@ -5,7 +5,7 @@ use std::{fs, io::Write as _, net::SocketAddr, path::Path, sync::Arc};
 
 use artifact::{
     Result,
-    copy::{Options, copy},
+    copy::{self, Options},
     oci::{Descriptor, Digest, Index, Manifest, media_type},
     serve::fault,
     store::{self, Intent, Item, NameChange, ReadStore, Store},
@@ -127,7 +127,7 @@ impl Sample {
 
     async fn carry(&self, to: Arc<dyn Store>, referrers: bool) -> Result<()> {
         let options = Options { names: vec![TAG.parse()?], referrers, ..Options::default() };
-        copy(&self.in_memory().await?, &TAG.parse()?, &to, &options).await.map(drop)
+        copy::between(&self.in_memory().await?, &TAG.parse()?, &to, &options).await.map(drop)
     }
 
     /// Writes the file and the layout that clients push.

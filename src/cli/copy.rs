@@ -15,10 +15,8 @@ use artifact::{
     Error, Result,
     copy::{self, Destination, NameReport, Options, naming::Map},
     error::Context as _,
-    graph::Root,
     location::{Location, Place},
     oci::{Digest, Platform},
-    pull,
     store::{ReadStore, Store},
 };
 
@@ -202,11 +200,10 @@ type Ends = (Vec<Arc<dyn ReadStore>>, Vec<Destination>, Vec<Place>);
 async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
     let source = args.source()?;
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
-    let from = read_from.read(&source.place, report).await?;
-    let (root, names) = pull::root(&from, &source, &target, args.platform.as_ref()).await?;
-    let root = Root::new(root, names);
+    let from = source.open(read_from.context(report)?).await?;
+    let root = from.root(&target, args.platform.as_ref()).await?;
     let store = open(args, &target.place, report).await?;
-    Ok((vec![from], vec![Destination { store, roots: vec![root] }], vec![target.place]))
+    Ok((vec![from.store], vec![Destination { store, roots: vec![root] }], vec![target.place]))
 }
 
 /// Many artifacts, and where they go.

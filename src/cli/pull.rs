@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use artifact::{
-    Context, Error, Result,
+    Context, CopyOptions, Error, Result,
     error::Context as _,
     location::{Location, Place},
     oci::Platform,
@@ -58,12 +58,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return unpacked(args, view, &context, report).await;
     }
     let target = destination(&args.location, args.dest.as_deref())?;
-    let mut options = pull::Options::default();
+    let mut options = CopyOptions::default();
     options.referrers = args.referrers;
     options.platform = args.platform;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let done = pull::carry(&args.location, &target, &context, &options).await;
-    tell(report, &done.context(|| format!("pull {} to {target}", args.location))?, &target)?.print(report)
+    let done = async { args.location.open(&context).await?.copy_to(&target, &context, &options).await };
+    let done = done.await.context(|| format!("pull {} to {target}", args.location))?;
+    tell(report, &done, &target)?.print(report)
 }
 
 /// A location as it is, a bare path as the layout or archive that it would be with `./` in front.

@@ -70,7 +70,7 @@ pub(super) async fn a_handle_after_a_failed_copy_is_as_good_as_a_new_one(c: Cand
     let options = copy::Options { names: names(&["v2"]), ..copy::Options::default() };
     for n in 0.. {
         let to: Arc<dyn Store> = Arc::new(Failing::from(Arc::clone(&c.store), n));
-        if copy::copy(&from, &named("v2"), &to, &options).await.is_ok() {
+        if copy::between(&from, &named("v2"), &to, &options).await.is_ok() {
             assert!(n >= 3, "{n} calls");
             break;
         }

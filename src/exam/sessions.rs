@@ -119,7 +119,7 @@ pub(super) async fn a_handle_is_as_good_as_new_after_a_copy_that_was_dropped(c: 
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
     let name = named("v1");
     tokio::select! {
-        done = copy::copy(&stalling, &name, &c.store, &options) => panic!("{done:?}"),
+        done = copy::between(&stalling, &name, &c.store, &options) => panic!("{done:?}"),
         () = stalled.notified() => {}
     }
     nothing_shows(&c, sample.root()).await;
@@ -265,7 +265,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
     let (sample, inner) = carried_along();
     let from = sample.in_memory(&["v1"]).await;
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    copy::copy(&from, &named("v1"), &c.store, &options).await.unwrap();
+    copy::between(&from, &named("v1"), &c.store, &options).await.unwrap();
     assert_eq!(check(&c.again()).await.unwrap(), []);
     let (desc, bytes) = &inner.manifests[0];
     for item in [Item::blob(desc.clone()), Item::manifest(desc.clone())] {
@@ -273,7 +273,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
         assert_eq!(found, bytes, "{:?}", item.role);
     }
     assert_eq!(read(&*c.again(), &inner.layer().0, 100).await.unwrap(), "inner");
-    copy::copy(&c.again(), &named("v1"), &elsewhere(), &options).await.unwrap();
+    copy::between(&c.again(), &named("v1"), &elsewhere(), &options).await.unwrap();
     // Where content is one file, a manifest may be removed as one only.
     let mut gone = delete(&*c.store, Item::blob(desc.clone())).await;
     if gone.as_ref().is_err_and(|e| e.kind() == Kind::Unsupported) {
@@ -283,7 +283,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
     let findings = check(&c.again()).await.unwrap();
     let missing = |(what, place): (What, &str)| what == What::Missing && place == desc.digest.to_string();
     assert!(findings.iter().any(|found| missing((found.what, &found.place))), "{findings:?}");
-    assert_eq!(kind(copy::copy(&c.again(), &named("v1"), &elsewhere(), &options).await), Kind::NotFound);
+    assert_eq!(kind(copy::between(&c.again(), &named("v1"), &elsewhere(), &options).await), Kind::NotFound);
 }
 
 pub(super) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_followed(c: Candidate) {
@@ -295,7 +295,7 @@ pub(super) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_foll
     sample.manifests.push((Descriptor::of(media_type::INDEX, &bytes), bytes));
     let from = sample.in_memory(&["v1"]).await;
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    copy::copy(&from, &named("v1"), &c.store, &options).await.unwrap();
+    copy::between(&from, &named("v1"), &c.store, &options).await.unwrap();
     for (desc, bytes) in sample.all() {
         assert_eq!(content(&c, desc).await.unwrap(), bytes);
     }

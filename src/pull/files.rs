@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::root;
 use crate::{
+    copy::select,
     error::{Code, Context as _, Error, Kind, Result},
     location::{Context, Location},
     oci::{Descriptor, Index, Manifest, Parsed, Platform},
@@ -51,12 +51,13 @@ pub async fn unpack(
     context: &Context,
     options: &UnpackOptions,
 ) -> Result<Unpacked> {
-    let store = context.read(&from.place).await?;
+    let opened = from.open(context).await?;
     if destination.join("oci-layout").is_file() {
         let message = format!("`{}` is an OCI layout; unpack to another directory", destination.display());
         return Err(Error::new(Kind::Invalid, message));
     }
-    let (root, _) = root(&store, from, from, options.platform.as_ref()).await?;
+    let store = &opened.store;
+    let root = select(store, opened.resolve().await?, options.platform.as_ref()).await?;
     let bytes = store::read_manifest(store.as_ref(), &root).await?;
     let manifest = match Parsed::read(&root.media_type, &bytes)? {
         Parsed::Manifest(manifest) => manifest,
@@ -66,7 +67,7 @@ pub async fn unpack(
             return Err(Error::unsupported(message));
         }
     };
-    let steps = unpacking(&store, &manifest, context, options).await?;
+    let steps = unpacking(store, &manifest, context, options).await?;
     if steps.steps.is_empty() && !manifest.layers.is_empty() {
         let message = format!("{from}: no artifact type knows it, and no layer has a title to be unpacked by");
         return Err(Error::new(Kind::UnknownType, message));
@@ -77,7 +78,7 @@ pub async fn unpack(
         progress: context.progress.clone(),
         ..unpack::Options::default()
     };
-    let written = unpack::unpack(store, &steps, destination, &unpacking)
+    let written = unpack::unpack(Arc::clone(store), &steps, destination, &unpacking)
         .await
         .context(|| format!("unpack {from} to `{}`", destination.display()))?;
     Ok(Unpacked { root, written, warnings: steps.warnings })

@@ -73,7 +73,8 @@ async fn every_store_copies_to_every_store() {
         for destination in STORES {
             let (from, to) = (source(), destination());
             fill(&from.store, &index, &referrers).await;
-            let report = copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v2", "new"])).await.unwrap();
+            let report =
+                copy::between(&from.again(), &named("v1"), &to.store, &with_referrers(&["v2", "new"])).await.unwrap();
             assert_eq!((report.root.digest, report.moved), (index.root().digest.clone(), 13));
             let copied = to.again();
             assert_eq!(copied.list_names().await.unwrap().names, ["new", "v2"]);
@@ -95,10 +96,10 @@ async fn copying_twice_moves_nothing() {
     fill(&from.store, &index, &referrers).await;
     for destination in STORES {
         let to = destination();
-        let first = copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
+        let first = copy::between(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         let watched = Watched::new(Arc::clone(&from.store), Fault::None);
         let source: Arc<dyn ReadStore> = Arc::clone(&watched) as Arc<dyn ReadStore>;
-        let second = copy(&source, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
+        let second = copy::between(&source, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         assert_eq!((second.moved, second.bytes, second.present), (0, 0, first.moved), "{}", to.store);
         assert_eq!(watched.calls(), []);
     }
@@ -113,11 +114,11 @@ async fn a_copy_of_its_own_manifest_as_an_attachment_goes_wherever_the_artifact_
     let from = layout();
     fill(&from.store, &sample, std::slice::from_ref(&attached)).await;
     for to in STORES.map(|destination| destination()).into_iter().chain([registry()]) {
-        copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
+        copy::between(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
         holds(to.again().as_ref(), &sample).await;
         holds(to.again().as_ref(), &attached).await;
         let back = memory();
-        copy(&to.again(), &named("v1"), &back.store, &with_referrers(&["v1"])).await.unwrap();
+        copy::between(&to.again(), &named("v1"), &back.store, &with_referrers(&["v1"])).await.unwrap();
         holds(back.again().as_ref(), &attached).await;
     }
 }
@@ -127,7 +128,7 @@ async fn without_referrers_none_come_along() {
     let (index, referrers) = everything();
     let (from, to) = (memory(), memory());
     fill(&from.store, &index, &referrers).await;
-    copy(&from.again(), &named("v1"), &to.store, &options(&["v1"])).await.unwrap();
+    copy::between(&from.again(), &named("v1"), &to.store, &options(&["v1"])).await.unwrap();
     assert!(to.again().referrers(index.root()).await.unwrap().is_empty());
 }
 
@@ -137,7 +138,9 @@ async fn a_blob_that_many_share_moves_once() {
     let watched = Watched::new(memory().store, Fault::None);
     deliver(&(Arc::clone(&watched) as Arc<dyn Store>), &index, &["v1"]).await.unwrap();
     let before = watched.calls().len();
-    copy(&(Arc::clone(&watched) as Arc<dyn ReadStore>), &named("v1"), &memory().store, &options(&[])).await.unwrap();
+    copy::between(&(Arc::clone(&watched) as Arc<dyn ReadStore>), &named("v1"), &memory().store, &options(&[]))
+        .await
+        .unwrap();
     let mut fetched: Vec<Call> = watched.calls().split_off(before);
     let all = fetched.len();
     fetched.sort_by_key(|call| format!("{call:?}"));
@@ -152,7 +155,7 @@ async fn blobs_come_first_then_children_then_parents_and_tags_at_the_very_end() 
     fill(&from.store, &index, &referrers).await;
     let watched = Watched::new(memory().store, Fault::None);
     let to: Arc<dyn Store> = Arc::clone(&watched) as Arc<dyn Store>;
-    copy(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
+    copy::between(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
     let calls = watched.calls();
     let changes: Vec<&Call> = calls.iter().filter(|call| !matches!(call, Call::Fetch(_))).collect();
     let blobs = changes.iter().take_while(|call| matches!(call, Call::Put(_))).count();
@@ -178,7 +181,7 @@ async fn a_registry_gets_children_then_subjects_then_what_is_about_them_and_tags
     let (from, world) = (memory(), Faulty::new(""));
     fill(&from.store, &index, &referrers).await;
     let to: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
+    copy::between(&from.again(), &named("v1"), &to, &with_referrers(&["v1", "v2"])).await.unwrap();
     let sent = sent(&world);
     let at = |sample: &Sample| sent.iter().position(|name| *name == sample.root().digest.to_string()).unwrap();
     let child = sent.iter().position(|name| *name == index.manifests[0].0.digest.to_string()).unwrap();
@@ -193,7 +196,7 @@ async fn an_artifact_that_nothing_is_about_is_sent_under_its_tags_only() {
     let from = sample.in_memory(&["v1"]).await;
     let world = Faulty::new("");
     let to: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from, &named("v1"), &to, &options(&["a", "b"])).await.unwrap();
+    copy::between(&from, &named("v1"), &to, &options(&["a", "b"])).await.unwrap();
     assert_eq!(sent(&world), ["a", "b"]);
 }
 
@@ -210,7 +213,7 @@ async fn a_failed_transfer_leaves_no_tag_behind_and_the_next_attempt_finishes() 
             deliver(&to.store, &old, &["v1"]).await.unwrap();
             let failing = Watched::new(Arc::clone(&to.store), Fault::From(n));
             let through: Arc<dyn Store> = Arc::clone(&failing) as Arc<dyn Store>;
-            let outcome = copy(&from.again(), &named("v1"), &through, &with_referrers(&["v1", "v2"])).await;
+            let outcome = copy::between(&from.again(), &named("v1"), &through, &with_referrers(&["v1", "v2"])).await;
             let finished = outcome.is_ok();
             if !finished {
                 failures += 1;
@@ -218,7 +221,7 @@ async fn a_failed_transfer_leaves_no_tag_behind_and_the_next_attempt_finishes() 
                 let left = to.again();
                 assert_eq!(left.resolve(&named("v1")).await.unwrap(), *old.root(), "call {n} to {left}");
                 assert_eq!(left.list_names().await.unwrap().names, ["v1"]);
-                copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1", "v2"])).await.unwrap();
+                copy::between(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1", "v2"])).await.unwrap();
             }
             let copied = to.again();
             assert_eq!(copied.list_names().await.unwrap().names, ["v1", "v2"]);
@@ -295,9 +298,9 @@ async fn a_source_that_dies_leaves_no_tag_behind_and_what_came_need_not_come_aga
         let to = destination();
         let dying: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), Fault::From(4));
         let slow = Options { concurrency: Some(1), ..options(&["v1"]) };
-        assert_eq!(kind(copy(&dying, &named("v1"), &to.store, &slow).await), Kind::Unreachable);
+        assert_eq!(kind(copy::between(&dying, &named("v1"), &to.store, &slow).await), Kind::Unreachable);
         assert!(to.again().list_names().await.unwrap().names.is_empty());
-        let report = copy(&from.again(), &named("v1"), &to.store, &slow).await.unwrap();
+        let report = copy::between(&from.again(), &named("v1"), &to.store, &slow).await.unwrap();
         // Of an archive nothing stays.
         let kept = if to.store.abilities().needs_all { 0 } else { 3 };
         assert_eq!((report.present, report.moved), (kept, 8 - kept), "{}", to.store);
@@ -324,7 +327,7 @@ async fn one_flipped_bit_on_the_way_is_fetched_again_and_told() {
                 Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
             let flipping = Fault::Flipped(desc.digest.clone(), Mutex::new(1));
             let source: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), flipping);
-            copy(&source, &named("v1"), &to.store, &options).await.unwrap();
+            copy::between(&source, &named("v1"), &to.store, &options).await.unwrap();
             holds(to.again().as_ref(), &sample).await;
             assert_eq!(*progress.0.lock().unwrap(), usize::from(desc != sample.root()));
         }
@@ -340,7 +343,7 @@ async fn content_that_is_wrong_again_and_again_is_an_error() {
             deliver(&from.store, &sample, &["v1"]).await.unwrap();
             let flipping = Fault::Flipped(desc.digest.clone(), Mutex::new(9));
             let source: Arc<dyn ReadStore> = Watched::new(Arc::clone(&from.store), flipping);
-            let error = copy(&source, &named("v1"), &to.store, &options(&["v1"])).await.unwrap_err();
+            let error = copy::between(&source, &named("v1"), &to.store, &options(&["v1"])).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Mismatch);
             assert!(error.to_string().contains(&desc.digest.to_string()), "{error}");
             assert!(to.again().list_names().await.unwrap().names.is_empty());
@@ -376,7 +379,7 @@ async fn of_an_index_one_platform_is_copied() {
     ] {
         let to = memory();
         let options = Options { platform: Some(wanted), ..options(&["v1"]) };
-        match (copy(&from, &named("v1"), &to.store, &options).await, found) {
+        match (copy::between(&from, &named("v1"), &to.store, &options).await, found) {
             (Ok(report), Some(n)) => {
                 assert_eq!(report.root.digest, images[n].root().digest);
                 assert_eq!(to.again().resolve(&named("v1")).await.unwrap(), *images[n].root());
@@ -405,7 +408,7 @@ async fn the_events_of_a_copy_add_up_to_its_report() {
     let (index, _) = everything();
     let progress = Arc::new(Sums::default());
     let options = Options { progress: Observer::new(Arc::clone(&progress) as Arc<dyn Progress>), ..options(&["v1"]) };
-    let report = copy(&index.in_memory(&["v1"]).await, &named("v1"), &layout().store, &options).await.unwrap();
+    let report = copy::between(&index.in_memory(&["v1"]).await, &named("v1"), &layout().store, &options).await.unwrap();
     let (items, planned, moved, done) = *progress.0.lock().unwrap();
     let manifests: u64 = index.manifests.iter().map(|(desc, _)| desc.size).sum();
     assert_eq!((items, planned, done), (report.moved, report.bytes, report.moved));

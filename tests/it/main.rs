@@ -23,3 +23,4 @@ mod source;
 mod stores;
 mod types;
 mod unpack;
+mod verbs;

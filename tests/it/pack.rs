@@ -226,7 +226,7 @@ async fn a_packed_artifact_is_copied_like_any_other() {
     let to = Memory::new();
     let into: Arc<dyn store::Store> = Arc::new(to.clone());
     let options = artifact::copy::Options { names: names(&["v1"]), ..Default::default() };
-    artifact::copy(&from, &Name::Only, &into, &options).await.unwrap();
+    artifact::copy::between(&from, &Name::Only, &into, &options).await.unwrap();
     assert_eq!(to.resolve(&named("v1")).await.unwrap(), root);
 }
 

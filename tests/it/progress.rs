@@ -72,7 +72,7 @@ async fn a_copy_with_a_bad_day_accounts_for_what_was_tried_again_and_what_need_n
     let options = Options { progress: heard.observer(), ..Options::default() };
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&options));
     let copying = copy::Options { progress: options.progress.clone(), ..copy::Options::default() };
-    let report = copy(&from, &named("v1"), &memory().store, &copying).await.unwrap();
+    let report = copy::between(&from, &named("v1"), &memory().store, &copying).await.unwrap();
     let resumed = heard.all(|event| if let Event::Resumed(_, bytes) = event { Some(*bytes) } else { None });
     assert_eq!((report.retried, report.resumed), (2, resumed.iter().sum()));
     assert!(resumed.len() == 2 && report.resumed == (2 << 20) + (1 << 19), "{resumed:?}");

@@ -69,7 +69,7 @@ mod docker_registry {
         let (from, to) = (exam::memory(), candidate());
         deliver(&from.store, &sample, &["v1"]).await.unwrap();
         let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-        copy(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
+        copy::between(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
         assert_eq!(to.again().resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
     }
 
@@ -82,7 +82,7 @@ mod docker_registry {
         deliver(&from.store, &sample, &["v1"]).await.unwrap();
         deliver(&from.store, &attached, &[]).await.unwrap();
         let options = copy::Options { names: names(&["v1"]), referrers: true, ..copy::Options::default() };
-        copy(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
+        copy::between(&from.again(), &named("v1"), &to.store, &options).await.unwrap();
         for (desc, bytes) in sample.all().chain(attached.all()) {
             assert_eq!(read(to.again().as_ref(), desc, 1 << 20).await.unwrap(), bytes);
         }

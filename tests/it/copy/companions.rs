@@ -65,14 +65,14 @@ async fn they_go_from_a_layout_to_a_registry_to_an_archive() {
     let (from, tar) = (layout(), archive());
     signed.deliver(&from.store).await;
     let there: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    copy(&from.again(), &named("v1"), &there, &with_referrers(&["new"])).await.unwrap();
+    copy::between(&from.again(), &named("v1"), &there, &with_referrers(&["new"])).await.unwrap();
     let registry: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     signed.is_at(&registry, "new").await;
-    let report = copy(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy::between(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
     signed.is_at(&tar.again(), "v1").await;
     assert!(report.notes.is_empty(), "{:?}", report.notes);
     // An artifact that is there with all that belongs to it is up to date.
-    let again = copy(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
+    let again = copy::between(&registry, &named("new"), &tar.store, &with_referrers(&["v1"])).await.unwrap();
     assert_eq!((again.moved, again.present), (0, report.moved));
 }
 
@@ -81,7 +81,7 @@ async fn their_names_are_set_before_the_name_of_what_they_are_about() {
     let (signed, world, from) = (Signed::new(), Faulty::new(""), memory());
     signed.deliver(&from.store).await;
     let there: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
-    let report = copy(&from.again(), &named("v1"), &there, &with_referrers(&["a"])).await.unwrap();
+    let report = copy::between(&from.again(), &named("v1"), &there, &with_referrers(&["a"])).await.unwrap();
     let seen = world.seen();
     let paths = seen.iter().filter(|seen| seen.method == "PUT").map(|seen| seen.uri.path().to_owned());
     let named: Vec<String> = paths.filter(|path| path.contains("/manifests/") && !path.contains("sha256:")).collect();
@@ -104,7 +104,9 @@ async fn those_of_a_child_of_an_index_and_of_a_referrer_come_along_and_none_with
     }
     for (referrers, expected) in [(true, 3), (false, 1)] {
         let to = memory();
-        copy(&from.again(), &named("v1"), &to.store, &Options { referrers, ..options(&["v1"]) }).await.unwrap();
+        copy::between(&from.again(), &named("v1"), &to.store, &Options { referrers, ..options(&["v1"]) })
+            .await
+            .unwrap();
         assert_eq!(to.store.list_names().await.unwrap().names.len(), expected);
     }
 }
@@ -116,7 +118,7 @@ async fn questions_about_them_that_are_all_refused_are_one_note() {
     let world = Faulty::new(faults);
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
-    let report = copy(&from, &named("v1"), &layout().store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy::between(&from, &named("v1"), &layout().store, &with_referrers(&["v1"])).await.unwrap();
     let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
     assert!(note.contains("403") && note.contains("more tags of that kind"), "{note}");
 }
@@ -129,7 +131,7 @@ async fn a_question_about_them_that_is_refused_is_a_note() {
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     let to = layout();
-    let report = copy(&from, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
+    let report = copy::between(&from, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
     let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
     assert!(note.contains(sig.as_str()) && note.contains("403"), "{note}");
     assert_eq!(to.store.list_names().await.unwrap().names.len(), 3, "what was answered came along");

@@ -107,7 +107,10 @@ async fn what_is_listed_as_a_referrer_and_is_none_is_refused() {
         deliver(&from.store, &about_another, &[]).await.unwrap();
         let lying: Arc<dyn ReadStore> = Watched::new(from.store, Fault::Referrer(listed.root().clone()));
         let to = memory();
-        assert_eq!(kind(copy(&lying, &named("v1"), &to.store, &with_referrers(&["v1"])).await), Kind::Mismatch);
+        assert_eq!(
+            kind(copy::between(&lying, &named("v1"), &to.store, &with_referrers(&["v1"])).await),
+            Kind::Mismatch
+        );
         assert!(to.store.list_names().await.unwrap().names.is_empty());
     }
 }
@@ -118,7 +121,7 @@ async fn a_manifest_that_is_listed_as_its_own_referrer_is_copied_once() {
     let from = memory();
     deliver(&from.store, &sample, &["v1"]).await.unwrap();
     let lying: Arc<dyn ReadStore> = Watched::new(from.store, Fault::Referrer(sample.root().clone()));
-    assert_eq!(copy(&lying, &named("v1"), &memory().store, &with_referrers(&["v1"])).await.unwrap().moved, 3);
+    assert_eq!(copy::between(&lying, &named("v1"), &memory().store, &with_referrers(&["v1"])).await.unwrap().moved, 3);
 }
 
 #[tokio::test]
@@ -131,7 +134,10 @@ async fn an_endless_chain_of_referrers_is_followed_to_a_limit() {
         deliver(&from.store, &last, &[]).await.unwrap();
     }
     let to = memory();
-    assert_eq!(kind(copy(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await), Kind::Limit);
+    assert_eq!(
+        kind(copy::between(&from.again(), &named("v1"), &to.store, &with_referrers(&["v1"])).await),
+        Kind::Limit
+    );
     assert!(to.store.list_names().await.unwrap().names.is_empty());
 }
 
@@ -142,5 +148,5 @@ async fn a_store_that_answers_a_digest_with_another_manifest_is_not_believed() {
     deliver(&from.store, &given, &["v1"]).await.unwrap();
     let lying: Arc<dyn ReadStore> = Watched::new(from.store, Fault::Resolves(given.root().clone()));
     let name = asked.root().digest.to_string();
-    assert_eq!(kind(copy(&lying, &named(&name), &memory().store, &Options::default()).await), Kind::Mismatch);
+    assert_eq!(kind(copy::between(&lying, &named(&name), &memory().store, &Options::default()).await), Kind::Mismatch);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use artifact::{
     Code, Kind, Result,
-    copy::{Options, Report, copy},
+    copy::{self, Options, Report},
     oci::{Digest, Parsed},
     store::Store,
     stores::registry::Registry,
@@ -36,7 +36,7 @@ impl Forgetful {
         let registry = Registry::new(self.server.host(), &Default::default()).unwrap();
         let to: Arc<dyn Store> = Arc::new(registry.repository("a").unwrap());
         let options = Options { names: names(&["v1"]), ..Options::default() };
-        copy(&self.sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await
+        copy::between(&self.sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await
     }
 
     /// How often content was sent: each blob, and each manifest.

@@ -43,7 +43,7 @@ async fn a_plan_says_what_the_run_does() {
         fill(&from.store, &index, &referrers).await;
         let source = from.again();
         // Half of it is there already.
-        copy::copy(&source, &named("v1"), &to.store, &options(&["half"])).await.unwrap();
+        copy::between(&source, &named("v1"), &to.store, &options(&["half"])).await.unwrap();
         let plan = plan_of(&source, &to.store, &with_referrers(&["v1", "half"])).await.unwrap();
         let foreseen = plan.foresee();
         let done = plan.approve(&[]).await.unwrap().run(&with_referrers(&[])).await.unwrap();
@@ -252,7 +252,7 @@ async fn another_artifact_under_a_name_leaves_the_earlier_one_in_the_list() {
             let to = destination();
             deliver(&to.store, &one, &["v1"]).await.unwrap();
             let from = two.in_memory(&["v1"]).await;
-            copy::copy(&from, &named("v1"), &to.store, &Options { replace, ..options(&["v1"]) }).await.unwrap();
+            copy::between(&from, &named("v1"), &to.store, &Options { replace, ..options(&["v1"]) }).await.unwrap();
             let inventory = to.again().inventory().await.unwrap().unwrap();
             let listed: Vec<_> = inventory.entries.iter().map(|entry| &entry.digest).collect();
             assert_eq!(listed.contains(&&one.root().digest), !replace, "{}", to.store);

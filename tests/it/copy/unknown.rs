@@ -92,26 +92,26 @@ async fn layouts_and_archives_carry_everything_with_its_name() {
                 let filled = layout();
                 old.deliver(&filled.store).await;
                 for tag in ["v1", "sig", "index", "meta"] {
-                    copy(&filled.again(), &named(tag), &from.store, &options(&[tag])).await.unwrap();
+                    copy::between(&filled.again(), &named(tag), &from.store, &options(&[tag])).await.unwrap();
                 }
             } else {
                 old.deliver(&from.store).await;
             }
             for (tag, (desc, bytes)) in [("sig", &old.signature), ("meta", &old.text)] {
-                copy(&from.again(), &named(tag), &to.store, &options(&[tag])).await.unwrap();
+                copy::between(&from.again(), &named(tag), &to.store, &options(&[tag])).await.unwrap();
                 assert_eq!(to.again().resolve(&named(tag)).await.unwrap(), *desc, "{} to {}", from.store, to.store);
                 let there = artifact::store::read(&*to.again(), &Item::manifest(desc.clone()), 2000).await;
                 assert_eq!(there.unwrap(), bytes);
             }
             // The signature comes along with what it is about, as does a child of an index.
             let signed = destination();
-            copy(&from.again(), &named("v1"), &signed.store, &with_referrers(&["v1"])).await.unwrap();
+            copy::between(&from.again(), &named("v1"), &signed.store, &with_referrers(&["v1"])).await.unwrap();
             let found = signed.again().referrers(old.image.root()).await.unwrap();
             assert_eq!(found.iter().map(|desc| &desc.digest).collect::<Vec<_>>(), [&old.signature.0.digest]);
             assert_eq!(found[0].artifact_type.as_deref(), Some("application/vnd.cncf.notary.signature"));
             old.is_at(&*signed.again(), &[&old.image.manifests[0], &old.signature]).await;
             let both = destination();
-            copy(&from.again(), &named("index"), &both.store, &options(&["v1"])).await.unwrap();
+            copy::between(&from.again(), &named("index"), &both.store, &options(&["v1"])).await.unwrap();
             old.is_at(&*both.again(), &[&old.image.manifests[0], &old.signature, &old.index]).await;
             assert_eq!(artifact::check::check(&both.again()).await.unwrap(), [], "{}", both.store);
         }
@@ -124,7 +124,7 @@ async fn what_a_layout_lists_under_another_type_keeps_its_entry() {
     let (from, dir) = (memory(), tempfile::tempdir().unwrap());
     old.deliver(&from.store).await;
     let to: Arc<dyn Store> = Arc::new(Layout::create(dir.path()).unwrap());
-    copy(&from.again(), &named("meta"), &to, &options(&["meta"])).await.unwrap();
+    copy::between(&from.again(), &named("meta"), &to, &options(&["meta"])).await.unwrap();
     let list: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("index.json")).unwrap()).unwrap();
     let entry = &list["manifests"][0];
@@ -140,11 +140,11 @@ async fn they_are_fetched_from_a_registry_as_manifests() {
     remove_name(&*world.store().await, ref_name("meta")).await.unwrap();
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     let to = layout();
-    copy(&from, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
+    copy::between(&from, &named("v1"), &to.store, &with_referrers(&["v1"])).await.unwrap();
     assert_eq!(to.again().referrers(old.image.root()).await.unwrap().len(), 1);
     old.is_at(&*to.again(), &[&old.signature]).await;
     for tag in ["sig", "index"] {
-        copy(&from, &named(tag), &to.store, &options(&[tag])).await.unwrap();
+        copy::between(&from, &named(tag), &to.store, &options(&[tag])).await.unwrap();
     }
     assert_eq!(to.again().resolve(&named("sig")).await.unwrap(), old.signature.0);
     old.is_at(&*to.again(), &[&old.index, &old.signature]).await;
@@ -163,7 +163,7 @@ async fn what_is_no_json_comes_as_what_it_was_served_as() {
         artifact::stores::registry::Registry::new(server.host(), &Default::default()).unwrap().repository("a").unwrap(),
     );
     let to = layout();
-    copy(&from, &named("meta"), &to.store, &options(&["meta"])).await.unwrap();
+    copy::between(&from, &named("meta"), &to.store, &options(&["meta"])).await.unwrap();
     assert_eq!(to.again().resolve(&named("meta")).await.unwrap(), desc);
 }
 
@@ -174,19 +174,22 @@ async fn a_registry_that_does_not_take_them_is_sent_nothing_else() {
     old.deliver(&from.store).await;
     let to: Arc<dyn Store> = Arc::new(world.repository(&Default::default()));
     for (tag, media_type) in [("sig", ARTIFACT), ("meta", XML)] {
-        let error = copy(&from.again(), &named(tag), &to, &options(&[tag, "other"])).await.unwrap_err();
+        let error = copy::between(&from.again(), &named(tag), &to, &options(&[tag, "other"])).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         let text = error.to_string();
         assert!(text.contains(&format!("`{media_type}`")) && text.contains(&format!("`{tag}`")), "{text}");
     }
-    assert_eq!(kind(copy(&from.again(), &named("v1"), &to, &with_referrers(&["v1"])).await), Kind::Unsupported);
-    assert_eq!(kind(copy(&from.again(), &named("index"), &to, &options(&["v1"])).await), Kind::Unsupported);
+    assert_eq!(
+        kind(copy::between(&from.again(), &named("v1"), &to, &with_referrers(&["v1"])).await),
+        Kind::Unsupported
+    );
+    assert_eq!(kind(copy::between(&from.again(), &named("index"), &to, &options(&["v1"])).await), Kind::Unsupported);
     assert_eq!(world.count("POST upload"), 0);
     assert!(to.list_names().await.unwrap().names.is_empty());
     let left = world.store().await.inventory().await.unwrap().unwrap();
     assert!(left.blobs.is_empty() && left.entries.is_empty());
     // The rest of what is there goes all the same.
-    copy(&from.again(), &named("v1"), &to, &options(&["v1"])).await.unwrap();
+    copy::between(&from.again(), &named("v1"), &to, &options(&["v1"])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

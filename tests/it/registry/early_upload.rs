@@ -10,7 +10,7 @@ use std::{
 use artifact::{
     Result,
     blob::SourceFile,
-    copy::{self, EarlyUpload, Report, copy},
+    copy::{self, EarlyUpload, Report},
     oci::{Descriptor, Digest, media_type},
     pack::{self, Outlet as _, pack},
     plan::{Content, ManifestPlan, Part, Plan},
@@ -74,7 +74,7 @@ impl Source {
         let from: Arc<dyn ReadStore> = Arc::new(pack(&self.plan(), &options).await?);
         let options =
             copy::Options { names: names(&["v1"]), early_upload: Some(Arc::clone(&early)), ..Default::default() };
-        let done = copy(&from, &artifact::store::Name::Only, to, &options).await;
+        let done = copy::between(&from, &artifact::store::Name::Only, to, &options).await;
         early.stop().await;
         done
     }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use artifact::{
-    Kind,
-    copy::{self, copy},
+    Kind, copy,
     oci::Descriptor,
     serve::fault::Seen,
     store::{Item, Presence, ReadStore, Store},
@@ -47,7 +46,9 @@ fn mirrored(mirrors: &[(&str, bool)], origin: &str) -> Arc<dyn ReadStore> {
 /// Copies `v1` into memory, and compares every byte.
 async fn arrives(sample: &Sample, from: &Arc<dyn ReadStore>) {
     let to: Arc<dyn Store> = Arc::new(Memory::new());
-    copy(from, &named("v1"), &to, &copy::Options { names: names(&["v1"]), ..copy::Options::default() }).await.unwrap();
+    copy::between(from, &named("v1"), &to, &copy::Options { names: names(&["v1"]), ..copy::Options::default() })
+        .await
+        .unwrap();
     for (desc, bytes) in sample.all() {
         assert!(read(to.as_ref(), desc, 8 << 20).await.unwrap() == bytes);
     }

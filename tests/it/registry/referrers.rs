@@ -197,7 +197,7 @@ async fn a_list_is_one_by_its_content_whatever_it_is_served_as() {
         let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Options::default()));
         let to: Arc<dyn Store> = Arc::new(Memory::new());
         let options = copy::Options { referrers: true, ..Default::default() };
-        copy::copy(&from, &named("v1"), &to, &options).await.unwrap();
+        copy::between(&from, &named("v1"), &to, &options).await.unwrap();
         let mut expected = vec![one.root().digest.clone(), two.root().digest.clone()];
         expected.sort();
         assert_eq!(digests(&to.referrers(subject().root()).await.unwrap()), expected, "{list_type}");

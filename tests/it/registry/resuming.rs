@@ -8,7 +8,7 @@ use std::{
 };
 
 use artifact::{
-    copy::{self, copy},
+    copy,
     store::{ReadStore, Store},
     stores::{Layout, registry::Options},
 };
@@ -36,7 +36,7 @@ async fn pull(host: &str, layout: &Path) -> artifact::Result<copy::Report> {
     let from: Arc<dyn ReadStore> = Arc::new(repository(host, "a", &Options { retries: 0, ..Options::default() }));
     let to: Arc<dyn Store> = Arc::new(Layout::create(layout)?);
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    copy(&from, &named("v1"), &to, &options).await
+    copy::between(&from, &named("v1"), &to, &options).await
 }
 
 /// Where what came of the layer waits for the rest.

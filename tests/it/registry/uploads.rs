@@ -5,7 +5,7 @@ use std::sync::Arc;
 use artifact::{
     Code, Kind, Result,
     blob::{Blob, ByteStream},
-    copy::copy,
+    copy,
     oci::{Descriptor, Digest, media_type},
     progress::Outcome,
     serve::fault::Seen,
@@ -309,7 +309,8 @@ async fn a_file_goes_unhashed_and_its_damage_is_told_from_a_refusal() {
 
         let world = Faulty::new("");
         let to: Arc<dyn Store> = Arc::new(world.repository(&Options::default()));
-        let error = copy(&(layout as Arc<dyn ReadStore>), &named("v1"), &to, &Default::default()).await.unwrap_err();
+        let error =
+            copy::between(&(layout as Arc<dyn ReadStore>), &named("v1"), &to, &Default::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Mismatch);
         let text = error.to_string();
         assert!(text.contains(&format!("`{}` is damaged", blob.display())) && text.contains("has digest"), "{text}");

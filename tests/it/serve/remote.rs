@@ -34,7 +34,7 @@ async fn what_is_pushed_to_a_registry_in_front_is_in_the_one_behind_and_comes_ba
     let sample = Sample::of(&[b"small", &noise(20 << 20, 1)]);
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
     let to: Arc<dyn Store> = front.clone();
-    copy::copy(&sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await.unwrap();
+    copy::between(&sample.in_memory(&["v1"]).await, &named("v1"), &to, &options).await.unwrap();
     let there = behind.healthy();
     assert_eq!(there.resolve(&named("v1")).await.unwrap(), *sample.root());
     for (desc, bytes) in sample.all() {
@@ -46,7 +46,7 @@ async fn what_is_pushed_to_a_registry_in_front_is_in_the_one_behind_and_comes_ba
     assert_eq!(large, [8 << 20, 8 << 20, 4 << 20]);
     let back: Arc<dyn Store> = Arc::new(Memory::new());
     let from: Arc<dyn ReadStore> = front;
-    copy::copy(&from, &named("v1"), &back, &options).await.unwrap();
+    copy::between(&from, &named("v1"), &back, &options).await.unwrap();
     for (desc, bytes) in sample.all() {
         assert!(read(&*back, desc, 64 << 20).await.unwrap() == bytes, "{}", desc.digest);
     }

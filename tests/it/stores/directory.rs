@@ -251,7 +251,7 @@ async fn a_copy_after_a_crash_lists_what_was_not_listed_yet() {
     assert!(layout.referrers(sample.root()).await.unwrap().is_empty());
     let (from, to) = (about.in_memory(&["x"]).await, Arc::new(layout) as Arc<dyn Store>);
     let options = artifact::copy::Options::default();
-    assert_eq!(artifact::copy(&from, &named("x"), &to, &options).await.unwrap().moved, 0);
+    assert_eq!(artifact::copy::between(&from, &named("x"), &to, &options).await.unwrap().moved, 0);
     assert_eq!(Layout::open(&path).unwrap().referrers(sample.root()).await.unwrap().len(), 1);
 }
 

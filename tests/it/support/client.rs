@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use artifact::{
     Kind, Result,
-    copy::{self, Report, copy},
+    copy::{self, Report},
     oci::Descriptor,
     store::{ReadStore, Store},
     stores::{
@@ -34,7 +34,7 @@ pub(crate) fn with_password(host: &str, user: &str, password: &str) -> Options {
 /// Copies `v1` with all that refers to it.
 pub(crate) async fn carry(from: &Arc<dyn ReadStore>, to: &Arc<dyn Store>) -> Result<Report> {
     let options = copy::Options { names: names(&["v1"]), referrers: true, ..copy::Options::default() };
-    copy(from, &named("v1"), to, &options).await
+    copy::between(from, &named("v1"), to, &options).await
 }
 
 /// A user and a password for this host that no other may ever see.

@@ -13,7 +13,7 @@ use std::{
 
 use artifact::{
     Kind, Result,
-    copy::{self, Report, copy},
+    copy::{self, Report},
     store::{ReadStore, Store},
     stores::{
         Memory,
@@ -69,7 +69,7 @@ fn https(identity: &Identity) -> Options {
 /// Copies four blobs at a time.
 async fn carry(from: Arc<dyn ReadStore>, to: impl Store + 'static) -> Result<Report> {
     let options = copy::Options { names: names(&["v1"]), concurrency: Some(4), ..copy::Options::default() };
-    copy(&from, &named("v1"), &(Arc::new(to) as Arc<dyn Store>), &options).await
+    copy::between(&from, &named("v1"), &(Arc::new(to) as Arc<dyn Store>), &options).await
 }
 
 /// Twenty small layers and a large one.

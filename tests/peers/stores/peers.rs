@@ -69,7 +69,9 @@ impl Images {
         let mut digests = Vec::new();
         for tag in ["v1", "v2"] {
             let options = Options { names: names(&[tag]), ..Options::default() };
-            digests.push(artifact::copy(&from, &named(tag), &to, &options).await.unwrap().root.digest.to_string());
+            digests.push(
+                artifact::copy::between(&from, &named(tag), &to, &options).await.unwrap().root.digest.to_string(),
+            );
         }
         digests
     }
@@ -135,7 +137,7 @@ async fn what_skopeo_writes_is_read_and_extended() {
         let root = store.resolve(&named("v1")).await.unwrap();
         let near: Arc<dyn ReadStore> = Arc::clone(&store) as Arc<dyn ReadStore>;
         let memory: Arc<dyn Store> = Arc::new(artifact::stores::Memory::new());
-        let report = artifact::copy(&near, &named("v1"), &memory, &Options::default()).await.unwrap();
+        let report = artifact::copy::between(&near, &named("v1"), &memory, &Options::default()).await.unwrap();
         assert_eq!((report.root.digest, report.moved), (root.digest.clone(), 3), "{store}");
         deliver(&store, &sample, &["ours"]).await.unwrap();
         skopeo_copy(&skopeo, &format!("{store}:v1"), &format!("oci:{}:v1", images.join("again").display()));

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command, sync::Arc};
 
 use artifact::{
     Kind,
-    copy::{Options, copy},
+    copy::{self, Options},
     store::{ReadStore, Store},
     stores::Layout,
 };
@@ -63,7 +63,7 @@ impl Drop for Disk {
 async fn carry(from: &Path, to: &Path) -> artifact::Result<()> {
     let from: Arc<dyn ReadStore> = Arc::new(Layout::open(from)?);
     let to: Arc<dyn Store> = Arc::new(Layout::create(to)?);
-    copy(&from, &named("v1"), &to, &Options { names: names(&["v1"]), ..Options::default() }).await.map(drop)
+    copy::between(&from, &named("v1"), &to, &Options { names: names(&["v1"]), ..Options::default() }).await.map(drop)
 }
 
 async fn a_layout_takes_large_files_of_another_one_without_a_copy_and_verifies_them() {

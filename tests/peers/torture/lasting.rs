@@ -101,7 +101,7 @@ async fn pull(times: usize) {
         let to: Arc<dyn Store> =
             if n % 10 == 0 { Arc::new(Layout::create(&dir).unwrap()) } else { Arc::new(Memory::new()) };
         let options = artifact::copy::Options { names: names(&["v1"]), ..Default::default() };
-        artifact::copy::copy(&from, &named("v1"), &to, &options).await.unwrap();
+        artifact::copy::between(&from, &named("v1"), &to, &options).await.unwrap();
         let root = to.resolve(&named("v1")).await.unwrap();
         assert_eq!(store::read_manifest(to.as_ref(), &root).await.unwrap(), sample.manifests[0].1);
         if n % 10 == 0 {

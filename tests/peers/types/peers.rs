@@ -54,7 +54,7 @@ async fn into_layout(source: &Path, layout: &Path, compress: &str) {
     let from: Arc<dyn ReadStore> = Arc::new(packed(&plan).await);
     let to: Arc<dyn Store> = Arc::new(Layout::create(layout).unwrap());
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    copy::copy(&from, &Name::Only, &to, &options).await.unwrap();
+    copy::between(&from, &Name::Only, &to, &options).await.unwrap();
 }
 
 /// Unpacks `v1` of a layout with the type that its manifest names.
@@ -112,7 +112,7 @@ async fn an_unpacked_slideshow_packs_to_the_same_artifact() {
         let from: Arc<dyn ReadStore> = Arc::new(packed(&plan).await);
         let to: Arc<dyn Store> = Arc::new(Layout::create(layout).unwrap());
         let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-        copy::copy(&from, &Name::Only, &to, &options).await.unwrap();
+        copy::between(&from, &Name::Only, &to, &options).await.unwrap();
         to.resolve(&named("v1")).await.unwrap().digest
     };
     let first = pack(&source.path().join("slides.yaml"), &layouts[0]).await;

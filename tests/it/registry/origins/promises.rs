@@ -6,8 +6,7 @@ use std::sync::{
 };
 
 use artifact::{
-    Kind,
-    copy::{self, copy},
+    Kind, copy,
     location::Location,
     oci::{Descriptor, Digest},
     store::{self, ReadStore, Store},
@@ -59,7 +58,7 @@ async fn a_tag_that_moves_meanwhile_changes_nothing() {
         let from: Arc<dyn ReadStore> = Arc::new(repository(server.host(), "a", &Options::default()));
         let to: Arc<dyn Store> = Arc::new(Memory::new());
         let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-        let report = copy(&from, &named("v1"), &to, &options).await.unwrap();
+        let report = copy::between(&from, &named("v1"), &to, &options).await.unwrap();
         assert_eq!(report.root.digest, first.root().digest, "{:?}", server.lines());
         assert_eq!(to.resolve(&named("v1")).await.unwrap().digest, first.root().digest);
         let (desc, bytes) = first.layer();
@@ -80,7 +79,7 @@ async fn a_digest_that_the_user_named_wins_over_all_that_is_said() {
         let location: Location = text.parse().unwrap();
         let from: Arc<dyn ReadStore> = Arc::new(repository(server.host(), "a", &Options::default()));
         let to: Arc<dyn Store> = Arc::new(Memory::new());
-        let copied = copy(&from, &location.name(), &to, &copy::Options::default()).await;
+        let copied = copy::between(&from, &location.name(), &to, &copy::Options::default()).await;
         assert_eq!(kind(copied), Kind::Mismatch);
         assert!(server.lines().iter().all(|line| !line.ends_with("/v1")), "{:?}", server.lines());
         assert!(to.inventory().await.unwrap().is_none_or(|held| held.blobs.is_empty()));
@@ -97,7 +96,7 @@ async fn a_lie_about_a_tag_is_found_out_before_anything_is_tagged() {
     let from: Arc<dyn ReadStore> = Arc::new(repository(server.host(), "a", &Options::default()));
     let to: Arc<dyn Store> = Arc::new(Memory::new());
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    assert_eq!(kind(copy(&from, &named("v1"), &to, &options).await), Kind::Mismatch);
+    assert_eq!(kind(copy::between(&from, &named("v1"), &to, &options).await), Kind::Mismatch);
     assert!(to.list_names().await.unwrap().names.is_empty());
 }
 
@@ -120,7 +119,7 @@ async fn a_mount_of_nothing_ends_before_the_tag() {
     let from: Arc<dyn ReadStore> = Arc::new(registry.repository("one").unwrap());
     let to: Arc<dyn Store> = Arc::new(registry.repository("two").unwrap());
     let options = copy::Options { names: names(&["v1"]), ..copy::Options::default() };
-    let error = copy(&from, &named(sample.root().digest.to_string()), &to, &options).await.unwrap_err();
+    let error = copy::between(&from, &named(sample.root().digest.to_string()), &to, &options).await.unwrap_err();
     assert!(error.to_string().contains("MANIFEST_BLOB_UNKNOWN"), "{error}");
     assert!(server.lines().iter().any(|line| line.contains("mount=")), "{:?}", server.lines());
 }
@@ -167,7 +166,7 @@ async fn a_tag_that_is_read_back_must_stand_for_what_was_stored() {
         let to: Arc<dyn Store> = Arc::new(repository(server.host(), "a", &Options::default()));
         let tags = names(&["v1"]);
         let options = copy::Options { names: tags.clone(), ..copy::Options::default() };
-        let root = copy(&from, &named("v1"), &to, &options).await.unwrap().root;
+        let root = copy::between(&from, &named("v1"), &to, &options).await.unwrap().root;
         let found = store::read_back(to.as_ref(), &root, &tags).await;
         assert_eq!(found.err().map(|e| e.kind()), want, "{:?}", server.lines());
     }
