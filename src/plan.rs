@@ -78,6 +78,34 @@ pub struct ManifestPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub subject: Option<Descriptor>,
+    /// What packing reads from files for the config and the layers, where the planner knows it: a figure for progress, and
+    /// no promise. Packing asks the disk where it is `None`, as it is in a plan that was read from JSON. Who changes the
+    /// parts sets it anew.
+    #[serde(skip)]
+    pub reads: Option<Reads>,
+}
+
+/// What is read from files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// How many files; one that is read twice counts twice.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Reads {
+    /// Counts a file of this length, too.
+    pub fn file(&mut self, len: u64) {
+        *self += Self { files: 1, bytes: len };
+    }
+}
+
+impl std::ops::AddAssign for Reads {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// An index to be.
@@ -186,6 +214,7 @@ impl ManifestPlan {
             order: Order::default(),
             annotations: BTreeMap::new(),
             subject: None,
+            reads: None,
         }
     }
 }

@@ -27,7 +27,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     error::{Code, Error, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed},
-    plan::{Content, Document, EntryKind, Plan},
+    plan::{Content, Document, EntryKind, ManifestPlan, Plan, Reads},
     progress::{Event, Observer},
 };
 use layer::Workshop;
@@ -142,12 +142,19 @@ fn announce(plan: &Plan, progress: &Observer) {
     if !progress.listens() {
         return;
     }
-    let (mut files, mut bytes) = (0, 0_u64);
-    let mut add = |path: &Path| {
-        files += 1;
-        bytes = bytes.saturating_add(std::fs::metadata(plan.base.join(path)).map_or(0, |meta| meta.len()));
-    };
-    for part in plan.manifests().into_iter().flat_map(|manifest| manifest.layers.iter().chain([&manifest.config])) {
+    let mut all = Reads::default();
+    for manifest in plan.manifests() {
+        all += manifest.reads.unwrap_or_else(|| on_disk(manifest, &plan.base));
+    }
+    let Reads { files, bytes } = all;
+    progress.tell(Event::Packing { files, bytes });
+}
+
+/// What will be read for a manifest whose planner did not say.
+fn on_disk(manifest: &ManifestPlan, base: &Path) -> Reads {
+    let mut reads = Reads::default();
+    let mut add = |path: &Path| reads.file(std::fs::metadata(base.join(path)).map_or(0, |meta| meta.len()));
+    for part in manifest.layers.iter().chain([&manifest.config]) {
         match &part.content {
             Content::File(path) => add(path),
             Content::Tar { entries, .. } => entries.iter().for_each(|entry| match &entry.kind {
@@ -157,13 +164,13 @@ fn announce(plan: &Plan, progress: &Observer) {
             Content::Empty {} | Content::Text(_) | Content::Json { .. } => {}
         }
     }
-    progress.tell(Event::Packing { files, bytes });
+    reads
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{ManifestPlan, Part};
+    use crate::plan::Part;
 
     #[tokio::test]
     async fn packing_stops_when_nobody_waits_for_it() {

@@ -11,7 +11,7 @@ use super::{
     generic,
     many::{Expression, Many, Template},
     reading::Reading,
-    sets::{file_value, media_type_of},
+    sets::{file_value, media_type_of, reads},
     tar::{self, Tar},
     texts::{self, Texts},
     typed, view,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     oci::{annotation, media_type},
-    plan::{Compression, Content, Order, Part, Quote, Quoted},
+    plan::{Compression, Content, Order, Part, Quote, Quoted, Reads},
     source::{Member, MemberKind},
 };
 
@@ -93,6 +93,8 @@ pub struct Layer {
 #[derive(Debug, Default)]
 pub(super) struct Planned {
     pub(super) parts: Vec<Part>,
+    /// What will be read for them.
+    pub(super) reads: Reads,
     titles: BTreeMap<String, usize>,
 }
 
@@ -172,7 +174,7 @@ impl Layer {
         let title = self.title.as_ref().map(|t| reading.text(t)).transpose()?.filter(|t| !t.is_empty());
         let compress = self.compress.as_ref().map(|c| reading.text(c)).transpose()?;
         let compress = compress.as_deref().map_or(Ok(Compression::None), tar::compression)?;
-        let content = self.content(reading, file, title.as_deref(), compress)?;
+        let (content, members) = self.content(reading, file, title.as_deref(), compress)?;
         let kind = self.media_type.as_ref().map(|m| reading.text(m)).transpose()?;
         let media_type = kind.unwrap_or_else(|| natural(&content, compress));
         if !media_type::is_valid(&media_type) {
@@ -190,31 +192,34 @@ impl Layer {
             annotations.extend(titled(title, index, &content));
         }
         annotations.extend(self.annotations(&reading.with("layer", quotes(index)))?);
+        planned.reads += reads(members);
         planned.parts.push(Part { id: self.id.clone(), media_type, content, annotations });
         Ok(())
     }
 
-    fn content(
+    /// The content, and the members that it consists of.
+    fn content<'r>(
         &self,
-        reading: &Reading<'_>,
-        file: Option<&Member>,
+        reading: &'r Reading<'_>,
+        file: Option<&'r Member>,
         title: Option<&str>,
         compress: Compression,
-    ) -> Result<Content> {
+    ) -> Result<(Content, &'r [Member])> {
         if let Some(text) = &self.text {
-            return Ok(Content::Text(reading.text(text)?));
+            return Ok((Content::Text(reading.text(text)?), &[]));
         }
         let Some(tar) = &self.tar else {
             let file = file.ok_or_else(|| Error::new(Kind::Internal, "a layer without content"))?;
-            return Ok(Content::File(file.path.clone().into()));
+            return Ok((Content::File(file.path.clone().into()), std::slice::from_ref(file)));
         };
         let root = match (&tar.root, title) {
             (Some(root), _) => reading.text(root)?,
             (None, title) => title.unwrap_or(".").to_owned(),
         };
         let root = crate::source::relative(&root).map(|r| if r.is_empty() { ".".into() } else { r })?;
-        let entries = tar.entries(reading.set(&tar.set)?, &reading.dir_of(&tar.set)?, &root, reading.inputs.now)?;
-        Ok(Content::Tar { entries, compress })
+        let members = reading.set(&tar.set)?;
+        let entries = tar.entries(members, &reading.dir_of(&tar.set)?, &root, reading.inputs.now)?;
+        Ok((Content::Tar { entries, compress }, members))
     }
 
     fn annotations(&self, reading: &Reading<'_>) -> Result<BTreeMap<String, Json>> {

@@ -111,6 +111,7 @@ impl ManifestRule {
             order,
             annotations,
             subject: None,
+            reads: None,
         })
     }
 

@@ -226,9 +226,14 @@ impl ArtifactType {
         let definition = &self.definition;
         let layers = definition.layers.plan(reading)?;
         let reading = reading.with_all(layers.names());
-        let config = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
-        let config = config.map_or_else(|| Ok(config::Config::none()), |c| c.plan(&reading))?;
-        let manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
+        let rule = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
+        let config = rule.map_or_else(|| Ok(config::Config::none()), |c| c.plan(&reading))?;
+        let mut reads = layers.reads;
+        if let Some(set) = rule.and_then(|c| c.raw.as_ref()) {
+            reads += sets::reads(reading.set(set)?);
+        }
+        let mut manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
+        manifest.reads = Some(reads);
         warnings.extend(validate::check(&definition.validate, &reading)?);
         Ok((manifest, reading))
     }

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     oci::media_type,
-    source::{Dialect, Ignore, Irregular, Limits, Listing, Member, Symlinks},
+    plan::Reads,
+    source::{Dialect, Ignore, Irregular, Limits, Listing, Member, MemberKind, Symlinks},
 };
 
 /// A named set of files; exactly one of `path`, `list`, `globs` and `dir` says which.
@@ -238,6 +239,13 @@ pub(super) fn file_value(member: &Member) -> Value {
         ("mime", Value::from(media_type_of(&member.path))),
         ("size", Value::from(member.len)),
     ])
+}
+
+/// What is read of these members, as they were when they were listed.
+pub(super) fn reads(members: &[Member]) -> Reads {
+    let mut reads = Reads::default();
+    members.iter().filter(|member| member.kind == MemberKind::File).for_each(|file| reads.file(file.len));
+    reads
 }
 
 /// The natural media type of a file, by its name.

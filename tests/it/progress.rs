@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use artifact::{
     check, copy,
     pack::{self, pack},
+    plan::{self, Plan, Reads},
     progress::{Event, Observer, Outcome, Progress},
     source::Source,
     store::{ReadStore, Store},
     stores::registry::Options,
-    types::{Catalog, Inputs},
+    types::{ArtifactType, Catalog, Inputs, Origin},
 };
 
 use crate::{
@@ -60,6 +61,43 @@ async fn what_packing_reads_is_known_before_and_told_while_it_is_read() {
         let read = heard.all(|event| if let Event::Read(bytes) = event { Some(*bytes) } else { None });
         assert_eq!((read.iter().sum::<u64>(), read.len() > 3), (1_000_001, true), "{layout}");
     }
+}
+
+/// What is announced when this is packed: files, and their bytes.
+async fn announced(plan: &Plan) -> (usize, u64) {
+    let (heard, scratch) = (Arc::new(Heard::default()), tempfile::tempdir().unwrap());
+    let options = pack::Options { progress: heard.observer(), ..pack::Options::new(scratch.path()) };
+    pack(plan, &options).await.unwrap();
+    let packing = heard.all(|event| match event {
+        Event::Packing { files, bytes } => Some((*files, *bytes)),
+        _ => None,
+    });
+    let [one] = packing[..] else { panic!("{packing:?}") };
+    one
+}
+
+#[tokio::test]
+async fn what_is_announced_was_counted_while_it_was_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.txt", "four"), ("b.txt", "sixsix"), ("config.json", "{}")] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    // The files in one tar, each by itself, and one of them a second time under its title, which is left out.
+    let text = "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {name: counted}\ndetect: [{form: all, dir: {}}]\n\
+                source:\n  sets:\n    config: {path: config.json}\n    files: {globs: ['*.txt']}\n    a: {path: a.txt}\n\
+                config: {mediaType: a/b, raw: config}\n\
+                layers:\n  items:\n  - {id: text, text: hello, title: hello}\n  - {id: tar, tar: {set: files}}\n  \
+                - {id: file, each: [files, a], mediaType: text/plain, title: '{{ file.name }}'}\n\
+                manifest: {artifactType: a/b}\n";
+    let kind = Arc::new(ArtifactType::parse(text, Origin::File("counted.yaml".into())).unwrap());
+    let plan = kind.plan(&Source::open(dir.path()).unwrap(), &Inputs::default()).unwrap();
+    assert_eq!(plan.manifest().unwrap().reads, Some(Reads { files: 5, bytes: 2 * (4 + 6) + 2 }));
+    // A file that grew meanwhile is not looked at for a figure.
+    std::fs::write(dir.path().join("a.txt"), "longer than four").unwrap();
+    assert_eq!(announced(&plan).await, (5, 22));
+    // A plan that comes as JSON says nothing of it.
+    let read: Plan = plan::parse(&serde_json::to_vec(&plan).unwrap()).unwrap();
+    assert_eq!(announced(&read).await, (5, 2 * (16 + 6) + 2));
 }
 
 #[tokio::test(start_paused = true)]

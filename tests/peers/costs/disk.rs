@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ["strace"]
             plain a_small_file_is_read_to_hash_it_and_once_more_to_send_it,
             plain files_that_are_packed_into_one_are_read_once,
+            plain a_file_is_looked_at_by_its_name_once_whoever_is_told_how_much_there_is,
             plain a_large_file_is_read_once_where_the_line_keeps_up,
             plain a_large_file_is_read_twice_where_it_goes_to_a_disk,
             plain a_large_file_is_read_at_most_twice_where_the_line_does_not_keep_up,
@@ -88,6 +89,16 @@ fn files_that_are_packed_into_one_are_read_once() {
     assert_eq!(first.read(&world.path().join("forty")), FORTY);
     let again = world.disk("push forty R/forty:v1");
     assert_eq!(again.read(&world.path().join("forty")), FORTY);
+}
+
+fn a_file_is_looked_at_by_its_name_once_whoever_is_told_how_much_there_is() {
+    let world = World::new();
+    for line in ["push forty oci:all:v1 --format json", "push forty oci:all:v1 --set layout=files --quiet"] {
+        let Disk(traced) = world.disk(line);
+        assert_eq!(traced.said.contains("\"packing\""), line.ends_with("json"), "{}", traced.said);
+        let looks = traced.calls.iter().filter(|call| ["statx", "newfstatat"].contains(&&*call.name));
+        assert_eq!(looks.filter(|call| call.text.contains(".txt\"")).count(), SMALL, "{line}");
+    }
 }
 
 fn a_large_file_is_read_once_where_the_line_keeps_up() {
