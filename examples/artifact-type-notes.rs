@@ -2,22 +2,20 @@
 //! becomes, and answers with JSON (`artifact-plan/v1`, `artifact-types/plan.md`).
 //!
 //! A definition is enough for most types; this one looks into its files, which takes code: the config quotes the first line
-//! of each note and counts its words. The structs of the library are a convenience here. A plug-in in another language
-//! prints the same JSON.
+//! of each note and counts its words. What the library has for plans and for reading a source is a convenience here. A plug-in
+//! in another language prints the same JSON.
 //!
 //!     cargo run --example artifact-type-notes plan examples/notes
 //!     PATH=$PATH:$PWD/target/debug/examples artifact plan --type notes examples/notes
 
-use std::{
-    io::{IsTerminal as _, Read as _, Write as _},
-    path::Path,
-};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
     oci::{Descriptor, Manifest, annotation, json::Encoding},
     plan::{API_VERSION, Action, Content, ManifestPlan, Part, Plan, Quote, Quoted, ReferencePlan, Step, Unpacking},
+    source::{Listing, Source},
     types::plugin::{About, PlanQuestion, UnpackQuestion},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,20 +23,23 @@ use serde_json::{Value, json};
 
 const ARTIFACT_TYPE: &str = "application/vnd.example.notes.v1";
 
-/// The names of the notes, sorted: the same directory makes the same plan everywhere.
-fn notes(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in dir.read_dir().context(|| format!("cannot list `{}`", dir.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        names.extend(name.ends_with(".txt").then_some(name));
-    }
-    names.sort();
-    Ok(names)
+/// Most bytes of a note.
+const LARGEST: u64 = 1 << 20;
+
+/// The names of the notes, sorted: the same directory makes the same plan everywhere. A link, or a name that not every
+/// machine can have, is an error.
+fn notes(source: &Source) -> Result<Vec<String>> {
+    let found = match source.file() {
+        Some(file) => vec![source.resolve(file)?],
+        None => source.expand(&["*.txt".into()], &Listing::default())?,
+    };
+    Ok(found.into_iter().map(|note| note.path).collect())
 }
 
 /// What the config says about one note. Its digest is not known yet, so it is a quote of the layer.
-fn describe(dir: &Path, name: &str, layer: usize) -> Result<Value> {
-    let text = std::fs::read_to_string(dir.join(name)).context(|| format!("cannot read `{name}`"))?;
+fn describe(source: &Source, name: &str, layer: usize) -> Result<Value> {
+    let text = source.read(name, LARGEST)?;
+    let text = String::from_utf8_lossy(&text);
     Ok(json!({
         "title": text.lines().next().unwrap_or(name),
         "words": text.split_whitespace().count(),
@@ -88,11 +89,10 @@ fn unpack(manifest: &Manifest) -> Unpacking {
     Unpacking { steps: manifest.layers.iter().map(step).collect(), warnings: Vec::new() }
 }
 
-fn plan(dir: &Path) -> Result<Plan> {
-    let dir = dir.canonicalize().context(|| format!("cannot find `{}`", dir.display()))?;
-    let names = notes(&dir)?;
+fn plan(source: &Source) -> Result<Plan> {
+    let names = notes(source)?;
     let described: Vec<_> =
-        names.iter().enumerate().map(|(index, name)| describe(&dir, name, index)).collect::<Result<_>>()?;
+        names.iter().enumerate().map(|(index, name)| describe(source, name, index)).collect::<Result<_>>()?;
     let config = Content::Json { value: json!({ "notes": described }), encoding: Encoding::Canonical };
     let config = Part {
         id: "config".into(),
@@ -110,7 +110,8 @@ fn plan(dir: &Path) -> Result<Plan> {
         root: manifest.into(),
         reference: ReferencePlan::default(),
         warnings: Vec::new(),
-        base: dir,
+        // The source, wherever it is.
+        base: ".".into(),
     })
 }
 
@@ -123,8 +124,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["describe"] => print(&about()),
-        ["plan", dir] => question::<PlanQuestion>().and_then(|_| print(&plan(Path::new(dir))?)),
+        ["plan", source] => question::<PlanQuestion>().and_then(|_| print(&plan(&Source::open(source)?)?)),
         ["unpack"] => question().and_then(|question: UnpackQuestion| print(&unpack(&question.manifest))),
-        _ => Err(Error::invalid("usage: artifact-type-notes describe | plan DIRECTORY | unpack")),
+        _ => Err(Error::invalid("usage: artifact-type-notes describe | plan SOURCE | unpack")),
     }
 }

@@ -17,20 +17,19 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Context, Error, Kind, Result,
     blob::{Blob, ByteStream, FileSlice},
     copy,
     error::Context as _,
     exam::{BEHAVIOURS, Candidate},
-    oci::{
-        Annotations, Descriptor, Digest, Manifest, Parsed, RefName, Role, Tag, annotation, json::Encoding, media_type,
-    },
+    location,
+    oci::{Descriptor, Digest, Parsed, Role, Tag, json::Encoding},
     progress::Outcome,
+    push,
     store::{
-        self, Abilities, Committed, Home, Intent, Item, Name, NameChange, NameOutcome, NamePage, Presence, ReadStore,
+        Abilities, Committed, Home, Intent, Item, Name, NameChange, NameOutcome, NamePage, Presence, ReadStore,
         Session, Store, one_page, verified,
     },
-    stores::Memory,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -252,31 +251,6 @@ impl Session for Writing {
     }
 }
 
-/// A store with one artifact in it, made by hand: one note as its only layer, and nothing to configure.
-async fn a_note() -> Result<Memory> {
-    let (store, note) = (Memory::new(), Bytes::from_static(b"buy milk\n"));
-    let mut layer = Descriptor::of("text/plain", &note);
-    layer.annotations.insert(annotation::TITLE.into(), "note.txt".into());
-    let write = store::begin(&store, Intent::default()).await?;
-    write.puts().put(&layer, &note, &[]).await?;
-    write.puts().put(&Descriptor::empty(), &Bytes::from_static(b"{}"), &[]).await?;
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(media_type::MANIFEST.into()),
-        artifact_type: Some("application/vnd.example.note.v1".into()),
-        config: Descriptor::empty(),
-        layers: vec![layer],
-        subject: None,
-        annotations: Annotations::new(),
-    };
-    let bytes = Bytes::from(Encoding::Go.encode(&manifest)?);
-    let root = Descriptor::of(media_type::MANIFEST, &bytes);
-    write.puts().manifest(&root, &bytes).await?;
-    write.name(NameChange::set("v1".parse()?, root))?;
-    write.commit().await?;
-    Ok(store)
-}
-
 /// Every behaviour gets an empty store.
 async fn sit_the_exam() -> Result<()> {
     for behaviour in BEHAVIOURS {
@@ -292,17 +266,23 @@ async fn sit_the_exam() -> Result<()> {
 async fn main() -> Result<()> {
     let kept = std::env::args_os().nth(1).map(PathBuf::from);
     let scratch = tempfile::tempdir()?;
-    let dir = kept.unwrap_or_else(|| scratch.path().to_owned());
+    let dir = kept.unwrap_or_else(|| scratch.path().join("flat"));
     std::fs::create_dir_all(&dir)?;
 
-    let from: Arc<dyn ReadStore> = Arc::new(a_note().await?);
+    // An artifact, where locations lead: they are for the stores that come with the library.
+    let (context, note) = (Context::new(scratch.path()), scratch.path().join("note.txt"));
+    std::fs::write(&note, "buy milk\n")?;
+    let layout = format!("oci:{}:v1", scratch.path().join("layout").display());
+    push(&note, &layout, &context, &push::Options::default()).await?;
+
+    // Any other store takes part in a copy as itself.
+    let from = location::open(&layout, &context).await?;
     let to: Arc<dyn Store> = Arc::new(Flat(dir.clone()));
-    let v1: RefName = "v1".parse()?;
-    let options = copy::Options { names: vec![v1.clone()], ..Default::default() };
-    let report = copy::between(&from, &v1.clone().into(), &to, &options).await?;
+    let options = copy::Options { names: vec!["v1".parse()?], ..Default::default() };
+    let report = copy::between(&from.store, &from.location.name(), &to, &options).await?;
     println!("{}: {} moved, {} bytes", report.root.digest, report.moved, report.bytes);
 
-    let again = copy::between(&from, &v1.into(), &to, &options).await?;
+    let again = copy::between(&from.store, &from.location.name(), &to, &options).await?;
     println!("again: {} moved, {} present", again.moved, again.present);
     for (extension, what) in [(".blob", "content"), (".manifest", "manifests"), (".tag", "tags")] {
         println!("{} {what}", Flat(dir.clone()).list(extension)?.len());
