@@ -133,21 +133,17 @@ pub async fn push(source: impl Into<PathBuf>, location: &str, context: &Context,
 ///
 /// Errors: kind `NotFound` when the subject is not there; those of [`push`].
 pub async fn attach(subject: &str, source: impl Into<PathBuf>, context: &Context, options: &Options) -> Result<Pushed> {
-    prepare_attachment(&subject.parse()?, source, context, options).await?.run(context).await
+    let (location, options) = about(&subject.parse()?, options);
+    prepare(source, &location, context, &options).await?.run(context).await
 }
 
-/// Plans an attachment: reads the source, and finds the subject.
-pub async fn prepare_attachment(
-    subject: &Location,
-    source: impl Into<PathBuf>,
-    context: &Context,
-    options: &Options,
-) -> Result<Prepared> {
+/// Where what is about an artifact goes, and how: the same place, without a name of its own.
+fn about(subject: &Location, options: &Options) -> (Location, Options) {
     let location = Location { tag: None, digest: None, ..subject.clone() };
-    prepare(source, &location, context, &Options { subject: Some(subject.clone()), ..options.clone() }).await
+    (location, Options { subject: Some(subject.clone()), ..options.clone() })
 }
 
-/// Plans several attachments to one artifact, each an artifact of its own: reads all sources, then finds the subject once.
+/// Plans attachments to one artifact, each an artifact of its own: reads all sources, then finds the subject once.
 ///
 /// Errors: those of [`prepare`]; names in the options where there are several sources, as a name stands for one artifact.
 pub async fn prepare_attachments(
@@ -160,8 +156,7 @@ pub async fn prepare_attachments(
         let message = format!("`{name}` can be the name of one artifact, and {} sources are given", sources.len());
         return Err(Error::misuse(message));
     }
-    let location = Location { tag: None, digest: None, ..subject.clone() };
-    let options = Options { subject: Some(subject.clone()), ..options.clone() };
+    let (location, options) = about(subject, options);
     let mut all = Vec::with_capacity(sources.len());
     for source in sources {
         all.push(planned(source, &location, context, &options).await?);
