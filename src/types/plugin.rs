@@ -109,16 +109,19 @@ pub struct UnpackQuestion {
     pub view: View,
 }
 
-/// The programs of some directories. What one says of itself is kept, by path, size and time.
+/// The programs of some directories. What one says of itself is kept, by path, size and time, and so is what is wrong with
+/// its answer, or that none came.
 #[derive(Debug, Clone, Default)]
 pub struct Plugins {
     directories: Vec<PathBuf>,
     timeouts: Timeouts,
-    known: Arc<Mutex<HashMap<State, Arc<About>>>>,
+    known: Arc<Mutex<HashMap<State, Answer>>>,
 }
 
 /// Which program, and in which state.
 type State = (PathBuf, u64, Option<SystemTime>);
+/// What a program says of itself, or what is wrong with that.
+type Answer = Result<Arc<About>, (Kind, String)>;
 
 impl Plugins {
     /// Those of these directories; an earlier one wins.
@@ -164,13 +167,19 @@ impl Plugins {
         let state = (program.clone(), meta.len(), meta.modified().ok());
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = known().get(&state).cloned();
-        let about = match kept {
-            Some(about) => about,
+        let answer = match kept {
+            Some(answer) => answer,
             None => {
-                let about = describe(name, &program, self.timeouts.describe).await.context(|| named(&program))?;
-                Arc::clone(known().entry(state).or_insert_with(|| Arc::new(about)))
+                let asked = describe(name, &program, self.timeouts.describe).await.context(|| named(&program));
+                let answer = match asked {
+                    Ok(about) => Ok(Arc::new(about)),
+                    Err(e) if is_answer(e.kind()) => Err((e.kind(), e.to_string())),
+                    Err(e) => return Err(e),
+                };
+                known().entry(state).or_insert(answer).clone()
             }
         };
+        let about = answer.map_err(|(kind, message)| Error::new(kind, message))?;
         Ok(Plugin { program, about, timeouts: self.timeouts })
     }
 }
@@ -201,6 +210,12 @@ pub fn list(directories: &[PathBuf]) -> Vec<(String, PathBuf)> {
 
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether an error of this kind is about what a program answered, or that it did not in time. One that could not be started
+/// may be the next time: a machine out of processes, an interpreter that is not installed yet.
+fn is_answer(kind: Kind) -> bool {
+    matches!(kind, Kind::Invalid | Kind::Unsupported | Kind::Limit | Kind::Unavailable)
 }
 
 fn named(program: &Path) -> String {

@@ -113,6 +113,37 @@ async fn a_program_is_asked_what_it_is_once_and_again_when_it_changed() {
 }
 
 #[tokio::test]
+async fn a_program_that_does_not_say_what_it_is_is_not_asked_again_before_it_changed() {
+    let programs = Programs::new();
+    let asked = programs.0.path().join("asked");
+    programs.add(&format!("echo x >>{}; echo usage >&2; exit 2", asked.display()));
+    let plugins = programs.plugins(Duration::from_secs(20));
+    let first = plugins.get("sh").await.unwrap_err();
+    let (found, broken) = plugins.recognise(&manifest(Some("application/vnd.sh"), "a/b", &[])).await;
+    assert!(found.is_none() && first.to_string().contains("usage"), "{first}");
+    assert_eq!(
+        broken.iter().map(|e| (e.kind(), e.to_string())).collect::<Vec<_>>(),
+        [(first.kind(), first.to_string())]
+    );
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\n");
+    programs.add(ABOUT);
+    assert!(plugins.get("sh").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_is_asked_again() {
+    let programs = Programs::new();
+    let interpreter = programs.0.path().join("interpreter");
+    let path = programs.add(ABOUT);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("/bin/sh", &interpreter.display().to_string())).unwrap();
+    let plugins = programs.plugins(Duration::from_secs(20));
+    assert!(plugins.get("sh").await.unwrap_err().to_string().contains("cannot be started"));
+    std::os::unix::fs::symlink("/bin/sh", interpreter).unwrap();
+    assert!(plugins.get("sh").await.is_ok());
+}
+
+#[tokio::test]
 async fn the_base_of_a_plan_is_relative_to_the_source() {
     let source = tree(&[("sub/a.txt", "a")]);
     let plan = Programs::of(ABOUT, &printed("sub", "a.txt"), "exit 9").plan(source.path()).await.unwrap();
