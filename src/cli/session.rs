@@ -9,7 +9,7 @@ use std::{
 
 use artifact::{
     Context, Result,
-    location::{Place, TypeFiles},
+    location::Place,
     store::{ReadStore, Store},
     stores::registry::{Options, Rate},
     types::Catalog,
@@ -109,13 +109,24 @@ pub(crate) struct CatalogArgs {
 }
 
 impl CatalogArgs {
+    /// What this machine knows, with the definitions that were given.
+    pub(crate) fn context(&self) -> Result<Context> {
+        let mut context = Context::from_environment()?;
+        context.types.files.clone_from(&self.files);
+        Ok(context)
+    }
+
     /// The built-in types, the user's, the project's, and those given.
     pub(crate) fn load(&self, report: &Report) -> Result<Catalog> {
-        let types = Context::from_environment()?.types;
-        let catalog = TypeFiles { files: self.files.clone(), ..types }.catalog()?;
-        catalog.broken().iter().for_each(|broken| report.warn(broken));
-        Ok(catalog)
+        catalog(&self.context()?, report)
     }
+}
+
+/// All definitions; of those that cannot be used, the user is warned.
+pub(crate) fn catalog(context: &Context, report: &Report) -> Result<Catalog> {
+    let catalog = context.types.catalog()?;
+    catalog.broken().iter().for_each(|broken| report.warn(broken));
+    Ok(catalog)
 }
 
 impl TypeArgs {

@@ -8,20 +8,16 @@ use std::{
 };
 
 use artifact::{
-    Context, Error, Kind, Result, environment,
+    Context, Error, Kind, Result,
     error::Context as _,
     fs,
-    types::{
-        self, ArtifactType, Catalog, Origin, lint,
-        plugin::{self, Plugins, Timeouts},
-        test,
-    },
+    types::{self, ArtifactType, Origin, lint, plugin, test},
 };
 use serde_json::{Value, json};
 
 use super::{
     report::{Report, count, escape, table},
-    session::CatalogArgs,
+    session::{CatalogArgs, catalog},
 };
 
 /// List, show, write and test artifact types.
@@ -79,7 +75,7 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list(&args.types.load(report)?, report).await,
+        Command::List(args) => list(&args.types.context()?, report).await,
         Command::Show(args) => show(&args, report),
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
@@ -91,16 +87,16 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     }
 }
 
-async fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
+async fn list(context: &Context, report: &Report) -> Result<ExitCode> {
+    let catalog = catalog(context, report)?;
     let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
     let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
-    let plugins = Plugins::new(environment::program_dirs(), Timeouts::default());
     // A definition is used before a program of its name.
-    for (name, program) in plugin::list(&environment::program_dirs()) {
+    for (name, program) in plugin::list(&context.types.programs) {
         if catalog.get(&name).is_ok() {
             continue;
         }
-        match plugins.get(&name).await {
+        match context.plugins().get(&name).await {
             Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
             Ok(None) => {}
             Err(e) => report.warn(format!("an artifact type is left out: {e}")),
@@ -114,8 +110,9 @@ async fn list(catalog: &Catalog, report: &Report) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
-    let kind = args.types.load(report)?.get(&args.name).map_err(|unknown| {
-        let program = plugin::find(&args.name, &environment::program_dirs());
+    let context = args.types.context()?;
+    let kind = catalog(&context, report)?.get(&args.name).map_err(|unknown| {
+        let program = plugin::find(&args.name, &context.types.programs);
         program.map_or(unknown, |program| {
             Error::unsupported(format!("`{}` is a program, {}: it has no definition", args.name, program.display()))
         })
