@@ -80,7 +80,7 @@ pub mod check;
 pub mod copy;
 #[cfg(feature = "types")]
 pub mod describe;
-#[cfg(any(feature = "registry", feature = "types"))]
+#[cfg(any(feature = "faults", feature = "registry", feature = "types"))]
 pub mod document;
 #[cfg(feature = "environment")]
 pub mod environment;

@@ -162,6 +162,11 @@ impl Document {
                 (None, None) => break self.root.at,
             }
         };
+        self.named(at)
+    }
+
+    /// A position as `file:line:column`.
+    fn named(&self, at: Position) -> String {
         format!("{}:{}:{}", escape(&self.origin), at.line, at.column)
     }
 }

@@ -211,3 +211,78 @@ fn arbitrary_json() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+mod typed {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::super::{Document, Options, typed};
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Thing {
+        name: String,
+        #[serde(default)]
+        size: Option<u8>,
+        #[serde(default)]
+        wanted: bool,
+        #[serde(default)]
+        kind: Option<Kind>,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+        #[serde(default)]
+        parts: Vec<Thing>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Plain,
+        Sized(u64),
+    }
+
+    fn thing(text: &str) -> Result<Thing, String> {
+        let document = Document::parse(text.as_bytes(), "t.yaml", &Options::default()).map_err(|e| e.to_string())?;
+        typed(&document).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn text_is_taken_as_it_was_written_and_null_is_what_is_not_there() {
+        let read = thing("name: 1.10\nsize: ~\nlabels: {a: true, b: 0x10, c: 'null'}\nkind: {sized: 7}\n").unwrap();
+        assert_eq!((read.name.as_str(), read.size, read.kind), ("1.10", None, Some(Kind::Sized(7))));
+        let labels: Vec<_> = read.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(labels, [("a", "true"), ("b", "0x10"), ("c", "null")]);
+    }
+
+    #[test]
+    fn the_words_of_yaml_1_1_are_booleans_where_only_a_boolean_can_be() {
+        for (word, wanted) in [("true", true), ("yes", true), ("On", true), ("no", false), ("off", false)] {
+            assert_eq!(
+                thing(&format!("name: yes\nwanted: {word}\n")).map(|t| (t.name, t.wanted)),
+                Ok(("yes".into(), wanted))
+            );
+        }
+        assert_eq!(
+            thing("name: a\nwanted: 'yes'\n").unwrap_err(),
+            "t.yaml:2:9: expected a boolean, not string \"yes\""
+        );
+    }
+
+    #[test]
+    fn an_error_says_where_it_is_and_what_was_meant() {
+        for (text, error) in [
+            ("name: a\nlabel: {}\n", "t.yaml:2:1: unknown key `label`; did you mean `labels`"),
+            ("name: a\nparts:\n  - name: b\n    size: 300\n", "t.yaml:4:11: expected u8, not integer `300`"),
+            ("name: a\nparts:\n  - size: 3\n", "t.yaml:3:5: the key `name` is missing"),
+            ("name: a\nkind: plane\n", "t.yaml:2:7: `plane` is not one of `plain`, `sized`; did you mean `plain`"),
+            ("name: a\nkind: {plain: 1}\n", "t.yaml:2:15: expected unit, not integer `1`"),
+            ("name: a\nkind: [plain]\n", "t.yaml:2:7: expected a word, or a map of one key"),
+            ("name: ~\n", "t.yaml:1:7: expected a string, not null"),
+            ("name: {a: b}\n", "t.yaml:1:7: expected a string, not map"),
+            ("name: a\nparts: [[b]]\n", "t.yaml:2:9: expected struct Thing, not sequence"),
+        ] {
+            assert_eq!(thing(text).unwrap_err(), error, "{text}");
+        }
+    }
+}

@@ -643,7 +643,7 @@ fn a_registry_serves_faults_and_scenarios_from_files() {
     world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", served.addr), 1, &["no answer within 2 s"]);
     world.fails("serve --faults days.yaml --scenario storm", 1, &["days.yaml", "no scenario `storm`", "silence"]);
     world.write("bad.yaml", "faults:\n- {on: HEAD thing}\n");
-    world.fails("serve --faults bad.yaml", 1, &["bad.yaml", "line 2", "`thing` is neither part of a path"]);
+    world.fails("serve --faults bad.yaml", 1, &["bad.yaml", "faults:2:8", "`thing` is neither part of a path"]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub use self::{
     language::{Change, Fault, Loss, Means, Nth, Pattern, Refusal, Seconds, What},
     scenario::{Client, End, Must, Operation, Sample, Scenario},
 };
-use crate::error::{Error, Result};
+use crate::{document, error::Result};
 use orders::Rule;
 use tokens::Tokens;
 
@@ -174,10 +174,5 @@ impl fmt::Debug for Faults {
 
 /// A YAML document of ours. Errors: malformed, unknown keys; with line and column.
 fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| explain(&e))
-}
-
-fn explain(error: &serde_saphyr::Error) -> Error {
-    Error::invalid(format!("faults: {}", error.to_string().replace('\n', " ")))
+    document::typed(&document::Document::parse(text.as_bytes(), "faults", &document::Options::default())?)
 }

@@ -56,7 +56,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
     if document.value.is_null() {
         return Ok(BTreeMap::new());
     }
-    let entries: BTreeMap<String, Entry> = typed(&text, &document)?;
+    let entries: BTreeMap<String, Entry> = typed(&document)?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut all = BTreeMap::new();
     for (key, mut entry) in entries {
