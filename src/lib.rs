@@ -68,7 +68,7 @@
 //!   [`attach`], [`pull::unpack`], [`describe`].
 //! * `registry`: registries as stores, over the network: `stores::registry`. Without it, a location in a registry is refused.
 //! * `environment`: what this machine and its user have configured: `Context::from_environment`.
-//! * `serve`: a registry in front of any store: [`serve`]; `faults`: one on a bad day, for the tests of clients.
+//! * `serve`: a registry in front of any store: [`serve`]; `faults`: one on a bad day, for the tests of clients: [`fault`].
 //! * `exam`: what every store must do: [`exam`].
 //! * `cli`: the command line, which has all of them.
 //!
@@ -87,6 +87,8 @@ pub mod environment;
 pub mod error;
 #[cfg(feature = "exam")]
 pub mod exam;
+#[cfg(feature = "faults")]
+pub mod fault;
 pub mod fs;
 pub mod graph;
 pub mod location;

@@ -8,7 +8,7 @@ use std::{
 
 use artifact::{
     Error, Kind, Result,
-    serve::fault::{Operation, Scenario},
+    fault::{Operation, Scenario},
 };
 use tokio::io::AsyncReadExt as _;
 

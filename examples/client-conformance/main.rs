@@ -16,10 +16,8 @@ use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
-    serve::{
-        InMemory, Options, Running, Server,
-        fault::{End, Faults, Operation, Scenario},
-    },
+    fault::{End, Faults, Operation, Scenario},
+    serve::{InMemory, Options, Running, Server},
 };
 use clap::Parser;
 

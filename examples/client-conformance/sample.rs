@@ -6,8 +6,8 @@ use std::{fs, io::Write as _, net::SocketAddr, path::Path, sync::Arc};
 use artifact::{
     Result,
     copy::{self, Options},
+    fault,
     oci::{Descriptor, Digest, Index, Manifest, media_type},
-    serve::fault,
     store::{self, Intent, Item, NameChange, ReadStore, Store},
     stores::{
         Layout, Memory,

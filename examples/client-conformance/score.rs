@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use artifact::{
     Error, Result,
-    serve::fault::{Operation, Scenario},
+    fault::{Operation, Scenario},
 };
 use serde_json::json;
 

@@ -11,8 +11,9 @@ use artifact::{
 };
 
 use super::{
-    report::{Report, count, escape},
+    report::Report,
     session::{CatalogArgs, RegistryArgs},
+    text::{count, escape},
 };
 
 /// Verify a store: documents, digests, the rules of artifact types, and that nothing is missing.

@@ -10,8 +10,9 @@ use artifact::{
 };
 
 use super::{
-    report::{Report, escape, object, size, table},
+    report::{Report, object},
     session::{CatalogArgs, RegistryArgs},
+    text::{escape, size, table},
 };
 
 /// Show what an artifact is: its type, config, layers or members, annotations, and what refers to it.

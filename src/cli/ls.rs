@@ -9,10 +9,7 @@ use artifact::{
     store::NamePage,
 };
 
-use super::{
-    report::{Report, escape},
-    session::RegistryArgs,
-};
+use super::{report::Report, session::RegistryArgs, text::escape};
 
 /// List tags, or with a bare `host[:port]` the repositories of a registry.
 #[derive(Debug, clap::Args)]

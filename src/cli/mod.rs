@@ -25,6 +25,7 @@ mod serve;
 mod session;
 mod stop;
 mod tag;
+mod text;
 mod tour;
 mod types;
 

@@ -15,8 +15,9 @@ use serde_json::json;
 use super::{
     copy::tell,
     progress::Account,
-    report::{Report, count, size},
+    report::Report,
     session::{RegistryArgs, TypeArgs},
+    text::{count, size},
 };
 
 /// Pull an artifact into an OCI layout, or with --unpack into files.

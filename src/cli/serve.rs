@@ -10,19 +10,14 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     error::Context as _,
+    fault::{Faults, Scenario},
     fs,
     oci::RepositoryName,
-    serve::{
-        InMemory, Log, LogLine, Mounted, Options, Repositories, Server, Tree,
-        fault::{Faults, Scenario},
-    },
+    serve::{InMemory, Log, LogLine, Mounted, Options, Repositories, Server, Tree},
     stores::{Archive, Layout},
 };
 
-use super::{
-    report::{Report, size},
-    stop::signalled,
-};
+use super::{report::Report, stop::signalled, text::size};
 
 /// Largest file of faults that is read, in bytes.
 const MAX_FAULTS: u64 = 1 << 20;

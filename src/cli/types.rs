@@ -16,8 +16,9 @@ use artifact::{
 use serde_json::{Value, json};
 
 use super::{
-    report::{Report, count, escape, table},
+    report::Report,
     session::{CatalogArgs, catalog},
+    text::{count, escape, table},
 };
 
 /// List, show, write and test artifact types.

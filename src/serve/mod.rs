@@ -3,42 +3,24 @@
 //! HTTP/1.1 only, read-only unless told otherwise, on no address but the one given. Nothing here knows how content is
 //! kept: a registry is a set of [`Repositories`], and each repository is a store.
 
-mod blobs;
-#[cfg(feature = "faults")]
-pub mod fault;
-mod guard;
-mod incoming;
-mod listings;
-#[cfg(feature = "registry")]
-mod local;
-mod manifests;
-mod mounted;
-mod proof;
-mod reader;
-mod registry;
-#[cfg(feature = "registry")]
-mod remote;
-mod reply;
+mod content;
+pub(super) mod net;
+pub(super) mod registry;
 mod repositories;
-mod route;
-mod server;
-mod sessions;
-mod tree;
-mod uploads;
-mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use guard::Credentials;
 #[cfg(feature = "registry")]
-pub use local::Local;
-pub use mounted::Mounted;
+pub use net::local::Local;
+pub use net::server::{Running, Server};
+pub use net::watch::{Log, LogLine};
+pub use registry::guard::Credentials;
+pub use repositories::Repositories;
+pub use repositories::memory::InMemory;
+pub use repositories::mounted::Mounted;
 #[cfg(feature = "registry")]
-pub use remote::Remote;
-pub use repositories::{InMemory, Repositories};
-pub use server::{Running, Server};
-pub use tree::Tree;
-pub use watch::{Log, LogLine};
+pub use repositories::remote::Remote;
+pub use repositories::tree::Tree;
 
 /// What a registry serves, to whom, and within which limits.
 #[derive(Clone)]
@@ -58,7 +40,7 @@ pub struct Options {
     pub limits: Limits,
     /// What goes wrong on purpose.
     #[cfg(feature = "faults")]
-    pub faults: Option<Arc<fault::Faults>>,
+    pub faults: Option<Arc<crate::fault::Faults>>,
 }
 
 /// What one client, or all of them, may take.

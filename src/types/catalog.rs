@@ -10,9 +10,10 @@ use std::{
 use include_dir::{Dir, include_dir};
 
 use super::{
-    ArtifactType, Detected, MAX_DEFINITION,
-    accept::{Evidence, Identity},
-    detect, nearest, unknown_type,
+    ArtifactType, Detected, MAX_DEFINITION, nearest,
+    probe::detect,
+    unknown_type,
+    unpacking::accept::{Evidence, Identity},
 };
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
@@ -278,7 +279,7 @@ impl Catalog {
 
     /// The type of this manifest or index, and by what it was recognised: its artifact type, else its config's media
     /// type, else those of its layers, else annotations. `None` when no type claims it: then
-    /// [`super::generic::unpacking`] applies.
+    /// [`super::unpacking::generic::unpacking`] applies.
     #[must_use]
     pub fn recognise<'a>(&self, document: impl Into<Identity<'a>>) -> Option<(Arc<ArtifactType>, Evidence)> {
         let identity = document.into();
@@ -330,7 +331,7 @@ fn read(path: &Path) -> Result<ArtifactType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::lint;
+    use crate::types::check::lint;
 
     #[test]
     fn the_built_in_definitions_are_correct_as_nobody_checks_them_again() {

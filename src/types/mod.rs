@@ -11,37 +11,17 @@
 //! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
 //! reach files, the network, the environment or another program.
 
-mod accept;
 mod catalog;
-mod config;
-mod deck;
+mod check;
 mod definition;
-mod detect;
-mod documents;
-mod expr;
-pub mod generic;
-mod index;
-mod layers;
-pub mod lint;
-mod manifest;
-mod many;
-mod metadata;
-mod names;
-mod params;
+mod language;
+mod planning;
 pub mod plugin;
-mod reading;
-mod reference;
+mod probe;
 mod schema;
-mod scope;
-mod sets;
 mod skeleton;
-mod tar;
 pub mod test;
-mod texts;
-mod typed;
-mod unpack;
-mod validate;
-mod view;
+mod unpacking;
 
 use std::{
     collections::BTreeMap,
@@ -53,15 +33,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    accept::{Evidence, Identity},
     catalog::{Broken, Catalog, Origin},
+    check::lint,
     definition::{API_VERSION, Definition, MAX_DEFINITION},
-    layers::{UNPACK, UNPACK_DIGEST},
+    planning::layers::{UNPACK, UNPACK_DIGEST},
     schema::{plan_schema, schema},
     skeleton::skeleton,
-    unpack::View,
+    unpacking::{
+        accept::{Evidence, Identity},
+        generic,
+        unpack::View,
+    },
 };
-use self::{expr::Engine, reading::Reading};
+use self::{language::expr::Engine, planning::reading::Reading};
 use crate::{
     document::nearest,
     error::{Context as _, Error, Kind, Result},
@@ -185,7 +169,7 @@ impl ArtifactType {
     ///
     /// Errors (kind `UnknownType`): it has no form; the message says what was looked for.
     pub fn named(self: &Arc<Self>, source: &Source) -> Result<Detected> {
-        let form = detect::form(&self.definition, source).context(|| self.about(source))?;
+        let form = probe::detect::form(&self.definition, source).context(|| self.about(source))?;
         Ok(Detected { kind: Arc::clone(self), form, why: NAMED.into() })
     }
 
@@ -233,21 +217,21 @@ impl ArtifactType {
         let layers = definition.layers.plan(reading)?;
         let reading = reading.with_all(layers.names());
         let rule = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
-        let config = rule.map_or_else(|| Ok(config::Config::none()), |c| c.plan(&reading))?;
+        let config = rule.map_or_else(|| Ok(planning::config::Config::none()), |c| c.plan(&reading))?;
         let mut reads = layers.reads;
         if let Some(set) = rule.and_then(|c| c.raw.as_ref()) {
-            reads += sets::reads(reading.set(set)?);
+            reads += planning::sets::reads(reading.set(set)?);
         }
         let mut manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
         manifest.reads = Some(reads);
-        warnings.extend(validate::check(&definition.validate, &reading)?);
+        warnings.extend(planning::validate::check(&definition.validate, &reading)?);
         Ok((manifest, reading))
     }
 
     /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
     #[must_use]
     pub fn reads_config(&self, view: View) -> bool {
-        unpack::reads_config(&self.definition, self.paths(), view)
+        unpacking::unpack::reads_config(&self.definition, self.paths(), view)
     }
 
     /// The files that this manifest becomes. An index has none of its own: a platform picks one of its manifests.
@@ -264,7 +248,7 @@ impl ArtifactType {
         if config.len() as u64 > MAX_CONFIG {
             return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
         }
-        unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())
+        unpacking::unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())
     }
 }
 

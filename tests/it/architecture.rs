@@ -27,7 +27,7 @@ const ORDER: [&[&str]; 25] = [
     &["push"],
     &["pull"],
     &["exam"],
-    &["serve"],
+    &["serve", "fault"],
     &["cli"],
 ];
 

@@ -20,10 +20,7 @@ use artifact::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::super::{
-    report::{Report, count},
-    session::RegistryArgs,
-};
+use super::super::{report::Report, session::RegistryArgs, text::count};
 use super::{
     Args, Ends,
     list::{self, End},

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::text::{escape, size};
 use super::{
-    super::report::{escape, size},
     state::{Blob, Phase, State},
     text::{brief, cut},
 };

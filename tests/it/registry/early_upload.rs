@@ -11,10 +11,10 @@ use artifact::{
     Result,
     blob::SourceFile,
     copy::{self, EarlyUpload, Report},
+    fault::Seen,
     oci::{Descriptor, Digest, media_type},
     pack::{self, Outlet as _, pack},
     plan::{Content, ManifestPlan, Part, Plan},
-    serve::fault::Seen,
     store::{ReadStore, Store},
     stores::registry::{Backoff, Options},
 };

@@ -214,7 +214,7 @@ async fn a_second_push_and_a_second_pull_move_nothing() {
     let (before, sent) = (world.seen().len(), world.faults.sent());
     super::carry(&from, &there).await.unwrap();
     super::carry(&(there.clone() as Arc<dyn ReadStore>), &here).await.unwrap();
-    let lines: Vec<String> = world.seen()[before..].iter().map(artifact::serve::fault::Seen::line).collect();
+    let lines: Vec<String> = world.seen()[before..].iter().map(artifact::fault::Seen::line).collect();
     // A mount of what is there moves nothing either.
     let asks = |line: &String| line.starts_with("HEAD") || line.starts_with("GET") || line.contains("?mount=");
     assert!(lines.iter().all(asks), "{lines:?}");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use artifact::{
     Kind, copy,
+    fault::Seen,
     oci::Descriptor,
-    serve::fault::Seen,
     store::{Item, Presence, ReadStore, Store},
     stores::{
         Memory,

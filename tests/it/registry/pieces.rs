@@ -7,8 +7,8 @@ use std::sync::{
 
 use artifact::{
     Kind, Result,
+    fault::Seen,
     oci::Descriptor,
-    serve::fault::Seen,
     store::{Intent, begin},
     stores::registry::{Options, Repository},
 };

@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use artifact::{
     Result,
+    fault::{self, End, Operation, Scenario},
     oci::{Descriptor, Index, media_type},
-    serve::fault::{self, End, Operation, Scenario},
     store::{self, ReadStore, Store},
     stores::{Memory, registry},
 };

@@ -6,9 +6,9 @@ use artifact::{
     Code, Kind, Result,
     blob::{Blob, ByteStream},
     copy,
+    fault::Seen,
     oci::{Descriptor, Digest, media_type},
     progress::Outcome,
-    serve::fault::Seen,
     store::{ReadStore, Store, remove_name},
     stores::{
         Layout,

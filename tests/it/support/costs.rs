@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use artifact::serve::{
-    Options,
+use artifact::{
     fault::{Faults, Seen},
+    serve::Options,
 };
 use http::Uri;
 

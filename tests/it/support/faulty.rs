@@ -4,10 +4,8 @@
 use std::sync::Arc;
 
 use artifact::{
-    serve::{
-        self, InMemory, Local, Repositories as _,
-        fault::{Faults, Seen},
-    },
+    fault::{Faults, Seen},
+    serve::{self, InMemory, Local, Repositories as _},
     store::Store,
     stores::registry::{Options, Registry, Repository},
 };

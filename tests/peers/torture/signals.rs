@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use artifact::serve::{Options, fault::Faults};
+use artifact::{fault::Faults, serve::Options};
 
 use super::{
     Dice, Outcome, conclude,

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ClientCertificate, Options, Origin, Protocol, Proxies};
+use super::{ClientCertificate, Origin, Protocol, Proxies, options::Options};
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs,

@@ -1,0 +1,88 @@
+//! Text for people: escaped where it came from elsewhere, sizes and counts, tables.
+
+use std::fmt::Display;
+
+/// Whether a character talks to terminals, reorders text or cannot be seen.
+pub(super) fn harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text from elsewhere, safe on a terminal: control characters and what reorders text are shown as escapes.
+pub(crate) fn escape(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' | '\r' => c.escape_default().to_string(),
+        c if harmful(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Some characters are legal in JSON strings and still talk to terminals: in a document they are written as escapes,
+/// which read back as the same text. White space between values stays.
+pub(super) fn without_controls(json: &str) -> String {
+    let replace = |c: char| harmful(c) && c > '\u{7e}';
+    json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
+}
+
+/// A size for people: `1023 B`, `1.5 KiB`, `12 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if value < 9.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    if n == N::from(1) { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// Rows with their columns aligned, two spaces apart; the last column runs free.
+pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_talks_to_terminals_is_shown_as_escapes() {
+        assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
+        assert_eq!(escape("slides/übersicht.png"), "slides/übersicht.png");
+        assert_eq!(without_controls("\"\u{9b}x\u{202e}\""), "\"\\u009bx\\u202e\"");
+        assert_eq!(without_controls("{\n  \"ü\": 1\n}"), "{\n  \"ü\": 1\n}");
+    }
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        let sizes = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (12 << 30, "12 GiB")];
+        for (bytes, text) in sizes {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(count(1_usize, "blob"), "1 blob");
+        assert_eq!(count(0_u64, "blob"), "0 blobs");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
+        assert_eq!(table(&rows), ["a    bb", "ccc  d"]);
+    }
+}

@@ -1,0 +1,336 @@
+//! Files are verified while they are served, and once only: a file whose content has been seen to be right is not hashed
+//! again until it changes. What was just uploaded is no exception: it was hashed as it came, and what others, or the disk,
+//! did meanwhile to the parts that were written shows in no time of the file, as our next write sets it again.
+//!
+//! Hashing runs beside the transfer, on a thread of its own. The last piece of every response waits for the verdict,
+//! so that neither a wrong blob nor a part of one is ever completed.
+
+use std::{
+    collections::HashMap,
+    fs::{File, Metadata},
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::JoinHandle,
+};
+
+use super::reader::{Buffers, Reader, read_at};
+use crate::{
+    blob::{ByteStream, CHUNK, FileSlice, once},
+    error::{Context as _, Error, Kind, Result},
+    fs::{StrictStamp, blocking, open_regular},
+    oci::{Descriptor, Digest, Hasher},
+};
+
+/// How many files are hashed at a time; transfers beyond that run, and wait at their end.
+const THREADS: usize = 4;
+/// How many verdicts are remembered.
+const MAX_KNOWN: usize = 100_000;
+/// How much is hashed at a time.
+const STEP: usize = 1 << 20;
+/// Content up to this size, in bytes, is hashed whenever it is read: remembering more files would cost more.
+const TINY: u64 = 16 << 10;
+
+/// What is known about files.
+#[derive(Debug)]
+pub(in crate::serve) struct Proofs {
+    known: Arc<Known>,
+    threads: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
+}
+
+/// One state of a part of a file, and what it should be. Times alone can be forged: the change time only by root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    digest: Digest,
+    offset: u64,
+    len: u64,
+    file: StrictStamp,
+}
+
+impl Key {
+    fn of(digest: &Digest, slice: &FileSlice, meta: &Metadata) -> Self {
+        Self { digest: digest.clone(), offset: slice.offset, len: slice.len, file: StrictStamp::of(meta) }
+    }
+}
+
+impl Proofs {
+    pub(in crate::serve) fn new() -> Self {
+        Self { known: Arc::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
+    }
+
+    /// Streams a range of this content, which lies in this part of a file. The stream fails before its last piece when
+    /// the content is wrong, or when the file changes meanwhile.
+    pub(in crate::serve) async fn stream(
+        &self,
+        slice: FileSlice,
+        desc: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<ByteStream> {
+        if slice.len <= CHUNK as u64 {
+            let all = self.whole(slice, &desc.digest).await?;
+            let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+            return Ok(once(all.slice(start.min(all.len())..end.min(all.len()))));
+        }
+        let path = slice.path.clone();
+        let opened = blocking(move || open_regular(&path)).await?;
+        let (file, key) = (Arc::new(opened.0), Key::of(&desc.digest, &slice, &opened.1));
+        let cell = self.known.cell(&key);
+        let verdict = match cell.get() {
+            Some(true) => None,
+            Some(false) => return Err(wrong(&desc.digest)),
+            None => Some(Verdict::start(cell, Arc::clone(&file), key.clone(), Arc::clone(&self.threads))),
+        };
+        let start = slice.offset.saturating_add(range.start);
+        let len = range.end.saturating_sub(range.start);
+        let held_back = len.min(CHUNK as u64);
+        let head = len.saturating_sub(held_back);
+        let at = start.saturating_add(head);
+        let body = Reader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
+        let tail = tail(file, slice, key, verdict, at..at.saturating_add(held_back));
+        Ok(body.chain(stream::once(tail)).boxed())
+    }
+
+    /// Small content, in one piece.
+    async fn whole(&self, slice: FileSlice, digest: &Digest) -> Result<Bytes> {
+        let (known, digest) = (Arc::clone(&self.known), digest.clone());
+        blocking(move || {
+            let (file, meta) = open_regular(&slice.path)?;
+            let bytes = read_exactly(&file, &slice, slice.offset..slice.offset.saturating_add(slice.len))?;
+            let key = Key::of(&digest, &slice, &meta);
+            // Where the file changed while it was read, what was read of it is judged, and nothing remembered.
+            let same = Key::of(&digest, &slice, &file.metadata()?) == key;
+            let cell = (slice.len > TINY && same).then(|| known.cell(&key));
+            let judge = || Digest::with(digest.algorithm(), &bytes) == digest;
+            let right = cell.as_ref().and_then(|cell| cell.get().copied()).unwrap_or_else(judge);
+            // Fails when it is known already.
+            cell.into_iter().for_each(|cell| drop(cell.set(right)));
+            if right { Ok(bytes) } else { Err(wrong(&digest)) }
+        })
+        .await
+    }
+}
+
+/// Verdicts, by the state of the file that they are about.
+#[derive(Debug, Default)]
+struct Known(Mutex<HashMap<Key, Arc<OnceCell<bool>>>>);
+
+impl Known {
+    fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        Arc::clone(known.entry(key.clone()).or_default())
+    }
+}
+
+/// All of a range; an error when the file ends before it.
+fn read_exactly(file: &File, slice: &FileSlice, range: Range<u64>) -> Result<Bytes> {
+    let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK).min(CHUNK);
+    let (mut bytes, mut filled) = (vec![0; len], 0_usize);
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let read = read_at(file, rest, range.start.saturating_add(filled as u64));
+        match read.context(|| format!("cannot read `{}`", slice.path.display()))? {
+            0 => return Err(changed(slice)),
+            read => filled = filled.saturating_add(read),
+        }
+    }
+    Ok(bytes.into())
+}
+
+fn changed(slice: &FileSlice) -> Error {
+    Error::new(Kind::Changed, format!("`{}` changed while it was read", slice.path.display()))
+}
+
+/// The last piece of a response: handed out when all content is known to be right and the file is still the same.
+async fn tail(
+    file: Arc<File>,
+    slice: FileSlice,
+    key: Key,
+    verdict: Option<Verdict>,
+    range: Range<u64>,
+) -> Result<Bytes> {
+    if let Some(verdict) = verdict
+        && !verdict.wait().await?
+    {
+        return Err(wrong(&key.digest));
+    }
+    blocking(move || {
+        let piece = read_exactly(&file, &slice, range)?;
+        let same = Key::of(&key.digest, &slice, &file.metadata()?) == key;
+        if same { Ok(piece) } else { Err(changed(&slice)) }
+    })
+    .await
+}
+
+fn wrong(digest: &Digest) -> Error {
+    Error::mismatch(format!("the content of {digest} has another digest"))
+}
+
+/// A verdict in the making. Dropping it gives up, unless others wait for the same.
+struct Verdict(JoinHandle<Result<bool>>);
+
+impl Verdict {
+    fn start(cell: Arc<OnceCell<bool>>, file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Self {
+        Self(tokio::spawn(async move { cell.get_or_try_init(|| hash(file, key, threads)).await.copied() }))
+    }
+
+    async fn wait(mut self) -> Result<bool> {
+        (&mut self.0).await.map_err(|e| Error::caused(Kind::Internal, "a verifying thread failed", e))?
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whether this part of a file has this digest.
+async fn hash(file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Result<bool> {
+    let permit = threads.acquire_owned().await;
+    let permit = permit.map_err(|e| Error::caused(Kind::Internal, "no verifying thread", e))?;
+    let stop = StopOnDrop(Arc::default());
+    let stopped = Arc::clone(&stop.0);
+    let verdict = blocking(move || {
+        let _permit = permit;
+        let mut hasher = Hasher::new(key.digest.algorithm());
+        let mut buffer = vec![0; STEP];
+        let (mut at, mut left) = (key.offset, key.len);
+        while left > 0 && !stopped.load(Ordering::Relaxed) {
+            let want = usize::try_from(left).unwrap_or(STEP).min(STEP);
+            let read = read_at(&file, buffer.get_mut(..want).unwrap_or_default(), at)?;
+            if read == 0 {
+                return Ok(false);
+            }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+            at = at.saturating_add(read as u64);
+            left = left.saturating_sub(read as u64);
+        }
+        Ok(left == 0 && hasher.finish() == key.digest)
+    });
+    verdict.await.context(|| "verify a blob")
+}
+
+/// Tells a thread that nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+    use crate::store::collect;
+
+    /// A file of three pieces with a hole in front, and the part of it that is the content.
+    fn sample() -> (tempfile::TempDir, FileSlice, Descriptor) {
+        let dir = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..3 * CHUNK + 7).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        let path = dir.path().join("file");
+        std::fs::write(&path, [&[0; 10], &content[..]].concat()).unwrap();
+        let slice = FileSlice { path, offset: 10, len: content.len() as u64 };
+        (dir, slice, Descriptor::of("a/b", &content))
+    }
+
+    async fn bytes(proofs: &Proofs, slice: &FileSlice, desc: &Descriptor, range: Range<u64>) -> Result<Bytes> {
+        collect(proofs.stream(slice.clone(), desc, range).await?, u64::MAX).await
+    }
+
+    #[tokio::test]
+    async fn right_content_passes_whole_and_in_parts_and_is_hashed_once() {
+        let (_dir, slice, desc) = sample();
+        let proofs = Proofs::new();
+        let all = bytes(&proofs, &slice, &desc, 0..desc.size).await.unwrap();
+        assert_eq!(Digest::of(&all), desc.digest);
+        let at = CHUNK as u64;
+        for range in [0..1, 5..at + 9, at..at, desc.size - 1..desc.size] {
+            let part = bytes(&proofs, &slice, &desc, range.clone()).await.unwrap();
+            assert_eq!(part, all.slice(range.start as usize..range.end as usize));
+        }
+        assert_eq!(proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
+    }
+
+    #[tokio::test]
+    async fn small_content_is_hashed_once_and_tiny_content_always() {
+        let dir = tempfile::tempdir().unwrap();
+        for (len, remembered) in [(TINY, false), (TINY + 1, true), (CHUNK as u64, true)] {
+            let (path, content) = (dir.path().join(len.to_string()), vec![7; len as usize]);
+            std::fs::write(&path, &content).unwrap();
+            let (slice, proofs) = (FileSlice { path, offset: 0, len }, Proofs::new());
+            let desc = Descriptor::of("a/b", &content);
+            let known = || proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
+            for _ in 0..2 {
+                assert_eq!(bytes(&proofs, &slice, &desc, 0..len).await.unwrap(), content);
+                assert_eq!(bytes(&proofs, &slice, &desc, 3..5).await.unwrap(), content[3..5]);
+                let known: Vec<bool> = known();
+                assert_eq!(known, vec![true; usize::from(remembered)], "{len}");
+            }
+            std::fs::write(&slice.path, vec![8; len as usize]).unwrap();
+            for _ in 0..2 {
+                let error = bytes(&proofs, &slice, &desc, 0..len).await.unwrap_err();
+                assert_eq!(error.kind(), Kind::Mismatch, "{len}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_part_of_wrong_content_is_completed() {
+        let (_dir, slice, desc) = sample();
+        let file = File::options().write(true).open(&slice.path).unwrap();
+        file.write_all_at(b"!", 10 + 2 * CHUNK as u64).unwrap();
+        let proofs = Proofs::new();
+        for range in [0..10, 0..desc.size, 0..10] {
+            assert_eq!(bytes(&proofs, &slice, &desc, range).await.unwrap_err().kind(), Kind::Mismatch);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_after_its_verdict_is_looked_at_again() {
+        let (_dir, slice, desc) = sample();
+        let proofs = Proofs::new();
+        bytes(&proofs, &slice, &desc, 0..9).await.unwrap();
+        let file = File::options().write(true).open(&slice.path).unwrap();
+        file.write_all_at(b"!", 20).unwrap();
+        assert_eq!(bytes(&proofs, &slice, &desc, 0..9).await.unwrap_err().kind(), Kind::Mismatch);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_on_the_way_out_cuts_the_response() {
+        let (_dir, slice, desc) = sample();
+        let proofs = Proofs::new();
+        bytes(&proofs, &slice, &desc, 0..9).await.unwrap();
+        let mut stream = proofs.stream(slice.clone(), &desc, 0..desc.size).await.unwrap();
+        assert!(stream.next().await.unwrap().is_ok());
+        let file = File::options().write(true).open(&slice.path).unwrap();
+        file.write_all_at(b"!", 20).unwrap();
+        assert_eq!(collect(stream, u64::MAX).await.unwrap_err().kind(), Kind::Changed);
+    }
+
+    #[tokio::test]
+    async fn many_may_ask_at_once_and_give_up_at_any_time() {
+        let (_dir, slice, desc) = sample();
+        let proofs = Proofs::new();
+        for _ in 0..20 {
+            drop(proofs.stream(slice.clone(), &desc, 0..desc.size).await.unwrap());
+        }
+        let all = (0..20).map(|_| bytes(&proofs, &slice, &desc, 0..desc.size));
+        for one in futures_util::future::join_all(all).await {
+            assert_eq!(Digest::of(&one.unwrap()), desc.digest);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A registry without a network: its connections are pipes within this process.
+//!
+//! There, time can be a test's own: in a runtime whose clock is paused, every wait and every timeout of both sides
+//! passes at once, since no byte is ever on its way through the kernel.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+use super::server::{self, Stream};
+use crate::{
+    serve::{Options, registry::Registry},
+    stores::registry::{Dial, Line},
+};
+
+/// How many bytes are on their way in each direction before a writer waits, as with a socket.
+const BUFFER: usize = 64 << 10;
+
+/// A registry that is reached through [`Dial`], whatever the host: a client gets it with its options.
+#[derive(Debug, Clone)]
+pub struct Local {
+    registry: Arc<Registry>,
+}
+
+impl Local {
+    /// A registry with these options. Its connections are tasks of the runtime that opens them.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { registry: Arc::new(Registry::new(options)) }
+    }
+}
+
+#[async_trait]
+impl Dial for Local {
+    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Line>> {
+        let (ours, theirs) = tokio::io::duplex(BUFFER);
+        let broken = Arc::new(AtomicBool::new(false));
+        let ours = Pipe { stream: ours, broken: Arc::clone(&broken) };
+        let registry = Arc::clone(&self.registry);
+        tokio::spawn(async move {
+            // Never told to stop: it ends with its client.
+            let never = GracefulShutdown::new();
+            server::talk(ours, registry, never.watcher()).await;
+        });
+        Ok(Box::new(Pipe { stream: theirs, broken }))
+    }
+}
+
+/// One end of a connection, which can break as a connection of TCP can.
+struct Pipe {
+    stream: DuplexStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl Stream for Pipe {
+    #[cfg(feature = "faults")]
+    fn reset(&mut self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let ended = buf.filled().len() == before && buf.remaining() > 0;
+        match ended && self.broken.load(Ordering::SeqCst) {
+            true => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,195 @@
+//! Blobs: read whole or in part, never completed when they are not what their digest says.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, StatusCode, header};
+
+use super::{
+    Registry,
+    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+};
+use crate::{
+    blob::{ByteStream, CHUNK},
+    error::Result,
+    oci::{Descriptor, Digest, RepositoryName, Role, media_type},
+    store::{self, Item, ReadStore, verified},
+};
+
+impl Registry {
+    pub(super) async fn head_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<Reply, Refusal> {
+        let store = self.repository(name).await?;
+        let size = store::size(&*store, digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        Ok(headed(StatusCode::OK, digest).body(media_type::OCTET_STREAM, size, stream::empty().boxed()))
+    }
+
+    /// A blob, or one range of it (RFC 9110, section 14).
+    pub(super) async fn get_blob(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        headers: &HeaderMap,
+    ) -> Result<Reply, Refusal> {
+        let store = self.repository(name).await?;
+        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
+        let Some(range) = wanted(headers, &desc) else {
+            let body = self.stream(&*store, &desc, 0..size).await?;
+            return Ok(headed(StatusCode::OK, &desc.digest).body(media_type::OCTET_STREAM, size, body));
+        };
+        let Some(range) = range.within(size) else {
+            return Err(Refusal::new(Code::SizeInvalid, format!("the blob has {size} bytes"))
+                .status(416)
+                .header(header::CONTENT_RANGE, format_args!("bytes */{size}")));
+        };
+        let body = self.stream(&*store, &desc, range.clone()).await?;
+        let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+        Ok(headed(StatusCode::PARTIAL_CONTENT, &desc.digest).header(header::CONTENT_RANGE, shown).body(
+            media_type::OCTET_STREAM,
+            range.end.saturating_sub(range.start),
+            body,
+        ))
+    }
+
+    pub(super) async fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<Reply, Refusal> {
+        let store = self.existing(name).await?;
+        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        if store.resolve(&digest.clone().into()).await.is_ok() {
+            return Err(Refusal::new(Code::Unsupported, "this is a manifest: it is deleted as one"));
+        }
+        let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));
+        store::delete(&*store, item).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        Ok(Reply::new(StatusCode::ACCEPTED))
+    }
+
+    async fn stream(&self, store: &dyn ReadStore, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream, Refusal> {
+        let unknown = || Refusal::reading(Code::BlobUnknown);
+        let sound = self.options.repositories.sound();
+        let item = Item::blob(desc.clone());
+        if let Some(slice) = store.local(&item).filter(|_| !sound) {
+            return self.proofs.stream(slice, desc, range).await.map_err(unknown());
+        }
+        let bytes = store.fetch(&item, range.clone()).await.map_err(unknown())?;
+        if !sound && range == (0..desc.size) {
+            return Ok(verified(desc, bytes));
+        }
+        Ok(take(bytes, range.end.saturating_sub(range.start)))
+    }
+}
+
+/// The headers of every answer with a blob.
+fn headed(status: StatusCode, digest: &Digest) -> Reply {
+    Reply::new(status)
+        .header(DOCKER_CONTENT_DIGEST, digest)
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::ETAG, format_args!("\"{digest}\""))
+}
+
+/// The first `len` bytes of a stream, in pieces that show whether a slow client still reads.
+fn take(bytes: ByteStream, len: u64) -> ByteStream {
+    let cut = bytes.scan(len, |left, chunk| {
+        let item = chunk.map(|mut chunk| {
+            chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left = left.saturating_sub(chunk.len() as u64);
+            chunk
+        });
+        std::future::ready((!matches!(&item, Ok(chunk) if chunk.is_empty())).then_some(item))
+    });
+    cut.flat_map(|item| stream::iter(pieces(item))).boxed()
+}
+
+fn pieces(item: Result<Bytes>) -> Vec<Result<Bytes>> {
+    let mut pieces = Vec::new();
+    match item {
+        Err(error) => pieces.push(Err(error)),
+        Ok(mut rest) => {
+            while rest.len() > CHUNK {
+                pieces.push(Ok(rest.split_to(CHUNK)));
+            }
+            pieces.push(Ok(rest));
+        }
+    }
+    pieces
+}
+
+/// A range as a client writes it.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    /// `a-b` and `a-`
+    From(u64, Option<u64>),
+    /// `-n`
+    Last(u64),
+}
+
+impl Asked {
+    /// The bytes meant; `None` when there are none.
+    fn within(&self, size: u64) -> Option<Range<u64>> {
+        let range = match *self {
+            Self::From(start, end) => start..end.map_or(size, |end| end.saturating_add(1).min(size)),
+            Self::Last(count) => size.saturating_sub(count)..size,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
+
+/// The one range that the client wants. Several ranges, other units and malformed ranges mean the whole blob, as does
+/// a range of some other content (`If-Range`).
+fn wanted(headers: &HeaderMap, desc: &Descriptor) -> Option<Asked> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let other = |tag: &str| tag != format!("\"{}\"", desc.digest);
+    if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE).is_none_or(other) {
+        return None;
+    }
+    parse(text(header::RANGE)?)
+}
+
+fn parse(range: &str) -> Option<Asked> {
+    let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    match (start, end) {
+        ("", end) => number(end).map(Asked::Last),
+        (start, "") => number(start).map(|start| Asked::From(start, None)),
+        (start, end) => match (number(start)?, number(end)?) {
+            (start, end) if start <= end => Some(Asked::From(start, Some(end))),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_piece_is_handed_out_in_small_ones() {
+        let large = Bytes::from(vec![1; 3 * CHUNK]);
+        let taken: Vec<_> = take(crate::blob::once(large), 2 * CHUNK as u64 + 5).collect().await;
+        let lens: Vec<usize> = taken.into_iter().map(|piece| piece.unwrap().len()).collect();
+        assert_eq!(lens, [CHUNK, CHUNK, 5]);
+    }
+
+    #[test]
+    fn one_range_is_understood_and_everything_else_is_the_whole() {
+        for (text, size, expected) in [
+            ("bytes=0-0", 10, Some(Some(0..1))),
+            ("bytes=2-5", 10, Some(Some(2..6))),
+            ("bytes=5-", 10, Some(Some(5..10))),
+            ("bytes=-3", 10, Some(Some(7..10))),
+            ("bytes=-30", 10, Some(Some(0..10))),
+            ("bytes=0-18446744073709551615", 10, Some(Some(0..10))),
+            ("bytes=10-", 10, Some(None)),
+            ("bytes=-0", 10, Some(None)),
+            ("bytes=0-", 0, Some(None)),
+            ("bytes=5-2", 10, None),
+            ("bytes=0-1,4-5", 10, None),
+            ("bytes=a-b", 10, None),
+            ("bytes=-", 10, None),
+            ("bytes=+1-2", 10, None),
+            ("lines=0-1", 10, None),
+            ("bytes=0-99999999999999999999999", 10, None),
+        ] {
+            assert_eq!(parse(text).map(|asked| asked.within(size)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The content of a request: bounded, and written on while it arrives.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
+
+use super::{
+    reply::{Code, Refusal},
+    sessions::Session,
+};
+use crate::{blob::CHUNK, serve::net::watch::Activity, store::Sink};
+
+/// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
+/// buffer of its connection in memory.
+const LARGE_PIECE: usize = 32 << 10;
+
+/// What ends the content of a request before its time: an extension of the request, behind an [`Arc`].
+pub(crate) trait Cut: Send + Sync {
+    /// How many of these bytes the registry gets; `None` when it has all that it will get.
+    fn take(&self, len: usize) -> Option<usize>;
+}
+
+/// Why content did not arrive.
+pub(super) enum Broken {
+    /// The client stopped; what came so far stays.
+    Client(Refusal),
+    /// It was too much, or could not be kept.
+    Upload(Refusal),
+}
+
+impl From<Broken> for Refusal {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Client(refusal) | Broken::Upload(refusal) => refusal,
+        }
+    }
+}
+
+/// The content of a request, and what its headers say about it.
+pub(super) struct Incoming {
+    body: hyper::body::Incoming,
+    /// `Content-Length`
+    pub(super) declared: Option<u64>,
+    /// First and last byte, from `Content-Range`.
+    pub(super) range: Option<(u64, u64)>,
+    most: u64,
+    activity: Activity,
+    cut: Option<Arc<dyn Cut>>,
+}
+
+impl Incoming {
+    /// Errors: a `Content-Range` that is not `<first>-<last>`, more than `most` bytes announced.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        body: hyper::body::Incoming,
+        most: u64,
+        activity: Activity,
+    ) -> Result<Self, Refusal> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
+        let malformed =
+            || Refusal::new(Code::BlobUploadInvalid, "`Content-Range` must be `<first>-<last>`").status(416);
+        let range = text(header::CONTENT_RANGE).map(|range| parse_range(range).ok_or_else(malformed)).transpose()?;
+        if declared.is_some_and(|declared| declared > most) {
+            return Err(too_large(most));
+        }
+        Ok(Self { body, declared, range, most, activity, cut: None })
+    }
+
+    /// The same, of which no more arrives than this allows.
+    pub(super) fn until(self, cut: Option<Arc<dyn Cut>>) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// All of it, in memory. Errors: more than `limit` bytes.
+    pub(super) async fn collect(mut self, limit: u64) -> Result<Bytes, Refusal> {
+        if self.declared.is_some_and(|declared| declared > limit) {
+            return Err(too_large(limit));
+        }
+        let mut all = BytesMut::new();
+        while let Some(data) = self.next().await? {
+            if (all.len() as u64).saturating_add(data.len() as u64) > limit {
+                return Err(too_large(limit));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Writes all of it, in pieces that are worth a trip to the disk.
+    pub(super) async fn write_to(mut self, upload: &mut dyn Sink, session: Option<&Session>) -> Result<(), Broken> {
+        let mut left = match self.range {
+            Some((start, end)) => end.saturating_sub(start).saturating_add(1),
+            None => u64::MAX,
+        };
+        let mut pending = BytesMut::new();
+        loop {
+            let data = self.next().await;
+            let more = matches!(data, Ok(Some(_)));
+            let mut piece = Bytes::new();
+            if let Ok(Some(data)) = &data {
+                let len = data.len() as u64;
+                let total = upload.offset().saturating_add(pending.len() as u64).saturating_add(len);
+                if len > left || total > self.most {
+                    return Err(Broken::Upload(too_large(self.most)));
+                }
+                left = left.saturating_sub(len);
+                if pending.is_empty() && data.len() >= LARGE_PIECE {
+                    piece = data.clone();
+                } else {
+                    pending.extend_from_slice(data);
+                }
+            }
+            if !more || pending.len() >= CHUNK {
+                piece = pending.split().freeze();
+            }
+            if !piece.is_empty() {
+                let written = upload.write(piece).await;
+                written.map_err(|e| Broken::Upload(e.into()))?;
+                session.into_iter().for_each(|session| session.reached(upload.offset()));
+            }
+            if !more {
+                return data.map(drop).map_err(Broken::Client);
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while let Some(frame) = self.body.frame().await {
+            self.activity.touch();
+            let broken = || Refusal::new(Code::BlobUploadInvalid, "the content broke off");
+            if let Ok(mut data) = frame.map_err(|_| broken())?.into_data() {
+                if let Some(cut) = &self.cut {
+                    data.truncate(cut.take(data.len()).ok_or_else(broken)?);
+                }
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::new(Code::SizeInvalid, format!("more than {limit} bytes, or more than was announced")).status(413)
+}
+
+fn parse_range(text: &str) -> Option<(u64, u64)> {
+    let (start, end) = text.split_once('-')?;
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let (start, end) = (number(start)?, number(end)?);
+    (start <= end).then_some((start, end))
+}

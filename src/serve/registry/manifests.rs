@@ -1,0 +1,155 @@
+//! Manifests: read by tag or digest, taken only when they are what they say and all their content is here.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use super::{
+    Registry,
+    incoming::Incoming,
+    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    route::{Query, Reference},
+};
+use crate::{
+    blob,
+    error::{Error, Kind},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, media_type},
+    store::{self, Intent, Item, NameChange, Presence, Store},
+};
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Most tags that one request may set.
+const MAX_TAGS: usize = 100;
+
+impl Registry {
+    pub(super) async fn head_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
+        let store = self.repository(name).await?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        Ok(described(&desc, futures_util::StreamExt::boxed(futures_util::stream::empty())))
+    }
+
+    pub(super) async fn get_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
+        let store = self.repository(name).await?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        let bytes = store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        Ok(described(&desc, blob::once(bytes)))
+    }
+
+    /// Stores a manifest (distribution-spec, "Pushing Manifests"): byte for byte, and only when its subject is the one
+    /// thing that it may lack.
+    pub(super) async fn put_manifest(
+        &self,
+        name: &RepositoryName,
+        what: Reference,
+        query: &Query,
+        headers: &HeaderMap,
+        content: Incoming,
+    ) -> Result<Reply, Refusal> {
+        let (digest, tags, by_query) = match what {
+            Reference::Tag(tag) => (None, vec![tag], false),
+            Reference::Digest(digest) => (Some(digest), query.tags()?, true),
+        };
+        if tags.len() > MAX_TAGS {
+            return Err(Refusal::new(Code::Unsupported, format!("at most {MAX_TAGS} tags at once")).status(414));
+        }
+        let bytes = content.collect(MAX_MANIFEST).await?;
+        let algorithm = digest.as_ref().map_or_else(Default::default, Digest::algorithm);
+        let found = Digest::with(algorithm, &bytes);
+        if digest.is_some_and(|digest| digest != found) {
+            return Err(Refusal::new(Code::DigestInvalid, "the manifest has another digest"));
+        }
+        let media_type = media_type_of(headers, &bytes)?;
+        let parsed = Parsed::read(&media_type, &bytes).map_err(invalid)?;
+        let store = self.writable(name).await?;
+        complete(&*store, &parsed).await?;
+        let desc = Descriptor::new(media_type, found, bytes.len() as u64);
+        let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
+        let items = vec![Item::manifest(desc.clone())];
+        let write = store::begin(&*store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
+        write.puts().manifest(&desc, &bytes).await?;
+        names.into_iter().try_for_each(|change| write.name(change))?;
+        write.commit().await?;
+        let mut reply = Reply::new(StatusCode::CREATED)
+            .header(header::LOCATION, format_args!("/v2/{name}/manifests/{}", desc.digest))
+            .header(DOCKER_CONTENT_DIGEST, &desc.digest);
+        if let Some(subject) = parsed.subject() {
+            reply = reply.header(OCI_SUBJECT, &subject.digest);
+        }
+        if by_query && !tags.is_empty() {
+            reply = reply.header(OCI_TAG, tags.join(", "));
+        }
+        Ok(reply)
+    }
+
+    /// Removes a tag, or a manifest with all its tags.
+    pub(super) async fn delete_manifest(&self, name: &RepositoryName, what: Reference) -> Result<Reply, Refusal> {
+        let store = self.existing(name).await?;
+        let unknown = || Refusal::reading(Code::ManifestUnknown);
+        match what {
+            Reference::Tag(tag) => store::remove_name(&*store, tag.into()).await.map_err(unknown())?,
+            Reference::Digest(digest) => {
+                let desc = store.resolve(&digest.into()).await.map_err(unknown())?;
+                store::delete(&*store, Item::manifest(desc)).await.map_err(unknown())?;
+            }
+        }
+        Ok(Reply::new(StatusCode::ACCEPTED))
+    }
+}
+
+/// A manifest's headers, and its bytes if they are asked for.
+fn described(desc: &Descriptor, bytes: blob::ByteStream) -> Reply {
+    // A layout may describe anything as anything; a browser is never to be told that it is a page.
+    let known = media_type::points(&desc.media_type) || is_json(&desc.media_type);
+    let media_type = if known { &desc.media_type } else { media_type::OCTET_STREAM };
+    Reply::new(StatusCode::OK)
+        .header(DOCKER_CONTENT_DIGEST, &desc.digest)
+        .header(header::ETAG, format_args!("\"{}\"", desc.digest))
+        .body(media_type, desc.size, bytes)
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type::is_valid(media_type) && media_type.starts_with("application/") && media_type.ends_with("json")
+}
+
+/// What the client says that the manifest is, parameters aside, else what it says itself.
+fn media_type_of(headers: &HeaderMap, bytes: &Bytes) -> Result<String, Refusal> {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match said.and_then(|said| said.split(';').next()).map(str::trim) {
+        Some(said) if media_type::points(said) => Ok(said.to_owned()),
+        // Some clients send what their HTTP library defaults to.
+        None | Some("" | "application/json" | media_type::OCTET_STREAM) => Parsed::sniff(bytes).map_err(invalid),
+        Some(_) => Err(Refusal::new(Code::ManifestInvalid, "this is not the media type of a manifest or an index")),
+    }
+}
+
+fn invalid(error: Error) -> Refusal {
+    let refusal = Refusal::new(Code::ManifestInvalid, error.to_string());
+    if error.kind() == Kind::Limit { refusal.status(413) } else { refusal }
+}
+
+/// Refuses a manifest that points at content which is not here, or is here with another size.
+async fn complete(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
+    let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
+    let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
+    let found = store.has(&items).await.map_err(Refusal::reading(Code::ManifestBlobUnknown))?;
+    for (Item { desc, .. }, presence) in items.iter().zip(found) {
+        match presence {
+            Presence::Here { size } if size == desc.size => {}
+            Presence::Here { size } => {
+                let message = format!("{} has {size} bytes, not {}", desc.digest, desc.size);
+                return Err(Refusal::new(Code::ManifestInvalid, message));
+            }
+            Presence::Absent | Presence::Unknown => {
+                let message = format!("{} is not in the repository", desc.digest);
+                return Err(Refusal::new(Code::ManifestBlobUnknown, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Layers that must not be distributed stay at their `urls` (image-spec layer.md, "Non-Distributable Layers"; Docker
+/// calls them foreign).
+fn must_be_here(desc: &Descriptor) -> bool {
+    !desc.media_type.contains(".nondistributable.") && !desc.media_type.contains(".foreign.")
+}

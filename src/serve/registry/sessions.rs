@@ -1,0 +1,212 @@
+//! Upload sessions: known by an unguessable id, for one repository, for a while.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::reply::{Code, Refusal};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, RepositoryName},
+    store::{Intent, Sink, Store, Write, begin},
+};
+
+/// All sessions of a registry.
+#[derive(Debug)]
+pub(in crate::serve) struct Sessions {
+    open: Mutex<HashMap<String, Arc<Session>>>,
+    most: usize,
+    idle: Duration,
+}
+
+/// One upload, between its first and its last request.
+pub(super) struct Session {
+    name: RepositoryName,
+    upload: Arc<tokio::sync::Mutex<Option<Upload>>>,
+    offset: AtomicU64,
+    touched: Mutex<Instant>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "upload to {} at {}", self.name, self.offset())
+    }
+}
+
+/// Content on its way into a store, and the writing that it belongs to.
+pub(super) struct Upload {
+    pub(super) sink: Box<dyn Sink>,
+    write: Write,
+}
+
+impl Upload {
+    /// Begins to write one blob into a store.
+    pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
+        let write = begin(store, Intent::default()).await?;
+        let sink = write.puts().stream(None).await?;
+        Ok(Self { sink, write })
+    }
+
+    /// Stores the blob under its digest. Errors: it has another one.
+    pub(super) async fn finish(self, expected: &Digest) -> Result<Descriptor> {
+        let stored = self.sink.finish(Some(expected)).await;
+        // A blob has no name to be committed. The manifest that needs it makes it durable together with itself.
+        self.write.abandon().await;
+        stored
+    }
+}
+
+/// The right to write to a session: one request has it at a time.
+pub(super) type Turn = OwnedMutexGuard<Option<Upload>>;
+
+impl Sessions {
+    /// None, and never more than `most`; each is forgotten after it has been idle for so long.
+    pub(super) fn new(most: usize, idle: Duration) -> Self {
+        Self { open: Mutex::default(), most, idle }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new session, by its id.
+    pub(super) fn start(&self, name: &RepositoryName, upload: Upload) -> Result<String, Refusal> {
+        self.expire();
+        let id = random_id()?;
+        let mut all = self.all();
+        if all.len() >= self.most {
+            return Err(
+                Refusal::new(Code::TooManyRequests, "too many uploads at a time").header(http::header::RETRY_AFTER, 60)
+            );
+        }
+        let session = Session {
+            name: name.clone(),
+            upload: Arc::new(tokio::sync::Mutex::new(Some(upload))),
+            offset: AtomicU64::new(0),
+            touched: Mutex::new(Instant::now()),
+        };
+        all.insert(id.clone(), Arc::new(session));
+        Ok(id)
+    }
+
+    /// The session of this id, in this repository only.
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Session>, Refusal> {
+        let found = self.all().get(id).filter(|session| session.name == *name).cloned();
+        let found = found.filter(|session| session.idle() < self.idle);
+        let session = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
+        session.touch();
+        Ok(session)
+    }
+
+    /// Forgets a session; what it holds is discarded when its last request is done.
+    pub(super) fn end(&self, id: &str) {
+        self.all().remove(id);
+    }
+
+    /// Forgets sessions that nobody has asked for in a while.
+    pub(in crate::serve) fn expire(&self) {
+        self.all().retain(|_, session| session.idle() < self.idle);
+    }
+
+    /// Forgets all.
+    pub(in crate::serve) fn clear(&self) {
+        self.all().clear();
+    }
+}
+
+impl Session {
+    /// How many bytes have been taken.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many bytes have been taken.
+    pub(super) fn reached(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Takes the turn to write; refused while another request has it.
+    pub(super) fn turn(&self) -> Result<Turn, Refusal> {
+        let busy = |_| Refusal::new(Code::BlobUploadInvalid, "another request is writing to this upload").status(409);
+        Arc::clone(&self.upload).try_lock_owned().map_err(busy)
+    }
+
+    fn touch(&self) {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn idle(&self) -> Duration {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// A random UUID (RFC 9562, version 4): 122 bits from the operating system.
+fn random_id() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::caused(Kind::Io, "no random numbers", e))?;
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{number:032x}");
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    Ok([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::Memory;
+
+    async fn upload() -> Upload {
+        Upload::begin(&Memory::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_belongs_to_one_repository() {
+        let sessions = Sessions::new(9, Duration::from_secs(9));
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let id = sessions.start(&a, upload().await).unwrap();
+        assert!(sessions.get(&a, &id).is_ok() && sessions.get(&b, &id).is_err());
+        sessions.end(&id);
+        assert!(sessions.get(&a, &id).is_err());
+    }
+
+    #[tokio::test]
+    async fn one_request_writes_at_a_time() {
+        let sessions = Sessions::new(9, Duration::from_secs(9));
+        let name = "a".parse().unwrap();
+        let id = sessions.start(&name, upload().await).unwrap();
+        let session = sessions.get(&name, &id).unwrap();
+        let turn = session.turn().unwrap();
+        assert!(session.turn().is_err());
+        drop(turn);
+        assert!(session.turn().is_ok());
+    }
+
+    #[tokio::test]
+    async fn sessions_are_few_and_do_not_last() {
+        let name = "a".parse().unwrap();
+        let few = Sessions::new(1, Duration::from_secs(9));
+        few.start(&name, upload().await).unwrap();
+        assert_eq!(few.start(&name, upload().await).unwrap_err().code, Code::TooManyRequests);
+        let short = Sessions::new(1, Duration::ZERO);
+        let id = short.start(&name, upload().await).unwrap();
+        assert!(short.get(&name, &id).is_err());
+        assert!(short.start(&name, upload().await).is_ok(), "the forgotten one takes no place");
+    }
+
+    #[test]
+    fn ids_are_random_uuids() {
+        let (a, b) = (random_id().unwrap(), random_id().unwrap());
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 36);
+        assert_eq!(a.get(14..15), Some("4"));
+        assert!(a.get(19..20).is_some_and(|v| "89ab".contains(v)));
+    }
+}

@@ -1,0 +1,191 @@
+//! Writing blobs: in one PUT each, again from their first byte when it fails; mounts.
+
+use std::sync::atomic::Ordering;
+
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::{
+    chunked_upload::{gone, read_through},
+    download::said_digest,
+    upload::Upload,
+};
+use crate::{
+    blob::Blob,
+    error::{Context as _, Kind, Result},
+    oci::{Descriptor, RepositoryName, media_type},
+    progress::Outcome,
+    store::{Home, Item, collect, verified},
+    stores::registry::{
+        Repository,
+        auth::{Access, Scope},
+        http::{payload::Payload, request::Ask, retry::Lost},
+    },
+};
+
+/// Up to this size, in bytes, a blob is read, and verified unless it is at hand, before anything is sent: one write, and
+/// no upload that is begun in vain. Larger ones are hashed while they are sent.
+const SMALL: u64 = 1 << 20;
+impl Repository {
+    /// Stores a blob. One that is at hand goes unhashed, and is looked at when the registry does not like it: the
+    /// damage of a file here must not pass for a fault of the registry.
+    pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        match self.send_blob(desc, blob).await {
+            Err(refusal) if blob.at_hand() && matches!(refusal.kind(), Kind::Invalid | Kind::Mismatch) => {
+                let place = blob.local().map_or_else(|| "the file".into(), |file| format!("`{}`", file.path.display()));
+                read_through(desc, blob).await.context(|| format!("{place} is damaged"))?;
+                Err(refusal)
+            }
+            other => other,
+        }
+    }
+
+    /// POST for a place to put a blob, one PUT with all of it, or pieces where that is too much.
+    async fn send_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
+        let payload = if desc.size <= SMALL {
+            let stream = blob.open(0).await?;
+            let stream = if blob.at_hand() { stream } else { verified(desc, stream) };
+            Payload::Bytes(collect(stream, desc.size).await?)
+        } else {
+            Payload::Blob(desc, blob)
+        };
+        let (mut kept, mut step) = (self.uploads.take(&desc.digest), self.registry.0.transport.step());
+        loop {
+            let mut upload = match kept.take() {
+                Some(upload) => upload,
+                None => self.open_upload().await?,
+            };
+            let sent = if desc.size > self.registry.0.longest.get() {
+                self.put_pieces(desc, blob, &mut upload).await
+            } else {
+                self.put_blob(desc, payload.clone(), &upload).await
+            };
+            if matches!(sent, Ok(true)) {
+                upload.end();
+                return Ok(());
+            }
+            // How much of it arrived is not known, and few registries say: the next attempt starts over.
+            upload.cancel().await;
+            if let Err(lost) = sent {
+                step.again(lost).await?;
+            }
+        }
+    }
+
+    /// Opens an upload.
+    pub(super) async fn open_upload(&self) -> Result<Upload> {
+        let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
+        match self.open(ask, &[202, 201, 200]).await? {
+            (answer, Some(upload)) => {
+                answer.finish().await;
+                upload
+            }
+            (answer, None) => Err(answer.into_error().await),
+        }
+    }
+
+    /// Sends all that an upload lacks, once, and ends it; `false` when that is to be tried in pieces.
+    pub(super) async fn put_blob(
+        &self,
+        desc: &Descriptor,
+        payload: Payload<'_>,
+        upload: &Upload,
+    ) -> Result<bool, Lost> {
+        let (mut place, length) = (upload.place.clone(), payload.len());
+        place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
+        place.set_fragment(None);
+        let mut ask = Ask::new(Method::PUT, place, self.scope(Access::Push))
+            .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
+        ask.payload = payload;
+        let answer = self.registry.0.transport.attempt(&ask).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => return Err(gone(answer).await),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                return self.too_long(answer, length, upload).await.map(|()| false).map_err(Lost::Final);
+            }
+            _ => {}
+        }
+        let answer = answer.expect(&[201, 200, 204]).await?;
+        said_digest(&answer, Some(&desc.digest))?;
+        answer.finish().await;
+        Ok(true)
+    }
+
+    /// Sees to it that a blob is here: asked for, mounted from one of these places, or sent.
+    pub(super) async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        if let Some(outcome) = self.claim(desc, mount_from).await? {
+            return Ok(outcome);
+        }
+        self.push_blob(desc, blob).await?;
+        Ok(Outcome::Moved)
+    }
+
+    /// What becomes of a blob that need not be sent. A small one is asked for by a mount from this very repository: it
+    /// succeeds when the blob is here, and else opens the upload that is needed then, so that two requests do the work
+    /// of three.
+    async fn claim(&self, desc: &Descriptor, mount_from: &[Home]) -> Result<Option<Outcome>> {
+        let claimless = &self.registry.0.claimless;
+        let neighbours = self.neighbours(mount_from);
+        if desc.size <= SMALL && !claimless.load(Ordering::Relaxed) && neighbours.is_empty() {
+            match self.mount_from(desc, self.name()).await? {
+                Some(true) => return Ok(Some(Outcome::Present)),
+                Some(false) => return Ok(None),
+                None => claimless.store(true, Ordering::Relaxed),
+            }
+        }
+        // Some do not say how large it is: what has its digest is the same.
+        let found = self.head(&Item::blob(desc.clone())).await?;
+        if found.is_some_and(|(there, size)| there && size.is_none_or(|size| size == desc.size)) {
+            return Ok(Some(Outcome::Present));
+        }
+        for repository in neighbours {
+            match self.mount_from(desc, repository).await? {
+                Some(true) => return Ok(Some(Outcome::Mounted)),
+                // An upload is open: what the next neighbour opened beside it would never be used.
+                Some(false) => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The other repositories of the same registry among these.
+    fn neighbours<'a>(&self, homes: &'a [Home]) -> Vec<&'a RepositoryName> {
+        let beside = |home: &&Home| self.registry.is(&home.registry) && home.repository != *self.name();
+        homes.iter().filter(beside).map(|home| &home.repository).collect()
+    }
+
+    /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
+    async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
+        let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
+        ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
+        let own = repository == self.name();
+        ask.scope = Scope { from: (!own).then(|| repository.to_string()), ..ask.scope };
+        let (answer, upload) = match self.open(ask, &[202]).await {
+            Ok(opened) => opened,
+            // A token for both repositories may be refused where one for the target alone is not.
+            Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        match answer.status {
+            StatusCode::CREATED => {
+                said_digest(&answer, Some(&desc.digest))?;
+                answer.finish().await;
+                Ok(Some(true))
+            }
+            StatusCode::ACCEPTED => {
+                if let Some(Ok(upload)) = upload {
+                    self.uploads.keep(desc.digest.clone(), upload);
+                }
+                answer.finish().await;
+                Ok(Some(false))
+            }
+            // Whoever may not mount here may not push here.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if own => Err(answer.into_error().await),
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                answer.finish().await;
+                Ok(None)
+            }
+            _ => Err(answer.into_error().await),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Writing manifests, under digests and tags; removing tags, manifests and blobs.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+
+use super::download::said_digest;
+use crate::{
+    error::{Code, Context as _, Error, Result},
+    oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
+    store::{Item, compare},
+    stores::registry::{
+        Repository,
+        auth::Access,
+        http::{payload::Payload, response::quoted},
+    },
+};
+
+/// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
+/// manifests with subject").
+const SUBJECT: &str = "oci-subject";
+
+/// The tags that were set beside a digest: the only proof that the registry knows of that.
+const TAGGED: &str = "oci-tag";
+
+/// What a registry said to a manifest that it took.
+pub(super) struct Put {
+    /// Whether it lists the manifest among the referrers of its subject.
+    pub(super) listed: bool,
+    /// The tags that it set besides.
+    pub(super) tagged: Vec<String>,
+}
+
+impl Repository {
+    /// Stores a manifest, which is verified, under its digest, or under tags; keeps the list of referrers where the
+    /// registry does not.
+    pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<()> {
+        if bytes.len() as u64 > MAX_MANIFEST {
+            let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
+            return Err(Error::limit(message));
+        }
+        if let Some(bad) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
+        }
+        let listed = self.put_under(desc, bytes, tags).await?;
+        let parsed = Parsed::read(&desc.media_type, bytes).ok();
+        match parsed.as_ref().and_then(Parsed::subject) {
+            Some(subject) => {
+                let added = self.list_referrer(subject, &referrer(desc, parsed.as_ref()), listed).await;
+                added.context(|| format!("list {} among the referrers of {}", desc.digest, subject.digest))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
+    pub(super) async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<bool> {
+        let digest = desc.digest.to_string();
+        if tags.is_empty() {
+            return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
+        }
+        let (mut listed, mut done) = (false, Vec::new());
+        // By tag, a registry computes sha256; content of another algorithm goes by digest, tags beside it.
+        if desc.digest.algorithm() != Algorithm::Sha256 {
+            let put = self.put_manifest(desc, bytes, &digest, tags).await?;
+            (listed, done) = (put.listed, put.tagged);
+        }
+        for tag in tags.iter().filter(|tag| !done.iter().any(|set| **tag == **set)) {
+            listed |= self.put_manifest(desc, bytes, tag, &[]).await?.listed;
+        }
+        Ok(listed)
+    }
+
+    /// PUTs a manifest under a tag or a digest, and asks for more tags beside it, which few registries understand.
+    pub(super) async fn put_manifest(
+        &self,
+        desc: &Descriptor,
+        bytes: &Bytes,
+        name: &str,
+        beside: &[RefName],
+    ) -> Result<Put> {
+        let media_type = HeaderValue::from_str(&desc.media_type)
+            .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
+        let mut ask =
+            self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
+        if !beside.is_empty() {
+            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
+        }
+        ask.payload = Payload::Bytes(bytes.clone());
+        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await;
+        let answer = answer.map_err(|e| e.with_digest(&desc.digest))?;
+        said_digest(&answer, Some(&desc.digest))?;
+        let listed = answer.headers.contains_key(SUBJECT);
+        let values = answer.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
+        let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
+        answer.finish().await;
+        Ok(Put { listed, tagged })
+    }
+
+    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
+    pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
+        if name.parse::<Tag>().is_err() {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+        }
+        let found = self.describe(&desc.digest.to_string()).await?;
+        let bytes = self.manifest(&found).await?;
+        compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
+        self.put_under(&found, &bytes, std::slice::from_ref(name)).await.map(drop)
+    }
+
+    /// Removes a tag and nothing else.
+    pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
+        if name.parse::<Tag>().is_err() {
+            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+        }
+        let ask = self.ask(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
+        let answer = self.send(&ask).await?;
+        match answer.status.as_u16() {
+            200 | 202 | 204 => Ok(()),
+            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
+            400 | 405 | 501 => {
+                self.describe(name).await?;
+                let why = answer.into_error().await;
+                let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
+                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
+            }
+            404 => Err(answer.into_error().await.with_code(Code::NoSuchTag)),
+            _ => Err(answer.into_error().await),
+        }
+    }
+
+    /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.
+    pub(super) async fn remove(&self, Item { desc, role }: &Item) -> Result<()> {
+        let (kind, subject) = match role {
+            Role::Manifest => ("manifests", self.subject_of(desc).await?),
+            Role::Blob => ("blobs", None),
+        };
+        let ask = self.ask(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
+        self.send(&ask).await?.expect(&[200, 202, 204]).await?.finish().await;
+        match subject {
+            Some(subject) => self.unlist_referrer(&subject, &desc.digest).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn subject_of(&self, desc: &Descriptor) -> Result<Option<Descriptor>> {
+        let bytes = self.manifest(desc).await?;
+        Ok(Parsed::read(&desc.media_type, &bytes).ok().and_then(|parsed| parsed.subject().cloned()))
+    }
+}
+
+/// How a list of referrers describes this manifest: with its artifact type and annotations (distribution-spec,
+/// "Listing Referrers").
+pub(super) fn referrer(desc: &Descriptor, parsed: Option<&Parsed>) -> Descriptor {
+    Descriptor {
+        artifact_type: parsed.and_then(Parsed::artifact_type).map(Into::into),
+        annotations: parsed.map(|parsed| parsed.annotations().clone()).unwrap_or_default(),
+        ..desc.bare()
+    }
+}

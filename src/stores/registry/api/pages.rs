@@ -1,0 +1,192 @@
+//! Listings that come in pages: `Link: <…>; rel="next"` (RFC 8288), followed on the same origin, within limits.
+
+use std::collections::HashSet;
+
+use http::{Method, header};
+use url::Url;
+
+use crate::{
+    error::{Error, Kind, Result},
+    stores::registry::{
+        Repository,
+        auth::{Access, Scope},
+        http::{
+            request::Ask,
+            response::{Answer, Document},
+        },
+        origins::origin::{Origin, redacted},
+        transport::Transport,
+    },
+};
+
+/// Most pages of one listing.
+const MAX_PAGES: usize = 1000;
+/// Most entries of one listing.
+const MAX_ITEMS: usize = 1_000_000;
+/// Largest page, in bytes; a registry without pagination sends all tags in one.
+pub(in crate::stores::registry) const MAX_PAGE: u64 = 32 << 20;
+/// Most bytes of one listing.
+const MAX_BYTES: u64 = 128 << 20;
+/// Longest `Link`, in bytes.
+const MAX_LINK: usize = 8 << 10;
+
+/// The pages of a listing, one after another.
+pub(in crate::stores::registry) struct Pages<'a> {
+    transport: &'a Transport,
+    scope: Scope,
+    now: Option<Answer>,
+    next: Option<Url>,
+    seen: HashSet<Url>,
+    bytes: u64,
+}
+
+impl<'a> Pages<'a> {
+    /// The listing of something in this repository that starts with this page.
+    pub(super) fn from(repository: &'a Repository, first: Answer) -> Self {
+        let scope = Scope { repository: repository.name().to_string(), access: Access::Pull, from: None };
+        Self::of(&repository.registry().0.transport, scope, first)
+    }
+
+    /// The listing that starts with this page.
+    pub(in crate::stores::registry) fn of(transport: &'a Transport, scope: Scope, first: Answer) -> Self {
+        Self { transport, scope, now: Some(first), next: None, seen: HashSet::new(), bytes: 0 }
+    }
+
+    /// The next page.
+    pub(in crate::stores::registry) async fn next(&mut self) -> Result<Option<Document>> {
+        let answer = match (self.now.take(), self.next.take()) {
+            (Some(first), _) => first,
+            (None, Some(url)) => {
+                let ask = Ask::new(Method::GET, url, self.scope.clone()).whole(MAX_PAGE);
+                self.transport.send(&ask).await?.expect(&[200]).await?
+            }
+            (None, None) => return Ok(None),
+        };
+        self.seen.insert(answer.url.clone());
+        self.next = next_link(&answer)?;
+        if let Some(next) = &self.next {
+            self.check(next)?;
+        }
+        let page = answer.document(MAX_PAGE).await?;
+        self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
+        if self.bytes > MAX_BYTES {
+            return Err(Error::limit(format!("a listing of more than {MAX_BYTES} bytes")));
+        }
+        Ok(Some(page))
+    }
+
+    /// Whether there are more pages.
+    pub(super) fn go_on(&self) -> bool {
+        self.now.is_some() || self.next.is_some()
+    }
+
+    /// To be told how many new entries the last page brought, and how many there are in all.
+    pub(in crate::stores::registry) fn count(&self, new: usize, all: usize) -> Result<()> {
+        if new == 0 && self.next.is_some() {
+            return Err(Error::new(Kind::NotARegistry, "a listing goes on with a page that brings nothing new"));
+        }
+        if all > MAX_ITEMS {
+            return Err(Error::limit(format!("a listing of more than {MAX_ITEMS} entries")));
+        }
+        Ok(())
+    }
+
+    fn check(&self, next: &Url) -> Result<()> {
+        let home = &self.transport.origin;
+        if Origin::of(next)? != *home {
+            let message = format!("{home} continues a listing at `{}`, another origin", redacted(next));
+            return Err(Error::new(Kind::NotARegistry, message));
+        }
+        if self.seen.contains(next) {
+            return Err(Error::new(Kind::NotARegistry, format!("a listing of {home} runs in circles")));
+        }
+        if self.seen.len() >= MAX_PAGES {
+            return Err(Error::limit(format!("a listing of more than {MAX_PAGES} pages")));
+        }
+        Ok(())
+    }
+}
+
+/// Where the listing goes on. Errors: a `Link` that cannot be read, so that no listing is cut short in silence.
+fn next_link(answer: &Answer) -> Result<Option<Url>> {
+    let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", answer.what()));
+    for value in answer.headers.get_all(header::LINK) {
+        let text = value.to_str().ok().filter(|text| text.len() <= MAX_LINK).ok_or_else(bad)?;
+        for (target, parameters) in links(text).ok_or_else(bad)? {
+            let is_next = |p: &str| {
+                let (name, value) = p.split_once('=').unwrap_or((p, ""));
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_matches('"').split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
+            };
+            if parameters.split(';').any(is_next) {
+                let mut url = answer.url.join(target).map_err(|_| bad())?;
+                url.set_fragment(None);
+                return Ok(Some(url));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `<target>; parameters` parts of a header. `None` when malformed.
+fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
+    let mut all = Vec::new();
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(all);
+        }
+        let (target, rest) = text.strip_prefix('<')?.split_once('>')?;
+        let end = rest.find(",<").or_else(|| rest.find(", <")).unwrap_or(rest.len());
+        let (parameters, more) = rest.split_at(end);
+        all.push((target, parameters));
+        text = more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::registry::options::Options;
+
+    fn pages(transport: &Transport) -> Pages<'_> {
+        let (scope, next) = (Scope::registry(), Some(transport.origin.url("/more").unwrap()));
+        Pages { transport, scope, now: None, next, seen: HashSet::new(), bytes: 0 }
+    }
+
+    fn transport() -> Transport {
+        let options = Options::default();
+        Transport::new(Origin::of_registry("localhost:5000", options.protocol).unwrap(), &options).unwrap()
+    }
+
+    #[test]
+    fn a_listing_may_have_a_million_entries() {
+        let transport = transport();
+        assert!(pages(&transport).count(1, MAX_ITEMS).is_ok());
+        let error = pages(&transport).count(1, MAX_ITEMS + 1).unwrap_err();
+        assert!(error.kind() == Kind::Limit && error.to_string().contains("1000000 entries"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_listing_may_have_so_many_bytes() {
+        let transport = transport();
+        for (had, want) in [(MAX_BYTES - 2, None), (MAX_BYTES - 1, Some(Kind::Limit))] {
+            let mut pages = pages(&transport);
+            (pages.now, pages.bytes) = (Some(Answer::of(transport.origin.url("/x").unwrap(), b"{}")), had);
+            let error = pages.next().await.err();
+            assert_eq!(error.as_ref().map(Error::kind), want);
+            assert!(error.is_none_or(|e| e.to_string().contains("134217728 bytes")));
+        }
+    }
+
+    #[test]
+    fn links_are_told_apart() {
+        assert_eq!(links(r#"</a?b,c>; rel="next""#), Some(vec![("/a?b,c", r#"; rel="next""#)]));
+        let two = links(r#"</a>; rel=prev, </b>; title="x"; rel=next"#).unwrap();
+        assert_eq!(two, [("/a", "; rel=prev"), ("/b", r#"; title="x"; rel=next"#)]);
+        assert_eq!(links(""), Some(vec![]));
+        for bad in ["/a; rel=next", "<a; rel=next", "x<a>"] {
+            assert_eq!(links(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Who refers to a manifest: the registry's own list, else the one that clients keep under a tag
+//! (distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema").
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::{HeaderValue, Method, header};
+
+use super::{
+    download::NAME_UNKNOWN,
+    manifests::referrer,
+    pages::{MAX_PAGE, Pages},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
+    store,
+    stores::registry::{Repository, auth::Access, http::response},
+};
+
+/// How often a list is written again after somebody else wrote it at the same time.
+const ATTEMPTS: usize = 8;
+/// How many members of a list are checked at a time.
+const PARALLEL: usize = 6;
+
+impl Repository {
+    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Whatever is not a clear
+    /// answer is an error, never an empty list.
+    pub(in crate::stores::registry) async fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        if self.lists_referrers() != Some(false)
+            && let Some(found) = self.referrers_by_api(&subject.digest).await?
+        {
+            return Ok(found);
+        }
+        self.referrers_by_tag(&subject.digest).await
+    }
+
+    /// What the registry's own list says; `None` when it keeps none.
+    async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
+        let ask = self
+            .ask(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
+            .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX))
+            .whole(MAX_PAGE);
+        let answer = self.send(&ask).await?;
+        if matches!(answer.status.as_u16(), 404 | 405 | 501) {
+            let unknown = answer.into_error().await.to_string().contains(NAME_UNKNOWN);
+            // Of a repository that does not exist yet nothing can be learned about the registry.
+            if !unknown {
+                self.set_lists_referrers(false);
+            }
+            return Ok(None);
+        }
+        let first = answer.expect(&[200]).await?;
+        let mut all = BTreeMap::new();
+        let mut pages = Pages::from(self, first);
+        while let Some(page) = pages.next().await? {
+            if page.media_type != media_type::INDEX {
+                let message = format!("{}: answered with `{}`, not an index", page.what, page.quote(&page.media_type));
+                return Err(Error::new(Kind::NotARegistry, message));
+            }
+            let index: Index = page.read()?;
+            let before = all.len();
+            all.extend(index.manifests.into_iter().map(|desc| (desc.digest.clone(), desc)));
+            pages.count(all.len().saturating_sub(before), all.len())?;
+        }
+        self.set_lists_referrers(true);
+        Ok(Some(all.into_values().collect()))
+    }
+
+    /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
+    /// subject itself, and anybody may push it.
+    async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let Some(tagged) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
+        let Fallback::List(index) = Fallback::read(subject, tagged)? else { return Ok(Vec::new()) };
+        let members: BTreeMap<_, _> = index.manifests.into_iter().map(|d| (d.digest.clone(), d)).collect();
+        let checked: Vec<Option<Descriptor>> = stream::iter(members.into_values())
+            .map(|member| self.checked(member, subject))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        Ok(checked.into_iter().flatten().collect())
+    }
+
+    /// The member as its own manifest describes it; `None` when it is gone or is about something else.
+    async fn checked(&self, member: Descriptor, subject: &Digest) -> Result<Option<Descriptor>> {
+        if !media_type::points(&member.media_type) {
+            return Ok(None);
+        }
+        let bytes = match store::read_manifest(self, &member.bare()).await {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let parsed = Parsed::read(&member.media_type, &bytes)?;
+        let about = parsed.subject().is_some_and(|own| own.digest == *subject);
+        Ok(about.then(|| referrer(&member, Some(&parsed))))
+    }
+
+    /// Sees to it that a manifest that was just pushed is listed. `listed`: the registry says that it does so itself,
+    /// which is believed where it also answers for the list.
+    pub(super) async fn list_referrer(&self, subject: &Descriptor, new: &Descriptor, listed: bool) -> Result<()> {
+        if listed {
+            let known = match self.lists_referrers() {
+                Some(known) => known,
+                None => self.referrers_by_api(&subject.digest).await?.is_some(),
+            };
+            if known {
+                return Ok(());
+            }
+        }
+        self.edit_list(&subject.digest, |list| {
+            let missing = list.iter().all(|desc| desc.digest != new.digest);
+            if missing {
+                list.push(new.clone());
+            }
+            missing
+        })
+        .await
+    }
+
+    /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
+    pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
+        if self.lists_referrers() == Some(true) || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none() {
+            return Ok(());
+        }
+        self.edit_list(&subject.digest, |list| {
+            let before = list.len();
+            list.retain(|desc| desc.digest != *gone);
+            list.len() != before
+        })
+        .await
+    }
+
+    /// Changes the list under the fallback tag: one writer at a time in this process; and because registries know no
+    /// conditional write, the list is read again afterwards, and changed again when another process was faster.
+    async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
+        let lock = self.registry.lock(&format!("{}@{subject}", self.name()));
+        let _alone = lock.lock().await;
+        let name = Tag::of_referrers(subject);
+        for _ in 0..ATTEMPTS {
+            let tagged = self.tagged(&name).await?;
+            let mut index = match tagged.map(|tagged| Fallback::read(subject, tagged)).transpose()? {
+                None | Some(Fallback::Subject) => Index::of(Vec::new()),
+                Some(Fallback::List(index)) => *index,
+                Some(Fallback::Other(media_type)) => {
+                    let media_type = response::quoted(&media_type);
+                    return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
+                }
+            };
+            let dropped = self.drop_strangers(&mut index, subject).await;
+            if !change(&mut index.manifests) && !dropped {
+                return Ok(());
+            }
+            index.media_type = Some(media_type::INDEX.into());
+            let bytes = Bytes::from(Encoding::Go.encode(&index)?);
+            let desc = Descriptor::of(media_type::INDEX, &bytes);
+            self.put_manifest(&desc, &bytes, &name, &[]).await?;
+        }
+        Err(Error::new(Kind::Unavailable, format!("tag `{name}` of {self} is changed by somebody else all the time")))
+    }
+
+    /// Takes from a list what is about something else: the platforms of an index that was once mistaken for a list.
+    /// Members that a list was written for say their artifact type (distribution-spec, "Referrers Tag Schema") and are
+    /// not asked for. `false` when nothing was taken.
+    async fn drop_strangers(&self, index: &mut Index, subject: &Digest) -> bool {
+        let mut kept = Vec::with_capacity(index.manifests.len());
+        let before = index.manifests.len();
+        for member in std::mem::take(&mut index.manifests) {
+            let doubtful = member.artifact_type.is_none();
+            match if doubtful { self.checked(member.clone(), subject).await } else { Ok(Some(member.clone())) } {
+                Ok(checked) => kept.extend(checked),
+                // What cannot be read now may be a referrer all the same.
+                Err(_) => kept.push(member),
+            }
+        }
+        index.manifests = kept;
+        index.manifests.len() != before
+    }
+
+    fn lists_referrers(&self) -> Option<bool> {
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).get(self.name().as_str()).copied()
+    }
+
+    fn set_lists_referrers(&self, known: bool) {
+        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).insert(self.name().to_string(), known);
+    }
+}
+
+/// What lies under the fallback tag of a subject.
+enum Fallback {
+    /// The subject itself: GitLab resolves this tag to it, and `cosign copy` leaves it there.
+    Subject,
+    /// A list.
+    List(Box<Index>),
+    /// Something else, of this media type.
+    Other(String),
+}
+
+impl Fallback {
+    /// Judges by the content: registries and proxies serve lists as any media type, or as none.
+    fn read(subject: &Digest, (given, bytes): (String, Bytes)) -> Result<Self> {
+        if Digest::with(subject.algorithm(), &bytes) == *subject {
+            return Ok(Self::Subject);
+        }
+        let media_type = match Parsed::sniff(&bytes) {
+            Ok(own) if media_type::is_index(&own) => own,
+            _ => given,
+        };
+        if !media_type::is_index(&media_type) {
+            return Ok(Self::Other(media_type));
+        }
+        match Parsed::read(&media_type, &bytes)? {
+            Parsed::Index(index) => Ok(Self::List(index)),
+            Parsed::Manifest(_) | Parsed::Other(_) => {
+                Err(Error::mismatch("a manifest where a list of manifests was expected"))
+            }
+        }
+    }
+}
+
+/// Locks by name: one writer at a time for each list.
+pub(in crate::stores::registry) type Locks = BTreeMap<String, Arc<tokio::sync::Mutex<()>>>;

@@ -1,0 +1,232 @@
+//! Blobs that arrive whole although their download breaks off: it goes on from the byte that was reached.
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::{download::refused, ranges::Spread};
+use crate::{
+    blob::ByteStream,
+    error::{Error, Kind, Result},
+    oci::Descriptor,
+    progress::Event,
+    stores::registry::{
+        Repository,
+        auth::Access,
+        client::Registry,
+        http::{
+            request::Ask,
+            response::Answer,
+            retry::{Lost, Step},
+        },
+    },
+};
+
+/// A download, and how far it has come.
+pub(super) struct Download {
+    pub(super) registry: Registry,
+    /// The repository, for messages.
+    place: String,
+    pub(super) desc: Descriptor,
+    ask: Ask<'static>,
+    at: u64,
+    /// Up to where it is told that nothing need come again.
+    kept: u64,
+    /// Behind the last byte that is wanted.
+    end: u64,
+    /// Whether parts proved wrong: then all is asked for, and what was had already is dropped.
+    whole: bool,
+    step: Step,
+}
+
+/// What one attempt brings.
+pub(super) struct Part {
+    stream: ByteStream,
+    /// Whether its end is the end that the registry announced for the whole blob.
+    announced: bool,
+    /// Whether the registry says that it knows ranges.
+    pub(super) ranges: bool,
+}
+
+impl Download {
+    /// A download of a blob from this byte on.
+    pub(super) fn new(repository: &Repository, desc: &Descriptor, at: u64) -> Result<Self> {
+        let registry = repository.registry().clone();
+        let step = registry.0.transport.step();
+        let ask = repository.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
+        let ask = ask.expecting(desc.size);
+        let (place, desc) = (repository.to_string(), desc.bare());
+        Ok(Self { registry, place, end: desc.size, desc, ask, at, kept: at, whole: false, step })
+    }
+
+    /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
+    /// kind `Unsupported` say that this registry is not to be asked so.
+    pub(super) fn range(&self, from: u64, end: u64) -> Self {
+        let (registry, step) = (self.registry.clone(), self.registry.0.transport.step());
+        let (place, desc, ask) = (self.place.clone(), self.desc.clone(), self.ask.clone());
+        Self { registry, place, desc, ask, at: from, kept: from, end, whole: false, step }
+    }
+
+    /// The bytes. Errors: refusals at once, and what does not pass.
+    ///
+    /// Nobody has verified them. A registry that knows no ranges sends all again, of which as much is dropped as was
+    /// had: only the digest of the whole proves that both halves belong together ([`crate::store::verified`]).
+    pub(super) async fn start(mut self) -> Result<ByteStream> {
+        let first = self.part().await?;
+        let next = |mut spread: Spread| async move { Ok(spread.next().await?.map(|chunk| (chunk, spread))) };
+        Ok(stream::try_unfold(Spread::new(self, first), next).boxed())
+    }
+
+    pub(super) async fn next(&mut self, part: &mut Part) -> Result<Option<Bytes>> {
+        loop {
+            let lost = match part.stream.try_next().await {
+                Ok(Some(mut chunk)) => {
+                    if self.is_range() {
+                        chunk.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
+                    }
+                    self.at = self.at.saturating_add(chunk.len() as u64);
+                    self.step.moved(chunk.len() as u64);
+                    return Ok(Some(chunk));
+                }
+                Ok(None) if part.announced => return Ok(None),
+                _ if self.at >= self.end => return Ok(None),
+                Ok(None) => Lost::passing(self.short()),
+                Err(error) => Lost::body(error),
+            };
+            self.step.again(lost).await?;
+            *part = self.part().await?;
+        }
+    }
+
+    /// The rest of what is wanted, asked for until it comes.
+    pub(super) async fn part(&mut self) -> Result<Part> {
+        loop {
+            match self.attempt().await {
+                Ok(part) => return Ok(part),
+                Err(lost) => self.step.again(lost).await?,
+            }
+        }
+    }
+
+    /// How far it has come.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Notes that the next bytes came by other ways.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.at = self.at.saturating_add(bytes);
+        self.kept = self.at;
+    }
+
+    /// How many bytes are still to come.
+    pub(super) fn left(&self) -> u64 {
+        self.end.saturating_sub(self.at)
+    }
+
+    fn is_range(&self) -> bool {
+        self.end < self.desc.size
+    }
+
+    async fn attempt(&mut self) -> Result<Part, Lost> {
+        let mut ask = self.ask.clone();
+        let ranged = self.is_range() || self.at > 0 && !self.whole;
+        if ranged {
+            let last = if self.is_range() { self.end.saturating_sub(1).to_string() } else { String::new() };
+            let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
+            ask = ask.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
+        }
+        let answer = self.registry.0.transport.attempt(&ask).await?;
+        match answer.status {
+            StatusCode::OK if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+            StatusCode::OK => {
+                let announced = answer.headers.contains_key(header::CONTENT_LENGTH);
+                let ranges =
+                    answer.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
+                Ok(Part { stream: skip(answer.stream()?, self.at), announced, ranges })
+            }
+            StatusCode::PARTIAL_CONTENT if ranged => match check_range(&answer, self.at, self.end, self.desc.size) {
+                Ok(()) => {
+                    let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
+                    if saved > 0 {
+                        self.step.tell(Event::Resumed(self.desc.digest.clone(), saved));
+                    }
+                    Ok(Part { stream: answer.stream()?, announced: false, ranges: true })
+                }
+                Err(_) if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+                Err(wrong) => {
+                    self.whole = true;
+                    Err(Lost::passing(wrong))
+                }
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+            // A registry that knows no ranges of this blob, or not this one, has all of it nevertheless.
+            StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
+                self.whole = true;
+                Err(Lost::passing(answer.into_error().await))
+            }
+            _ => Err(Lost::Final(refused(answer, &self.desc.digest.to_string(), &self.place).await)),
+        }
+    }
+
+    fn no_ranges(&self, answer: &Answer) -> Error {
+        Error::unsupported(format!("{}: answered without the range that was asked for", answer.what()))
+    }
+
+    fn short(&self) -> Error {
+        let (digest, at, size) = (&self.desc.digest, self.at, self.desc.size);
+        Error::new(Kind::Unavailable, format!("{digest} from {} ends after {at} of {size} bytes", self.place))
+    }
+}
+
+/// A partial answer must start where it was asked to, end no later, and belong to content of the right size.
+fn check_range(answer: &Answer, from: u64, end: u64, size: u64) -> Result<()> {
+    let given = answer.header(header::CONTENT_RANGE).unwrap_or_default();
+    let parsed = given.strip_prefix("bytes ").and_then(|range| {
+        let (range, total) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let total = if total == "*" { size } else { total.parse().ok()? };
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
+    });
+    match parsed {
+        Some((first, last, total)) if first == from && total == size && last < end => Ok(()),
+        _ => Err(Error::mismatch(format!(
+            "{}: answered with range `{}` where bytes {from} to {end} of {size} were asked for",
+            answer.what(),
+            answer.quote(given)
+        ))),
+    }
+}
+
+/// A stream without its first bytes: what a whole answer to a request for a part becomes.
+fn skip(stream: ByteStream, from: u64) -> ByteStream {
+    if from == 0 {
+        return stream;
+    }
+    stream::unfold((stream, from), |(mut stream, mut left)| async move {
+        loop {
+            let item = stream.next().await?;
+            let Ok(chunk) = item else { return Some((item, (stream, left))) };
+            let cut = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+            left = left.saturating_sub(cut as u64);
+            if cut < chunk.len() {
+                return Some((Ok(chunk.slice(cut..)), (stream, left)));
+            }
+        }
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::collect;
+
+    #[tokio::test]
+    async fn a_whole_answer_to_a_request_for_a_part_is_cut() {
+        for (from, want) in [(0, "abcdef"), (1, "bcdef"), (3, "def"), (5, "f"), (6, ""), (9, "")] {
+            let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
+            assert_eq!(collect(skip(stream::iter(parts).boxed(), from), 9).await.unwrap(), want);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One writing into a repository: blobs and plain manifests as they come; what a reader would find by a name or from its
+//! subject waits for `commit`.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::streamed_upload::Streamed;
+use crate::{
+    blob::Blob,
+    error::{Code, Context as _, Error, Kind, Result},
+    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag},
+    progress::Outcome,
+    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, Sink, compare},
+    stores::registry::Repository,
+};
+
+/// One writing.
+pub(in crate::stores::registry) struct Writing {
+    repository: Repository,
+    /// Manifests that get a name. They are sent under it, and not under their digest before.
+    named: HashSet<Digest>,
+    removals: Vec<Item>,
+    staged: Mutex<Staged>,
+    /// The registry refused a manifest because it lacks content of it: that it has content, or took it from a neighbour,
+    /// is not believed any more, but of what was sent.
+    doubted: AtomicBool,
+    sent: Mutex<HashSet<Digest>>,
+    /// Whether it was given up, for those who are still sending.
+    given_up: watch::Sender<bool>,
+}
+
+#[derive(Clone, Default)]
+struct Staged {
+    /// Manifests that are not sent yet, children and subjects first.
+    held: Vec<Held>,
+    names: Vec<NameChange>,
+    over: bool,
+}
+
+#[derive(Clone)]
+struct Held {
+    desc: Descriptor,
+    bytes: Bytes,
+    parsed: Parsed,
+}
+
+impl Held {
+    /// Whether this manifest needs that one to be there first.
+    fn needs(&self, digest: &Digest) -> bool {
+        let children = self.parsed.children();
+        let mut below = children.iter().filter(|(role, _)| *role == Role::Manifest).map(|(_, child)| &child.digest);
+        below.any(|child| child == digest) || self.parsed.subject().is_some_and(|subject| subject.digest == *digest)
+    }
+}
+
+impl Writing {
+    pub(in crate::stores::registry) fn begin(repository: Repository, intent: Intent) -> Self {
+        let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
+        // Its uploads are its own: giving it up is no matter of other writings.
+        let repository = Repository { uploads: Arc::default(), ..repository };
+        Self {
+            repository,
+            named,
+            removals: intent.removals,
+            staged: Mutex::default(),
+            doubted: AtomicBool::new(false),
+            sent: Mutex::default(),
+            given_up: watch::Sender::default(),
+        }
+    }
+
+    fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a manifest must wait for `commit`.
+    fn waits(&self, manifest: &Held) -> bool {
+        self.named.contains(&manifest.desc.digest)
+            || manifest.parsed.subject().is_some()
+            || self.staged().held.iter().any(|held| manifest.needs(&held.desc.digest))
+    }
+
+    /// Sends manifests under their digests that have no name, or that others need before it is set. Gives the digests of
+    /// those.
+    async fn send_first(&self, held: &[Held], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
+        let mut sent = HashSet::new();
+        for Held { desc, bytes, .. } in held {
+            if !named.contains(&desc.digest) || held.iter().any(|other| other.needs(&desc.digest)) {
+                let published = self.repository.publish_manifest(desc, bytes, &[]).await;
+                published.context(|| format!("copy manifest {} to {}", desc.digest, self.repository))?;
+                sent.insert(desc.digest.clone());
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sets or removes one name, which stands for `found` as far as that was asked; `sent` are the manifests that are
+    /// there.
+    async fn set(
+        &self,
+        change: &NameChange,
+        found: Option<&Digest>,
+        held: &[Held],
+        sent: &mut HashSet<Digest>,
+    ) -> Result<NameOutcome> {
+        let NameChange { name, to, expect, .. } = change;
+        let Some(desc) = to else {
+            return self.repository.remove_tag(name).await.map(|()| NameOutcome::Removed);
+        };
+        if found == Some(&desc.digest) {
+            return Ok(NameOutcome::Same);
+        }
+        let name = std::slice::from_ref(name);
+        match held.iter().find(|held| held.desc.digest == desc.digest) {
+            Some(Held { desc, bytes, .. }) if sent.insert(desc.digest.clone()) => {
+                self.repository.publish_manifest(desc, bytes, name).await?;
+            }
+            Some(Held { desc, bytes, .. }) => drop(self.repository.put_under(desc, bytes, name).await?),
+            None => self.repository.put_tag(&change.name, desc).await?,
+        }
+        Ok(match expect {
+            Expect::Any => NameOutcome::Set,
+            _ => NameOutcome::of(found, Some(&desc.digest)),
+        })
+    }
+
+    /// What a name stands for now, where that matters. Errors: it is not as expected.
+    async fn expected(&self, name: &RefName, expect: &Expect) -> Result<Option<Digest>> {
+        if *expect == Expect::Any {
+            return Ok(None);
+        }
+        let found = match self.repository.resolve(&name.clone().into()).await {
+            Ok(found) => Some(found.digest),
+            Err(e) if e.kind() == Kind::NotFound => None,
+            Err(e) => return Err(e),
+        };
+        expect.check(name, found.as_ref())?;
+        Ok(found)
+    }
+
+    /// Sends what is held, and sets all names.
+    async fn publish(&self) -> Result<Committed> {
+        let Staged { held, names, over } = self.staged().clone();
+        if over {
+            return Err(ended());
+        }
+        let mut found = Vec::new();
+        for change in &names {
+            found.push(self.expected(&change.name, &change.expect).await?);
+        }
+        let named = names.iter().filter_map(|change| change.to.as_ref()).map(|desc| &desc.digest).collect();
+        let mut sent = self.send_first(&held, &named).await?;
+        let mut committed = Committed::default();
+        for (change, found) in names.iter().zip(&found) {
+            let what = || format!("tag `{}` in {}", change.name, self.repository);
+            let set = self.set(change, found.as_ref(), &held, &mut sent).await.context(what);
+            let outcome = set.map_err(|e| after(&committed, e))?;
+            committed.names.push((change.name.clone(), outcome));
+        }
+        for item in &self.removals {
+            self.repository.remove(item).await?;
+        }
+        Ok(committed)
+    }
+
+    /// Sees to it that a blob is here.
+    async fn bring(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        let sent = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match self.doubted.load(Ordering::Relaxed) {
+            false => self.repository.put(desc, blob, mount_from).await,
+            true if sent().contains(&desc.digest) => self.repository.put(desc, blob, &[]).await,
+            true => self.repository.push_blob(desc, blob).await.map(|()| Outcome::Moved),
+        };
+        if matches!(outcome, Ok(Outcome::Moved)) {
+            sent().insert(desc.digest.clone());
+        }
+        outcome
+    }
+
+    /// The same result; content that is missing raises doubts.
+    fn doubting<T>(&self, result: Result<T>) -> Result<T> {
+        if result.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Session for Writing {
+    async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        let mut given_up = self.given_up.subscribe();
+        tokio::select! {
+            biased;
+            _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
+            outcome = self.bring(desc, blob, mount_from) => outcome,
+        }
+    }
+
+    async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Streamed::open(&self.repository, size, self.given_up.subscribe()).await?))
+    }
+
+    async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
+        compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
+        let parsed = Parsed::read(&desc.media_type, bytes)?;
+        let manifest = Held { desc: desc.clone(), bytes: bytes.clone(), parsed };
+        if self.staged().over {
+            return Err(ended());
+        }
+        if self.waits(&manifest) {
+            let mut staged = self.staged();
+            if staged.held.iter().all(|held| held.desc.digest != desc.digest) {
+                staged.held.push(manifest);
+            }
+        } else {
+            self.doubting(self.repository.publish_manifest(desc, bytes, &[]).await)?;
+        }
+        Ok(Outcome::Moved)
+    }
+
+    async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        match self.repository.put_manifest(desc, bytes, &desc.digest.to_string(), &[]).await {
+            // What it points at is judged after its type.
+            Err(e) if e.code() == Some(Code::ContentMissing) => Ok(()),
+            Err(e) if matches!(e.kind(), Kind::Invalid | Kind::NotFound | Kind::Unsupported) => {
+                let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
+                Err(Error::unsupported(message))
+            }
+            other => other.map(drop),
+        }
+    }
+
+    fn name(&self, change: NameChange) -> Result<()> {
+        change.name.parse::<Tag>()?;
+        let mut staged = self.staged();
+        if staged.over {
+            return Err(ended());
+        }
+        staged.names.push(change);
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<Committed> {
+        let committed = self.doubting(self.publish().await)?;
+        // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
+        *self.staged() = Staged { over: true, ..Staged::default() };
+        Ok(committed)
+    }
+
+    async fn abandon(&self) {
+        *self.staged() = Staged { over: true, ..Staged::default() };
+        self.given_up.send_replace(true);
+        self.repository.uploads.cancel().await;
+    }
+}
+
+pub(super) fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
+}
+
+/// An error, with the names that were set before it.
+fn after(committed: &Committed, error: Error) -> Error {
+    if committed.names.is_empty() {
+        return error;
+    }
+    let names: Vec<&str> = committed.names.iter().map(|(name, _)| name.as_str()).collect();
+    error.context(format!("`{}` was set, and then", names.join("`, `")))
+}

@@ -1,0 +1,216 @@
+//! Content whose digest becomes known while it moves: POST, PATCH, and PUT with the digest. Where its size is known, one
+//! PATCH carries all of it while it comes; otherwise it is gathered, and sent in pieces.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    chunked_upload::{gone, reached},
+    session::ended,
+    upload::Upload,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Hasher, media_type},
+    store::{Sink, compare},
+    stores::registry::{
+        Repository,
+        http::{payload::Payload, response::Answer, retry::Lost},
+        origins::quirks,
+    },
+};
+
+/// How many chunks wait to be sent: who streams may have some waiting, too.
+const QUEUE: usize = 1;
+/// How much is gathered before it is sent, in bytes, unless the registry takes less or wants more.
+const PIECE: u64 = 8 << 20;
+/// The error code for content of another digest (distribution-spec, "Error Codes").
+const DIGEST_INVALID: &str = "DIGEST_INVALID";
+
+/// Content on its way. What sends it has a task of its own, which ends when this is dropped; the upload is cancelled then.
+pub(super) struct Streamed {
+    repository: Repository,
+    size: Option<u64>,
+    offset: u64,
+    chunks: Option<mpsc::Sender<Bytes>>,
+    sending: JoinSet<Result<Sent>>,
+    given_up: watch::Receiver<bool>,
+}
+
+/// An upload that has all of its content.
+struct Sent {
+    upload: Upload,
+    /// What it is, where that was computed.
+    digest: Option<Digest>,
+}
+
+impl Streamed {
+    /// Opens an upload for content of this size, which takes a whole PATCH, or of an unknown one.
+    ///
+    /// Errors: kind `Unsupported` where the registry is known to take no such PATCH.
+    pub(super) async fn open(
+        repository: &Repository,
+        size: Option<u64>,
+        given_up: watch::Receiver<bool>,
+    ) -> Result<Self> {
+        let registry = &repository.registry;
+        if quirks::is_patchless(&registry.0.name) || size.is_some_and(|size| size > registry.0.longest.get()) {
+            let what = size.map_or_else(|| "no large PATCH".into(), |size| format!("no PATCH of {size} bytes"));
+            return Err(Error::unsupported(format!("{registry} takes {what}")));
+        }
+        let upload = unless(given_up.clone(), repository.open_upload()).await?;
+        let (chunks, queue) = mpsc::channel(QUEUE);
+        let (sender, mut sending) = (repository.clone(), JoinSet::new());
+        sending.spawn(unless(given_up.clone(), async move {
+            match size {
+                Some(size) => sender.send_whole(size, queue, upload).await,
+                None => sender.send_pieces(queue, upload).await,
+            }
+        }));
+        Ok(Self { repository: repository.clone(), size, offset: 0, chunks: Some(chunks), sending, given_up })
+    }
+
+    /// What became of the sending.
+    async fn sent(&mut self) -> Result<Sent> {
+        match self.sending.join_next().await {
+            Some(Ok(sent)) => sent,
+            Some(Err(e)) => Err(Error::caused(Kind::Internal, "a sending task failed", e)),
+            None => Err(Error::new(Kind::Internal, "this upload has failed")),
+        }
+    }
+}
+
+/// This, unless the writing is given up before.
+async fn unless<T>(mut given_up: watch::Receiver<bool>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        Ok(_) = given_up.wait_for(|given_up| *given_up) => Err(ended()),
+        done = work => done,
+    }
+}
+
+#[async_trait]
+impl Sink for Streamed {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let offset = self.offset.saturating_add(chunk.len() as u64);
+        if let Some(size) = self.size.filter(|size| *size < offset) {
+            return Err(Error::mismatch(format!("more than the {size} bytes that were announced")));
+        }
+        let sent = match &self.chunks {
+            Some(chunks) if !chunk.is_empty() => chunks.send(chunk).await.is_ok(),
+            _ => true,
+        };
+        if !sent {
+            let sent = self.sent().await;
+            let early = |_| Error::new(Kind::Unavailable, format!("{} took no more", self.repository));
+            return Err(sent.map_or_else(|e| e, early));
+        }
+        self.offset = offset;
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor> {
+        if let Some(size) = self.size.filter(|size| *size != self.offset) {
+            return Err(Error::mismatch(format!("{} of the {size} bytes that were announced", self.offset)));
+        }
+        self.chunks = None;
+        let Sent { upload, digest } = self.sent().await?;
+        let digest = match (expected, digest) {
+            (Some(expected), found) => {
+                found
+                    .filter(|found| found.algorithm() == expected.algorithm())
+                    .map_or(Ok(()), |found| compare(expected, found))?;
+                expected.clone()
+            }
+            (None, Some(found)) => found,
+            (None, None) => return Err(Error::unsupported(format!("{} wants the digest first", self.repository))),
+        };
+        let desc = Descriptor::new(media_type::OCTET_STREAM, digest, self.offset);
+        let ending = async { self.repository.put_blob(&desc, Payload::Empty, &upload).await.map_err(Lost::into_error) };
+        match unless(self.given_up.clone(), ending).await {
+            Ok(true) => {
+                upload.end();
+                Ok(desc)
+            }
+            Ok(false) => Err(Error::limit(format!("{} does not end this upload", self.repository))),
+            Err(e) if e.kind() == Kind::Invalid && e.to_string().contains(DIGEST_INVALID) => {
+                Err(Error::mismatch(e.to_string()))
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Repository {
+    /// Sends content while it comes, in one PATCH and without another attempt: whoever sends it can do it in another way.
+    async fn send_whole(&self, size: u64, queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
+        if size > 0 {
+            let content = stream::unfold(queue, |mut queue| async move { Some((Ok(queue.recv().await?), queue)) });
+            let content = Mutex::new(Some(content.boxed()));
+            let answer = self.patch(Payload::Once(&content, size), 0, &upload).await.map_err(Lost::into_error)?;
+            if answer.status == 413 {
+                let what = answer.what();
+                self.too_long(answer, size, &upload).await?;
+                return Err(Error::limit(format!("{what}: takes less than {size} bytes")));
+            }
+            self.took(answer, size, &mut upload).await?;
+        }
+        Ok(Sent { upload, digest: None })
+    }
+
+    /// Gathers content and sends it in pieces, smaller ones where the registry wants that.
+    async fn send_pieces(&self, mut queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
+        let (mut hasher, mut at, mut gathered, mut more) = (Hasher::default(), 0_u64, BytesMut::new(), true);
+        while more || !gathered.is_empty() {
+            let length = upload.piece(self.registry.0.longest.get().min(PIECE));
+            if more && (gathered.len() as u64) < length {
+                let chunk = queue.recv().await;
+                more = chunk.is_some();
+                if let Some(chunk) = chunk {
+                    hasher.update(&chunk);
+                    gathered.extend_from_slice(&chunk);
+                }
+                continue;
+            }
+            let rest = gathered.freeze();
+            let piece = rest.slice(..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
+            let sent = piece.len();
+            let answer = self.patch(Payload::Bytes(piece), at, &upload).await.map_err(Lost::into_error)?;
+            if answer.status == 413 {
+                self.too_long(answer, sent as u64, &upload).await?;
+                gathered = BytesMut::from(rest);
+                continue;
+            }
+            at = at.saturating_add(sent as u64);
+            self.took(answer, at, &mut upload).await?;
+            gathered = BytesMut::from(rest.slice(sent..));
+        }
+        Ok(Sent { upload, digest: Some(hasher.finish()) })
+    }
+
+    /// Reads the answer to a PATCH, after which the upload has so many bytes.
+    async fn took(&self, answer: Answer, now: u64, upload: &mut Upload) -> Result<()> {
+        if answer.status == 404 {
+            return Err(gone(answer).await.into_error());
+        }
+        let answer = answer.expect(&[202, 201, 204]).await?;
+        if let Some(reached) = reached(&answer).filter(|reached| *reached != now) {
+            let what = answer.what();
+            return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {now} bytes")));
+        }
+        upload.place = self.registry.0.transport.onward(&answer)?;
+        answer.finish().await;
+        Ok(())
+    }
+}

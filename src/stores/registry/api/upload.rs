@@ -1,0 +1,170 @@
+//! An upload that a registry has opened: it ends with its blob stored, or it is cancelled, also when nobody waits for
+//! it any more.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::Method;
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    time::{sleep, timeout},
+};
+use url::Url;
+
+use crate::{
+    error::{Error, Kind, Result},
+    oci::Digest,
+    stores::registry::{
+        Repository,
+        auth::Scope,
+        client::Registry,
+        http::{request::Ask, response::Answer},
+        origins::origin::Origin,
+        transport::location,
+    },
+};
+
+/// How long the cancelling of an upload may take.
+const CANCEL: Duration = Duration::from_secs(5);
+/// The smallest piece that the registry takes, in bytes, unless it is the last.
+const MIN_LENGTH: &str = "oci-chunk-min-length";
+
+/// An upload. Dropped before its end, it is cancelled on a task of its own.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// Where the next request of it goes.
+    pub(super) place: Url,
+    /// The smallest piece, in bytes.
+    least: u64,
+    /// By whom and with what right it can be cancelled; nobody, once it is over.
+    owner: Option<(Registry, Scope, Open)>,
+}
+
+/// Held for as long as an upload is open.
+pub(super) type Open = watch::Receiver<()>;
+
+/// The uploads of one writing.
+#[derive(Debug, Default)]
+pub(in crate::stores::registry) struct Uploads {
+    /// Opened where we asked for a mount, until they are used.
+    waiting: Mutex<HashMap<Digest, Upload>>,
+    open: watch::Sender<()>,
+}
+
+impl Uploads {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Digest, Upload>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that one is about to be opened.
+    pub(super) fn opening(&self) -> Open {
+        self.open.subscribe()
+    }
+
+    /// Keeps one until its blob comes.
+    pub(super) fn keep(&self, digest: Digest, upload: Upload) {
+        self.waiting().insert(digest, upload);
+    }
+
+    /// The one that was opened for this blob.
+    pub(super) fn take(&self, digest: &Digest) -> Option<Upload> {
+        self.waiting().remove(digest)
+    }
+
+    /// Cancels those that wait for their blobs, and waits until all others have ended or are cancelled, too.
+    pub(super) async fn cancel(&self) {
+        let waiting = mem::take(&mut *self.waiting());
+        for upload in waiting.into_values() {
+            upload.cancel().await;
+        }
+        // As long as opening one and cancelling it may take.
+        let _ = timeout(2 * CANCEL, self.open.closed()).await;
+    }
+}
+
+impl Upload {
+    /// What an answer to a request in this scope says. Errors: no usable `Location`.
+    pub(super) fn of(answer: &Answer, registry: &Registry, scope: &Scope, open: Open) -> Result<Self> {
+        let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Self { place: location(answer)?, least, owner: Some((registry.clone(), scope.clone(), open)) })
+    }
+
+    /// The length of a piece where requests may be as long as this.
+    pub(super) fn piece(&self, longest: u64) -> u64 {
+        longest.max(self.least)
+    }
+
+    /// Says that the blob is stored.
+    pub(super) fn end(mut self) {
+        self.owner = None;
+    }
+
+    /// Gives the upload up, as far as the registry listens.
+    pub(super) async fn cancel(mut self) {
+        if let Some((registry, scope, _open)) = self.owner.clone() {
+            cancel(&registry, scope, self.place.clone()).await;
+        }
+        self.owner = None;
+    }
+
+    /// An upload that no registry knows of.
+    #[cfg(test)]
+    pub(super) fn fake(least: u64) -> Self {
+        Self { place: Url::parse("http://localhost/").unwrap(), least, owner: None }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Without a runtime nothing can be sent: the registry forgets the upload after a while.
+        if let (Some((registry, scope, open)), Ok(runtime)) = (self.owner.take(), Handle::try_current()) {
+            let place = self.place.clone();
+            drop(runtime.spawn(async move {
+                cancel(&registry, scope, place).await;
+                mem::drop(open);
+            }));
+        }
+    }
+}
+
+async fn cancel(registry: &Registry, scope: Scope, place: Url) {
+    if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
+        let ask = Ask::new(Method::DELETE, place, scope);
+        let _ = timeout(CANCEL, registry.0.transport.attempt(&ask)).await;
+    }
+}
+
+impl Repository {
+    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
+    /// waits for it any more is cancelled.
+    pub(super) async fn open(
+        &self,
+        ask: Ask<'static>,
+        statuses: &'static [u16],
+    ) -> Result<(Answer, Option<Result<Upload>>)> {
+        let (waits, gone) = oneshot::channel::<()>();
+        let (registry, open) = (self.registry.clone(), self.uploads.opening());
+        let asked = tokio::spawn(async move {
+            let answer = tokio::select! {
+                answer = registry.0.transport.send(&ask) => answer?,
+                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
+            };
+            let opened = statuses.contains(&answer.status.as_u16());
+            let upload = opened.then(|| Upload::of(&answer, &registry, &ask.scope, open));
+            Ok((answer, upload))
+        });
+        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
+        mem::drop(waits);
+        opened
+    }
+}
+
+async fn for_a_while_after(gone: oneshot::Receiver<()>) {
+    let _ = gone.await;
+    sleep(CANCEL).await;
+}

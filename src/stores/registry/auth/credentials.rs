@@ -1,0 +1,150 @@
+//! Who we say we are: secrets that know whom they belong to, and where they come from.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::HeaderValue;
+
+use crate::{
+    error::{Error, Kind, Result},
+    stores::registry::origins::origin::Origin,
+};
+
+/// A secret for one origin. It is attached to requests to exactly that scheme, host and port, and cannot be printed.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "a secret has no text form")]
+pub struct Credential {
+    origin: Origin,
+    secret: Arc<Secret>,
+}
+
+/// What proves who asks.
+pub(super) enum Secret {
+    /// A user name and a password.
+    Password(String, String),
+    /// A refresh token, exchanged for tokens at the registry's token service.
+    Identity(String),
+    /// A token that the registry takes as it is.
+    Bearer(String),
+}
+
+impl Credential {
+    /// A user name and a password. Errors: a user name with a colon, which Basic authentication cannot carry.
+    pub fn password(origin: &Origin, user: impl Into<String>, password: impl Into<String>) -> Result<Self> {
+        let user = user.into();
+        if user.contains(':') {
+            return Err(Error::invalid("a user name with a colon"));
+        }
+        Ok(Self::new(origin, Secret::Password(user, password.into())))
+    }
+
+    /// An identity token, also called a refresh token.
+    #[must_use]
+    pub fn identity_token(origin: &Origin, token: impl Into<String>) -> Self {
+        Self::new(origin, Secret::Identity(token.into()))
+    }
+
+    /// A token that the registry takes as it is.
+    #[must_use]
+    pub fn bearer(origin: &Origin, token: impl Into<String>) -> Self {
+        Self::new(origin, Secret::Bearer(token.into()))
+    }
+
+    fn new(origin: &Origin, secret: Secret) -> Self {
+        Self { origin: origin.clone(), secret: Arc::new(secret) }
+    }
+
+    /// Whom this belongs to.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Whether this is the very same secret, not an equal one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.secret, &other.secret)
+    }
+
+    /// The same secret for the registry's token service; only the realm rule in `auth` may do this.
+    pub(super) fn addressed_to(&self, origin: &Origin) -> Self {
+        Self { origin: origin.clone(), secret: Arc::clone(&self.secret) }
+    }
+
+    /// The value of `Authorization`. Errors: a token that no header can hold.
+    pub(in crate::stores::registry) fn header(&self) -> Result<HeaderValue> {
+        let text = match self.secret() {
+            Secret::Password(user, password) => format!("Basic {}", basic(user, password)),
+            Secret::Identity(token) | Secret::Bearer(token) => format!("Bearer {token}"),
+        };
+        let unusable =
+            |_| Error::new(Kind::Unauthorized, format!("a token for {} that no header can hold", self.origin));
+        let mut value = HeaderValue::from_str(&text).map_err(unusable)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// This secret, in all forms in which it travels.
+    pub(in crate::stores::registry) fn forms(&self) -> Vec<String> {
+        match self.secret() {
+            Secret::Password(user, password) => {
+                let basic = basic(user, password);
+                // Some leave the padding away.
+                vec![basic.trim_end_matches('=').to_owned(), basic, password.clone()]
+            }
+            Secret::Identity(token) | Secret::Bearer(token) => vec![token.clone()],
+        }
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{user}:{password}"))
+}
+
+/// Where credentials come from. Asked only after a registry has asked for some.
+#[async_trait]
+pub trait Credentials: Send + Sync {
+    /// What there is for this repository of the registry at this origin; an empty repository means the registry as such.
+    async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>>;
+}
+
+/// No credentials.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Anonymous;
+
+#[async_trait]
+impl Credentials for Anonymous {
+    async fn get(&self, _: &Origin, _: &str) -> Result<Option<Credential>> {
+        Ok(None)
+    }
+}
+
+/// One credential, for its own origin and no other.
+#[async_trait]
+impl Credentials for Credential {
+    async fn get(&self, origin: &Origin, _: &str) -> Result<Option<Credential>> {
+        Ok((*origin == self.origin).then(|| self.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::registry::{Protocol, origins::redact::blotted};
+
+    #[test]
+    fn a_secret_is_blotted_out_in_every_form() {
+        let origin = Origin::of_registry("localhost:5000", Protocol::Auto).unwrap();
+        let credential = Credential::password(&origin, "ann", "hunter2").unwrap();
+        let echo = format!("you sent {:?} (hunter2)", credential.header().unwrap().to_str().unwrap());
+        assert_eq!(blotted(&echo, &credential.forms()), "you sent \"Basic ***\" (***)");
+        let unpadded = credential.header().unwrap().to_str().unwrap().trim_end_matches('=').to_owned();
+        assert_eq!(blotted(&unpadded, &credential.forms()), "Basic ***");
+        assert!(Credential::password(&origin, "a:b", "x").is_err());
+        assert!(Credential::bearer(&origin, "a\r\nX: y").header().is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! What files of credentials and helpers hold: for which registries and repositories an entry is, and what it says.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use super::{
+    credentials::{Credential, Secret},
+    helper::Known,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    stores::registry::origins::{origin::Origin, quirks},
+};
+
+/// The user name that stands for an identity token in a helper's answers.
+const TOKEN_USER: &str = "<token>";
+
+/// How long a key of `auths` or `credHelpers` is if it is for this repository; an empty repository is the registry as
+/// such. Keys may carry a scheme and, then, a path that means nothing (docker's older form).
+pub(super) fn matching(key: &str, origin: &Origin, repository: &str) -> Option<usize> {
+    // A key that says https was never meant for plain http.
+    let https = key.strip_prefix("https://").map(|bare| origin.is_secure().then_some(bare));
+    let bare = https.unwrap_or_else(|| key.strip_prefix("http://"));
+    let (host, path) = match (bare, key.split_once('/')) {
+        (Some(bare), _) => (bare.split('/').next().unwrap_or(bare), ""),
+        (None, Some((host, path))) => (host, path.trim_matches('/')),
+        (None, None) => (key, ""),
+    };
+    if !is_host_of(host, origin) {
+        return None;
+    }
+    let rest = repository.strip_prefix(path)?;
+    (path.is_empty() || rest.is_empty() || rest.starts_with('/')).then_some(path.len())
+}
+
+fn is_host_of(host: &str, origin: &Origin) -> bool {
+    let host = quirks::api_host(host).to_ascii_lowercase();
+    let implied = if origin.is_secure() { ":443" } else { ":80" };
+    host.strip_suffix(implied).unwrap_or(&host) == origin.authority()
+}
+
+/// The key of a registry in `auths`, which is also how helpers are asked for it.
+pub(super) fn key_of(origin: &Origin) -> String {
+    let host = origin.authority();
+    if quirks::is_docker_hub(&host) { quirks::DOCKER_HUB_KEY.into() } else { host }
+}
+
+/// What a helper knows, as a credential.
+pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
+    // An answer about another server is an accident or an attack.
+    if !known.server.is_empty() && matching(&known.server, origin, "").is_none() {
+        return Err(Error::new(Kind::Unauthorized, "a credential helper answered for another server"));
+    }
+    if known.username == TOKEN_USER {
+        return Ok(Credential::identity_token(origin, known.secret));
+    }
+    Credential::password(origin, known.username, known.secret)
+}
+
+/// What a helper is to keep.
+pub(super) fn to_helper(credential: &Credential) -> Known {
+    let server = key_of(credential.origin());
+    match credential.secret() {
+        Secret::Password(user, password) => Known { server, username: user.clone(), secret: password.clone() },
+        Secret::Identity(token) | Secret::Bearer(token) => {
+            Known { server, username: TOKEN_USER.into(), secret: token.clone() }
+        }
+    }
+}
+
+/// Reads an entry of `auths`; `None` for the empty ones that docker leaves behind when a helper keeps the secret.
+pub(super) fn from_entry(origin: &Origin, entry: &Value) -> Result<Option<Credential>> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(token) = text("registrytoken") {
+        return Ok(Some(Credential::bearer(origin, token)));
+    }
+    if let Some(token) = text("identitytoken") {
+        return Ok(Some(Credential::identity_token(origin, token)));
+    }
+    if let Some(auth) = text("auth") {
+        let decoded = BASE64_STANDARD.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+        let (user, password) = pair.ok_or_else(|| Error::invalid(format!("a malformed `auth` for {origin}")))?;
+        return Credential::password(origin, user, password.trim_end_matches('\0')).map(Some);
+    }
+    match (text("username"), text("password")) {
+        (Some(user), Some(password)) => Credential::password(origin, user, password).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// An entry of `auths`.
+pub(super) fn to_entry(credential: &Credential) -> Value {
+    match credential.secret() {
+        Secret::Password(user, password) => {
+            json!({ "auth": BASE64_STANDARD.encode(format!("{user}:{password}")) })
+        }
+        Secret::Identity(token) => json!({ "identitytoken": token }),
+        Secret::Bearer(token) => json!({ "registrytoken": token }),
+    }
+}

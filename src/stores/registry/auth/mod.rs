@@ -1,0 +1,282 @@
+//! Proving who asks: anonymous first, then what the registry's challenge asks for (distribution-spec, "Authentication";
+//! the token protocol of the distribution project's `token` specification).
+
+mod challenge;
+pub(super) mod credential_files;
+pub(super) mod credentials;
+mod docker_auths;
+mod helper;
+mod token;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, header};
+use tokio::sync::Mutex;
+use url::Url;
+
+use self::{
+    challenge::Challenge,
+    credentials::{Credential, Credentials, Secret},
+    token::{ask, fetch, refresh, without_scope},
+};
+use super::{
+    http::exchange::Wire,
+    origins::origin::{self, Lane, Origin, redacted},
+};
+use crate::error::{Code, Context as _, Error, Kind, Result};
+
+/// A token that ends sooner is not used for another request.
+const MARGIN: Duration = Duration::from_secs(5);
+/// What may be done with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// Reading.
+    Pull,
+    /// Reading and writing.
+    Push,
+    /// Removing.
+    Delete,
+    /// Listing the repositories of a registry, Docker's `registry:catalog:*`.
+    List,
+}
+
+/// What a request needs a token for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// The repository; empty for the registry as such.
+    pub(super) repository: String,
+    /// What is done to it.
+    pub(super) access: Access,
+    /// A second repository that is read: the source of a mount.
+    pub(super) from: Option<String>,
+}
+
+impl Scope {
+    /// The registry as such.
+    pub(super) fn registry() -> Self {
+        Self { repository: String::new(), access: Access::Pull, from: None }
+    }
+
+    /// The list of all repositories.
+    pub(super) fn catalog() -> Self {
+        Self { access: Access::List, ..Self::registry() }
+    }
+
+    /// The scopes to ask for, in the token protocol's grammar.
+    fn names(&self) -> Vec<String> {
+        if self.repository.is_empty() {
+            let all = (self.access == Access::List).then(|| "registry:catalog:*".to_owned());
+            return all.into_iter().collect();
+        }
+        let actions = match self.access {
+            Access::Pull | Access::List => "pull",
+            Access::Push => "pull,push",
+            Access::Delete => "delete,pull,push",
+        };
+        let own = format!("repository:{}:{actions}", self.repository);
+        let other = self.from.as_ref().map(|from| format!("repository:{from}:pull"));
+        std::iter::once(own).chain(other).collect()
+    }
+
+    /// The cache keys whose tokens would do, the exact one first.
+    fn keys(&self) -> Vec<String> {
+        let mut keys = vec![self.names().join(" ")];
+        if self.access == Access::Pull && self.from.is_none() && !self.repository.is_empty() {
+            keys.push(Self { access: Access::Push, ..self.clone() }.names().join(" "));
+        }
+        keys
+    }
+}
+
+/// What one registry has asked for, and what we have answered.
+pub(super) struct Auth {
+    origin: Origin,
+    credentials: Arc<dyn Credentials>,
+    trusted: Vec<String>,
+    // Held while a token is fetched, so that many requests at once fetch one.
+    state: Mutex<State>,
+    /// Whether the registry has taken a proof at least once.
+    taken: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    challenge: Option<Challenge>,
+    proofs: HashMap<String, Proof>,
+}
+
+/// A credential for requests, and until when it may be used.
+pub(super) struct Proof {
+    pub(super) credential: Credential,
+    pub(super) until: Option<Instant>,
+}
+
+impl Proof {
+    fn is_good(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() + MARGIN < until)
+    }
+}
+
+/// Which proof a request needs.
+#[derive(Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// Any that is good.
+    Any,
+    /// Another one than this, which was used in vain.
+    Other(Option<&'a Credential>),
+    /// One that no other request uses: where a token is good for a few requests only, others were faster.
+    Own,
+}
+
+impl Auth {
+    pub(super) fn new(origin: Origin, credentials: Arc<dyn Credentials>, trusted: Vec<String>) -> Self {
+        Self { origin, credentials, trusted, state: Mutex::default(), taken: AtomicBool::new(false) }
+    }
+
+    /// Notes that the registry took a proof.
+    pub(super) fn took(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did: then a proof that it refuses has worn out rather than never been good.
+    pub(super) fn takes(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn was_challenged(&self) -> bool {
+        self.state.lock().await.challenge.is_some()
+    }
+
+    /// What to attach to a request before the registry says anything: nothing, until it has asked once.
+    pub(super) async fn known(&self, wire: &Wire, scope: &Scope) -> Result<Option<Credential>> {
+        let mut state = self.state.lock().await;
+        match state.challenge.clone() {
+            Some(challenge) => self.prove(wire, &mut state, &challenge, scope, Need::Any).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What to attach after a 401. `None` when there is nothing new to say.
+    ///
+    /// Errors: a challenge that is not understood, or that sends us where credentials must not go; a token service that
+    /// fails or refuses.
+    pub(super) async fn answer(
+        &self,
+        wire: &Wire,
+        headers: &HeaderMap,
+        scope: &Scope,
+        need: Need<'_>,
+    ) -> Result<Option<Credential>> {
+        let Some(challenge) = challenge::best(headers) else {
+            if headers.contains_key(header::WWW_AUTHENTICATE) {
+                let message = format!("{} asks for credentials in a way that is not understood", self.origin);
+                return Err(Error::new(Kind::Unauthorized, message));
+            }
+            return Ok(None);
+        };
+        let mut state = self.state.lock().await;
+        state.challenge = Some(challenge.clone());
+        self.prove(wire, &mut state, &challenge, scope, need).await
+    }
+
+    /// A proof from the cache, if one of those is good enough; else a new one.
+    async fn prove(
+        &self,
+        wire: &Wire,
+        state: &mut State,
+        challenge: &Challenge,
+        scope: &Scope,
+        need: Need<'_>,
+    ) -> Result<Option<Credential>> {
+        let keys = match challenge {
+            Challenge::Basic => vec![format!("basic {}", scope.repository)],
+            Challenge::Bearer { .. } => scope.keys(),
+        };
+        let fresh = |proof: &&Proof| match need {
+            Need::Any => proof.is_good(),
+            Need::Other(used) => proof.is_good() && used.is_none_or(|used| !used.is(&proof.credential)),
+            Need::Own => false,
+        };
+        if let Some(proof) = keys.iter().filter_map(|key| state.proofs.get(key)).find(fresh) {
+            return Ok(Some(proof.credential.clone()));
+        }
+        let made = match challenge {
+            Challenge::Basic if !matches!(need, Need::Any | Need::Other(None)) => None,
+            Challenge::Basic => self.basic(scope).await?,
+            Challenge::Bearer { realm, service, scope: asked } => {
+                Some(self.token(wire, realm, service.as_deref(), asked.as_deref(), scope).await?)
+            }
+        };
+        let Some(proof) = made else { return Ok(None) };
+        let credential = proof.credential.clone();
+        if let Some(key) = keys.into_iter().next().filter(|_| !matches!(need, Need::Own)) {
+            state.proofs.insert(key, proof);
+        }
+        Ok(Some(credential))
+    }
+
+    /// What there is for this registry; a source that hands out what belongs to another is not believed.
+    async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
+        let found = self.credentials.get(&self.origin, &scope.repository).await?;
+        Ok(found.filter(|credential| *credential.origin() == self.origin))
+    }
+
+    /// What goes with every request. An identity token does not: it is for a token service.
+    async fn basic(&self, scope: &Scope) -> Result<Option<Proof>> {
+        let login = self.login(scope).await?;
+        let usable = login.filter(|login| !matches!(login.secret(), Secret::Identity(_)));
+        Ok(usable.map(|credential| Proof { credential, until: None }))
+    }
+
+    /// Fetches a token: with the credentials there are, else anonymously.
+    async fn token(
+        &self,
+        wire: &Wire,
+        realm: &str,
+        service: Option<&str>,
+        asked: Option<&str>,
+        scope: &Scope,
+    ) -> Result<Proof> {
+        let login = self.login(scope).await?;
+        if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
+            return Ok(Proof { credential: ready.clone(), until: None });
+        }
+        let (lane, realm) = self.realm(realm)?;
+        let mut scopes = scope.names();
+        // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
+        // and others use a word of their own, and then it is the only one that they understand.
+        if let Some(asked) = asked.filter(|asked| !asked.is_empty() && !asked.contains(':')) {
+            scopes = vec![asked.to_owned()];
+        }
+        let at = Origin::of(&realm)?;
+        let login = login.map(|login| login.addressed_to(&at));
+        let fetched = match login.as_ref().map(|login| login.secret()) {
+            Some(Secret::Identity(token)) => {
+                ask(wire, lane, refresh(&realm, service, &scopes, token), login.as_ref()).await
+            }
+            _ => ask(wire, lane, fetch(&realm, service, &scopes), login.as_ref()).await,
+        };
+        let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
+        fetched.proof(&self.origin)
+    }
+
+    /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
+    fn realm(&self, realm: &str) -> Result<(Lane, Url)> {
+        let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
+        let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
+        match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
+            Some(lane) => Ok((lane, without_scope(url))),
+            None => {
+                let error = refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)));
+                Err(error.with_code(Code::RealmNotTrusted))
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Asking a token service (the token protocol of the distribution project's `token` specification).
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    Proof, Scope,
+    credentials::{Credential, Secret},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    stores::registry::{
+        http::{exchange::Wire, payload::Payload, request::Ask, response::Answer, retry::Lost},
+        origins::origin::{Lane, Origin},
+    },
+};
+
+/// Largest answer of a token service, in bytes.
+const MAX_TOKEN: u64 = 64 << 10;
+/// How long a token lives whose answer does not say, by the token protocol.
+const DEFAULT_LIFE: u64 = 60;
+/// What we call ourselves where a token service asks.
+const CLIENT_ID: &str = "artifact";
+
+/// The address without scopes in it: what a token allows is for us to ask.
+pub(super) fn without_scope(mut url: Url) -> Url {
+    if url.query_pairs().any(|(name, _)| name == "scope") {
+        let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "scope").collect();
+        url.set_query(None);
+        if !kept.is_empty() {
+            url.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    url
+}
+
+/// What a token service answers.
+#[derive(Deserialize)]
+pub(super) struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Token {
+    /// What it proves to the registry.
+    pub(super) fn proof(self, origin: &Origin) -> Result<Proof> {
+        let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
+        let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
+        let Some(token) = token else {
+            return Err(Error::new(
+                Kind::Unauthorized,
+                format!("the token service of {origin} answered without a token"),
+            ));
+        };
+        let credential = Credential::bearer(origin, token);
+        credential.header()?;
+        Ok(Proof { credential, until: Instant::now().checked_add(life) })
+    }
+}
+
+/// The request for a token; a user name and a password travel in its header.
+pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Ask<'static> {
+    let mut url = realm.clone();
+    if service.is_some() || !scopes.is_empty() {
+        let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
+        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
+    }
+    Ask::new(Method::GET, url, Scope::registry())
+}
+
+/// The request that exchanges an identity token for a token (RFC 6749 section 6).
+pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -> Ask<'static> {
+    let scope = scopes.join(" ");
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", CLIENT_ID)
+        .extend_pairs(service.map(|service| ("service", service)))
+        .extend_pairs((!scope.is_empty()).then_some(("scope", &scope)))
+        .append_pair("refresh_token", token)
+        .finish();
+    let mut ask = Ask::new(Method::POST, realm.clone(), Scope::registry())
+        .with(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    ask.payload = Payload::Bytes(Bytes::from(form));
+    ask
+}
+
+/// Asks the token service, once.
+async fn exchange(
+    wire: &Wire,
+    lane: Lane,
+    ask: &Ask<'_>,
+    url: &Url,
+    attached: Option<&Credential>,
+    login: Option<&Credential>,
+) -> Result<Answer, Lost> {
+    let mut answer = wire.exchange(lane, ask, url, attached).await?;
+    // An identity token travels in the body, and is no more to be repeated than what travels in the head.
+    answer.sent.extend(login.into_iter().flat_map(Credential::forms));
+    let answer = answer.judged().await?;
+    if answer.status.is_success() { answer.load(MAX_TOKEN).await } else { Ok(answer) }
+}
+
+/// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
+pub(super) async fn ask(wire: &Wire, lane: Lane, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
+    ask.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let url = ask.url.clone();
+    let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
+    let mut step = wire.step();
+    let answer = loop {
+        match exchange(wire, lane, &ask, &url, attached, login).await {
+            Ok(answer) => break answer.expect(&[200]).await?,
+            Err(lost) => step.again(lost).await?,
+        }
+    };
+    let what = answer.what();
+    // Neither the body nor what the parser says of it: both may hold the token.
+    serde_json::from_slice(&answer.bytes(MAX_TOKEN).await?)
+        .map_err(|_| Error::new(Kind::NotARegistry, format!("{what}: answered with something that is no token")))
+}

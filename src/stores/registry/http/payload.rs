@@ -1,0 +1,176 @@
+//! What is sent: nothing, a few bytes, or a blob, verified while it passes unless it is at hand.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{self, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::rate_limit::Rate;
+use crate::{
+    blob::{self, Blob, ByteStream},
+    error::{Error, Result},
+    oci::Descriptor,
+    store,
+};
+
+/// What a request carries; opened anew for every attempt.
+#[derive(Clone)]
+pub(in crate::stores::registry) enum Payload<'a> {
+    /// Nothing.
+    Empty,
+    /// A few bytes.
+    Bytes(Bytes),
+    /// A blob, streamed. Its last byte leaves only when size and digest are right. One that is at hand goes as it is:
+    /// the registry must hash it anyway (distribution-spec, "Pushing blobs").
+    Blob(&'a Descriptor, &'a dyn Blob),
+    /// A part of a blob that was verified already or is at hand, streamed.
+    Part {
+        /// The whole.
+        blob: &'a dyn Blob,
+        /// Its first byte.
+        from: u64,
+        /// Its length.
+        len: u64,
+    },
+    /// Content that can be asked for once, and its length.
+    Once(&'a Mutex<Option<ByteStream>>, u64),
+}
+
+impl Payload<'_> {
+    pub(in crate::stores::registry) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Blob(desc, _) => desc.size,
+            Self::Part { len, .. } | Self::Once(_, len) => *len,
+        }
+    }
+
+    /// The body of one attempt, and the eye on it.
+    pub(super) async fn open(&self, rate: Option<&Rate>) -> Result<(Outgoing, Arc<Watch>)> {
+        let stream = match self {
+            Self::Empty => blob::once(Bytes::new()),
+            Self::Bytes(bytes) => blob::once(bytes.clone()),
+            Self::Blob(desc, blob) if blob.at_hand() => ahead(first(blob.open(0).await?, desc.size)),
+            Self::Blob(desc, blob) => ahead(store::verified(desc, blob.open(0).await?)),
+            Self::Once(content, _) => {
+                let content = content.lock().unwrap_or_else(PoisonError::into_inner).take();
+                content.ok_or_else(|| Error::unsupported("this content cannot be sent again"))?
+            }
+            Self::Part { blob, from, len } => ahead(first(blob.open(*from).await?, *len)),
+        };
+        let watch = Arc::new(Watch { failure: Mutex::new(None), moved: Mutex::new(Instant::now()) });
+        let stream = match rate {
+            Some(rate) => {
+                let held = Arc::clone(&watch);
+                rate.limit(stream, move |turn| held.touch(turn))
+            }
+            None => stream,
+        };
+        Ok((Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) }, watch))
+    }
+}
+
+/// The first bytes of a stream.
+fn first(stream: ByteStream, len: u64) -> ByteStream {
+    futures_util::stream::unfold((stream, len), |(mut stream, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let item = stream.next().await?.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            chunk
+        });
+        let left = left.saturating_sub(item.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        Some((item, (stream, left)))
+    })
+    .boxed()
+}
+
+/// Reads and hashes in a task of its own, a few chunks ahead of the connection.
+fn ahead(mut stream: ByteStream) -> ByteStream {
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        while let Some(item) = stream.next().await {
+            if send.send(item).await.is_err() {
+                break;
+            }
+        }
+    });
+    futures_util::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) }).boxed()
+}
+
+/// What is known of a body that is being sent.
+pub(super) struct Watch {
+    failure: Mutex<Option<Error>>,
+    moved: Mutex<Instant>,
+}
+
+impl Watch {
+    /// Why the source of the body failed, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// When the connection last took a piece.
+    pub(super) fn moved(&self) -> Instant {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the connection took a piece at this time, or cannot before.
+    fn touch(&self, at: Instant) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    fn fail(&self, error: Error) -> std::io::Error {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        std::io::Error::other("the source of the content failed")
+    }
+}
+
+/// A body of known length.
+pub(in crate::stores::registry) struct Outgoing {
+    stream: ByteStream,
+    left: u64,
+    watch: Arc<Watch>,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let this = self.get_mut();
+        let item = task::ready!(this.stream.poll_next_unpin(cx));
+        this.watch.touch(Instant::now());
+        Poll::Ready(match item {
+            Some(Ok(chunk)) => {
+                this.left = this.left.saturating_sub(chunk.len() as u64);
+                Some(Ok(Frame::data(chunk)))
+            }
+            Some(Err(error)) => Some(Err(this.watch.fail(error))),
+            None if this.left > 0 => {
+                let message = format!("the content ends {} bytes early", this.left);
+                Some(Err(this.watch.fail(Error::mismatch(message))))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

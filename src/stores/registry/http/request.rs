@@ -1,0 +1,63 @@
+//! A request: what is asked, and how much may come back.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use url::Url;
+
+use super::payload::Payload;
+use crate::stores::registry::auth::Scope;
+
+/// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
+pub(in crate::stores::registry) const LARGE_ANSWER: u64 = 1 << 20;
+
+/// Up to so many bytes of a request are not large: what every server takes before it widens the window (RFC 9113 section
+/// 6.9.2).
+const LARGE_REQUEST: u64 = 64 << 10;
+
+/// A request.
+#[derive(Clone)]
+pub(in crate::stores::registry) struct Ask<'a> {
+    /// How.
+    pub(in crate::stores::registry) method: Method,
+    /// What.
+    pub(in crate::stores::registry) url: Url,
+    /// Everything but what this module adds.
+    pub(in crate::stores::registry) headers: HeaderMap,
+    /// The body.
+    pub(in crate::stores::registry) payload: Payload<'a>,
+    /// What a token must allow.
+    pub(in crate::stores::registry) scope: Scope,
+    /// Whether the body of a success is read at once, and how long it may be, in bytes: an answer that breaks off is
+    /// then asked for again.
+    pub(in crate::stores::registry) whole: Option<u64>,
+    /// How long the answer is likely to be, in bytes.
+    pub(super) expected: u64,
+}
+
+impl Ask<'_> {
+    /// A request without headers and body.
+    pub(in crate::stores::registry) fn new(method: Method, url: Url, scope: Scope) -> Self {
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None, expected: 0 }
+    }
+
+    /// With this header.
+    pub(in crate::stores::registry) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// With an answer of this length.
+    pub(in crate::stores::registry) fn expecting(mut self, bytes: u64) -> Self {
+        self.expected = bytes;
+        self
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        self.payload.len() > LARGE_REQUEST || self.expected > LARGE_ANSWER
+    }
+
+    /// With an answer that is read at once, up to so many bytes.
+    pub(in crate::stores::registry) fn whole(mut self, limit: u64) -> Self {
+        self.whole = Some(limit);
+        self
+    }
+}

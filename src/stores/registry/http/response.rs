@@ -1,0 +1,335 @@
+//! What came back: the only place where a body is read, and where a refusal becomes an error.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    rate_limit::Rate,
+    refusal::{self, is_final, kind_of},
+    retry::Lost,
+    retry_after::{asked, passes, quota},
+    stall::{MIN_PACE, Pace},
+};
+use crate::{
+    blob::ByteStream,
+    error::{Code, Error, Kind, Result},
+    stores::registry::origins::{
+        origin::redacted,
+        redact::{self, blotted},
+    },
+};
+
+/// Largest body of an error that is read, in bytes.
+const MAX_ERROR: u64 = 64 << 10;
+/// Largest body that is read only to keep its connection, in bytes.
+const MAX_DRAIN: u64 = 16 << 10;
+/// Longest text of a server that an error message quotes, in characters.
+const MAX_QUOTE: usize = 500;
+
+/// A body that was read whole, fit to be understood.
+pub(in crate::stores::registry) struct Document {
+    /// What was asked, for messages.
+    pub(in crate::stores::registry) what: String,
+    /// Its media type.
+    pub(in crate::stores::registry) media_type: String,
+    /// All of it.
+    pub(in crate::stores::registry) bytes: Bytes,
+    secrets: Vec<String>,
+}
+
+impl Document {
+    /// What it says. Errors: not the JSON that the specification asks for.
+    pub(in crate::stores::registry) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.bytes).map_err(|error| {
+            let first = self.quote(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
+            let (what, media_type) = (&self.what, self.quote(&self.media_type));
+            let shape = format!("line {} column {}", error.line(), error.column());
+            let message =
+                format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
+            Error::new(Kind::NotARegistry, message)
+        })
+    }
+
+    /// A part of it, fit for a message.
+    pub(in crate::stores::registry) fn quote(&self, text: &str) -> String {
+        quoted(&blotted(text, &self.secrets))
+    }
+}
+
+/// An answer whose body has not been read.
+pub(in crate::stores::registry) struct Answer {
+    /// Its status.
+    pub(in crate::stores::registry) status: StatusCode,
+    /// Its headers.
+    pub(in crate::stores::registry) headers: HeaderMap,
+    /// What was asked, after all redirects.
+    pub(in crate::stores::registry) url: Url,
+    /// How it was asked.
+    pub(in crate::stores::registry) method: Method,
+    /// The secrets that were sent, so that no message repeats them.
+    pub(in crate::stores::registry) sent: Vec<String>,
+    /// How long one read may take.
+    pub(super) patience: Duration,
+    /// How fast the body passes.
+    pub(super) rate: Option<Rate>,
+    /// The body.
+    pub(super) body: BoxBody<Bytes, hyper::Error>,
+}
+
+impl Answer {
+    /// `GET https://host/v2/…`, for messages.
+    pub(in crate::stores::registry) fn what(&self) -> String {
+        format!("{} {}", self.method, redacted(&self.url))
+    }
+
+    /// What no message may repeat: what was sent, and what stands in the address.
+    fn secrets(&self) -> Vec<String> {
+        self.sent.iter().cloned().chain(redact::in_query(&self.url)).collect()
+    }
+
+    /// A text of the server, fit for a message.
+    pub(in crate::stores::registry) fn quote(&self, text: &str) -> String {
+        quoted(&blotted(text, &self.secrets()))
+    }
+
+    /// A header that occurs, as text.
+    pub(in crate::stores::registry) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The media type of the body, without its parameters, in lower case.
+    pub(in crate::stores::registry) fn media_type(&self) -> String {
+        let given = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// A header that is a decimal number.
+    pub(in crate::stores::registry) fn number(&self, name: HeaderName) -> Option<u64> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    /// The body. Errors: it breaks off, nothing comes for a while, it is compressed although nobody asked for that.
+    pub(in crate::stores::registry) fn stream(self) -> Result<ByteStream> {
+        let what = self.what();
+        if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
+            let encoding = self.quote(encoding);
+            return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
+        }
+        let (body, patience, rate) = (self.body, self.patience, self.rate);
+        let pace = Pace::new(patience);
+        let stream = stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
+            loop {
+                let asked = Instant::now();
+                let frame = match tokio::time::timeout(patience, body.frame()).await {
+                    Err(_) => return Err(unavailable(&what, &format!("nothing came for {} s", patience.as_secs()))),
+                    Ok(None) => return Ok(None),
+                    Ok(Some(Err(error))) => {
+                        return Err(unavailable(&what, &format!("broke off: {}", innermost(&error))));
+                    }
+                    Ok(Some(Ok(frame))) => frame,
+                };
+                if let Ok(data) = frame.into_data() {
+                    if !pace.keeps_up(asked.elapsed(), data.len()) {
+                        return Err(unavailable(&what, &format!("comes at less than {MIN_PACE} bytes a second")));
+                    }
+                    return Ok(Some((data, (body, what, pace))));
+                }
+            }
+        })
+        .boxed();
+        Ok(match rate {
+            // Who waits for a turn does not ask for the next piece: the patience above is with the registry alone.
+            Some(rate) => rate.limit(stream, |_| {}),
+            None => stream,
+        })
+    }
+
+    /// The whole body. Errors: more than `limit` bytes, and those of [`Answer::stream`].
+    pub(in crate::stores::registry) async fn bytes(self, limit: u64) -> Result<Bytes> {
+        let what = self.what();
+        if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
+            return Err(Error::limit(format!("{what}: answered with {length} bytes; {limit} are allowed here")));
+        }
+        let (all, whole) = gather(self.stream()?, limit).await?;
+        if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
+    }
+
+    /// The whole body, to be understood. Errors: those of [`Answer::bytes`].
+    pub(in crate::stores::registry) async fn document(self, limit: u64) -> Result<Document> {
+        let (what, media_type, secrets) = (self.what(), self.media_type(), self.secrets());
+        Ok(Document { what, media_type, secrets, bytes: self.bytes(limit).await? })
+    }
+
+    /// The same answer with its body read, so that reading it again cannot fail.
+    pub(in crate::stores::registry) async fn load(mut self, limit: u64) -> Result<Self, Lost> {
+        let nothing = full(Bytes::new());
+        let unread = Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            url: self.url.clone(),
+            method: self.method.clone(),
+            sent: self.sent.clone(),
+            patience: self.patience,
+            rate: self.rate.take(),
+            body: std::mem::replace(&mut self.body, nothing),
+        };
+        self.body = full(unread.bytes(limit).await.map_err(Lost::body)?);
+        Ok(self)
+    }
+
+    /// The answer itself, unless its status says that another attempt may get another one.
+    pub(in crate::stores::registry) async fn judged(self) -> Result<Self, Lost> {
+        if !passes(self.status) {
+            return Ok(self);
+        }
+        let asked = asked(self.status, &self.headers);
+        let quota = quota(self.status, &self.headers);
+        let error = self.into_error().await;
+        let (quota, error) = match quota {
+            Some(text) => {
+                let error = error.with_code(Code::RequestsUsedUp);
+                (true, error.context(format!("the quota is used up ({})", quoted(&text))))
+            }
+            None => (false, error),
+        };
+        Err(Lost::Passing { error, asked, stale: false, quota })
+    }
+
+    /// Reads what is left, so that the connection can be used again.
+    pub(in crate::stores::registry) async fn finish(self) {
+        if let Ok(stream) = self.stream() {
+            // A body that fails or is too long costs the connection and nothing else.
+            let _ = gather(stream, MAX_DRAIN).await;
+        }
+    }
+
+    /// The answer itself when its status is one of these, else the error that it stands for.
+    pub(in crate::stores::registry) async fn expect(self, statuses: &[u16]) -> Result<Self> {
+        if statuses.contains(&self.status.as_u16()) {
+            return Ok(self);
+        }
+        Err(self.into_error().await)
+    }
+
+    /// The error that this answer stands for, with what the server says, read up to 64 KiB; an ellipsis stands for more.
+    pub(in crate::stores::registry) async fn into_error(self) -> Error {
+        let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
+        let wait = self.header(header::RETRY_AFTER).map(|wait| self.quote(wait));
+        let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
+        let (body, whole) = match self.stream() {
+            Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
+            Err(_) => (Bytes::new(), true),
+        };
+        let said = refusal::said(&body);
+        let code = refusal::code_of(&method, status, &said, secure);
+        let said = quoted(&blotted(&said.text, &secrets));
+        let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
+        if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
+            kind = Kind::NotARegistry;
+        }
+        let mut message = format!("{what}: {status}");
+        if kind == Kind::NotARegistry {
+            message.push_str(" and a page: this is not a registry");
+        }
+        if !said.is_empty() {
+            let more = if whole || said.ends_with('…') { "" } else { "…" };
+            message = format!("{message}: {said}{more}");
+        }
+        if let Some(wait) = wait {
+            message = format!("{message} (asks to wait for {wait})");
+        }
+        code.into_iter().fold(Error::new(kind, message), Error::with_code)
+    }
+}
+
+fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// Bytes up to the limit, and whether that was all.
+async fn gather(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(all.len());
+        all.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if chunk.len() > room {
+            return Ok((all.freeze(), false));
+        }
+    }
+    Ok((all.freeze(), true))
+}
+
+fn unavailable(what: &str, why: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("{what}: {why}"))
+}
+
+/// The innermost cause of an error: the outer ones only say that there is one.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// A server's text, fit for a message: at most 500 characters and an ellipsis. Whoever shows it escapes it.
+pub(in crate::stores::registry) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+impl Answer {
+    /// A success at this address, with this body.
+    pub(in crate::stores::registry) fn of(url: Url, body: &'static [u8]) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url,
+            method: Method::GET,
+            sent: Vec::new(),
+            patience: Duration::from_secs(1),
+            rate: None,
+            body: full(Bytes::from_static(body)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_the_limit_holds_back_does_not_stand_still() {
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url: Url::parse("http://localhost/").unwrap(),
+            method: Method::GET,
+            sent: Vec::new(),
+            patience: Duration::from_millis(50),
+            rate: Some(Rate::new(10.try_into().unwrap())),
+            body: full(Bytes::from_static(b"0123456789")),
+        };
+        let start = Instant::now();
+        assert_eq!(answer.bytes(10).await.unwrap(), "0123456789");
+        assert_eq!(start.elapsed(), Duration::from_millis(900));
+    }
+
+    #[test]
+    fn what_a_server_says_is_cut_short() {
+        assert_eq!(quoted("a\u{1b}[31m\"b\""), "a\u{1b}[31m\"b\"");
+        assert_eq!(quoted(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
+        assert_eq!(quoted(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
+    }
+}

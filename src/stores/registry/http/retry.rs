@@ -1,0 +1,331 @@
+//! When something is tried again, and how long is waited before: decided here and nowhere else.
+//!
+//! The delay is drawn from zero to a ceiling that doubles ("full jitter"), so that clients that failed together do not
+//! come back together. A registry that names a delay itself (`Retry-After`, RFC 9110 section 10.2.3) gets it.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    error::{Code, Error, Kind, Result},
+    progress::{Event, Observer},
+    stores::registry::options::Options,
+};
+
+/// So many bytes are progress: the failures before them no longer count. Some lines break that often; the budget of
+/// waiting ends what gets nowhere.
+const PROGRESS: u64 = 64 << 10;
+
+/// How long is waited before something is tried again.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    /// The longest first wait; every further one may be twice as long.
+    pub first: Duration,
+    /// The longest wait that we choose ourselves.
+    pub longest: Duration,
+    /// The longest wait that a registry may ask for; more is an error.
+    pub obeyed: Duration,
+    /// How long one client waits in all, whatever the number of requests that wait at the same time.
+    pub budget: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(30),
+            obeyed: Duration::from_secs(300),
+            budget: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Why an attempt failed, and whether another one may do better.
+pub(in crate::stores::registry) enum Lost {
+    /// It would fail again.
+    Final(Error),
+    /// It may pass.
+    Passing {
+        /// What happened.
+        error: Error,
+        /// How long the registry asks to wait.
+        asked: Option<Duration>,
+        /// A kept connection turned out to be closed: nothing is wrong with the registry.
+        stale: bool,
+        /// Every attempt counts against a quota that is used up: there is one more, and none after that.
+        quota: bool,
+    },
+}
+
+impl Lost {
+    /// A failure that may pass.
+    pub(in crate::stores::registry) fn passing(error: Error) -> Self {
+        Self::Passing { error, asked: None, stale: false, quota: false }
+    }
+
+    /// The failure, where there is no other attempt.
+    pub(in crate::stores::registry) fn into_error(self) -> Error {
+        match self {
+            Self::Final(error) | Self::Passing { error, .. } => error,
+        }
+    }
+
+    /// The same, of a request that went through a proxy: most likely that is to blame.
+    pub(super) fn through_proxy(mut self) -> Self {
+        let (Self::Final(error) | Self::Passing { error, .. }) = &mut self;
+        if error.kind() == Kind::Unreachable && error.code() != Some(Code::ProxyWantsLogin) {
+            let own = std::mem::replace(error, Error::new(Kind::Internal, String::new()));
+            *error = own.with_code(Code::ProxyFailed);
+        }
+        self
+    }
+
+    /// A failure to read a body: passing when the connection is to blame.
+    pub(in crate::stores::registry) fn body(error: Error) -> Self {
+        if error.kind() == Kind::Unavailable { Self::passing(error) } else { Self::Final(error) }
+    }
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// What one client may still try.
+pub(super) struct Retry {
+    retries: u32,
+    backoff: Backoff,
+    progress: Observer,
+    spent: Mutex<Spent>,
+}
+
+/// How long the client has waited; waits at the same time count once.
+#[derive(Default)]
+struct Spent {
+    all: Duration,
+    until: Option<Instant>,
+}
+
+impl Spent {
+    /// Adds a wait that begins now. `false`: the budget does not allow it.
+    fn add(&mut self, wait: Duration, budget: Duration) -> bool {
+        let now = Instant::now();
+        let end = now + wait;
+        let more = end.saturating_duration_since(self.until.map_or(now, |until| until.max(now)));
+        let fits = self.all.saturating_add(more) <= budget;
+        if fits {
+            self.all += more;
+            self.until = self.until.max(Some(end));
+        }
+        fits
+    }
+}
+
+impl Retry {
+    pub(super) fn new(options: &Options) -> Arc<Self> {
+        Arc::new(Self {
+            retries: options.retries,
+            backoff: options.backoff.clone(),
+            progress: options.progress.clone(),
+            spent: Mutex::default(),
+        })
+    }
+
+    /// Something that is tried until it succeeds.
+    pub(super) fn step(self: &Arc<Self>) -> Step {
+        Step { retry: Arc::clone(self), failed: 0, moved: 0, hurried: false }
+    }
+
+    /// The wait before the attempt after this many failures.
+    fn delay(&self, failed: u32, asked: Option<Duration>) -> Duration {
+        let ceiling = self.backoff.first.saturating_mul(1 << failed.min(20)).min(self.backoff.longest);
+        ceiling.mul_f64(random()).max(asked.unwrap_or_default())
+    }
+
+    async fn wait(&self, wait: Duration, error: Error) -> Result<()> {
+        if !self.spent.lock().unwrap_or_else(PoisonError::into_inner).add(wait, self.backoff.budget) {
+            let budget = self.backoff.budget.as_secs();
+            return Err(error.context(format!("given up, since {budget} s of waiting are allowed")));
+        }
+        let why = error.to_string();
+        self.progress.tell(Event::Waiting { why: why.clone(), time: wait });
+        tokio::time::sleep(wait).await;
+        self.progress.tell(Event::Retried { why });
+        Ok(())
+    }
+}
+
+/// From zero to one: of the process's own source of seeds for hash maps, which is random enough to spread requests.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+/// Something that is tried until it succeeds, with a count of its failures.
+pub(in crate::stores::registry) struct Step {
+    retry: Arc<Retry>,
+    failed: u32,
+    moved: u64,
+    hurried: bool,
+}
+
+impl Step {
+    /// Notes that an attempt moved so many bytes.
+    pub(in crate::stores::registry) fn moved(&mut self, bytes: u64) {
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved >= PROGRESS {
+            (self.failed, self.moved, self.hurried) = (0, 0, false);
+        }
+    }
+
+    /// Tells whoever watches this client.
+    pub(in crate::stores::registry) fn tell(&self, event: Event) {
+        self.retry.progress.tell(event);
+    }
+
+    /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
+    pub(in crate::stores::registry) async fn again(&mut self, lost: Lost) -> Result<()> {
+        let (error, asked, retries) = match lost {
+            Lost::Final(error) => return Err(error),
+            Lost::Passing { stale: true, .. } if !std::mem::replace(&mut self.hurried, true) => return Ok(()),
+            Lost::Passing { error, asked, quota: true, .. } => (error, asked, self.retry.retries.min(1)),
+            Lost::Passing { error, asked, .. } => (error, asked, self.retry.retries),
+        };
+        if asked.is_some_and(|asked| asked > self.retry.backoff.obeyed) {
+            return Err(error);
+        }
+        if self.failed >= retries {
+            let attempts = self.failed + 1;
+            return Err(if attempts == 1 { error } else { error.context(format!("after {attempts} attempts")) });
+        }
+        let wait = self.retry.delay(self.failed, asked);
+        self.failed += 1;
+        self.moved = 0;
+        self.retry.wait(wait, error).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Progress;
+
+    fn lost() -> Lost {
+        Lost::passing(Error::new(Kind::Unavailable, "503"))
+    }
+
+    fn asking(seconds: u64) -> Lost {
+        let error = Error::new(Kind::Unavailable, "asks to wait");
+        Lost::Passing { error, asked: Some(Duration::from_secs(seconds)), stale: false, quota: false }
+    }
+
+    fn retry() -> Arc<Retry> {
+        Retry::new(&Options::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn six_attempts_wait_less_than_the_ceiling_that_doubles() {
+        let (mut step, start) = (retry().step(), Instant::now());
+        for failed in 0..5 {
+            let before = Instant::now();
+            step.again(lost()).await.unwrap();
+            assert!(before.elapsed() <= Duration::from_millis(500 << failed) + Duration::from_millis(1));
+        }
+        let error = step.again(lost()).await.unwrap_err();
+        assert_eq!(error.to_string(), "after 6 attempts: 503");
+        assert!(start.elapsed() <= Duration::from_millis(15_600));
+    }
+
+    #[test]
+    fn no_wait_of_our_own_is_longer_than_thirty_seconds_and_all_lengths_occur() {
+        let retry = retry();
+        let waits: Vec<Duration> = (0..1000).map(|_| retry.delay(30, None)).collect();
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(30)));
+        for bound in [3, 15, 27] {
+            let below = waits.iter().filter(|wait| **wait < Duration::from_secs(bound)).count();
+            assert!((1..1000).contains(&below), "{below} below {bound} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_makes_earlier_failures_forgotten() {
+        let mut step = retry().step();
+        for _ in 0..20 {
+            step.again(lost()).await.unwrap();
+            step.moved(PROGRESS / 2);
+            step.moved(PROGRESS / 2);
+        }
+        for _ in 0..5 {
+            step.moved(PROGRESS - 1);
+            step.again(lost()).await.unwrap();
+        }
+        assert!(step.again(lost()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_names_a_delay_gets_it_up_to_five_minutes() {
+        let (mut step, start) = (retry().step(), Instant::now());
+        step.again(asking(300)).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(300));
+        let start = Instant::now();
+        assert_eq!(step.again(asking(301)).await.unwrap_err().to_string(), "asks to wait");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_waits_ten_minutes_in_all_and_waits_at_the_same_time_count_once() {
+        let (retry, start) = (retry(), Instant::now());
+        let mut steps: Vec<Step> = (0..6).map(|_| retry.step()).collect();
+        for _ in 0..2 {
+            let all = steps.iter_mut().map(|step| step.again(asking(300)));
+            assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+        }
+        assert!(start.elapsed() < Duration::from_secs(601));
+        let error = retry.step().again(asking(1)).await.unwrap_err().to_string();
+        assert_eq!(error, "given up, since 600 s of waiting are allowed: asks to wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_connection_costs_no_wait_once_and_what_is_final_no_attempt() {
+        let stale =
+            || Lost::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true, quota: false };
+        let options = Options { retries: 0, ..Options::default() };
+        let (mut step, start) = (Retry::new(&options).step(), Instant::now());
+        step.again(stale()).await.unwrap();
+        assert_eq!(step.again(stale()).await.unwrap_err().to_string(), "x");
+        assert!(retry().step().again(Lost::Final(Error::invalid("no"))).await.is_err());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_wait_is_told_before_it_begins_and_every_attempt_after_it() {
+        struct Told(Mutex<Vec<String>>, Instant);
+        impl Progress for Told {
+            fn event(&self, event: Event) {
+                self.0.lock().unwrap().push(format!("{} s: {event:?}", self.1.elapsed().as_secs()));
+            }
+        }
+        let told = Arc::new(Told(Mutex::default(), Instant::now()));
+        let progress = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
+        let options = Options { progress, ..Options::default() };
+        Retry::new(&options).step().again(asking(7)).await.unwrap();
+        let waiting = "0 s: Waiting { why: \"asks to wait\", time: 7s }";
+        assert_eq!(*told.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
+        assert_eq!(options.progress.counts().retried, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_that_is_used_up_gets_one_more_attempt() {
+        let used_up =
+            || Lost::Passing { error: Error::new(Kind::Unavailable, "429"), asked: None, stale: false, quota: true };
+        let mut step = retry().step();
+        step.again(used_up()).await.unwrap();
+        assert_eq!(step.again(used_up()).await.unwrap_err().to_string(), "after 2 attempts: 429");
+    }
+}

@@ -1,0 +1,287 @@
+//! A repository that is read from its mirrors, where they have what is asked for.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+
+use super::{Repository, api::download::part};
+use crate::{
+    blob::{Blob as _, ByteStream, FileSlice},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, Role},
+    store::{self, Home, Inventory, Item, Name, NamePage, Presence, ReadStore},
+};
+
+/// A place that has copies of a repository.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Where.
+    pub repository: Repository,
+    /// Whether it is believed about names, too: what a tag points at, which tags and referrers there are.
+    pub names: bool,
+}
+
+/// A repository, and what mirrors it, to be read: of content, which its digest names, each mirror is asked in order, and
+/// then the origin. Names are the origin's business, unless a mirror is believed about them.
+///
+/// A mirror that cannot be reached is not asked again, and neither is one for what it had wrong. It is never written to,
+/// and is a client of its own: it gets no credentials but those for its own host.
+pub struct Mirrored(Arc<Sources>);
+
+struct Sources {
+    mirrors: Vec<Source>,
+    origin: Repository,
+}
+
+struct Source {
+    mirror: Mirror,
+    gone: AtomicBool,
+    /// What was read from here from the beginning: who asks for it again did not like it.
+    given: Mutex<HashSet<Digest>>,
+}
+
+impl Mirrored {
+    /// This repository behind these mirrors, in order.
+    #[must_use]
+    pub fn new(mirrors: Vec<Mirror>, origin: Repository) -> Self {
+        let source = |mirror| Source { mirror, gone: AtomicBool::new(false), given: Mutex::default() };
+        Self(Arc::new(Sources { mirrors: mirrors.into_iter().map(source).collect(), origin }))
+    }
+
+    /// A mirror by number, or the origin.
+    fn at(&self, at: Option<usize>) -> &Repository {
+        let source = at.and_then(|at| self.0.mirrors.get(at));
+        source.map_or(&self.0.origin, |source| &source.mirror.repository)
+    }
+
+    fn turns(&self, wanted: Wanted<'_>) -> Turns {
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (at, source) in self.0.mirrors.iter().enumerate() {
+            let believed = source.mirror.names || !matches!(wanted, Wanted::Name);
+            let turns = if wanted.was_given_by(source) { &mut last } else { &mut first };
+            turns.extend((believed && !source.gone.load(Ordering::Relaxed)).then_some(Some(at)));
+        }
+        let left = first.into_iter().chain([None]).chain(last).rev().collect();
+        Turns { sources: Arc::clone(&self.0), left, at: None, failed: None, missed: Vec::new() }
+    }
+}
+
+/// What is asked for.
+enum Wanted<'a> {
+    Name,
+    Content,
+    /// All of it, to be handed out while it is read.
+    Blob(&'a Digest),
+}
+
+impl Wanted<'_> {
+    fn was_given_by(&self, source: &Source) -> bool {
+        matches!(self, Self::Blob(digest) if source.given().contains(digest))
+    }
+}
+
+impl Source {
+    fn given(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who are still to be asked.
+struct Turns {
+    sources: Arc<Sources>,
+    /// Mirrors by number and the origin, which has none; the next at the end.
+    left: Vec<Option<usize>>,
+    at: Option<usize>,
+    /// How the origin failed, and the mirrors.
+    failed: Option<Error>,
+    missed: Vec<String>,
+}
+
+impl Turns {
+    /// Whose turn it is.
+    fn next(&mut self) -> &Repository {
+        self.at = self.left.pop().flatten();
+        self.source().map_or(&self.sources.origin, |source| &source.mirror.repository)
+    }
+
+    /// The mirror whose turn it is; none when it is the origin's.
+    fn source(&self) -> Option<&Source> {
+        self.sources.mirrors.get(self.at?)
+    }
+
+    /// Whoever was asked failed. Errors: the origin's, when nobody is left.
+    fn failed(&mut self, error: Error) -> Result<()> {
+        match self.source() {
+            Some(source) => {
+                if error.kind() == Kind::Unreachable {
+                    source.gone.store(true, Ordering::Relaxed);
+                }
+                tracing::debug!(mirror = %source.mirror.repository, %error, "mirror");
+                let missed = format!("mirror {} failed ({error})", source.mirror.repository);
+                self.missed.push(missed);
+            }
+            None => self.failed = Some(error),
+        }
+        match self.failed.take_if(|_| self.left.is_empty()) {
+            Some(error) => Err(self.missed.drain(..).rev().fold(error, Error::context)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asks in turn until one has an answer.
+macro_rules! in_turn {
+    ($turns:expr, $repository:ident => $ask:expr) => {{
+        let mut turns = $turns;
+        loop {
+            let $repository = turns.next();
+            match $ask.await {
+                Ok(answer) => break answer,
+                Err(error) => turns.failed(error)?,
+            }
+        }
+    }};
+}
+
+/// A blob from whoever has it, and the rest of it from the next when that one breaks off.
+fn blob(turns: Turns, desc: Descriptor, from: u64) -> ByteStream {
+    let state = (turns, desc, from, None::<ByteStream>);
+    let next = |(mut turns, desc, mut at, mut open): (Turns, Descriptor, u64, Option<ByteStream>)| async move {
+        loop {
+            let mut stream = match open.take() {
+                Some(stream) => stream,
+                None => match turns.next().fetch(&Item::blob(desc.clone()), at..desc.size).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        turns.failed(error)?;
+                        continue;
+                    }
+                },
+            };
+            match stream.next().await {
+                Some(Ok(bytes)) => {
+                    at += bytes.len() as u64;
+                    if let Some(source) = turns.source().filter(|_| at >= desc.size) {
+                        source.given().insert(desc.digest.clone());
+                    }
+                    return Ok(Some((bytes, (turns, desc, at, Some(stream)))));
+                }
+                Some(Err(error)) => turns.failed(error)?,
+                None => return Ok::<_, Error>(None),
+            }
+        }
+    };
+    stream::try_unfold(state, next).boxed()
+}
+
+impl fmt::Display for Mirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.origin.fmt(f)
+    }
+}
+
+impl fmt::Debug for Mirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mirrored({self})")
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ReadStore for Mirrored {
+    async fn resolve(&self, name: &Name) -> Result<Descriptor> {
+        let wanted = if matches!(name, Name::Digest(_)) { Wanted::Content } else { Wanted::Name };
+        Ok(in_turn!(self.turns(wanted), repository => repository.resolve(name)))
+    }
+
+    async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
+        let desc = &item.desc;
+        if item.role == Role::Blob {
+            let mut stream = blob(self.turns(Wanted::Blob(&desc.digest)), desc.clone(), range.start).peekable();
+            // Whoever has nothing at all says so before anything is made of it.
+            return match std::pin::Pin::new(&mut stream).peek().await {
+                Some(Err(_)) => stream.try_next().await.map(|_| crate::blob::once(Bytes::new())),
+                _ => Ok(part(stream.boxed(), &range, desc)),
+            };
+        }
+        let whole = in_turn!(self.turns(Wanted::Content), repository => store::read_manifest(repository, desc));
+        Ok(part(whole.open(range.start).await?, &range, desc))
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
+        let (mut turns, mut found) = (self.turns(Wanted::Content), vec![Presence::Absent; items.len()]);
+        loop {
+            let lacking = found.iter().enumerate().filter(|(_, known)| !matches!(known, Presence::Here { .. }));
+            let (places, asked): (Vec<usize>, Vec<Item>) =
+                lacking.filter_map(|(at, _)| Some((at, items.get(at)?.clone()))).unzip();
+            if asked.is_empty() || turns.left.is_empty() {
+                return Ok(found);
+            }
+            match turns.next().has(&asked).await {
+                Ok(answers) => {
+                    for (at, answer) in places.into_iter().zip(answers) {
+                        if let Some(known) = found.get_mut(at).filter(|_| answer != Presence::Absent) {
+                            *known = answer;
+                        }
+                    }
+                }
+                Err(error) => turns.failed(error)?,
+            }
+        }
+    }
+
+    /// All pages are of whoever gave the first.
+    fn names(&self) -> BoxStream<'_, Result<NamePage>> {
+        let first = async move {
+            let mut turns = self.turns(Wanted::Name);
+            loop {
+                turns.next();
+                let mut pages = self.at(turns.at).names();
+                match pages.try_next().await {
+                    Ok(page) => return Ok::<_, Error>(stream::iter(page.map(Ok)).chain(pages)),
+                    Err(error) => turns.failed(error)?,
+                }
+            }
+        };
+        stream::once(first).try_flatten().boxed()
+    }
+
+    async fn list_names(&self) -> Result<NamePage> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
+    }
+
+    /// A registry does not say it.
+    async fn names_version(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.referrers(subject)))
+    }
+
+    fn local(&self, item: &Item) -> Option<FileSlice> {
+        self.0.origin.local(item)
+    }
+
+    fn at_hand(&self, item: &Item) -> bool {
+        self.0.origin.at_hand(item)
+    }
+
+    fn home(&self, item: &Item) -> Option<Home> {
+        self.0.origin.home(item)
+    }
+
+    async fn inventory(&self) -> Result<Option<Inventory>> {
+        self.0.origin.inventory().await
+    }
+}

@@ -1,0 +1,278 @@
+//! Connections: TCP, proxies, TLS, and the pools of those that are kept for the next request.
+//!
+//! Where a host offers HTTP/2 (ALPN, RFC 9113 section 3.2), all that is small shares one connection; what is large has
+//! HTTP/1.1 and a connection to itself, since there a lost packet or a window that is full holds up nobody else.
+//!
+//! No setting is taken from the environment.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, Error as Failure, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use super::{
+    dial::Dialer,
+    resolver::{Reach, Resolver},
+    tls::{self, Tls},
+    tunnel::Route,
+};
+use crate::{
+    error::{Code, Error, Kind, Result},
+    stores::registry::{
+        http::{payload::Outgoing, request, retry::Lost},
+        options::Options,
+        origins::origin::{Lane, Origin},
+    },
+};
+
+type Connector = HttpsConnector<Dialer>;
+
+/// Kept open this long without use; servers commonly close after 60 s or more.
+const IDLE: Duration = Duration::from_secs(30);
+/// Kernel buffers of a connection, in bytes: a large blob needs fewer wake-ups.
+const SOCKET_BUFFER: usize = 1 << 20;
+/// What may be on its way to us over HTTP/2, in bytes: of one answer as much as goes over a shared connection at all,
+/// and of all that share it (RFC 9113 section 5.2).
+const STREAM_WINDOW: u32 = request::LARGE_ANSWER as u32;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// So long after the last sign of life a shared connection is asked for one, and given up without one: the requests of
+/// many hang on it.
+const PING: Duration = Duration::from_secs(10);
+/// Largest piece that is read from a connection at once, and largest head of a response, in bytes.
+const READ_BUFFER: usize = 512 << 10;
+/// Most headers of a response.
+pub(in crate::stores::registry) const MAX_HEADERS: usize = 256;
+/// Most bytes of headers of a response.
+pub(in crate::stores::registry) const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Connections that are kept for the next request.
+pub(in crate::stores::registry) struct Pool {
+    /// Speaks what a host offers, and HTTP/1.1 alone.
+    connectors: (Connector, Connector),
+    clients: Mutex<Clients>,
+}
+
+struct Clients {
+    /// For what is small.
+    shared: Requests,
+    /// For what is large, where a shared connection would carry it.
+    alone: Requests,
+    /// Whether hosts that have answered share a connection.
+    shares: HashMap<Origin, bool>,
+    /// Whether HTTP/2 has failed: some servers and proxies offer what they break.
+    broken: bool,
+    /// How often all kept connections were forgotten.
+    round: u64,
+}
+
+impl Clients {
+    /// Who sends a request, and whether that one speaks what the host offers. Whoever has not answered yet may share.
+    fn of(&self, origin: &Origin, large: bool) -> (Requests, bool) {
+        let alone = large && origin.is_secure() && self.shares.get(origin) != Some(&false);
+        if alone { (self.alone.clone(), false) } else { (self.shared.clone(), true) }
+    }
+}
+
+type Requests = Client<Connector, Outgoing>;
+
+/// A request that has no answer yet.
+struct Pending<'a> {
+    pool: &'a Pool,
+    round: Option<u64>,
+}
+
+impl Drop for Pending<'_> {
+    /// Without an answer, or given up: all kept connections are forgotten. Where one was closed from the other side, or
+    /// is dead, the others are, too.
+    fn drop(&mut self) {
+        self.round.into_iter().for_each(|round| self.pool.renew(round));
+    }
+}
+
+impl Pool {
+    /// A pool of connections to hosts of this kind.
+    pub(in crate::stores::registry) fn new(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<Self> {
+        let connectors = (connector(options, tls, reach, lane, true)?, connector(options, tls, reach, lane, false)?);
+        let (shared, alone) = (client(connectors.0.clone()), client(connectors.1.clone()));
+        let clients = Mutex::new(Clients { shared, alone, shares: HashMap::new(), broken: false, round: 0 });
+        Ok(Self { connectors, clients })
+    }
+
+    /// Sends a request over a kept connection, else over a new one. `large`: what is sent or comes back would be in the
+    /// way of others.
+    pub(in crate::stores::registry) async fn request(
+        &self,
+        origin: &Origin,
+        request: Request<Outgoing>,
+        large: bool,
+    ) -> Result<Response<Incoming>, Failure> {
+        let (client, shared, round) = {
+            let clients = self.clients();
+            let (client, shared) = clients.of(origin, large);
+            (client, shared, clients.round)
+        };
+        let mut pending = Pending { pool: self, round: Some(round) };
+        let answer = client.request(request).await;
+        match &answer {
+            Ok(answer) => {
+                pending.round = None;
+                if shared && origin.is_secure() {
+                    self.clients().shares.insert(origin.clone(), answer.version() == Version::HTTP_2);
+                }
+            }
+            Err(error) if breaks_http2(error) => {
+                let mut clients = self.clients();
+                // Whatever has been renewed meanwhile still speaks HTTP/2, unless somebody has been here before.
+                pending.round = (!clients.broken).then_some(clients.round);
+                clients.broken = true;
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// Begins with new connections, unless that was done since this round.
+    fn renew(&self, round: u64) {
+        let mut clients = self.clients();
+        if clients.round == round {
+            clients.round += 1;
+            clients.alone = client(self.connectors.1.clone());
+            clients.shared = if clients.broken { clients.alone.clone() } else { client(self.connectors.0.clone()) };
+        }
+    }
+
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn client(connector: Connector) -> Requests {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(READ_BUFFER)
+        .http1_max_headers(MAX_HEADERS)
+        .http2_max_header_list_size(MAX_HEADER_BYTES as u32)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PING)
+        .build(connector)
+}
+
+/// Whether a failure is one of HTTP/2, and not of the line below it or a server that ends in peace.
+fn breaks_http2(error: &Failure) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(at) = cause {
+        if let Some(error) = at.downcast_ref::<h2::Error>() {
+            let peaceful = [h2::Reason::NO_ERROR, h2::Reason::REFUSED_STREAM];
+            return error.reason().is_some_and(|reason| !peaceful.contains(&reason));
+        }
+        cause = at.source();
+    }
+    false
+}
+
+fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane, http2: bool) -> Result<Connector> {
+    let known = Arc::new(options.addresses.clone());
+    let tcp = |lane| {
+        let resolver = Resolver { lane, reach: reach.clone(), known: Arc::clone(&known) };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(options.connect_timeout));
+        tcp.set_send_buffer_size(Some(SOCKET_BUFFER));
+        tcp
+    };
+    // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
+    let route = Route::new(tcp(lane), tcp(Lane::Trusted), tls.config(Lane::Foreign)?, &options.proxies);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(lane)?).https_or_http().enable_http1();
+    // Which addresses are public is known of the network alone.
+    let given = options.dial.clone().filter(|_| lane != Lane::Foreign);
+    let dialer = given.map_or(Dialer::Net(route), Dialer::Given);
+    Ok(if http2 { https.enable_http2().wrap_connector(dialer) } else { https.wrap_connector(dialer) })
+}
+
+/// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
+/// answered before, so that an address that refuses connections is one of a server that restarts.
+pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool) -> Lost {
+    let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
+    let mut cause: &(dyn std::error::Error + 'static) = &error;
+    loop {
+        if let Some(error) = tls::cause(cause) {
+            return Lost::Final(tls::failed(what, origin, error));
+        }
+        malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
+        too_large |= cause.downcast_ref().is_some_and(is_too_large);
+        code = code.or_else(|| code_of(cause));
+        match cause.source() {
+            Some(next) => cause = next,
+            None => break,
+        }
+    }
+    if too_large {
+        return Lost::Final(too_many_headers(what));
+    }
+    let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
+    let verb = if connecting { "cannot reach" } else { "no answer from" };
+    let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
+    let error = code.into_iter().fold(error, Error::with_code);
+    let broke = cause
+        .downcast_ref()
+        .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
+    if malformed || connecting && !known && !broke {
+        return Lost::Final(error);
+    }
+    Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
+}
+
+/// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
+fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
+}
+
+/// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
+    match cause.downcast_ref::<io::Error>() {
+        Some(io) => code_of(io.get_ref()?),
+        None => cause.downcast_ref::<Error>()?.code(),
+    }
+}
+
+/// Headers beyond what is read.
+pub(in crate::stores::registry) fn too_many_headers(what: &str) -> Error {
+    Error::limit(format!(
+        "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::registry::Protocol;
+
+    #[test]
+    fn what_is_large_leaves_a_connection_that_others_share_and_no_other() {
+        let (options, reach) = (Options::default(), Reach::default());
+        let pool = Pool::new(&options, &Tls::new(&options).unwrap(), &reach, Lane::Own).unwrap();
+        let plain = Origin::of_registry("localhost:5000", Protocol::Http).unwrap();
+        let [new, old, unknown] = ["new", "old", "unknown"]
+            .map(|name| Origin::of_registry(&format!("{name}.example"), Protocol::Https).unwrap());
+        let mut clients = pool.clients();
+        clients.shares.extend([(new.clone(), true), (old.clone(), false)]);
+        for (origin, shares_large) in [(plain, true), (new, false), (old, true), (unknown, false)] {
+            assert_eq!([false, true].map(|large| clients.of(&origin, large).1), [true, shares_large], "{origin:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Names into addresses: the system's resolver, less the addresses that must not be connected to.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{self, Poll},
+};
+
+use hyper_util::client::legacy::connect::dns::Name;
+
+use crate::{
+    error::{Code, Error, Kind},
+    stores::registry::origins::{origin::Lane, zone::Zone},
+};
+
+/// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
+/// that. Once public it stays so: whoever owns a name may change at any time where it leads.
+#[derive(Debug, Clone, Default)]
+pub(in crate::stores::registry) struct Reach(Arc<AtomicU8>);
+
+impl Reach {
+    /// The registry was seen at this address.
+    pub(in crate::stores::registry) fn saw(&self, ip: IpAddr) {
+        let seen = match Zone::of(ip) {
+            Some(Zone::Loopback) => 1,
+            Some(Zone::Private) | None => 2,
+            Some(Zone::Public) => 3,
+        };
+        self.0.fetch_max(seen, Ordering::Relaxed);
+    }
+
+    /// Whether the registry may send us to this address. Before it was seen itself, to public ones only; never to those
+    /// of one link, which include the metadata services of clouds.
+    pub(in crate::stores::registry) fn allows(&self, ip: IpAddr) -> bool {
+        match (Zone::of(ip), self.0.load(Ordering::Relaxed)) {
+            (Some(Zone::Public), _) | (Some(Zone::Private), 1 | 2) | (Some(Zone::Loopback), 1) => true,
+            (Some(Zone::Private | Zone::Loopback) | None, _) => false,
+        }
+    }
+}
+
+/// Looks names up, and leaves out the addresses that may not be used.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    pub(super) lane: Lane,
+    pub(super) reach: Reach,
+    /// Names that are known without asking.
+    pub(super) known: Arc<HashMap<String, Vec<IpAddr>>>,
+}
+
+impl Resolver {
+    async fn look_up(self, name: String) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        let all: Vec<SocketAddr> = match self.known.get(&name) {
+            Some(known) => known.iter().map(|ip| SocketAddr::new(*ip, 0)).collect(),
+            None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+        };
+        let usable: Vec<SocketAddr> = all.iter().copied().filter(|at| self.may_use(&name, at.ip())).collect();
+        if usable.is_empty() {
+            let found = all.first().map_or_else(String::new, |at| format!(": `{}` is not public", at.ip()));
+            let error = Error::new(Kind::Unreachable, format!("`{name}` leads to no address that may be used{found}"));
+            let trustable = self.lane == Lane::Foreign;
+            return Err(io::Error::other(if trustable { error.with_code(Code::HostNotTrusted) } else { error }));
+        }
+        Ok(usable.into_iter())
+    }
+
+    fn may_use(&self, name: &str, ip: IpAddr) -> bool {
+        // `localhost` was granted plain http as a loopback name, so it must be one.
+        if name == "localhost" && !ip.is_loopback() {
+            return false;
+        }
+        match self.lane {
+            Lane::Own => {
+                self.reach.saw(ip);
+                true
+            }
+            Lane::Trusted => true,
+            Lane::Foreign => self.reach.allows(ip),
+        }
+    }
+}
+
+impl tower_service::Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(self.clone().look_up(name.as_str().to_ascii_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(seen: &[&str]) -> Reach {
+        let reach = Reach::default();
+        seen.iter().for_each(|ip| reach.saw(ip.parse().unwrap()));
+        reach
+    }
+
+    #[test]
+    fn a_registry_leads_no_nearer_than_it_is_itself() {
+        let allowed = |seen: &[&str]| {
+            let reach = reach(seen);
+            ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"].map(|ip| reach.allows(ip.parse().unwrap()))
+        };
+        assert_eq!(allowed(&[]), [true, false, false, false]);
+        assert_eq!(allowed(&["1.1.1.1"]), [true, false, false, false]);
+        assert_eq!(allowed(&["192.168.1.1"]), [true, true, false, false]);
+        assert_eq!(allowed(&["127.0.0.1"]), [true, true, true, false]);
+        assert_eq!(allowed(&["169.254.1.1"]), [true, true, false, false]);
+        // One public address among them, now or ever, is enough.
+        assert_eq!(allowed(&["10.0.0.1", "1.1.1.1", "127.0.0.1"]), [true, false, false, false]);
+    }
+
+    #[tokio::test]
+    async fn addresses_that_may_not_be_used_are_left_out_and_told() {
+        let known = |name: &str, ips: &[&str]| (name.to_owned(), ips.iter().map(|ip| ip.parse().unwrap()).collect());
+        let known = Arc::new(HashMap::from([
+            known("mixed.test", &["10.0.0.1", "8.8.8.8", "::1"]),
+            known("inside.test", &["10.0.0.1"]),
+            known("localhost", &["8.8.8.8"]),
+        ]));
+        let resolver = |lane, reach| Resolver { lane, reach, known: Arc::clone(&known) };
+        let found = async |lane, reach, name: &str| {
+            let found = resolver(lane, reach).look_up(name.to_owned()).await;
+            found.map(|all| all.map(|at| at.ip().to_string()).collect::<Vec<_>>()).map_err(|e| e.to_string())
+        };
+        assert_eq!(found(Lane::Foreign, Reach::default(), "mixed.test").await.unwrap(), ["8.8.8.8"]);
+        let error = found(Lane::Foreign, Reach::default(), "inside.test").await.unwrap_err();
+        assert_eq!(error, "`inside.test` leads to no address that may be used: `10.0.0.1` is not public");
+        assert_eq!(found(Lane::Foreign, reach(&["10.9.9.9"]), "inside.test").await.unwrap(), ["10.0.0.1"]);
+        assert_eq!(found(Lane::Trusted, Reach::default(), "inside.test").await.unwrap(), ["10.0.0.1"]);
+        assert!(found(Lane::Own, Reach::default(), "localhost").await.is_err());
+        let own = Reach::default();
+        assert_eq!(found(Lane::Own, own.clone(), "mixed.test").await.unwrap().len(), 3);
+        assert!(!own.allows("10.0.0.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,236 @@
+//! TLS: whose certificates are taken, and who sees ours.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor, verify_server_name,
+    },
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+
+use super::certificates::{ClientCertificate, certificates};
+use crate::{
+    error::{Code, Error, Kind, Result},
+    stores::registry::{
+        options::Options,
+        origins::origin::{Lane, Origin},
+    },
+};
+
+/// How times are shown.
+const TIME: &str = "%Y-%m-%d %H:%M UTC";
+
+/// The certificate authorities of a system, in DER each. Called at most once by a client, when the first server shows
+/// its certificate: reading them takes longer than many a request.
+pub type SystemRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
+
+/// What all connections of one client to https have in common.
+pub(in crate::stores::registry) struct Tls {
+    provider: Arc<CryptoProvider>,
+    trust: Arc<Trust>,
+    insecure: bool,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Tls {
+    /// Errors: certificates among `roots` that cannot be understood.
+    pub(in crate::stores::registry) fn new(options: &Options) -> Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let trust = Trust::Signed(Box::new(Roots::new(options)?), Arc::clone(&provider));
+        let certificate = options.certificate.clone();
+        Ok(Self { trust: Arc::new(trust), provider, insecure: options.insecure_tls, certificate })
+    }
+
+    /// How hosts of this kind are connected to.
+    pub(super) fn config(&self, lane: Lane) -> Result<ClientConfig> {
+        let trust = match lane {
+            Lane::Own | Lane::Trusted if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
+            Lane::Own | Lane::Trusted | Lane::Foreign => Arc::clone(&self.trust),
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::caused(Kind::Internal, "cannot set up TLS", e))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(trust);
+        let Some(own) = self.certificate.as_ref().filter(|_| lane == Lane::Own) else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let unfit = |e| Error::invalid(format!("a client certificate and its key do not belong together: {e}"));
+        builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(unfit)
+    }
+}
+
+/// Certificates that others may be signed with.
+struct Roots {
+    /// Those that the user gave.
+    own: Vec<CertificateDer<'static>>,
+    system: Option<SystemRoots>,
+    store: OnceLock<RootCertStore>,
+}
+
+impl Roots {
+    fn new(options: &Options) -> Result<Self> {
+        let mut own = Vec::new();
+        for item in &options.roots {
+            own.extend(certificates(item)?);
+        }
+        let mut parsed = RootCertStore::empty();
+        for certificate in &own {
+            let unusable = |e| Error::invalid(format!("a certificate that cannot be understood: {e}"));
+            parsed.add(certificate.clone()).map_err(unusable)?;
+        }
+        Ok(Self { own, system: options.system_roots.clone(), store: OnceLock::new() })
+    }
+
+    /// Whether the user gave this very certificate.
+    fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.own.iter().any(|own| own.as_ref() == certificate.as_ref())
+    }
+
+    fn store(&self) -> &RootCertStore {
+        self.store.get_or_init(|| {
+            let mut store = RootCertStore::empty();
+            let system = self.system.iter().flat_map(|roots| roots()).map(CertificateDer::from);
+            // A system's collection may hold a few that are too old to be understood.
+            store.add_parsable_certificates(self.own.iter().cloned().chain(system));
+            store
+        })
+    }
+}
+
+/// Which servers are believed to be who they say.
+enum Trust {
+    /// All of them; what `insecure_tls` asks for.
+    Anyone(Arc<CryptoProvider>),
+    /// Those with a certificate that is valid now and for their name, and that an authority has signed or the user has
+    /// given: what `openssl req -x509` makes is an authority's (`CA:TRUE`), which is no server's to webpki.
+    Signed(Box<Roots>, Arc<CryptoProvider>),
+}
+
+impl Trust {
+    fn provider(&self) -> &CryptoProvider {
+        match self {
+            Self::Anyone(provider) | Self::Signed(_, provider) => provider,
+        }
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if matches!(self, Self::Anyone(_)) { "Anyone" } else { "Signed" })
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Self::Signed(roots, provider) = self {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = provider.signature_verification_algorithms.all;
+            let store = roots.store();
+            match verify_server_cert_signed_by_trust_anchor(&certificate, store, intermediates, now, algorithms) {
+                // Found only after the time has been checked.
+                Err(rustls::Error::InvalidCertificate(why)) if is_authority(&why) && roots.holds(end_entity) => {}
+                other => other?,
+            }
+            verify_server_name(&certificate, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.
+pub(super) fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => cause(io.get_ref()?),
+        None => error.downcast_ref(),
+    }
+}
+
+/// Why there is no https with this server, for people.
+pub(super) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
+    let host = origin.authority();
+    let (message, code) = match error {
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            (format!("https was tried, and `{host}` answers in plain http"), Some(Code::PlainHttpAnswered))
+        }
+        rustls::Error::InvalidCertificate(why) => {
+            (format!("the certificate of `{host}` is not accepted: {}", unfit(why)), Some(code_of(why)))
+        }
+        other => (format!("https with `{host}` failed: {other}"), None),
+    };
+    code.into_iter().fold(Error::new(Kind::Unreachable, format!("{what}: {message}")), Error::with_code)
+}
+
+fn code_of(why: &CertificateError) -> Code {
+    use CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. } => {
+            Code::CertificateNotNow
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => Code::CertificateForAnother,
+        _ => Code::CertificateNotTrusted,
+    }
+}
+
+fn unfit(why: &CertificateError) -> String {
+    let now = format!("by this machine's clock it is {}", jiff::Timestamp::now().strftime(TIME));
+    match why {
+        CertificateError::ExpiredContext { not_after, .. } => format!("it ended on {}; {now}", time(*not_after)),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it begins on {}; {now}", time(*not_before))
+        }
+        CertificateError::UnknownIssuer => "no authority that is trusted here has signed it".into(),
+        _ if is_authority(why) => {
+            "it is an authority's (`CA:TRUE`), and not itself one of those that are trusted".into()
+        }
+        _ => why.to_string(),
+    }
+}
+
+fn time(time: UnixTime) -> String {
+    let time = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "a day that no calendar has".into(), |time| time.strftime(TIME).to_string())
+}
+
+/// Whether a certificate is refused as a server's for being an authority's.
+fn is_authority(why: &CertificateError) -> bool {
+    matches!(why, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity")
+}

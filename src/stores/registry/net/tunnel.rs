@@ -1,0 +1,197 @@
+//! The way to a host: a connection to it, or one that a proxy passes on.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use http::{Uri, uri::Scheme};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tower_service::Service;
+use url::Url;
+
+use crate::{
+    error::{Code, Error, Kind},
+    stores::registry::{
+        http::response::quoted,
+        origins::{origin::Origin, redact::blotted},
+    },
+};
+
+use super::{
+    proxy::{Proxies, Proxy},
+    resolver::Resolver,
+    tls,
+};
+
+/// Longest head of an answer to CONNECT, in bytes.
+const MAX_HEAD: usize = 16 << 10;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Connects to hosts: over TCP, and through a proxy where there is one for the host.
+#[derive(Clone)]
+pub(super) struct Route {
+    direct: HttpConnector<Resolver>,
+    to_proxy: HttpsConnector<HttpConnector<Resolver>>,
+    proxies: Proxies,
+}
+
+impl Route {
+    /// `direct` connects to hosts, `any` to a proxy, which may be anywhere, with this TLS where it wants any.
+    pub(super) fn new(
+        direct: HttpConnector<Resolver>,
+        any: HttpConnector<Resolver>,
+        tls: rustls::ClientConfig,
+        proxies: &Proxies,
+    ) -> Self {
+        let to_proxy = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        Self { direct, to_proxy: to_proxy.wrap_connector(any), proxies: proxies.clone() }
+    }
+
+    async fn connect(mut self, to: Uri) -> Result<Line, BoxError> {
+        let origin = Origin::of(&Url::parse(&to.to_string())?)?;
+        let Some(proxy) = self.proxies.of(&origin)? else {
+            return Ok(Line { stream: self.direct.call(to).await?.into(), absolute: false });
+        };
+        let stream = self.to_proxy.call(proxy.uri()?).await.map_err(|e| unreachable(proxy, e))?;
+        if to.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Line { stream, absolute: true });
+        }
+        Ok(Line { stream: tunnel(stream, &origin, proxy).await?, absolute: false })
+    }
+}
+
+impl Service<Uri> for Route {
+    type Response = Line;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Line, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(to))
+    }
+}
+
+/// Of a failure of TLS with a proxy only the text goes on: it must not be taken for one of the host.
+fn unreachable(proxy: &Proxy, error: BoxError) -> BoxError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(at) = cause {
+        if let Some(failure) = tls::cause(at) {
+            return io::Error::other(format!("https with the proxy `{proxy}` failed: {failure}")).into();
+        }
+        cause = at.source();
+    }
+    error
+}
+
+/// Asks a proxy to pass on what follows, unread. Nothing but the host's name and the proxy's own login is sent.
+async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream> {
+    let mut io = TokioIo::new(stream);
+    let to = format!("{}:{}", to.host(), to.port());
+    let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
+    if let Some(login) = &proxy.login {
+        request.extend([b"Proxy-Authorization: ", login.as_bytes(), b"\r\n"].concat());
+    }
+    request.extend(b"\r\n");
+    io.write_all(&request).await?;
+    let (mut answer, mut chunk) = (Vec::new(), [0; 1024]);
+    let end = loop {
+        let read = io.read(&mut chunk).await?;
+        answer.extend(chunk.get(..read).unwrap_or_default());
+        if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if read == 0 || answer.len() > MAX_HEAD {
+            return Err(io::Error::other(format!("the proxy `{proxy}` gives no answer to CONNECT")));
+        }
+    };
+    match status(&answer) {
+        Some((status, _)) if (200..300).contains(&status) && answer.len() == end => Ok(io.into_inner()),
+        Some((status, _)) if (200..300).contains(&status) => {
+            Err(io::Error::other(format!("the proxy `{proxy}` answers in the place of the host")))
+        }
+        Some((407, _)) => Err(io::Error::other(unwelcome(proxy, ""))),
+        Some((_, line)) => {
+            let line = quoted(&blotted(&line, &proxy.secrets));
+            Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}")))
+        }
+        None => Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with something that is not HTTP"))),
+    }
+}
+
+/// What it means that a proxy answers with status 407; `before` goes in front.
+pub(in crate::stores::registry) fn unwelcome(proxy: &Proxy, before: &str) -> Error {
+    let (why, code) = match proxy.login {
+        Some(_) => ("does not take the user name and password that it was given", Code::ProxyFailed),
+        None => ("wants a user name and a password", Code::ProxyWantsLogin),
+    };
+    Error::new(Kind::Unreachable, format!("{before}the proxy `{proxy}` {why}")).with_code(code)
+}
+
+/// The status of an answer, and the whole of what it says in words.
+fn status(answer: &[u8]) -> Option<(u16, String)> {
+    let line = String::from_utf8_lossy(answer);
+    let said = line.lines().next()?.strip_prefix("HTTP/1.")?.get(2..)?;
+    Some((said.get(..3)?.parse().ok()?, said.to_owned()))
+}
+
+/// A connection, directly or through a proxy.
+pub(super) struct Line {
+    stream: Stream,
+    /// Whether each request must name its host, since a proxy reads it.
+    absolute: bool,
+}
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        if self.absolute { Connected::new().proxy(true) } else { Connected::new() }
+    }
+}
+
+impl Read for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl Write for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,349 @@
+//! Who is at the other end: scheme, host and port, and which other ends may be talked to on a registry's word.
+
+use std::{fmt, net::IpAddr};
+
+use url::{Host, Url};
+
+use super::{quirks, site::same_site};
+use crate::{
+    error::{Code, Error, Result},
+    oci::without_userinfo,
+    stores::registry::net::resolver::Reach,
+};
+
+/// How a registry is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// https; plain http only for `localhost` and the loopback addresses.
+    #[default]
+    Auto,
+    /// Plain http.
+    Http,
+    /// https, for `localhost` too.
+    Https,
+}
+
+/// Scheme, host and port: what a credential is bound to (RFC 6454).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    secure: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of the registry `host[:port]`; Docker Hub's names stand for the host that serves its API.
+    ///
+    /// Errors: anything that is not a host with an optional port.
+    pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
+        let shown = without_userinfo(registry);
+        let bad = || Error::invalid(format!("`{shown}` is not a registry's `host[:port]`"));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\%".contains(c);
+        if registry.contains(odd) {
+            return Err(bad());
+        }
+        let api = quirks::api_host(registry);
+        let secure = Url::parse(&format!("https://{api}/")).map_err(|_| bad())?;
+        let plain = Url::parse(&format!("http://{api}/")).map_err(|_| bad())?;
+        let chosen = match protocol {
+            Protocol::Http => plain,
+            Protocol::Auto if is_loopback(&secure) => plain,
+            Protocol::Auto | Protocol::Https => secure,
+        };
+        // One spelling for one host: certificates and credentials know none with a dot at its end.
+        let origin = Self::of(&chosen)?;
+        if origin.host.split('.').any(str::is_empty) { Err(bad()) } else { Ok(origin) }
+    }
+
+    /// The origin of a URL. Errors: neither http nor https, no host, user information in it.
+    pub fn of(url: &Url) -> Result<Self> {
+        let bad = |why: &str| Error::invalid(format!("`{}` {why}", redacted(url)));
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(bad("is neither http nor https")),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("holds user information"));
+        }
+        match (url.host_str(), url.port_or_known_default()) {
+            (Some(host), Some(port)) if !host.is_empty() => Ok(Self { secure, host: host.to_owned(), port }),
+            _ => Err(bad("has no host")),
+        }
+    }
+
+    /// Whether this is https.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host, without the port; an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, be it written or implied.
+    pub(in crate::stores::registry) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address that the host is written as; none for a name.
+    pub(in crate::stores::registry) fn address(&self) -> Option<IpAddr> {
+        match self.parsed()? {
+            Host::Domain(_) => None,
+            Host::Ipv4(ip) => Some(ip.into()),
+            Host::Ipv6(ip) => Some(ip.into()),
+        }
+    }
+
+    /// `host[:port]`, without a port that the scheme implies.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match (self.secure, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
+    }
+
+    /// The URL of a path here.
+    pub(in crate::stores::registry) fn url(&self, path: &str) -> Result<Url> {
+        Url::parse(&format!("{self}{path}")).map_err(|e| Error::invalid(format!("{self}: {e}")))
+    }
+
+    /// The host, as a name or as an address.
+    pub(super) fn parsed(&self) -> Option<Host<String>> {
+        Host::parse(&self.host).ok()
+    }
+
+    pub(in crate::stores::registry) fn is_loopback(&self) -> bool {
+        match self.parsed() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    Origin::of(url).is_ok_and(|origin| origin.is_loopback())
+}
+
+/// A URL for people and logs: without user information, query and fragment, which may hold secrets.
+pub(in crate::stores::registry) fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Both fail only where there is no host, and then there is no user information either.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().chars().take(300).collect()
+}
+
+/// Whose addresses and trust apply to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::stores::registry) enum Lane {
+    /// The registry itself: any address, and what the user allows it.
+    Own,
+    /// What the user or the rules below vouch for: any address.
+    Trusted,
+    /// Where the registry sends us: https, and no nearer to us than the registry is itself.
+    Foreign,
+}
+
+/// May this registry send us there, by a redirect or by an upload's `Location`?
+///
+/// Never from https to http. Another origin must be https at a public address, or at one no nearer than the registry's
+/// own (`reach`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
+/// credential goes along in any of these cases.
+pub(in crate::stores::registry) fn lane(
+    registry: &Origin,
+    to: &Origin,
+    trusted: &[String],
+    reach: &Reach,
+) -> Result<Lane> {
+    if registry == to {
+        return Ok(Lane::Own);
+    }
+    let refused = |why: &str| Error::invalid(format!("{registry} sends us to {to}: {why}"));
+    if registry.secure && !to.secure {
+        return Err(refused("https never leads to http"));
+    }
+    if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
+        return Ok(Lane::Trusted);
+    }
+    if !to.secure {
+        return Err(refused("only https leads to another host").with_code(Code::HostNotTrusted));
+    }
+    if to.host == "localhost" || to.address().is_some_and(|ip| !reach.allows(ip)) {
+        return Err(refused("that address is not public").with_code(Code::HostNotTrusted));
+    }
+    Ok(Lane::Foreign)
+}
+
+/// May credentials for this registry be sent to that token service, and where may it be?
+///
+/// Yes to the same origin, to https on the same registrable domain, to another port of the same loopback address, and
+/// to what the user listed. An IP address is only ever equal to itself.
+pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Option<Lane> {
+    if registry == realm {
+        return Some(Lane::Own);
+    }
+    if registry.secure && !realm.secure {
+        return None;
+    }
+    let same_host = registry.host == realm.host && (realm.secure || registry.is_loopback());
+    if is_listed(realm, trusted) || same_host {
+        return Some(Lane::Trusted);
+    }
+    (realm.secure && same_site(registry, realm)).then_some(Lane::Foreign)
+}
+
+fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
+    let authority = origin.authority();
+    trusted.iter().any(|host| host.eq_ignore_ascii_case(&authority))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Origin {
+        Origin::of(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    /// H17, H19.
+    #[test]
+    fn plain_http_is_for_exact_loopback_names_only() {
+        for (registry, url) in [
+            ("localhost:5000", "http://localhost:5000"),
+            ("127.0.0.1:80", "http://127.0.0.1"),
+            ("127.9.9.9", "http://127.9.9.9"),
+            ("[::1]:5000", "http://[::1]:5000"),
+            ("127.0.0.1.evil.test", "https://127.0.0.1.evil.test"),
+            ("localhost.evil.test", "https://localhost.evil.test"),
+            ("x.local", "https://x.local"),
+            ("10.0.0.1", "https://10.0.0.1"),
+            ("ghcr.io:443", "https://ghcr.io"),
+            ("GHCR.io", "https://ghcr.io"),
+            ("docker.io", "https://registry-1.docker.io"),
+        ] {
+            assert_eq!(Origin::of_registry(registry, Protocol::Auto).unwrap().to_string(), url);
+        }
+        for bad in ["", "[::1].evil", "a b", "host:99999", "u@host", "host/x", "host?x", "h%2fx", "https://x"] {
+            assert!(Origin::of_registry(bad, Protocol::Auto).is_err(), "{bad}");
+        }
+    }
+
+    /// Where a registry that was not seen at any address leads.
+    fn leads(registry: &Origin, to: &str) -> Result<Lane> {
+        lane(registry, &at(to), &[], &Reach::default())
+    }
+
+    #[test]
+    fn a_private_registry_leads_to_private_https_but_not_to_this_machine_or_its_link() {
+        let (registry, reach) = (at("https://10.0.0.1"), Reach::default());
+        reach.saw("10.0.0.1".parse().unwrap());
+        for good in
+            ["https://10.0.0.2", "https://192.168.1.1", "https://[fd12::1]", "https://8.8.8.8", "https://x.test"]
+        {
+            assert_eq!(lane(&registry, &at(good), &[], &reach).unwrap(), Lane::Foreign, "{good}");
+        }
+        for bad in [
+            "https://127.0.0.1",
+            "https://localhost",
+            "https://169.254.169.254",
+            "https://100.100.100.200",
+            "https://[fd00:ec2::254]",
+            "https://[::ffff:169.254.169.254]",
+            "https://0.0.0.0",
+            "http://10.0.0.2",
+        ] {
+            assert!(lane(&registry, &at(bad), &[], &reach).is_err(), "{bad}");
+        }
+    }
+
+    /// H3, H8, H9.
+    #[test]
+    fn a_registry_leads_to_public_https_or_nowhere() {
+        let registry = at("https://registry.example.com");
+        for good in ["https://registry.example.com/x", "https://blobs.s3.amazonaws.com/x", "https://8.8.8.8/x"] {
+            assert!(leads(&registry, good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://registry.example.com/x",
+            "http://registry.example.com:443/x",
+            "https://169.254.169.254/x",
+            "https://127.0.0.1/x",
+            "https://localhost/x",
+            "https://[::1]/x",
+            "https://0.0.0.0/x",
+            "https://[::ffff:127.0.0.1]/x",
+            "https://2130706433/x",
+            "https://0177.0.0.1/x",
+            "https://10.1.2.3/x",
+            "https://[fd00::1]/x",
+            "https://[64:ff9b::7f00:1]/x",
+        ] {
+            assert!(leads(&registry, bad).is_err(), "{bad}");
+        }
+        let (listed, reach) = (["minio.corp:9000".to_owned()], Reach::default());
+        assert_eq!(lane(&registry, &at("https://minio.corp:9000/x"), &listed, &reach).unwrap(), Lane::Trusted);
+        assert_eq!(leads(&at("http://127.0.0.1:1"), "http://127.0.0.1:2").unwrap(), Lane::Trusted);
+        assert!(leads(&at("http://registry.corp"), "http://127.0.0.1:2").is_err());
+        assert!(Origin::of(&Url::parse("https://u:p@evil.test/x").unwrap()).is_err());
+    }
+
+    /// H10, H11, H12, H32.
+    #[test]
+    fn credentials_go_to_a_realm_of_the_same_owner_only() {
+        let allowed = |registry: &str, service: &str| realm(&at(registry), &at(service), &[]).is_some();
+        assert!(allowed("https://registry-1.docker.io", "https://auth.docker.io/token"));
+        assert!(allowed("https://registry.gitlab.com", "https://gitlab.com/jwt/auth"));
+        assert!(allowed("https://ghcr.io", "https://ghcr.io/token"));
+        assert!(allowed("https://registry.corp.co.uk", "https://auth.corp.co.uk/token"));
+        assert!(allowed("http://127.0.0.1:5000", "http://127.0.0.1:5001/token"));
+        assert!(!allowed("https://ghcr.io", "https://evil.io/token"));
+        assert!(!allowed("https://ghcr.io", "http://ghcr.io/token"));
+        assert!(!allowed("https://a.co.uk", "https://b.co.uk/token"));
+        for (a, b) in [
+            ("a.github.io", "b.github.io"),
+            ("1.dkr.ecr.us-east-1.amazonaws.com", "2.dkr.ecr.us-east-1.amazonaws.com"),
+            ("1.dkr.ecr.us-east-1.amazonaws.com", "evil.s3.us-east-1.amazonaws.com"),
+            ("a.s3.amazonaws.com", "b.s3.amazonaws.com"),
+            ("a.westeurope.cloudapp.azure.com", "b.westeurope.cloudapp.azure.com"),
+            ("a.blob.core.windows.net", "b.blob.core.windows.net"),
+            ("a.10.0.0.1.nip.io", "b.10.0.0.1.nip.io"),
+            ("registry.example.com.", "evil.com."),
+            ("registry.corp", "evil"),
+        ] {
+            assert!(!allowed(&format!("https://{a}"), &format!("https://{b}/token")), "{a} {b}");
+            assert!(allowed(&format!("https://{a}"), &format!("https://{a}/token")), "{a}");
+        }
+        assert!(!allowed("https://registry.example.com", "https://example.com.evil.test/token"));
+        assert!(!allowed("https://registry.example.com", "https://evilexample.com/token"));
+        assert!(!allowed("https://10.0.0.1", "https://10.0.0.2/token"));
+        assert!(!allowed("https://registry.example.com", "https://169.254.169.254/token"));
+        assert!(!allowed("http://127.0.0.1:5000", "http://127.0.0.2:5000/token"));
+        assert!(!allowed("http://registry.corp.test", "http://auth.corp.test/token"));
+        let lane = |service| realm(&at("https://r.a.test"), &at(service), &["b.test".into()]);
+        assert_eq!(lane("https://b.test"), Some(Lane::Trusted));
+        assert_eq!(lane("https://r.a.test/token"), Some(Lane::Own));
+        assert_eq!(lane("https://r.a.test:444"), Some(Lane::Trusted));
+        assert_eq!(lane("https://inside.a.test"), Some(Lane::Foreign));
+    }
+
+    #[test]
+    fn a_url_for_people_holds_no_secret() {
+        let url = Url::parse("https://u:hunter2@h/p?X-Amz-Signature=hunter2#hunter2").unwrap();
+        assert_eq!(redacted(&url), "https://h/p");
+    }
+}

@@ -1,0 +1,228 @@
+//! What is wrong with a definition, found without a source: errors, which keep it from being used, and warnings.
+
+use super::names;
+use crate::{
+    document::nearest,
+    error::Result,
+    oci::media_type,
+    types::{
+        definition::{
+            Definition, Placed,
+            texts::{Part, Text},
+        },
+        language::expr::{self, Engine},
+        planning::documents,
+        probe::detect,
+    },
+};
+
+/// Something that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: `file:line:column`.
+    pub place: String,
+    /// Whether it is an error.
+    pub error: bool,
+    /// What.
+    pub message: String,
+}
+
+/// All that is wrong with a definition. Errors: it cannot be read at all.
+pub fn lint(text: &str, origin: &str) -> Result<Vec<Finding>> {
+    let placed = Placed::read(text, origin)?;
+    let mut findings = errors(&placed, &Engine::new());
+    findings.extend(warnings(&placed));
+    Ok(findings)
+}
+
+/// The findings that keep a definition from being used. What there is to evaluate in it, this engine has compiled then.
+pub(in crate::types) fn errors(placed: &Placed, engine: &Engine) -> Vec<Finding> {
+    let definition = &placed.definition;
+    let mut found = Vec::new();
+    basics(definition, &mut found);
+    sections(definition, &mut found);
+    references(definition, &mut found);
+    literals(definition, &mut found);
+    found.extend(names::check(definition, engine));
+    place(placed, found, true)
+}
+
+fn place(placed: &Placed, found: Vec<(String, String)>, error: bool) -> Vec<Finding> {
+    let finding =
+        |(pointer, message): (String, String)| Finding { place: placed.document.place(&pointer), error, message };
+    found.into_iter().map(finding).collect()
+}
+
+type Found = Vec<(String, String)>;
+
+fn put(found: &mut Found, pointer: impl Into<String>, result: Result<()>) {
+    if let Err(error) = result {
+        found.push((pointer.into(), error.message().to_owned()));
+    }
+}
+
+fn basics(definition: &Definition, found: &mut Found) {
+    if definition.kind != "ArtifactType" {
+        found.push(("/kind".into(), "`kind` must be `ArtifactType`".into()));
+    }
+    put(found, "/metadata/name", definition.metadata.check());
+    put(found, "/requires", definition.requires.check());
+    for (name, param) in &definition.params {
+        if let Err(why) = param.lint() {
+            found.push((format!("/params/{name}"), why));
+        }
+    }
+    for (i, rule) in definition.detect.iter().enumerate() {
+        if rule.file.is_some() == rule.dir.is_some() {
+            found.push((format!("/detect/{i}"), "a rule has either `file` or `dir`".into()));
+        }
+    }
+}
+
+fn sections(definition: &Definition, found: &mut Found) {
+    for (name, set) in &definition.source.sets {
+        put(found, format!("/source/sets/{name}"), set.check());
+    }
+    for (name, document) in &definition.source.documents {
+        let at = format!("/source/documents/{name}");
+        if names::RESERVED.contains(&name.as_str()) {
+            found.push((at.clone(), format!("a document may not be called `{name}`")));
+        }
+        if let Some(schema) = &document.schema {
+            put(found, format!("{at}/schema"), documents::compile(schema).map(drop));
+        }
+    }
+    for (i, layer) in definition.layers.items.iter().enumerate() {
+        put(found, format!("/layers/items/{i}"), layer.check());
+    }
+    for (i, config) in definition.config.0.iter().enumerate() {
+        put(found, config_at(definition, i), config.check());
+    }
+    for (view, rules) in [("native", &definition.unpack.native), ("tree", &definition.unpack.tree)] {
+        for (i, rule) in rules.iter().enumerate() {
+            put(found, format!("/unpack/{view}/{i}"), rule.check());
+        }
+    }
+}
+
+/// Where a config stands: the section may be one, or a list.
+pub(in crate::types) fn config_at(definition: &Definition, i: usize) -> String {
+    if definition.config.0.len() == 1 { "/config".into() } else { format!("/config/{i}") }
+}
+
+/// Names of sets, documents, forms and roles that one section uses and another defines.
+fn references(definition: &Definition, found: &mut Found) {
+    for (at, text) in definition.all_texts() {
+        let Text::Name(part, name) = text else { continue };
+        let (what, known) = defined(definition, part);
+        if !known.contains(&name) {
+            let near = nearest(name, known).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
+            found.push((at, format!("{what} `{name}` does not exist{near}")));
+        }
+    }
+}
+
+/// What a part is called, and the names of those that there are.
+fn defined(definition: &Definition, part: Part) -> (&'static str, Vec<&str>) {
+    match part {
+        Part::Set => ("the set", definition.source.sets.keys().map(String::as_str).collect()),
+        Part::Document => ("the document", definition.source.documents.keys().map(String::as_str).collect()),
+        Part::Form => ("the form", definition.forms()),
+        Part::Role => ("the role", definition.accept.layers.keys().map(String::as_str).chain(["*"]).collect()),
+    }
+}
+
+/// Media types that are written out.
+fn media_types(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
+    definition.all_texts().filter_map(|(at, text)| match text {
+        Text::MediaType(own) if !expr::is_template(own) => Some((at, own)),
+        _ => None,
+    })
+}
+
+fn literals(definition: &Definition, found: &mut Found) {
+    for (at, media_type) in media_types(definition) {
+        if !media_type::is_valid(media_type) {
+            found.push((at, format!("`{media_type}` is not a media type (RFC 6838)")));
+        }
+    }
+}
+
+fn warnings(placed: &Placed) -> Vec<Finding> {
+    let definition = &placed.definition;
+    let mut found = Vec::new();
+    for (at, media_type) in media_types(definition) {
+        if media_type.contains("/x-") || media_type.contains("/x.") {
+            found.push((at, format!("`{media_type}` is unregistered; use a `vnd.` name")));
+        }
+    }
+    unreachable(definition, &mut found);
+    unpackable(definition, &mut found);
+    produced(definition, &mut found);
+    place(placed, found, false)
+}
+
+/// Forms that nobody can get: a rule that asks exactly what one above it asks.
+fn unreachable(definition: &Definition, found: &mut Found) {
+    for (i, rule) in definition.detect.iter().enumerate() {
+        let above = definition.detect.iter().take(i);
+        let same = |other: &&detect::Detect| {
+            (&other.file, &other.dir) == (&rule.file, &rule.dir) && other.explicit <= rule.explicit
+        };
+        if above.filter(|o| o.fallback == rule.fallback).any(|o| same(&o)) {
+            found.push((
+                format!("/detect/{i}"),
+                format!("the form `{}` is unreachable: a rule above asks the same", rule.form),
+            ));
+        }
+    }
+    if definition.detect.is_empty() {
+        found.push(("".into(), "there is no `detect`: no source can be of this type".into()));
+    }
+}
+
+/// Layers that are written and would not be unpacked.
+fn unpackable(definition: &Definition, found: &mut Found) {
+    let unpack = &definition.unpack;
+    let rules = || unpack.native.iter().chain(&unpack.tree).filter_map(|r| r.layer.as_deref());
+    for (i, layer) in definition.layers.items.iter().enumerate() {
+        let has_rules = rules().next().is_some();
+        let taken = rules().any(|r| r == "*" || r == layer.id);
+        let titled = layer.title.is_some() || layer.annotations.contains_key(crate::oci::annotation::TITLE);
+        if (has_rules && !taken) || (!has_rules && !titled) {
+            found.push((format!("/layers/items/{i}"), format!("nothing unpacks the layer `{}`", layer.id)));
+        }
+    }
+}
+
+/// What is written and would not be recognised.
+fn produced(definition: &Definition, found: &mut Found) {
+    let accept = &definition.accept;
+    let literal = |m: &str| !expr::is_template(m);
+    if let Some(own) = definition.manifest.artifact_type.as_ref().filter(|t| literal(&t.0))
+        && !accept.artifact_types.0.contains(&own.0)
+    {
+        found.push(("/manifest/artifactType".into(), format!("`accept` does not know the artifact type `{}`", own.0)));
+    }
+    for (i, config) in definition.config.0.iter().enumerate() {
+        let own = config.media_type.as_ref().filter(|m| literal(&m.0));
+        if let Some(own) = own.filter(|own| !accept.config.0.contains(&own.0)) {
+            found.push((
+                format!("{}/mediaType", config_at(definition, i)),
+                format!("`accept` does not know the config `{}`", own.0),
+            ));
+        }
+    }
+    for (i, layer) in definition.layers.items.iter().enumerate().filter(|_| !accept.layers.is_empty()) {
+        let own = layer.media_type.as_ref().filter(|m| literal(&m.0));
+        let knows = |own: &str| {
+            accept.layers.values().any(|r| r.media_types.is_empty() || r.media_types.0.iter().any(|m| m == own))
+        };
+        if let Some(own) = own.filter(|own| !knows(&own.0)) {
+            found.push((
+                format!("/layers/items/{i}/mediaType"),
+                format!("no role of `accept` takes the layer type `{}`", own.0),
+            ));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The names that an expression can use.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use minijinja::value::{Enumerator, Object, Value};
+
+use super::expr::unknown_name;
+
+/// Names and their values; an inner scope adds to an outer one.
+#[derive(Debug, Clone, Default)]
+pub(in crate::types) struct Scope(Arc<Names>);
+
+#[derive(Debug, Default)]
+struct Names {
+    own: BTreeMap<String, Value>,
+    outer: Option<Arc<Names>>,
+}
+
+impl Names {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.own.get(name).cloned().or_else(|| self.outer.as_ref()?.get(name))
+    }
+
+    fn all(&self) -> Vec<&str> {
+        let outer = self.outer.iter().flat_map(|o| o.all());
+        self.own.keys().map(String::as_str).chain(outer).collect()
+    }
+}
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get(key.as_str()?)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.all().into_iter().map(Value::from).collect())
+    }
+}
+
+impl Scope {
+    /// This scope and one more name.
+    #[must_use]
+    pub(in crate::types) fn with(&self, name: impl Into<String>, value: Value) -> Self {
+        Self(Arc::new(Names { own: BTreeMap::from([(name.into(), value)]), outer: Some(Arc::clone(&self.0)) }))
+    }
+
+    /// This scope and more names.
+    #[must_use]
+    pub(in crate::types) fn with_all(&self, names: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self(Arc::new(Names { own: names.into_iter().collect(), outer: Some(Arc::clone(&self.0)) }))
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        Value::from_dyn_object(Arc::clone(&self.0))
+    }
+
+    /// The sentence about the first part of `a.b.c` that does not exist, if one does not.
+    pub(super) fn unknown(&self, dotted: &str) -> Option<String> {
+        let mut parts = dotted.split('.');
+        let first = parts.next()?;
+        let Some(mut value) = self.0.get(first) else {
+            return Some(unknown_name("the name", first, self.0.all()));
+        };
+        for part in parts {
+            let next = value.get_attr(part).ok()?;
+            if next.is_undefined() {
+                let keys: Vec<String> = value.try_iter().ok()?.map(|k| k.to_string()).collect();
+                return Some(unknown_name("the key", part, keys.iter().map(String::as_str)));
+            }
+            value = next;
+        }
+        None
+    }
+}

@@ -1,0 +1,177 @@
+//! Typed values: a tree in a definition becomes a JSON value, keys in the order given.
+//!
+//! A string is a template and gives a string. An object whose key starts with `$` gives a value of any type:
+//! `$expr` that of an expression; `$opt` the same, and the key that holds it is left out when it is blank; `$each` a
+//! list, one `value` for every item (named by `as`); `$when` its `value` if a condition holds, else its `else`, else
+//! nothing; `$pick` chosen fields of a document, or of several of which the later wins, in the order given.
+
+use minijinja::Value;
+use serde_json::{Map, Value as Json};
+
+use super::{expr::Engine, scope::Scope, view};
+use crate::{
+    document::nearest,
+    error::{Context as _, Error, Result},
+};
+
+/// The directives, each with the keys that may stand beside it.
+pub(super) const DIRECTIVES: [(&str, &[&str]); 5] =
+    [("$expr", &[]), ("$opt", &[]), ("$each", &["as", "value"]), ("$when", &["value", "else"]), ("$pick", &[])];
+
+/// The keys of a `$pick`.
+const PICK: [&str; 3] = ["from", "fields", "omitEmpty"];
+
+/// The directive that this object is, or an error when it is a malformed one.
+pub(in crate::types) fn directive(map: &Map<String, Json>) -> Result<Option<&'static str>> {
+    let Some(key) = map.keys().find(|k| k.starts_with('$')) else { return Ok(None) };
+    let known = DIRECTIVES.iter().map(|(name, _)| *name);
+    let Some((name, beside)) = DIRECTIVES.iter().find(|(name, _)| name == key) else {
+        let near = nearest(key, known).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
+        return Err(Error::invalid(format!("`{key}` is not a directive{near}")));
+    };
+    if let Some(other) = map.keys().find(|k| *k != key && !beside.contains(&k.as_str())) {
+        return Err(Error::invalid(format!("`{other}` may not stand beside `{key}`")));
+    }
+    Ok(Some(name))
+}
+
+/// The value of a tree; `None` when it is left out.
+pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
+    match tree {
+        Json::String(template) => engine.text(template, scope).map(|text| Some(Json::String(text))),
+        Json::Array(items) => {
+            let items = items.iter().filter_map(|item| evaluate(item, engine, scope).transpose());
+            items.collect::<Result<_>>().map(|items| Some(Json::Array(items)))
+        }
+        Json::Object(map) => match directive(map)? {
+            Some(name) => direct(name, map, engine, scope),
+            None => object(map, engine, scope).map(Some),
+        },
+        plain => Ok(Some(plain.clone())),
+    }
+}
+
+fn object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
+    let mut out = Map::new();
+    for (key, tree) in map {
+        if let Some(value) = evaluate(tree, engine, scope).context(|| format!("`{key}`"))? {
+            out.insert(key.clone(), value);
+        }
+    }
+    Ok(Json::Object(out))
+}
+
+fn direct(name: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
+    let argument = map.get(name).unwrap_or(&Json::Null);
+    if name == "$pick" {
+        return pick(argument, engine, scope).map(Some);
+    }
+    let expression = expression(name, argument)?;
+    match name {
+        "$expr" => view::to_json(&engine.value(expression, scope)?).map(Some),
+        "$opt" => {
+            let value = view::to_json(&engine.value(expression, scope)?)?;
+            Ok(Some(value).filter(|v| !is_blank(v)))
+        }
+        "$each" => each(expression, map, engine, scope).map(Some),
+        _ => {
+            let branch = if engine.truth(expression, scope)? { "value" } else { "else" };
+            map.get(branch).map_or(Ok(None), |tree| evaluate(tree, engine, scope))
+        }
+    }
+}
+
+fn expression<'a>(name: &str, argument: &'a Json) -> Result<&'a str> {
+    argument.as_str().ok_or_else(|| Error::invalid(format!("`{name}` takes an expression, a string")))
+}
+
+fn each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
+    let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
+    let items = engine.value(expression, scope)?;
+    let items = items.try_iter().map_err(|e| Error::invalid(format!("`{expression}`: {e}")))?;
+    let tree = map.get("value").ok_or_else(|| Error::invalid("`$each` needs a `value`"))?;
+    let out = items.filter_map(|item: Value| evaluate(tree, engine, &scope.with(name, item)).transpose());
+    out.collect::<Result<_>>().map(Json::Array)
+}
+
+fn pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
+    let bad = || Error::invalid("`$pick` takes `from`, one or more expressions, and `fields`, a list");
+    let map = argument.as_object().ok_or_else(bad)?;
+    if let Some(other) = map.keys().find(|k| !PICK.contains(&k.as_str())) {
+        let near = nearest(other, PICK).map(|n| format!("; did you mean `{n}`")).unwrap_or_default();
+        return Err(Error::invalid(format!("`{other}` is not a key of `$pick`{near}")));
+    }
+    let fields = map.get("fields").and_then(Json::as_array).ok_or_else(bad)?;
+    let omit = map.get("omitEmpty").and_then(Json::as_bool).unwrap_or(false);
+    let sources = sources(map).ok_or_else(bad)?;
+    let mut merged = Json::Null;
+    for from in sources {
+        merge(&mut merged, view::to_json(&engine.value(from, scope)?)?);
+    }
+    project(&merged, fields, omit)
+}
+
+/// The expressions of a `$pick`.
+pub(in crate::types) fn sources(pick: &Map<String, Json>) -> Option<Vec<&str>> {
+    match pick.get("from")? {
+        Json::String(one) => Some(vec![one]),
+        Json::Array(many) => many.iter().map(Json::as_str).collect(),
+        _ => None,
+    }
+}
+
+/// What the later one holds wins.
+fn merge(into: &mut Json, later: Json) {
+    match (into, later) {
+        (_, Json::Null) => {}
+        (Json::Object(into), Json::Object(later)) => into.extend(later.into_iter().filter(|(_, v)| !v.is_null())),
+        (into, later) => *into = later,
+    }
+}
+
+/// Chosen fields of an object, or of every object in a list. `name!` keeps a field even when it is empty, then as an
+/// empty string when it is missing; `{name: [fields]}` chooses within it.
+fn project(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
+    if let Json::Array(items) = value {
+        return items.iter().map(|item| project(item, fields, omit)).collect();
+    }
+    let mut out = Map::new();
+    for field in fields {
+        let (name, inner) = match field {
+            Json::String(name) => (name.as_str(), None),
+            Json::Object(map) if map.len() == 1 => {
+                map.iter().next().map(|(k, v)| (k.as_str(), Some(v))).unwrap_or_default()
+            }
+            _ => return Err(Error::invalid("a field of `$pick` is a name, or one name with a list")),
+        };
+        let (name, forced) = name.strip_suffix('!').map_or((name, false), |n| (n, true));
+        let mut found = value.get(name).cloned().unwrap_or(Json::Null);
+        if let Some(inner) = inner.and_then(Json::as_array).filter(|_| !found.is_null()) {
+            found = project(&found, inner, omit)?;
+        }
+        match found {
+            Json::Null if forced => _ = out.insert(name.into(), Json::String(String::new())),
+            Json::Null => {}
+            found if omit && !forced && is_empty(&found) => {}
+            found => _ = out.insert(name.into(), found),
+        }
+    }
+    Ok(Json::Object(out))
+}
+
+/// What `$opt` leaves out.
+fn is_blank(value: &Json) -> bool {
+    value.is_null() || value.as_str().is_some_and(str::is_empty)
+}
+
+/// What Go's `omitempty` leaves out: false, zero, and empty strings, lists and maps.
+fn is_empty(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::Bool(b) => !b,
+        Json::Number(n) => n.as_f64() == Some(0.0),
+        Json::String(s) => s.is_empty(),
+        Json::Array(a) => a.is_empty(),
+        Json::Object(o) => o.is_empty(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The section `manifest`: the artifact type, and annotations as ordered blocks of which a later one wins.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::{layers::annotation_value, reading::Reading};
+use crate::{
+    error::{Context as _, Error, Result},
+    oci::{json::Encoding, media_type},
+    plan::{EncodingSchema, ManifestPlan, Order, Part},
+    types::{
+        definition::{
+            many::{Expression, Template},
+            texts::Texts,
+        },
+        language::{typed, view},
+    },
+};
+
+/// The section `manifest`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManifestRule {
+    /// The artifact type; blank leaves it out.
+    #[serde(default)]
+    pub artifact_type: Option<Template>,
+    /// `omit` leaves out the manifest's own `mediaType`, as Helm does.
+    #[serde(default)]
+    pub media_type: Option<Omit>,
+    /// How the manifest becomes bytes.
+    #[serde(default)]
+    #[schemars(with = "EncodingSchema")]
+    pub json: Encoding,
+    /// Blocks of annotations, applied in order. Those that the user gives come last, unless a block merges
+    /// `cli.annotations`.
+    #[serde(default)]
+    pub annotations: Vec<Block>,
+}
+
+/// The word `omit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Omit {
+    /// Leave it out.
+    Omit,
+}
+
+/// A block of annotations: first `merge`, then `set`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Block {
+    /// Whether the block counts.
+    #[serde(default)]
+    pub when: Option<Expression>,
+    /// Whether blank values are left out.
+    #[serde(default)]
+    pub omit_blank: bool,
+    /// Take all entries of this map.
+    #[serde(default)]
+    pub merge: Option<Expression>,
+    /// Annotations, strings or typed values.
+    #[serde(default)]
+    pub set: Map<String, Json>,
+}
+
+impl ManifestRule {
+    /// The texts that are evaluated.
+    pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.media_type("artifactType", self.artifact_type.as_ref());
+        texts.part("annotations", |texts| {
+            for (i, block) in self.annotations.iter().enumerate() {
+                texts.part(i, |texts| {
+                    texts.expression("when", &block.when);
+                    texts.expression("merge", &block.merge);
+                    texts.values("set", &block.set);
+                });
+            }
+        });
+    }
+
+    /// Plans the manifest of this config and these layers.
+    pub(in crate::types) fn plan(
+        &self,
+        reading: &Reading<'_>,
+        config: Part,
+        layers: Vec<Part>,
+        order: Order,
+    ) -> Result<ManifestPlan> {
+        let artifact_type = self.artifact_type.as_ref().map(|t| reading.text(t)).transpose()?;
+        let artifact_type = artifact_type.filter(|t| !t.trim().is_empty());
+        if let Some(bad) = artifact_type.as_deref().filter(|t| !media_type::is_valid(t)) {
+            return Err(Error::invalid(format!("artifact type `{bad}` is not a media type")));
+        }
+        let mut annotations = BTreeMap::new();
+        for block in &self.annotations {
+            block.apply(reading, &mut annotations).context(|| "annotations")?;
+        }
+        // Of an index, the index has them.
+        if reading.member.is_none() && !self.merges_cli() {
+            let given = reading.inputs.annotations.iter();
+            annotations.extend(given.map(|(k, v)| (k.clone(), Json::from(v.as_str()))));
+        }
+        Ok(ManifestPlan {
+            config,
+            layers,
+            artifact_type,
+            omit_media_type: self.media_type.is_some(),
+            encoding: self.json,
+            order,
+            annotations,
+            subject: None,
+            reads: None,
+        })
+    }
+
+    fn merges_cli(&self) -> bool {
+        self.annotations.iter().filter_map(|b| b.merge.as_ref()).any(|m| m.0.contains("cli.annotations"))
+    }
+}
+
+impl Block {
+    fn apply(&self, reading: &Reading<'_>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
+        if !self.when.as_ref().map_or(Ok(true), |e| reading.truth(e))? {
+            return Ok(());
+        }
+        if let Some(merge) = &self.merge {
+            match view::to_json(&reading.value(merge)?)? {
+                Json::Null => {}
+                Json::Object(map) => {
+                    for (key, value) in map {
+                        self.put(key, Some(value), annotations)?;
+                    }
+                }
+                _ => return Err(Error::invalid(format!("`{}` is not a map", merge.0))),
+            }
+        }
+        for (key, tree) in &self.set {
+            let value = typed::evaluate(tree, reading.engine, &reading.scope).context(|| format!("`{key}`"))?;
+            self.put(key.clone(), value, annotations)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, key: String, value: Option<Json>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
+        let value = annotation_value(value).context(|| format!("`{key}`"))?;
+        let blank = value.as_ref().is_none_or(|v| v.as_str().is_some_and(|s| s.trim().is_empty()));
+        if !(blank && self.omit_blank) {
+            annotations.insert(key, value.unwrap_or_else(|| "".into()));
+        }
+        Ok(())
+    }
+}

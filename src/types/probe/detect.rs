@@ -1,0 +1,219 @@
+//! The section `detect`: how sources of a type are told from others.
+
+use globset::GlobBuilder;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    error::{Kind, Result},
+    source::{Document, Format, Magic, Options, Source},
+    types::{
+        definition::{Definition, many::Many},
+        unknown_type,
+    },
+};
+
+/// A way to know a source; all that it says must hold. It names the form that the source then has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Detect {
+    /// The form: `archive`, `tree`.
+    pub form: String,
+    /// The source is a file.
+    #[serde(default)]
+    pub file: Option<FileTest>,
+    /// The source is a directory.
+    #[serde(default)]
+    pub dir: Option<DirTest>,
+    /// Only when the user names the type.
+    #[serde(default)]
+    pub explicit: bool,
+    /// Only when no other type fits.
+    #[serde(default)]
+    pub fallback: bool,
+}
+
+/// What is asked of a file; all of it must hold, of each list one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FileTest {
+    /// Its name is one of these. A file of this name that cannot be read as what it should be is an error.
+    #[serde(default)]
+    pub name: Many<String>,
+    /// Its name matches one of these globs.
+    #[serde(default)]
+    pub glob: Many<String>,
+    /// It is a YAML document with these keys. A value is a glob that a scalar matches (`*`: anything but null), or a list
+    /// of globs: a list of which every item matches one.
+    #[serde(default)]
+    pub yaml: Map<String, Json>,
+    /// The same for JSON.
+    #[serde(default)]
+    pub json: Map<String, Json>,
+    /// What it is by its first bytes.
+    #[serde(default)]
+    pub magic: Option<Magic>,
+    /// It is a tar archive, plain or compressed, that holds an entry which matches this glob.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// It is Markdown with front matter.
+    #[serde(default)]
+    pub front_matter: bool,
+}
+
+/// What is asked of a directory.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirTest {
+    /// It holds something that one of these globs matches.
+    #[serde(default)]
+    pub contains: Many<String>,
+}
+
+/// The rule of this definition that fits a source, if one does; asked for fallbacks only, or for the others only.
+pub(in crate::types) fn detect<'a>(
+    definition: &'a Definition,
+    source: &Source,
+    fallback: bool,
+) -> Result<Option<&'a Detect>> {
+    let asked = definition.detect.iter().filter(|d| d.fallback == fallback && !d.explicit);
+    for rule in asked {
+        if rule.fits(source)? {
+            return Ok(Some(rule));
+        }
+    }
+    Ok(None)
+}
+
+/// The form that a source has when the user says that it is of this type: the first rule that fits, explicit ones
+/// included, else the first for a source that is a file or directory as this one is: what is wrong with it, its plan says.
+///
+/// Errors: kind `Limit` when a rule cannot be answered, since the form would be a guess.
+pub(in crate::types) fn form(definition: &Definition, source: &Source) -> Result<String> {
+    let mut likely = None;
+    for rule in &definition.detect {
+        match rule.fits(source) {
+            Ok(true) => return Ok(rule.form.clone()),
+            Err(e) if e.kind() == Kind::Limit => return Err(e),
+            Ok(false) | Err(_) if rule.is_for(source) => _ = likely.get_or_insert_with(|| rule.form.clone()),
+            Ok(false) | Err(_) => {}
+        }
+    }
+    likely.ok_or_else(|| {
+        let wanted = wanted(definition).join("; ");
+        unknown_type(format!("`{source}` is no source of a {}, which is {wanted}", definition.metadata.name))
+    })
+}
+
+/// What a definition looks for, in words.
+pub(in crate::types) fn wanted(definition: &Definition) -> Vec<String> {
+    let name = &definition.metadata.name;
+    definition.detect.iter().filter(|d| !d.explicit).map(|d| format!("{name}: {}", d.describe())).collect()
+}
+
+impl Detect {
+    fn is_for(&self, source: &Source) -> bool {
+        if source.file().is_some() { self.file.is_some() } else { self.dir.is_some() }
+    }
+
+    fn fits(&self, source: &Source) -> Result<bool> {
+        match (source.file(), &self.file, &self.dir) {
+            (Some(name), Some(test), _) => test.fits(name, source),
+            (None, _, Some(test)) => test.fits(source),
+            _ => Ok(false),
+        }
+    }
+
+    /// What it asks, in words.
+    fn describe(&self) -> String {
+        self.words(|_| true)
+    }
+
+    /// Why this source fits, in words: of the names that would do, only its own is said.
+    pub(in crate::types) fn why(&self, source: &Source) -> String {
+        let own = self.file.iter().any(|file| file.name.0.iter().any(|name| source.file() == Some(name)));
+        self.words(|name| !own || source.file() == Some(name))
+    }
+
+    /// What it asks, in words, with these names of files.
+    fn words(&self, said: impl Fn(&str) -> bool) -> String {
+        let mut words = Vec::new();
+        if let Some(file) = &self.file {
+            let names = file.name.0.iter().chain(&file.glob.0).filter(|name| said(name));
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+            words.push(if names.is_empty() { "a file".into() } else { format!("a file {}", names.join(" or ")) });
+            let keys: Vec<_> = file.yaml.keys().chain(file.json.keys()).map(|k| format!("`{k}`")).collect();
+            if !keys.is_empty() {
+                words.push(format!("with {}", keys.join(" and ")));
+            }
+            words.extend(file.contains.iter().map(|glob| format!("that holds `{glob}`")));
+            if file.front_matter {
+                words.push("with front matter".into());
+            }
+        }
+        if let Some(dir) = &self.dir {
+            let files: Vec<_> = dir.contains.0.iter().map(|n| format!("`{n}`")).collect();
+            words.push(if files.is_empty() {
+                "a directory".into()
+            } else {
+                format!("a directory with {}", files.join(" or "))
+            });
+        }
+        words.join(" ")
+    }
+}
+
+impl FileTest {
+    fn fits(&self, name: &str, source: &Source) -> Result<bool> {
+        let named = self.name.0.iter().any(|n| n == name);
+        if !(self.name.is_empty() || named) || !(self.glob.is_empty() || source.is_named(&self.glob.0)?) {
+            return Ok(false);
+        }
+        if self.magic.is_some() && source.magic(name)? != self.magic {
+            return Ok(false);
+        }
+        for (keys, format) in [(&self.yaml, Format::Yaml), (&self.json, Format::Json)] {
+            if !keys.is_empty() && !holds(keys, format, name, named, source)? {
+                return Ok(false);
+            }
+        }
+        let inside = self.contains.as_ref().map_or(Ok(true), |glob| source.contains(glob))?;
+        Ok(inside && (!self.front_matter || source.has_front_matter()?))
+    }
+}
+
+impl DirTest {
+    fn fits(&self, source: &Source) -> Result<bool> {
+        for glob in &self.contains.0 {
+            if source.contains(glob)? {
+                return Ok(true);
+            }
+        }
+        Ok(self.contains.is_empty())
+    }
+}
+
+/// Whether a document has these keys. A malformed one does not, unless its name says that it should; of one that is too
+/// large nobody knows.
+fn holds(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
+    let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
+        Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),
+        document => document?,
+    };
+    Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches(pattern, value))))
+}
+
+fn matches(pattern: &Json, value: &Json) -> bool {
+    match (pattern, value) {
+        (_, Json::Null) => false,
+        (Json::String(any), _) if any == "*" => true,
+        (Json::String(glob), Json::String(text)) => {
+            GlobBuilder::new(glob).build().is_ok_and(|g| g.compile_matcher().is_match(text))
+        }
+        (Json::Array(globs), Json::Array(items)) => {
+            !items.is_empty() && items.iter().all(|item| globs.iter().any(|glob| matches(glob, item)))
+        }
+        (pattern, value) => pattern == value,
+    }
+}
