@@ -178,7 +178,7 @@ impl Blob for SourceFile {
 /// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`. Reading is by position,
 /// so that any number of streams may share one open file.
 pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -> ByteStream {
-    let state = Reading { file, buffers: Buffers::of(len), at: offset, left: len };
+    let state = FileReader { file, buffers: Buffers::of(len), at: offset, left: len };
     stream::try_unfold((state, path), |(mut state, path)| async move {
         if state.left == 0 {
             return Ok(None);
@@ -198,14 +198,14 @@ pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -
 }
 
 /// A part of a file that is read piece by piece.
-struct Reading {
+struct FileReader {
     file: Arc<File>,
     buffers: Buffers,
     at: u64,
     left: u64,
 }
 
-impl Reading {
+impl FileReader {
     /// The next piece, as long as a buffer unless the file ends.
     fn chunk(&mut self) -> std::io::Result<Bytes> {
         let mut chunk = self.buffers.take();

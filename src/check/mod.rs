@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use self::walk::Walk;
+use self::walk::CheckWalk;
 use crate::{
     error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed},
@@ -181,7 +181,7 @@ pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
 
 /// The same with options.
 pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result<Vec<Finding>> {
-    let mut walk = Walk::new(store, options.rules.as_deref());
+    let mut walk = CheckWalk::new(store, options.rules.as_deref());
     if let Some(name) = &options.only {
         store.resolve(name).await?;
         walk.tag(name).await?;
@@ -219,7 +219,7 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
 
 /// Hashes what was met, and gives all findings in order.
 async fn finish(
-    walk: Walk<'_>,
+    walk: CheckWalk<'_>,
     inventory: Option<&Inventory>,
     store: &Arc<dyn ReadStore>,
     options: &Options,

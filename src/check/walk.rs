@@ -18,7 +18,7 @@ use crate::{
 const MAX_NODES: usize = 10_000_000;
 
 /// What has been met so far.
-pub(super) struct Walk<'a> {
+pub(super) struct CheckWalk<'a> {
     store: &'a Arc<dyn ReadStore>,
     rules: Option<&'a dyn Rules>,
     findings: Vec<Finding>,
@@ -88,7 +88,7 @@ impl Said {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CheckWalk<'a> {
     pub(super) fn new(store: &'a Arc<dyn ReadStore>, rules: Option<&'a dyn Rules>) -> Self {
         Self {
             store,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Options, Report, early, early_upload::Sending, lanes::Lanes, plan::Part};
+use super::{Options, Report, concurrency::Concurrency, early, early_upload::Sending, plan::Part};
 use crate::{
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
@@ -86,7 +86,7 @@ async fn copy_all<'a>(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    let mut lanes = Lanes::new(options.concurrency);
+    let mut concurrency = Concurrency::new(options.concurrency);
     let brought: Vec<Brought<'_>> = earlier.iter().map(Brought::of).collect();
     for (blob, presence) in blobs {
         let desc = blob.titled();
@@ -96,8 +96,8 @@ async fn copy_all<'a>(
             continue;
         }
         // A task is made when its turn comes: an artifact may have very many blobs.
-        while tasks.len() >= lanes.open(desc.size) {
-            count_one(tasks, &mut lanes, report).await?;
+        while tasks.len() >= concurrency.open(desc.size) {
+            count_one(tasks, &mut concurrency, report).await?;
         }
         let sending = early(&part.to, options).and_then(|early| early.take(&desc.digest));
         let origins = Origins::of(part, blob, evidence.get(&blob.digest).cloned());
@@ -113,7 +113,7 @@ async fn copy_all<'a>(
         });
     }
     while !tasks.is_empty() {
-        count_one(tasks, &mut lanes, report).await?;
+        count_one(tasks, &mut concurrency, report).await?;
     }
     Ok(())
 }
@@ -139,10 +139,10 @@ fn homes(origins: &Origins, earlier: &[Brought<'_>]) -> Vec<Home> {
 }
 
 /// Waits for the next blob that is done.
-async fn count_one(tasks: &mut Tasks, lanes: &mut Lanes, report: &mut Report) -> Result<()> {
+async fn count_one(tasks: &mut Tasks, concurrency: &mut Concurrency, report: &mut Report) -> Result<()> {
     let Some(joined) = tasks.join_next().await else { return Ok(()) };
     let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
-    lanes.note(desc.size, took);
+    concurrency.note(desc.size, took);
     report.count(&desc, outcome);
     Ok(())
 }

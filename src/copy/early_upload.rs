@@ -127,12 +127,12 @@ impl Outlet for EarlyUpload {
         let (known, digest) = oneshot::channel();
         let (told, arrived) = oneshot::channel();
         let (count, moved) = watch::channel(0);
-        let trip = Trip { to: Arc::clone(&self.to), tag: self.tag.clone(), file: file.clone(), slot };
+        let upload = FileUpload { to: Arc::clone(&self.to), tag: self.tag.clone(), file: file.clone(), slot };
         let mut stop = self.stop.subscribe();
         let way = async move {
             let mut write = None;
             tokio::select! {
-                outcome = trip.make(queue, digest, count, &mut write) => drop(told.send(outcome)),
+                outcome = upload.make(queue, digest, count, &mut write) => drop(told.send(outcome)),
                 _ = stop.wait_for(|stop| *stop) => {}
             }
             // A blob has no name to be committed, and the store is to hear of what ends early.
@@ -233,14 +233,14 @@ fn given_up() -> Error {
 }
 
 /// The way of one file.
-struct Trip {
+struct FileUpload {
     to: Arc<dyn Store>,
     tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
     file: SourceFile,
     slot: OwnedSemaphorePermit,
 }
 
-impl Trip {
+impl FileUpload {
     async fn make(
         self,
         queue: mpsc::Receiver<Bytes>,

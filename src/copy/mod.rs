@@ -3,9 +3,9 @@
 //! last; nothing that a destination has is moved.
 
 mod blobs;
+mod concurrency;
 mod early_upload;
 mod gate;
-mod lanes;
 pub mod naming;
 mod plan;
 mod run;

@@ -242,10 +242,10 @@ async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Re
 /// The roots that a registry has with all that they point at: their names stand for them, or they have no name and are
 /// there under their digests.
 async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) -> Result<Vec<Descriptor>> {
-    let unnamed = roots.iter().filter(|root| root.names.is_empty());
-    let unnamed: Vec<Item> = unnamed.map(|root| Item::manifest(root.desc.bare())).collect();
-    let presence = if unnamed.is_empty() { Vec::new() } else { to.has(&unnamed).await? };
-    let there = unnamed.iter().zip(presence).filter(|(item, presence)| presence.fits(&item.desc));
+    let untagged = roots.iter().filter(|root| root.names.is_empty());
+    let untagged: Vec<Item> = untagged.map(|root| Item::manifest(root.desc.bare())).collect();
+    let presence = if untagged.is_empty() { Vec::new() } else { to.has(&untagged).await? };
+    let there = untagged.iter().zip(presence).filter(|(item, presence)| presence.fits(&item.desc));
     let there: HashSet<&Digest> = there.map(|(item, _)| &item.desc.digest).collect();
     let same = names.iter().filter(|planned| planned.outcome() == NameOutcome::Same);
     let same: HashSet<(&str, &Digest)> = same.map(|planned| (planned.name.as_str(), &planned.to.digest)).collect();

@@ -88,10 +88,10 @@ async fn fill_all<'a>(
 /// All that a plan changes at one destination.
 fn intent(part: &Part) -> Intent {
     let graph = &part.graph;
-    let unnamed = graph.roots.iter().filter(|root| root.names.is_empty()).map(|root| &root.desc);
-    let unnamed = unnamed.filter_map(|desc| graph.manifest(&desc.digest));
+    let untagged = graph.roots.iter().filter(|root| root.names.is_empty()).map(|root| &root.desc);
+    let untagged = untagged.filter_map(|desc| graph.manifest(&desc.digest));
     let about = graph.manifests.iter().filter(|entry| entry.subject.is_some());
-    let listed = unnamed.chain(about).map(|entry| entry.desc.clone()).collect();
+    let listed = untagged.chain(about).map(|entry| entry.desc.clone()).collect();
     let names: Vec<NameChange> = part.names.iter().filter_map(PlannedName::change).collect();
     Intent { items: graph.items().collect(), listed, names, removals: Vec::new() }
 }

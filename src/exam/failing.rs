@@ -117,19 +117,19 @@ impl Store for Failing {
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         let inner = self.inner.begin(intent).await?;
-        Ok(Arc::new(Writing { inner, left: Arc::clone(&self.left) }))
+        Ok(Arc::new(FailingSession { inner, left: Arc::clone(&self.left) }))
     }
 }
 
 /// A session of it, which fails with it.
-struct Writing {
+struct FailingSession {
     inner: Arc<dyn Session>,
     left: Arc<Left>,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Session for Writing {
+impl Session for FailingSession {
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         self.left.call()?;
         self.inner.put(desc, blob, mount_from).await

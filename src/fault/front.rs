@@ -14,10 +14,10 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::{
     Faults,
+    connection::ConnectionLoss,
+    effects::{Effects, length},
     language::{Change, Loss, Refusal, What},
-    orders::{Orders, length},
     tokens::Gate,
-    wire::Order,
 };
 use crate::{
     error::Error,
@@ -37,18 +37,18 @@ impl Faults {
         registry: &Arc<Registry>,
         request: Request<Incoming>,
         activity: Activity,
-        order: &Order,
+        order: &ConnectionLoss,
     ) -> Response<Body> {
-        let mut orders = self.orders(&request);
+        let mut effects = self.effects(&request);
         let (number, about) = (self.note(&request), About::of(&request));
-        tokio::time::sleep(orders.delay).await;
-        let response = match self.stop(&mut orders, request, &about, order).await {
-            Ok(request) => self.pass(registry, &mut orders, request, activity, &about, order).await,
+        tokio::time::sleep(effects.delay).await;
+        let response = match self.stop(&mut effects, request, &about, order).await {
+            Ok(request) => self.pass(registry, &mut effects, request, activity, &about, order).await,
             Err(response) => response,
         };
-        self.hit(number, &orders.hit);
-        if let (false, Some(log)) = (orders.hit.is_empty(), &registry.options.log) {
-            log(&about.line(response.status(), &orders.hit));
+        self.hit(number, &effects.hit);
+        if let (false, Some(log)) = (effects.hit.is_empty(), &registry.options.log) {
+            log(&about.line(response.status(), &effects.hit));
         }
         response
     }
@@ -56,12 +56,12 @@ impl Faults {
     /// The request, unless it gets no further than this.
     async fn stop(
         &self,
-        orders: &mut Orders<'_>,
+        effects: &mut Effects<'_>,
         request: Request<Incoming>,
         about: &About,
-        order: &Order,
+        order: &ConnectionLoss,
     ) -> Result<Request<Incoming>, Response<Body>> {
-        if let Some(refusal) = orders.refuse {
+        if let Some(refusal) = effects.refuse {
             let (_, body) = request.into_parts();
             if refusal.early {
                 drop(tokio::spawn(drain(body)))
@@ -70,7 +70,7 @@ impl Faults {
             }
             return Err(refused(refusal, about));
         }
-        if let Some(Loss { what: What::Request, after: None, by }) = orders.lose {
+        if let Some(Loss { what: What::Request, after: None, by }) = effects.lose {
             drain(request.into_body()).await;
             order.lose(*by, None);
             return Err(nothing());
@@ -92,29 +92,29 @@ impl Faults {
     async fn pass(
         &self,
         registry: &Arc<Registry>,
-        orders: &mut Orders<'_>,
+        effects: &mut Effects<'_>,
         mut request: Request<Incoming>,
         activity: Activity,
         about: &About,
-        order: &Order,
+        order: &ConnectionLoss,
     ) -> Response<Body> {
-        orders.ignore.iter().for_each(|name| hide(&mut request, name));
-        if let Some(meter) = orders.meter() {
+        effects.ignore.iter().for_each(|name| hide(&mut request, name));
+        if let Some(meter) = effects.meter() {
             request.extensions_mut().insert(Arc::new(meter) as Arc<dyn Cut>);
         }
         let response = registry.answer(request, activity).await;
-        orders.request_read();
-        if let Some(refusal) = orders.refuse {
+        effects.request_read();
+        if let Some(refusal) = effects.refuse {
             return refused(refusal, about);
         }
         let bodiless = about.method == Method::HEAD;
-        orders.answered(if bodiless { 0 } else { length(response.headers()).unwrap_or_default() });
-        match orders.lose {
+        effects.answered(if bodiless { 0 } else { length(response.headers()).unwrap_or_default() });
+        match effects.lose {
             Some(Loss { what: What::Request, by, .. }) => order.lose(*by, None),
             Some(Loss { what: What::Answer, after, by }) => order.lose(*by, *after),
             None => {}
         }
-        changed(response, &orders.changes, about)
+        changed(response, &effects.changes, about)
     }
 }
 

@@ -20,12 +20,12 @@
 //! [`Fault`] lists the keys. All faults that are about a request happen to it: headers are changed by each, and of those
 //! that answer it or lose its connection the first counts. A [`Scenario`] adds what a client must make of it.
 
+mod connection;
+mod effects;
 mod front;
 mod language;
-mod orders;
 mod scenario;
 mod tokens;
-mod wire;
 
 use std::{
     collections::VecDeque,
@@ -40,13 +40,13 @@ use http::{HeaderMap, Method, Request, Uri};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-pub(super) use self::wire::{Order, Wire};
+pub(super) use self::connection::{ConnectionLoss, FaultyConnection};
 pub use self::{
     language::{Change, Fault, Loss, Means, Nth, Pattern, Refusal, Seconds, What},
     scenario::{Client, End, Must, Operation, Sample, Scenario},
 };
 use crate::{document, error::Result};
-use orders::Rule;
+use effects::Rule;
 use tokens::Tokens;
 
 /// How many requests are remembered.
@@ -140,8 +140,8 @@ impl Faults {
     }
 
     /// A connection that these faults can be about.
-    pub(super) fn wire(&self) -> Order {
-        Order::new(Arc::clone(&self.sent))
+    pub(super) fn wire(&self) -> ConnectionLoss {
+        ConnectionLoss::new(Arc::clone(&self.sent))
     }
 
     /// Remembers a request, by a number.

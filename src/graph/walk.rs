@@ -22,7 +22,7 @@ const QUESTIONS: usize = 32;
 
 /// See [`Graph::of`].
 pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Graph> {
-    let mut walk = Walk { stores, ..Walk::default() };
+    let mut walk = GraphWalk { stores, ..GraphWalk::default() };
     let mut level: Vec<(Descriptor, Origins)> = Vec::new();
     for root in &roots {
         let origins = walk.origins(&root.origins);
@@ -56,7 +56,7 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
         }
         level = next;
     }
-    let Walk { mut entries, blobs, companions, mut notes, refusal, refused, .. } = walk;
+    let GraphWalk { mut entries, blobs, companions, mut notes, refusal, refused, .. } = walk;
     notes.extend(refusal.map(|first| match refused.saturating_sub(1) {
         0 => first,
         more => format!("{first}; nor was, of {more} more tags of that kind"),
@@ -73,7 +73,7 @@ struct Met {
 }
 
 #[derive(Default)]
-struct Walk<'a> {
+struct GraphWalk<'a> {
     stores: &'a [Arc<dyn ReadStore>],
     entries: HashMap<Digest, Entry>,
     met: HashMap<Digest, Met>,
@@ -97,7 +97,7 @@ struct Walk<'a> {
     tags: HashMap<u16, Option<HashSet<RefName>>>,
 }
 
-impl Walk<'_> {
+impl GraphWalk<'_> {
     fn origins(&mut self, own: &[u16]) -> Origins {
         let all = (0..self.stores.len()).filter_map(|at| u16::try_from(at).ok());
         let origins: Origins = if own.is_empty() { all.collect() } else { own.into() };
@@ -330,14 +330,14 @@ fn with_earlier(error: Error, earlier: Option<Error>) -> Error {
 fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
     let (mut seen, mut out) = (HashSet::new(), Vec::new());
     for start in order {
-        let mut stack = vec![Step::Enter(start)];
+        let mut stack = vec![Visit::Enter(start)];
         while let Some(step) = stack.pop() {
             match step {
-                Step::Leave(digest) => out.push(digest.clone()),
-                Step::Enter(digest) => {
+                Visit::Leave(digest) => out.push(digest.clone()),
+                Visit::Enter(digest) => {
                     let Some(entry) = entries.get(digest).filter(|_| seen.insert(digest)) else { continue };
-                    stack.push(Step::Leave(digest));
-                    let below: Vec<_> = entry.children.iter().chain(&entry.subject).map(Step::Enter).collect();
+                    stack.push(Visit::Leave(digest));
+                    let below: Vec<_> = entry.children.iter().chain(&entry.subject).map(Visit::Enter).collect();
                     stack.extend(below.into_iter().rev());
                 }
             }
@@ -347,7 +347,7 @@ fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
 }
 
 /// Depth first without recursion: into a manifest, and out of it after all that it points at.
-enum Step<'a> {
+enum Visit<'a> {
     Enter(&'a Digest),
     Leave(&'a Digest),
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MadeDocument, document, layer::Workshop};
+use super::{MadeDocument, document, layer::Packing};
 use crate::{
     error::{Context as _, Error, Result},
     oci::{Descriptor, Index, Parsed, media_type},
@@ -11,7 +11,7 @@ use crate::{
 
 /// Packs the members that are planned with it, then the index.
 pub(super) async fn pack(
-    workshop: &Arc<Workshop>,
+    packing: &Arc<Packing>,
     planned: IndexPlan,
     made: &mut Vec<MadeDocument>,
 ) -> Result<MadeDocument> {
@@ -21,7 +21,7 @@ pub(super) async fn pack(
         let Member { content, platform, annotations } = member;
         let desc = match content {
             MemberContent::Planned(member) => {
-                let desc = document(workshop, member, made).await.context(|| name)?;
+                let desc = document(packing, member, made).await.context(|| name)?;
                 // image-spec descriptor.md, `artifactType`: what the manifest itself says.
                 let artifact_type = made.last().and_then(|made| made.parsed.own_artifact_type());
                 Descriptor { artifact_type: artifact_type.map(Into::into), ..desc }

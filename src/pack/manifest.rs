@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     MadeDocument, check,
-    layer::{self, Made, Workshop},
+    layer::{self, Made, Packing},
     quote,
 };
 use crate::{
@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// Packs the blobs, then the manifest.
-pub(super) async fn pack(workshop: &Arc<Workshop>, mut planned: ManifestPlan) -> Result<MadeDocument> {
+pub(super) async fn pack(packing: &Arc<Packing>, mut planned: ManifestPlan) -> Result<MadeDocument> {
     // There may be very many, which go as soon as their descriptors say it all.
     let parts = Arc::new(std::mem::take(&mut planned.layers));
-    let mut layers = layer::all(workshop, &parts).await?;
-    let workshop = Arc::clone(workshop);
+    let mut layers = layer::all(packing, &parts).await?;
+    let packing = Arc::clone(packing);
     let rest = move || {
         let annotations: Vec<_> =
             parts.iter().map(|part| quote::annotations(&part.annotations, &layers)).collect::<Result<_>>()?;
@@ -27,7 +27,7 @@ pub(super) async fn pack(workshop: &Arc<Workshop>, mut planned: ManifestPlan) ->
         }
         check::titles(layers.iter().map(|made| made.desc.title()))?;
         drop(parts);
-        let config = config(&workshop, &planned.config, &layers).context(|| "config")?;
+        let config = config(&packing, &planned.config, &layers).context(|| "config")?;
         let annotations = quote::annotations(&planned.annotations, &layers)?;
         finish(planned, annotations, layers, config)
     };
@@ -35,12 +35,12 @@ pub(super) async fn pack(workshop: &Arc<Workshop>, mut planned: ManifestPlan) ->
 }
 
 /// The config blob; only a JSON config may hold quotes.
-fn config(workshop: &Workshop, part: &Part, layers: &[Made]) -> Result<Made> {
+fn config(packing: &Packing, part: &Part, layers: &[Made]) -> Result<Made> {
     let mut made = match &part.content {
         Content::Json { value, encoding } => {
             Made::of(&part.media_type, encoding.encode(&quote::fill(value, layers)?)?.into())
         }
-        _ => layer::one(workshop, part, workshop.threads())?,
+        _ => layer::one(packing, part, packing.threads())?,
     };
     made.desc.annotations = quote::annotations(&part.annotations, layers)?;
     Ok(made)

@@ -30,10 +30,10 @@ use crate::{
     plan::{Content, Document, EntryKind, ManifestPlan, Plan, Reads},
     progress::{Event, Observer},
 };
-use layer::Workshop;
+use layer::Packing;
 pub use outlet::{Leaving, Outlet};
 pub use packed::{Packed, PackedDocument, Summary};
-use spool::Held;
+use spool::BlobContent;
 
 /// How a plan is packed; nothing here shows in the digests.
 #[derive(Debug, Clone)]
@@ -82,18 +82,18 @@ impl Drop for StopOnDrop {
 }
 
 async fn pack_until(plan: Plan, options: &Options, stop: Arc<AtomicBool>) -> Result<Packed> {
-    let workshop = Arc::new(Workshop::new(&plan.base, options, stop));
+    let packing = Arc::new(Packing::new(&plan.base, options, stop));
     let checked = {
-        let workshop = Arc::clone(&workshop);
+        let packing = Arc::clone(&packing);
         layer::working(move || {
             check::document(&plan.root)?;
-            announce(&plan, &workshop.options.progress);
+            announce(&plan, &packing.options.progress);
             Ok(plan)
         })
     };
     let plan = checked.await?;
     let mut made = Vec::new();
-    let root = document(&workshop, plan.root, &mut made).await?;
+    let root = document(&packing, plan.root, &mut made).await?;
     Ok(Packed::of(plan.type_name, root, made))
 }
 
@@ -105,7 +105,7 @@ struct MadeDocument {
     parsed: Parsed,
     /// The layers in the order of the plan, where the manifest has another one.
     planned: Option<Vec<Descriptor>>,
-    blobs: Vec<(Digest, Held)>,
+    blobs: Vec<(Digest, BlobContent)>,
 }
 
 impl MadeDocument {
@@ -122,14 +122,14 @@ impl MadeDocument {
 
 /// Packs a manifest, or an index after its members. Gives its descriptor; `made` gets all of it, members first.
 fn document<'a>(
-    workshop: &'a Arc<Workshop>,
+    packing: &'a Arc<Packing>,
     planned: Document,
     made: &'a mut Vec<MadeDocument>,
 ) -> BoxFuture<'a, Result<Descriptor>> {
     Box::pin(async move {
         let document = match planned {
-            Document::Manifest(planned) => manifest::pack(workshop, *planned).await?,
-            Document::Index(planned) => index::pack(workshop, *planned, made).await?,
+            Document::Manifest(planned) => manifest::pack(packing, *planned).await?,
+            Document::Index(planned) => index::pack(packing, *planned, made).await?,
         };
         let desc = document.desc.clone();
         made.push(document);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 
-use super::{MadeDocument, spool::Held};
+use super::{MadeDocument, spool::BlobContent};
 use crate::{
     blob::{ByteStream, FileSlice, first},
     error::{Error, Result},
@@ -24,7 +24,7 @@ pub struct Packed {
     /// The root is the last.
     documents: Vec<PackedDocument>,
     root: Descriptor,
-    blobs: HashMap<Digest, Held>,
+    blobs: HashMap<Digest, BlobContent>,
 }
 
 /// A manifest or index that was packed.
@@ -55,11 +55,11 @@ impl PackedDocument {
 impl Packed {
     pub(super) fn of(type_name: String, root: Descriptor, made: Vec<MadeDocument>) -> Self {
         let mut blobs = HashMap::new();
-        blobs.insert(Digest::of(b"{}"), Held::Memory(Bytes::from_static(b"{}")));
+        blobs.insert(Digest::of(b"{}"), BlobContent::Memory(Bytes::from_static(b"{}")));
         let mut documents = Vec::with_capacity(made.len());
         for MadeDocument { desc, bytes, parsed, planned, blobs: own } in made {
             blobs.extend(own);
-            blobs.insert(desc.digest.clone(), Held::Memory(bytes.clone()));
+            blobs.insert(desc.digest.clone(), BlobContent::Memory(bytes.clone()));
             documents.push(PackedDocument { desc, bytes, parsed, planned });
         }
         Self { type_name, documents, root, blobs }

@@ -21,7 +21,7 @@ const IN_MEMORY: usize = 64 << 10;
 
 /// The bytes of a blob.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(super) enum BlobContent {
     /// In memory.
     Memory(Bytes),
     /// In a file of the user's, as it was when it was hashed.
@@ -30,7 +30,7 @@ pub(super) enum Held {
     Temporary(Nameless),
 }
 
-impl Held {
+impl BlobContent {
     pub(super) fn blob(&self) -> &dyn Blob {
         match self {
             Self::Memory(bytes) => bytes,
@@ -79,12 +79,14 @@ impl<'a> Spool<'a> {
     }
 
     /// Digest, size and place of what was written.
-    pub(super) fn finish(self) -> (Digest, u64, Held) {
+    pub(super) fn finish(self) -> (Digest, u64, BlobContent) {
         let held = match self.file {
-            None => Held::Memory(self.memory.into()),
-            Some(file) => {
-                Held::Temporary(Nameless { file: Arc::new(file), dir: self.scratch.to_path_buf(), size: self.size })
-            }
+            None => BlobContent::Memory(self.memory.into()),
+            Some(file) => BlobContent::Temporary(Nameless {
+                file: Arc::new(file),
+                dir: self.scratch.to_path_buf(),
+                size: self.size,
+            }),
         };
         (self.hasher.finish(), self.size, held)
     }

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 
-use super::{Source, globs::Globs, ignore::Ignore, names::relative, seconds, walk::Walk};
+use super::{Source, globs::Globs, ignore::Ignore, names::relative, seconds, walk::SourceWalk};
 use crate::error::Result;
 
 /// One thing in a directory.
@@ -121,7 +121,7 @@ impl Source {
     pub fn list(&self, listing: &Listing) -> Result<Vec<Member>> {
         let dir = listing.dir.as_deref().map(relative).transpose()?.unwrap_or_default();
         let rules = listing.ignore.as_ref().map(|ignore| ignore.load(self, &dir)).transpose()?;
-        let walk = Walk::new(self, listing, Globs::new(&listing.include)?, Globs::new(&listing.exclude)?, rules);
+        let walk = SourceWalk::new(self, listing, Globs::new(&listing.include)?, Globs::new(&listing.exclude)?, rules);
         let mut members = walk.run(&dir)?;
         members.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(members)

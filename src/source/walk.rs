@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::{Context as _, Error, Kind, Result};
 
-pub(super) struct Walk<'a> {
+pub(super) struct SourceWalk<'a> {
     source: &'a Source,
     listing: &'a Listing,
     include: Globs,
@@ -40,7 +40,7 @@ enum Verdict {
     Left,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SourceWalk<'a> {
     pub(super) fn new(
         source: &'a Source,
         listing: &'a Listing,

@@ -150,10 +150,10 @@ pub(super) trait Manifests {
         index: &mut IndexFile,
         names: &BTreeMap<RefName, Descriptor>,
         replaces: &BTreeSet<&str>,
-        unnamed: &BTreeMap<Digest, Descriptor>,
+        untagged: &BTreeMap<Digest, Descriptor>,
     ) -> Result<()> {
         // First, so that a name goes to the entry that also says what the manifest is about.
-        index.list(unnamed.values())?;
+        index.list(untagged.values())?;
         let displaced = index.tag(names)?;
         let stays = |desc: &&Descriptor| {
             let replaced = name(desc).is_some_and(|name| replaces.contains(name));

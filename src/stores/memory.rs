@@ -149,12 +149,12 @@ impl Store for Memory {
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         let Intent { items, removals, .. } = intent;
-        Ok(Arc::new(Writing { store: self.clone(), items, removals, staged: Mutex::default() }))
+        Ok(Arc::new(MemorySession { store: self.clone(), items, removals, staged: Mutex::default() }))
     }
 }
 
 /// One writing: blobs are there at once, manifests and names with `commit`.
-struct Writing {
+struct MemorySession {
     store: Memory,
     /// What must be here in the end.
     items: Vec<Item>,
@@ -169,7 +169,7 @@ struct Staged {
     over: bool,
 }
 
-impl Writing {
+impl MemorySession {
     fn staged(&self) -> MutexGuard<'_, Staged> {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,7 +190,7 @@ fn ended() -> Error {
 }
 
 #[async_trait]
-impl Session for Writing {
+impl Session for MemorySession {
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
         if self.store.read(|c| c.blobs.contains_key(&desc.digest)) {
             return Ok(Outcome::Present);
@@ -201,7 +201,7 @@ impl Session for Writing {
     }
 
     async fn stream(&self, _size: Option<u64>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Growing { store: self.store.clone(), bytes: BytesMut::new() }))
+        Ok(Box::new(MemorySink { store: self.store.clone(), bytes: BytesMut::new() }))
     }
 
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
@@ -239,8 +239,8 @@ impl Staged {
 
 impl Content {
     /// Makes all changes or none.
-    fn apply(&mut self, writing: &Writing, Staged { manifests, names, .. }: Staged) -> Result<Committed> {
-        let Writing { store, items, removals, .. } = writing;
+    fn apply(&mut self, writing: &MemorySession, Staged { manifests, names, .. }: Staged) -> Result<Committed> {
+        let MemorySession { store, items, removals, .. } = writing;
         let new: HashMap<&Digest, &Bytes> = manifests.iter().map(|(desc, bytes)| (&desc.digest, bytes)).collect();
         let known = |digest: &Digest| self.manifests.contains_key(digest) || new.contains_key(digest);
         for Item { desc, role } in items {
@@ -285,13 +285,13 @@ impl Content {
     }
 }
 
-struct Growing {
+struct MemorySink {
     store: Memory,
     bytes: BytesMut,
 }
 
 #[async_trait]
-impl Sink for Growing {
+impl Sink for MemorySink {
     fn offset(&self) -> u64 {
         self.bytes.len() as u64
     }

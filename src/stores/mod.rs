@@ -1,13 +1,13 @@
 //! The places that content lives in, each behind [`crate::store::Store`].
 
 mod archive;
-mod behind;
 mod index;
 mod layout;
 mod listing;
 mod memory;
 #[cfg(feature = "registry")]
 pub mod registry;
+mod write_behind;
 
 pub use archive::Archive;
 pub use layout::Layout;

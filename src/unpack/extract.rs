@@ -3,11 +3,11 @@
 use std::io::{self, BufRead as _, Read, Write as _};
 
 use super::{
-    claims::Claim,
-    feed::Feed,
+    blob_reader::BlobReader,
     name::{Name, check_target},
     select::Select,
-    writer::{Target, Writer, stamp},
+    taken_names::NameUse,
+    writer::{LinkTarget, Writer, stamp},
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
@@ -37,13 +37,13 @@ pub(super) struct Extract<'a> {
 
 impl Extract<'_> {
     /// Writes the members of the archive that comes out of `feed`, which is read to its end.
-    pub(super) fn run(&self, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
-        self.members(&mut *feed, writer)?;
-        feed.end()
+    pub(super) fn run(&self, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
+        self.members(&mut *blobs, writer)?;
+        blobs.end()
     }
 
-    fn members(&self, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
-        let content = Decompressed::new(feed, self.compress, self.allowance)?;
+    fn members(&self, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
+        let content = Decompressed::new(blobs, self.compress, self.allowance)?;
         let hasher = self.diff_id.map(|digest| Hasher::new(digest.algorithm()));
         let mut content = Hashed { source: content, hasher };
         let mut reader = Reader::new(&mut content, self.limits.clone());
@@ -69,9 +69,9 @@ impl Extract<'_> {
             writer.ignored = writer.ignored.saturating_add(1);
         }
         let claim = match &member.kind {
-            MemberKind::Directory => Claim::Directory,
-            MemberKind::File => Claim::File,
-            MemberKind::Symlink(_) | MemberKind::HardLink(_) => Claim::Link,
+            MemberKind::Directory => NameUse::Directory,
+            MemberKind::File => NameUse::File,
+            MemberKind::Symlink(_) | MemberKind::HardLink(_) => NameUse::Link,
         };
         let target = self.target(&member.kind, &inner, writer)?;
         writer.claims.claim(name.as_str(), claim)?;
@@ -80,7 +80,7 @@ impl Extract<'_> {
         }
         match target {
             Some(target) => writer.link(&name, target, member.mtime),
-            None if claim == Claim::Directory => writer.directory(&name, member.mode, member.mtime),
+            None if claim == NameUse::Directory => writer.directory(&name, member.mode, member.mtime),
             None => write(member, &name, reader, writer),
         }
     }
@@ -92,20 +92,20 @@ impl Extract<'_> {
             .ok_or_else(|| Error::new(Kind::Escape, format!("it is not in {}", quote(self.root.as_str()))))
     }
 
-    fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<Target>> {
+    fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<LinkTarget>> {
         let (MemberKind::Symlink(text) | MemberKind::HardLink(text)) = kind else { return Ok(None) };
         if !self.links {
             return Err(Error::unsupported(format!("a link to {}, in an archive without links", quote(text))));
         }
         if matches!(kind, MemberKind::Symlink(_)) {
             check_target(text, inner)?;
-            return Ok(Some(Target::Symbolic(text.clone())));
+            return Ok(Some(LinkTarget::Symbolic(text.clone())));
         }
         let target = self.place.join(&self.inner(text).context(|| "its target")?);
-        if !writer.claims.has(target.as_str(), Claim::File) || !self.select.includes(&target) {
+        if !writer.claims.has(target.as_str(), NameUse::File) || !self.select.includes(&target) {
             return Err(Error::invalid(format!("a hard link to {}, which is no file before it", quote(text))));
         }
-        Ok(Some(Target::Hard(target.to_string())))
+        Ok(Some(LinkTarget::Hard(target.to_string())))
     }
 }
 

@@ -3,14 +3,14 @@
 //! Files are first written to a staging directory that nobody else reads, and become visible once every byte has been
 //! verified. On any error the destination is as it was.
 
-mod claims;
+mod blob_reader;
 mod extract;
-mod feed;
 mod name;
 mod publish;
 mod same;
 mod select;
 mod staging;
+mod taken_names;
 mod writer;
 
 use std::{
@@ -23,7 +23,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use self::{claims::Claim, extract::Extract, feed::Feed, name::Name, select::Select, staging::Staging, writer::Writer};
+use self::{
+    blob_reader::BlobReader, extract::Extract, name::Name, select::Select, staging::Staging, taken_names::NameUse,
+    writer::Writer,
+};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::Descriptor,
@@ -98,9 +101,9 @@ pub async fn unpack(
     let blobs: Vec<Descriptor> = job.tasks.iter().map(|task| task.step.blob.clone()).collect();
     let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
     options.progress.tell(Event::Planned { items: blobs.len(), bytes });
-    let (to, from) = mpsc::channel(feed::WAITING);
+    let (to, from) = mpsc::channel(blob_reader::WAITING);
     let writing = tokio::task::spawn_blocking(move || job.run(from));
-    feed::send(store, blobs, to, options.progress.clone()).await;
+    blob_reader::send(store, blobs, to, options.progress.clone()).await;
     writing.await.map_err(|e| Error::caused(Kind::Internal, "the writing thread failed", e))?
 }
 
@@ -138,16 +141,16 @@ impl Job {
         let root = staging.fd.try_clone().context(|| "cannot open the staging directory")?;
         let mut writer = Writer::new(root.into(), staging.allowed);
         for Task { step, place } in &self.tasks {
-            let claim = if is_file(step) { Claim::File } else { Claim::Directory };
+            let claim = if is_file(step) { NameUse::File } else { NameUse::Directory };
             writer.claims.claim(place.as_str(), claim).context(|| quote(&step.path))?;
         }
         if !self.overwrite {
             let files = self.tasks.iter().filter(|task| is_file(&task.step));
             publish::refuse_existing(&staging, files.map(|task| (task.place.as_str(), &task.step.blob)))?;
         }
-        let mut feed = Feed::new(from);
+        let mut blobs = BlobReader::new(from);
         for task in &self.tasks {
-            self.task(task, &mut feed, &mut writer).context(|| format!("unpack {}", task.step.blob.digest))?;
+            self.task(task, &mut blobs, &mut writer).context(|| format!("unpack {}", task.step.blob.digest))?;
         }
         let mut report = writer.finish()?;
         if self.select.is_partial() && report == Report::default() {
@@ -160,9 +163,9 @@ impl Job {
         Ok(report)
     }
 
-    fn task(&self, task: &Task, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
+    fn task(&self, task: &Task, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
         match &task.step.action {
-            Action::Write { mode } => write(&task.place, *mode, feed, writer).context(|| quote(&task.step.path)),
+            Action::Write { mode } => write(&task.place, *mode, blobs, writer).context(|| quote(&task.step.path)),
             Action::Extract { compress, root, links, diff_id } => {
                 let extract = Extract {
                     compress: *compress,
@@ -174,7 +177,7 @@ impl Job {
                     allowance: self.allowance.unwrap_or_else(|| allowance(task.step.blob.size)),
                     select: &self.select,
                 };
-                extract.run(feed, writer)
+                extract.run(blobs, writer)
             }
         }
     }
@@ -205,11 +208,11 @@ fn place(step: &Step, limits: &Limits) -> Result<Name> {
 }
 
 /// Writes a blob that is one file.
-fn write(place: &Name, mode: u32, feed: &mut Feed, writer: &mut Writer) -> Result<()> {
+fn write(place: &Name, mode: u32, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
     let mut file = writer.file(place, mode)?;
-    while let Some(chunk) = feed.next()? {
+    while let Some(chunk) = blobs.next()? {
         file.write_all(&chunk).context(|| "cannot write")?;
         writer.report.bytes = writer.report.bytes.saturating_add(chunk.len() as u64);
     }
-    feed.end()
+    blobs.end()
 }

@@ -16,7 +16,7 @@ use rustix::{
 use super::{
     name::split,
     same::{has, same},
-    staging::{Staging, Target},
+    staging::{Destination, Staging},
 };
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
@@ -35,7 +35,7 @@ const LISTED: usize = 10;
 pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     let Staging { dir, fd, allowed, target } = staging;
     match target {
-        Target::New(dest) => {
+        Destination::New(dest) => {
             let mode = Mode::from_raw_mode(0o755 & allowed);
             rustix::fs::fchmod(&fd, mode).map_err(io::Error::from).context(|| "cannot publish")?;
             appear(dir.path(), &dest).context(|| format!("cannot make `{}`", dest.display()))?;
@@ -43,7 +43,7 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
             drop(dir.keep());
             Ok(0)
         }
-        Target::Into(dest) => {
+        Destination::Into(dest) => {
             let (from, to) = (fd.as_fd(), dest.as_fd());
             let mut merge = Merge { from, to, overwrite, in_the_way: Vec::new(), done: Vec::new(), same: 0 };
             merge.survey("")?;
@@ -62,7 +62,7 @@ pub(super) fn refuse_existing<'a>(
     staging: &Staging,
     files: impl Iterator<Item = (&'a str, &'a Descriptor)>,
 ) -> Result<()> {
-    let Target::Into(dest) = &staging.target else { return Ok(()) };
+    let Destination::Into(dest) = &staging.target else { return Ok(()) };
     let mut in_the_way = Vec::new();
     for (path, content) in files {
         let (parent, name) = split(path);

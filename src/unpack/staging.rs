@@ -22,11 +22,11 @@ pub(super) struct Staging {
     /// The permission bits that the umask leaves.
     pub(super) allowed: u32,
     /// What becomes of it.
-    pub(super) target: Target,
+    pub(super) target: Destination,
 }
 
 /// Where files are published.
-pub(super) enum Target {
+pub(super) enum Destination {
     /// The destination is not there: the staging directory becomes it.
     New(PathBuf),
     /// The destination is a directory: the content of the staging directory is moved into it.
@@ -52,10 +52,10 @@ impl Staging {
 }
 
 /// Which existing directory the staging directory goes to, and how its content is published.
-fn place(dest: &Path) -> Result<(&Path, Target)> {
+fn place(dest: &Path) -> Result<(&Path, Destination)> {
     let shown = || format!("`{}`", dest.display());
     match File::open(dest).and_then(|file| Ok((file.metadata()?, file))) {
-        Ok((meta, file)) if meta.is_dir() => return Ok((dest, Target::Into(file))),
+        Ok((meta, file)) if meta.is_dir() => return Ok((dest, Destination::Into(file))),
         Ok(_) => return Err(Error::new(Kind::Exists, format!("{} is not a directory", shown()))),
         Err(e) if e.kind() == io::ErrorKind::NotFound && dest.symlink_metadata().is_err() => {}
         Err(e) => return Err(Error::from(e).context(format!("cannot write to {}", shown()))),
@@ -64,7 +64,7 @@ fn place(dest: &Path) -> Result<(&Path, Target)> {
         return Err(Error::invalid(format!("{} cannot be made", shown())));
     }
     let base = dest.ancestors().skip(1).find(|a| a.as_os_str().is_empty() || a.symlink_metadata().is_ok());
-    Ok((base.unwrap_or(Path::new("")), Target::New(dest.to_owned())))
+    Ok((base.unwrap_or(Path::new("")), Destination::New(dest.to_owned())))
 }
 
 /// A new, locked directory; `None` when somebody's sweep was faster than the lock.

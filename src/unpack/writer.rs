@@ -10,8 +10,8 @@ use rustix::{
 
 use super::{
     Report,
-    claims::Claims,
     name::{Name, split},
+    taken_names::TakenNames,
 };
 use crate::{
     error::{Context as _, Error, Result},
@@ -34,7 +34,7 @@ pub(super) struct Writer {
     directories: Vec<(String, u32, Duration)>,
     links: Vec<Link>,
     kept: usize,
-    pub(super) claims: Claims,
+    pub(super) claims: TakenNames,
     pub(super) report: Report,
     /// Members with attributes that were not read.
     pub(super) ignored: u64,
@@ -43,12 +43,12 @@ pub(super) struct Writer {
 
 struct Link {
     name: String,
-    target: Target,
+    target: LinkTarget,
     mtime: Duration,
 }
 
 /// Where a link leads.
-pub(super) enum Target {
+pub(super) enum LinkTarget {
     /// A symbolic link with this text, which has been checked.
     Symbolic(String),
     /// Another name of this file, which has been made before.
@@ -73,7 +73,7 @@ impl Writer {
             directories: Vec::new(),
             links: Vec::new(),
             kept: 0,
-            claims: Claims::default(),
+            claims: TakenNames::default(),
             report: Report::default(),
             ignored: 0,
             dropped: Dropped::default(),
@@ -109,8 +109,8 @@ impl Writer {
     }
 
     /// Notes a link, made by [`Self::finish`].
-    pub(super) fn link(&mut self, name: &Name, target: Target, mtime: Duration) -> Result<()> {
-        let (Target::Symbolic(text) | Target::Hard(text)) = &target;
+    pub(super) fn link(&mut self, name: &Name, target: LinkTarget, mtime: Duration) -> Result<()> {
+        let (LinkTarget::Symbolic(text) | LinkTarget::Hard(text)) = &target;
         self.keep(name.as_str().len().saturating_add(text.len()))?;
         self.links.push(Link { name: name.to_string(), target, mtime });
         Ok(())
@@ -137,9 +137,9 @@ impl Writer {
         let (parent, last) = split(&link.name);
         let directory = self.directory_at(parent)?;
         let made = match &link.target {
-            Target::Symbolic(target) => fs::symlinkat(target.as_str(), &*directory, last)
+            LinkTarget::Symbolic(target) => fs::symlinkat(target.as_str(), &*directory, last)
                 .and_then(|()| fs::utimensat(&*directory, last, &times(link.mtime), AtFlags::SYMLINK_NOFOLLOW)),
-            Target::Hard(target) => {
+            LinkTarget::Hard(target) => {
                 let (parent, name) = split(target);
                 let from = self.directory_at(parent)?;
                 fs::linkat(&*from, name, &*directory, last, AtFlags::empty())

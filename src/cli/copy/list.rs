@@ -48,13 +48,13 @@ impl fmt::Display for End {
 
 /// A line of a list.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct ListLine {
     pub(super) from: Location,
     pub(super) to: Option<Location>,
 }
 
 /// Reads a list; `-` is stdin. Errors name all lines that are wrong.
-pub(super) fn read(path: &Path) -> Result<Vec<Line>> {
+pub(super) fn read(path: &Path) -> Result<Vec<ListLine>> {
     if path != Path::new("-") {
         let text = fs::read_text(path, MAX_LIST).map_err(|e| Error::invalid(e.to_string()))?;
         return parse(&text).context(|| format!("`{}`", path.display()));
@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>> {
     parse(&text).context(|| "the list on stdin")
 }
 
-fn parse(text: &str) -> Result<Vec<Line>> {
+fn parse(text: &str) -> Result<Vec<ListLine>> {
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
     for (at, text) in text.lines().enumerate() {
         match line(text) {
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<Vec<Line>> {
 }
 
 /// `FROM`, or `FROM -> TO`; what follows a `#` at the start of a word is a comment.
-fn line(text: &str) -> Result<Option<Line>> {
+fn line(text: &str) -> Result<Option<ListLine>> {
     let comment = text.char_indices().find(|(at, c)| {
         let before = text.get(..*at).unwrap_or_default();
         *c == '#' && before.chars().next_back().is_none_or(char::is_whitespace)
@@ -94,7 +94,7 @@ fn line(text: &str) -> Result<Option<Line>> {
         Some((from, to)) => (from.trim(), Some(to.trim())),
         None => (text, None),
     };
-    Ok(Some(Line { from: from.parse()?, to: to.map(str::parse).transpose()? }))
+    Ok(Some(ListLine { from: from.parse()?, to: to.map(str::parse).transpose()? }))
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(lines, expected);
     }
 
-    fn line_text(line: &Line) -> (String, Option<String>) {
+    fn line_text(line: &ListLine) -> (String, Option<String>) {
         (line.from.to_string(), line.to.as_ref().map(ToString::to_string))
     }
 

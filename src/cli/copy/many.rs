@@ -146,7 +146,7 @@ async fn wishes(
 ) -> Result<Vec<Wish>> {
     if let Some(path) = &args.list {
         let mut wishes = Vec::new();
-        for list::Line { from, to } in list::read(path)? {
+        for list::ListLine { from, to } in list::read(path)? {
             match of_location(&from, to, stores, ways).await {
                 Ok(wish) => wishes.push(wish),
                 Err(e) => failed.push((from.to_string(), e)),
@@ -319,10 +319,10 @@ fn name_all(args: &Args, naming: &Naming, wishes: Vec<Wish>, report: &Report) ->
     for wish in wishes {
         let (place, name) = target(args, naming, &wish).context(|| format!("copy {}", wish.from))?;
         // What has no name there is told apart by its source.
-        let unnamed = name.is_none().then(|| wish.from.to_string());
-        match taken.get(&(key(&place), name.clone(), unnamed.clone())) {
+        let untagged = name.is_none().then(|| wish.from.to_string());
+        match taken.get(&(key(&place), name.clone(), untagged.clone())) {
             None => {
-                taken.insert((key(&place), name.clone(), unnamed), wish.from.clone());
+                taken.insert((key(&place), name.clone(), untagged), wish.from.clone());
                 named.push((wish, place, name));
             }
             Some(other) if *other == wish.from => {}

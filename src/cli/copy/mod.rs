@@ -190,7 +190,7 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
         (true, all) => count(all.len(), "place"),
         (false, _) => to.unwrap_or_default(),
     };
-    let told = Told { to, locations, roots, dry: args.dry_run, many: args.is_many() };
+    let told = CopyText { to, locations, roots, dry: args.dry_run, many: args.is_many() };
     told.tell(report, &done)
 }
 
@@ -247,7 +247,7 @@ impl Outcome {
 /// Says what a copy of one artifact did; its digest is for stdout.
 pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
     let digest = done.root.digest.clone();
-    account(report, &Told::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
+    account(report, &CopyText::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
 }
 
 /// Says what a copy of one artifact would do, beside what is known of the artifact itself.
@@ -257,12 +257,12 @@ pub(super) fn foretell(
     to: &Location,
     described: (serde_json::Map<String, Value>, Vec<String>),
 ) -> Result<Outcome> {
-    account(report, &Told::of_one(would, to, true), would, described)
+    account(report, &CopyText::of_one(would, to, true), would, described)
 }
 
 fn account(
     report: &Report,
-    told: &Told,
+    told: &CopyText,
     done: &copy::Report,
     (mut json, lines): (serde_json::Map<String, Value>, Vec<String>),
 ) -> Result<Outcome> {
@@ -273,7 +273,7 @@ fn account(
 }
 
 /// What there is to tell of a copy, besides what the engine reports.
-struct Told {
+struct CopyText {
     /// Where it went, as given.
     to: String,
     /// All names, as they are written with the places that they are in.
@@ -286,7 +286,7 @@ struct Told {
     many: bool,
 }
 
-impl Told {
+impl CopyText {
     fn of_one(done: &copy::Report, to: &Location, dry: bool) -> Self {
         let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
         Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, many: false }

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{Leaving, Options, Outlet, spool::Held};
+use super::{Leaving, Options, Outlet, spool::BlobContent};
 use crate::{
     blob::{Blob as _, Buffers, SourceFile},
     error::{Context as _, Error, Kind, Result},
@@ -41,7 +41,7 @@ pub(super) struct Made {
     /// The digest of its content before compression.
     pub(super) diff_id: Digest,
     /// Where its bytes are.
-    pub(super) held: Held,
+    pub(super) held: BlobContent,
 }
 
 impl Made {
@@ -51,12 +51,12 @@ impl Made {
         if media_type == media_type::EMPTY && bytes == "{}" {
             desc = Descriptor::empty();
         }
-        Self { diff_id: desc.digest.clone(), desc, held: Held::Memory(bytes) }
+        Self { diff_id: desc.digest.clone(), desc, held: BlobContent::Memory(bytes) }
     }
 }
 
 /// What the threads that pack share.
-pub(super) struct Workshop {
+pub(super) struct Packing {
     path: PathBuf,
     base: OnceLock<Base>,
     pub(super) options: Options,
@@ -66,7 +66,7 @@ pub(super) struct Workshop {
     failed: AtomicBool,
 }
 
-impl Workshop {
+impl Packing {
     pub(super) fn new(base: &Path, options: &Options, stop: Arc<AtomicBool>) -> Self {
         let (path, options) = (base.to_owned(), options.clone());
         Self { path, base: OnceLock::new(), options, stop, failed: AtomicBool::new(false) }
@@ -107,14 +107,14 @@ impl Workshop {
 const STOPPED: &str = "packing was stopped";
 
 /// Packs all layers, as many at a time as there are threads. What fails first ends all.
-pub(super) async fn all(workshop: &Arc<Workshop>, parts: &Arc<Vec<Part>>) -> Result<Vec<Made>> {
-    let threads = workshop.threads();
+pub(super) async fn all(packing: &Arc<Packing>, parts: &Arc<Vec<Part>>) -> Result<Vec<Made>> {
+    let threads = packing.threads();
     let archives = parts.iter().filter(|part| matches!(part.content, Content::Tar { .. })).count();
     let share = threads / archives.clamp(1, threads);
-    let (workshop, parts) = (Arc::clone(workshop), Arc::clone(parts));
-    let lanes = threads.min(parts.len());
-    let queue = Arc::new(Queue { workshop, parts, next: AtomicUsize::new(0), share });
-    let mut done = try_join_all((0..lanes).map(|_| lane(Arc::clone(&queue)))).await?;
+    let (packing, parts) = (Arc::clone(packing), Arc::clone(parts));
+    let workers = threads.min(parts.len());
+    let queue = Arc::new(Queue { packing, parts, next: AtomicUsize::new(0), share });
+    let mut done = try_join_all((0..workers).map(|_| worker(Arc::clone(&queue)))).await?;
     let mut done: Vec<_> = done.drain(..).flatten().collect();
     // The cause comes before its consequences; among causes, the first layer's.
     done.sort_by_key(|(index, made)| (matches!(made, Err(e) if e.message() == STOPPED), *index));
@@ -134,7 +134,7 @@ fn panicked() -> Error {
 type Done = Vec<(usize, Result<Made>)>;
 
 /// Packs one part after the other, until there are none. No thread waits for a file that has to leave first.
-async fn lane(queue: Arc<Queue>) -> Result<Done> {
+async fn worker(queue: Arc<Queue>) -> Result<Done> {
     let (mut done, mut halted) = (Vec::new(), None);
     loop {
         let (turn, from) = (Arc::clone(&queue), halted.take());
@@ -151,7 +151,7 @@ async fn lane(queue: Arc<Queue>) -> Result<Done> {
 
 /// The parts that are still to be packed.
 struct Queue {
-    workshop: Arc<Workshop>,
+    packing: Arc<Packing>,
     parts: Arc<Vec<Part>>,
     next: AtomicUsize,
     /// How many threads an archive gets.
@@ -167,33 +167,33 @@ impl Queue {
             let index = halted.as_ref().map_or_else(|| self.next.fetch_add(1, Ordering::Relaxed), |(index, _)| *index);
             let Some(part) = self.parts.get(index) else { return (done, None) };
             let made = match self.go_on(part, halted.take().map(|(_, hashing)| hashing)) {
-                Ok(Step::Halted(hashing)) => return (done, Some((index, hashing))),
-                Ok(Step::Made(made)) => Ok(made),
+                Ok(Stage::Halted(hashing)) => return (done, Some((index, hashing))),
+                Ok(Stage::Made(made)) => Ok(made),
                 Err(e) => Err(e.context(named(index, part))),
             };
             if made.is_err() {
-                self.workshop.failed.store(true, Ordering::Relaxed);
+                self.packing.failed.store(true, Ordering::Relaxed);
             }
             done.push((index, made));
         }
     }
 
-    fn go_on(&self, part: &Part, begun: Option<Hashing>) -> Result<Step> {
-        let (workshop, outlet) = (&*self.workshop, self.workshop.options.outlet.as_deref());
+    fn go_on(&self, part: &Part, begun: Option<Hashing>) -> Result<Stage> {
+        let (packing, outlet) = (&*self.packing, self.packing.options.outlet.as_deref());
         let mut hashing = match (begun, &part.content) {
             (Some(begun), _) => begun,
-            (None, Content::File(path)) => Hashing::begin(workshop, path)?,
-            _ => return one(workshop, part, self.share).map(Step::Made),
+            (None, Content::File(path)) => Hashing::begin(packing, path)?,
+            _ => return one(packing, part, self.share).map(Stage::Made),
         };
-        match hashing.run(workshop, outlet)? {
-            true => Ok(Step::Made(hashing.made(&part.media_type)?)),
-            false => Ok(Step::Halted(hashing)),
+        match hashing.run(packing, outlet)? {
+            true => Ok(Stage::Made(hashing.made(&part.media_type)?)),
+            false => Ok(Stage::Halted(hashing)),
         }
     }
 }
 
 /// How far a part has come.
-enum Step {
+enum Stage {
     /// It is packed.
     Made(Made),
     /// It goes on when there is room for what leaves of it.
@@ -201,18 +201,18 @@ enum Step {
 }
 
 /// Packs one part; `threads` are for compression.
-pub(super) fn one(workshop: &Workshop, part: &Part, threads: usize) -> Result<Made> {
-    workshop.go_on()?;
+pub(super) fn one(packing: &Packing, part: &Part, threads: usize) -> Result<Made> {
+    packing.go_on()?;
     match &part.content {
         Content::Empty {} => Ok(Made::of(&part.media_type, Bytes::from_static(b"{}"))),
         Content::Text(text) => Ok(Made::of(&part.media_type, Bytes::copy_from_slice(text.as_bytes()))),
         Content::Json { value, encoding } => Ok(Made::of(&part.media_type, encoding.encode(value)?.into())),
         Content::File(path) => {
-            let mut hashing = Hashing::begin(workshop, path)?;
-            hashing.run(workshop, None)?;
+            let mut hashing = Hashing::begin(packing, path)?;
+            hashing.run(packing, None)?;
             hashing.made(&part.media_type)
         }
-        Content::Tar { entries, compress } => tar::pack(workshop, &part.media_type, entries, *compress, threads),
+        Content::Tar { entries, compress } => tar::pack(packing, &part.media_type, entries, *compress, threads),
     }
 }
 
@@ -227,17 +227,17 @@ struct Hashing {
 }
 
 impl Hashing {
-    fn begin(workshop: &Workshop, path: &Path) -> Result<Self> {
-        workshop.go_on()?;
-        let (source, file) = workshop.open(path)?;
+    fn begin(packing: &Packing, path: &Path) -> Result<Self> {
+        packing.go_on()?;
+        let (source, file) = packing.open(path)?;
         let buffers = Buffers::of(source.size());
         Ok(Self { source, file, hasher: Hasher::default(), size: 0, buffers, leaving: None })
     }
 
     /// Hashes to the end: `true`; or until what leaves has no room: `false`.
-    fn run(&mut self, workshop: &Workshop, outlet: Option<&dyn Outlet>) -> Result<bool> {
+    fn run(&mut self, packing: &Packing, outlet: Option<&dyn Outlet>) -> Result<bool> {
         while self.size < self.source.size() {
-            workshop.go_on()?;
+            packing.go_on()?;
             let mut chunk = self.buffers.take();
             let read = read(&self.source, &mut self.file, &mut chunk)?;
             if read == 0 {
@@ -249,7 +249,7 @@ impl Hashing {
                 self.leaving = outlet.and_then(|outlet| outlet.open(&self.source, &chunk));
             }
             self.hasher.update(&chunk);
-            workshop.read(read);
+            packing.read(read);
             self.size = self.size.saturating_add(read as u64);
             if self.leaving.as_mut().is_some_and(|leaving| !leaving.offer(chunk)) {
                 return Ok(false);
@@ -265,7 +265,7 @@ impl Hashing {
         if let Some(leaving) = self.leaving {
             leaving.known(&desc.digest);
         }
-        Ok(Made { diff_id: desc.digest.clone(), desc, held: Held::Source(self.source) })
+        Ok(Made { diff_id: desc.digest.clone(), desc, held: BlobContent::Source(self.source) })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use super::{Made, Workshop, panicked};
+use super::{Made, Packing, panicked};
 use crate::{
     blob::{Blob as _, CHUNK},
     error::Result,
@@ -21,7 +21,7 @@ const AHEAD: usize = 8;
 
 /// Packs these entries. A tar is never in memory as a whole, nor written to disk uncompressed before it is compressed.
 pub(super) fn pack(
-    workshop: &Workshop,
+    packing: &Packing,
     media_type: &str,
     entries: &[Entry],
     compression: Compression,
@@ -29,8 +29,8 @@ pub(super) fn pack(
 ) -> Result<Made> {
     let (chunks, queue) = sync_channel(AHEAD);
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(workshop, entries, chunks));
-        let made = keep(workshop, media_type, queue, compression, threads);
+        let writer = scope.spawn(|| write(packing, entries, chunks));
+        let made = keep(packing, media_type, queue, compression, threads);
         let written = writer.join().map_err(|_| panicked())?;
         // When keeping failed, writing did too, for want of somebody to write to: that is not the cause.
         let made = made?;
@@ -38,24 +38,24 @@ pub(super) fn pack(
     })
 }
 
-fn write(workshop: &Workshop, entries: &[Entry], chunks: SyncSender<Vec<u8>>) -> Result<()> {
+fn write(packing: &Packing, entries: &[Entry], chunks: SyncSender<Vec<u8>>) -> Result<()> {
     let mut tar = Writer::new(Chunks { chunk: Vec::with_capacity(CHUNK), to: chunks });
     for entry in entries {
-        workshop.go_on()?;
-        add(workshop, &mut tar, entry)?;
+        packing.go_on()?;
+        add(packing, &mut tar, entry)?;
     }
     Ok(tar.finish()?.send()?)
 }
 
-fn add(workshop: &Workshop, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<()> {
+fn add(packing: &Packing, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<()> {
     let Entry { path, mode, mtime, kind } = entry;
     match kind {
         EntryKind::Directory => tar.directory(path, *mode, *mtime),
         EntryKind::Symlink(target) => tar.symlink(path, target, *mode, *mtime),
         EntryKind::Text(text) => tar.file(path, *mode, *mtime, text.len() as u64, &mut text.as_bytes()),
         EntryKind::File(from) => {
-            let (source, mut file) = workshop.open(from)?;
-            let mut told = Told { workshop, file: &mut file };
+            let (source, mut file) = packing.open(from)?;
+            let mut told = CountedFile { packing, file: &mut file };
             tar.file(path, *mode, *mtime, source.size(), &mut told)?;
             super::at_end(&source, &mut file)
         }
@@ -63,16 +63,16 @@ fn add(workshop: &Workshop, tar: &mut Writer<Chunks>, entry: &Entry) -> Result<(
 }
 
 fn keep(
-    workshop: &Workshop,
+    packing: &Packing,
     media_type: &str,
     queue: Receiver<Vec<u8>>,
     compression: Compression,
     threads: usize,
 ) -> Result<Made> {
     let mut plain = (compression != Compression::None).then(Hasher::default);
-    let mut compressor = Compressor::new(Spool::new(&workshop.options.scratch), compression, threads)?;
+    let mut compressor = Compressor::new(Spool::new(&packing.options.scratch), compression, threads)?;
     for chunk in queue {
-        workshop.go_on()?;
+        packing.go_on()?;
         if let Some(hasher) = &mut plain {
             hasher.update(&chunk);
         }
@@ -84,15 +84,15 @@ fn keep(
 }
 
 /// A file whose reading is told.
-struct Told<'a> {
-    workshop: &'a Workshop,
+struct CountedFile<'a> {
+    packing: &'a Packing,
     file: &'a mut File,
 }
 
-impl Read for Told<'_> {
+impl Read for CountedFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        self.workshop.read(read);
+        self.packing.read(read);
         Ok(read)
     }
 }

@@ -2,5 +2,5 @@
 //!
 //! It knows files, ranges and digests. Requests, repositories and who may have the content are not for here.
 
-pub(super) mod proof;
 mod reader;
+pub(super) mod verifier;

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use super::server::{self, Stream};
 use crate::{
     serve::{Options, registry::Registry},
-    stores::registry::{Dial, Line},
+    stores::registry::{Dial, Duplex},
 };
 
 /// How many bytes are on their way in each direction before a writer waits, as with a socket.
@@ -42,7 +42,7 @@ impl Local {
 
 #[async_trait]
 impl Dial for Local {
-    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Line>> {
+    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Duplex>> {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let broken = Arc::new(AtomicBool::new(false));
         let ours = Pipe { stream: ours, broken: Arc::clone(&broken) };

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::watch::Activity;
 #[cfg(feature = "faults")]
-use crate::fault::Wire;
+use crate::fault::FaultyConnection;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     serve::{Options, registry::Registry},
@@ -93,7 +93,7 @@ impl Server {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                _ = sweep.tick() => self.registry.sessions.expire(),
+                _ = sweep.tick() => self.registry.uploads.expire(),
                 Some(_) = connections.join_next() => {}
                 accepted = accept(&self.listener, &free) => {
                     let (stream, permit) = accepted?;
@@ -105,7 +105,7 @@ impl Server {
         // Whoever has not finished by then is cut off with the tasks below.
         let _ = timeout(limits.grace, graceful.shutdown()).await;
         connections.shutdown().await;
-        self.registry.sessions.clear();
+        self.registry.uploads.clear();
         Ok(())
     }
 }
@@ -169,7 +169,7 @@ pub(super) async fn talk(stream: impl Stream, registry: Arc<Registry>, watcher: 
                 let (registry, activity, order) = (Arc::clone(&registry), activity.clone(), order.clone());
                 async move { Ok::<_, Infallible>(faults.answer(&registry, request, activity, &order).await) }
             });
-            let stream = TokioIo::new(Wire::new(stream, order.clone()));
+            let stream = TokioIo::new(FaultyConnection::new(stream, order.clone()));
             let _ = watcher.watch(http.serve_connection(stream, service)).await;
             return;
         }

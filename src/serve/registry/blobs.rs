@@ -68,7 +68,7 @@ impl Registry {
         let sound = self.options.repositories.sound();
         let item = Item::blob(desc.clone());
         if let Some(slice) = store.local(&item).filter(|_| !sound) {
-            return self.proofs.stream(slice, desc, range).await.map_err(unknown());
+            return self.verifier.stream(slice, desc, range).await.map_err(unknown());
         }
         let bytes = store.fetch(&item, range.clone()).await.map_err(unknown())?;
         if !sound && range == (0..desc.size) {
@@ -96,21 +96,21 @@ fn take(bytes: ByteStream, len: u64) -> ByteStream {
         });
         std::future::ready((!matches!(&item, Ok(chunk) if chunk.is_empty())).then_some(item))
     });
-    cut.flat_map(|item| stream::iter(pieces(item))).boxed()
+    cut.flat_map(|item| stream::iter(parts(item))).boxed()
 }
 
-fn pieces(item: Result<Bytes>) -> Vec<Result<Bytes>> {
-    let mut pieces = Vec::new();
+fn parts(item: Result<Bytes>) -> Vec<Result<Bytes>> {
+    let mut parts = Vec::new();
     match item {
-        Err(error) => pieces.push(Err(error)),
+        Err(error) => parts.push(Err(error)),
         Ok(mut rest) => {
             while rest.len() > CHUNK {
-                pieces.push(Ok(rest.split_to(CHUNK)));
+                parts.push(Ok(rest.split_to(CHUNK)));
             }
-            pieces.push(Ok(rest));
+            parts.push(Ok(rest));
         }
     }
-    pieces
+    parts
 }
 
 /// A range as a client writes it.

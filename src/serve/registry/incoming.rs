@@ -7,8 +7,8 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
 use super::{
+    open_uploads::OpenUpload,
     reply::{Code, Refusal},
-    sessions::Session,
 };
 use crate::{blob::CHUNK, serve::net::watch::Activity, store::Sink};
 
@@ -90,7 +90,7 @@ impl Incoming {
     }
 
     /// Writes all of it, in pieces that are worth a trip to the disk.
-    pub(super) async fn write_to(mut self, upload: &mut dyn Sink, session: Option<&Session>) -> Result<(), Broken> {
+    pub(super) async fn write_to(mut self, upload: &mut dyn Sink, open: Option<&OpenUpload>) -> Result<(), Broken> {
         let mut left = match self.range {
             Some((start, end)) => end.saturating_sub(start).saturating_add(1),
             None => u64::MAX,
@@ -119,7 +119,7 @@ impl Incoming {
             if !piece.is_empty() {
                 let written = upload.write(piece).await;
                 written.map_err(|e| Broken::Upload(e.into()))?;
-                session.into_iter().for_each(|session| session.reached(upload.offset()));
+                open.into_iter().for_each(|open| open.reached(upload.offset()));
             }
             if !more {
                 return data.map(drop).map_err(Broken::Client);

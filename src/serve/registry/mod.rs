@@ -5,9 +5,9 @@ pub(super) mod guard;
 pub(crate) mod incoming;
 mod listings;
 mod manifests;
+mod open_uploads;
 pub(crate) mod reply;
 mod route;
-mod sessions;
 mod uploads;
 
 use std::{fmt, sync::Arc};
@@ -18,13 +18,13 @@ use serde_json::json;
 
 use self::{
     incoming::Incoming as Content,
+    open_uploads::OpenUploads,
     reply::{Body, Code, Refusal, Reply},
     route::{Query, Route},
-    sessions::Sessions,
 };
 use super::{
     Options,
-    content::proof::Proofs,
+    content::verifier::Verifier,
     net::watch::{Activity, Entry},
 };
 use crate::{
@@ -36,8 +36,8 @@ use crate::{
 /// What all connections share.
 pub(crate) struct Registry {
     pub(crate) options: Options,
-    pub(super) sessions: Sessions,
-    pub(super) proofs: Proofs,
+    pub(super) uploads: OpenUploads,
+    pub(super) verifier: Verifier,
 }
 
 impl fmt::Debug for Registry {
@@ -48,8 +48,8 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     pub(super) fn new(options: Options) -> Self {
-        let sessions = Sessions::new(options.limits.sessions, options.limits.session);
-        Self { options, sessions, proofs: Proofs::new() }
+        let uploads = OpenUploads::new(options.limits.sessions, options.limits.session);
+        Self { options, uploads, verifier: Verifier::new() }
     }
 
     /// The response to a request, whatever it is.

@@ -7,9 +7,9 @@ use http::{HeaderName, StatusCode, header};
 use super::{
     Registry,
     incoming::{Broken, Incoming},
+    open_uploads::{OpenUpload, Turn, UploadState},
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
     route::Query,
-    sessions::{Session, Turn, Upload},
 };
 use crate::{
     error::{Error, Kind},
@@ -35,7 +35,7 @@ impl Registry {
         }
         let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
         let store = self.writable(name).await?;
-        let mut upload = Upload::begin(&*store).await?;
+        let mut upload = UploadState::begin(&*store).await?;
         let expected = digest.clone();
         on_its_own(async move {
             content.write_to(&mut *upload.sink, None).await?;
@@ -49,7 +49,7 @@ impl Registry {
         let store = self.writable(name).await?;
         // The digest decides at the end; that the algorithm is known is said now.
         query.algorithm()?;
-        let id = self.sessions.start(name, Upload::begin(&*store).await?)?;
+        let id = self.uploads.start(name, UploadState::begin(&*store).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
@@ -86,7 +86,7 @@ impl Registry {
         id: &str,
         content: Incoming,
     ) -> Result<Reply, Refusal> {
-        let session = self.sessions.get(name, id)?;
+        let session = self.uploads.get(name, id)?;
         let turn = session.turn()?;
         self.check_range(name, id, &session, &content)?;
         let written = on_its_own(write(Arc::clone(&session), turn, content)).await;
@@ -102,7 +102,7 @@ impl Registry {
         query: &Query,
         content: Incoming,
     ) -> Result<Reply, Refusal> {
-        let session = self.sessions.get(name, id)?;
+        let session = self.uploads.get(name, id)?;
         let turn = session.turn()?;
         let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
@@ -121,20 +121,20 @@ impl Registry {
     }
 
     /// Forgets a session that can take no more: its upload is stored, or failed. One whose request broke off goes on.
-    fn end_if_over(&self, id: &str, session: &Session) {
+    fn end_if_over(&self, id: &str, session: &OpenUpload) {
         if session.turn().is_ok_and(|turn| turn.is_none()) {
-            self.sessions.end(id);
+            self.uploads.end(id);
         }
     }
 
     pub(super) fn upload_status(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
-        let offset = self.sessions.get(name, id)?.offset();
+        let offset = self.uploads.get(name, id)?.offset();
         Ok(progress(StatusCode::NO_CONTENT, name, id, offset))
     }
 
     pub(super) fn cancel_upload(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
-        self.sessions.get(name, id)?;
-        self.sessions.end(id);
+        self.uploads.get(name, id)?;
+        self.uploads.end(id);
         Ok(Reply::new(StatusCode::NO_CONTENT))
     }
 
@@ -143,7 +143,7 @@ impl Registry {
         &self,
         name: &RepositoryName,
         id: &str,
-        session: &Session,
+        session: &OpenUpload,
         content: &Incoming,
     ) -> Result<(), Refusal> {
         let offset = session.offset();
@@ -197,7 +197,7 @@ async fn on_its_own<T: Send + 'static>(
 }
 
 /// Writes to a session and notes how far it came. An upload that failed to write is over.
-async fn write(session: Arc<Session>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
+async fn write(session: Arc<OpenUpload>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
     let sink = &mut *turn.as_mut().ok_or_else(gone)?.sink;
     let result = content.write_to(sink, Some(&session)).await;
     let offset = sink.offset();

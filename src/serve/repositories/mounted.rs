@@ -107,7 +107,7 @@ impl Repositories for Mounted {
             named.push((names, Arc::clone(&mount.store)));
         }
         let all = Union::new(self.stores.iter().map(|mount| Arc::clone(&mount.store)).collect());
-        Ok(here.then(|| Arc::new(View { name: name.clone(), named, all }) as Arc<dyn ReadStore>))
+        Ok(here.then(|| Arc::new(MountedRepository { name: name.clone(), named, all }) as Arc<dyn ReadStore>))
     }
 
     async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
@@ -140,7 +140,7 @@ impl Names {
     fn of(base: &RepositoryName, page: NamePage) -> Self {
         let mut names = Self { unreadable: page.unreadable, ..Self::default() };
         for name in page.names {
-            let Some(Reading { short, long, tag }) = Reading::of(&name) else {
+            let Some(ParsedName { short, long, tag }) = ParsedName::of(&name) else {
                 names.shown.insert(base.clone());
                 if let Ok(tag) = name.parse() {
                     names.add(base.clone(), Some(tag), &name);
@@ -169,7 +169,7 @@ impl Names {
 }
 
 /// A name of a store that is a full reference.
-struct Reading {
+struct ParsedName {
     /// The repository without the registry.
     short: RepositoryName,
     /// The repository with the registry; none when the registry's name has a port.
@@ -178,7 +178,7 @@ struct Reading {
     tag: Option<Tag>,
 }
 
-impl Reading {
+impl ParsedName {
     fn of(reference: &str) -> Option<Self> {
         let (rest, pinned) = match reference.rsplit_once('@') {
             Some((rest, digest)) if digest.parse::<Digest>().is_ok() => (rest, true),
@@ -200,21 +200,21 @@ impl Reading {
 }
 
 /// One repository, as the stores saw it when it was asked for.
-struct View {
+struct MountedRepository {
     name: RepositoryName,
     /// Each store behind its names.
     named: Vec<(Arc<Names>, Arc<dyn ReadStore>)>,
     all: Union,
 }
 
-impl View {
+impl MountedRepository {
     /// The tags of this repository in each store.
     fn tags_of(&self) -> impl Iterator<Item = (&BTreeMap<Tag, RefName>, &Arc<dyn ReadStore>)> {
         self.named.iter().filter_map(|(names, store)| Some((names.repositories.get(&self.name)?, store)))
     }
 }
 
-impl fmt::Display for View {
+impl fmt::Display for MountedRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "repository {}", self.name)
     }
@@ -222,7 +222,7 @@ impl fmt::Display for View {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ReadStore for View {
+impl ReadStore for MountedRepository {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         let Name::Ref(tag) = name else {
             return self.all.resolve(name).await;

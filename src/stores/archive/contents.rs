@@ -27,14 +27,14 @@ const MAX_STRAYS: usize = 1000;
 
 /// A part of an open file that holds a blob. The file stays readable when its name is gone.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(super) struct BlobSlice {
     pub(super) file: Arc<File>,
     pub(super) slice: FileSlice,
     /// Whether this process has seen that the digest is right.
     pub(super) verified: bool,
 }
 
-impl Piece {
+impl BlobSlice {
     /// The bytes, verified. Errors: more than `limit`; another digest.
     pub(super) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         if self.slice.len > limit {
@@ -73,7 +73,7 @@ pub(super) struct Contents {
     pub(super) path: PathBuf,
     file: Option<Arc<File>>,
     pub(super) index: IndexFile,
-    pub(super) blobs: BTreeMap<Digest, Piece>,
+    pub(super) blobs: BTreeMap<Digest, BlobSlice>,
     /// Names of files that do not belong to the format.
     pub(super) strays: Vec<String>,
 }
@@ -97,7 +97,7 @@ impl Contents {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file = Arc::new(open_regular(path)?.0);
         refuse_compressed(&file).context(|| path.display().to_string())?;
-        Walk { file: &file, path, seen: HashSet::new(), strays: Vec::new(), index: None, marked: false }
+        HeaderWalk { file: &file, path, seen: HashSet::new(), strays: Vec::new(), index: None, marked: false }
             .run()
             .context(|| path.display().to_string())
     }
@@ -106,7 +106,7 @@ impl Contents {
     pub(super) fn flaws(&self) -> Result<Vec<Flaw>> {
         let mut flaws = [self.index.unreadable(), self.index.doubtful()].concat();
         let Some(file) = &self.file else { return Ok(flaws) };
-        let mut reader = Reader::new(Sips::new(file), Limits::default()).strict();
+        let mut reader = Reader::new(SmallReads::new(file), Limits::default()).strict();
         let walked = loop {
             match reader.next_member() {
                 Ok(Some(_)) => drop(reader.jump()?),
@@ -125,7 +125,7 @@ impl Contents {
     }
 
     /// The blob of this digest. Error kind `NotFound` when there is none.
-    pub(super) fn piece(&self, digest: &Digest) -> Result<Piece> {
+    pub(super) fn piece(&self, digest: &Digest) -> Result<BlobSlice> {
         self.blobs.get(digest).cloned().ok_or_else(|| self.missing(format_args!("{digest}")))
     }
 
@@ -171,18 +171,18 @@ fn refuse_compressed(file: &File) -> Result<()> {
 /// into it would be the whole cost of opening an archive.
 ///
 /// It has a position of its own: several may read one open file.
-struct Sips<'a> {
+struct SmallReads<'a> {
     file: &'a File,
     at: u64,
 }
 
-impl<'a> Sips<'a> {
+impl<'a> SmallReads<'a> {
     fn new(file: &'a File) -> Self {
         Self { file, at: 0 }
     }
 }
 
-impl Read for Sips<'_> {
+impl Read for SmallReads<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let len = target.len().min(4096);
         let read = self.file.read_at(target.get_mut(..len).unwrap_or_default(), self.at)?;
@@ -191,7 +191,7 @@ impl Read for Sips<'_> {
     }
 }
 
-impl Seek for Sips<'_> {
+impl Seek for SmallReads<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let to = match to {
             SeekFrom::Start(at) => Some(at),
@@ -205,7 +205,7 @@ impl Seek for Sips<'_> {
 }
 
 /// A walk over the headers of an archive.
-struct Walk<'a> {
+struct HeaderWalk<'a> {
     file: &'a Arc<File>,
     path: &'a Path,
     seen: HashSet<String>,
@@ -214,10 +214,10 @@ struct Walk<'a> {
     marked: bool,
 }
 
-impl Walk<'_> {
+impl HeaderWalk<'_> {
     fn run(mut self) -> Result<Contents> {
         let mut blobs = BTreeMap::new();
-        let mut reader = Reader::new(Sips::new(self.file), Limits::default());
+        let mut reader = Reader::new(SmallReads::new(self.file), Limits::default());
         while let Some(member) = reader.next_member()? {
             let name = member.path.trim_start_matches("./").to_owned();
             match member.kind {
@@ -229,7 +229,7 @@ impl Walk<'_> {
             }
             if let Some(digest) = blob_digest(&name) {
                 let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
-                let piece = Piece { file: Arc::clone(self.file), slice, verified: false };
+                let piece = BlobSlice { file: Arc::clone(self.file), slice, verified: false };
                 if blobs.insert(digest, piece).is_some() {
                     return Err(Error::invalid(format!("entry {} is there twice", quote(&name))));
                 }
@@ -245,7 +245,7 @@ impl Walk<'_> {
         Ok(Contents { path: self.path.into(), file: Some(Arc::clone(self.file)), index, blobs, strays: self.strays })
     }
 
-    fn other(&mut self, name: &str, reader: &mut Reader<Sips<'_>>) -> Result<()> {
+    fn other(&mut self, name: &str, reader: &mut Reader<SmallReads<'_>>) -> Result<()> {
         if matches!(name, MARKER | INDEX) && !self.seen.insert(name.to_owned()) {
             return Err(Error::invalid(format!("entry `{name}` is there twice")));
         }
@@ -268,6 +268,6 @@ fn blob_digest(name: &str) -> Option<Digest> {
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-fn small(reader: &mut Reader<Sips<'_>>, limit: u64) -> Result<Vec<u8>> {
+fn small(reader: &mut Reader<SmallReads<'_>>, limit: u64) -> Result<Vec<u8>> {
     up_to(reader.data(), limit)?.ok_or_else(|| Error::limit(format!("more than {limit} bytes")))
 }

@@ -25,8 +25,8 @@ use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 use self::{
-    contents::{Contents, Piece},
-    session::{Lock, Target, Writing},
+    contents::{BlobSlice, Contents},
+    session::{ArchiveSession, Lock, Target},
 };
 use super::listing::{Manifests, same_size};
 use crate::{
@@ -162,7 +162,8 @@ impl ReadStore for Archive {
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
-        let Piece { file, slice: FileSlice { path, offset, len }, .. } = self.contents().piece(&item.desc.digest)?;
+        let BlobSlice { file, slice: FileSlice { path, offset, len }, .. } =
+            self.contents().piece(&item.desc.digest)?;
         same_size(&item.desc, len, self)?;
         let end = range.end.min(len);
         Ok(read_file(file, path, offset.saturating_add(range.start), end.saturating_sub(range.start)))
@@ -217,6 +218,6 @@ impl Store for Archive {
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         let (archive, lock) = (self.clone(), self.lock().await?);
-        blocking(move || Ok(Arc::new(Writing::begin(archive, lock, intent)?) as Arc<dyn Session>)).await
+        blocking(move || Ok(Arc::new(ArchiveSession::begin(archive, lock, intent)?) as Arc<dyn Session>)).await
     }
 }

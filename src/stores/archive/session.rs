@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Archive,
-    contents::{Contents, Piece},
+    contents::{BlobSlice, Contents},
     plan::Plan,
 };
 use crate::{
@@ -29,9 +29,9 @@ use crate::{
     progress::Outcome,
     store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
     stores::{
-        behind::Behind,
         index::IndexFile,
         listing::{Manifests as _, replaces},
+        write_behind::WriteBehind,
     },
 };
 
@@ -107,7 +107,7 @@ impl Drop for Lock {
 
 /// One writing: a rewriting of the archive, from the announcement of what comes to the rename.
 #[derive(Debug)]
-pub(super) struct Writing {
+pub(super) struct ArchiveSession {
     archive: Archive,
     rewriting: Arc<Rewriting>,
     /// A commit that is under way, or that nobody waited for to its end.
@@ -123,7 +123,7 @@ struct Rewriting {
     /// What of it stays, and what is to come, with sizes.
     kept: BTreeMap<Digest, u64>,
     /// Content that need not come: in the old archive.
-    known: BTreeMap<Digest, Piece>,
+    known: BTreeMap<Digest, BlobSlice>,
     manifests: HashSet<Digest>,
     plan: Plan,
     /// `None` when nothing changes.
@@ -142,7 +142,7 @@ struct Changes {
     over: bool,
 }
 
-impl Writing {
+impl ArchiveSession {
     /// Lays out the archive that will hold what is there now and what is intended. Blocks on the file system.
     pub(super) fn begin(archive: Archive, lock: Lock, intent: Intent) -> Result<Self> {
         let rewriting = Arc::new(Rewriting::begin(&archive.shared.target, lock, intent)?);
@@ -173,7 +173,7 @@ impl Writing {
             return Ok(Outcome::Present);
         }
         let place = all.place(&desc.digest).ok_or_else(|| self.unexpected(desc))?;
-        let mut behind = Behind::new(place.file, place.slice.path, place.slice.offset);
+        let mut behind = WriteBehind::new(place.file, place.slice.path, place.slice.offset);
         let mut stream = verified(desc, blob.open(0).await?);
         while let Some(chunk) = stream.try_next().await? {
             behind.write(chunk).await?;
@@ -185,7 +185,7 @@ impl Writing {
 }
 
 #[async_trait]
-impl Session for Writing {
+impl Session for ArchiveSession {
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
         self.write(desc, blob).await
     }
@@ -286,15 +286,15 @@ impl Rewriting {
     }
 
     /// Where a blob goes.
-    fn place(&self, digest: &Digest) -> Option<Piece> {
+    fn place(&self, digest: &Digest) -> Option<BlobSlice> {
         let (offset, len) = *self.plan.slots.get(digest)?;
         let draft = self.draft.as_ref()?;
         let slice = FileSlice { path: draft.path(), offset, len };
-        Some(Piece { file: Arc::clone(draft.file()), slice, verified: true })
+        Some(BlobSlice { file: Arc::clone(draft.file()), slice, verified: true })
     }
 
     /// Content that is here, now or from before.
-    fn piece(&self, digest: &Digest) -> Option<Piece> {
+    fn piece(&self, digest: &Digest) -> Option<BlobSlice> {
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         if arrived { self.place(digest) } else { self.known.get(digest).cloned() }
     }

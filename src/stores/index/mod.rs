@@ -192,12 +192,12 @@ impl IndexFile {
             }
         }
         self.changed |= !left.is_empty() || !displaced.is_empty();
-        let mut unnamed: BTreeMap<Digest, usize> = BTreeMap::new();
+        let mut untagged: BTreeMap<Digest, usize> = BTreeMap::new();
         for (at, entry) in kept.iter().enumerate().filter(|(_, entry)| entry.name().is_none()) {
-            unnamed.extend(entry.digest().cloned().map(|digest| (digest, at)));
+            untagged.extend(entry.digest().cloned().map(|digest| (digest, at)));
         }
         for (name, desc) in left {
-            match unnamed.remove(&desc.digest).and_then(|at| kept.get_mut(at)) {
+            match untagged.remove(&desc.digest).and_then(|at| kept.get_mut(at)) {
                 Some(entry) => *entry = entry.named(Some(&name))?,
                 None => {
                     let annotations = [(annotation::REF_NAME.to_owned(), name.into())].into();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::{Layout, Shared, session::Writing};
+use super::{Layout, Shared, session::LayoutSession};
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
@@ -14,14 +14,14 @@ use crate::{
     oci::{Algorithm, Descriptor, Digest, Hasher, MAX_MANIFEST, Parsed, media_type},
     progress::Outcome,
     store::{Sink, collect, verified, verified_from},
-    stores::behind::Behind,
+    stores::write_behind::WriteBehind,
 };
 
 /// Blobs up to this size are collected and written in one go. Of larger ones, what came of them stays when the rest
 /// does not come.
 const SMALL: u64 = 1 << 20;
 
-impl Writing {
+impl LayoutSession {
     /// Stores a manifest, after all content that came before it; gives its entry for the list when it has a subject.
     pub(super) async fn push_manifest(
         &self,
@@ -77,7 +77,7 @@ impl Writing {
     async fn receive(&self, desc: &Descriptor, blob: &dyn Blob, anew: bool) -> Result<(bool, Result<()>)> {
         let bare = desc.bare();
         let (draft, hasher, at) = self.run(move |shared, _| shared.files.take_up(&bare, anew)).await?;
-        let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), at);
+        let mut behind = WriteBehind::new(Arc::clone(draft.file()), draft.path(), at);
         let brought = async {
             let mut stream = verified_from(desc, hasher, at, blob.open(at).await?);
             while let Some(chunk) = stream.try_next().await? {
@@ -107,22 +107,22 @@ impl Writing {
     pub(super) async fn start_stream(&self) -> Result<Box<dyn Sink>> {
         let algorithm = Algorithm::default();
         let draft = self.run(move |shared, _| TemporaryFile::new(&shared.files.blobs_to_write(algorithm)?)).await?;
-        let behind = Behind::new(Arc::clone(draft.file()), draft.path(), 0);
+        let behind = WriteBehind::new(Arc::clone(draft.file()), draft.path(), 0);
         let store = self.layout().clone();
-        Ok(Box::new(Growing { store, behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
+        Ok(Box::new(LayoutSink { store, behind, draft, hasher: Hasher::new(algorithm), taken: 0 }))
     }
 }
 
-struct Growing {
+struct LayoutSink {
     store: Layout,
-    behind: Behind,
+    behind: WriteBehind,
     draft: TemporaryFile,
     hasher: Hasher,
     taken: u64,
 }
 
 #[async_trait]
-impl Sink for Growing {
+impl Sink for LayoutSink {
     fn offset(&self) -> u64 {
         self.taken
     }

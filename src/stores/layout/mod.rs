@@ -23,7 +23,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use self::{commit::Queue, files::Files, session::Writing};
+use self::{commit::Queue, files::Files, session::LayoutSession};
 use super::{
     index::IndexFile,
     listing::{About, Manifests, blob_path, same_size},
@@ -239,7 +239,7 @@ impl Store for Layout {
         let layout = self.clone();
         self.run(move |shared| {
             shared.clean()?;
-            Ok(Arc::new(Writing::begin(layout, intent)?) as Arc<dyn Session>)
+            Ok(Arc::new(LayoutSession::begin(layout, intent)?) as Arc<dyn Session>)
         })
         .await
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// One writing.
-pub(super) struct Writing {
+pub(super) struct LayoutSession {
     layout: Layout,
     /// What must be here in the end.
     items: Vec<Item>,
@@ -34,7 +34,7 @@ pub(super) struct Writing {
     lock: Mutex<Option<File>>,
 }
 
-impl Writing {
+impl LayoutSession {
     /// Begins to write. Blocks on the file system.
     pub(super) fn begin(layout: Layout, intent: Intent) -> Result<Self> {
         let lock = layout.0.files.share_lock()?;
@@ -100,7 +100,7 @@ impl Writing {
 }
 
 #[async_trait]
-impl Session for Writing {
+impl Session for LayoutSession {
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, _mount_from: &[Home]) -> Result<Outcome> {
         let wanted = desc.bare();
         let here = self.run(move |shared, unsynced| {
@@ -178,7 +178,7 @@ fn ended() -> Error {
     Error::new(Kind::Internal, "this writing has ended")
 }
 
-impl Drop for Writing {
+impl Drop for LayoutSession {
     fn drop(&mut self) {
         self.layout.0.files.close();
     }

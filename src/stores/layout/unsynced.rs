@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     fs::{Dir, TemporaryFile},
     oci::{Algorithm, Digest},
-    stores::behind::start_writing,
+    stores::write_behind::start_writing,
 };
 
 /// Most files that wait, each of them open.

@@ -17,7 +17,7 @@ use super::{
         referrers,
     },
     auth::Scope,
-    http::request::Ask,
+    http::request::Request,
     options::Options,
     origins::{
         origin::{Origin, Protocol},
@@ -40,12 +40,12 @@ pub(super) struct Inner {
     /// By repository: whether the registry lists referrers by itself.
     pub(super) referrers: Mutex<HashMap<String, bool>>,
     locks: Mutex<referrers::Locks>,
-    pub(super) longest: chunked_upload::Longest,
+    pub(super) max_body: chunked_upload::MaxBody,
     pub(super) ranges: Ranges,
     /// Held by the blob that is downloaded over several connections.
-    pub(super) spreading: Arc<tokio::sync::Semaphore>,
+    pub(super) parallel_downloads: Arc<tokio::sync::Semaphore>,
     /// Whether the registry once refused a mount from the repository itself.
-    pub(super) claimless: AtomicBool,
+    pub(super) self_mount_refused: AtomicBool,
 }
 
 /// What a registry said when it was asked who we are.
@@ -69,11 +69,11 @@ impl Registry {
             transport: Transport::new(origin, options)?,
             referrers: Mutex::default(),
             locks: Mutex::default(),
-            longest: chunked_upload::Longest::default(),
+            max_body: chunked_upload::MaxBody::default(),
             // Whom a limit makes slow, more connections would only give a larger share of it.
             ranges: Ranges { streams: options.rate.as_ref().map_or(options.ranges.streams, |_| 1), ..options.ranges },
-            spreading: Arc::new(tokio::sync::Semaphore::new(1)),
-            claimless: AtomicBool::new(false),
+            parallel_downloads: Arc::new(tokio::sync::Semaphore::new(1)),
+            self_mount_refused: AtomicBool::new(false),
         })))
     }
 
@@ -93,13 +93,14 @@ impl Registry {
     /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
     pub async fn ping(&self) -> Result<Greeting> {
         let transport = &self.0.transport;
-        let answer = transport.send(&Ask::new(Method::GET, self.origin().url("/v2/")?, Scope::registry())).await?;
-        let what = answer.what();
-        let html = answer.media_type() == "text/html";
-        match answer.status.as_u16() {
-            200 if !html => answer.finish().await,
+        let response =
+            transport.send(&Request::new(Method::GET, self.origin().url("/v2/")?, Scope::registry())).await?;
+        let what = response.what();
+        let html = response.media_type() == "text/html";
+        match response.status.as_u16() {
+            200 if !html => response.finish().await,
             200 | 404 => return Err(Error::new(Kind::NotARegistry, format!("{what}: this is not an OCI registry"))),
-            _ => return Err(answer.into_error().await),
+            _ => return Err(response.into_error().await),
         }
         Ok(if transport.was_challenged().await { Greeting::Authenticated } else { Greeting::Open })
     }
@@ -116,7 +117,7 @@ impl Registry {
         let transport = &self.0.transport;
         let scope = Scope::catalog();
         let first = transport
-            .send(&Ask::new(Method::GET, url, scope.clone()).whole(pages::MAX_PAGE))
+            .send(&Request::new(Method::GET, url, scope.clone()).whole(pages::MAX_PAGE))
             .await?
             .expect(&[200])
             .await?;

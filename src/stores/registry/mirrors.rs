@@ -141,12 +141,12 @@ impl Turns {
 
 /// Asks in turn until one has an answer.
 macro_rules! in_turn {
-    ($turns:expr, $repository:ident => $ask:expr) => {{
+    ($turns:expr, $repository:ident => $request:expr) => {{
         let mut turns = $turns;
         loop {
             let $repository = turns.next();
-            match $ask.await {
-                Ok(answer) => break answer,
+            match $request.await {
+                Ok(response) => break response,
                 Err(error) => turns.failed(error)?,
             }
         }
@@ -228,10 +228,10 @@ impl ReadStore for Mirrored {
                 return Ok(found);
             }
             match turns.next().has(&asked).await {
-                Ok(answers) => {
-                    for (at, answer) in places.into_iter().zip(answers) {
-                        if let Some(known) = found.get_mut(at).filter(|_| answer != Presence::Absent) {
-                            *known = answer;
+                Ok(responses) => {
+                    for (at, response) in places.into_iter().zip(responses) {
+                        if let Some(known) = found.get_mut(at).filter(|_| response != Presence::Absent) {
+                            *known = response;
                         }
                     }
                 }

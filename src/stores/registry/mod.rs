@@ -30,12 +30,12 @@ pub use self::{
         credentials::{Anonymous, Credential, Credentials},
     },
     client::{Greeting, Registry},
-    hosts::{Hosts, Replica},
+    hosts::{Hosts, MirrorLocation},
     http::{rate_limit::Rate, retry::Backoff},
     mirrors::{Mirror, Mirrored},
     net::{
         certificates::ClientCertificate,
-        dial::{Dial, Line},
+        dial::{Dial, Duplex},
         proxy::Proxies,
         tls::SystemRoots,
     },
@@ -43,9 +43,9 @@ pub use self::{
     origins::origin::{Origin, Protocol},
 };
 use self::{
-    api::session::Writing,
+    api::session::RegistrySession,
     auth::{Access, Scope},
-    http::{request::Ask, response::Answer},
+    http::{request::Request, response::Response},
 };
 use crate::{
     blob::ByteStream,
@@ -84,9 +84,9 @@ impl Repository {
     }
 
     /// A request about something in this repository. `tail` is made of parsed values only.
-    fn ask(&self, method: Method, tail: &str, access: Access) -> Result<Ask<'static>> {
+    fn request(&self, method: Method, tail: &str, access: Access) -> Result<Request<'static>> {
         let url = self.origin().url(&format!("/v2/{}/{tail}", self.name))?;
-        Ok(Ask::new(method, url, self.scope(access)))
+        Ok(Request::new(method, url, self.scope(access)))
     }
 
     /// What a token must allow; once something was written, writing, so that one token serves for all.
@@ -97,8 +97,8 @@ impl Repository {
         Scope { repository: self.name.to_string(), access, from: None }
     }
 
-    async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
-        self.registry.0.transport.send(ask).await
+    async fn send(&self, request: &Request<'_>) -> Result<Response> {
+        self.registry.0.transport.send(request).await
     }
 }
 
@@ -161,6 +161,6 @@ impl Store for Repository {
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         self.intend();
-        Ok(Arc::new(Writing::begin(self.clone(), intent)))
+        Ok(Arc::new(RegistrySession::begin(self.clone(), intent)))
     }
 }

@@ -75,7 +75,7 @@ impl<W: Write> Gzip<W> {
         Ok(())
     }
 
-    fn take(&mut self, piece: &Piece) -> io::Result<()> {
+    fn take(&mut self, piece: &CompressedBlock) -> io::Result<()> {
         self.crc.combine(&piece.crc);
         self.sink.write_all(&piece.bytes)
     }
@@ -103,18 +103,18 @@ struct Block {
 }
 
 /// Compressed content, and the checksum of what it was.
-struct Piece {
+struct CompressedBlock {
     bytes: Vec<u8>,
     crc: Crc,
 }
 
-type Job = (Block, SyncSender<io::Result<Piece>>);
+type Job = (Block, SyncSender<io::Result<CompressedBlock>>);
 
 /// Threads that compress blocks; with at most one, the caller's own. Pieces come back in the order of the blocks.
 struct Workers {
     jobs: Option<Sender<Job>>,
     level: u32,
-    pending: VecDeque<Receiver<io::Result<Piece>>>,
+    pending: VecDeque<Receiver<io::Result<CompressedBlock>>>,
     most: usize,
 }
 
@@ -144,7 +144,7 @@ impl Workers {
     }
 
     /// The oldest piece not taken yet; waits for it.
-    fn next(&mut self) -> io::Result<Option<Piece>> {
+    fn next(&mut self) -> io::Result<Option<CompressedBlock>> {
         self.pending.pop_front().map(|piece| piece.recv().map_err(|_| ended())?).transpose()
     }
 }
@@ -169,7 +169,7 @@ fn work(queue: &Mutex<Receiver<Job>>, level: u32) {
 ///
 /// The state is made anew each time: what `Deflate::reset` leaves of the block before (zlib-rs 0.6) shows in the
 /// bytes, which then depend on which thread had which block.
-fn deflate(level: u32, block: &Block) -> io::Result<Piece> {
+fn deflate(level: u32, block: &Block) -> io::Result<CompressedBlock> {
     let failed = |e: DeflateError| io::Error::other(e.as_str());
     let mut state = Deflate::new(level.cast_signed(), false, WINDOW_BITS);
     if !block.dictionary.is_empty() {
@@ -183,7 +183,7 @@ fn deflate(level: u32, block: &Block) -> io::Result<Piece> {
         let rest = block.content.get(taken..).unwrap_or_default();
         if rest.is_empty() && taken > 0 && made < bytes.len() {
             bytes.truncate(made);
-            return Ok(Piece { bytes, crc });
+            return Ok(CompressedBlock { bytes, crc });
         }
         bytes.truncate(made);
         bytes.reserve(BLOCK / 4);

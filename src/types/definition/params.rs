@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::{
     document::nearest,
     error::{Error, Result},
-    types::language::view,
+    types::language::values,
 };
 
 /// Longest value of a parameter, in bytes.
@@ -194,6 +194,6 @@ pub(in crate::types) fn to_value(params: &BTreeMap<String, Param>, values: &BTre
     Value::from_pairs(values.iter().map(|(name, value)| {
         let array = params.get(name).is_some_and(|p| p.kind == ParamType::Array);
         let schema = array.then(|| serde_json::json!({"type": "array"}));
-        (name.clone(), view::view(value, schema.as_ref()))
+        (name.clone(), values::view(value, schema.as_ref()))
     }))
 }

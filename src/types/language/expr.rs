@@ -15,7 +15,7 @@ use minijinja::{
 };
 use regex::Regex;
 
-use super::{scope::Scope, view};
+use super::{scope::Scope, values};
 use crate::{
     document::nearest,
     error::{Error, Result},
@@ -146,7 +146,7 @@ impl Engine {
         let compiled = self.0.env.get_template(template).map_err(fail)?;
         compiled.render_captured_to(scope.to_value(), &mut out).map_err(fail)?;
         let text = String::from_utf8_lossy(&out.0).into_owned();
-        if view::holds_quote(&text) {
+        if values::holds_quote(&text) {
             let message = "a digest is not known yet: quote it alone, with `$expr`";
             return Err(Error::invalid(format!("`{}`: {message}", shorten(template))));
         }
@@ -234,7 +234,7 @@ fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(
     match value.kind() {
         ValueKind::None => Ok(()),
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
-        _ if view::is_absent(value) => Ok(()),
+        _ if values::is_absent(value) => Ok(()),
         _ => Ok(write!(out, "{value}")?),
     }
 }

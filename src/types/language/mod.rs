@@ -6,4 +6,4 @@
 pub(super) mod expr;
 pub(super) mod scope;
 pub(super) mod typed;
-pub(super) mod view;
+pub(super) mod values;

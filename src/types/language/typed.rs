@@ -8,7 +8,7 @@
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
-use super::{expr::Engine, scope::Scope, view};
+use super::{expr::Engine, scope::Scope, values};
 use crate::{
     document::nearest,
     error::{Context as _, Error, Result},
@@ -68,9 +68,9 @@ fn direct(name: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -
     }
     let expression = expression(name, argument)?;
     match name {
-        "$expr" => view::to_json(&engine.value(expression, scope)?).map(Some),
+        "$expr" => values::to_json(&engine.value(expression, scope)?).map(Some),
         "$opt" => {
-            let value = view::to_json(&engine.value(expression, scope)?)?;
+            let value = values::to_json(&engine.value(expression, scope)?)?;
             Ok(Some(value).filter(|v| !is_blank(v)))
         }
         "$each" => each(expression, map, engine, scope).map(Some),
@@ -106,7 +106,7 @@ fn pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
     let sources = sources(map).ok_or_else(bad)?;
     let mut merged = Json::Null;
     for from in sources {
-        merge(&mut merged, view::to_json(&engine.value(from, scope)?)?);
+        merge(&mut merged, values::to_json(&engine.value(from, scope)?)?);
     }
     project(&merged, fields, omit)
 }

@@ -14,7 +14,7 @@ use crate::{
             many::Template,
             texts::{self, Texts},
         },
-        language::{typed, view},
+        language::{typed, values},
     },
 };
 
@@ -108,7 +108,7 @@ impl Config {
             (Some(name), _) => {
                 let read =
                     reading.document(name).ok_or_else(|| Error::invalid(format!("there is no document `{name}`")))?;
-                view::refuse_quotes(&read.value)?;
+                values::refuse_quotes(&read.value)?;
                 read.value.clone()
             }
             (None, Some(tree)) => typed::evaluate(tree, reading.engine, &reading.scope)?.unwrap_or(Json::Null),

@@ -15,7 +15,7 @@ use crate::{
             many::Template,
             texts::{Part, Texts},
         },
-        language::view,
+        language::values,
         probe::deck,
     },
 };
@@ -163,9 +163,9 @@ impl DocumentRule {
     /// What expressions see.
     pub(super) fn to_value(&self, read: Option<&Read>) -> Value {
         match (read, self.shape()) {
-            (Some(read), shape) => view::view(&read.value, shape),
-            (None, Some(shape)) => view::blank(Some(shape)),
-            (None, None) => view::blank(Some(&serde_json::json!({"type": "object"}))),
+            (Some(read), shape) => values::view(&read.value, shape),
+            (None, Some(shape)) => values::blank(Some(shape)),
+            (None, None) => values::blank(Some(&serde_json::json!({"type": "object"}))),
         }
     }
 

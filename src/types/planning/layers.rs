@@ -22,7 +22,7 @@ use crate::{
             many::{Expression, Many, Template},
             texts::{self, Texts},
         },
-        language::{expr, typed, view},
+        language::{expr, typed, values},
         unpacking::generic,
     },
 };
@@ -278,7 +278,7 @@ fn natural(content: &Content, compress: Compression) -> String {
 
 /// What can be quoted of the layer with this index.
 fn quotes(index: usize) -> Value {
-    let quote = |value| view::quote(Quote { layer: index, value });
+    let quote = |value| values::quote(Quote { layer: index, value });
     Value::from_pairs([
         ("digest", quote(Quoted::Digest)),
         ("diffId", quote(Quoted::DiffId)),
@@ -319,7 +319,7 @@ impl Planned {
 }
 
 fn described(index: usize, part: &Part) -> Value {
-    let quote = |value| view::quote(Quote { layer: index, value });
+    let quote = |value| values::quote(Quote { layer: index, value });
     let title = part.annotations.get(annotation::TITLE).and_then(Json::as_str);
     Value::from_pairs([
         ("id", Value::from(part.id.as_str())),

@@ -16,7 +16,7 @@ use crate::{
             many::{Expression, Template},
             texts::Texts,
         },
-        language::{typed, view},
+        language::{typed, values},
     },
 };
 
@@ -127,7 +127,7 @@ impl Block {
             return Ok(());
         }
         if let Some(merge) = &self.merge {
-            match view::to_json(&reading.value(merge)?)? {
+            match values::to_json(&reading.value(merge)?)? {
                 Json::Null => {}
                 Json::Object(map) => {
                     for (key, value) in map {

@@ -26,7 +26,7 @@ use crate::{
         language::{
             expr::{self, Engine},
             scope::Scope,
-            typed, view,
+            typed, values,
         },
     },
 };
@@ -73,15 +73,15 @@ impl<'a> Reading<'a> {
         Ok(reading)
     }
 
-    fn take(&mut self, step: Step<'_>) -> Result<()> {
+    fn take(&mut self, step: Input<'_>) -> Result<()> {
         match step {
-            Step::Document(name) => {
+            Input::Document(name) => {
                 let Some(rule) = self.definition.source.documents.get(name) else { return Ok(()) };
                 let read = rule.read(self)?;
                 self.scope = self.scope.with(name, rule.to_value(read.as_ref()));
                 Arc::make_mut(&mut self.documents).insert(name.into(), read);
             }
-            Step::Set(name) => {
+            Input::Set(name) => {
                 let Some(rule) = self.definition.source.sets.get(name) else { return Ok(()) };
                 let members = rule.read(self).context(|| format!("set `{name}`"))?;
                 Arc::make_mut(&mut self.sets).insert(name.into(), members);
@@ -95,7 +95,7 @@ impl<'a> Reading<'a> {
     fn sets_value(&self) -> Value {
         Value::from_pairs(self.sets.iter().map(|(name, members)| {
             let paths: Json = members.iter().map(|m| m.path.as_str()).collect();
-            (name.clone(), view::view(&paths, Some(&Json::Object(Map::new()))))
+            (name.clone(), values::view(&paths, Some(&Json::Object(Map::new()))))
         }))
     }
 
@@ -225,24 +225,24 @@ fn time(seconds: i64) -> Result<String> {
 
 /// A document or set to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step<'a> {
+enum Input<'a> {
     Document(&'a str),
     Set(&'a str),
 }
 
 /// All documents and sets, each after those that it names. Errors: they need each other.
-fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Step<'a>>> {
-    let mut open: BTreeMap<Step<'a>, BTreeSet<Step<'a>>> = BTreeMap::new();
+fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input<'a>>> {
+    let mut open: BTreeMap<Input<'a>, BTreeSet<Input<'a>>> = BTreeMap::new();
     for (name, rule) in &definition.source.documents {
-        open.insert(Step::Document(name), needs(definition, engine, |texts| rule.texts(texts)));
+        open.insert(Input::Document(name), needs(definition, engine, |texts| rule.texts(texts)));
     }
     for (name, rule) in &definition.source.sets {
-        open.insert(Step::Set(name), needs(definition, engine, |texts| rule.texts(texts)));
+        open.insert(Input::Set(name), needs(definition, engine, |texts| rule.texts(texts)));
     }
     let mut steps = Vec::new();
     while !open.is_empty() {
         let Some(next) = open.iter().find(|(_, needs)| needs.iter().all(|n| !open.contains_key(n))) else {
-            let names: Vec<_> = open.keys().map(|(Step::Document(n) | Step::Set(n))| format!("`{n}`")).collect();
+            let names: Vec<_> = open.keys().map(|(Input::Document(n) | Input::Set(n))| format!("`{n}`")).collect();
             return Err(Error::invalid(format!("{} need each other", names.join(" and "))));
         };
         let next = *next.0;
@@ -252,7 +252,7 @@ fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Step<'a>
     Ok(steps)
 }
 
-fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<Step<'a>> {
+fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<Input<'a>> {
     let mut all = Texts::at("");
     texts(&mut all);
     let names = all.found.into_iter().flat_map(|(_, text)| text.names(engine));
@@ -261,9 +261,9 @@ fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mu
         let mut parts = name.split('.');
         let first = parts.next()?;
         if first == "sets" {
-            return section.sets.get_key_value(parts.next()?).map(|(n, _)| Step::Set(n));
+            return section.sets.get_key_value(parts.next()?).map(|(n, _)| Input::Set(n));
         }
-        section.documents.get_key_value(first).map(|(n, _)| Step::Document(n))
+        section.documents.get_key_value(first).map(|(n, _)| Input::Document(n))
     };
     names.filter_map(step).collect()
 }
@@ -271,7 +271,7 @@ fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mu
 /// The section `vars`: each is evaluated where it is used, with the names there, and sees those above it.
 fn vars(all: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Value {
     if all.is_empty() {
-        return view::view(&Json::Object(Map::new()), None);
+        return values::view(&Json::Object(Map::new()), None);
     }
     Value::from_object(Vars { all: all.clone(), engine: engine.clone(), scope: scope.clone() })
 }
@@ -296,7 +296,7 @@ impl Object for Vars {
             self.all.iter().take_while(|(k, _)| *k != name).map(|(k, v)| (k.clone(), v.clone())).collect();
         let scope = self.scope.with("vars", vars(&above, &self.engine, &self.scope));
         Some(match typed::evaluate(tree, &self.engine, &scope) {
-            Ok(value) => view::view(&value.unwrap_or(Json::Null), None),
+            Ok(value) => values::view(&value.unwrap_or(Json::Null), None),
             Err(e) => {
                 minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("`vars.{name}`: {e}")).into()
             }

@@ -15,7 +15,7 @@ use crate::{
             many::{Expression, Strings, Template},
             texts::{Part, Texts},
         },
-        language::view,
+        language::values,
     },
 };
 
@@ -216,7 +216,7 @@ pub(super) fn paths(value: &Value, expression: &str) -> Result<Vec<String>> {
     if value.as_str().is_some() {
         return Err(bad());
     }
-    match view::to_json(value)? {
+    match values::to_json(value)? {
         serde_json::Value::Null => Ok(Vec::new()),
         serde_json::Value::Array(items) => {
             let items = items.into_iter().filter(|item| !item.is_null());

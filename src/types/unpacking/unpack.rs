@@ -17,7 +17,7 @@ use crate::{
             many::{Expression, Template},
             texts::{Part, Texts},
         },
-        language::{expr::Engine, scope::Scope, view},
+        language::{expr::Engine, scope::Scope, values},
         planning::tar,
     },
 };
@@ -263,7 +263,7 @@ fn name_of(layer: &Descriptor) -> String {
 /// A config as expressions see it: every key that it lacks is blank.
 fn config_value(config: &[u8]) -> Value {
     let json: Json = serde_json::from_slice(config).unwrap_or(Json::Null);
-    view::view(&json, Some(&serde_json::json!({"type": "object"})))
+    values::view(&json, Some(&serde_json::json!({"type": "object"})))
 }
 
 /// A layer as expressions see it. Its title has been checked as a relative path, and may be used as one.
@@ -274,6 +274,6 @@ fn layer_value(layer: &Descriptor) -> Result<Value> {
         ("title", title.map_or(Value::from(()), Value::from_safe_string)),
         ("mediaType", Value::from(layer.media_type.as_str())),
         ("digest", Value::from(layer.digest.hex())),
-        ("annotations", view::view(&annotations, Some(&serde_json::json!({"type": "object"})))),
+        ("annotations", values::view(&annotations, Some(&serde_json::json!({"type": "object"})))),
     ]))
 }

@@ -17,7 +17,7 @@ use artifact::{
     store::{ReadStore, Store},
     stores::{
         Memory,
-        registry::{Backoff, Dial, Line, Options, Protocol, Registry},
+        registry::{Backoff, Dial, Duplex, Options, Protocol, Registry},
     },
 };
 use async_trait::async_trait;
@@ -175,7 +175,7 @@ struct Silenced {
 
 #[async_trait]
 impl Dial for Silenced {
-    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Line>> {
+    async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Duplex>> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let (acceptor, silence) = (self.acceptor.clone(), Arc::clone(&self.silence));
         self.lines.fetch_add(1, Ordering::SeqCst);

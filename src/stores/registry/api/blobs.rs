@@ -18,7 +18,7 @@ use crate::{
     stores::registry::{
         Repository,
         auth::{Access, Scope},
-        http::{payload::Payload, request::Ask, retry::Lost},
+        http::{payload::Payload, request::Request, retry::Failure},
     },
 };
 
@@ -48,14 +48,14 @@ impl Repository {
         } else {
             Payload::Blob(desc, blob)
         };
-        let (mut kept, mut step) = (self.uploads.take(&desc.digest), self.registry.0.transport.step());
+        let (mut kept, mut attempts) = (self.uploads.take(&desc.digest), self.registry.0.transport.attempts());
         loop {
             let mut upload = match kept.take() {
                 Some(upload) => upload,
                 None => self.open_upload().await?,
             };
-            let sent = if desc.size > self.registry.0.longest.get() {
-                self.put_pieces(desc, blob, &mut upload).await
+            let sent = if desc.size > self.registry.0.max_body.get() {
+                self.put_chunked(desc, blob, &mut upload).await
             } else {
                 self.put_blob(desc, payload.clone(), &upload).await
             };
@@ -65,21 +65,21 @@ impl Repository {
             }
             // How much of it arrived is not known, and few registries say: the next attempt starts over.
             upload.cancel().await;
-            if let Err(lost) = sent {
-                step.again(lost).await?;
+            if let Err(failure) = sent {
+                attempts.again(failure).await?;
             }
         }
     }
 
     /// Opens an upload.
     pub(super) async fn open_upload(&self) -> Result<Upload> {
-        let ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        match self.open(ask, &[202, 201, 200]).await? {
-            (answer, Some(upload)) => {
-                answer.finish().await;
+        let request = self.request(Method::POST, "blobs/uploads/", Access::Push)?;
+        match self.open(request, &[202, 201, 200]).await? {
+            (response, Some(upload)) => {
+                response.finish().await;
                 upload
             }
-            (answer, None) => Err(answer.into_error().await),
+            (response, None) => Err(response.into_error().await),
         }
     }
 
@@ -89,24 +89,24 @@ impl Repository {
         desc: &Descriptor,
         payload: Payload<'_>,
         upload: &Upload,
-    ) -> Result<bool, Lost> {
+    ) -> Result<bool, Failure> {
         let (mut place, length) = (upload.place.clone(), payload.len());
         place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
         place.set_fragment(None);
-        let mut ask = Ask::new(Method::PUT, place, self.scope(Access::Push))
+        let mut request = Request::new(Method::PUT, place, self.scope(Access::Push))
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
-        ask.payload = payload;
-        let answer = self.registry.0.transport.attempt(&ask).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => return Err(gone(answer).await),
+        request.payload = payload;
+        let response = self.registry.0.transport.attempt(&request).await?;
+        match response.status {
+            StatusCode::NOT_FOUND => return Err(gone(response).await),
             StatusCode::PAYLOAD_TOO_LARGE => {
-                return self.too_long(answer, length, upload).await.map(|()| false).map_err(Lost::Final);
+                return self.too_long(response, length, upload).await.map(|()| false).map_err(Failure::Final);
             }
             _ => {}
         }
-        let answer = answer.expect(&[201, 200, 204]).await?;
-        said_digest(&answer, Some(&desc.digest))?;
-        answer.finish().await;
+        let response = response.expect(&[201, 200, 204]).await?;
+        said_digest(&response, Some(&desc.digest))?;
+        response.finish().await;
         Ok(true)
     }
 
@@ -123,13 +123,13 @@ impl Repository {
     /// succeeds when the blob is here, and else opens the upload that is needed then, so that two requests do the work
     /// of three.
     async fn claim(&self, desc: &Descriptor, mount_from: &[Home]) -> Result<Option<Outcome>> {
-        let claimless = &self.registry.0.claimless;
+        let self_mount_refused = &self.registry.0.self_mount_refused;
         let neighbours = self.neighbours(mount_from);
-        if desc.size <= SMALL && !claimless.load(Ordering::Relaxed) && neighbours.is_empty() {
+        if desc.size <= SMALL && !self_mount_refused.load(Ordering::Relaxed) && neighbours.is_empty() {
             match self.mount_from(desc, self.name()).await? {
                 Some(true) => return Ok(Some(Outcome::Present)),
                 Some(false) => return Ok(None),
-                None => claimless.store(true, Ordering::Relaxed),
+                None => self_mount_refused.store(true, Ordering::Relaxed),
             }
         }
         // Some do not say how large it is: what has its digest is the same.
@@ -156,36 +156,36 @@ impl Repository {
 
     /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
     async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
-        let mut ask = self.ask(Method::POST, "blobs/uploads/", Access::Push)?;
-        ask.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
+        let mut request = self.request(Method::POST, "blobs/uploads/", Access::Push)?;
+        request.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
         let own = repository == self.name();
-        ask.scope = Scope { from: (!own).then(|| repository.to_string()), ..ask.scope };
-        let (answer, upload) = match self.open(ask, &[202]).await {
+        request.scope = Scope { from: (!own).then(|| repository.to_string()), ..request.scope };
+        let (response, upload) = match self.open(request, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
             Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
             Err(e) => return Err(e),
         };
-        match answer.status {
+        match response.status {
             StatusCode::CREATED => {
-                said_digest(&answer, Some(&desc.digest))?;
-                answer.finish().await;
+                said_digest(&response, Some(&desc.digest))?;
+                response.finish().await;
                 Ok(Some(true))
             }
             StatusCode::ACCEPTED => {
                 if let Some(Ok(upload)) = upload {
                     self.uploads.keep(desc.digest.clone(), upload);
                 }
-                answer.finish().await;
+                response.finish().await;
                 Ok(Some(false))
             }
             // Whoever may not mount here may not push here.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if own => Err(answer.into_error().await),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if own => Err(response.into_error().await),
             status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                answer.finish().await;
+                response.finish().await;
                 Ok(None)
             }
-            _ => Err(answer.into_error().await),
+            _ => Err(response.into_error().await),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     stores::registry::{
         Repository,
         auth::Access,
-        http::{payload::Payload, request::Ask, response::Answer, retry::Lost},
+        http::{payload::Payload, request::Request, response::Response, retry::Failure},
     },
 };
 
@@ -27,15 +27,15 @@ const SMALLEST: u64 = 5 << 20;
 const MAX_TURNS: usize = 16;
 
 /// The longest body that a registry is known to take; shared by all that is pushed to it.
-pub(in crate::stores::registry) struct Longest(AtomicU64);
+pub(in crate::stores::registry) struct MaxBody(AtomicU64);
 
-impl Default for Longest {
+impl Default for MaxBody {
     fn default() -> Self {
         Self(AtomicU64::new(u64::MAX))
     }
 }
 
-impl Longest {
+impl MaxBody {
     /// In bytes.
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -51,70 +51,70 @@ impl Longest {
 
 impl Repository {
     /// Notes that a body of this length was too long. Errors: the refusal itself, where shorter ones make no sense.
-    pub(super) async fn too_long(&self, refusal: Answer, length: u64, upload: &Upload) -> Result<()> {
+    pub(super) async fn too_long(&self, refusal: Response, length: u64, upload: &Upload) -> Result<()> {
         let error = refusal.into_error().await;
         // A quota that is used up has no room for pieces either.
-        let shorter = error.kind() == Kind::Limit && self.registry.0.longest.refuse(length, upload);
+        let shorter = error.kind() == Kind::Limit && self.registry.0.max_body.refuse(length, upload);
         if shorter { Ok(()) } else { Err(error) }
     }
 
     /// Sends a blob piece by piece to an upload, once; `false` when the pieces must be shorter.
     ///
     /// A blob that is not at hand is read and verified before: between its pieces nothing else could.
-    pub(super) async fn put_pieces(
+    pub(super) async fn put_chunked(
         &self,
         desc: &Descriptor,
         blob: &dyn Blob,
         upload: &mut Upload,
-    ) -> Result<bool, Lost> {
+    ) -> Result<bool, Failure> {
         if !blob.at_hand() {
             read_through(desc, blob).await?;
         }
-        let (length, mut at, mut turns) = (upload.piece(self.registry.0.longest.get()), 0, 0);
+        let (length, mut at, mut turns) = (upload.piece(self.registry.0.max_body.get()), 0, 0);
         while at < desc.size {
             let payload = Payload::Part { blob, from: at, len: length.min(desc.size - at) };
             let (sent, end) = (payload.len(), at + payload.len());
-            let answer = self.patch(payload, at, upload).await?;
-            at = match answer.status.as_u16() {
+            let response = self.patch(payload, at, upload).await?;
+            at = match response.status.as_u16() {
                 // Amazon ECR says 201.
                 201 | 202 | 204 => {
-                    upload.place = self.registry.0.transport.onward(&answer)?;
-                    let reached = reached(&answer).unwrap_or(end);
-                    answer.finish().await;
+                    upload.place = self.registry.0.transport.onward(&response)?;
+                    let reached = reached(&response).unwrap_or(end);
+                    response.finish().await;
                     if at < reached && reached <= end { reached } else { return Err(astray(desc)) }
                 }
-                413 => return self.too_long(answer, sent, upload).await.map(|()| false).map_err(Lost::Final),
+                413 => return self.too_long(response, sent, upload).await.map(|()| false).map_err(Failure::Final),
                 416 if turns < MAX_TURNS => {
-                    answer.finish().await;
+                    response.finish().await;
                     turns += 1;
                     self.stands(upload).await?.filter(|now| *now != at && *now <= desc.size).ok_or(astray(desc))?
                 }
-                404 => return Err(gone(answer).await),
-                _ => return Err(Lost::Final(answer.into_error().await)),
+                404 => return Err(gone(response).await),
+                _ => return Err(Failure::Final(response.into_error().await)),
             };
         }
         self.put_blob(desc, Payload::Empty, upload).await
     }
 
-    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, upload: &Upload) -> Result<Answer, Lost> {
+    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, upload: &Upload) -> Result<Response, Failure> {
         let last = (at + payload.len()).saturating_sub(1);
         let range = HeaderValue::from_str(&format!("{at}-{last}"));
-        let mut ask = Ask::new(Method::PATCH, upload.place.clone(), self.scope(Access::Push))
+        let mut request = Request::new(Method::PATCH, upload.place.clone(), self.scope(Access::Push))
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM))
             .with(header::CONTENT_RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
-        ask.payload = payload;
-        self.registry.0.transport.attempt(&ask).await
+        request.payload = payload;
+        self.registry.0.transport.attempt(&request).await
     }
 
     /// How much of an upload the registry has, if it says so.
-    async fn stands(&self, upload: &mut Upload) -> Result<Option<u64>, Lost> {
-        let ask = Ask::new(Method::GET, upload.place.clone(), self.scope(Access::Push));
-        let answer = self.registry.0.transport.attempt(&ask).await?;
-        if !answer.status.is_success() {
-            return Err(gone(answer).await);
+    async fn stands(&self, upload: &mut Upload) -> Result<Option<u64>, Failure> {
+        let request = Request::new(Method::GET, upload.place.clone(), self.scope(Access::Push));
+        let response = self.registry.0.transport.attempt(&request).await?;
+        if !response.status.is_success() {
+            return Err(gone(response).await);
         }
-        upload.place = self.registry.0.transport.onward(&answer).unwrap_or_else(|_| upload.place.clone());
-        Ok(reached(&answer))
+        upload.place = self.registry.0.transport.onward(&response).unwrap_or_else(|_| upload.place.clone());
+        Ok(reached(&response))
     }
 }
 
@@ -126,20 +126,20 @@ pub(super) async fn read_through(desc: &Descriptor, blob: &dyn Blob) -> Result<(
 }
 
 /// The upload of this answer does not exist any more; another one may fare better.
-pub(super) async fn gone(answer: Answer) -> Lost {
-    Lost::passing(answer.into_error().await.context("the upload is gone"))
+pub(super) async fn gone(response: Response) -> Failure {
+    Failure::passing(response.into_error().await.context("the upload is gone"))
 }
 
-fn astray(desc: &Descriptor) -> Lost {
-    Lost::passing(Error::new(
+fn astray(desc: &Descriptor) -> Failure {
+    Failure::passing(Error::new(
         Kind::Unavailable,
         format!("the registry lost its place in the upload of {}", desc.digest),
     ))
 }
 
 /// How many bytes an upload has: `Range: 0-LAST`. An upload without any is `0-0` to some, as is one of one byte.
-pub(super) fn reached(answer: &Answer) -> Option<u64> {
-    let range = answer.header(header::RANGE)?;
+pub(super) fn reached(response: &Response) -> Option<u64> {
+    let range = response.header(header::RANGE)?;
     let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;
     (first.trim() == "0").then_some(if last == 0 { 0 } else { last.saturating_add(1) })
@@ -151,13 +151,13 @@ mod tests {
 
     #[test]
     fn pieces_are_halved_down_to_five_mebibytes_or_what_the_registry_takes() {
-        let (longest, mut length, mut lengths) = (Longest::default(), 1 << 30, Vec::new());
-        while longest.refuse(length, &Upload::fake(0)) {
-            length = Upload::fake(0).piece(longest.get());
+        let (max_body, mut length, mut lengths) = (MaxBody::default(), 1 << 30, Vec::new());
+        while max_body.refuse(length, &Upload::fake(0)) {
+            length = Upload::fake(0).piece(max_body.get());
             lengths.push(length >> 20);
         }
         assert_eq!(lengths, [64, 32, 16, 8, 5]);
-        assert!(!longest.refuse(6 << 20, &Upload::fake(6 << 20)));
-        assert_eq!(Upload::fake(6 << 20).piece(longest.get()), 6 << 20);
+        assert!(!max_body.refuse(6 << 20, &Upload::fake(6 << 20)));
+        assert_eq!(Upload::fake(6 << 20).piece(max_body.get()), 6 << 20);
     }
 }

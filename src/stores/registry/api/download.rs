@@ -19,7 +19,7 @@ use crate::{
     stores::registry::{
         Repository,
         auth::Access,
-        http::response::{Answer, Document, quoted},
+        http::response::{Document, Response, excerpt},
         origins::quirks,
     },
 };
@@ -69,18 +69,19 @@ impl Repository {
     pub(in crate::stores::registry) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
         if wanted.is_none() && name.parse::<Tag>().is_err() {
-            return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", quoted(name))));
+            return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", excerpt(name))));
         }
-        let ask = self.ask(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
-        let answer = self.send(&ask).await?;
-        let answer = match answer.status {
-            StatusCode::OK => answer,
+        let request =
+            self.request(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
+        let response = self.send(&request).await?;
+        let response = match response.status {
+            StatusCode::OK => response,
             // Some answer HEAD for what they do not have in the type they would serve, some not at all.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
-            _ => return Err(refused(answer, name, self).await),
+            _ => return Err(refused(response, name, self).await),
         };
-        let said = said_digest(&answer, wanted.as_ref())?;
-        let (media_type, size) = (answer.media_type(), answer.number(header::CONTENT_LENGTH));
+        let said = said_digest(&response, wanted.as_ref())?;
+        let (media_type, size) = (response.media_type(), response.number(header::CONTENT_LENGTH));
         match (wanted.or(said), size) {
             (Some(digest), Some(size)) if media_type::points(&media_type) => {
                 Ok(Descriptor::new(media_type, digest, size))
@@ -91,13 +92,13 @@ impl Repository {
 
     async fn describe_by_get(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
-        let answer = self.get_manifest(name).await?;
-        let (what, given) = (answer.what(), answer.media_type());
+        let response = self.get_manifest(name).await?;
+        let (what, given) = (response.what(), response.media_type());
         if given == "text/html" {
             return Err(Error::new(Kind::NotARegistry, format!("{what}: 200 OK and a page: this is not a registry")));
         }
-        let said = said_digest(&answer, wanted.as_ref())?;
-        let bytes = answer.bytes(2 * MAX_MANIFEST).await?;
+        let said = said_digest(&response, wanted.as_ref())?;
+        let bytes = response.bytes(2 * MAX_MANIFEST).await?;
         let algorithm = wanted.as_ref().or(said.as_ref()).map(Digest::algorithm).unwrap_or_default();
         let digest = Digest::with(algorithm, &bytes);
         if let Some(expected) = wanted.or(said).filter(|expected| *expected != digest) {
@@ -108,18 +109,19 @@ impl Repository {
     }
 
     /// A manifest by tag or digest, at most 8 MiB; asked for again when it breaks off.
-    pub(super) async fn get_manifest(&self, name: &str) -> Result<Answer> {
-        let ask = self.ask(Method::GET, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
-        let answer = self.send(&ask.whole(2 * MAX_MANIFEST)).await?;
-        if answer.status == StatusCode::OK { Ok(answer) } else { Err(refused(answer, name, self).await) }
+    pub(super) async fn get_manifest(&self, name: &str) -> Result<Response> {
+        let request =
+            self.request(Method::GET, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
+        let response = self.send(&request.whole(2 * MAX_MANIFEST)).await?;
+        if response.status == StatusCode::OK { Ok(response) } else { Err(refused(response, name, self).await) }
     }
 
     /// What a tag points at now: digest, media type and bytes; `None` when there is no such tag.
     pub(super) async fn tagged(&self, tag: &str) -> Result<Option<(String, Bytes)>> {
         match self.get_manifest(tag).await {
-            Ok(answer) => {
-                let media_type = answer.media_type();
-                Ok(Some((media_type, answer.bytes(2 * MAX_MANIFEST).await?)))
+            Ok(response) => {
+                let media_type = response.media_type();
+                Ok(Some((media_type, response.bytes(2 * MAX_MANIFEST).await?)))
             }
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
@@ -128,9 +130,9 @@ impl Repository {
 
     /// The bytes of a manifest, compared with the digest that the registry says they have.
     pub(super) async fn manifest(&self, desc: &Descriptor) -> Result<Bytes> {
-        let answer = self.get_manifest(&desc.digest.to_string()).await?;
-        said_digest(&answer, Some(&desc.digest))?;
-        answer.bytes(2 * MAX_MANIFEST).await
+        let response = self.get_manifest(&desc.digest.to_string()).await?;
+        said_digest(&response, Some(&desc.digest))?;
+        response.bytes(2 * MAX_MANIFEST).await
     }
 
     /// The bytes of a blob from an offset on, in constant memory.
@@ -166,14 +168,14 @@ impl Repository {
             Role::Manifest => "manifests",
             Role::Blob => "blobs",
         };
-        let ask = self.ask(Method::HEAD, &format!("{kind}/{}", item.desc.digest), Access::Pull)?;
-        let answer = match self.send(&ask.with(header::ACCEPT, ACCEPT)).await {
-            Ok(answer) => answer,
+        let request = self.request(Method::HEAD, &format!("{kind}/{}", item.desc.digest), Access::Pull)?;
+        let response = match self.send(&request.with(header::ACCEPT, ACCEPT)).await {
+            Ok(response) => response,
             Err(e) if e.kind() == Kind::Unreachable => return Err(e),
             Err(_) => return Ok(None),
         };
-        Ok(match answer.status {
-            StatusCode::OK => Some((true, answer.number(header::CONTENT_LENGTH))),
+        Ok(match response.status {
+            StatusCode::OK => Some((true, response.number(header::CONTENT_LENGTH))),
             StatusCode::NOT_FOUND => Some((false, None)),
             _ => None,
         })
@@ -208,9 +210,9 @@ impl Repository {
     }
 
     async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
-        let mut ask = self.ask(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
-        ask.url.set_query(Some(&format!("n={}", quirks::PAGE)));
-        match self.send(&ask).await?.expect(&[200]).await {
+        let mut request = self.request(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
+        request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        match self.send(&request).await?.expect(&[200]).await {
             Err(e) if e.kind() == Kind::NotFound && e.to_string().contains(NAME_UNKNOWN) => Ok(None),
             first => Ok(Some(Pages::from(self, first?))),
         }
@@ -227,7 +229,7 @@ fn tags_of(document: &Document) -> Result<NamePage> {
             Err(_) => page.unreadable.push(Flaw {
                 kind: FlawKind::Unreadable,
                 place: document.what.clone(),
-                message: format!("lists a tag `{}`", document.quote(&text)),
+                message: format!("lists a tag `{}`", document.excerpt(&text)),
             }),
         }
     }
@@ -235,13 +237,13 @@ fn tags_of(document: &Document) -> Result<NamePage> {
 }
 
 /// The error of an answer about something that was asked for by name in this place.
-pub(super) async fn refused(answer: Answer, name: &str, place: &impl Display) -> Error {
-    let error = answer.into_error().await;
+pub(super) async fn refused(response: Response, name: &str, place: &impl Display) -> Error {
+    let error = response.into_error().await;
     if error.kind() != Kind::NotFound {
         return error;
     }
     let error = if name.parse::<Digest>().is_ok() { error } else { error.with_code(Code::NoSuchTag) };
-    error.context(format!("`{}` is not in {place}", quoted(name)))
+    error.context(format!("`{}` is not in {place}", excerpt(name)))
 }
 
 #[derive(Deserialize)]
@@ -251,11 +253,11 @@ struct TagList {
 
 /// The digest that the registry says its answer has. It is compared only with a digest of the same algorithm:
 /// registries answer requests by sha512 with a sha256 header.
-pub(super) fn said_digest(answer: &Answer, wanted: Option<&Digest>) -> Result<Option<Digest>> {
-    let said: Option<Digest> = answer.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
+pub(super) fn said_digest(response: &Response, wanted: Option<&Digest>) -> Result<Option<Digest>> {
+    let said: Option<Digest> = response.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
     match (&said, wanted) {
         (Some(said), Some(wanted)) if said.algorithm() == wanted.algorithm() && said != wanted => {
-            Err(Error::mismatch(format!("{}: answered with {said} instead of {wanted}", answer.what())))
+            Err(Error::mismatch(format!("{}: answered with {said} instead of {wanted}", response.what())))
         }
         _ => Ok(said),
     }

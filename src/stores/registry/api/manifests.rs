@@ -11,7 +11,7 @@ use crate::{
     stores::registry::{
         Repository,
         auth::Access,
-        http::{payload::Payload, response::quoted},
+        http::{payload::Payload, response::excerpt},
     },
 };
 
@@ -39,7 +39,7 @@ impl Repository {
             return Err(Error::limit(message));
         }
         if let Some(bad) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(bad))));
+            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(bad))));
         }
         let listed = self.put_under(desc, bytes, tags).await?;
         let parsed = Parsed::read(&desc.media_type, bytes).ok();
@@ -79,27 +79,28 @@ impl Repository {
         beside: &[RefName],
     ) -> Result<Put> {
         let media_type = HeaderValue::from_str(&desc.media_type)
-            .map_err(|_| Error::invalid(format!("a media type `{}`", quoted(&desc.media_type))))?;
-        let mut ask =
-            self.ask(Method::PUT, &format!("manifests/{name}"), Access::Push)?.with(header::CONTENT_TYPE, media_type);
+            .map_err(|_| Error::invalid(format!("a media type `{}`", excerpt(&desc.media_type))))?;
+        let mut request = self
+            .request(Method::PUT, &format!("manifests/{name}"), Access::Push)?
+            .with(header::CONTENT_TYPE, media_type);
         if !beside.is_empty() {
-            ask.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
+            request.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
         }
-        ask.payload = Payload::Bytes(bytes.clone());
-        let answer = self.send(&ask).await?.expect(&[201, 200, 202]).await;
-        let answer = answer.map_err(|e| e.with_digest(&desc.digest))?;
-        said_digest(&answer, Some(&desc.digest))?;
-        let listed = answer.headers.contains_key(SUBJECT);
-        let values = answer.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
+        request.payload = Payload::Bytes(bytes.clone());
+        let response = self.send(&request).await?.expect(&[201, 200, 202]).await;
+        let response = response.map_err(|e| e.with_digest(&desc.digest))?;
+        said_digest(&response, Some(&desc.digest))?;
+        let listed = response.headers.contains_key(SUBJECT);
+        let values = response.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
         let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
-        answer.finish().await;
+        response.finish().await;
         Ok(Put { listed, tagged })
     }
 
     /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
     pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
         if name.parse::<Tag>().is_err() {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
         }
         let found = self.describe(&desc.digest.to_string()).await?;
         let bytes = self.manifest(&found).await?;
@@ -110,21 +111,21 @@ impl Repository {
     /// Removes a tag and nothing else.
     pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
         if name.parse::<Tag>().is_err() {
-            return Err(Error::invalid(format!("`{}` is not a tag", quoted(name))));
+            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
         }
-        let ask = self.ask(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
-        let answer = self.send(&ask).await?;
-        match answer.status.as_u16() {
+        let request = self.request(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
+        let response = self.send(&request).await?;
+        match response.status.as_u16() {
             200 | 202 | 204 => Ok(()),
             // What registries answer that delete by digest only; a tag that is not there looks the same to some.
             400 | 405 | 501 => {
                 self.describe(name).await?;
-                let why = answer.into_error().await;
+                let why = response.into_error().await;
                 let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
                 Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
             }
-            404 => Err(answer.into_error().await.with_code(Code::NoSuchTag)),
-            _ => Err(answer.into_error().await),
+            404 => Err(response.into_error().await.with_code(Code::NoSuchTag)),
+            _ => Err(response.into_error().await),
         }
     }
 
@@ -134,8 +135,8 @@ impl Repository {
             Role::Manifest => ("manifests", self.subject_of(desc).await?),
             Role::Blob => ("blobs", None),
         };
-        let ask = self.ask(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
-        self.send(&ask).await?.expect(&[200, 202, 204]).await?.finish().await;
+        let request = self.request(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
+        self.send(&request).await?.expect(&[200, 202, 204]).await?.finish().await;
         match subject {
             Some(subject) => self.unlist_referrer(&subject, &desc.digest).await,
             None => Ok(()),

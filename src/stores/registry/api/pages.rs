@@ -11,8 +11,8 @@ use crate::{
         Repository,
         auth::{Access, Scope},
         http::{
-            request::Ask,
-            response::{Answer, Document},
+            request::Request,
+            response::{Document, Response},
         },
         origins::origin::{Origin, redacted},
         transport::Transport,
@@ -34,7 +34,7 @@ const MAX_LINK: usize = 8 << 10;
 pub(in crate::stores::registry) struct Pages<'a> {
     transport: &'a Transport,
     scope: Scope,
-    now: Option<Answer>,
+    now: Option<Response>,
     next: Option<Url>,
     seen: HashSet<Url>,
     bytes: u64,
@@ -42,32 +42,32 @@ pub(in crate::stores::registry) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     /// The listing of something in this repository that starts with this page.
-    pub(super) fn from(repository: &'a Repository, first: Answer) -> Self {
+    pub(super) fn from(repository: &'a Repository, first: Response) -> Self {
         let scope = Scope { repository: repository.name().to_string(), access: Access::Pull, from: None };
         Self::of(&repository.registry().0.transport, scope, first)
     }
 
     /// The listing that starts with this page.
-    pub(in crate::stores::registry) fn of(transport: &'a Transport, scope: Scope, first: Answer) -> Self {
+    pub(in crate::stores::registry) fn of(transport: &'a Transport, scope: Scope, first: Response) -> Self {
         Self { transport, scope, now: Some(first), next: None, seen: HashSet::new(), bytes: 0 }
     }
 
     /// The next page.
     pub(in crate::stores::registry) async fn next(&mut self) -> Result<Option<Document>> {
-        let answer = match (self.now.take(), self.next.take()) {
+        let response = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
-                let ask = Ask::new(Method::GET, url, self.scope.clone()).whole(MAX_PAGE);
-                self.transport.send(&ask).await?.expect(&[200]).await?
+                let request = Request::new(Method::GET, url, self.scope.clone()).whole(MAX_PAGE);
+                self.transport.send(&request).await?.expect(&[200]).await?
             }
             (None, None) => return Ok(None),
         };
-        self.seen.insert(answer.url.clone());
-        self.next = next_link(&answer)?;
+        self.seen.insert(response.url.clone());
+        self.next = next_link(&response)?;
         if let Some(next) = &self.next {
             self.check(next)?;
         }
-        let page = answer.document(MAX_PAGE).await?;
+        let page = response.document(MAX_PAGE).await?;
         self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
         if self.bytes > MAX_BYTES {
             return Err(Error::limit(format!("a listing of more than {MAX_BYTES} bytes")));
@@ -108,9 +108,9 @@ impl<'a> Pages<'a> {
 }
 
 /// Where the listing goes on. Errors: a `Link` that cannot be read, so that no listing is cut short in silence.
-fn next_link(answer: &Answer) -> Result<Option<Url>> {
-    let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", answer.what()));
-    for value in answer.headers.get_all(header::LINK) {
+fn next_link(response: &Response) -> Result<Option<Url>> {
+    let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", response.what()));
+    for value in response.headers.get_all(header::LINK) {
         let text = value.to_str().ok().filter(|text| text.len() <= MAX_LINK).ok_or_else(bad)?;
         for (target, parameters) in links(text).ok_or_else(bad)? {
             let is_next = |p: &str| {
@@ -119,7 +119,7 @@ fn next_link(answer: &Answer) -> Result<Option<Url>> {
                     && value.trim().trim_matches('"').split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
             };
             if parameters.split(';').any(is_next) {
-                let mut url = answer.url.join(target).map_err(|_| bad())?;
+                let mut url = response.url.join(target).map_err(|_| bad())?;
                 url.set_fragment(None);
                 return Ok(Some(url));
             }
@@ -172,7 +172,7 @@ mod tests {
         let transport = transport();
         for (had, want) in [(MAX_BYTES - 2, None), (MAX_BYTES - 1, Some(Kind::Limit))] {
             let mut pages = pages(&transport);
-            (pages.now, pages.bytes) = (Some(Answer::of(transport.origin.url("/x").unwrap(), b"{}")), had);
+            (pages.now, pages.bytes) = (Some(Response::of(transport.origin.url("/x").unwrap(), b"{}")), had);
             let error = pages.next().await.err();
             assert_eq!(error.as_ref().map(Error::kind), want);
             assert!(error.is_none_or(|e| e.to_string().contains("134217728 bytes")));

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::resume::{Download, Part};
+use super::resume::{Download, RangeBody};
 use crate::{
     blob::ByteStream,
     error::{Kind, Result},
@@ -39,15 +39,15 @@ impl Default for Ranges {
 }
 
 /// A download over one connection, or several.
-pub(super) struct Spread {
+pub(super) struct ParallelDownload {
     download: Download,
-    source: Source,
+    connections: Connections,
     waited: Duration,
     bytes: u64,
 }
 
-enum Source {
-    One(Part),
+enum Connections {
+    One(RangeBody),
     /// All segments in order, and the right to fetch several at a time.
     Many {
         segments: ByteStream,
@@ -55,16 +55,18 @@ enum Source {
     },
 }
 
-impl Spread {
-    pub(super) fn new(download: Download, first: Part) -> Self {
-        Self { download, source: Source::One(first), waited: Duration::ZERO, bytes: 0 }
+impl ParallelDownload {
+    pub(super) fn new(download: Download, first: RangeBody) -> Self {
+        Self { download, connections: Connections::One(first), waited: Duration::ZERO, bytes: 0 }
     }
 
     /// The next chunk.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
-        if let Source::Many { segments, .. } = &mut self.source {
+        if let Connections::Many { segments, .. } = &mut self.connections {
             match segments.try_next().await {
-                Err(e) if e.kind() == Kind::Unsupported => self.source = Source::One(self.download.part().await?),
+                Err(e) if e.kind() == Kind::Unsupported => {
+                    self.connections = Connections::One(self.download.part().await?)
+                }
                 segment => {
                     let len = segment.as_ref().map_or(0, |bytes| bytes.as_ref().map_or(0, Bytes::len));
                     self.download.skip(len as u64);
@@ -72,7 +74,7 @@ impl Spread {
                 }
             }
         }
-        let Source::One(part) = &mut self.source else { return Ok(None) };
+        let Connections::One(part) = &mut self.connections else { return Ok(None) };
         let asked = Instant::now();
         let chunk = self.download.next(part).await?;
         self.waited += asked.elapsed();
@@ -82,17 +84,17 @@ impl Spread {
             let slow = (self.bytes as f64) < self.waited.as_secs_f64() * ranges.fast as f64;
             (self.waited, self.bytes) = (Duration::ZERO, 0);
             if slow {
-                self.spread(ranges);
+                self.parallel(ranges);
             }
         }
         Ok(chunk)
     }
 
     /// Goes on over several connections, unless little is missing or another blob does already.
-    fn spread(&mut self, ranges: Ranges) {
+    fn parallel(&mut self, ranges: Ranges) {
         let (at, size) = (self.download.at(), self.download.desc.size);
         let pays = ranges.streams > 1 && size.saturating_sub(at) >= ranges.least.max(2 * ranges.segment);
-        let permit = std::sync::Arc::clone(&self.download.registry.0.spreading).try_acquire_owned();
+        let permit = std::sync::Arc::clone(&self.download.registry.0.parallel_downloads).try_acquire_owned();
         let (true, Ok(permit)) = (pays, permit) else { return };
         let (template, step) = (self.download.range(at, size), ranges.segment.max(1));
         let starts = stream::unfold(at, move |from| {
@@ -100,7 +102,7 @@ impl Spread {
             std::future::ready((from < size).then_some(((from, end), end)))
         });
         let segments = starts.map(move |(from, end)| segment(template.range(from, end))).buffered(ranges.streams);
-        self.source = Source::Many { segments: segments.boxed(), _permit: permit };
+        self.connections = Connections::Many { segments: segments.boxed(), _permit: permit };
     }
 }
 

@@ -41,25 +41,26 @@ impl Repository {
 
     /// What the registry's own list says; `None` when it keeps none.
     async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
-        let ask = self
-            .ask(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
+        let request = self
+            .request(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
             .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX))
             .whole(MAX_PAGE);
-        let answer = self.send(&ask).await?;
-        if matches!(answer.status.as_u16(), 404 | 405 | 501) {
-            let unknown = answer.into_error().await.to_string().contains(NAME_UNKNOWN);
+        let response = self.send(&request).await?;
+        if matches!(response.status.as_u16(), 404 | 405 | 501) {
+            let unknown = response.into_error().await.to_string().contains(NAME_UNKNOWN);
             // Of a repository that does not exist yet nothing can be learned about the registry.
             if !unknown {
                 self.set_lists_referrers(false);
             }
             return Ok(None);
         }
-        let first = answer.expect(&[200]).await?;
+        let first = response.expect(&[200]).await?;
         let mut all = BTreeMap::new();
         let mut pages = Pages::from(self, first);
         while let Some(page) = pages.next().await? {
             if page.media_type != media_type::INDEX {
-                let message = format!("{}: answered with `{}`, not an index", page.what, page.quote(&page.media_type));
+                let message =
+                    format!("{}: answered with `{}`, not an index", page.what, page.excerpt(&page.media_type));
                 return Err(Error::new(Kind::NotARegistry, message));
             }
             let index: Index = page.read()?;
@@ -147,7 +148,7 @@ impl Repository {
                 None | Some(Fallback::Subject) => Index::of(Vec::new()),
                 Some(Fallback::List(index)) => *index,
                 Some(Fallback::Other(media_type)) => {
-                    let media_type = response::quoted(&media_type);
+                    let media_type = response::excerpt(&media_type);
                     return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
                 }
             };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{download::refused, ranges::Spread};
+use super::{download::refused, ranges::ParallelDownload};
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
@@ -15,9 +15,9 @@ use crate::{
         auth::Access,
         client::Registry,
         http::{
-            request::Ask,
-            response::Answer,
-            retry::{Lost, Step},
+            request::Request,
+            response::Response,
+            retry::{Attempts, Failure},
         },
     },
 };
@@ -28,7 +28,7 @@ pub(super) struct Download {
     /// The repository, for messages.
     place: String,
     pub(super) desc: Descriptor,
-    ask: Ask<'static>,
+    request: Request<'static>,
     at: u64,
     /// Up to where it is told that nothing need come again.
     kept: u64,
@@ -36,11 +36,11 @@ pub(super) struct Download {
     end: u64,
     /// Whether parts proved wrong: then all is asked for, and what was had already is dropped.
     whole: bool,
-    step: Step,
+    attempts: Attempts,
 }
 
 /// What one attempt brings.
-pub(super) struct Part {
+pub(super) struct RangeBody {
     stream: ByteStream,
     /// Whether its end is the end that the registry announced for the whole blob.
     announced: bool,
@@ -52,19 +52,19 @@ impl Download {
     /// A download of a blob from this byte on.
     pub(super) fn new(repository: &Repository, desc: &Descriptor, at: u64) -> Result<Self> {
         let registry = repository.registry().clone();
-        let step = registry.0.transport.step();
-        let ask = repository.ask(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
-        let ask = ask.expecting(desc.size);
+        let attempts = registry.0.transport.attempts();
+        let request = repository.request(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
+        let request = request.expecting(desc.size);
         let (place, desc) = (repository.to_string(), desc.bare());
-        Ok(Self { registry, place, end: desc.size, desc, ask, at, kept: at, whole: false, step })
+        Ok(Self { registry, place, end: desc.size, desc, request, at, kept: at, whole: false, attempts })
     }
 
     /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
     /// kind `Unsupported` say that this registry is not to be asked so.
     pub(super) fn range(&self, from: u64, end: u64) -> Self {
-        let (registry, step) = (self.registry.clone(), self.registry.0.transport.step());
-        let (place, desc, ask) = (self.place.clone(), self.desc.clone(), self.ask.clone());
-        Self { registry, place, desc, ask, at: from, kept: from, end, whole: false, step }
+        let (registry, attempts) = (self.registry.clone(), self.registry.0.transport.attempts());
+        let (place, desc, request) = (self.place.clone(), self.desc.clone(), self.request.clone());
+        Self { registry, place, desc, request, at: from, kept: from, end, whole: false, attempts }
     }
 
     /// The bytes. Errors: refusals at once, and what does not pass.
@@ -73,37 +73,38 @@ impl Download {
     /// had: only the digest of the whole proves that both halves belong together ([`crate::store::verified`]).
     pub(super) async fn start(mut self) -> Result<ByteStream> {
         let first = self.part().await?;
-        let next = |mut spread: Spread| async move { Ok(spread.next().await?.map(|chunk| (chunk, spread))) };
-        Ok(stream::try_unfold(Spread::new(self, first), next).boxed())
+        let next =
+            |mut parallel: ParallelDownload| async move { Ok(parallel.next().await?.map(|chunk| (chunk, parallel))) };
+        Ok(stream::try_unfold(ParallelDownload::new(self, first), next).boxed())
     }
 
-    pub(super) async fn next(&mut self, part: &mut Part) -> Result<Option<Bytes>> {
+    pub(super) async fn next(&mut self, part: &mut RangeBody) -> Result<Option<Bytes>> {
         loop {
-            let lost = match part.stream.try_next().await {
+            let failure = match part.stream.try_next().await {
                 Ok(Some(mut chunk)) => {
                     if self.is_range() {
                         chunk.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
                     }
                     self.at = self.at.saturating_add(chunk.len() as u64);
-                    self.step.moved(chunk.len() as u64);
+                    self.attempts.moved(chunk.len() as u64);
                     return Ok(Some(chunk));
                 }
                 Ok(None) if part.announced => return Ok(None),
                 _ if self.at >= self.end => return Ok(None),
-                Ok(None) => Lost::passing(self.short()),
-                Err(error) => Lost::body(error),
+                Ok(None) => Failure::passing(self.short()),
+                Err(error) => Failure::body(error),
             };
-            self.step.again(lost).await?;
+            self.attempts.again(failure).await?;
             *part = self.part().await?;
         }
     }
 
     /// The rest of what is wanted, asked for until it comes.
-    pub(super) async fn part(&mut self) -> Result<Part> {
+    pub(super) async fn part(&mut self) -> Result<RangeBody> {
         loop {
             match self.attempt().await {
                 Ok(part) => return Ok(part),
-                Err(lost) => self.step.again(lost).await?,
+                Err(failure) => self.attempts.again(failure).await?,
             }
         }
     }
@@ -128,49 +129,49 @@ impl Download {
         self.end < self.desc.size
     }
 
-    async fn attempt(&mut self) -> Result<Part, Lost> {
-        let mut ask = self.ask.clone();
+    async fn attempt(&mut self) -> Result<RangeBody, Failure> {
+        let mut request = self.request.clone();
         let ranged = self.is_range() || self.at > 0 && !self.whole;
         if ranged {
             let last = if self.is_range() { self.end.saturating_sub(1).to_string() } else { String::new() };
             let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
-            ask = ask.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
+            request = request.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         }
-        let answer = self.registry.0.transport.attempt(&ask).await?;
-        match answer.status {
-            StatusCode::OK if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+        let response = self.registry.0.transport.attempt(&request).await?;
+        match response.status {
+            StatusCode::OK if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
             StatusCode::OK => {
-                let announced = answer.headers.contains_key(header::CONTENT_LENGTH);
+                let announced = response.headers.contains_key(header::CONTENT_LENGTH);
                 let ranges =
-                    answer.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
-                Ok(Part { stream: skip(answer.stream()?, self.at), announced, ranges })
+                    response.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
+                Ok(RangeBody { stream: skip(response.stream()?, self.at), announced, ranges })
             }
-            StatusCode::PARTIAL_CONTENT if ranged => match check_range(&answer, self.at, self.end, self.desc.size) {
+            StatusCode::PARTIAL_CONTENT if ranged => match check_range(&response, self.at, self.end, self.desc.size) {
                 Ok(()) => {
                     let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
                     if saved > 0 {
-                        self.step.tell(Event::Resumed(self.desc.digest.clone(), saved));
+                        self.attempts.tell(Event::Resumed(self.desc.digest.clone(), saved));
                     }
-                    Ok(Part { stream: answer.stream()?, announced: false, ranges: true })
+                    Ok(RangeBody { stream: response.stream()?, announced: false, ranges: true })
                 }
-                Err(_) if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+                Err(_) if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
                 Err(wrong) => {
                     self.whole = true;
-                    Err(Lost::passing(wrong))
+                    Err(Failure::passing(wrong))
                 }
             },
-            StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Lost::Final(self.no_ranges(&answer))),
+            StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
             // A registry that knows no ranges of this blob, or not this one, has all of it nevertheless.
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 self.whole = true;
-                Err(Lost::passing(answer.into_error().await))
+                Err(Failure::passing(response.into_error().await))
             }
-            _ => Err(Lost::Final(refused(answer, &self.desc.digest.to_string(), &self.place).await)),
+            _ => Err(Failure::Final(refused(response, &self.desc.digest.to_string(), &self.place).await)),
         }
     }
 
-    fn no_ranges(&self, answer: &Answer) -> Error {
-        Error::unsupported(format!("{}: answered without the range that was asked for", answer.what()))
+    fn no_ranges(&self, response: &Response) -> Error {
+        Error::unsupported(format!("{}: answered without the range that was asked for", response.what()))
     }
 
     fn short(&self) -> Error {
@@ -180,8 +181,8 @@ impl Download {
 }
 
 /// A partial answer must start where it was asked to, end no later, and belong to content of the right size.
-fn check_range(answer: &Answer, from: u64, end: u64, size: u64) -> Result<()> {
-    let given = answer.header(header::CONTENT_RANGE).unwrap_or_default();
+fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()> {
+    let given = response.header(header::CONTENT_RANGE).unwrap_or_default();
     let parsed = given.strip_prefix("bytes ").and_then(|range| {
         let (range, total) = range.split_once('/')?;
         let (first, last) = range.split_once('-')?;
@@ -192,8 +193,8 @@ fn check_range(answer: &Answer, from: u64, end: u64, size: u64) -> Result<()> {
         Some((first, last, total)) if first == from && total == size && last < end => Ok(()),
         _ => Err(Error::mismatch(format!(
             "{}: answered with range `{}` where bytes {from} to {end} of {size} were asked for",
-            answer.what(),
-            answer.quote(given)
+            response.what(),
+            response.excerpt(given)
         ))),
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One writing.
-pub(in crate::stores::registry) struct Writing {
+pub(in crate::stores::registry) struct RegistrySession {
     repository: Repository,
     /// Manifests that get a name. They are sent under it, and not under their digest before.
     named: HashSet<Digest>,
@@ -41,19 +41,19 @@ pub(in crate::stores::registry) struct Writing {
 #[derive(Clone, Default)]
 struct Staged {
     /// Manifests that are not sent yet, children and subjects first.
-    held: Vec<Held>,
+    held: Vec<HeldManifest>,
     names: Vec<NameChange>,
     over: bool,
 }
 
 #[derive(Clone)]
-struct Held {
+struct HeldManifest {
     desc: Descriptor,
     bytes: Bytes,
     parsed: Parsed,
 }
 
-impl Held {
+impl HeldManifest {
     /// Whether this manifest needs that one to be there first.
     fn needs(&self, digest: &Digest) -> bool {
         let children = self.parsed.children();
@@ -62,7 +62,7 @@ impl Held {
     }
 }
 
-impl Writing {
+impl RegistrySession {
     pub(in crate::stores::registry) fn begin(repository: Repository, intent: Intent) -> Self {
         let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
         // Its uploads are its own: giving it up is no matter of other writings.
@@ -83,7 +83,7 @@ impl Writing {
     }
 
     /// Whether a manifest must wait for `commit`.
-    fn waits(&self, manifest: &Held) -> bool {
+    fn waits(&self, manifest: &HeldManifest) -> bool {
         self.named.contains(&manifest.desc.digest)
             || manifest.parsed.subject().is_some()
             || self.staged().held.iter().any(|held| manifest.needs(&held.desc.digest))
@@ -91,9 +91,9 @@ impl Writing {
 
     /// Sends manifests under their digests that have no name, or that others need before it is set. Gives the digests of
     /// those.
-    async fn send_first(&self, held: &[Held], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
+    async fn send_first(&self, held: &[HeldManifest], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
         let mut sent = HashSet::new();
-        for Held { desc, bytes, .. } in held {
+        for HeldManifest { desc, bytes, .. } in held {
             if !named.contains(&desc.digest) || held.iter().any(|other| other.needs(&desc.digest)) {
                 let published = self.repository.publish_manifest(desc, bytes, &[]).await;
                 published.context(|| format!("copy manifest {} to {}", desc.digest, self.repository))?;
@@ -109,7 +109,7 @@ impl Writing {
         &self,
         change: &NameChange,
         found: Option<&Digest>,
-        held: &[Held],
+        held: &[HeldManifest],
         sent: &mut HashSet<Digest>,
     ) -> Result<NameOutcome> {
         let NameChange { name, to, expect, .. } = change;
@@ -121,10 +121,10 @@ impl Writing {
         }
         let name = std::slice::from_ref(name);
         match held.iter().find(|held| held.desc.digest == desc.digest) {
-            Some(Held { desc, bytes, .. }) if sent.insert(desc.digest.clone()) => {
+            Some(HeldManifest { desc, bytes, .. }) if sent.insert(desc.digest.clone()) => {
                 self.repository.publish_manifest(desc, bytes, name).await?;
             }
-            Some(Held { desc, bytes, .. }) => drop(self.repository.put_under(desc, bytes, name).await?),
+            Some(HeldManifest { desc, bytes, .. }) => drop(self.repository.put_under(desc, bytes, name).await?),
             None => self.repository.put_tag(&change.name, desc).await?,
         }
         Ok(match expect {
@@ -196,7 +196,7 @@ impl Writing {
 }
 
 #[async_trait]
-impl Session for Writing {
+impl Session for RegistrySession {
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         let mut given_up = self.given_up.subscribe();
         tokio::select! {
@@ -213,7 +213,7 @@ impl Session for Writing {
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
         compare(&desc.digest, Digest::with(desc.digest.algorithm(), bytes))?;
         let parsed = Parsed::read(&desc.media_type, bytes)?;
-        let manifest = Held { desc: desc.clone(), bytes: bytes.clone(), parsed };
+        let manifest = HeldManifest { desc: desc.clone(), bytes: bytes.clone(), parsed };
         if self.staged().over {
             return Err(ended());
         }

@@ -22,7 +22,7 @@ use crate::{
     store::{Sink, compare},
     stores::registry::{
         Repository,
-        http::{payload::Payload, response::Answer, retry::Lost},
+        http::{payload::Payload, response::Response, retry::Failure},
         origins::quirks,
     },
 };
@@ -61,7 +61,7 @@ impl Streamed {
         given_up: watch::Receiver<bool>,
     ) -> Result<Self> {
         let registry = &repository.registry;
-        if quirks::is_patchless(&registry.0.name) || size.is_some_and(|size| size > registry.0.longest.get()) {
+        if quirks::is_patchless(&registry.0.name) || size.is_some_and(|size| size > registry.0.max_body.get()) {
             let what = size.map_or_else(|| "no large PATCH".into(), |size| format!("no PATCH of {size} bytes"));
             return Err(Error::unsupported(format!("{registry} takes {what}")));
         }
@@ -71,7 +71,7 @@ impl Streamed {
         sending.spawn(unless(given_up.clone(), async move {
             match size {
                 Some(size) => sender.send_whole(size, queue, upload).await,
-                None => sender.send_pieces(queue, upload).await,
+                None => sender.send_chunked(queue, upload).await,
             }
         }));
         Ok(Self { repository: repository.clone(), size, offset: 0, chunks: Some(chunks), sending, given_up })
@@ -137,7 +137,8 @@ impl Sink for Streamed {
             (None, None) => return Err(Error::unsupported(format!("{} wants the digest first", self.repository))),
         };
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, self.offset);
-        let ending = async { self.repository.put_blob(&desc, Payload::Empty, &upload).await.map_err(Lost::into_error) };
+        let ending =
+            async { self.repository.put_blob(&desc, Payload::Empty, &upload).await.map_err(Failure::into_error) };
         match unless(self.given_up.clone(), ending).await {
             Ok(true) => {
                 upload.end();
@@ -158,22 +159,22 @@ impl Repository {
         if size > 0 {
             let content = stream::unfold(queue, |mut queue| async move { Some((Ok(queue.recv().await?), queue)) });
             let content = Mutex::new(Some(content.boxed()));
-            let answer = self.patch(Payload::Once(&content, size), 0, &upload).await.map_err(Lost::into_error)?;
-            if answer.status == 413 {
-                let what = answer.what();
-                self.too_long(answer, size, &upload).await?;
+            let response = self.patch(Payload::Once(&content, size), 0, &upload).await.map_err(Failure::into_error)?;
+            if response.status == 413 {
+                let what = response.what();
+                self.too_long(response, size, &upload).await?;
                 return Err(Error::limit(format!("{what}: takes less than {size} bytes")));
             }
-            self.took(answer, size, &mut upload).await?;
+            self.took(response, size, &mut upload).await?;
         }
         Ok(Sent { upload, digest: None })
     }
 
     /// Gathers content and sends it in pieces, smaller ones where the registry wants that.
-    async fn send_pieces(&self, mut queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
+    async fn send_chunked(&self, mut queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
         let (mut hasher, mut at, mut gathered, mut more) = (Hasher::default(), 0_u64, BytesMut::new(), true);
         while more || !gathered.is_empty() {
-            let length = upload.piece(self.registry.0.longest.get().min(PIECE));
+            let length = upload.piece(self.registry.0.max_body.get().min(PIECE));
             if more && (gathered.len() as u64) < length {
                 let chunk = queue.recv().await;
                 more = chunk.is_some();
@@ -186,31 +187,31 @@ impl Repository {
             let rest = gathered.freeze();
             let piece = rest.slice(..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
             let sent = piece.len();
-            let answer = self.patch(Payload::Bytes(piece), at, &upload).await.map_err(Lost::into_error)?;
-            if answer.status == 413 {
-                self.too_long(answer, sent as u64, &upload).await?;
+            let response = self.patch(Payload::Bytes(piece), at, &upload).await.map_err(Failure::into_error)?;
+            if response.status == 413 {
+                self.too_long(response, sent as u64, &upload).await?;
                 gathered = BytesMut::from(rest);
                 continue;
             }
             at = at.saturating_add(sent as u64);
-            self.took(answer, at, &mut upload).await?;
+            self.took(response, at, &mut upload).await?;
             gathered = BytesMut::from(rest.slice(sent..));
         }
         Ok(Sent { upload, digest: Some(hasher.finish()) })
     }
 
     /// Reads the answer to a PATCH, after which the upload has so many bytes.
-    async fn took(&self, answer: Answer, now: u64, upload: &mut Upload) -> Result<()> {
-        if answer.status == 404 {
-            return Err(gone(answer).await.into_error());
+    async fn took(&self, response: Response, now: u64, upload: &mut Upload) -> Result<()> {
+        if response.status == 404 {
+            return Err(gone(response).await.into_error());
         }
-        let answer = answer.expect(&[202, 201, 204]).await?;
-        if let Some(reached) = reached(&answer).filter(|reached| *reached != now) {
-            let what = answer.what();
+        let response = response.expect(&[202, 201, 204]).await?;
+        if let Some(reached) = reached(&response).filter(|reached| *reached != now) {
+            let what = response.what();
             return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {now} bytes")));
         }
-        upload.place = self.registry.0.transport.onward(&answer)?;
-        answer.finish().await;
+        upload.place = self.registry.0.transport.onward(&response)?;
+        response.finish().await;
         Ok(())
     }
 }

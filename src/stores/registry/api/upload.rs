@@ -23,7 +23,7 @@ use crate::{
         Repository,
         auth::Scope,
         client::Registry,
-        http::{request::Ask, response::Answer},
+        http::{request::Request, response::Response},
         origins::origin::Origin,
         transport::location,
     },
@@ -89,14 +89,14 @@ impl Uploads {
 
 impl Upload {
     /// What an answer to a request in this scope says. Errors: no usable `Location`.
-    pub(super) fn of(answer: &Answer, registry: &Registry, scope: &Scope, open: Open) -> Result<Self> {
-        let least = answer.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { place: location(answer)?, least, owner: Some((registry.clone(), scope.clone(), open)) })
+    pub(super) fn of(response: &Response, registry: &Registry, scope: &Scope, open: Open) -> Result<Self> {
+        let least = response.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Self { place: location(response)?, least, owner: Some((registry.clone(), scope.clone(), open)) })
     }
 
     /// The length of a piece where requests may be as long as this.
-    pub(super) fn piece(&self, longest: u64) -> u64 {
-        longest.max(self.least)
+    pub(super) fn piece(&self, max_body: u64) -> u64 {
+        max_body.max(self.least)
     }
 
     /// Says that the blob is stored.
@@ -134,8 +134,8 @@ impl Drop for Upload {
 
 async fn cancel(registry: &Registry, scope: Scope, place: Url) {
     if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
-        let ask = Ask::new(Method::DELETE, place, scope);
-        let _ = timeout(CANCEL, registry.0.transport.attempt(&ask)).await;
+        let request = Request::new(Method::DELETE, place, scope);
+        let _ = timeout(CANCEL, registry.0.transport.attempt(&request)).await;
     }
 }
 
@@ -144,19 +144,19 @@ impl Repository {
     /// waits for it any more is cancelled.
     pub(super) async fn open(
         &self,
-        ask: Ask<'static>,
+        request: Request<'static>,
         statuses: &'static [u16],
-    ) -> Result<(Answer, Option<Result<Upload>>)> {
+    ) -> Result<(Response, Option<Result<Upload>>)> {
         let (waits, gone) = oneshot::channel::<()>();
         let (registry, open) = (self.registry.clone(), self.uploads.opening());
         let asked = tokio::spawn(async move {
-            let answer = tokio::select! {
-                answer = registry.0.transport.send(&ask) => answer?,
+            let response = tokio::select! {
+                response = registry.0.transport.send(&request) => response?,
                 () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
             };
-            let opened = statuses.contains(&answer.status.as_u16());
-            let upload = opened.then(|| Upload::of(&answer, &registry, &ask.scope, open));
-            Ok((answer, upload))
+            let opened = statuses.contains(&response.status.as_u16());
+            let upload = opened.then(|| Upload::of(&response, &registry, &request.scope, open));
+            Ok((response, upload))
         });
         let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
         mem::drop(waits);

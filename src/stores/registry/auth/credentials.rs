@@ -134,16 +134,16 @@ impl Credentials for Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::registry::{Protocol, origins::redact::blotted};
+    use crate::stores::registry::{Protocol, origins::redact::without_secrets};
 
     #[test]
     fn a_secret_is_blotted_out_in_every_form() {
         let origin = Origin::of_registry("localhost:5000", Protocol::Auto).unwrap();
         let credential = Credential::password(&origin, "ann", "hunter2").unwrap();
         let echo = format!("you sent {:?} (hunter2)", credential.header().unwrap().to_str().unwrap());
-        assert_eq!(blotted(&echo, &credential.forms()), "you sent \"Basic ***\" (***)");
+        assert_eq!(without_secrets(&echo, &credential.forms()), "you sent \"Basic ***\" (***)");
         let unpadded = credential.header().unwrap().to_str().unwrap().trim_end_matches('=').to_owned();
-        assert_eq!(blotted(&unpadded, &credential.forms()), "Basic ***");
+        assert_eq!(without_secrets(&unpadded, &credential.forms()), "Basic ***");
         assert!(Credential::password(&origin, "a:b", "x").is_err());
         assert!(Credential::bearer(&origin, "a\r\nX: y").header().is_err());
     }

@@ -24,11 +24,11 @@ use url::Url;
 use self::{
     challenge::Challenge,
     credentials::{Credential, Credentials, Secret},
-    token::{ask, fetch, refresh, without_scope},
+    token::{fetch, refresh, request, without_scope},
 };
 use super::{
-    http::exchange::Wire,
-    origins::origin::{self, Lane, Origin, redacted},
+    http::exchange::HttpClient,
+    origins::origin::{self, HostTrust, Origin, redacted},
 };
 use crate::error::{Code, Context as _, Error, Kind, Result};
 
@@ -109,16 +109,16 @@ pub(super) struct Auth {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    proofs: HashMap<String, Proof>,
+    authorizations: HashMap<String, Authorization>,
 }
 
 /// A credential for requests, and until when it may be used.
-pub(super) struct Proof {
+pub(super) struct Authorization {
     pub(super) credential: Credential,
     pub(super) until: Option<Instant>,
 }
 
-impl Proof {
+impl Authorization {
     fn is_good(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() + MARGIN < until)
     }
@@ -155,10 +155,10 @@ impl Auth {
     }
 
     /// What to attach to a request before the registry says anything: nothing, until it has asked once.
-    pub(super) async fn known(&self, wire: &Wire, scope: &Scope) -> Result<Option<Credential>> {
+    pub(super) async fn known(&self, client: &HttpClient, scope: &Scope) -> Result<Option<Credential>> {
         let mut state = self.state.lock().await;
         match state.challenge.clone() {
-            Some(challenge) => self.prove(wire, &mut state, &challenge, scope, Need::Any).await,
+            Some(challenge) => self.authorize(client, &mut state, &challenge, scope, Need::Any).await,
             None => Ok(None),
         }
     }
@@ -167,9 +167,9 @@ impl Auth {
     ///
     /// Errors: a challenge that is not understood, or that sends us where credentials must not go; a token service that
     /// fails or refuses.
-    pub(super) async fn answer(
+    pub(super) async fn response(
         &self,
-        wire: &Wire,
+        client: &HttpClient,
         headers: &HeaderMap,
         scope: &Scope,
         need: Need<'_>,
@@ -183,13 +183,13 @@ impl Auth {
         };
         let mut state = self.state.lock().await;
         state.challenge = Some(challenge.clone());
-        self.prove(wire, &mut state, &challenge, scope, need).await
+        self.authorize(client, &mut state, &challenge, scope, need).await
     }
 
     /// A proof from the cache, if one of those is good enough; else a new one.
-    async fn prove(
+    async fn authorize(
         &self,
-        wire: &Wire,
+        client: &HttpClient,
         state: &mut State,
         challenge: &Challenge,
         scope: &Scope,
@@ -199,25 +199,25 @@ impl Auth {
             Challenge::Basic => vec![format!("basic {}", scope.repository)],
             Challenge::Bearer { .. } => scope.keys(),
         };
-        let fresh = |proof: &&Proof| match need {
-            Need::Any => proof.is_good(),
-            Need::Other(used) => proof.is_good() && used.is_none_or(|used| !used.is(&proof.credential)),
+        let fresh = |authorization: &&Authorization| match need {
+            Need::Any => authorization.is_good(),
+            Need::Other(used) => authorization.is_good() && used.is_none_or(|used| !used.is(&authorization.credential)),
             Need::Own => false,
         };
-        if let Some(proof) = keys.iter().filter_map(|key| state.proofs.get(key)).find(fresh) {
-            return Ok(Some(proof.credential.clone()));
+        if let Some(authorization) = keys.iter().filter_map(|key| state.authorizations.get(key)).find(fresh) {
+            return Ok(Some(authorization.credential.clone()));
         }
         let made = match challenge {
             Challenge::Basic if !matches!(need, Need::Any | Need::Other(None)) => None,
             Challenge::Basic => self.basic(scope).await?,
             Challenge::Bearer { realm, service, scope: asked } => {
-                Some(self.token(wire, realm, service.as_deref(), asked.as_deref(), scope).await?)
+                Some(self.token(client, realm, service.as_deref(), asked.as_deref(), scope).await?)
             }
         };
-        let Some(proof) = made else { return Ok(None) };
-        let credential = proof.credential.clone();
+        let Some(authorization) = made else { return Ok(None) };
+        let credential = authorization.credential.clone();
         if let Some(key) = keys.into_iter().next().filter(|_| !matches!(need, Need::Own)) {
-            state.proofs.insert(key, proof);
+            state.authorizations.insert(key, authorization);
         }
         Ok(Some(credential))
     }
@@ -229,26 +229,26 @@ impl Auth {
     }
 
     /// What goes with every request. An identity token does not: it is for a token service.
-    async fn basic(&self, scope: &Scope) -> Result<Option<Proof>> {
+    async fn basic(&self, scope: &Scope) -> Result<Option<Authorization>> {
         let login = self.login(scope).await?;
         let usable = login.filter(|login| !matches!(login.secret(), Secret::Identity(_)));
-        Ok(usable.map(|credential| Proof { credential, until: None }))
+        Ok(usable.map(|credential| Authorization { credential, until: None }))
     }
 
     /// Fetches a token: with the credentials there are, else anonymously.
     async fn token(
         &self,
-        wire: &Wire,
+        client: &HttpClient,
         realm: &str,
         service: Option<&str>,
         asked: Option<&str>,
         scope: &Scope,
-    ) -> Result<Proof> {
+    ) -> Result<Authorization> {
         let login = self.login(scope).await?;
         if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
-            return Ok(Proof { credential: ready.clone(), until: None });
+            return Ok(Authorization { credential: ready.clone(), until: None });
         }
-        let (lane, realm) = self.realm(realm)?;
+        let (host_trust, realm) = self.realm(realm)?;
         let mut scopes = scope.names();
         // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
         // and others use a word of their own, and then it is the only one that they understand.
@@ -259,20 +259,20 @@ impl Auth {
         let login = login.map(|login| login.addressed_to(&at));
         let fetched = match login.as_ref().map(|login| login.secret()) {
             Some(Secret::Identity(token)) => {
-                ask(wire, lane, refresh(&realm, service, &scopes, token), login.as_ref()).await
+                request(client, host_trust, refresh(&realm, service, &scopes, token), login.as_ref()).await
             }
-            _ => ask(wire, lane, fetch(&realm, service, &scopes), login.as_ref()).await,
+            _ => request(client, host_trust, fetch(&realm, service, &scopes), login.as_ref()).await,
         };
         let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
-        fetched.proof(&self.origin)
+        fetched.authorization(&self.origin)
     }
 
     /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
-    fn realm(&self, realm: &str) -> Result<(Lane, Url)> {
+    fn realm(&self, realm: &str) -> Result<(HostTrust, Url)> {
         let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
         let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
         match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
-            Some(lane) => Ok((lane, without_scope(url))),
+            Some(host_trust) => Ok((host_trust, without_scope(url))),
             None => {
                 let error = refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)));
                 Err(error.with_code(Code::RealmNotTrusted))

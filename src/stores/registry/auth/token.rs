@@ -8,14 +8,14 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Proof, Scope,
+    Authorization, Scope,
     credentials::{Credential, Secret},
 };
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        http::{exchange::Wire, payload::Payload, request::Ask, response::Answer, retry::Lost},
-        origins::origin::{Lane, Origin},
+        http::{exchange::HttpClient, payload::Payload, request::Request, response::Response, retry::Failure},
+        origins::origin::{HostTrust, Origin},
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) struct Token {
 
 impl Token {
     /// What it proves to the registry.
-    pub(super) fn proof(self, origin: &Origin) -> Result<Proof> {
+    pub(super) fn authorization(self, origin: &Origin) -> Result<Authorization> {
         let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
         let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
         let Some(token) = token else {
@@ -59,22 +59,22 @@ impl Token {
         };
         let credential = Credential::bearer(origin, token);
         credential.header()?;
-        Ok(Proof { credential, until: Instant::now().checked_add(life) })
+        Ok(Authorization { credential, until: Instant::now().checked_add(life) })
     }
 }
 
 /// The request for a token; a user name and a password travel in its header.
-pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Ask<'static> {
+pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Request<'static> {
     let mut url = realm.clone();
     if service.is_some() || !scopes.is_empty() {
         let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
         url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
     }
-    Ask::new(Method::GET, url, Scope::registry())
+    Request::new(Method::GET, url, Scope::registry())
 }
 
 /// The request that exchanges an identity token for a token (RFC 6749 section 6).
-pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -> Ask<'static> {
+pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -> Request<'static> {
     let scope = scopes.join(" ");
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "refresh_token")
@@ -83,42 +83,47 @@ pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], tok
         .extend_pairs((!scope.is_empty()).then_some(("scope", &scope)))
         .append_pair("refresh_token", token)
         .finish();
-    let mut ask = Ask::new(Method::POST, realm.clone(), Scope::registry())
+    let mut request = Request::new(Method::POST, realm.clone(), Scope::registry())
         .with(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    ask.payload = Payload::Bytes(Bytes::from(form));
-    ask
+    request.payload = Payload::Bytes(Bytes::from(form));
+    request
 }
 
 /// Asks the token service, once.
 async fn exchange(
-    wire: &Wire,
-    lane: Lane,
-    ask: &Ask<'_>,
+    client: &HttpClient,
+    host_trust: HostTrust,
+    request: &Request<'_>,
     url: &Url,
     attached: Option<&Credential>,
     login: Option<&Credential>,
-) -> Result<Answer, Lost> {
-    let mut answer = wire.exchange(lane, ask, url, attached).await?;
+) -> Result<Response, Failure> {
+    let mut response = client.exchange(host_trust, request, url, attached).await?;
     // An identity token travels in the body, and is no more to be repeated than what travels in the head.
-    answer.sent.extend(login.into_iter().flat_map(Credential::forms));
-    let answer = answer.judged().await?;
-    if answer.status.is_success() { answer.load(MAX_TOKEN).await } else { Ok(answer) }
+    response.sent.extend(login.into_iter().flat_map(Credential::forms));
+    let response = response.judged().await?;
+    if response.status.is_success() { response.load(MAX_TOKEN).await } else { Ok(response) }
 }
 
 /// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
-pub(super) async fn ask(wire: &Wire, lane: Lane, mut ask: Ask<'_>, login: Option<&Credential>) -> Result<Token> {
-    ask.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let url = ask.url.clone();
+pub(super) async fn request(
+    client: &HttpClient,
+    host_trust: HostTrust,
+    mut request: Request<'_>,
+    login: Option<&Credential>,
+) -> Result<Token> {
+    request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let url = request.url.clone();
     let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
-    let mut step = wire.step();
-    let answer = loop {
-        match exchange(wire, lane, &ask, &url, attached, login).await {
-            Ok(answer) => break answer.expect(&[200]).await?,
-            Err(lost) => step.again(lost).await?,
+    let mut attempts = client.attempts();
+    let response = loop {
+        match exchange(client, host_trust, &request, &url, attached, login).await {
+            Ok(response) => break response.expect(&[200]).await?,
+            Err(failure) => attempts.again(failure).await?,
         }
     };
-    let what = answer.what();
+    let what = response.what();
     // Neither the body nor what the parser says of it: both may hold the token.
-    serde_json::from_slice(&answer.bytes(MAX_TOKEN).await?)
+    serde_json::from_slice(&response.bytes(MAX_TOKEN).await?)
         .map_err(|_| Error::new(Kind::NotARegistry, format!("{what}: answered with something that is no token")))
 }

@@ -32,7 +32,7 @@ pub struct Hosts {
 
 /// A place that has copies of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
+pub struct MirrorLocation {
     /// `host[:port]`
     pub registry: RegistryName,
     /// The repository there.
@@ -108,10 +108,10 @@ impl Hosts {
     }
 
     /// Where else this repository can be read, in the order in which they are asked. Errors: one is no repository.
-    pub fn replicas(&self, registry: &str, repository: &str) -> Result<Vec<Replica>> {
+    pub fn replicas(&self, registry: &str, repository: &str) -> Result<Vec<MirrorLocation>> {
         let replica = |at: &Prefix, rest: &str, names, insecure| {
             let (registry, repository) = at.with(rest)?;
-            Ok(Replica { registry, repository, names, insecure })
+            Ok(MirrorLocation { registry, repository, names, insecure })
         };
         let ours = fitting(&self.ours, registry, repository).filter_map(|(prefix, entry)| {
             let all = entry.mirrors.as_ref()?;
@@ -126,7 +126,7 @@ impl Hosts {
     }
 
     /// The options for a replica, of which `options` are the general ones.
-    pub fn options_of(&self, replica: &Replica, options: &Options) -> Result<Options> {
+    pub fn options_of(&self, replica: &MirrorLocation, options: &Options) -> Result<Options> {
         let mut options = self.options(&replica.registry, &replica.repository, options)?;
         options.insecure_tls |= replica.insecure;
         Ok(options)

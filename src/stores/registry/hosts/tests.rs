@@ -25,7 +25,7 @@ fn options(hosts: &Hosts, registry: &str, repository: &str) -> Options {
 }
 
 fn copies(hosts: &Hosts, registry: &str, repository: &str) -> Vec<String> {
-    let shown = |c: Replica| format!("{}/{}{}", c.registry, c.repository, if c.names { " names" } else { "" });
+    let shown = |c: MirrorLocation| format!("{}/{}{}", c.registry, c.repository, if c.names { " names" } else { "" });
     hosts.replicas(registry, repository).unwrap().into_iter().map(shown).collect()
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use url::Url;
@@ -14,9 +14,9 @@ use url::Url;
 use super::{
     payload::Watch,
     rate_limit::Rate,
-    request::Ask,
-    response::Answer,
-    retry::{Lost, Retry, Step},
+    request::Request,
+    response::Response,
+    retry::{Attempts, Failure, Retry},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -25,12 +25,12 @@ use crate::{
         net::{
             pool::{self, Pool},
             proxy::Proxies,
-            resolver::Reach,
+            resolver::NearestScope,
             tls::Tls,
             tunnel,
         },
         options::Options,
-        origins::origin::{Lane, Origin, redacted},
+        origins::origin::{HostTrust, Origin, redacted},
     },
 };
 
@@ -38,7 +38,7 @@ use crate::{
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
 /// Connections, without a notion of who may see which secret.
-pub(in crate::stores::registry) struct Wire {
+pub(in crate::stores::registry) struct HttpClient {
     own: Pool,
     trusted: Pool,
     foreign: Pool,
@@ -52,15 +52,15 @@ pub(in crate::stores::registry) struct Wire {
     known: Mutex<HashSet<Origin>>,
 }
 
-impl Wire {
-    pub(in crate::stores::registry) fn new(options: &Options, reach: &Reach) -> Result<Self> {
+impl HttpClient {
+    pub(in crate::stores::registry) fn new(options: &Options, nearest: &NearestScope) -> Result<Self> {
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
         let tls = Tls::new(options)?;
         Ok(Self {
-            own: Pool::new(options, &tls, reach, Lane::Own)?,
-            trusted: Pool::new(options, &tls, reach, Lane::Trusted)?,
-            foreign: Pool::new(options, &tls, reach, Lane::Foreign)?,
+            own: Pool::new(options, &tls, nearest, HostTrust::Own)?,
+            trusted: Pool::new(options, &tls, nearest, HostTrust::Trusted)?,
+            foreign: Pool::new(options, &tls, nearest, HostTrust::Foreign)?,
             proxies: options.proxies.clone(),
             user_agent,
             header_timeout: options.header_timeout,
@@ -72,72 +72,72 @@ impl Wire {
     }
 
     /// Something that is tried until it succeeds.
-    pub(in crate::stores::registry) fn step(&self) -> Step {
-        self.retry.step()
+    pub(in crate::stores::registry) fn attempts(&self) -> Attempts {
+        self.retry.attempts()
     }
 
     /// One request, one answer; redirects are answers. The credential is attached if it belongs to that origin.
     pub(in crate::stores::registry) async fn exchange(
         &self,
-        lane: Lane,
-        ask: &Ask<'_>,
+        host_trust: HostTrust,
+        request: &Request<'_>,
         url: &Url,
         credential: Option<&Credential>,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Response, Failure> {
         let origin = Origin::of(url)?;
-        let mut what = format!("{} {}", ask.method, redacted(url));
+        let mut what = format!("{} {}", request.method, redacted(url));
         let attached = credential.filter(|c| c.origin() == &origin);
-        let mut request = self.request(ask, url, &what, attached)?;
+        let mut http_request = self.http_request(request, url, &what, attached)?;
         let proxy = self.proxies.of(&origin).map_err(|e| e.context(what.clone()))?;
         if let Some(proxy) = proxy {
             what = format!("{what} through the proxy `{proxy}`");
             // What goes through a tunnel is not read by the proxy, which was told when that was made.
             let login = proxy.login.as_ref().filter(|_| !origin.is_secure());
-            request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
+            http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
-        let (body, watch) = ask.payload.open(self.rate.as_ref()).await?;
-        let pool = match lane {
-            Lane::Own => &self.own,
-            Lane::Trusted => &self.trusted,
-            Lane::Foreign => &self.foreign,
+        let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
+        let pool = match host_trust {
+            HostTrust::Own => &self.own,
+            HostTrust::Trusted => &self.trusted,
+            HostTrust::Foreign => &self.foreign,
         };
-        tracing::debug!(method = %ask.method, url = redacted(url), "request");
-        let sending = pool.request(&origin, request.map(|()| body), ask.is_large());
-        let patience = self.header_timeout + Duration::from_secs(ask.payload.len() / BYTES_PER_SECOND);
+        tracing::debug!(method = %request.method, url = redacted(url), "request");
+        let sending = pool.request(&origin, http_request.map(|()| body), request.is_large());
+        let patience = self.header_timeout + Duration::from_secs(request.payload.len() / BYTES_PER_SECOND);
         let response = match patiently(sending, &watch, patience).await {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
                 // Our own source has tried what it can.
                 return Err(match watch.failure() {
-                    Some(failure) => Lost::Final(failure),
+                    Some(failure) => Failure::Final(failure),
                     None => {
-                        let lost = pool::no_answer(&what, &origin, error, self.known().contains(&origin));
-                        if proxy.is_some() { lost.through_proxy() } else { lost }
+                        let failure = pool::no_answer(&what, &origin, error, self.known().contains(&origin));
+                        if proxy.is_some() { failure.through_proxy() } else { failure }
                     }
                 });
             }
             None => {
                 let message = format!("{what}: no answer within {} s", patience.as_secs());
-                return Err(Lost::passing(Error::new(Kind::Unavailable, message)));
+                return Err(Failure::passing(Error::new(Kind::Unavailable, message)));
             }
         };
         // A registry that answers before it has read everything must not hide that our own source failed.
         if let Some(failure) = watch.failure() {
-            return Err(Lost::Final(failure));
+            return Err(Failure::Final(failure));
         }
         self.known().insert(origin);
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
-        check(&head.headers, &ask.method, &what)?;
+        check(&head.headers, &request.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
-            return Err(Lost::Final(tunnel::unwelcome(proxy, &format!("{what}: "))));
+            return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));
         }
         let attached = attached.into_iter().flat_map(Credential::forms);
-        Ok(Answer {
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             url: url.clone(),
-            method: ask.method.clone(),
+            method: request.method.clone(),
             sent: attached.chain(proxy.into_iter().flat_map(|proxy| proxy.secrets.clone())).collect(),
             patience: self.read_timeout,
             rate: self.rate.clone(),
@@ -149,28 +149,29 @@ impl Wire {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn request(
+    pub(super) fn http_request(
         &self,
-        ask: &Ask<'_>,
+        request: &Request<'_>,
         url: &Url,
         what: &str,
         credential: Option<&Credential>,
-    ) -> Result<Request<()>> {
+    ) -> Result<HttpRequest<()>> {
         let bad = |e: http::Error| Error::invalid(format!("{what}: {e}"));
         let mut plain = url.clone();
         plain.set_fragment(None);
-        let mut request = Request::builder().method(ask.method.clone()).uri(plain.as_str()).body(()).map_err(bad)?;
-        let headers = request.headers_mut();
-        headers.extend(ask.headers.clone());
+        let mut http_request =
+            HttpRequest::builder().method(request.method.clone()).uri(plain.as_str()).body(()).map_err(bad)?;
+        let headers = http_request.headers_mut();
+        headers.extend(request.headers.clone());
         headers.insert(header::USER_AGENT, self.user_agent.clone());
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if matches!(ask.method, Method::POST | Method::PUT | Method::PATCH) {
-            headers.insert(header::CONTENT_LENGTH, ask.payload.len().into());
+        if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(header::CONTENT_LENGTH, request.payload.len().into());
         }
         if let Some(credential) = credential {
             headers.insert(header::AUTHORIZATION, credential.header()?);
         }
-        Ok(request)
+        Ok(http_request)
     }
 }
 
@@ -194,7 +195,7 @@ async fn patiently<T>(sending: impl Future<Output = T>, watch: &Arc<Watch>, pati
     loop {
         let deadline = watch.moved() + patience;
         tokio::select! {
-            answer = &mut sending => return Some(answer),
+            response = &mut sending => return Some(response),
             () = tokio::time::sleep_until(deadline) => {
                 if watch.moved() + patience <= Instant::now() {
                     return None;

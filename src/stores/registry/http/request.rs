@@ -15,7 +15,7 @@ const LARGE_REQUEST: u64 = 64 << 10;
 
 /// A request.
 #[derive(Clone)]
-pub(in crate::stores::registry) struct Ask<'a> {
+pub(in crate::stores::registry) struct Request<'a> {
     /// How.
     pub(in crate::stores::registry) method: Method,
     /// What.
@@ -33,7 +33,7 @@ pub(in crate::stores::registry) struct Ask<'a> {
     pub(super) expected: u64,
 }
 
-impl Ask<'_> {
+impl Request<'_> {
     /// A request without headers and body.
     pub(in crate::stores::registry) fn new(method: Method, url: Url, scope: Scope) -> Self {
         Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None, expected: 0 }

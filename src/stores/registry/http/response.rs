@@ -13,16 +13,16 @@ use url::Url;
 use super::{
     rate_limit::Rate,
     refusal::{self, is_final, kind_of},
-    retry::Lost,
+    retry::Failure,
     retry_after::{asked, passes, quota},
-    stall::{MIN_PACE, Pace},
+    stall::{MIN_SPEED, StallDetector},
 };
 use crate::{
     blob::ByteStream,
     error::{Code, Error, Kind, Result},
     stores::registry::origins::{
         origin::redacted,
-        redact::{self, blotted},
+        redact::{self, without_secrets},
     },
 };
 
@@ -48,8 +48,8 @@ impl Document {
     /// What it says. Errors: not the JSON that the specification asks for.
     pub(in crate::stores::registry) fn read<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.bytes).map_err(|error| {
-            let first = self.quote(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
-            let (what, media_type) = (&self.what, self.quote(&self.media_type));
+            let first = self.excerpt(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
+            let (what, media_type) = (&self.what, self.excerpt(&self.media_type));
             let shape = format!("line {} column {}", error.line(), error.column());
             let message =
                 format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
@@ -58,13 +58,13 @@ impl Document {
     }
 
     /// A part of it, fit for a message.
-    pub(in crate::stores::registry) fn quote(&self, text: &str) -> String {
-        quoted(&blotted(text, &self.secrets))
+    pub(in crate::stores::registry) fn excerpt(&self, text: &str) -> String {
+        excerpt(&without_secrets(text, &self.secrets))
     }
 }
 
 /// An answer whose body has not been read.
-pub(in crate::stores::registry) struct Answer {
+pub(in crate::stores::registry) struct Response {
     /// Its status.
     pub(in crate::stores::registry) status: StatusCode,
     /// Its headers.
@@ -83,7 +83,7 @@ pub(in crate::stores::registry) struct Answer {
     pub(super) body: BoxBody<Bytes, hyper::Error>,
 }
 
-impl Answer {
+impl Response {
     /// `GET https://host/v2/…`, for messages.
     pub(in crate::stores::registry) fn what(&self) -> String {
         format!("{} {}", self.method, redacted(&self.url))
@@ -95,8 +95,8 @@ impl Answer {
     }
 
     /// A text of the server, fit for a message.
-    pub(in crate::stores::registry) fn quote(&self, text: &str) -> String {
-        quoted(&blotted(text, &self.secrets()))
+    pub(in crate::stores::registry) fn excerpt(&self, text: &str) -> String {
+        excerpt(&without_secrets(text, &self.secrets()))
     }
 
     /// A header that occurs, as text.
@@ -119,12 +119,12 @@ impl Answer {
     pub(in crate::stores::registry) fn stream(self) -> Result<ByteStream> {
         let what = self.what();
         if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
-            let encoding = self.quote(encoding);
+            let encoding = self.excerpt(encoding);
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
         let (body, patience, rate) = (self.body, self.patience, self.rate);
-        let pace = Pace::new(patience);
-        let stream = stream::try_unfold((body, what, pace), move |(mut body, what, mut pace)| async move {
+        let stall = StallDetector::new(patience);
+        let stream = stream::try_unfold((body, what, stall), move |(mut body, what, mut stall)| async move {
             loop {
                 let asked = Instant::now();
                 let frame = match tokio::time::timeout(patience, body.frame()).await {
@@ -136,10 +136,10 @@ impl Answer {
                     Ok(Some(Ok(frame))) => frame,
                 };
                 if let Ok(data) = frame.into_data() {
-                    if !pace.keeps_up(asked.elapsed(), data.len()) {
-                        return Err(unavailable(&what, &format!("comes at less than {MIN_PACE} bytes a second")));
+                    if !stall.keeps_up(asked.elapsed(), data.len()) {
+                        return Err(unavailable(&what, &format!("comes at less than {MIN_SPEED} bytes a second")));
                     }
-                    return Ok(Some((data, (body, what, pace))));
+                    return Ok(Some((data, (body, what, stall))));
                 }
             }
         })
@@ -151,7 +151,7 @@ impl Answer {
         })
     }
 
-    /// The whole body. Errors: more than `limit` bytes, and those of [`Answer::stream`].
+    /// The whole body. Errors: more than `limit` bytes, and those of [`Response::stream`].
     pub(in crate::stores::registry) async fn bytes(self, limit: u64) -> Result<Bytes> {
         let what = self.what();
         if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
@@ -161,14 +161,14 @@ impl Answer {
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
     }
 
-    /// The whole body, to be understood. Errors: those of [`Answer::bytes`].
+    /// The whole body, to be understood. Errors: those of [`Response::bytes`].
     pub(in crate::stores::registry) async fn document(self, limit: u64) -> Result<Document> {
         let (what, media_type, secrets) = (self.what(), self.media_type(), self.secrets());
         Ok(Document { what, media_type, secrets, bytes: self.bytes(limit).await? })
     }
 
     /// The same answer with its body read, so that reading it again cannot fail.
-    pub(in crate::stores::registry) async fn load(mut self, limit: u64) -> Result<Self, Lost> {
+    pub(in crate::stores::registry) async fn load(mut self, limit: u64) -> Result<Self, Failure> {
         let nothing = full(Bytes::new());
         let unread = Self {
             status: self.status,
@@ -180,12 +180,12 @@ impl Answer {
             rate: self.rate.take(),
             body: std::mem::replace(&mut self.body, nothing),
         };
-        self.body = full(unread.bytes(limit).await.map_err(Lost::body)?);
+        self.body = full(unread.bytes(limit).await.map_err(Failure::body)?);
         Ok(self)
     }
 
     /// The answer itself, unless its status says that another attempt may get another one.
-    pub(in crate::stores::registry) async fn judged(self) -> Result<Self, Lost> {
+    pub(in crate::stores::registry) async fn judged(self) -> Result<Self, Failure> {
         if !passes(self.status) {
             return Ok(self);
         }
@@ -195,11 +195,11 @@ impl Answer {
         let (quota, error) = match quota {
             Some(text) => {
                 let error = error.with_code(Code::RequestsUsedUp);
-                (true, error.context(format!("the quota is used up ({})", quoted(&text))))
+                (true, error.context(format!("the quota is used up ({})", excerpt(&text))))
             }
             None => (false, error),
         };
-        Err(Lost::Passing { error, asked, stale: false, quota })
+        Err(Failure::Passing { error, asked, stale: false, quota })
     }
 
     /// Reads what is left, so that the connection can be used again.
@@ -221,7 +221,7 @@ impl Answer {
     /// The error that this answer stands for, with what the server says, read up to 64 KiB; an ellipsis stands for more.
     pub(in crate::stores::registry) async fn into_error(self) -> Error {
         let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
-        let wait = self.header(header::RETRY_AFTER).map(|wait| self.quote(wait));
+        let wait = self.header(header::RETRY_AFTER).map(|wait| self.excerpt(wait));
         let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
         let (body, whole) = match self.stream() {
             Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
@@ -229,7 +229,7 @@ impl Answer {
         };
         let said = refusal::said(&body);
         let code = refusal::code_of(&method, status, &said, secure);
-        let said = quoted(&blotted(&said.text, &secrets));
+        let said = excerpt(&without_secrets(&said.text, &secrets));
         let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
             kind = Kind::NotARegistry;
@@ -281,7 +281,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// A server's text, fit for a message: at most 500 characters and an ellipsis. Whoever shows it escapes it.
-pub(in crate::stores::registry) fn quoted(text: &str) -> String {
+pub(in crate::stores::registry) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
@@ -289,7 +289,7 @@ pub(in crate::stores::registry) fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-impl Answer {
+impl Response {
     /// A success at this address, with this body.
     pub(in crate::stores::registry) fn of(url: Url, body: &'static [u8]) -> Self {
         Self {
@@ -311,7 +311,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_download_that_the_limit_holds_back_does_not_stand_still() {
-        let answer = Answer {
+        let response = Response {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             url: Url::parse("http://localhost/").unwrap(),
@@ -322,14 +322,14 @@ mod tests {
             body: full(Bytes::from_static(b"0123456789")),
         };
         let start = Instant::now();
-        assert_eq!(answer.bytes(10).await.unwrap(), "0123456789");
+        assert_eq!(response.bytes(10).await.unwrap(), "0123456789");
         assert_eq!(start.elapsed(), Duration::from_millis(900));
     }
 
     #[test]
     fn what_a_server_says_is_cut_short() {
-        assert_eq!(quoted("a\u{1b}[31m\"b\""), "a\u{1b}[31m\"b\"");
-        assert_eq!(quoted(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
-        assert_eq!(quoted(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
+        assert_eq!(excerpt("a\u{1b}[31m\"b\""), "a\u{1b}[31m\"b\"");
+        assert_eq!(excerpt(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
+        assert_eq!(excerpt(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
     }
 }

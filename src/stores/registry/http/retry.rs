@@ -46,7 +46,7 @@ impl Default for Backoff {
 }
 
 /// Why an attempt failed, and whether another one may do better.
-pub(in crate::stores::registry) enum Lost {
+pub(in crate::stores::registry) enum Failure {
     /// It would fail again.
     Final(Error),
     /// It may pass.
@@ -62,7 +62,7 @@ pub(in crate::stores::registry) enum Lost {
     },
 }
 
-impl Lost {
+impl Failure {
     /// A failure that may pass.
     pub(in crate::stores::registry) fn passing(error: Error) -> Self {
         Self::Passing { error, asked: None, stale: false, quota: false }
@@ -91,7 +91,7 @@ impl Lost {
     }
 }
 
-impl From<Error> for Lost {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
@@ -138,8 +138,8 @@ impl Retry {
     }
 
     /// Something that is tried until it succeeds.
-    pub(super) fn step(self: &Arc<Self>) -> Step {
-        Step { retry: Arc::clone(self), failed: 0, moved: 0, hurried: false }
+    pub(super) fn attempts(self: &Arc<Self>) -> Attempts {
+        Attempts { retry: Arc::clone(self), failed: 0, moved: 0, hurried: false }
     }
 
     /// The wait before the attempt after this many failures.
@@ -168,14 +168,14 @@ fn random() -> f64 {
 }
 
 /// Something that is tried until it succeeds, with a count of its failures.
-pub(in crate::stores::registry) struct Step {
+pub(in crate::stores::registry) struct Attempts {
     retry: Arc<Retry>,
     failed: u32,
     moved: u64,
     hurried: bool,
 }
 
-impl Step {
+impl Attempts {
     /// Notes that an attempt moved so many bytes.
     pub(in crate::stores::registry) fn moved(&mut self, bytes: u64) {
         self.moved = self.moved.saturating_add(bytes);
@@ -190,12 +190,12 @@ impl Step {
     }
 
     /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
-    pub(in crate::stores::registry) async fn again(&mut self, lost: Lost) -> Result<()> {
-        let (error, asked, retries) = match lost {
-            Lost::Final(error) => return Err(error),
-            Lost::Passing { stale: true, .. } if !std::mem::replace(&mut self.hurried, true) => return Ok(()),
-            Lost::Passing { error, asked, quota: true, .. } => (error, asked, self.retry.retries.min(1)),
-            Lost::Passing { error, asked, .. } => (error, asked, self.retry.retries),
+    pub(in crate::stores::registry) async fn again(&mut self, failure: Failure) -> Result<()> {
+        let (error, asked, retries) = match failure {
+            Failure::Final(error) => return Err(error),
+            Failure::Passing { stale: true, .. } if !std::mem::replace(&mut self.hurried, true) => return Ok(()),
+            Failure::Passing { error, asked, quota: true, .. } => (error, asked, self.retry.retries.min(1)),
+            Failure::Passing { error, asked, .. } => (error, asked, self.retry.retries),
         };
         if asked.is_some_and(|asked| asked > self.retry.backoff.obeyed) {
             return Err(error);
@@ -216,13 +216,13 @@ mod tests {
     use super::*;
     use crate::progress::Progress;
 
-    fn lost() -> Lost {
-        Lost::passing(Error::new(Kind::Unavailable, "503"))
+    fn failure() -> Failure {
+        Failure::passing(Error::new(Kind::Unavailable, "503"))
     }
 
-    fn asking(seconds: u64) -> Lost {
+    fn asking(seconds: u64) -> Failure {
         let error = Error::new(Kind::Unavailable, "asks to wait");
-        Lost::Passing { error, asked: Some(Duration::from_secs(seconds)), stale: false, quota: false }
+        Failure::Passing { error, asked: Some(Duration::from_secs(seconds)), stale: false, quota: false }
     }
 
     fn retry() -> Arc<Retry> {
@@ -231,13 +231,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn six_attempts_wait_less_than_the_ceiling_that_doubles() {
-        let (mut step, start) = (retry().step(), Instant::now());
+        let (mut attempts, start) = (retry().attempts(), Instant::now());
         for failed in 0..5 {
             let before = Instant::now();
-            step.again(lost()).await.unwrap();
+            attempts.again(failure()).await.unwrap();
             assert!(before.elapsed() <= Duration::from_millis(500 << failed) + Duration::from_millis(1));
         }
-        let error = step.again(lost()).await.unwrap_err();
+        let error = attempts.again(failure()).await.unwrap_err();
         assert_eq!(error.to_string(), "after 6 attempts: 503");
         assert!(start.elapsed() <= Duration::from_millis(15_600));
     }
@@ -255,51 +255,51 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn progress_makes_earlier_failures_forgotten() {
-        let mut step = retry().step();
+        let mut attempts = retry().attempts();
         for _ in 0..20 {
-            step.again(lost()).await.unwrap();
-            step.moved(PROGRESS / 2);
-            step.moved(PROGRESS / 2);
+            attempts.again(failure()).await.unwrap();
+            attempts.moved(PROGRESS / 2);
+            attempts.moved(PROGRESS / 2);
         }
         for _ in 0..5 {
-            step.moved(PROGRESS - 1);
-            step.again(lost()).await.unwrap();
+            attempts.moved(PROGRESS - 1);
+            attempts.again(failure()).await.unwrap();
         }
-        assert!(step.again(lost()).await.is_err());
+        assert!(attempts.again(failure()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_names_a_delay_gets_it_up_to_five_minutes() {
-        let (mut step, start) = (retry().step(), Instant::now());
-        step.again(asking(300)).await.unwrap();
+        let (mut attempts, start) = (retry().attempts(), Instant::now());
+        attempts.again(asking(300)).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(300));
         let start = Instant::now();
-        assert_eq!(step.again(asking(301)).await.unwrap_err().to_string(), "asks to wait");
+        assert_eq!(attempts.again(asking(301)).await.unwrap_err().to_string(), "asks to wait");
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_waits_ten_minutes_in_all_and_waits_at_the_same_time_count_once() {
         let (retry, start) = (retry(), Instant::now());
-        let mut steps: Vec<Step> = (0..6).map(|_| retry.step()).collect();
+        let mut steps: Vec<Attempts> = (0..6).map(|_| retry.attempts()).collect();
         for _ in 0..2 {
-            let all = steps.iter_mut().map(|step| step.again(asking(300)));
+            let all = steps.iter_mut().map(|attempts| attempts.again(asking(300)));
             assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
         }
         assert!(start.elapsed() < Duration::from_secs(601));
-        let error = retry.step().again(asking(1)).await.unwrap_err().to_string();
+        let error = retry.attempts().again(asking(1)).await.unwrap_err().to_string();
         assert_eq!(error, "given up, since 600 s of waiting are allowed: asks to wait");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stale_connection_costs_no_wait_once_and_what_is_final_no_attempt() {
         let stale =
-            || Lost::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true, quota: false };
+            || Failure::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true, quota: false };
         let options = Options { retries: 0, ..Options::default() };
-        let (mut step, start) = (Retry::new(&options).step(), Instant::now());
-        step.again(stale()).await.unwrap();
-        assert_eq!(step.again(stale()).await.unwrap_err().to_string(), "x");
-        assert!(retry().step().again(Lost::Final(Error::invalid("no"))).await.is_err());
+        let (mut attempts, start) = (Retry::new(&options).attempts(), Instant::now());
+        attempts.again(stale()).await.unwrap();
+        assert_eq!(attempts.again(stale()).await.unwrap_err().to_string(), "x");
+        assert!(retry().attempts().again(Failure::Final(Error::invalid("no"))).await.is_err());
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
@@ -314,7 +314,7 @@ mod tests {
         let told = Arc::new(Told(Mutex::default(), Instant::now()));
         let progress = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
         let options = Options { progress, ..Options::default() };
-        Retry::new(&options).step().again(asking(7)).await.unwrap();
+        Retry::new(&options).attempts().again(asking(7)).await.unwrap();
         let waiting = "0 s: Waiting { why: \"asks to wait\", time: 7s }";
         assert_eq!(*told.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
         assert_eq!(options.progress.counts().retried, 1);
@@ -323,9 +323,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quota_that_is_used_up_gets_one_more_attempt() {
         let used_up =
-            || Lost::Passing { error: Error::new(Kind::Unavailable, "429"), asked: None, stale: false, quota: true };
-        let mut step = retry().step();
-        step.again(used_up()).await.unwrap();
-        assert_eq!(step.again(used_up()).await.unwrap_err().to_string(), "after 2 attempts: 429");
+            || Failure::Passing { error: Error::new(Kind::Unavailable, "429"), asked: None, stale: false, quota: true };
+        let mut attempts = retry().attempts();
+        attempts.again(used_up()).await.unwrap();
+        assert_eq!(attempts.again(used_up()).await.unwrap_err().to_string(), "after 2 attempts: 429");
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 /// Slowest body, in bytes per second, over twice in succession the longest wait for its next piece.
-pub(super) const MIN_PACE: u64 = 1 << 10;
+pub(super) const MIN_SPEED: u64 = 1 << 10;
 
 /// Whether a body comes fast enough. Only time spent waiting for it counts, not what its reader takes.
-pub(super) struct Pace {
+pub(super) struct StallDetector {
     window: Duration,
     waited: Duration,
     bytes: u64,
@@ -14,23 +14,23 @@ pub(super) struct Pace {
     slow: bool,
 }
 
-impl Pace {
+impl StallDetector {
     /// A pace that is looked at after so long a wait.
     pub(super) fn new(window: Duration) -> Self {
         Self { window, waited: Duration::ZERO, bytes: 0, slow: false }
     }
 
-    /// Whether [`MIN_PACE`] was reached in one of the last two windows, after a wait for so many bytes.
+    /// Whether [`MIN_SPEED`] was reached in one of the last two windows, after a wait for so many bytes.
     pub(super) fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.waited < self.window {
             return true;
         }
-        let slow = (self.bytes as f64) < self.waited.as_secs_f64() * MIN_PACE as f64;
-        let lost = slow && std::mem::replace(&mut self.slow, slow);
+        let slow = (self.bytes as f64) < self.waited.as_secs_f64() * MIN_SPEED as f64;
+        let failure = slow && std::mem::replace(&mut self.slow, slow);
         (self.waited, self.bytes, self.slow) = (Duration::ZERO, 0, slow);
-        !lost
+        !failure
     }
 }
 
@@ -42,12 +42,12 @@ mod tests {
     fn a_trickle_is_told_from_a_slow_line() {
         let second = Duration::from_secs(1);
         let fast_enough = |bytes| {
-            let mut pace = Pace::new(second * 60);
-            (0..600).all(|_| pace.keeps_up(second, bytes))
+            let mut stall = StallDetector::new(second * 60);
+            (0..600).all(|_| stall.keeps_up(second, bytes))
         };
         assert!(fast_enough(1024) && !fast_enough(1023));
-        let mut pace = Pace::new(second * 60);
-        let mut minute = || (0..59).all(|_| pace.keeps_up(second, 0)) && pace.keeps_up(second, 61_439);
+        let mut stall = StallDetector::new(second * 60);
+        let mut minute = || (0..59).all(|_| stall.keeps_up(second, 0)) && stall.keeps_up(second, 61_439);
         assert!(minute(), "one slow window is forgiven");
         assert!(!minute());
     }

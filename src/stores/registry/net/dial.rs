@@ -20,19 +20,19 @@ use tower_service::Service;
 
 use super::tunnel::{self, Route};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A line that bytes go both ways over.
-pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Opens the lines to a registry in the place of TCP: through a tunnel, to a socket of this machine, or to a registry
 /// in the same process.
 #[async_trait]
 pub trait Dial: Send + Sync {
     /// A line to this host and port. Where the registry speaks https, TLS runs over it. Errors: nobody answers there.
-    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Line>>;
+    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Duplex>>;
 }
 
 /// What opens the lines of a pool.
@@ -46,10 +46,10 @@ pub(super) enum Dialer {
 
 impl Service<Uri> for Dialer {
     type Response = Opened;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Opened, Failure>> + Send>>;
+    type Error = Cause;
+    type Future = Pin<Box<dyn Future<Output = Result<Opened, Cause>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         match self {
             Self::Net(route) => route.poll_ready(cx),
             Self::Given(_) => Poll::Ready(Ok(())),
@@ -76,9 +76,9 @@ impl Service<Uri> for Dialer {
 /// An open line, as the pools want it.
 pub(super) enum Opened {
     /// Over the network.
-    Net(Box<tunnel::Line>),
+    Net(Box<tunnel::RoutedConnection>),
     /// What the program has opened.
-    Given(TokioIo<Box<dyn Line>>),
+    Given(TokioIo<Box<dyn Duplex>>),
 }
 
 impl Connection for Opened {

@@ -12,26 +12,26 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Version};
+use http::{Request as HttpRequest, Response as HttpResponse, Version};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error as Failure, connect::HttpConnector},
+    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
 use super::{
     dial::Dialer,
-    resolver::{Reach, Resolver},
+    resolver::{NearestScope, Resolver},
     tls::{self, Tls},
     tunnel::Route,
 };
 use crate::{
     error::{Code, Error, Kind, Result},
     stores::registry::{
-        http::{payload::Outgoing, request, retry::Lost},
+        http::{payload::Outgoing, request, retry::Failure},
         options::Options,
-        origins::origin::{Lane, Origin},
+        origins::origin::{HostTrust, Origin},
     },
 };
 
@@ -101,8 +101,14 @@ impl Drop for Pending<'_> {
 
 impl Pool {
     /// A pool of connections to hosts of this kind.
-    pub(in crate::stores::registry) fn new(options: &Options, tls: &Tls, reach: &Reach, lane: Lane) -> Result<Self> {
-        let connectors = (connector(options, tls, reach, lane, true)?, connector(options, tls, reach, lane, false)?);
+    pub(in crate::stores::registry) fn new(
+        options: &Options,
+        tls: &Tls,
+        nearest: &NearestScope,
+        host_trust: HostTrust,
+    ) -> Result<Self> {
+        let connectors =
+            (connector(options, tls, nearest, host_trust, true)?, connector(options, tls, nearest, host_trust, false)?);
         let (shared, alone) = (client(connectors.0.clone()), client(connectors.1.clone()));
         let clients = Mutex::new(Clients { shared, alone, shares: HashMap::new(), broken: false, round: 0 });
         Ok(Self { connectors, clients })
@@ -113,21 +119,21 @@ impl Pool {
     pub(in crate::stores::registry) async fn request(
         &self,
         origin: &Origin,
-        request: Request<Outgoing>,
+        request: HttpRequest<Outgoing>,
         large: bool,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<HttpResponse<Incoming>, ClientError> {
         let (client, shared, round) = {
             let clients = self.clients();
             let (client, shared) = clients.of(origin, large);
             (client, shared, clients.round)
         };
         let mut pending = Pending { pool: self, round: Some(round) };
-        let answer = client.request(request).await;
-        match &answer {
-            Ok(answer) => {
+        let response = client.request(request).await;
+        match &response {
+            Ok(response) => {
                 pending.round = None;
                 if shared && origin.is_secure() {
-                    self.clients().shares.insert(origin.clone(), answer.version() == Version::HTTP_2);
+                    self.clients().shares.insert(origin.clone(), response.version() == Version::HTTP_2);
                 }
             }
             Err(error) if breaks_http2(error) => {
@@ -138,7 +144,7 @@ impl Pool {
             }
             Err(_) => {}
         }
-        answer
+        response
     }
 
     /// Begins with new connections, unless that was done since this round.
@@ -172,7 +178,7 @@ fn client(connector: Connector) -> Requests {
 }
 
 /// Whether a failure is one of HTTP/2, and not of the line below it or a server that ends in peace.
-fn breaks_http2(error: &Failure) -> bool {
+fn breaks_http2(error: &ClientError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(at) = cause {
         if let Some(error) = at.downcast_ref::<h2::Error>() {
@@ -184,10 +190,16 @@ fn breaks_http2(error: &Failure) -> bool {
     false
 }
 
-fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane, http2: bool) -> Result<Connector> {
+fn connector(
+    options: &Options,
+    tls: &Tls,
+    nearest: &NearestScope,
+    host_trust: HostTrust,
+    http2: bool,
+) -> Result<Connector> {
     let known = Arc::new(options.addresses.clone());
-    let tcp = |lane| {
-        let resolver = Resolver { lane, reach: reach.clone(), known: Arc::clone(&known) };
+    let tcp = |host_trust| {
+        let resolver = Resolver { host_trust, nearest: nearest.clone(), known: Arc::clone(&known) };
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -196,22 +208,22 @@ fn connector(options: &Options, tls: &Tls, reach: &Reach, lane: Lane, http2: boo
         tcp
     };
     // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
-    let route = Route::new(tcp(lane), tcp(Lane::Trusted), tls.config(Lane::Foreign)?, &options.proxies);
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(lane)?).https_or_http().enable_http1();
+    let route = Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config(HostTrust::Foreign)?, &options.proxies);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(host_trust)?).https_or_http().enable_http1();
     // Which addresses are public is known of the network alone.
-    let given = options.dial.clone().filter(|_| lane != Lane::Foreign);
+    let given = options.dial.clone().filter(|_| host_trust != HostTrust::Foreign);
     let dialer = given.map_or(Dialer::Net(route), Dialer::Given);
     Ok(if http2 { https.enable_http2().wrap_connector(dialer) } else { https.wrap_connector(dialer) })
 }
 
 /// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
 /// answered before, so that an address that refuses connections is one of a server that restarts.
-pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error: Failure, known: bool) -> Lost {
+pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: bool) -> Failure {
     let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(error) = tls::cause(cause) {
-            return Lost::Final(tls::failed(what, origin, error));
+            return Failure::Final(tls::failed(what, origin, error));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         too_large |= cause.downcast_ref().is_some_and(is_too_large);
@@ -222,7 +234,7 @@ pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error:
         }
     }
     if too_large {
-        return Lost::Final(too_many_headers(what));
+        return Failure::Final(too_many_headers(what));
     }
     let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
     let verb = if connecting { "cannot reach" } else { "no answer from" };
@@ -232,9 +244,9 @@ pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error:
         .downcast_ref()
         .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
     if malformed || connecting && !known && !broke {
-        return Lost::Final(error);
+        return Failure::Final(error);
     }
-    Lost::Passing { error, asked: None, stale: known && !connecting, quota: false }
+    Failure::Passing { error, asked: None, stale: known && !connecting, quota: false }
 }
 
 /// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
@@ -264,8 +276,8 @@ mod tests {
 
     #[test]
     fn what_is_large_leaves_a_connection_that_others_share_and_no_other() {
-        let (options, reach) = (Options::default(), Reach::default());
-        let pool = Pool::new(&options, &Tls::new(&options).unwrap(), &reach, Lane::Own).unwrap();
+        let (options, nearest) = (Options::default(), NearestScope::default());
+        let pool = Pool::new(&options, &Tls::new(&options).unwrap(), &nearest, HostTrust::Own).unwrap();
         let plain = Origin::of_registry("localhost:5000", Protocol::Http).unwrap();
         let [new, old, unknown] = ["new", "old", "unknown"]
             .map(|name| Origin::of_registry(&format!("{name}.example"), Protocol::Https).unwrap());

@@ -17,21 +17,21 @@ use hyper_util::client::legacy::connect::dns::Name;
 
 use crate::{
     error::{Code, Error, Kind},
-    stores::registry::origins::{origin::Lane, zone::Zone},
+    stores::registry::origins::{address_scope::AddressScope, origin::HostTrust},
 };
 
 /// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
 /// that. Once public it stays so: whoever owns a name may change at any time where it leads.
 #[derive(Debug, Clone, Default)]
-pub(in crate::stores::registry) struct Reach(Arc<AtomicU8>);
+pub(in crate::stores::registry) struct NearestScope(Arc<AtomicU8>);
 
-impl Reach {
+impl NearestScope {
     /// The registry was seen at this address.
     pub(in crate::stores::registry) fn saw(&self, ip: IpAddr) {
-        let seen = match Zone::of(ip) {
-            Some(Zone::Loopback) => 1,
-            Some(Zone::Private) | None => 2,
-            Some(Zone::Public) => 3,
+        let seen = match AddressScope::of(ip) {
+            Some(AddressScope::Loopback) => 1,
+            Some(AddressScope::Private) | None => 2,
+            Some(AddressScope::Public) => 3,
         };
         self.0.fetch_max(seen, Ordering::Relaxed);
     }
@@ -39,9 +39,11 @@ impl Reach {
     /// Whether the registry may send us to this address. Before it was seen itself, to public ones only; never to those
     /// of one link, which include the metadata services of clouds.
     pub(in crate::stores::registry) fn allows(&self, ip: IpAddr) -> bool {
-        match (Zone::of(ip), self.0.load(Ordering::Relaxed)) {
-            (Some(Zone::Public), _) | (Some(Zone::Private), 1 | 2) | (Some(Zone::Loopback), 1) => true,
-            (Some(Zone::Private | Zone::Loopback) | None, _) => false,
+        match (AddressScope::of(ip), self.0.load(Ordering::Relaxed)) {
+            (Some(AddressScope::Public), _)
+            | (Some(AddressScope::Private), 1 | 2)
+            | (Some(AddressScope::Loopback), 1) => true,
+            (Some(AddressScope::Private | AddressScope::Loopback) | None, _) => false,
         }
     }
 }
@@ -49,8 +51,8 @@ impl Reach {
 /// Looks names up, and leaves out the addresses that may not be used.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
-    pub(super) lane: Lane,
-    pub(super) reach: Reach,
+    pub(super) host_trust: HostTrust,
+    pub(super) nearest: NearestScope,
     /// Names that are known without asking.
     pub(super) known: Arc<HashMap<String, Vec<IpAddr>>>,
 }
@@ -65,7 +67,7 @@ impl Resolver {
         if usable.is_empty() {
             let found = all.first().map_or_else(String::new, |at| format!(": `{}` is not public", at.ip()));
             let error = Error::new(Kind::Unreachable, format!("`{name}` leads to no address that may be used{found}"));
-            let trustable = self.lane == Lane::Foreign;
+            let trustable = self.host_trust == HostTrust::Foreign;
             return Err(io::Error::other(if trustable { error.with_code(Code::HostNotTrusted) } else { error }));
         }
         Ok(usable.into_iter())
@@ -76,13 +78,13 @@ impl Resolver {
         if name == "localhost" && !ip.is_loopback() {
             return false;
         }
-        match self.lane {
-            Lane::Own => {
-                self.reach.saw(ip);
+        match self.host_trust {
+            HostTrust::Own => {
+                self.nearest.saw(ip);
                 true
             }
-            Lane::Trusted => true,
-            Lane::Foreign => self.reach.allows(ip),
+            HostTrust::Trusted => true,
+            HostTrust::Foreign => self.nearest.allows(ip),
         }
     }
 }
@@ -105,17 +107,17 @@ impl tower_service::Service<Name> for Resolver {
 mod tests {
     use super::*;
 
-    fn reach(seen: &[&str]) -> Reach {
-        let reach = Reach::default();
-        seen.iter().for_each(|ip| reach.saw(ip.parse().unwrap()));
-        reach
+    fn nearest(seen: &[&str]) -> NearestScope {
+        let nearest = NearestScope::default();
+        seen.iter().for_each(|ip| nearest.saw(ip.parse().unwrap()));
+        nearest
     }
 
     #[test]
     fn a_registry_leads_no_nearer_than_it_is_itself() {
         let allowed = |seen: &[&str]| {
-            let reach = reach(seen);
-            ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"].map(|ip| reach.allows(ip.parse().unwrap()))
+            let nearest = nearest(seen);
+            ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"].map(|ip| nearest.allows(ip.parse().unwrap()))
         };
         assert_eq!(allowed(&[]), [true, false, false, false]);
         assert_eq!(allowed(&["1.1.1.1"]), [true, false, false, false]);
@@ -134,19 +136,19 @@ mod tests {
             known("inside.test", &["10.0.0.1"]),
             known("localhost", &["8.8.8.8"]),
         ]));
-        let resolver = |lane, reach| Resolver { lane, reach, known: Arc::clone(&known) };
-        let found = async |lane, reach, name: &str| {
-            let found = resolver(lane, reach).look_up(name.to_owned()).await;
+        let resolver = |host_trust, nearest| Resolver { host_trust, nearest, known: Arc::clone(&known) };
+        let found = async |host_trust, nearest, name: &str| {
+            let found = resolver(host_trust, nearest).look_up(name.to_owned()).await;
             found.map(|all| all.map(|at| at.ip().to_string()).collect::<Vec<_>>()).map_err(|e| e.to_string())
         };
-        assert_eq!(found(Lane::Foreign, Reach::default(), "mixed.test").await.unwrap(), ["8.8.8.8"]);
-        let error = found(Lane::Foreign, Reach::default(), "inside.test").await.unwrap_err();
+        assert_eq!(found(HostTrust::Foreign, NearestScope::default(), "mixed.test").await.unwrap(), ["8.8.8.8"]);
+        let error = found(HostTrust::Foreign, NearestScope::default(), "inside.test").await.unwrap_err();
         assert_eq!(error, "`inside.test` leads to no address that may be used: `10.0.0.1` is not public");
-        assert_eq!(found(Lane::Foreign, reach(&["10.9.9.9"]), "inside.test").await.unwrap(), ["10.0.0.1"]);
-        assert_eq!(found(Lane::Trusted, Reach::default(), "inside.test").await.unwrap(), ["10.0.0.1"]);
-        assert!(found(Lane::Own, Reach::default(), "localhost").await.is_err());
-        let own = Reach::default();
-        assert_eq!(found(Lane::Own, own.clone(), "mixed.test").await.unwrap().len(), 3);
+        assert_eq!(found(HostTrust::Foreign, nearest(&["10.9.9.9"]), "inside.test").await.unwrap(), ["10.0.0.1"]);
+        assert_eq!(found(HostTrust::Trusted, NearestScope::default(), "inside.test").await.unwrap(), ["10.0.0.1"]);
+        assert!(found(HostTrust::Own, NearestScope::default(), "localhost").await.is_err());
+        let own = NearestScope::default();
+        assert_eq!(found(HostTrust::Own, own.clone(), "mixed.test").await.unwrap().len(), 3);
         assert!(!own.allows("10.0.0.1".parse().unwrap()));
     }
 }

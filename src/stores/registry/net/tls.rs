@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Error, Kind, Result},
     stores::registry::{
         options::Options,
-        origins::origin::{Lane, Origin},
+        origins::origin::{HostTrust, Origin},
     },
 };
 
@@ -50,16 +50,16 @@ impl Tls {
     }
 
     /// How hosts of this kind are connected to.
-    pub(super) fn config(&self, lane: Lane) -> Result<ClientConfig> {
-        let trust = match lane {
-            Lane::Own | Lane::Trusted if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
-            Lane::Own | Lane::Trusted | Lane::Foreign => Arc::clone(&self.trust),
+    pub(super) fn config(&self, host_trust: HostTrust) -> Result<ClientConfig> {
+        let trust = match host_trust {
+            HostTrust::Own | HostTrust::Trusted if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
+            HostTrust::Own | HostTrust::Trusted | HostTrust::Foreign => Arc::clone(&self.trust),
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::caused(Kind::Internal, "cannot set up TLS", e))?;
         let builder = builder.dangerous().with_custom_certificate_verifier(trust);
-        let Some(own) = self.certificate.as_ref().filter(|_| lane == Lane::Own) else {
+        let Some(own) = self.certificate.as_ref().filter(|_| host_trust == HostTrust::Own) else {
             return Ok(builder.with_no_client_auth());
         };
         let unfit = |e| Error::invalid(format!("a client certificate and its key do not belong together: {e}"));

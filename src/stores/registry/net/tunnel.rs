@@ -24,8 +24,8 @@ use url::Url;
 use crate::{
     error::{Code, Error, Kind},
     stores::registry::{
-        http::response::quoted,
-        origins::{origin::Origin, redact::blotted},
+        http::response::excerpt,
+        origins::{origin::Origin, redact::without_secrets},
     },
 };
 
@@ -61,23 +61,23 @@ impl Route {
         Self { direct, to_proxy: to_proxy.wrap_connector(any), proxies: proxies.clone() }
     }
 
-    async fn connect(mut self, to: Uri) -> Result<Line, BoxError> {
+    async fn connect(mut self, to: Uri) -> Result<RoutedConnection, BoxError> {
         let origin = Origin::of(&Url::parse(&to.to_string())?)?;
         let Some(proxy) = self.proxies.of(&origin)? else {
-            return Ok(Line { stream: self.direct.call(to).await?.into(), absolute: false });
+            return Ok(RoutedConnection { stream: self.direct.call(to).await?.into(), absolute: false });
         };
         let stream = self.to_proxy.call(proxy.uri()?).await.map_err(|e| unreachable(proxy, e))?;
         if to.scheme() != Some(&Scheme::HTTPS) {
-            return Ok(Line { stream, absolute: true });
+            return Ok(RoutedConnection { stream, absolute: true });
         }
-        Ok(Line { stream: tunnel(stream, &origin, proxy).await?, absolute: false })
+        Ok(RoutedConnection { stream: tunnel(stream, &origin, proxy).await?, absolute: false })
     }
 }
 
 impl Service<Uri> for Route {
-    type Response = Line;
+    type Response = RoutedConnection;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Line, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<RoutedConnection, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -110,25 +110,25 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
     }
     request.extend(b"\r\n");
     io.write_all(&request).await?;
-    let (mut answer, mut chunk) = (Vec::new(), [0; 1024]);
+    let (mut response, mut chunk) = (Vec::new(), [0; 1024]);
     let end = loop {
         let read = io.read(&mut chunk).await?;
-        answer.extend(chunk.get(..read).unwrap_or_default());
-        if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+        response.extend(chunk.get(..read).unwrap_or_default());
+        if let Some(end) = response.windows(4).position(|four| four == b"\r\n\r\n") {
             break end + 4;
         }
-        if read == 0 || answer.len() > MAX_HEAD {
+        if read == 0 || response.len() > MAX_HEAD {
             return Err(io::Error::other(format!("the proxy `{proxy}` gives no answer to CONNECT")));
         }
     };
-    match status(&answer) {
-        Some((status, _)) if (200..300).contains(&status) && answer.len() == end => Ok(io.into_inner()),
+    match status(&response) {
+        Some((status, _)) if (200..300).contains(&status) && response.len() == end => Ok(io.into_inner()),
         Some((status, _)) if (200..300).contains(&status) => {
             Err(io::Error::other(format!("the proxy `{proxy}` answers in the place of the host")))
         }
-        Some((407, _)) => Err(io::Error::other(unwelcome(proxy, ""))),
+        Some((407, _)) => Err(io::Error::other(proxy_auth_error(proxy, ""))),
         Some((_, line)) => {
-            let line = quoted(&blotted(&line, &proxy.secrets));
+            let line = excerpt(&without_secrets(&line, &proxy.secrets));
             Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}")))
         }
         None => Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with something that is not HTTP"))),
@@ -136,7 +136,7 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
 }
 
 /// What it means that a proxy answers with status 407; `before` goes in front.
-pub(in crate::stores::registry) fn unwelcome(proxy: &Proxy, before: &str) -> Error {
+pub(in crate::stores::registry) fn proxy_auth_error(proxy: &Proxy, before: &str) -> Error {
     let (why, code) = match proxy.login {
         Some(_) => ("does not take the user name and password that it was given", Code::ProxyFailed),
         None => ("wants a user name and a password", Code::ProxyWantsLogin),
@@ -145,32 +145,32 @@ pub(in crate::stores::registry) fn unwelcome(proxy: &Proxy, before: &str) -> Err
 }
 
 /// The status of an answer, and the whole of what it says in words.
-fn status(answer: &[u8]) -> Option<(u16, String)> {
-    let line = String::from_utf8_lossy(answer);
+fn status(response: &[u8]) -> Option<(u16, String)> {
+    let line = String::from_utf8_lossy(response);
     let said = line.lines().next()?.strip_prefix("HTTP/1.")?.get(2..)?;
     Some((said.get(..3)?.parse().ok()?, said.to_owned()))
 }
 
 /// A connection, directly or through a proxy.
-pub(super) struct Line {
+pub(super) struct RoutedConnection {
     stream: Stream,
     /// Whether each request must name its host, since a proxy reads it.
     absolute: bool,
 }
 
-impl Connection for Line {
+impl Connection for RoutedConnection {
     fn connected(&self) -> Connected {
         if self.absolute { Connected::new().proxy(true) } else { Connected::new() }
     }
 }
 
-impl Read for Line {
+impl Read for RoutedConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl Write for Line {
+impl Write for RoutedConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

@@ -3,8 +3,8 @@
 //!
 //! Rules over values: nothing here opens a connection, sends a request, or knows what one is for.
 
+pub(super) mod address_scope;
 pub(super) mod origin;
 pub(super) mod quirks;
 pub(super) mod redact;
-mod site;
-pub(super) mod zone;
+mod registrable_domain;

@@ -4,11 +4,11 @@ use std::{fmt, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{quirks, site::same_site};
+use super::{quirks, registrable_domain::same_registrable_domain};
 use crate::{
     error::{Code, Error, Result},
     oci::without_userinfo,
-    stores::registry::net::resolver::Reach,
+    stores::registry::net::resolver::NearestScope,
 };
 
 /// How a registry is spoken to.
@@ -150,7 +150,7 @@ pub(in crate::stores::registry) fn redacted(url: &Url) -> String {
 
 /// Whose addresses and trust apply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stores::registry) enum Lane {
+pub(in crate::stores::registry) enum HostTrust {
     /// The registry itself: any address, and what the user allows it.
     Own,
     /// What the user or the rules below vouch for: any address.
@@ -164,47 +164,47 @@ pub(in crate::stores::registry) enum Lane {
 /// Never from https to http. Another origin must be https at a public address, or at one no nearer than the registry's
 /// own (`reach`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
 /// credential goes along in any of these cases.
-pub(in crate::stores::registry) fn lane(
+pub(in crate::stores::registry) fn host_trust(
     registry: &Origin,
     to: &Origin,
     trusted: &[String],
-    reach: &Reach,
-) -> Result<Lane> {
+    nearest: &NearestScope,
+) -> Result<HostTrust> {
     if registry == to {
-        return Ok(Lane::Own);
+        return Ok(HostTrust::Own);
     }
     let refused = |why: &str| Error::invalid(format!("{registry} sends us to {to}: {why}"));
     if registry.secure && !to.secure {
         return Err(refused("https never leads to http"));
     }
     if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
-        return Ok(Lane::Trusted);
+        return Ok(HostTrust::Trusted);
     }
     if !to.secure {
         return Err(refused("only https leads to another host").with_code(Code::HostNotTrusted));
     }
-    if to.host == "localhost" || to.address().is_some_and(|ip| !reach.allows(ip)) {
+    if to.host == "localhost" || to.address().is_some_and(|ip| !nearest.allows(ip)) {
         return Err(refused("that address is not public").with_code(Code::HostNotTrusted));
     }
-    Ok(Lane::Foreign)
+    Ok(HostTrust::Foreign)
 }
 
 /// May credentials for this registry be sent to that token service, and where may it be?
 ///
 /// Yes to the same origin, to https on the same registrable domain, to another port of the same loopback address, and
 /// to what the user listed. An IP address is only ever equal to itself.
-pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Option<Lane> {
+pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Option<HostTrust> {
     if registry == realm {
-        return Some(Lane::Own);
+        return Some(HostTrust::Own);
     }
     if registry.secure && !realm.secure {
         return None;
     }
     let same_host = registry.host == realm.host && (realm.secure || registry.is_loopback());
     if is_listed(realm, trusted) || same_host {
-        return Some(Lane::Trusted);
+        return Some(HostTrust::Trusted);
     }
-    (realm.secure && same_site(registry, realm)).then_some(Lane::Foreign)
+    (realm.secure && same_registrable_domain(registry, realm)).then_some(HostTrust::Foreign)
 }
 
 fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
@@ -244,18 +244,18 @@ mod tests {
     }
 
     /// Where a registry that was not seen at any address leads.
-    fn leads(registry: &Origin, to: &str) -> Result<Lane> {
-        lane(registry, &at(to), &[], &Reach::default())
+    fn leads(registry: &Origin, to: &str) -> Result<HostTrust> {
+        host_trust(registry, &at(to), &[], &NearestScope::default())
     }
 
     #[test]
     fn a_private_registry_leads_to_private_https_but_not_to_this_machine_or_its_link() {
-        let (registry, reach) = (at("https://10.0.0.1"), Reach::default());
-        reach.saw("10.0.0.1".parse().unwrap());
+        let (registry, nearest) = (at("https://10.0.0.1"), NearestScope::default());
+        nearest.saw("10.0.0.1".parse().unwrap());
         for good in
             ["https://10.0.0.2", "https://192.168.1.1", "https://[fd12::1]", "https://8.8.8.8", "https://x.test"]
         {
-            assert_eq!(lane(&registry, &at(good), &[], &reach).unwrap(), Lane::Foreign, "{good}");
+            assert_eq!(host_trust(&registry, &at(good), &[], &nearest).unwrap(), HostTrust::Foreign, "{good}");
         }
         for bad in [
             "https://127.0.0.1",
@@ -267,7 +267,7 @@ mod tests {
             "https://0.0.0.0",
             "http://10.0.0.2",
         ] {
-            assert!(lane(&registry, &at(bad), &[], &reach).is_err(), "{bad}");
+            assert!(host_trust(&registry, &at(bad), &[], &nearest).is_err(), "{bad}");
         }
     }
 
@@ -295,9 +295,12 @@ mod tests {
         ] {
             assert!(leads(&registry, bad).is_err(), "{bad}");
         }
-        let (listed, reach) = (["minio.corp:9000".to_owned()], Reach::default());
-        assert_eq!(lane(&registry, &at("https://minio.corp:9000/x"), &listed, &reach).unwrap(), Lane::Trusted);
-        assert_eq!(leads(&at("http://127.0.0.1:1"), "http://127.0.0.1:2").unwrap(), Lane::Trusted);
+        let (listed, nearest) = (["minio.corp:9000".to_owned()], NearestScope::default());
+        assert_eq!(
+            host_trust(&registry, &at("https://minio.corp:9000/x"), &listed, &nearest).unwrap(),
+            HostTrust::Trusted
+        );
+        assert_eq!(leads(&at("http://127.0.0.1:1"), "http://127.0.0.1:2").unwrap(), HostTrust::Trusted);
         assert!(leads(&at("http://registry.corp"), "http://127.0.0.1:2").is_err());
         assert!(Origin::of(&Url::parse("https://u:p@evil.test/x").unwrap()).is_err());
     }
@@ -334,11 +337,11 @@ mod tests {
         assert!(!allowed("https://registry.example.com", "https://169.254.169.254/token"));
         assert!(!allowed("http://127.0.0.1:5000", "http://127.0.0.2:5000/token"));
         assert!(!allowed("http://registry.corp.test", "http://auth.corp.test/token"));
-        let lane = |service| realm(&at("https://r.a.test"), &at(service), &["b.test".into()]);
-        assert_eq!(lane("https://b.test"), Some(Lane::Trusted));
-        assert_eq!(lane("https://r.a.test/token"), Some(Lane::Own));
-        assert_eq!(lane("https://r.a.test:444"), Some(Lane::Trusted));
-        assert_eq!(lane("https://inside.a.test"), Some(Lane::Foreign));
+        let host_trust = |service| realm(&at("https://r.a.test"), &at(service), &["b.test".into()]);
+        assert_eq!(host_trust("https://b.test"), Some(HostTrust::Trusted));
+        assert_eq!(host_trust("https://r.a.test/token"), Some(HostTrust::Own));
+        assert_eq!(host_trust("https://r.a.test:444"), Some(HostTrust::Trusted));
+        assert_eq!(host_trust("https://inside.a.test"), Some(HostTrust::Foreign));
     }
 
     #[test]

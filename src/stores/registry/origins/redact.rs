@@ -16,7 +16,7 @@ const OURS: [&str; 11] =
 const SHORTEST: usize = 6;
 
 /// The text with these secrets blotted out; all of it where one is hidden in an encoding.
-pub(in crate::stores::registry) fn blotted(text: &str, secrets: &[String]) -> String {
+pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let shown = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), BLOT));
@@ -113,7 +113,7 @@ mod tests {
     const SECRET: &str = "a \"b\\c\"/+&<é>=%7E";
 
     fn blot(text: &str) -> String {
-        blotted(text, &[SECRET.to_owned()])
+        without_secrets(text, &[SECRET.to_owned()])
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
             blot("nothing of the kind: 100 % \\o/ & so on; &#0; \\ud800 %zz %"),
             "nothing of the kind: 100 % \\o/ & so on; &#0; \\ud800 %zz %"
         );
-        assert_eq!(blotted("x", &[String::new()]), "x");
+        assert_eq!(without_secrets("x", &[String::new()]), "x");
     }
 
     #[test]

@@ -105,9 +105,9 @@ async fn the_first_file_that_knows_a_registry_wins() {
 async fn helpers_are_asked_by_registry_and_then_by_default() {
     let dir = tempfile::tempdir().unwrap();
     let files = files(dir.path(), r#"{"credsStore": "all", "credHelpers": {"own.test": "own"}}"#);
-    let answer = r#"read s; echo "{\"ServerURL\":\"$s\",\"Username\":\"u\",\"Secret\":\"NAME:$s\"}""#;
-    helper(dir.path(), "own", &answer.replace("NAME", "own").replace(r#"\"u\""#, r#"\"<token>\""#));
-    helper(dir.path(), "all", &answer.replace("NAME", "all"));
+    let response = r#"read s; echo "{\"ServerURL\":\"$s\",\"Username\":\"u\",\"Secret\":\"NAME:$s\"}""#;
+    helper(dir.path(), "own", &response.replace("NAME", "own").replace(r#"\"u\""#, r#"\"<token>\""#));
+    helper(dir.path(), "all", &response.replace("NAME", "all"));
     assert_eq!(found(&files, "own.test", "x").await.as_deref(), Some("own:own.test"));
     let identity = files.get(&origin("own.test"), "x").await.unwrap().unwrap();
     assert!(matches!(identity.secret(), Secret::Identity(_)));

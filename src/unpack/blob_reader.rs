@@ -92,13 +92,13 @@ async fn send_one(
 }
 
 /// The receiving end: one blob after the other, each read to its end.
-pub(super) struct Feed {
+pub(super) struct BlobReader {
     from: Receiver<Result<Bytes>>,
     chunk: Bytes,
     ended: bool,
 }
 
-impl Feed {
+impl BlobReader {
     pub(super) fn new(from: Receiver<Result<Bytes>>) -> Self {
         Self { from, chunk: Bytes::new(), ended: false }
     }
@@ -131,7 +131,7 @@ impl Feed {
     }
 }
 
-impl io::Read for Feed {
+impl io::Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.is_empty() {
             self.chunk = self.next()?.unwrap_or_default();

@@ -41,7 +41,7 @@ const TINY: u64 = 16 << 10;
 
 /// What is known about files.
 #[derive(Debug)]
-pub(in crate::serve) struct Proofs {
+pub(in crate::serve) struct Verifier {
     known: Arc<Known>,
     threads: Arc<Semaphore>,
     buffers: Arc<Buffers>,
@@ -62,7 +62,7 @@ impl Key {
     }
 }
 
-impl Proofs {
+impl Verifier {
     pub(in crate::serve) fn new() -> Self {
         Self { known: Arc::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
     }
@@ -247,22 +247,25 @@ mod tests {
         (dir, slice, Descriptor::of("a/b", &content))
     }
 
-    async fn bytes(proofs: &Proofs, slice: &FileSlice, desc: &Descriptor, range: Range<u64>) -> Result<Bytes> {
-        collect(proofs.stream(slice.clone(), desc, range).await?, u64::MAX).await
+    async fn bytes(verifier: &Verifier, slice: &FileSlice, desc: &Descriptor, range: Range<u64>) -> Result<Bytes> {
+        collect(verifier.stream(slice.clone(), desc, range).await?, u64::MAX).await
     }
 
     #[tokio::test]
     async fn right_content_passes_whole_and_in_parts_and_is_hashed_once() {
         let (_dir, slice, desc) = sample();
-        let proofs = Proofs::new();
-        let all = bytes(&proofs, &slice, &desc, 0..desc.size).await.unwrap();
+        let verifier = Verifier::new();
+        let all = bytes(&verifier, &slice, &desc, 0..desc.size).await.unwrap();
         assert_eq!(Digest::of(&all), desc.digest);
         let at = CHUNK as u64;
         for range in [0..1, 5..at + 9, at..at, desc.size - 1..desc.size] {
-            let part = bytes(&proofs, &slice, &desc, range.clone()).await.unwrap();
+            let part = bytes(&verifier, &slice, &desc, range.clone()).await.unwrap();
             assert_eq!(part, all.slice(range.start as usize..range.end as usize));
         }
-        assert_eq!(proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(), [&true]);
+        assert_eq!(
+            verifier.known.0.lock().unwrap().values().filter_map(|cell| cell.get()).collect::<Vec<_>>(),
+            [&true]
+        );
     }
 
     #[tokio::test]
@@ -271,18 +274,18 @@ mod tests {
         for (len, remembered) in [(TINY, false), (TINY + 1, true), (CHUNK as u64, true)] {
             let (path, content) = (dir.path().join(len.to_string()), vec![7; len as usize]);
             std::fs::write(&path, &content).unwrap();
-            let (slice, proofs) = (FileSlice { path, offset: 0, len }, Proofs::new());
+            let (slice, verifier) = (FileSlice { path, offset: 0, len }, Verifier::new());
             let desc = Descriptor::of("a/b", &content);
-            let known = || proofs.known.0.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
+            let known = || verifier.known.0.lock().unwrap().values().filter_map(|cell| cell.get().copied()).collect();
             for _ in 0..2 {
-                assert_eq!(bytes(&proofs, &slice, &desc, 0..len).await.unwrap(), content);
-                assert_eq!(bytes(&proofs, &slice, &desc, 3..5).await.unwrap(), content[3..5]);
+                assert_eq!(bytes(&verifier, &slice, &desc, 0..len).await.unwrap(), content);
+                assert_eq!(bytes(&verifier, &slice, &desc, 3..5).await.unwrap(), content[3..5]);
                 let known: Vec<bool> = known();
                 assert_eq!(known, vec![true; usize::from(remembered)], "{len}");
             }
             std::fs::write(&slice.path, vec![8; len as usize]).unwrap();
             for _ in 0..2 {
-                let error = bytes(&proofs, &slice, &desc, 0..len).await.unwrap_err();
+                let error = bytes(&verifier, &slice, &desc, 0..len).await.unwrap_err();
                 assert_eq!(error.kind(), Kind::Mismatch, "{len}");
             }
         }
@@ -293,28 +296,28 @@ mod tests {
         let (_dir, slice, desc) = sample();
         let file = File::options().write(true).open(&slice.path).unwrap();
         file.write_all_at(b"!", 10 + 2 * CHUNK as u64).unwrap();
-        let proofs = Proofs::new();
+        let verifier = Verifier::new();
         for range in [0..10, 0..desc.size, 0..10] {
-            assert_eq!(bytes(&proofs, &slice, &desc, range).await.unwrap_err().kind(), Kind::Mismatch);
+            assert_eq!(bytes(&verifier, &slice, &desc, range).await.unwrap_err().kind(), Kind::Mismatch);
         }
     }
 
     #[tokio::test]
     async fn a_file_that_changes_after_its_verdict_is_looked_at_again() {
         let (_dir, slice, desc) = sample();
-        let proofs = Proofs::new();
-        bytes(&proofs, &slice, &desc, 0..9).await.unwrap();
+        let verifier = Verifier::new();
+        bytes(&verifier, &slice, &desc, 0..9).await.unwrap();
         let file = File::options().write(true).open(&slice.path).unwrap();
         file.write_all_at(b"!", 20).unwrap();
-        assert_eq!(bytes(&proofs, &slice, &desc, 0..9).await.unwrap_err().kind(), Kind::Mismatch);
+        assert_eq!(bytes(&verifier, &slice, &desc, 0..9).await.unwrap_err().kind(), Kind::Mismatch);
     }
 
     #[tokio::test]
     async fn a_file_that_changes_on_the_way_out_cuts_the_response() {
         let (_dir, slice, desc) = sample();
-        let proofs = Proofs::new();
-        bytes(&proofs, &slice, &desc, 0..9).await.unwrap();
-        let mut stream = proofs.stream(slice.clone(), &desc, 0..desc.size).await.unwrap();
+        let verifier = Verifier::new();
+        bytes(&verifier, &slice, &desc, 0..9).await.unwrap();
+        let mut stream = verifier.stream(slice.clone(), &desc, 0..desc.size).await.unwrap();
         assert!(stream.next().await.unwrap().is_ok());
         let file = File::options().write(true).open(&slice.path).unwrap();
         file.write_all_at(b"!", 20).unwrap();
@@ -324,11 +327,11 @@ mod tests {
     #[tokio::test]
     async fn many_may_ask_at_once_and_give_up_at_any_time() {
         let (_dir, slice, desc) = sample();
-        let proofs = Proofs::new();
+        let verifier = Verifier::new();
         for _ in 0..20 {
-            drop(proofs.stream(slice.clone(), &desc, 0..desc.size).await.unwrap());
+            drop(verifier.stream(slice.clone(), &desc, 0..desc.size).await.unwrap());
         }
-        let all = (0..20).map(|_| bytes(&proofs, &slice, &desc, 0..desc.size));
+        let all = (0..20).map(|_| bytes(&verifier, &slice, &desc, 0..desc.size));
         for one in futures_util::future::join_all(all).await {
             assert_eq!(Digest::of(&one.unwrap()), desc.digest);
         }

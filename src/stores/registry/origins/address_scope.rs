@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// From how far an address is reached. Nobody's private network is asked on a stranger's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stores::registry) enum Zone {
+pub(in crate::stores::registry) enum AddressScope {
     /// This machine alone.
     Loopback,
     /// A private network.
@@ -17,7 +17,7 @@ pub(in crate::stores::registry) enum Zone {
 const METADATA: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
 
-impl Zone {
+impl AddressScope {
     /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
     /// many, of none, and of a metadata service.
     pub(in crate::stores::registry) fn of(ip: IpAddr) -> Option<Self> {

@@ -20,33 +20,33 @@ use crate::{
 
 /// All sessions of a registry.
 #[derive(Debug)]
-pub(in crate::serve) struct Sessions {
-    open: Mutex<HashMap<String, Arc<Session>>>,
+pub(in crate::serve) struct OpenUploads {
+    open: Mutex<HashMap<String, Arc<OpenUpload>>>,
     most: usize,
     idle: Duration,
 }
 
 /// One upload, between its first and its last request.
-pub(super) struct Session {
+pub(super) struct OpenUpload {
     name: RepositoryName,
-    upload: Arc<tokio::sync::Mutex<Option<Upload>>>,
+    upload: Arc<tokio::sync::Mutex<Option<UploadState>>>,
     offset: AtomicU64,
     touched: Mutex<Instant>,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for OpenUpload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "upload to {} at {}", self.name, self.offset())
     }
 }
 
 /// Content on its way into a store, and the writing that it belongs to.
-pub(super) struct Upload {
+pub(super) struct UploadState {
     pub(super) sink: Box<dyn Sink>,
     write: Write,
 }
 
-impl Upload {
+impl UploadState {
     /// Begins to write one blob into a store.
     pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
         let write = begin(store, Intent::default()).await?;
@@ -64,20 +64,20 @@ impl Upload {
 }
 
 /// The right to write to a session: one request has it at a time.
-pub(super) type Turn = OwnedMutexGuard<Option<Upload>>;
+pub(super) type Turn = OwnedMutexGuard<Option<UploadState>>;
 
-impl Sessions {
+impl OpenUploads {
     /// None, and never more than `most`; each is forgotten after it has been idle for so long.
     pub(super) fn new(most: usize, idle: Duration) -> Self {
         Self { open: Mutex::default(), most, idle }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<OpenUpload>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new session, by its id.
-    pub(super) fn start(&self, name: &RepositoryName, upload: Upload) -> Result<String, Refusal> {
+    pub(super) fn start(&self, name: &RepositoryName, upload: UploadState) -> Result<String, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
@@ -86,7 +86,7 @@ impl Sessions {
                 Refusal::new(Code::TooManyRequests, "too many uploads at a time").header(http::header::RETRY_AFTER, 60)
             );
         }
-        let session = Session {
+        let session = OpenUpload {
             name: name.clone(),
             upload: Arc::new(tokio::sync::Mutex::new(Some(upload))),
             offset: AtomicU64::new(0),
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// The session of this id, in this repository only.
-    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Session>, Refusal> {
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<OpenUpload>, Refusal> {
         let found = self.all().get(id).filter(|session| session.name == *name).cloned();
         let found = found.filter(|session| session.idle() < self.idle);
         let session = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
@@ -121,7 +121,7 @@ impl Sessions {
     }
 }
 
-impl Session {
+impl OpenUpload {
     /// How many bytes have been taken.
     pub(super) fn offset(&self) -> u64 {
         self.offset.load(Ordering::Relaxed)
@@ -163,26 +163,26 @@ mod tests {
     use super::*;
     use crate::stores::Memory;
 
-    async fn upload() -> Upload {
-        Upload::begin(&Memory::new()).await.unwrap()
+    async fn upload() -> UploadState {
+        UploadState::begin(&Memory::new()).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_session_belongs_to_one_repository() {
-        let sessions = Sessions::new(9, Duration::from_secs(9));
+        let uploads = OpenUploads::new(9, Duration::from_secs(9));
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let id = sessions.start(&a, upload().await).unwrap();
-        assert!(sessions.get(&a, &id).is_ok() && sessions.get(&b, &id).is_err());
-        sessions.end(&id);
-        assert!(sessions.get(&a, &id).is_err());
+        let id = uploads.start(&a, upload().await).unwrap();
+        assert!(uploads.get(&a, &id).is_ok() && uploads.get(&b, &id).is_err());
+        uploads.end(&id);
+        assert!(uploads.get(&a, &id).is_err());
     }
 
     #[tokio::test]
     async fn one_request_writes_at_a_time() {
-        let sessions = Sessions::new(9, Duration::from_secs(9));
+        let uploads = OpenUploads::new(9, Duration::from_secs(9));
         let name = "a".parse().unwrap();
-        let id = sessions.start(&name, upload().await).unwrap();
-        let session = sessions.get(&name, &id).unwrap();
+        let id = uploads.start(&name, upload().await).unwrap();
+        let session = uploads.get(&name, &id).unwrap();
         let turn = session.turn().unwrap();
         assert!(session.turn().is_err());
         drop(turn);
@@ -192,10 +192,10 @@ mod tests {
     #[tokio::test]
     async fn sessions_are_few_and_do_not_last() {
         let name = "a".parse().unwrap();
-        let few = Sessions::new(1, Duration::from_secs(9));
+        let few = OpenUploads::new(1, Duration::from_secs(9));
         few.start(&name, upload().await).unwrap();
         assert_eq!(few.start(&name, upload().await).unwrap_err().code, Code::TooManyRequests);
-        let short = Sessions::new(1, Duration::ZERO);
+        let short = OpenUploads::new(1, Duration::ZERO);
         let id = short.start(&name, upload().await).unwrap();
         assert!(short.get(&name, &id).is_err());
         assert!(short.start(&name, upload().await).is_ok(), "the forgotten one takes no place");

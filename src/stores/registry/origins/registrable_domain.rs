@@ -5,7 +5,7 @@ use url::Host;
 use super::{origin::Origin, quirks};
 
 /// Whether two origins are on the same registrable domain.
-pub(super) fn same_site(a: &Origin, b: &Origin) -> bool {
+pub(super) fn same_registrable_domain(a: &Origin, b: &Origin) -> bool {
     match (a.parsed(), b.parsed()) {
         (Some(Host::Domain(a)), Some(Host::Domain(b))) => {
             registrable(&a).is_some_and(|domain| registrable(&b) == Some(domain))

@@ -14,7 +14,7 @@ const WRITEBACK: u64 = 8 << 20;
 /// Writes a stream into an open file from a position on, one batch behind: while a batch is written on another
 /// thread, the next is received and hashed. Holds at most two batches and no thread while idle.
 #[derive(Debug)]
-pub(super) struct Behind {
+pub(super) struct WriteBehind {
     file: Arc<File>,
     path: PathBuf,
     at: u64,
@@ -24,7 +24,7 @@ pub(super) struct Behind {
     busy: Option<tokio::task::JoinHandle<io::Result<()>>>,
 }
 
-impl Behind {
+impl WriteBehind {
     /// Starts at `at`; `path` is for messages.
     pub(super) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
         Self { file, path, at, started: at, waiting: Vec::new(), waiting_len: 0, busy: None }
@@ -95,7 +95,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         let draft = TemporaryFile::new(&dir).unwrap();
-        let mut behind = Behind::new(Arc::clone(draft.file()), draft.path(), 3);
+        let mut behind = WriteBehind::new(Arc::clone(draft.file()), draft.path(), 3);
         let mut expected = vec![0; 3];
         for i in 0..200_u8 {
             behind.write(Bytes::from(vec![i; 70_000])).await.unwrap();

@@ -13,12 +13,12 @@ const FAST: Duration = Duration::from_millis(8);
 
 /// The lanes of one copy.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Concurrency {
     asked: Option<usize>,
     fastest: Option<Duration>,
 }
 
-impl Lanes {
+impl Concurrency {
     /// As many as were asked for, else as many as pay.
     pub(super) fn new(asked: Option<usize>) -> Self {
         Self { asked: asked.map(|n| n.max(1)), fastest: None }
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn small_blobs_that_are_waited_for_get_more_lanes() {
         let after = |asked, took: &[u64], size| {
-            let mut lanes = Lanes::new(asked);
-            took.iter().for_each(|ms| lanes.note(1000, Duration::from_millis(*ms)));
-            lanes.open(size)
+            let mut concurrency = Concurrency::new(asked);
+            took.iter().for_each(|ms| concurrency.note(1000, Duration::from_millis(*ms)));
+            concurrency.open(size)
         };
         assert_eq!(after(None, &[], 1), 6);
         assert_eq!(after(None, &[3], 1), 6);
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn how_long_a_large_blob_takes_says_nothing() {
-        let mut lanes = Lanes::new(None);
-        lanes.note(1 << 30, Duration::from_secs(9));
-        assert_eq!(lanes.open(1), 6);
+        let mut concurrency = Concurrency::new(None);
+        concurrency.note(1 << 30, Duration::from_secs(9));
+        assert_eq!(concurrency.open(1), 6);
     }
 }

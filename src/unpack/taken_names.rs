@@ -13,7 +13,7 @@ use crate::{
 
 /// What a name was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum NameUse {
     /// A directory, said or implied by what lies in it.
     Directory,
     /// A file.
@@ -25,22 +25,22 @@ pub(super) enum Claim {
 /// The names taken so far. They are kept as hashes under random keys: a million names of any length fit into memory,
 /// and a collision, which nobody can arrange, is an error.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
-    taken: HashMap<u64, (u64, Claim)>,
+pub(super) struct TakenNames {
+    taken: HashMap<u64, (u64, NameUse)>,
     keys: RandomState,
     /// The directory of the name that was claimed last: its parents need no second look.
     last: String,
 }
 
-impl Claims {
+impl TakenNames {
     /// Takes a name, and its parents as directories. A directory may be taken again.
     ///
     /// Errors of kind `Exists`: the name, or one that differs only in case or Unicode form, is taken.
-    pub(super) fn claim(&mut self, name: &str, claim: Claim) -> Result<()> {
+    pub(super) fn claim(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let (parent, _) = split(name);
         if parent != self.last {
             for directory in ancestors(name) {
-                self.take(directory, Claim::Directory).context(|| quote(directory))?;
+                self.take(directory, NameUse::Directory).context(|| quote(directory))?;
             }
             parent.clone_into(&mut self.last);
         }
@@ -48,19 +48,21 @@ impl Claims {
     }
 
     /// Whether this very name was taken for this.
-    pub(super) fn has(&self, name: &str, claim: Claim) -> bool {
+    pub(super) fn has(&self, name: &str, claim: NameUse) -> bool {
         let exact = self.keys.hash_one(name);
         self.taken.get(&self.keys.hash_one(fold(name).as_ref())) == Some(&(exact, claim))
     }
 
-    fn take(&mut self, name: &str, claim: Claim) -> Result<()> {
+    fn take(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let exact = self.keys.hash_one(name);
         match self.taken.entry(self.keys.hash_one(fold(name).as_ref())) {
             Entry::Vacant(free) => {
                 free.insert((exact, claim));
                 Ok(())
             }
-            Entry::Occupied(taken) if *taken.get() == (exact, Claim::Directory) && claim == Claim::Directory => Ok(()),
+            Entry::Occupied(taken) if *taken.get() == (exact, NameUse::Directory) && claim == NameUse::Directory => {
+                Ok(())
+            }
             Entry::Occupied(taken) if taken.get().0 == exact => Err(exists("there is another member with this name")),
             Entry::Occupied(_) => Err(exists("another name differs from it only in case or Unicode form")),
         }
@@ -77,21 +79,21 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_once_and_a_file_is_no_directory() {
-        let mut claims = Claims::default();
-        claims.claim("d/f", Claim::File).unwrap();
-        claims.claim("d", Claim::Directory).unwrap();
-        claims.claim("d/e/g", Claim::Link).unwrap();
+        let mut claims = TakenNames::default();
+        claims.claim("d/f", NameUse::File).unwrap();
+        claims.claim("d", NameUse::Directory).unwrap();
+        claims.claim("d/e/g", NameUse::Link).unwrap();
         for (name, claim) in [
-            ("d/f", Claim::File),
-            ("d/f", Claim::Directory),
-            ("d", Claim::File),
-            ("d/F", Claim::File),
-            ("D/x", Claim::File),
-            ("d/f/x", Claim::File),
-            ("d/e/g/x", Claim::File),
+            ("d/f", NameUse::File),
+            ("d/f", NameUse::Directory),
+            ("d", NameUse::File),
+            ("d/F", NameUse::File),
+            ("D/x", NameUse::File),
+            ("d/f/x", NameUse::File),
+            ("d/e/g/x", NameUse::File),
         ] {
             assert_eq!(claims.claim(name, claim).unwrap_err().kind(), Kind::Exists, "{name} {claim:?}");
         }
-        claims.claim("d/x", Claim::File).unwrap();
+        claims.claim("d/x", NameUse::File).unwrap();
     }
 }

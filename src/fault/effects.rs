@@ -56,7 +56,7 @@ impl Rule {
 
 /// What all faults together make of a request.
 #[derive(Default)]
-pub(super) struct Orders<'a> {
+pub(super) struct Effects<'a> {
     /// The numbers of those that happen.
     pub(super) hit: Vec<usize>,
     pub(super) delay: Duration,
@@ -72,9 +72,9 @@ pub(super) struct Orders<'a> {
 
 impl Faults {
     /// What happens to this request, as far as its head tells.
-    pub(super) fn orders<B>(&self, request: &Request<B>) -> Orders<'_> {
+    pub(super) fn effects<B>(&self, request: &Request<B>) -> Effects<'_> {
         let length = length(request.headers());
-        let mut orders = Orders::default();
+        let mut effects = Effects::default();
         for (n, rule) in self.rules.iter().enumerate() {
             if !rule.fault.on.fits(request.method(), request.uri()) {
                 continue;
@@ -82,25 +82,25 @@ impl Faults {
             match (rule.request(), length) {
                 (Some(least), Some(length)) if length <= least => continue,
                 (Some(least), None) => {
-                    orders.late.push((n, rule, Meter::new(least, rule.is_next())));
+                    effects.late.push((n, rule, Meter::new(least, rule.is_next())));
                     continue;
                 }
                 _ => {}
             }
             if rule.answer().is_some() {
                 if rule.is_next() {
-                    orders.prepare(&rule.fault);
+                    effects.prepare(&rule.fault);
                 }
-                orders.later.push((n, rule));
+                effects.later.push((n, rule));
             } else if rule.happens() {
-                orders.add(n, &rule.fault);
+                effects.add(n, &rule.fault);
             }
         }
-        orders
+        effects
     }
 }
 
-impl<'a> Orders<'a> {
+impl<'a> Effects<'a> {
     fn prepare(&mut self, fault: &'a Fault) {
         self.delay += fault.delay.0;
         self.ignore.extend(fault.ignore.iter().map(String::as_str));

@@ -20,13 +20,13 @@ use super::language::Means;
 use crate::serve::net::server::Stream;
 
 /// The time between two bytes of an answer that trickles.
-const PACE: Duration = Duration::from_millis(20);
+const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 /// What ends the head of an answer.
 const END: &[u8] = b"\r\n\r\n";
 
 /// How the connection is to be lost, for both the one who decides that and the connection itself.
 #[derive(Clone)]
-pub(crate) struct Order {
+pub(crate) struct ConnectionLoss {
     state: Arc<Mutex<State>>,
     /// How many bytes all connections have sent.
     sent: Arc<AtomicU64>,
@@ -46,7 +46,7 @@ enum Left {
     Body(u64),
 }
 
-impl Order {
+impl ConnectionLoss {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,14 +102,14 @@ fn end_of_head(bytes: &[u8], mut matched: usize) -> (usize, usize) {
 }
 
 /// The connection.
-pub(crate) struct Wire<S> {
+pub(crate) struct FaultyConnection<S> {
     stream: S,
-    order: Order,
+    order: ConnectionLoss,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: Stream> Wire<S> {
-    pub(crate) fn new(stream: S, order: Order) -> Self {
+impl<S: Stream> FaultyConnection<S> {
+    pub(crate) fn new(stream: S, order: ConnectionLoss) -> Self {
         Self { stream, order, pause: None }
     }
 
@@ -138,7 +138,7 @@ impl<S: Stream> Wire<S> {
     }
 
     fn trickle(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PACE)));
+        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(TRICKLE_INTERVAL)));
         ready!(pause.as_mut().poll(cx));
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes.get(..1).unwrap_or_default()));
         self.pause = None;
@@ -146,13 +146,13 @@ impl<S: Stream> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FaultyConnection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: Stream> AsyncWrite for Wire<S> {
+impl<S: Stream> AsyncWrite for FaultyConnection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let allowed = self.order.state().allows(bytes);
         let written = match allowed {
