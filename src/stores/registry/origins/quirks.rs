@@ -12,10 +12,10 @@ pub(in crate::stores::registry) const PAGE: usize = 1000;
 /// Registries that take no large PATCH, with all names below these: GitHub's ends at 4 MiB, Google's have none at all.
 const PATCHLESS: [&str; 3] = ["ghcr.io", "gcr.io", "pkg.dev"];
 
-/// Domains whose owners let strangers have names below them, side by side and at any depth.
-const SHARED_BY_STRANGERS: [&str; 46] = [
+/// Domains whose owners let strangers have names below them at any depth, where the public suffix list does not tell the
+/// strangers apart: it lacks them, or knows no regions and services between the domain and a customer's name.
+const SHARED_BY_STRANGERS: [&str; 20] = [
     "amazonaws.com",
-    "appspot.com",
     "azure.com",
     "azurecontainerapps.io",
     "azurecr.io",
@@ -25,45 +25,17 @@ const SHARED_BY_STRANGERS: [&str; 46] = [
     "b-cdn.net",
     "backblazeb2.com",
     "cloudapp.net",
-    "cloudfront.net",
-    "cloudfunctions.net",
-    "digitaloceanspaces.com",
-    "duckdns.org",
-    "eu.org",
     "fastly.net",
-    "fly.dev",
     "github.dev",
-    "github.io",
-    "gitlab.io",
     "gitpod.io",
     "googleapis.com",
     "googleusercontent.com",
-    "herokuapp.com",
-    "linodeobjects.com",
-    "netlify.app",
-    "ngrok.app",
-    "ngrok.dev",
-    "ngrok.io",
-    "ngrok-free.app",
     "nip.io",
-    "ondigitalocean.app",
-    "onrender.com",
-    "pages.dev",
     "pkg.dev",
-    "r2.dev",
-    "railway.app",
-    "run.app",
     "sslip.io",
     "traefik.me",
-    "trycloudflare.com",
-    "vercel.app",
-    "web.app",
     "windows.net",
-    "workers.dev",
 ];
-
-/// Second-level labels that many country domains register under.
-const SECOND_LEVEL: [&str; 11] = ["ac", "co", "com", "edu", "go", "gob", "gov", "mil", "ne", "net", "org"];
 
 /// Whether this is one of Docker Hub's names.
 pub(in crate::stores::registry) fn is_docker_hub(registry: &str) -> bool {
@@ -73,7 +45,7 @@ pub(in crate::stores::registry) fn is_docker_hub(registry: &str) -> bool {
 /// Whether this registry takes no large PATCH.
 pub(in crate::stores::registry) fn is_patchless(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).to_ascii_lowercase();
-    PATCHLESS.iter().any(|name| host.strip_suffix(name).is_some_and(|above| above.is_empty() || above.ends_with('.')))
+    PATCHLESS.iter().any(|name| is_within(&host, name))
 }
 
 /// The `host[:port]` that serves this registry's API.
@@ -81,14 +53,14 @@ pub(in crate::stores::registry) fn api_host(registry: &str) -> &str {
     if is_docker_hub(registry) { "registry-1.docker.io" } else { registry }
 }
 
-/// Whether names below these two labels belong to different owners, however deep.
-pub(super) fn is_shared_by_strangers(last_two: &str) -> bool {
-    SHARED_BY_STRANGERS.contains(&last_two)
+/// Whether this name in lower case is, or is below, one whose names belong to different owners, however deep.
+pub(super) fn is_shared_by_strangers(name: &str) -> bool {
+    SHARED_BY_STRANGERS.iter().any(|shared| is_within(name, shared))
 }
 
-/// Whether everybody in a country registers below these two labels.
-pub(super) fn is_national_suffix(last_two: &str) -> bool {
-    last_two.split_once('.').is_some_and(|(second, top)| top.len() == 2 && SECOND_LEVEL.contains(&second))
+/// Whether a name is this domain or below it.
+fn is_within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
 #[cfg(test)]

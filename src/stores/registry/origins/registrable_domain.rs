@@ -14,21 +14,98 @@ pub(super) fn same_registrable_domain(a: &Origin, b: &Origin) -> bool {
     }
 }
 
-/// The registrable domain of a name, approximately: its last two labels, three where the last two are a suffix under
-/// which everybody registers (`co.uk`). None where the last two belong to one who lets strangers have names below them,
-/// however deep (`github.io`, `s3.us-east-1.amazonaws.com`). The public suffix list would be exact, and is as large as
-/// the rest of this program's data together.
+/// The registrable domain of a name in lower case: one label more than its public suffix, by the public suffix list with
+/// its private section, so that two customers of one cloud are two. None for a suffix itself and a single label; for a
+/// name with an empty label, a dot at its end included; and where strangers are neighbours and the list does not say so.
 fn registrable(name: &str) -> Option<&str> {
-    let labels = |n: usize| {
-        let (cut, _) = name.rmatch_indices('.').nth(n)?;
-        name.get(cut + 1..)
-    };
-    let last_two = labels(1).or_else(|| name.contains('.').then_some(name))?;
-    if quirks::is_shared_by_strangers(last_two) || name.split('.').any(str::is_empty) {
+    if quirks::is_shared_by_strangers(name) || name.split('.').any(str::is_empty) {
         return None;
     }
-    if !quirks::is_national_suffix(last_two) {
-        return Some(last_two);
+    psl::domain_str(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn a_registrable_domain_is_one_label_more_than_a_public_suffix() {
+        for (name, domain) in [
+            ("registry.example.com", Some("example.com")),
+            ("example.com", Some("example.com")),
+            ("a.registry.corp.co.uk", Some("corp.co.uk")),
+            ("corp.co.uk", Some("corp.co.uk")),
+            ("registry.corp.or.jp", Some("corp.or.jp")),
+            ("r.b.kawasaki.jp", Some("r.b.kawasaki.jp")),
+            ("r.city.kawasaki.jp", Some("city.kawasaki.jp")),
+            ("r.corp.xn--55qx5d.cn", Some("corp.xn--55qx5d.cn")),
+            // One customer of a cloud, with what is below.
+            ("r.me.github.io", Some("me.github.io")),
+            ("me.github.io", Some("me.github.io")),
+            ("r.me.uk.com", Some("me.uk.com")),
+            ("blobs.s3.example.com", Some("example.com")),
+            // A suffix of nobody is its last label.
+            ("registry.corp.test", Some("corp.test")),
+            ("registry.corp", Some("registry.corp")),
+            // Suffixes, which nobody has.
+            ("com", None),
+            ("co.uk", None),
+            ("github.io", None),
+            ("b.kawasaki.jp", None),
+            ("localhost", None),
+            // Names that are not quite names.
+            ("example.com.", None),
+            ("registry.example.com.", None),
+            ("registry..example.com", None),
+            (".com", None),
+            ("", None),
+        ] {
+            assert_eq!(registrable(name), domain, "{name}");
+        }
     }
-    labels(2).or_else(|| (name.matches('.').count() == 2).then_some(name))
+
+    #[test]
+    fn strangers_below_one_domain_have_no_site_in_common() {
+        for name in [
+            "1.dkr.ecr.us-east-1.amazonaws.com",
+            "a.s3.amazonaws.com",
+            "me.azurecr.io",
+            "azurecr.io",
+            "a.z01.azurefd.net",
+            "a.westeurope.cloudapp.azure.com",
+            "a.table.core.windows.net",
+            "bucket.storage.googleapis.com",
+            "europe-docker.pkg.dev",
+            "a.10.0.0.1.nip.io",
+        ] {
+            assert_eq!(registrable(name), None, "{name}");
+        }
+        for name in ["notazurecr.io", "azurecr.io.example.com"] {
+            assert!(registrable(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_names_have_a_site() {
+        let at = |host: &str| Origin::of(&Url::parse(&format!("https://{host}")).unwrap()).unwrap();
+        let same = |a: &str, b: &str| same_site(&at(a), &at(b));
+        assert!(same("registry.example.com", "AUTH.Example.COM"));
+        assert!(same("registry.公司.cn", "auth.registry.xn--55qx5d.cn"));
+        for (a, b) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1", "11.0.0.1"),
+            ("[fd00::1]", "[fd00::1]"),
+            ("localhost", "localhost"),
+            ("registry", "registry"),
+            ("registry.example.com.", "auth.example.com."),
+            ("registry.example.com", "auth.example.com."),
+            ("a.co.uk", "b.co.uk"),
+            ("a.github.io", "b.github.io"),
+            ("a.uk.com", "b.uk.com"),
+        ] {
+            assert!(!same(a, b), "{a} {b}");
+        }
+    }
 }
