@@ -1,11 +1,11 @@
 //! YAML text becomes trees, one for each document, within budgets: depth, memory, uses of aliases.
 //!
-//! This sits on the events of the parser inside `serde_saphyr` rather than on its deserializer: Go's rules need scalars as
-//! they were written, and schema violations need the position of every part.
+//! This sits on the events of a parser rather than on a deserializer: Go's rules need scalars as they were written, and
+//! schema violations need the position of every part.
 
 use std::collections::{HashMap, HashSet};
 
-use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, ScanError, Tag as YamlTag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag as YamlTag};
 
 use super::{
     Located, Options, Position, Scalars, coerce, invalid,
