@@ -1,5 +1,8 @@
 //! Proxies: which one a request goes through, by the rules of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as Go's
 //! programs have them (golang.org/x/net/http/httpproxy), and how it is asked for a way through (RFC 9110, section 9.3.6).
+//!
+//! The matcher of `hyper-util` has curl's rules: `NO_PROXY` knows no ports there, `.domain` is the domain itself, too, `*`
+//! is no address; and a proxy that it cannot use is none, where requests would then go out without one.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
