@@ -10,6 +10,7 @@ mod cli;
 mod context;
 mod copy;
 mod costs;
+mod dependencies;
 mod describe;
 mod digests;
 mod examples;
