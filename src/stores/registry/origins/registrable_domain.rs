@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn only_names_have_a_site() {
         let at = |host: &str| Origin::of(&Url::parse(&format!("https://{host}")).unwrap()).unwrap();
-        let same = |a: &str, b: &str| same_site(&at(a), &at(b));
+        let same = |a: &str, b: &str| same_registrable_domain(&at(a), &at(b));
         assert!(same("registry.example.com", "AUTH.Example.COM"));
         assert!(same("registry.公司.cn", "auth.registry.xn--55qx5d.cn"));
         for (a, b) in [
