@@ -2,7 +2,9 @@
 //!
 //! Advice ("pass `--plain-http`") is not here: the library states facts, the command line knows its flags.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
+
+use serde::Serialize;
 
 /// The result of everything in this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -55,10 +57,25 @@ pub enum Kind {
     Internal,
 }
 
-/// What a user can act on, beyond the [`Kind`]. Set where our own code finds it out; no text of a server or a file chooses
-/// one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+/// Declares the codes, and the list of them.
+macro_rules! codes {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What a user can act on. Our own code sets it where it finds out what is wrong: no text of a server or a file
+        /// chooses one. Where nothing more is known, the [`Kind`] decides.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Code {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+codes! {
     /// The type wants another tag or repository than the one that was given.
     ReferenceFixed,
     /// No artifact type has this name.
@@ -129,6 +146,128 @@ pub enum Code {
     ProxyWantsLogin,
     /// What goes through the proxy does not arrive.
     ProxyFailed,
+    /// The registry wants credentials, and none were found for it.
+    CredentialsWanted,
+    /// The registry refuses the credentials that were sent.
+    CredentialsRefused,
+    /// The registry knows the user and does not allow this.
+    AccessDenied,
+    /// The registry cannot be reached.
+    RegistryUnreachable,
+    /// What answers is no OCI registry.
+    NotARegistry,
+    /// No artifact type fits the source.
+    NoTypeFits,
+    /// The source changed while it was read.
+    SourceChanged,
+    /// A file that is to be read is a pipe or a device.
+    NotARegularFile,
+    /// There is no such file or directory.
+    NoSuchFile,
+    /// A file that the command line names as configuration is missing.
+    NoSuchConfiguration,
+    /// A file of certificates holds none.
+    NoCertificate,
+    /// The artifact has no part of this name.
+    NoSuchPart,
+    /// The index has no manifest for this platform.
+    NoSuchPlatform,
+    /// No file of the artifact matches the patterns.
+    NothingMatches,
+    /// A file is where a layout, which is a directory, was to be.
+    DestinationIsFile,
+    /// The file is no OCI archive and the directory no OCI layout.
+    NotAStore,
+    /// The file that was to be written is there already.
+    FileExists,
+    /// A location was given where a tag alone is expected.
+    TagExpected,
+    /// What was given as a tag is none.
+    NotATag,
+    /// What was given as the name of a type is none.
+    NotATypeName,
+    /// A registry was given with `http://` or `https://` in front.
+    SchemeGiven,
+    /// The address to listen on is in use.
+    AddressInUse,
+    /// A store was named with a tag or digest, and is served whole.
+    StoreWithName,
+    /// The type has no parameter of this name.
+    NoSuchParameter,
+    /// The disk is full, or a quota of it is used up.
+    DiskFull,
+    /// The file system may only be read.
+    ReadOnlyDisk,
+    /// The user may not read or write this.
+    PermissionDenied,
+    /// A bug in this program.
+    Bug,
+}
+
+impl Kind {
+    /// The code of a failure of this kind of which no more is known.
+    fn code(self) -> Option<Code> {
+        Some(match self {
+            Self::UnknownType => Code::NoTypeFits,
+            Self::Changed => Code::SourceChanged,
+            Self::Unauthorized => Code::CredentialsWanted,
+            Self::Denied => Code::AccessDenied,
+            Self::Busy => Code::StoreBusy,
+            Self::Unreachable => Code::RegistryUnreachable,
+            Self::NotARegistry => Code::NotARegistry,
+            Self::NoSpace => Code::DiskFull,
+            Self::ReadOnly => Code::ReadOnlyDisk,
+            Self::Internal => Code::Bug,
+            _ => return None,
+        })
+    }
+}
+
+/// What an error is about, as far as it is known. Texts are as they came, from the user or from a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Facts {
+    /// The registry, `host[:port]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// The repository, with its registry: `host[:port]/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The tag, type, parameter or part that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The digest of the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The file or directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The status of an HTTP response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The code in a registry's error document, such as `NAME_UNKNOWN` (distribution-spec, "Error Codes").
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_code: Option<String>,
+    /// Where the credentials came from that were used: a file, a helper, the command line. Never a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+}
+
+impl Facts {
+    /// These facts, and what only the others know.
+    fn or(self, other: Self) -> Self {
+        Self {
+            registry: self.registry.or(other.registry),
+            repository: self.repository.or(other.repository),
+            name: self.name.or(other.name),
+            digest: self.digest.or(other.digest),
+            path: self.path.or(other.path),
+            status: self.status.or(other.status),
+            server_code: self.server_code.or(other.server_code),
+            credentials: self.credentials.or(other.credentials),
+        }
+    }
 }
 
 /// What failed, where, and because of what.
@@ -139,10 +278,12 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     code: Option<Code>,
-    digest: Option<String>,
+    facts: Facts,
     message: String,
     context: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether the message is the text of the source.
+    transparent: bool,
 }
 
 impl Error {
@@ -152,10 +293,11 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             code: None,
-            digest: None,
+            facts: Facts::default(),
             message: message.into(),
             context: Vec::new(),
             source: None,
+            transparent: false,
         }))
     }
 
@@ -202,8 +344,24 @@ impl Error {
 
     /// The same failure, as the fault of who asked: what was asked for by name is none of those there are.
     #[must_use]
-    pub fn into_misuse(mut self) -> Self {
-        self.0.kind = Kind::Misuse;
+    pub fn into_misuse(self) -> Self {
+        self.into_kind(Kind::Misuse)
+    }
+
+    /// The same failure, about a file that was named as configuration: the command line or the context is wrong then, and
+    /// nothing is missing where artifacts are.
+    #[must_use]
+    pub fn of_configuration(self) -> Self {
+        match self.kind() {
+            Kind::NotFound => self.into_misuse().with_code(Code::NoSuchConfiguration),
+            _ => self.into_misuse(),
+        }
+    }
+
+    /// The same failure, of another kind: what it means depends on what was asked for.
+    #[must_use]
+    pub fn into_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
         self
     }
 
@@ -214,11 +372,29 @@ impl Error {
         self
     }
 
-    /// The same error, about the content of this digest.
+    /// Adds what the error is about. A fact that it has already stays: it was found nearer to the failure.
     #[must_use]
-    pub fn with_digest(mut self, digest: impl fmt::Display) -> Self {
-        self.0.digest = Some(digest.to_string());
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.0.facts = std::mem::take(&mut self.0.facts).or(facts);
         self
+    }
+
+    /// Adds the digest of the content that the error is about.
+    #[must_use]
+    pub fn with_digest(self, digest: impl fmt::Display) -> Self {
+        self.with_facts(Facts { digest: Some(digest.to_string()), ..Facts::default() })
+    }
+
+    /// Adds the file or directory that the error is about.
+    #[must_use]
+    pub fn with_path(self, path: impl Into<PathBuf>) -> Self {
+        self.with_facts(Facts { path: Some(path.into()), ..Facts::default() })
+    }
+
+    /// Adds the name that was looked for.
+    #[must_use]
+    pub fn with_name(self, name: impl fmt::Display) -> Self {
+        self.with_facts(Facts { name: Some(name.to_string()), ..Facts::default() })
     }
 
     /// The same error, with what was being done, or where, put in front.
@@ -237,13 +413,36 @@ impl Error {
     /// What a user can act on, where it is known.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
-        self.0.code
+        self.0.code.or_else(|| self.0.kind.code())
     }
 
-    /// The digest of the content that it is about, where that is known.
+    /// What it is about.
     #[must_use]
-    pub fn digest(&self) -> Option<&str> {
-        self.0.digest.as_deref()
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// What was being done, the outermost first.
+    pub fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.0.context.iter().rev().map(String::as_str)
+    }
+
+    /// What failed and why, without what was being done.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let mut reason = self.0.message.clone();
+        let mut cause = self.cause();
+        while let Some(error) = cause {
+            reason.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        reason
+    }
+
+    /// The first cause that the message does not repeat.
+    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = std::error::Error::source(self)?;
+        if self.0.transparent { source.source() } else { Some(source) }
     }
 
     /// What failed, without what was being done and without the cause.
@@ -258,13 +457,7 @@ impl fmt::Display for Error {
         for context in self.0.context.iter().rev() {
             write!(f, "{context}: ")?;
         }
-        f.write_str(&self.0.message)?;
-        let mut source = self.0.source.as_deref().map(|e| e as &dyn std::error::Error);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
+        f.write_str(&self.reason())
     }
 }
 
@@ -274,7 +467,12 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// The cause. `Display` of this error has its text already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
 
 /// `File not found`, `disk full` and `read-only` are worth telling apart from other file system failures.
 fn kind_of(error: &std::io::Error) -> Kind {
@@ -294,7 +492,16 @@ impl From<std::io::Error> for Error {
         let kind = kind_of(&error);
         match error.downcast::<Self>() {
             Ok(own) => own,
-            Err(error) => Self::new(kind, error.to_string()),
+            Err(error) => {
+                let code = match kind {
+                    Kind::NotFound => Some(Code::NoSuchFile),
+                    _ if error.kind() == std::io::ErrorKind::PermissionDenied => Some(Code::PermissionDenied),
+                    _ => None,
+                };
+                let mut own = Self::caused(kind, error.to_string(), error);
+                (own.0.code, own.0.transparent) = (code, true);
+                own
+            }
         }
     }
 }
@@ -327,6 +534,29 @@ mod tests {
             .context("blob sha256:00")
             .context("pull oci:x");
         assert_eq!(error.to_string(), "pull oci:x: blob sha256:00: cannot read: disk on fire");
+    }
+
+    #[test]
+    fn a_cause_is_reached_and_its_text_is_said_once() {
+        let io = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = Error::from(io).context("cannot read `x`");
+        assert_eq!(error.to_string(), "cannot read `x`: entity not found");
+        let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<std::io::Error>());
+        assert_eq!(cause.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
+        assert_eq!(
+            (error.reason().as_str(), error.contexts().collect::<Vec<_>>()),
+            ("entity not found", vec!["cannot read `x`"])
+        );
+    }
+
+    #[test]
+    fn a_fact_that_was_found_nearer_to_the_failure_stays() {
+        let error = Error::not_found("gone").with_name("v1").with_facts(Facts {
+            name: Some("v2".into()),
+            registry: Some("r.example".into()),
+            ..Facts::default()
+        });
+        assert_eq!((error.facts().name.as_deref(), error.facts().registry.as_deref()), (Some("v1"), Some("r.example")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use artifact::{
     Error, Result, environment,
     error::Context as _,
     fs,
-    stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol},
+    stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol, check_roots},
 };
 use async_trait::async_trait;
 
@@ -141,7 +141,10 @@ impl Access {
         }
         options.insecure_tls |= self.insecure;
         if let Some(file) = &self.ca_file {
-            options.roots.push(read(file)?);
+            let roots = read(file)?;
+            let place = || format!("`{}`", file.display());
+            check_roots(&roots).map_err(Error::of_configuration).context(place)?;
+            options.roots.push(roots);
         }
         if let Some(file) = &self.cert_file {
             let key = self.key_file.as_ref().unwrap_or(file);
@@ -157,7 +160,8 @@ impl Access {
             return Ok(Arc::new(self.clone()));
         }
         if let Some(file) = self.auth_file.as_ref().filter(|file| !file.exists()) {
-            return Err(Error::invalid(format!("the credentials file `{}` does not exist", file.display())));
+            let message = format!("the credentials file `{}` does not exist", file.display());
+            return Err(Error::not_found(message).of_configuration());
         }
         Ok(Arc::new(self.files()))
     }
@@ -229,5 +233,5 @@ fn prompt(question: &str) -> Result<String> {
 
 /// A file that a flag names: not of the kind of an artifact that is not there.
 fn read(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file, MAX_FILE).map_err(|e| Error::invalid(e.to_string()))
+    fs::read(file, MAX_FILE).map_err(Error::of_configuration)
 }

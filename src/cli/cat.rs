@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use artifact::{
-    Error, Result,
+    Code, Error, Result,
     location::{Location, name_in},
     oci::Parsed,
     store::{self, Item},
 };
 use futures_util::TryStreamExt as _;
 
-use super::{report::Report, session::RegistryArgs};
+use super::{report::Report, session::RegistryArgs, text::count};
+
+/// How many parts a message names.
+const SHOWN: usize = 10;
 
 /// Print the manifest, the config, or one layer, byte for byte.
 #[derive(Debug, clap::Args)]
@@ -52,7 +55,13 @@ fn find(parsed: &Parsed, part: &str) -> Result<Item> {
     let by_position = || part.parse::<usize>().ok().and_then(|n| layers.get(n));
     let by_digest = || children.iter().find(|item| item.desc.digest.to_string() == part);
     by_title.or_else(by_position).or_else(by_digest).cloned().ok_or_else(|| {
-        let titles: Vec<String> = layers.iter().filter_map(|item| item.desc.title()).map(Into::into).collect();
-        Error::not_found(format!("no part `{part}`; there are: config, {}", titles.join(", ")))
+        let config = matches!(parsed, Parsed::Manifest(_)).then_some("config");
+        let parts: Vec<&str> = config.into_iter().chain(layers.iter().filter_map(|item| item.desc.title())).collect();
+        let there = match parts.as_slice() {
+            [] => format!("{}, by position or digest", count(layers.len(), "part")),
+            all if all.len() > SHOWN => format!("{} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN),
+            all => all.join(", "),
+        };
+        Error::not_found(format!("no part `{part}`; there are: {there}")).with_code(Code::NoSuchPart).with_name(part)
     })
 }

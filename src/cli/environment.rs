@@ -1,10 +1,15 @@
 //! What the command line reads of the environment beside the library: its arguments, the terminal, and signals.
 
-use std::{env, ffi::OsString};
+use std::{env, ffi::OsString, path::Path};
 
 /// Whether the terminal knows how to draw: `TERM` names one that is not `dumb`.
 pub(crate) fn can_draw() -> bool {
     env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
+}
+
+/// Whether this is a file or directory of the directory for temporary files.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    path.starts_with(env::temp_dir())
 }
 
 /// The command line.

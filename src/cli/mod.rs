@@ -84,7 +84,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let report = Report::new(&cli.output);
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
-        report.error("cannot start threads", None);
+        report.error(&Error::new(Kind::Io, "cannot start threads"));
         return ExitCode::FAILURE;
     };
     let graceful = matches!(cli.command, Command::Serve(_));
@@ -148,7 +148,7 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
         Ok(code) => code,
         Err(_) if report.is_closed() => ExitCode::SUCCESS,
         Err(error) => {
-            report.error(&error.to_string(), hint::for_error(&error).as_deref());
+            report.error(&error);
             ExitCode::from(match error.kind() {
                 Kind::Misuse => 2,
                 Kind::Mismatch => 3,

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::text::{escape, harmful, without_controls};
 use super::{
-    environment,
+    environment, hint,
     progress::{self, Account, Mode, Screen, Shown, stderr},
 };
 
@@ -163,13 +163,27 @@ impl Report {
         }
     }
 
-    /// What failed, and how to fix it.
-    pub(crate) fn error(&self, message: &str, hint: Option<&str>) {
-        let message = &shortened(message);
+    /// What failed and why, then what was being done, then how to fix it.
+    pub(crate) fn error(&self, error: &Error) {
+        let hint = hint::for_error(error);
         if self.format == Format::Json {
-            return self.object(&json!({ "event": "error", "message": message, "hint": hint }));
+            let message = shortened(&error.to_string());
+            let (code, facts) = (error.code(), error.facts());
+            return self
+                .object(&json!({ "event": "error", "code": code, "message": message, "facts": facts, "hint": hint }));
         }
-        self.talk("error", &format_args!("error: {message}"));
+        let (places, reason): (Vec<_>, _) = (error.contexts().collect(), error.reason());
+        // A short context is a part of the sentence; where there are several, each has a line.
+        match places.as_slice() {
+            [] => self.talk("error", &format_args!("error: {}", shortened(&reason))),
+            [only] => self.talk("error", &format_args!("error: {}", shortened(&format!("{only}: {reason}")))),
+            [outer @ .., inner] => {
+                self.talk("error", &format_args!("error: {}", shortened(&format!("{inner}: {reason}"))));
+                for place in outer.iter().rev() {
+                    self.talk("error", &format_args!("  in: {}", shortened(place)));
+                }
+            }
+        }
         if let Some(hint) = hint {
             self.talk("error", &format_args!("hint: {hint}"));
         }
@@ -209,6 +223,10 @@ pub(crate) fn misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         if !local && given.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
             text = text.replace(given.as_ref(), &without_userinfo(&given));
         }
+    }
+    let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    if let Some(hint) = own.and_then(hint::for_error) {
+        text.push_str(&format!("\nhint: {hint}\n"));
     }
     let _ = match error.use_stderr() {
         true => io::stderr().lock().write_all(text.as_bytes()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Code, Error, Kind, Result,
     error::Context as _,
     fault::{Faults, Scenario},
     fs,
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(value_name = "STORE")]
     stores: Vec<String>,
     /// The address to listen on; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS:PORT", value_parser = address)]
     listen: SocketAddr,
     /// Take pushes and deletions
     #[arg(long)]
@@ -79,13 +79,15 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 /// What goes wrong: a list of faults, or the scenario of this name.
 fn faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let place = || format!("`{}`", path.display());
-    let text = fs::read_text(path, MAX_FAULTS)?;
-    let Some(name) = scenario else { return Faults::parse(&text).map(Arc::new).context(place) };
-    let all = Scenario::parse(&text).context(place)?;
+    let text = fs::read_text(path, MAX_FAULTS).map_err(Error::of_configuration)?;
+    let Some(name) = scenario else {
+        return Faults::parse(&text).map(Arc::new).context(place).map_err(Error::of_configuration);
+    };
+    let all = Scenario::parse(&text).context(place).map_err(Error::of_configuration)?;
     let found = all.iter().find(|scenario| scenario.name == name);
     let none = || {
         let names: Vec<_> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-        Error::invalid(format!("no scenario `{name}`; there are `{}`", names.join("`, `"))).context(place())
+        Error::misuse(format!("no scenario `{name}`; there are `{}`", names.join("`, `"))).context(place())
     };
     found.map(|scenario| Arc::new(scenario.faults())).ok_or_else(none)
 }
@@ -114,7 +116,13 @@ fn is_tree(path: &Path, writable: bool) -> bool {
 /// Adds one store under the name of its file.
 fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
     let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
-    let full = path.canonicalize().context(|| format!("cannot open `{store}`"))?;
+    let full = path.canonicalize().map_err(|e| {
+        let error = Error::from(e).context(format!("cannot open `{store}`"));
+        let named = store.rsplit_once(':').is_some_and(|(path, _)| {
+            !path.is_empty() && Path::new(path.trim_start_matches("oci-archive:").trim_start_matches("oci:")).exists()
+        });
+        if named { error.with_code(Code::StoreWithName) } else { error }
+    })?;
     let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: RepositoryName = stem.parse().context(|| format!("`{store}` has no name that a repository can have"))?;
     if full.is_file() && writable {
@@ -125,6 +133,16 @@ fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
         (true, _) => mounted.and(name, Arc::new(Archive::open(&path)?)),
         (false, false) => mounted.and(name, Arc::new(Layout::open(&path)?)),
         (false, true) => mounted.and_writable(name, Arc::new(Layout::open(&path)?)),
+    })
+}
+
+/// Reads an address to listen on: without a host, or with the host `localhost`, it is of this machine alone.
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text).parse::<u16>();
+    let loopback = port.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    loopback.or_else(|_| text.parse()).map_err(|_| {
+        "expected an address and a port, such as `127.0.0.1:5000`, `0.0.0.0:5000` for all networks, or a port alone"
+            .into()
     })
 }
 

@@ -8,9 +8,7 @@ use std::{
 };
 
 use artifact::{
-    Context, Error, Kind, Result,
-    error::Context as _,
-    fs,
+    Code, Context, Error, Kind, Result, fs,
     types::{self, ArtifactType, Origin, lint, plugin, test},
 };
 use serde_json::{Value, json};
@@ -56,7 +54,7 @@ pub(crate) struct ShowArgs {
 pub(crate) struct NewArgs {
     /// Name of the type: lower-case letters, digits and dashes
     name: String,
-    /// The file to write [default: artifact-types/NAME.yaml]
+    /// The file to write, `-` for stdout [default: artifact-types/NAME.yaml]
     file: Option<PathBuf>,
 }
 
@@ -112,20 +110,31 @@ async fn list(context: &Context, report: &Report) -> Result<ExitCode> {
 
 fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
     let context = args.types.context()?;
-    let kind = catalog(&context, report)?.get(&args.name).map_err(|unknown| {
-        let program = plugin::find(&args.name, &context.types.programs);
-        program.map_or(unknown, |program| {
-            Error::unsupported(format!("`{}` is a program, {}: it has no definition", args.name, program.display()))
-        })
-    })?;
+    let catalog = catalog(&context, report)?;
+    let kind = catalog.get(&args.name).map_err(|unknown| no_definition(&args.name, &context, unknown))?;
     report.result(None, kind.definition(), &[kind.text().trim_end().to_owned()])?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The error for a type that no definition describes.
+fn no_definition(name: &str, context: &Context, unknown: Error) -> Error {
+    match plugin::find(name, &context.types.programs) {
+        Some(program) => {
+            Error::unsupported(format!("`{name}` is a program, {}: it has no definition", program.display()))
+        }
+        None if unknown.kind() == Kind::UnknownType => unknown.into_kind(Kind::NotFound),
+        None => unknown,
+    }
+}
+
 fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     let path = args.file.clone().unwrap_or_else(|| Path::new("artifact-types").join(format!("{}.yaml", args.name)));
-    let text = types::skeleton(&args.name);
+    let text = types::skeleton(&args.name)?;
     ArtifactType::parse(&text, Origin::File(path.clone()))?;
+    if path.as_os_str() == "-" {
+        report.bytes(text.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let write = || {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -133,14 +142,18 @@ fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
         let mut file = std::fs::File::create_new(&path)?;
         std::io::Write::write_all(&mut file, text.as_bytes())
     };
-    write().context(|| format!("cannot write `{}`", path.display()))?;
+    write().map_err(|e: std::io::Error| {
+        let error = Error::from(e).context(format!("cannot write `{}`", path.display()));
+        if error.kind() == Kind::Exists { error.with_code(Code::FileExists).with_path(&path) } else { error }
+    })?;
     report.result(None, &json!({ "file": path }), &[escape(&path.display().to_string())])?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The definitions asked for, those that cannot be used included: text and origin.
 fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
-    let catalog = Context::from_environment()?.types.catalog()?;
+    let context = Context::from_environment()?;
+    let catalog = context.types.catalog()?;
     let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
     let read = |path: PathBuf| Ok((fs::read_text(&path, types::MAX_DEFINITION)?, Origin::File(path)));
     if args.definitions.is_empty() {
@@ -154,7 +167,8 @@ fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
     let one = |word: &String| {
         let path = PathBuf::from(word);
         if !path.exists() && !word.contains(['/', '.']) {
-            return catalog.get(word).map(|kind| named(&kind));
+            let kind = catalog.get(word).map_err(|unknown| no_definition(word, &context, unknown))?;
+            return Ok(named(&kind));
         }
         read(path)
     };

@@ -18,7 +18,7 @@ pub use self::{
     plan::{CopyPlan, Destination, Part, PlannedName, names, plan},
 };
 use crate::{
-    error::{Context as _, Error, Result},
+    error::{Code, Context as _, Error, Result},
     graph::Root,
     oci::{Descriptor, Digest, Platform, RefName},
     progress::{Counts, Observer, Outcome},
@@ -195,7 +195,12 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     }
     let bytes = crate::store::read_manifest(from.as_ref(), &root).await?;
     let index = crate::oci::Parsed::read(&root.media_type, &bytes)?;
-    let mut children = index.children().into_iter().map(|(_, child)| child);
-    let found = children.find(|child| child.platform.as_deref().is_some_and(|own| own.satisfies(platform))).cloned();
-    found.ok_or_else(|| Error::not_found(format!("no manifest for platform {platform} in {}", root.digest)))
+    let children: Vec<_> = index.children().into_iter().map(|(_, child)| child).collect();
+    let found = children.iter().find(|child| child.platform.as_deref().is_some_and(|own| own.satisfies(platform)));
+    found.copied().cloned().ok_or_else(|| {
+        let there = children.iter().filter_map(|child| Some(child.platform.as_ref()?.to_string())).collect::<Vec<_>>();
+        let there = if there.is_empty() { "none".into() } else { there.join(", ") };
+        let message = format!("no manifest for platform {platform} in {}; there are: {there}", root.digest);
+        Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(platform).with_digest(&root.digest)
+    })
 }

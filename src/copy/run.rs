@@ -159,7 +159,7 @@ async fn commit(
             Err(e) if is_missing(&e) => e,
             committed => return committed,
         };
-        let of: Option<Digest> = error.digest().and_then(|digest| digest.parse().ok());
+        let of: Option<Digest> = error.facts().digest.as_ref().and_then(|digest| digest.parse().ok());
         let of = of.filter(|digest| again.insert(digest.clone()));
         let brought = match of {
             Some(digest) => bring_again(&write.puts(), part, (&digest, &error), approved, options, report).await,

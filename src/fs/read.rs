@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Code, Context as _, Error, Kind, Result};
 
 /// All that comes from a reader; `None` when that is more than `limit` bytes.
 pub fn up_to(from: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
@@ -54,7 +54,8 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
 pub(crate) fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
     let meta = file.metadata().context(|| cannot_read(path))?;
     if !meta.is_file() {
-        return Err(Error::new(Kind::Invalid, format!("`{}` is not a regular file", path.display())));
+        let message = format!("`{}` is not a regular file", path.display());
+        return Err(Error::new(Kind::Invalid, message).with_code(Code::NotARegularFile).with_path(path));
     }
     Ok((file, meta))
 }

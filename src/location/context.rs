@@ -80,7 +80,7 @@ impl TypeFiles {
     /// [`Catalog::replace_file`]: crate::types::Catalog::replace_file
     pub fn catalog(&self) -> Result<crate::types::Catalog> {
         let mut catalog = crate::types::Catalog::load(&self.directories)?;
-        self.files.iter().try_for_each(|file| catalog.replace_file(file))?;
+        self.files.iter().try_for_each(|file| catalog.replace_file(file)).map_err(Error::of_configuration)?;
         Ok(catalog)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Context, HostFiles};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     progress::Event,
     store::{ReadStore, Store},
     stores::registry::{Credentials, Hosts, Mirror, Mirrored, Options, Registry, Repository},
@@ -68,7 +68,7 @@ impl Context {
             return Ok(known);
         }
         let HostFiles { ours, podman, certificates } = &self.hosts;
-        let read = Hosts::read(ours.as_deref(), podman, certificates.clone())?;
+        let read = Hosts::read(ours.as_deref(), podman, certificates.clone()).map_err(Error::of_configuration)?;
         Ok(self.clients.hosts.get_or_init(|| read))
     }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Digest, Reference, Tag, text::checked_text};
+use super::{Digest, Reference, Tag, tag::not_a_tag, text::checked_text};
 use crate::error::{Error, Result};
 
 /// Longest name by the grammar of the image specification that is taken, in bytes.
@@ -27,7 +27,7 @@ impl FromStr for RefName {
         if named && text.parse::<Digest>().is_err() {
             return Ok(Self(text.into()));
         }
-        Err(Error::invalid(format!("`{text}` is not a tag")))
+        Err(not_a_tag(text))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::{Digest, text::checked_text};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +36,13 @@ impl Tag {
     }
 }
 
+/// The error for a text that is no tag, nor any other name of an artifact.
+pub(super) fn not_a_tag(text: &str) -> Error {
+    let (message, location) = (format!("`{text}` is not a tag"), text.contains(['/', ':']));
+    let code = if location { Code::TagExpected } else { Code::NotATag };
+    Error::invalid(message).with_code(code).with_name(text)
+}
+
 impl FromStr for Tag {
     type Err = Error;
 
@@ -44,7 +51,7 @@ impl FromStr for Tag {
         let fits = text.len() <= 128
             && text.bytes().next().is_some_and(first)
             && text.bytes().all(|b| first(b) || matches!(b, b'.' | b'-'));
-        if fits { Ok(Self(text.into())) } else { Err(Error::invalid(format!("`{text}` is not a tag"))) }
+        if fits { Ok(Self(text.into())) } else { Err(not_a_tag(text)) }
     }
 }
 

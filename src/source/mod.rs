@@ -33,7 +33,7 @@ pub use self::{
 };
 pub use crate::document::{DOCUMENT_LIMIT, Document, Format, Options, Position, Scalars, Strings, printable};
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs::{Base, open_regular},
 };
 
@@ -56,6 +56,9 @@ impl Source {
         let path = path.into();
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("a source needs a path"));
+        }
+        if path.as_os_str() == "-" && !path.exists() {
+            return Err(Error::invalid("standard input cannot be packed").with_code(Code::NotARegularFile));
         }
         let meta = fs::metadata(&path).context(|| format!("cannot read `{}`", path.display()))?;
         match meta.is_dir() {

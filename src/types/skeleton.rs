@@ -1,10 +1,17 @@
 //! A definition to begin with.
 
+use super::definition::metadata::is_name;
+use crate::error::{Code, Error, Result};
+
 /// The text of a definition with this name that packs single files, ready to be changed.
-#[must_use]
-pub fn skeleton(name: &str) -> String {
+///
+/// Errors (kind `Misuse`): the name is not one that a type can have.
+pub fn skeleton(name: &str) -> Result<String> {
+    if !is_name(name) {
+        return Err(Error::misuse(format!("`{name}` is not the name of a type")).with_code(Code::NotATypeName));
+    }
     let quoted = serde_json::Value::from(name).to_string();
-    SKELETON.replace("NAME", name).replace(&format!("name: {name}\n"), &format!("name: {quoted}\n"))
+    Ok(SKELETON.replace("NAME", name).replace(&format!("name: {name}\n"), &format!("name: {quoted}\n")))
 }
 
 const SKELETON: &str = r#"apiVersion: artifact-type/v1

@@ -28,7 +28,7 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::Descriptor,
     plan::{Action, Compression, Step, Unpacking},
     progress::{Event, Observer},
@@ -154,7 +154,7 @@ impl Job {
         }
         let mut report = writer.finish()?;
         if self.select.is_partial() && report == Report::default() {
-            return Err(Error::not_found("no file matches the patterns"));
+            return Err(Error::not_found("no file matches the patterns").with_code(Code::NothingMatches));
         }
         let same = publish::publish(staging, self.overwrite)?;
         if same > 0 {

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: wiring, messages, exit codes. What it calls is tested where it lives.
 
 mod access;
+mod errors;
 mod hints;
 mod many;
 mod progress;
@@ -558,7 +559,7 @@ fn a_definition_with_a_typo_gets_line_column_and_the_nearest_key() {
     let world = World::new();
     world.write("bad.yaml", "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadta:\n  name: x\n");
     world.fails("types lint bad.yaml", 1, &["bad.yaml:3:1", "metadta", "metadata"]);
-    world.fails("push talk oci:out:v1 --type-file bad.yaml", 1, &["bad.yaml:3:1"]);
+    world.fails("push talk oci:out:v1 --type-file bad.yaml", 2, &["bad.yaml:3:1"]);
 }
 
 #[test]
@@ -641,23 +642,23 @@ fn a_registry_serves_faults_and_scenarios_from_files() {
     world.write("days.yaml", &format!("name: a good day\noperation: pull\nlimit: 9\n---\n{silent}"));
     let served = Served::start(&world, "tree --faults days.yaml --scenario silence");
     world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", served.addr), 1, &["no answer within 2 s"]);
-    world.fails("serve --faults days.yaml --scenario storm", 1, &["days.yaml", "no scenario `storm`", "silence"]);
+    world.fails("serve --faults days.yaml --scenario storm", 2, &["days.yaml", "no scenario `storm`", "silence"]);
     world.write("bad.yaml", "faults:\n- {on: HEAD thing}\n");
-    world.fails("serve --faults bad.yaml", 1, &["bad.yaml", "faults:2:8", "`thing` is neither part of a path"]);
+    world.fails("serve --faults bad.yaml", 2, &["bad.yaml", "faults:2:8", "`thing` is neither part of a path"]);
 }
 
 #[test]
 fn files_that_are_named_on_the_command_line_are_read_up_to_a_limit() {
     let world = World::new();
     world.write("big.file", &"#".repeat((1 << 20) + 1));
-    for line in [
-        "types lint big.file",
-        "types test big.file",
-        "serve --faults big.file",
-        "ls 127.0.0.1:1/a --ca-file big.file",
-        "ls 127.0.0.1:1/a --cert-file big.file",
+    for (line, code) in [
+        ("types lint big.file", 1),
+        ("types test big.file", 1),
+        ("serve --faults big.file", 2),
+        ("ls 127.0.0.1:1/a --ca-file big.file", 2),
+        ("ls 127.0.0.1:1/a --cert-file big.file", 2),
     ] {
-        world.fails(line, 1, &["`big.file` has more than 1048576 bytes"]);
+        world.fails(line, code, &["`big.file` has more than 1048576 bytes"]);
     }
 }
 
@@ -669,7 +670,7 @@ fn a_read_only_registry_takes_nothing() {
     assert_eq!(world.ok(&format!("ls {}", registry.addr)), "talks\n");
     world.ok(&format!("pull {}/talks:v1 out", registry.addr));
     world.fails(&format!("push talk/slides.yaml {}/talks:v2", registry.addr), 1, &["405"]);
-    world.fails(&format!("ls {} --ca-file nowhere.pem", registry.addr), 1, &["nowhere.pem"]);
+    world.fails(&format!("ls {} --ca-file nowhere.pem", registry.addr), 2, &["nowhere.pem"]);
     world.fails(&format!("pull {}/talks:v2 out", registry.addr), 4, &["v2"]);
 }
 
@@ -868,7 +869,7 @@ fn advice_fits_what_failed() {
         assert!(if hint.is_empty() { said.is_empty() } else { said.contains(hint) }, "{line}: {}", ran.stderr);
     };
     world.ok("types new recipe");
-    hint("types new recipe", 1, "");
+    hint("types new recipe", 1, "choose another name");
     hint("tour --keep talk", 1, "");
     world.ok("push talk oci:out:v1");
     world.ok("pull oci:out:v1 files --unpack");

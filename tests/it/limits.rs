@@ -320,7 +320,7 @@ fn a_manifest_may_nest_64_deep() {
 #[test]
 fn a_definition_may_have_a_mebibyte() {
     let dir = tempfile::tempdir().unwrap();
-    let text = artifact::types::skeleton("pictures");
+    let text = artifact::types::skeleton("pictures").unwrap();
     for (len, fits) in [(MAX_DEFINITION as usize, true), (MAX_DEFINITION as usize + 1, false)] {
         let padded = format!("{text}# {}\n", "x".repeat(len - text.len() - 3));
         assert_eq!(padded.len(), len);

@@ -19,7 +19,7 @@ use super::watch::Activity;
 #[cfg(feature = "faults")]
 use crate::fault::FaultyConnection;
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     serve::{Options, registry::Registry},
 };
 
@@ -57,7 +57,11 @@ impl Server {
     /// The address decides who can reach the registry: on a loopback address, only this machine.
     pub async fn bind(addr: impl Into<SocketAddr>, options: Options) -> Result<Self> {
         let addr = addr.into();
-        let listener = TcpListener::bind(addr).await.context(|| format!("cannot listen on {addr}"))?;
+        let listener = TcpListener::bind(addr).await.map_err(|e| {
+            let taken = e.kind() == std::io::ErrorKind::AddrInUse;
+            let error = Error::from(e).context(format!("cannot listen on {addr}"));
+            if taken { error.with_code(Code::AddressInUse) } else { error }
+        })?;
         let addr = listener.local_addr().context(|| format!("cannot listen on {addr}"))?;
         Ok(Self { listener, addr, registry: Arc::new(Registry::new(options)) })
     }

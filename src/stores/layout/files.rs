@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, StrictStamp, TEMPORARY, replace, up_to},
     oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
@@ -39,11 +39,16 @@ struct Kept {
 impl Files {
     /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            let message = format!("`{}` is a file, and an OCI layout is a directory", path.display());
+            return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
+        }
         let files = Self { root: Dir::open(path)?, kept: Mutex::default() };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
             Err(e) if e.kind() == Kind::NotFound => {
-                return Err(Error::invalid(format!("`{}` is not an OCI layout: no `{MARKER}`", path.display())));
+                let message = format!("`{}` is not an OCI layout: no `{MARKER}`", path.display());
+                return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
             }
             Err(e) => return Err(e),
         }
@@ -52,6 +57,10 @@ impl Files {
 
     /// Opens a layout or makes one. Errors: kind `Exists` when the directory holds something else.
     pub(super) fn create(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            let message = format!("`{}` is a file", path.display());
+            return Err(Error::new(Kind::Exists, message).with_code(Code::DestinationIsFile).with_path(path));
+        }
         make(path).context(|| format!("cannot make directory `{}`", path.display()))?;
         let root = Dir::open(path)?;
         if root.size(MARKER)?.is_none() {

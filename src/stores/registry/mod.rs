@@ -34,7 +34,7 @@ pub use self::{
     http::{rate_limit::Rate, retry::Backoff},
     mirrors::{Mirror, Mirrored},
     net::{
-        certificates::ClientCertificate,
+        certificates::{ClientCertificate, check_roots},
         dial::{Dial, Duplex},
         proxy::Proxies,
         tls::SystemRoots,

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::{
     document::nearest,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     types::language::values,
 };
 
@@ -171,7 +171,8 @@ pub(in crate::types) fn values(
             true => "; the type has none".into(),
             false => format!("; there are `{}`", params.keys().cloned().collect::<Vec<_>>().join("`, `")),
         });
-        return Err(Error::misuse(format!("there is no parameter `{key}`{near}")));
+        let message = format!("there is no parameter `{key}`{near}");
+        return Err(Error::misuse(message).with_code(Code::NoSuchParameter).with_name(key));
     }
     let mut values = BTreeMap::new();
     for (name, param) in params {

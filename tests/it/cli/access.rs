@@ -33,8 +33,8 @@ fn a_mirror_is_read_from_and_never_written_to() {
 fn a_credentials_file_that_is_named_must_be_there_unless_login_makes_it() {
     let world = World::new();
     let registry = Served::start(&world, "--writable");
-    world.fails(&format!("ls {}/a --auth-file gone.json", registry.addr), 1, &["`gone.json` does not exist"]);
-    world.fails(&format!("copy {}/a oci:x --from-auth-file gone.json", registry.addr), 1, &["`gone.json`"]);
+    world.fails(&format!("ls {}/a --auth-file gone.json", registry.addr), 2, &["`gone.json` does not exist"]);
+    world.fails(&format!("copy {}/a oci:x --from-auth-file gone.json", registry.addr), 2, &["`gone.json`"]);
     let login = world.command(&format!("login {} -u ann --password-stdin --auth-file new.json", registry.addr));
     let login = with_stdin(login, "secret\n");
     assert_eq!(login.code, 0, "{}", login.stderr);
@@ -71,7 +71,7 @@ fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
 fn what_a_registry_refuses_for_good_ends_with_5_and_has_advice() {
     let world = World::new();
     for (on, status, code, advice) in [
-        ("PUT manifest", 409, "TAG_IMMUTABLE", "choose another one"),
+        ("PUT manifest", 409, "TAG_IMMUTABLE", "choose another tag"),
         ("POST upload", 403, "DENIED", "artifact login"),
         ("PUT upload", 413, "QUOTA_EXCEEDED", "larger quota"),
     ] {

@@ -103,7 +103,7 @@ async fn a_manifest_that_is_refused_for_another_reason_is_sent_once_and_its_cont
     });
     let registry = Forgetful { server, sample };
     let error = registry.copied().await.unwrap_err();
-    assert_eq!((error.code(), error.digest().is_some()), (None, true), "{error}");
+    assert_eq!((error.code(), error.facts().digest.is_some()), (None, true), "{error}");
     assert!(!error.to_string().contains("once more"), "{error}");
     assert_eq!(registry.sent(), [1, 1, 1, 1], "{:?}", registry.server.lines());
 }

@@ -58,11 +58,12 @@ impl World {
         ran.stdout
     }
 
-    /// Runs a line that must fail with this exit code and one error line that holds all these words.
+    /// Runs a line that must fail with this exit code and an error that holds all these words.
     pub(crate) fn fails(&self, line: &str, code: i32, words: &[&str]) {
         let ran = self.run(line);
         assert_eq!(ran.code, code, "{line}\n{}\n{}", ran.stdout, ran.stderr);
-        let error = ran.stderr.lines().find(|l| l.starts_with("error: ")).unwrap_or_default();
+        let said = |line: &&str| line.starts_with("error: ") || line.starts_with("  in: ");
+        let error = ran.stderr.lines().filter(said).collect::<Vec<_>>().join("\n");
         for word in words {
             assert!(error.contains(word), "{line}: `{word}` is not in: {}", ran.stderr);
         }

@@ -152,7 +152,7 @@ fn a_definition_is_read_within_limits() {
 fn the_published_schema_accepts_the_built_in_definitions_and_the_skeleton() {
     let schema: serde_json::Value = serde_json::from_str(&types::schema().unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let skeleton = types::skeleton("pictures");
+    let skeleton = types::skeleton("pictures").unwrap();
     define(&skeleton).unwrap();
     assert_eq!(types::lint::lint(&skeleton, "s.yaml").unwrap(), []);
     let outcomes = types::test::run(&define(&skeleton).unwrap(), &std::env::temp_dir()).unwrap();

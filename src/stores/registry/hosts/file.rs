@@ -107,5 +107,5 @@ impl Entry {
 
 /// A file that must be there: not of the kind of an artifact that is not.
 fn read_named(path: &Path) -> Result<Vec<u8>> {
-    super::read(path).map_err(|e| Error::invalid(e.to_string()))
+    super::read(path).map_err(Error::of_configuration)
 }

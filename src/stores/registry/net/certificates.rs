@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Reads one certificate in DER, or any number in PEM. Errors: none.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
@@ -13,10 +13,19 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>>
     }
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match read {
-        Ok(certificates) if certificates.is_empty() => Err(Error::invalid("no certificate in a file of certificates")),
+        Ok(certificates) if certificates.is_empty() => {
+            Err(Error::invalid("there is no certificate in it").with_code(Code::NoCertificate))
+        }
         Ok(certificates) => Ok(certificates),
         Err(e) => Err(Error::invalid(format!("malformed certificates: {e}"))),
     }
+}
+
+/// Whether [`Options::roots`](crate::stores::registry::Options::roots) takes these bytes.
+///
+/// Errors: there is no certificate in them, or a malformed one.
+pub fn check_roots(bytes: &[u8]) -> Result<()> {
+    certificates(bytes).map(drop)
 }
 
 /// A certificate that says who we are, and its key: shown to the registry itself when it asks for one, and to nobody

@@ -37,7 +37,10 @@ impl Origin {
     /// Errors: anything that is not a host with an optional port.
     pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
         let shown = without_userinfo(registry);
-        let bad = || Error::invalid(format!("`{shown}` is not a registry's `host[:port]`"));
+        let bad = || {
+            let error = Error::misuse(format!("`{shown}` is not a registry's `host[:port]`"));
+            if registry.contains("://") { error.with_code(Code::SchemeGiven) } else { error }
+        };
         let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\%".contains(c);
         if registry.contains(odd) {
             return Err(bad());
