@@ -10,7 +10,7 @@ use crate::{
             Definition, Placed,
             texts::{Part, Text},
         },
-        language::expr::{self, Engine},
+        language::{expr::Engine, syntax::is_template},
         planning::documents,
         probe::detect,
     },
@@ -135,7 +135,7 @@ fn defined(definition: &Definition, part: Part) -> (&'static str, Vec<&str>) {
 /// Media types that are written out.
 fn media_types(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
     definition.all_texts().filter_map(|(at, text)| match text {
-        Text::MediaType(own) if !expr::is_template(own) => Some((at, own)),
+        Text::MediaType(own) if !is_template(own) => Some((at, own)),
         _ => None,
     })
 }
@@ -198,7 +198,7 @@ fn unpackable(definition: &Definition, found: &mut Found) {
 /// What is written and would not be recognised.
 fn produced(definition: &Definition, found: &mut Found) {
     let accept = &definition.accept;
-    let literal = |m: &str| !expr::is_template(m);
+    let literal = |m: &str| !is_template(m);
     if let Some(own) = definition.manifest.artifact_type.as_ref().filter(|t| literal(&t.0))
         && !accept.artifact_types.0.contains(&own.0)
     {

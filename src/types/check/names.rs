@@ -9,10 +9,7 @@ use crate::types::{
         Definition,
         texts::{Text, below},
     },
-    language::{
-        expr::{Engine, unknown_name},
-        typed,
-    },
+    language::{expr::Engine, scope::unknown_name, typed},
 };
 
 /// What is known of the keys of a name.

@@ -4,6 +4,8 @@
 //! It knows values and names. What a section of a definition means, and where names get their values, is not for here.
 
 pub(super) mod expr;
+mod filters;
 pub(super) mod scope;
+pub(super) mod syntax;
 pub(super) mod typed;
 pub(super) mod values;

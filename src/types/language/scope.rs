@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::value::{Enumerator, Object, Value};
 
-use super::expr::unknown_name;
+use crate::document::nearest;
 
 /// Names and their values; an inner scope adds to an outer one.
 #[derive(Debug, Clone, Default)]
@@ -70,5 +70,13 @@ impl Scope {
             value = next;
         }
         None
+    }
+}
+
+/// `chart.nam` is unknown: the sentence that says so, with the nearest known name.
+pub(in crate::types) fn unknown_name<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("{what} `{name}` does not exist; did you mean `{near}`"),
+        None => format!("{what} `{name}` does not exist"),
     }
 }

@@ -44,14 +44,14 @@ pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) ->
             items.collect::<Result<_>>().map(|items| Some(Json::Array(items)))
         }
         Json::Object(map) => match directive(map)? {
-            Some(name) => direct(name, map, engine, scope),
-            None => object(map, engine, scope).map(Some),
+            Some(name) => evaluate_directive(name, map, engine, scope),
+            None => evaluate_object(map, engine, scope).map(Some),
         },
         plain => Ok(Some(plain.clone())),
     }
 }
 
-fn object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
+fn evaluate_object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
     let mut out = Map::new();
     for (key, tree) in map {
         if let Some(value) = evaluate(tree, engine, scope).context(|| format!("`{key}`"))? {
@@ -61,10 +61,10 @@ fn object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Jso
     Ok(Json::Object(out))
 }
 
-fn direct(name: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
+fn evaluate_directive(name: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
     let argument = map.get(name).unwrap_or(&Json::Null);
     if name == "$pick" {
-        return pick(argument, engine, scope).map(Some);
+        return evaluate_pick(argument, engine, scope).map(Some);
     }
     let expression = expression(name, argument)?;
     match name {
@@ -73,7 +73,7 @@ fn direct(name: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -
             let value = values::to_json(&engine.value(expression, scope)?)?;
             Ok(Some(value).filter(|v| !is_blank(v)))
         }
-        "$each" => each(expression, map, engine, scope).map(Some),
+        "$each" => evaluate_each(expression, map, engine, scope).map(Some),
         _ => {
             let branch = if engine.truth(expression, scope)? { "value" } else { "else" };
             map.get(branch).map_or(Ok(None), |tree| evaluate(tree, engine, scope))
@@ -85,7 +85,7 @@ fn expression<'a>(name: &str, argument: &'a Json) -> Result<&'a str> {
     argument.as_str().ok_or_else(|| Error::invalid(format!("`{name}` takes an expression, a string")))
 }
 
-fn each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
+fn evaluate_each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
     let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
     let items = engine.value(expression, scope)?;
     let items = items.try_iter().map_err(|e| Error::invalid(format!("`{expression}`: {e}")))?;
@@ -94,7 +94,7 @@ fn each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scop
     out.collect::<Result<_>>().map(Json::Array)
 }
 
-fn pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
+fn evaluate_pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
     let bad = || Error::invalid("`$pick` takes `from`, one or more expressions, and `fields`, a list");
     let map = argument.as_object().ok_or_else(bad)?;
     if let Some(other) = map.keys().find(|k| !PICK.contains(&k.as_str())) {
@@ -106,9 +106,9 @@ fn pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json> {
     let sources = sources(map).ok_or_else(bad)?;
     let mut merged = Json::Null;
     for from in sources {
-        merge(&mut merged, values::to_json(&engine.value(from, scope)?)?);
+        merge_into(&mut merged, values::to_json(&engine.value(from, scope)?)?);
     }
-    project(&merged, fields, omit)
+    project_fields(&merged, fields, omit)
 }
 
 /// The expressions of a `$pick`.
@@ -121,7 +121,7 @@ pub(in crate::types) fn sources(pick: &Map<String, Json>) -> Option<Vec<&str>> {
 }
 
 /// What the later one holds wins.
-fn merge(into: &mut Json, later: Json) {
+fn merge_into(into: &mut Json, later: Json) {
     match (into, later) {
         (_, Json::Null) => {}
         (Json::Object(into), Json::Object(later)) => into.extend(later.into_iter().filter(|(_, v)| !v.is_null())),
@@ -131,9 +131,9 @@ fn merge(into: &mut Json, later: Json) {
 
 /// Chosen fields of an object, or of every object in a list. `name!` keeps a field even when it is empty, then as an
 /// empty string when it is missing; `{name: [fields]}` chooses within it.
-fn project(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
+fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
     if let Json::Array(items) = value {
-        return items.iter().map(|item| project(item, fields, omit)).collect();
+        return items.iter().map(|item| project_fields(item, fields, omit)).collect();
     }
     let mut out = Map::new();
     for field in fields {
@@ -147,7 +147,7 @@ fn project(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
         let (name, forced) = name.strip_suffix('!').map_or((name, false), |n| (n, true));
         let mut found = value.get(name).cloned().unwrap_or(Json::Null);
         if let Some(inner) = inner.and_then(Json::as_array).filter(|_| !found.is_null()) {
-            found = project(&found, inner, omit)?;
+            found = project_fields(&found, inner, omit)?;
         }
         match found {
             Json::Null if forced => _ = out.insert(name.into(), Json::String(String::new())),

@@ -227,7 +227,7 @@ fn checked_key(key: &str) -> Result<String> {
     Ok(key.into())
 }
 
-/// The same check for JSON that never passed through an expression.
+/// An error when JSON that never passed through an expression has a key that reads as a quote.
 pub(in crate::types) fn refuse_quotes(value: &Json) -> Result<()> {
     match value {
         Json::Object(map) => map.iter().try_for_each(|(k, v)| checked_key(k).and_then(|_| refuse_quotes(v))),

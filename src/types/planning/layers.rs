@@ -22,7 +22,7 @@ use crate::{
             many::{Expression, Many, Template},
             texts::{self, Texts},
         },
-        language::{expr, typed, values},
+        language::{scope::unknown_name, typed, values},
         unpacking::generic,
     },
 };
@@ -310,7 +310,7 @@ impl Planned {
             self.titles.iter().filter_map(|(t, i)| Some((t.clone(), all.get(*i)?.clone()))).collect();
         let layer = move |title: String| {
             titles.get(&title).cloned().ok_or_else(|| {
-                let message = expr::unknown_name("the layer", &title, titles.keys().map(String::as_str));
+                let message = unknown_name("the layer", &title, titles.keys().map(String::as_str));
                 minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
             })
         };

@@ -24,8 +24,8 @@ use crate::{
             texts::Texts,
         },
         language::{
-            expr::{self, Engine},
-            scope::Scope,
+            expr::Engine,
+            scope::{Scope, unknown_name},
             typed, values,
         },
     },
@@ -136,7 +136,7 @@ impl<'a> Reading<'a> {
     pub(in crate::types) fn set(&self, name: &str) -> Result<&[Member]> {
         self.sets.get(name).map(Vec::as_slice).ok_or_else(|| {
             let known = self.definition.source.sets.keys().map(String::as_str);
-            Error::invalid(expr::unknown_name("the set", name, known))
+            Error::invalid(unknown_name("the set", name, known))
         })
     }
 
