@@ -10,12 +10,13 @@ use std::{
 use include_dir::{Dir, include_dir};
 
 use super::{
-    ArtifactType, Detected, MAX_DEFINITION, nearest,
+    ArtifactType, Detected,
+    definition::{MAX_DEFINITION, detect::Detect},
     probe::detect,
-    unknown_type,
     unpacking::accept::{Evidence, Identity},
 };
 use crate::{
+    document::nearest,
     error::{Code, Context as _, Error, Kind, Result},
     fs,
     source::{Document, Options, Source},
@@ -234,7 +235,7 @@ impl Catalog {
                 Some(near) => format!("there is no artifact type `{name}`; did you mean `{near}`"),
                 None => format!("there is no artifact type `{name}`"),
             };
-            unknown_type(message).with_code(Code::NoSuchType)
+            Error::new(Kind::UnknownType, message).with_code(Code::NoSuchType)
         })
     }
 
@@ -274,7 +275,8 @@ impl Catalog {
             }
         }
         let wanted: Vec<_> = self.list().flat_map(|t| detect::wanted(t.definition())).collect();
-        Err(unknown_type(format!("no artifact type fits `{source}`; looked for {}", wanted.join("; "))))
+        let message = format!("no artifact type fits `{source}`; looked for {}", wanted.join("; "));
+        Err(Error::new(Kind::UnknownType, message))
     }
 
     /// The type of this manifest or index, and by what it was recognised: its artifact type, else its config's media
@@ -293,7 +295,7 @@ impl Catalog {
 }
 
 /// The rule of this type that fits. Errors: where a limit was hit, they say which question that leaves open.
-fn ask<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a detect::Detect>> {
+fn ask<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
     detect::detect(kind.definition(), source, fallback).map_err(|e| match e.kind() {
         Kind::Limit => e.context(format!("is `{source}` a {}", kind.name())).with_code(Code::TypeUndecided),
         _ => e,

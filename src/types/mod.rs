@@ -35,20 +35,18 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     catalog::{Broken, Catalog, Origin},
     check::lint,
-    definition::{API_VERSION, Definition, MAX_DEFINITION},
+    definition::{API_VERSION, Definition, MAX_DEFINITION, unpack::View},
     planning::layers::{UNPACK, UNPACK_DIGEST},
     schema::{plan_schema, schema},
     skeleton::skeleton,
     unpacking::{
         accept::{Evidence, Identity},
         generic,
-        unpack::View,
     },
 };
 use self::{language::expr::Engine, planning::reading::Reading};
 use crate::{
-    document::nearest,
-    error::{Context as _, Error, Kind, Result},
+    error::{Context as _, Error, Result},
     oci::{Descriptor, Index, Manifest, RefName},
     plan::{ManifestPlan, Plan, Unpacking},
     source::Source,
@@ -217,7 +215,7 @@ impl ArtifactType {
         let layers = definition.layers.plan(reading)?;
         let reading = reading.with_all(layers.names());
         let rule = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
-        let config = rule.map_or_else(|| Ok(planning::config::Config::none()), |c| c.plan(&reading))?;
+        let config = rule.map_or_else(|| Ok(planning::config::none()), |c| c.plan(&reading))?;
         let mut reads = layers.reads;
         if let Some(set) = rule.and_then(|c| c.raw.as_ref()) {
             reads += planning::sets::reads(reading.set(set)?);
@@ -278,9 +276,4 @@ impl fmt::Debug for ArtifactType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ArtifactType({} from {})", self.name(), self.origin)
     }
-}
-
-/// An error of kind `UnknownType`.
-fn unknown_type(message: impl Into<String>) -> Error {
-    Error::new(Kind::UnknownType, message)
 }

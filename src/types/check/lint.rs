@@ -1,18 +1,17 @@
 //! What is wrong with a definition, found without a source: errors, which keep it from being used, and warnings.
 
-use super::names;
+use super::{names, placed::Placed};
 use crate::{
     document::nearest,
     error::Result,
     oci::media_type,
     types::{
         definition::{
-            Definition, Placed,
+            Definition,
+            detect::Detect,
             texts::{Part, Text},
         },
         language::{expr::Engine, syntax::is_template},
-        planning::documents,
-        probe::detect,
     },
 };
 
@@ -73,9 +72,7 @@ fn basics(definition: &Definition, found: &mut Found) {
         }
     }
     for (i, rule) in definition.detect.iter().enumerate() {
-        if rule.file.is_some() == rule.dir.is_some() {
-            found.push((format!("/detect/{i}"), "a rule has either `file` or `dir`".into()));
-        }
+        put(found, format!("/detect/{i}"), rule.check());
     }
 }
 
@@ -88,26 +85,19 @@ fn sections(definition: &Definition, found: &mut Found) {
         if names::RESERVED.contains(&name.as_str()) {
             found.push((at.clone(), format!("a document may not be called `{name}`")));
         }
-        if let Some(schema) = &document.schema {
-            put(found, format!("{at}/schema"), documents::compile(schema).map(drop));
-        }
+        put(found, format!("{at}/schema"), document.validator().map(drop));
     }
     for (i, layer) in definition.layers.items.iter().enumerate() {
         put(found, format!("/layers/items/{i}"), layer.check());
     }
     for (i, config) in definition.config.0.iter().enumerate() {
-        put(found, config_at(definition, i), config.check());
+        put(found, definition.config_at(i), config.check());
     }
     for (view, rules) in [("native", &definition.unpack.native), ("tree", &definition.unpack.tree)] {
         for (i, rule) in rules.iter().enumerate() {
             put(found, format!("/unpack/{view}/{i}"), rule.check());
         }
     }
-}
-
-/// Where a config stands: the section may be one, or a list.
-pub(in crate::types) fn config_at(definition: &Definition, i: usize) -> String {
-    if definition.config.0.len() == 1 { "/config".into() } else { format!("/config/{i}") }
 }
 
 /// Names of sets, documents, forms and roles that one section uses and another defines.
@@ -166,9 +156,8 @@ fn warnings(placed: &Placed) -> Vec<Finding> {
 fn unreachable(definition: &Definition, found: &mut Found) {
     for (i, rule) in definition.detect.iter().enumerate() {
         let above = definition.detect.iter().take(i);
-        let same = |other: &&detect::Detect| {
-            (&other.file, &other.dir) == (&rule.file, &rule.dir) && other.explicit <= rule.explicit
-        };
+        let same =
+            |other: &&Detect| (&other.file, &other.dir) == (&rule.file, &rule.dir) && other.explicit <= rule.explicit;
         if above.filter(|o| o.fallback == rule.fallback).any(|o| same(&o)) {
             found.push((
                 format!("/detect/{i}"),
@@ -208,7 +197,7 @@ fn produced(definition: &Definition, found: &mut Found) {
         let own = config.media_type.as_ref().filter(|m| literal(&m.0));
         if let Some(own) = own.filter(|own| !accept.config.0.contains(&own.0)) {
             found.push((
-                format!("{}/mediaType", config_at(definition, i)),
+                format!("{}/mediaType", definition.config_at(i)),
                 format!("`accept` does not know the config `{}`", own.0),
             ));
         }

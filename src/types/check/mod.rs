@@ -1,6 +1,58 @@
-//! What is wrong with a definition, found before a source is there: errors and warnings, and names that do not exist.
+//! From the text of a definition to one that can be used: what is wrong with it is found before a source is there, names that
+//! do not exist included.
 //!
-//! It reads definitions and evaluates nothing: sources, plans and manifests are not for here.
+//! It compiles what the language has and evaluates nothing: sources, plans and manifests are not for here.
 
 pub mod lint;
 mod names;
+mod placed;
+
+use std::collections::BTreeSet;
+
+use self::placed::Placed;
+use super::{
+    definition::{
+        Definition,
+        texts::{Text, Texts},
+    },
+    language::expr::Engine,
+};
+use crate::error::{Error, Result};
+
+impl Definition {
+    /// Reads and checks a definition; `origin` names it in errors, which read `file:line:column: what`.
+    ///
+    /// Errors: malformed YAML, an unknown or missing key, a value of the wrong type, a malformed expression, an
+    /// expression that names what does not exist, sections that contradict each other.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        Self::compile(text, origin, &Engine::new())
+    }
+
+    /// Reads a definition of ours, which a test has checked.
+    pub(super) fn built_in(text: &str, origin: &str) -> Result<Self> {
+        Placed::read(text, origin).map(|placed| placed.definition)
+    }
+
+    /// Reads and checks a definition. This engine compiles what there is to evaluate in it, once.
+    pub(super) fn compile(text: &str, origin: &str, engine: &Engine) -> Result<Self> {
+        let placed = Placed::read(text, origin)?;
+        let findings = lint::errors(&placed, engine);
+        match findings.into_iter().next() {
+            Some(finding) => Err(Error::invalid(finding.message).context(finding.place)),
+            None => Ok(placed.definition),
+        }
+    }
+}
+
+/// The names that some texts of a definition use; those of typed values are not looked for. A definition that was checked
+/// has no malformed texts.
+pub(super) fn used_names<'a>(engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<String> {
+    let mut all = Texts::at("");
+    texts(&mut all);
+    let names = |(_, text)| match text {
+        Text::Template(template) | Text::MediaType(template) => engine.names(template, true).unwrap_or_default(),
+        Text::Expression(expression) => engine.names(expression, false).unwrap_or_default(),
+        Text::Value(_) | Text::Values(_) | Text::Name(..) => BTreeSet::new(),
+    };
+    all.found.into_iter().flat_map(names).collect()
+}

@@ -1,9 +1,29 @@
-//! A definition: one YAML file, read strictly. Every error says where it is, and which key was meant.
+//! A definition as data: a file for each section, with its keys, the texts in it that mean something, and what is wrong
+//! with values that are written out.
+//!
+//! A new key has its place here, and where the file of the same name in `probe`, `planning` or `unpacking` evaluates it.
+//! Definitions do not know the language of their expressions, and no source, plan or manifest is evaluated here.
 
+pub(super) mod accept;
+pub(super) mod config;
+mod count;
+pub(super) mod deck;
+pub(super) mod detect;
+pub(super) mod documents;
+pub(super) mod index;
+pub(super) mod layers;
+pub(super) mod manifest;
 pub(super) mod many;
 pub(super) mod metadata;
 pub(super) mod params;
+pub(super) mod reference;
+pub(super) mod sets;
+pub(super) mod source;
+pub(super) mod tar;
+pub(super) mod test;
 pub(super) mod texts;
+pub(super) mod unpack;
+pub(super) mod validate;
 
 use std::collections::BTreeMap;
 
@@ -12,26 +32,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use self::{
+    accept::Accept,
+    config::Config,
+    detect::Detect,
+    index::IndexRule,
+    layers::Layers,
+    manifest::ManifestRule,
     many::Many,
     metadata::{Metadata, Requires},
     params::Param,
-    texts::{Text, Texts},
-};
-use super::{
-    check::lint,
-    language::expr::Engine,
-    planning::{
-        config::Config, documents::DocumentRule, index::IndexRule, layers::Layers, manifest::ManifestRule,
-        reference::ReferenceRule, sets::FileSet, validate::Assertion,
-    },
-    probe::detect::Detect,
+    reference::ReferenceRule,
+    source::SourceRule,
     test::TestCase,
-    unpacking::{accept::Accept, unpack::Unpack},
-};
-use crate::{
-    document::typed,
-    error::{Error, Result},
-    source::{Document, Options},
+    texts::{Text, Texts},
+    unpack::Unpack,
+    validate::Assertion,
 };
 
 /// The version of the language.
@@ -103,75 +118,7 @@ pub struct Definition {
     pub tests: Vec<TestCase>,
 }
 
-/// The section `source`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SourceRule {
-    /// Named sets of files.
-    #[serde(default)]
-    pub sets: BTreeMap<String, FileSet>,
-    /// Files that are read.
-    #[serde(default)]
-    pub documents: BTreeMap<String, DocumentRule>,
-}
-
-impl SourceRule {
-    fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
-        texts.part("sets", |texts| {
-            self.sets.iter().for_each(|(name, set)| texts.part(name, |texts| set.texts(texts)));
-        });
-        texts.part("documents", |texts| {
-            self.documents.iter().for_each(|(name, document)| texts.part(name, |texts| document.texts(texts)));
-        });
-    }
-}
-
-/// A definition with the positions of its parts.
-#[derive(Debug)]
-pub(super) struct Placed {
-    pub(super) definition: Definition,
-    pub(super) document: Document,
-}
-
-impl Placed {
-    /// Reads the syntax and the keys of a definition; what it means is not checked yet.
-    pub(super) fn read(text: &str, origin: &str) -> Result<Self> {
-        let options = Options { limit: MAX_DEFINITION, aliases: 0, ..Options::default() };
-        let document = Document::parse(text.as_bytes(), origin, &options)?;
-        let version = document.value.get("apiVersion").and_then(Json::as_str).unwrap_or_default();
-        if version != API_VERSION {
-            let message = format!("`apiVersion` must be `{API_VERSION}`, not `{version}`");
-            return Err(Error::unsupported(message).context(document.place("/apiVersion")));
-        }
-        let definition = typed(&document)?;
-        Ok(Self { definition, document })
-    }
-}
-
 impl Definition {
-    /// Reads and checks a definition; `origin` names it in errors, which read `file:line:column: what`.
-    ///
-    /// Errors: malformed YAML, an unknown or missing key, a value of the wrong type, a malformed expression, an
-    /// expression that names what does not exist, sections that contradict each other.
-    pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        Self::compile(text, origin, &Engine::new())
-    }
-
-    /// Reads a definition of ours, which a test has checked.
-    pub(super) fn built_in(text: &str, origin: &str) -> Result<Self> {
-        Placed::read(text, origin).map(|placed| placed.definition)
-    }
-
-    /// The same; what there is to evaluate in it is compiled by this engine, once.
-    pub(super) fn compile(text: &str, origin: &str, engine: &Engine) -> Result<Self> {
-        let placed = Placed::read(text, origin)?;
-        let findings = lint::errors(&placed, engine);
-        match findings.into_iter().next() {
-            Some(finding) => Err(Error::invalid(finding.message).context(finding.place)),
-            None => Ok(placed.definition),
-        }
-    }
-
     /// The texts of all sections, with their positions.
     pub(super) fn all_texts(&self) -> impl Iterator<Item = (String, Text<'_>)> {
         SECTIONS.into_iter().flat_map(|section| self.texts(section).found)
@@ -189,7 +136,7 @@ impl Definition {
             "layers" => self.layers.texts(&mut texts),
             "config" => {
                 for (i, config) in self.config.0.iter().enumerate() {
-                    let mut one = Texts::at(lint::config_at(self, i));
+                    let mut one = Texts::at(self.config_at(i));
                     config.texts(&mut one);
                     texts.found.extend(one.found);
                 }
@@ -207,6 +154,11 @@ impl Definition {
             _ => {}
         }
         texts
+    }
+
+    /// Where a config stands: the section may be one, or a list.
+    pub(super) fn config_at(&self, i: usize) -> String {
+        if self.config.0.len() == 1 { "/config".into() } else { format!("/config/{i}") }
     }
 
     /// The forms that a source may have.

@@ -1,21 +1,11 @@
 //! The section `params`: typed inputs that are not in the source, given as `--set key=value`.
 
-use std::collections::BTreeMap;
-
-use minijinja::Value;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{
-    document::nearest,
-    error::{Code, Error, Result},
-    types::language::values,
-};
-
-/// Longest value of a parameter, in bytes.
-const MAX_VALUE: usize = 64 << 10;
+use crate::document::nearest;
 
 /// One parameter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -74,31 +64,8 @@ pub enum ParamFormat {
 }
 
 impl Param {
-    /// The value that this text stands for. Errors say what is expected.
-    fn parse(&self, text: &str) -> Result<Json, String> {
-        if text.len() > MAX_VALUE {
-            return Err(format!("has {} bytes; {MAX_VALUE} are allowed", text.len()));
-        }
-        let value = match self.kind {
-            ParamType::String => Json::String(text.into()),
-            ParamType::Boolean => match text {
-                "true" => Json::Bool(true),
-                "false" => Json::Bool(false),
-                _ => return Err("is neither `true` nor `false`".into()),
-            },
-            ParamType::Integer => text.parse::<i64>().map(Json::from).map_err(|_| "is not a whole number")?,
-            ParamType::Number => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() => Json::from(number),
-                _ => return Err("is not a number".into()),
-            },
-            ParamType::Array => text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect(),
-        };
-        self.check(&value)?;
-        Ok(value)
-    }
-
     /// What is wrong with a value of the right type.
-    fn check(&self, value: &Json) -> Result<(), String> {
+    pub(in crate::types) fn check(&self, value: &Json) -> Result<(), String> {
         let texts: Vec<&str> = match value {
             Json::Array(items) => items.iter().filter_map(Json::as_str).collect(),
             other => other.as_str().into_iter().collect(),
@@ -156,45 +123,4 @@ impl Param {
         }
         self.check(default).map_err(|why| format!("`default` {why}"))
     }
-}
-
-/// The value of every parameter, given or default; one that has neither is blank.
-///
-/// Errors: a key that is no parameter, with the nearest one; a value that does not fit; a required one missing.
-pub(in crate::types) fn values(
-    params: &BTreeMap<String, Param>,
-    set: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, Json>> {
-    if let Some(key) = set.keys().find(|key| !params.contains_key(*key)) {
-        let near = nearest(key, params.keys().map(String::as_str)).map(|n| format!("; did you mean `{n}`"));
-        let near = near.unwrap_or_else(|| match params.is_empty() {
-            true => "; the type has none".into(),
-            false => format!("; there are `{}`", params.keys().cloned().collect::<Vec<_>>().join("`, `")),
-        });
-        let message = format!("there is no parameter `{key}`{near}");
-        return Err(Error::misuse(message).with_code(Code::NoSuchParameter).with_name(key));
-    }
-    let mut values = BTreeMap::new();
-    for (name, param) in params {
-        let value = match set.get(name) {
-            Some(text) => {
-                param.parse(text).map_err(|why| Error::misuse(format!("parameter `{name}`: `{text}` {why}")))?
-            }
-            None if param.required && param.default.is_none() => {
-                return Err(Error::misuse(format!("parameter `{name}` must be given: {}", param.description)));
-            }
-            None => param.default.clone().unwrap_or(Json::Null),
-        };
-        values.insert(name.clone(), value);
-    }
-    Ok(values)
-}
-
-/// The parameters as expressions see them.
-pub(in crate::types) fn to_value(params: &BTreeMap<String, Param>, values: &BTreeMap<String, Json>) -> Value {
-    Value::from_pairs(values.iter().map(|(name, value)| {
-        let array = params.get(name).is_some_and(|p| p.kind == ParamType::Array);
-        let schema = array.then(|| serde_json::json!({"type": "array"}));
-        (name.clone(), values::view(value, schema.as_ref()))
-    }))
 }

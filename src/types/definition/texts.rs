@@ -3,19 +3,16 @@
 //! is comes from the field that holds it; the keys of typed values are somebody's data and say nothing. Checking, lint and
 //! the order of reading all use this one list.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value as Json};
 
 use super::many::{Expression, Many, Strings, Template};
-use crate::types::language::expr::Engine;
 
 /// A text that means something, or several.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::types) enum Text<'a> {
     /// A string that may hold `{{ … }}`.
     Template(&'a str),
-    /// The same, and a media type when it holds none.
+    /// A template that gives a media type, or a media type.
     MediaType(&'a str),
     /// An expression.
     Expression(&'a str),
@@ -38,18 +35,6 @@ pub(in crate::types) enum Part {
     Form,
     /// A role of `accept`; `*` for all.
     Role,
-}
-
-impl Text<'_> {
-    /// The names that a template or an expression uses; those of typed values are not looked for. A definition that
-    /// was checked has no malformed ones.
-    pub(in crate::types) fn names(self, engine: &Engine) -> BTreeSet<String> {
-        match self {
-            Self::Template(template) | Self::MediaType(template) => engine.names(template, true).unwrap_or_default(),
-            Self::Expression(expression) => engine.names(expression, false).unwrap_or_default(),
-            Self::Value(_) | Self::Values(_) | Self::Name(..) => BTreeSet::new(),
-        }
-    }
 }
 
 /// The texts of a part of a definition, each with its JSON pointer.
@@ -126,7 +111,7 @@ pub(in crate::types) fn below(pointer: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use serde_json::json;
 

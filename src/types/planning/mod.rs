@@ -8,6 +8,7 @@ pub(super) mod documents;
 pub(super) mod index;
 pub(super) mod layers;
 pub(super) mod manifest;
+mod params;
 pub(super) mod reading;
 pub(super) mod reference;
 pub(super) mod sets;

@@ -11,16 +11,16 @@ use minijinja::{
 };
 use serde_json::{Map, Value as Json};
 
-use super::{documents::Read, sets::paths};
+use super::{documents::Read, params, sets::paths};
 use crate::{
     error::{Context as _, Error, Result},
     source::{Member, MemberKind, Source},
     types::{
         Inputs,
+        check::used_names,
         definition::{
             Definition,
             many::{Expression, Strings, Template},
-            params,
             texts::Texts,
         },
         language::{
@@ -253,9 +253,7 @@ fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input<'a
 }
 
 fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<Input<'a>> {
-    let mut all = Texts::at("");
-    texts(&mut all);
-    let names = all.found.into_iter().flat_map(|(_, text)| text.names(engine));
+    let names = used_names(engine, texts).into_iter();
     let section = &definition.source;
     let step = |name: String| {
         let mut parts = name.split('.');

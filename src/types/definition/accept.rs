@@ -1,0 +1,81 @@
+//! The section `accept`: which manifests are of this type.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{count::Count, many::Many, texts::Texts};
+use crate::oci::Annotations;
+
+/// The section `accept`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Accept {
+    /// Artifact types of such manifests.
+    #[serde(default)]
+    pub artifact_types: Many<String>,
+    /// Media types of their configs.
+    #[serde(default)]
+    pub config: Many<String>,
+    /// Annotations of such manifests, values as globs: the last way to know one.
+    #[serde(default)]
+    pub annotations: Annotations,
+    /// The roles that layers have; a layer has the first role that fits.
+    #[serde(default)]
+    pub layers: BTreeMap<String, Role>,
+    /// What becomes of layers without a role.
+    #[serde(default)]
+    pub other_layers: OtherLayers,
+    /// Older shapes: read, never written.
+    #[serde(default)]
+    pub also: Vec<Accept>,
+}
+
+/// The role of a layer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Role {
+    /// Media types of such layers; any when there are none.
+    #[serde(default)]
+    pub media_types: Many<String>,
+    /// Annotations that such layers have.
+    #[serde(default)]
+    pub annotation: Annotations,
+    /// How many there are: `1`, `0..1`, `1..`; any number when nothing is said.
+    #[serde(default)]
+    pub count: Count,
+}
+
+/// What becomes of layers without a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherLayers {
+    /// They are not unpacked.
+    #[default]
+    Ignore,
+    /// They are unpacked under their titles.
+    Keep,
+    /// They are an error.
+    Error,
+}
+
+impl Accept {
+    /// The texts that mean something.
+    pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.media_types("artifactTypes", &self.artifact_types);
+        texts.media_types("config", &self.config);
+        texts.part("layers", |texts| {
+            for (name, role) in &self.layers {
+                texts.part(name, |texts| texts.media_types("mediaTypes", &role.media_types));
+            }
+        });
+    }
+
+    /// Everything that manifests are recognised by, older shapes included.
+    pub(in crate::types) fn claims(&self) -> Vec<(&'static str, &str)> {
+        let types = self.artifact_types.0.iter().map(|t| ("artifact type", t.as_str()));
+        let configs = self.config.0.iter().map(|c| ("config", c.as_str()));
+        types.chain(configs).chain(self.also.iter().flat_map(Self::claims)).collect()
+    }
+}

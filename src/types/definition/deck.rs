@@ -1,0 +1,33 @@
+//! Decks of slides as documents: what there is in one.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value as Json, json};
+
+/// The schema of a deck. `localLinks` are files that are there, `missingLinks` those that are not, `outsideLinks` those
+/// that lie outside the source.
+pub(in crate::types) fn schema() -> &'static Json {
+    static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+        let strings = json!({"type": "array", "items": {"type": "string"}});
+        json!({
+            "type": "object",
+            "properties": {
+                "title": {"type": "string"},
+                "frontMatter": {"type": "object", "additionalProperties": true},
+                "slides": {"type": "array", "items": {"type": "object", "properties": {
+                    "text": {"type": "string"}, "heading": {"type": "string"}, "line": {"type": "integer"},
+                }}},
+                "localLinks": strings,
+                "missingLinks": strings,
+                "outsideLinks": strings,
+                "preprocess": {"type": "array", "items": {"type": "object", "properties": {
+                    "line": {"type": "integer"}, "command": {"type": "string"},
+                }}},
+                "differs": {"type": "array", "items": {"type": "object", "properties": {
+                    "line": {"type": "integer"}, "what": {"type": "string"},
+                }}},
+            },
+        })
+    });
+    &SCHEMA
+}

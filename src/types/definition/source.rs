@@ -1,0 +1,32 @@
+//! The section `source`: what is read.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{documents::DocumentRule, sets::FileSet, texts::Texts};
+
+/// The section `source`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceRule {
+    /// Named sets of files.
+    #[serde(default)]
+    pub sets: BTreeMap<String, FileSet>,
+    /// Files that are read.
+    #[serde(default)]
+    pub documents: BTreeMap<String, DocumentRule>,
+}
+
+impl SourceRule {
+    /// The texts that are evaluated.
+    pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
+        texts.part("sets", |texts| {
+            self.sets.iter().for_each(|(name, set)| texts.part(name, |texts| set.texts(texts)));
+        });
+        texts.part("documents", |texts| {
+            self.documents.iter().for_each(|(name, document)| texts.part(name, |texts| document.texts(texts)));
+        });
+    }
+}
