@@ -24,19 +24,19 @@ pub mod test;
 mod unpacking;
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
-use serde::{Deserialize, Serialize};
-
+use self::language::expr::Engine;
 pub use self::{
     catalog::{Broken, Catalog, Origin},
     check::lint,
     definition::{API_VERSION, Definition, MAX_DEFINITION, unpack::View},
-    planning::layers::{UNPACK, UNPACK_DIGEST},
+    planning::{
+        annotations::{UNPACK, UNPACK_DIGEST},
+        inputs::{Inputs, Reference},
+    },
     schema::{plan_schema, schema},
     skeleton::skeleton,
     unpacking::{
@@ -44,11 +44,10 @@ pub use self::{
         generic,
     },
 };
-use self::{language::expr::Engine, planning::reading::Reading};
 use crate::{
     error::{Context as _, Error, Result},
-    oci::{Descriptor, Index, Manifest, RefName},
-    plan::{ManifestPlan, Plan, Unpacking},
+    oci::{Descriptor, Index, Manifest},
+    plan::{Plan, Unpacking},
     source::Source,
 };
 
@@ -57,33 +56,6 @@ pub const MAX_CONFIG: u64 = 4 << 20;
 
 /// Why a source counts as one of a type that the user named.
 const NAMED: &str = "named by the user";
-
-/// What a type is given beside the source.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Inputs {
-    /// Parameters, as text: `--set key=value`.
-    pub set: BTreeMap<String, String>,
-    /// Annotations of the manifest; they win over those of the definition.
-    pub annotations: BTreeMap<String, String>,
-    /// The time that counts as now, in seconds since 1970. Nothing is dated when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub now: Option<i64>,
-    /// Where the artifact will go, as far as the user has said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Reference>,
-}
-
-/// Where an artifact will go.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Reference {
-    /// The repository: `registry.example/charts/web`.
-    pub repository: String,
-    /// The tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<RefName>,
-}
 
 /// A type of artifact: a checked definition, and where it comes from.
 #[derive(Clone)]
@@ -185,47 +157,6 @@ impl ArtifactType {
         format!("{} `{source}`", self.name())
     }
 
-    fn plan_form(&self, form: &str, source: &Source, inputs: &Inputs) -> Result<Plan> {
-        let definition = &self.definition;
-        let mut reading = Reading::new(definition, &self.engine, source, inputs, form.into())?;
-        let mut warnings = Vec::new();
-        let root = match &definition.index {
-            None => {
-                let (manifest, with_layers) = self.plan_manifest(&reading, &mut warnings)?;
-                reading = with_layers;
-                manifest.into()
-            }
-            Some(index) => {
-                let manifest = |member: &Reading<'_>| Ok(self.plan_manifest(member, &mut warnings)?.0);
-                index.plan(&reading, manifest)?.into()
-            }
-        };
-        let (reference, tag_warning) = definition.reference.plan(&reading)?;
-        warnings.extend(tag_warning);
-        Ok(Plan { type_name: self.name().into(), base: PathBuf::from(source.base()), root, reference, warnings })
-    }
-
-    /// A manifest, and what was read with the layers that it has.
-    fn plan_manifest<'a>(
-        &self,
-        reading: &Reading<'a>,
-        warnings: &mut Vec<String>,
-    ) -> Result<(ManifestPlan, Reading<'a>)> {
-        let definition = &self.definition;
-        let layers = definition.layers.plan(reading)?;
-        let reading = reading.with_all(layers.names());
-        let rule = definition.config.0.iter().find(|c| c.forms.is_empty() || c.forms.contains(&reading.form));
-        let config = rule.map_or_else(|| Ok(planning::config::none()), |c| c.plan(&reading))?;
-        let mut reads = layers.reads;
-        if let Some(set) = rule.and_then(|c| c.raw.as_ref()) {
-            reads += planning::sets::reads(reading.set(set)?);
-        }
-        let mut manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
-        manifest.reads = Some(reads);
-        warnings.extend(planning::validate::check(&definition.validate, &reading)?);
-        Ok((manifest, reading))
-    }
-
     /// Whether [`ArtifactType::unpacking`] needs the content of the config for this view.
     #[must_use]
     pub fn reads_config(&self, view: View) -> bool {
@@ -268,7 +199,9 @@ impl Detected {
     /// The same source and inputs give the same plan, on every machine. Errors name the layer, set, document or
     /// parameter at fault, and the line where a document is.
     pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
-        self.kind.plan_form(&self.form, source, inputs).context(|| self.kind.about(source))
+        let kind = &self.kind;
+        let plan = planning::plan(&kind.definition, &kind.engine, source, inputs, &self.form);
+        plan.context(|| kind.about(source))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The OCI empty config.
-pub(in crate::types) fn none() -> Part {
+pub(super) fn none() -> Part {
     Part {
         id: "config".into(),
         media_type: media_type::EMPTY.into(),
@@ -25,11 +25,11 @@ pub(in crate::types) fn none() -> Part {
 
 impl Config {
     /// Plans the config; the layers are in the reading's names.
-    pub(in crate::types) fn plan(&self, reading: &Reading<'_>) -> Result<Part> {
+    pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<Part> {
         if self.empty {
             return Ok(none());
         }
-        let media_type = self.media_type.as_ref().map(|m| reading.text(m)).transpose()?.unwrap_or_default();
+        let media_type = reading.optional_text(self.media_type.as_ref())?.unwrap_or_default();
         if !media_type::is_valid(&media_type) {
             return Err(Error::invalid(format!("config: `{media_type}` is not a media type")));
         }

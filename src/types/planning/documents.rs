@@ -3,7 +3,7 @@
 use minijinja::Value;
 use serde_json::Value as Json;
 
-use super::reading::Reading;
+use super::reading::{Read, Reading};
 use crate::{
     error::{Error, Kind, Result},
     source::{self, Document, Options, Scalars},
@@ -14,18 +14,10 @@ use crate::{
     },
 };
 
-/// A document that was read.
-#[derive(Debug, Clone)]
-pub(super) struct Read {
-    pub(super) value: Json,
-    /// Where its parts are; decks have none.
-    pub(super) document: Option<Document>,
-}
-
 impl DocumentRule {
     /// Reads the document; `None` when this form has none, or when it is optional and not there.
     pub(super) fn read(&self, reading: &Reading<'_>) -> Result<Option<Read>> {
-        if !self.forms.is_empty() && !self.forms.contains(&reading.form) {
+        if !reading.has_form(&self.forms) {
             return Ok(None);
         }
         let path = reading.text(&self.path)?;

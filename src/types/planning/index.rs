@@ -12,7 +12,7 @@ impl IndexRule {
     /// Plans the index; `manifest` plans a member.
     ///
     /// It has the artifact type that all members have, and the annotations that the user gives.
-    pub(in crate::types) fn plan(
+    pub(super) fn plan(
         &self,
         reading: &Reading<'_>,
         mut manifest: impl FnMut(&Reading<'_>) -> Result<ManifestPlan>,
@@ -37,7 +37,7 @@ impl IndexRule {
     }
 
     fn platform(&self, reading: &Reading<'_>) -> Result<Option<Platform>> {
-        let text = self.platform.as_ref().map(|p| reading.text(p)).transpose()?.filter(|text| !text.trim().is_empty());
+        let text = reading.optional_text(self.platform.as_ref())?.filter(|text| !text.trim().is_empty());
         text.map(|text| text.parse().context(|| format!("platform `{text}`"))).transpose()
     }
 }

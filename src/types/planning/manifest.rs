@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{layers::annotation_value, reading::Reading};
+use super::{annotations::annotation_value, reading::Reading};
 use crate::{
     error::{Context as _, Error, Result},
     oci::media_type,
@@ -17,14 +17,14 @@ use crate::{
 
 impl ManifestRule {
     /// Plans the manifest of this config and these layers.
-    pub(in crate::types) fn plan(
+    pub(super) fn plan(
         &self,
         reading: &Reading<'_>,
         config: Part,
         layers: Vec<Part>,
         order: Order,
     ) -> Result<ManifestPlan> {
-        let artifact_type = self.artifact_type.as_ref().map(|t| reading.text(t)).transpose()?;
+        let artifact_type = reading.optional_text(self.artifact_type.as_ref())?;
         let artifact_type = artifact_type.filter(|t| !t.trim().is_empty());
         if let Some(bad) = artifact_type.as_deref().filter(|t| !media_type::is_valid(t)) {
             return Err(Error::invalid(format!("artifact type `{bad}` is not a media type")));
@@ -58,7 +58,7 @@ impl ManifestRule {
 
 impl Block {
     fn apply(&self, reading: &Reading<'_>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
-        if !self.when.as_ref().map_or(Ok(true), |e| reading.truth(e))? {
+        if !reading.holds(self.when.as_ref())? {
             return Ok(());
         }
         if let Some(merge) = &self.merge {

@@ -1,16 +1,77 @@
-//! From a source and the definition that fits it to a plan: sets and documents are read in the order of what they need, and
-//! each section makes its part.
+//! From a source and the definition that fits it to a plan: `source` reads what is declared, and each section makes its
+//! part in the file of its name.
 //!
 //! It reads what the definition declares, below the source, and nothing else. Stores and artifacts are not for here.
 
-pub(super) mod config;
-pub(super) mod documents;
-pub(super) mod index;
-pub(super) mod layers;
-pub(super) mod manifest;
+pub(super) mod annotations;
+mod config;
+mod documents;
+mod files;
+mod index;
+pub(super) mod inputs;
+mod layers;
+mod manifest;
 mod params;
-pub(super) mod reading;
-pub(super) mod reference;
-pub(super) mod sets;
-pub(super) mod tar;
-pub(super) mod validate;
+pub(super) mod paths;
+mod planned;
+mod reading;
+mod reference;
+mod sets;
+mod source;
+mod tar;
+mod validate;
+mod vars;
+
+use std::path::PathBuf;
+
+use self::{inputs::Inputs, reading::Reading};
+use super::{definition::Definition, language::expr::Engine};
+use crate::{
+    error::Result,
+    plan::{ManifestPlan, Plan},
+    source::Source,
+};
+
+/// What will be made of a source that has this form. Errors name the layer, set, document or parameter at fault.
+pub(super) fn plan(
+    definition: &Definition,
+    engine: &Engine,
+    source: &Source,
+    inputs: &Inputs,
+    form: &str,
+) -> Result<Plan> {
+    let mut reading = source::read(definition, engine, source, inputs, form)?;
+    let mut warnings = Vec::new();
+    let root = match &definition.index {
+        None => {
+            let (manifest, with_layers) = plan_manifest(&reading, &mut warnings)?;
+            reading = with_layers;
+            manifest.into()
+        }
+        Some(index) => {
+            let manifest = |member: &Reading<'_>| Ok(plan_manifest(member, &mut warnings)?.0);
+            index.plan(&reading, manifest)?.into()
+        }
+    };
+    let (reference, tag_warning) = definition.reference.plan(&reading)?;
+    warnings.extend(tag_warning);
+    let type_name = definition.metadata.name.clone();
+    Ok(Plan { type_name, base: PathBuf::from(source.base()), root, reference, warnings })
+}
+
+/// A manifest, and what was read with the layers that it has.
+fn plan_manifest<'a>(reading: &Reading<'a>, warnings: &mut Vec<String>) -> Result<(ManifestPlan, Reading<'a>)> {
+    let definition = reading.definition;
+    let layers = definition.layers.plan(reading)?;
+    let reading = reading.with_all(layers.names());
+    let rule = definition.config.0.iter().find(|config| reading.has_form(&config.forms));
+    let config = rule.map_or_else(|| Ok(config::none()), |config| config.plan(&reading))?;
+    let mut reads = layers.reads;
+    if let Some(set) = rule.and_then(|config| config.raw.as_ref()) {
+        reads += files::reads(reading.set(set)?);
+    }
+    let mut manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
+    manifest.reads = Some(reads);
+    warnings.extend(validate::check(&definition.validate, &reading)?);
+    Ok((manifest, reading))
+}

@@ -1,120 +1,118 @@
-//! A source being read by a type: documents and sets in the order of what they need, and the names they give.
+//! A source while it is read: the documents and sets that are known, and the names that they give to expressions.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use minijinja::{
-    Value,
-    value::{Enumerator, Object},
-};
+use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
-use super::{documents::Read, params, sets::paths};
+use super::{files::file_value, inputs::Inputs, params, vars::vars};
 use crate::{
-    error::{Context as _, Error, Result},
-    source::{Member, MemberKind, Source},
+    error::{Error, Result},
+    source::{Document, Member, MemberKind, Source, relative},
     types::{
-        Inputs,
-        check::used_names,
         definition::{
             Definition,
             many::{Expression, Strings, Template},
-            texts::Texts,
+            texts::below,
         },
         language::{
             expr::Engine,
             scope::{Scope, unknown_name},
-            typed, values,
+            values,
         },
     },
 };
 
 /// A source being read.
 #[derive(Clone)]
-pub(in crate::types) struct Reading<'a> {
+pub(super) struct Reading<'a> {
     pub(super) definition: &'a Definition,
     pub(super) engine: &'a Engine,
-    pub(in crate::types) source: &'a Source,
+    pub(super) source: &'a Source,
     pub(super) inputs: &'a Inputs,
-    pub(in crate::types) form: String,
-    pub(in crate::types) scope: Scope,
+    pub(super) form: String,
+    pub(super) scope: Scope,
     documents: Arc<BTreeMap<String, Option<Read>>>,
     sets: Arc<BTreeMap<String, Vec<Member>>>,
     /// Of a member of an index: the set that it is of, and where that begins here.
     pub(super) member: Option<(String, String)>,
 }
 
+/// A document that was read.
+#[derive(Debug, Clone)]
+pub(super) struct Read {
+    pub(super) value: Json,
+    /// Where its parts are; decks have none.
+    pub(super) document: Option<Document>,
+}
+
 impl<'a> Reading<'a> {
-    /// Reads all documents and sets of this form.
-    pub(in crate::types) fn new(
+    /// A source of which no document and no set is known yet.
+    pub(super) fn new(
         definition: &'a Definition,
         engine: &'a Engine,
         source: &'a Source,
         inputs: &'a Inputs,
-        form: String,
+        form: &str,
     ) -> Result<Self> {
         let values = params::values(&definition.params, &inputs.set)?;
         let names = [
-            ("source", describe(source)),
-            ("form", Value::from(form.as_str())),
+            ("source", source_value(source)),
+            ("form", Value::from(form)),
             ("params", params::to_value(&definition.params, &values)),
-            ("now", inputs.now.map(time).transpose()?.map_or(Value::from(()), Value::from)),
+            ("now", inputs.now.map(rfc3339).transpose()?.map_or(Value::from(()), Value::from)),
             ("cli", Value::from_pairs([("annotations", Value::from_pairs(inputs.annotations.clone()))])),
         ];
         let scope = Scope::default().with_all(names.map(|(name, value)| (name.to_owned(), value)));
         let (documents, sets, member) = Default::default();
-        let mut reading = Self { definition, engine, source, inputs, form, scope, documents, sets, member };
-        for step in steps(definition, engine)? {
-            reading.take(step)?;
-        }
-        reading.scope = reading.scope.with("vars", vars(&definition.vars, engine, &reading.scope));
-        Ok(reading)
+        Ok(Self { definition, engine, source, inputs, form: form.into(), scope, documents, sets, member })
     }
 
-    fn take(&mut self, step: Input<'_>) -> Result<()> {
-        match step {
-            Input::Document(name) => {
-                let Some(rule) = self.definition.source.documents.get(name) else { return Ok(()) };
-                let read = rule.read(self)?;
-                self.scope = self.scope.with(name, rule.to_value(read.as_ref()));
-                Arc::make_mut(&mut self.documents).insert(name.into(), read);
-            }
-            Input::Set(name) => {
-                let Some(rule) = self.definition.source.sets.get(name) else { return Ok(()) };
-                let members = rule.read(self).context(|| format!("set `{name}`"))?;
-                Arc::make_mut(&mut self.sets).insert(name.into(), members);
-                self.scope = self.scope.with("sets", self.sets_value());
-            }
-        }
-        Ok(())
+    /// Adds a document, and what expressions see of it.
+    pub(super) fn add_document(&mut self, name: &str, value: Value, read: Option<Read>) {
+        self.scope = self.scope.with(name, value);
+        Arc::make_mut(&mut self.documents).insert(name.into(), read);
     }
 
-    /// Sets as lists of paths; one that is not read yet cannot be named, the steps see to that.
-    fn sets_value(&self) -> Value {
-        Value::from_pairs(self.sets.iter().map(|(name, members)| {
+    /// Adds a set, or replaces it.
+    pub(super) fn add_set(&mut self, name: &str, members: Vec<Member>) {
+        Arc::make_mut(&mut self.sets).insert(name.into(), members);
+        // As lists of paths; one that is not read yet cannot be named, the order of reading sees to that.
+        let sets = Value::from_pairs(self.sets.iter().map(|(name, members)| {
             let paths: Json = members.iter().map(|m| m.path.as_str()).collect();
             (name.clone(), values::view(&paths, Some(&Json::Object(Map::new()))))
-        }))
+        }));
+        self.scope = self.scope.with("sets", sets);
     }
 
-    /// The same, with one more name.
+    /// With the variables, which see the names that there are here.
+    pub(super) fn with_vars(mut self) -> Self {
+        self.scope = self.scope.with("vars", vars(&self.definition.vars, self.engine, &self.scope));
+        self
+    }
+
+    /// With one more name.
     pub(super) fn with(&self, name: &str, value: Value) -> Self {
-        let mut inner = Self { scope: self.scope.with(name, value), ..self.clone() };
-        inner.scope = inner.scope.with("vars", vars(&self.definition.vars, self.engine, &inner.scope));
-        inner
+        Self { scope: self.scope.with(name, value), ..self.clone() }.with_vars()
     }
 
-    /// The same, with more names.
-    pub(in crate::types) fn with_all(&self, names: Vec<(String, Value)>) -> Self {
-        let mut inner = Self { scope: self.scope.with_all(names), ..self.clone() };
-        inner.scope = inner.scope.with("vars", vars(&self.definition.vars, self.engine, &inner.scope));
-        inner
+    /// With more names.
+    pub(super) fn with_all(&self, names: Vec<(String, Value)>) -> Self {
+        Self { scope: self.scope.with_all(names), ..self.clone() }.with_vars()
+    }
+
+    /// Whether what is for these forms is for this one; no forms are all.
+    pub(super) fn has_form(&self, forms: &[String]) -> bool {
+        forms.is_empty() || forms.contains(&self.form)
     }
 
     pub(super) fn text(&self, template: &Template) -> Result<String> {
         self.engine.text(&template.0, &self.scope)
+    }
+
+    /// The text of a template, where there is one.
+    pub(super) fn optional_text(&self, template: Option<&Template>) -> Result<Option<String>> {
+        template.map(|template| self.text(template)).transpose()
     }
 
     pub(super) fn value(&self, expression: &Expression) -> Result<Value> {
@@ -125,15 +123,37 @@ impl<'a> Reading<'a> {
         self.engine.truth(&expression.0, &self.scope)
     }
 
+    /// Whether a condition holds; one that is not there does.
+    pub(super) fn holds(&self, condition: Option<&Expression>) -> Result<bool> {
+        condition.map_or(Ok(true), |condition| self.truth(condition))
+    }
+
     pub(super) fn strings(&self, strings: &Strings) -> Result<Vec<String>> {
         match strings {
             Strings::List(items) => items.iter().map(|item| self.engine.text(item, &self.scope)).collect(),
-            Strings::Expression(e) => paths(&self.engine.value(e, &self.scope)?, e),
+            Strings::Expression(expression) => self.list(expression),
+        }
+    }
+
+    /// The strings of the list that an expression gives; blank ones are left out.
+    pub(super) fn list(&self, expression: &str) -> Result<Vec<String>> {
+        let bad = || Error::invalid(format!("`{expression}` is not a list of strings"));
+        let value = self.engine.value(expression, &self.scope)?;
+        if value.as_str().is_some() {
+            return Err(bad());
+        }
+        match values::to_json(&value)? {
+            Json::Null => Ok(Vec::new()),
+            Json::Array(items) => {
+                let items = items.into_iter().filter(|item| !item.is_null());
+                items.map(|item| item.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+            }
+            _ => Err(bad()),
         }
     }
 
     /// The members of a set.
-    pub(in crate::types) fn set(&self, name: &str) -> Result<&[Member]> {
+    pub(super) fn set(&self, name: &str) -> Result<&[Member]> {
         self.sets.get(name).map(Vec::as_slice).ok_or_else(|| {
             let known = self.definition.source.sets.keys().map(String::as_str);
             Error::invalid(unknown_name("the set", name, known))
@@ -146,11 +166,14 @@ impl<'a> Reading<'a> {
         if self.definition.source.sets.get(name).is_none_or(|rule| rule.dir.is_none()) {
             return Ok(set.to_vec());
         }
-        let inside = |member: &&Member| !inner(&member.path, &dir).contains('/');
+        let inside = |member: &&Member| {
+            let inner = member.path.strip_prefix(&dir).unwrap_or(&member.path).trim_start_matches('/');
+            !inner.contains('/')
+        };
         Ok(set.iter().filter(inside).cloned().collect())
     }
 
-    /// The same for one of those: the set holds what belongs to it, and it is `member`.
+    /// For one member of an index: the set holds what belongs to it, and it is `member`.
     pub(super) fn for_member(&self, set: &str, member: &Member) -> Result<Self> {
         let below = format!("{}/", member.path);
         let belongs = |other: &&Member| other.path == member.path || other.path.starts_with(&below);
@@ -161,9 +184,8 @@ impl<'a> Reading<'a> {
             dir.clone_from(&member.path);
         }
         reading.member = Some((set.to_owned(), dir));
-        Arc::make_mut(&mut reading.sets).insert(set.to_owned(), own);
-        reading.scope = reading.scope.with("sets", reading.sets_value());
-        Ok(reading.with("member", super::sets::file_value(member)))
+        reading.add_set(set, own);
+        Ok(reading.with("member", file_value(member)))
     }
 
     /// The directory that a set began at: what is in front of the names of its members.
@@ -172,8 +194,8 @@ impl<'a> Reading<'a> {
             return Ok(dir.clone());
         }
         let dir = self.definition.source.sets.get(name).and_then(|set| set.dir.as_ref());
-        let dir = dir.map(|d| self.text(d)).transpose()?.unwrap_or_default();
-        if dir.is_empty() { Ok(dir) } else { crate::source::relative(&dir) }
+        let dir = self.optional_text(dir)?.unwrap_or_default();
+        if dir.is_empty() { Ok(dir) } else { relative(&dir) }
     }
 
     /// A document that was read.
@@ -190,9 +212,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A path without the directory in front.
-fn inner<'a>(path: &'a str, dir: &str) -> &'a str {
-    path.strip_prefix(dir).unwrap_or(path).trim_start_matches('/')
+impl fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reading({}, {})", self.source, self.form)
+    }
 }
 
 /// The pointer of the first string in this value that equals a text.
@@ -200,15 +223,13 @@ fn find_text(value: &Json, text: &str, at: String) -> Option<String> {
     match value {
         Json::String(s) => (s == text).then_some(at),
         Json::Array(items) => items.iter().enumerate().find_map(|(i, v)| find_text(v, text, format!("{at}/{i}"))),
-        Json::Object(map) => map
-            .iter()
-            .find_map(|(k, v)| find_text(v, text, format!("{at}/{}", k.replace('~', "~0").replace('/', "~1")))),
+        Json::Object(map) => map.iter().find_map(|(k, v)| find_text(v, text, below(&at, k))),
         _ => None,
     }
 }
 
 /// The source as expressions see it.
-fn describe(source: &Source) -> Value {
+fn source_value(source: &Source) -> Value {
     let file = source.file();
     Value::from_pairs([
         ("path", Value::from(file.unwrap_or("."))),
@@ -218,96 +239,7 @@ fn describe(source: &Source) -> Value {
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.
-fn time(seconds: i64) -> Result<String> {
+fn rfc3339(seconds: i64) -> Result<String> {
     let time = jiff::Timestamp::from_second(seconds);
     time.map(|t| t.to_string()).map_err(|_| Error::invalid(format!("{seconds} seconds since 1970 is no time")))
-}
-
-/// A document or set to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Input<'a> {
-    Document(&'a str),
-    Set(&'a str),
-}
-
-/// All documents and sets, each after those that it names. Errors: they need each other.
-fn steps<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input<'a>>> {
-    let mut open: BTreeMap<Input<'a>, BTreeSet<Input<'a>>> = BTreeMap::new();
-    for (name, rule) in &definition.source.documents {
-        open.insert(Input::Document(name), needs(definition, engine, |texts| rule.texts(texts)));
-    }
-    for (name, rule) in &definition.source.sets {
-        open.insert(Input::Set(name), needs(definition, engine, |texts| rule.texts(texts)));
-    }
-    let mut steps = Vec::new();
-    while !open.is_empty() {
-        let Some(next) = open.iter().find(|(_, needs)| needs.iter().all(|n| !open.contains_key(n))) else {
-            let names: Vec<_> = open.keys().map(|(Input::Document(n) | Input::Set(n))| format!("`{n}`")).collect();
-            return Err(Error::invalid(format!("{} need each other", names.join(" and "))));
-        };
-        let next = *next.0;
-        open.remove(&next);
-        steps.push(next);
-    }
-    Ok(steps)
-}
-
-fn needs<'a>(definition: &'a Definition, engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<Input<'a>> {
-    let names = used_names(engine, texts).into_iter();
-    let section = &definition.source;
-    let step = |name: String| {
-        let mut parts = name.split('.');
-        let first = parts.next()?;
-        if first == "sets" {
-            return section.sets.get_key_value(parts.next()?).map(|(n, _)| Input::Set(n));
-        }
-        section.documents.get_key_value(first).map(|(n, _)| Input::Document(n))
-    };
-    names.filter_map(step).collect()
-}
-
-/// The section `vars`: each is evaluated where it is used, with the names there, and sees those above it.
-fn vars(all: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Value {
-    if all.is_empty() {
-        return values::view(&Json::Object(Map::new()), None);
-    }
-    Value::from_object(Vars { all: all.clone(), engine: engine.clone(), scope: scope.clone() })
-}
-
-struct Vars {
-    all: Map<String, Json>,
-    engine: Engine,
-    scope: Scope,
-}
-
-impl std::fmt::Debug for Vars {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.all.keys()).finish()
-    }
-}
-
-impl Object for Vars {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
-        let tree = self.all.get(name)?;
-        let above: Map<String, Json> =
-            self.all.iter().take_while(|(k, _)| *k != name).map(|(k, v)| (k.clone(), v.clone())).collect();
-        let scope = self.scope.with("vars", vars(&above, &self.engine, &self.scope));
-        Some(match typed::evaluate(tree, &self.engine, &scope) {
-            Ok(value) => values::view(&value.unwrap_or(Json::Null), None),
-            Err(e) => {
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("`vars.{name}`: {e}")).into()
-            }
-        })
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.all.keys().map(|k| Value::from(k.as_str())).collect())
-    }
-}
-
-impl std::fmt::Debug for Reading<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Reading({}, {})", self.source, self.form)
-    }
 }

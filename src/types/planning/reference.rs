@@ -7,20 +7,17 @@ use crate::{
     error::{Code, Error, Result},
     oci::Tag,
     plan::ReferencePlan,
-    types::definition::{
-        many::Template,
-        reference::{ReferenceRule, Replacement},
-    },
+    types::definition::reference::{ReferenceRule, Replacement},
 };
 
 impl ReferenceRule {
     /// Plans the reference; what the user gave is checked against it.
     ///
     /// Also returns a warning when the natural tag is not one.
-    pub(in crate::types) fn plan(&self, reading: &Reading<'_>) -> Result<(ReferencePlan, Option<String>)> {
-        let text = |t: &Option<Template>| t.as_ref().map(|t| reading.text(t)).transpose();
-        let repository = text(&self.append_repository)?.filter(|r| !r.is_empty());
-        let wanted = text(&self.tag)?.filter(|t| !t.is_empty()).map(|t| replace(t, &self.encode));
+    pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<(ReferencePlan, Option<String>)> {
+        let repository = reading.optional_text(self.append_repository.as_ref())?.filter(|r| !r.is_empty());
+        let wanted =
+            reading.optional_text(self.tag.as_ref())?.filter(|t| !t.is_empty()).map(|t| replace(t, &self.encode));
         let (tag, warning) = match wanted {
             None => (None, None),
             Some(wanted) => match wanted.parse::<Tag>() {
@@ -41,9 +38,9 @@ impl ReferenceRule {
             let message = format!("the tag must be `{only}`, not `{tag}`");
             return Err(Error::invalid(message).with_code(Code::ReferenceFixed));
         }
-        let reading = reading.with("ref", self.describe(given.repository.as_str(), given.tag.as_deref()));
+        let reading = reading.with("ref", self.reference_value(given.repository.as_str(), given.tag.as_deref()));
         for assertion in &self.assert {
-            let matters = assertion.when.as_ref().map_or(Ok(true), |e| reading.truth(e))?;
+            let matters = reading.holds(assertion.when.as_ref())?;
             if matters && !reading.truth(&assertion.that)? {
                 return Err(Error::invalid(reading.text(&assertion.message)?));
             }
@@ -52,7 +49,7 @@ impl ReferenceRule {
     }
 
     /// A reference as expressions see it.
-    pub(super) fn describe(&self, repository: &str, tag: Option<&str>) -> Value {
+    fn reference_value(&self, repository: &str, tag: Option<&str>) -> Value {
         let basename = repository.rsplit('/').next().unwrap_or_default();
         let text = |t: Option<String>| t.map_or(Value::from(()), Value::from);
         Value::from_pairs([

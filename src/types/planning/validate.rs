@@ -7,14 +7,14 @@ use crate::{
 };
 
 /// Checks all assertions: the warnings, or one error with all that failed.
-pub(in crate::types) fn check(assertions: &[Assertion], reading: &Reading<'_>) -> Result<Vec<String>> {
+pub(super) fn check(assertions: &[Assertion], reading: &Reading<'_>) -> Result<Vec<String>> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (i, assertion) in assertions.iter().enumerate() {
-        if !assertion.forms.is_empty() && !assertion.forms.contains(&reading.form) {
+        if !reading.has_form(&assertion.forms) {
             continue;
         }
         let at = || format!("validate[{i}]");
-        let matters = assertion.when.as_ref().map_or(Ok(true), |e| reading.truth(e)).context(at)?;
+        let matters = reading.holds(assertion.when.as_ref()).context(at)?;
         if !matters || reading.truth(&assertion.that).context(at)? {
             continue;
         }

@@ -27,7 +27,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::process::MAX_ANSWER;
-use super::{Inputs, View, definition::metadata, unpacking::generic};
+use super::{
+    definition::{metadata, unpack::View},
+    planning::{inputs::Inputs, paths::checked_path},
+    unpacking::generic,
+};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Manifest, media_type},
@@ -331,10 +335,10 @@ fn allowed(wanted: Unpacking, manifest: &Manifest) -> Result<Unpacking> {
     };
     let path = |step: &Step| match &step.action {
         Action::Extract { .. } if step.path == "." => Ok(step.path.clone()),
-        _ => generic::checked_path(&step.path),
+        _ => checked_path(&step.path),
     };
     let step = |step: Step| Ok(Step { blob: own(&step.blob)?, path: path(&step)?, action: step.action });
     let steps: Vec<Step> = wanted.steps.into_iter().map(step).collect::<Result<_>>()?;
-    generic::refuse_twins(&steps)?;
+    generic::refuse_same_paths(&steps)?;
     Ok(Unpacking { steps, warnings: wanted.warnings })
 }

@@ -6,7 +6,10 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, Manifest, annotation, media_type},
     plan::{Action, Compression, Step, Unpacking},
-    types::planning::layers,
+    types::planning::{
+        annotations::{UNPACK, UNPACK_DIGEST},
+        paths::checked_path,
+    },
 };
 
 /// The steps that unpack any manifest by its titles.
@@ -31,7 +34,7 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
             untitled.len()
         ));
     }
-    refuse_twins(&out.steps)?;
+    refuse_same_paths(&out.steps)?;
     Ok(out)
 }
 
@@ -42,8 +45,8 @@ pub(super) fn step(layer: &Descriptor) -> Result<Step> {
     let (compress, digest) = if says(annotation::UNPACK) {
         // oras packs with gzip whatever the media type says, and its users may name any.
         (Compression::Gzip(0), annotation::UNPACK_DIGEST)
-    } else if says(layers::UNPACK) {
-        (compression_of(&layer.media_type), layers::UNPACK_DIGEST)
+    } else if says(UNPACK) {
+        (compression_of(&layer.media_type), UNPACK_DIGEST)
     } else {
         return Ok(Step { blob: layer.clone(), path: title, action: Action::Write { mode: 0o644 } });
     };
@@ -61,26 +64,8 @@ pub(super) fn compression_of(media_type: &str) -> Compression {
     }
 }
 
-/// A relative path that stays below its base on every system: no empty, `.` or `..` component, no drive letter, no
-/// separator but `/`, no character that forges a terminal. At most 4096 bytes, 255 for a component.
-pub(in crate::types) fn checked_path(path: &str) -> Result<String> {
-    let shown: String = path.chars().take(100).collect();
-    let component = |c: &str| !matches!(c, "" | "." | "..") && c.len() <= 255 && c.trim() == c;
-    let drive = path.as_bytes().get(1) == Some(&b':');
-    let harmful = |c: char| {
-        c.is_control() || c == '\\' || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if path.starts_with('/') || path.split('/').any(|c| c == "..") || drive || path.contains('\\') {
-        return Err(Error::new(Kind::Escape, format!("`{shown}` leads out of the destination")));
-    }
-    if path.len() > 4096 || !path.split('/').all(component) || path.chars().any(harmful) {
-        return Err(Error::invalid(format!("`{shown}` is not the name of a file")));
-    }
-    Ok(path.into())
-}
-
 /// An error of kind `Exists` when two steps would make the same file.
-pub(in crate::types) fn refuse_twins(steps: &[Step]) -> Result<()> {
+pub(in crate::types) fn refuse_same_paths(steps: &[Step]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for step in steps.iter().filter(|s| s.path != ".") {
         if !seen.insert(step.path.as_str()) {

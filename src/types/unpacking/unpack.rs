@@ -18,6 +18,7 @@ use crate::{
             unpack::{Rule, Unpack, View},
         },
         language::{expr::Engine, scope::Scope, values},
+        planning::paths::checked_path,
     },
 };
 
@@ -36,7 +37,7 @@ impl Rule {
         if !self.when.as_ref().map_or(Ok(true), |e| engine.truth(&e.0, scope))? {
             return Ok(None);
         }
-        let path = |template: &Template| engine.text(&template.0, scope).and_then(|p| generic::checked_path(&p));
+        let path = |template: &Template| engine.text(&template.0, scope).and_then(|p| checked_path(&p));
         let (path, action) = match (&self.write, &self.extract) {
             (Some(write), _) => (path(write)?, Action::Write { mode: self.mode()? }),
             (None, Some(extract)) => {
@@ -106,7 +107,7 @@ pub(in crate::types) fn plan(
         out.steps
             .extend(rule.step(&manifest.config, engine, &scope.with("layer", Value::from(()))).context(|| "config")?);
     }
-    generic::refuse_twins(&out.steps)?;
+    generic::refuse_same_paths(&out.steps)?;
     Ok(out)
 }
 
@@ -139,7 +140,7 @@ fn config_value(config: &[u8]) -> Value {
 
 /// A layer as expressions see it. Its title has been checked as a relative path, and may be used as one.
 fn layer_value(layer: &Descriptor) -> Result<Value> {
-    let title = layer.title().map(generic::checked_path).transpose()?;
+    let title = layer.title().map(checked_path).transpose()?;
     let annotations = serde_json::to_value(&layer.annotations).unwrap_or(Json::Null);
     Ok(Value::from_pairs([
         ("title", title.map_or(Value::from(()), Value::from_safe_string)),
