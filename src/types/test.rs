@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::Value as Json;
 
 pub use super::definition::test::TestCase;
-use super::{ArtifactType, Inputs};
+use super::{artifact_type::ArtifactType, planning::inputs::Inputs};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Digest, json::Encoding},
@@ -38,7 +38,7 @@ pub fn run(kind: &Arc<ArtifactType>, scratch: &Path) -> Result<Vec<Outcome>> {
 impl TestCase {
     fn run(&self, kind: &Arc<ArtifactType>, scratch: &Path) -> Result<()> {
         let dir = tempfile::tempdir_in(scratch).context(|| "cannot make a directory for a test")?;
-        self.write(dir.path())?;
+        self.write_files(dir.path())?;
         let path = match &self.source {
             Some(path) => dir.path().join(relative(path)?),
             None => dir.path().to_owned(),
@@ -48,11 +48,11 @@ impl TestCase {
             (Ok(_), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, and there was none"))),
             (Err(e), Some(wanted)) if e.to_string().contains(wanted) => Ok(()),
             (Err(e), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, not `{e}`"))),
-            (plan, None) => self.compare(&plan?),
+            (plan, None) => self.compare_plan(&plan?),
         }
     }
 
-    fn write(&self, dir: &Path) -> Result<()> {
+    fn write_files(&self, dir: &Path) -> Result<()> {
         for (name, text) in &self.files {
             let path = dir.join(relative(name)?);
             let fail = || format!("cannot write `{}`", path.display());
@@ -64,9 +64,10 @@ impl TestCase {
         Ok(())
     }
 
-    fn compare(&self, plan: &Plan) -> Result<()> {
+    fn compare_plan(&self, plan: &Plan) -> Result<()> {
         let actual = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot write a plan", e))?;
-        differ("", &Json::Object(self.expect.clone()), &actual).map_or(Ok(()), |why| Err(Error::invalid(why)))?;
+        first_difference("", &Json::Object(self.expect.clone()), &actual)
+            .map_or(Ok(()), |why| Err(Error::invalid(why)))?;
         let digest = plan_digest(plan)?.to_string();
         match &self.plan_digest {
             Some(wanted) if *wanted != digest => {
@@ -85,15 +86,17 @@ pub fn plan_digest(plan: &Plan) -> Result<Digest> {
 }
 
 /// The first difference between what is expected and what is there.
-fn differ(at: &str, wanted: &Json, actual: &Json) -> Option<String> {
+fn first_difference(at: &str, wanted: &Json, actual: &Json) -> Option<String> {
     match (wanted, actual) {
         (Json::Object(wanted), Json::Object(actual)) => wanted.iter().find_map(|(key, value)| {
             let at = format!("{at}/{key}");
-            actual.get(key).map_or_else(|| Some(format!("`{at}` is missing")), |actual| differ(&at, value, actual))
+            actual
+                .get(key)
+                .map_or_else(|| Some(format!("`{at}` is missing")), |actual| first_difference(&at, value, actual))
         }),
         (Json::Array(wanted), Json::Array(actual)) if wanted.len() == actual.len() => {
             let pairs = wanted.iter().zip(actual).enumerate();
-            pairs.into_iter().find_map(|(i, (wanted, actual))| differ(&format!("{at}/{i}"), wanted, actual))
+            pairs.into_iter().find_map(|(i, (wanted, actual))| first_difference(&format!("{at}/{i}"), wanted, actual))
         }
         (wanted, actual) if wanted == actual => None,
         (wanted, actual) => Some(format!("`{at}` is {actual}, not {wanted}")),

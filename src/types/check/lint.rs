@@ -43,10 +43,10 @@ pub(in crate::types) fn errors(placed: &Placed, engine: &Engine) -> Vec<Finding>
     references(definition, &mut found);
     literals(definition, &mut found);
     found.extend(names::check(definition, engine));
-    place(placed, found, true)
+    placed_findings(placed, found, true)
 }
 
-fn place(placed: &Placed, found: Vec<(String, String)>, error: bool) -> Vec<Finding> {
+fn placed_findings(placed: &Placed, found: Vec<(String, String)>, error: bool) -> Vec<Finding> {
     let finding =
         |(pointer, message): (String, String)| Finding { place: placed.document.place(&pointer), error, message };
     found.into_iter().map(finding).collect()
@@ -54,7 +54,7 @@ fn place(placed: &Placed, found: Vec<(String, String)>, error: bool) -> Vec<Find
 
 type Found = Vec<(String, String)>;
 
-fn put(found: &mut Found, pointer: impl Into<String>, result: Result<()>) {
+fn put_error(found: &mut Found, pointer: impl Into<String>, result: Result<()>) {
     if let Err(error) = result {
         found.push((pointer.into(), error.message().to_owned()));
     }
@@ -64,38 +64,38 @@ fn basics(definition: &Definition, found: &mut Found) {
     if definition.kind != "ArtifactType" {
         found.push(("/kind".into(), "`kind` must be `ArtifactType`".into()));
     }
-    put(found, "/metadata/name", definition.metadata.check());
-    put(found, "/requires", definition.requires.check());
+    put_error(found, "/metadata/name", definition.metadata.check());
+    put_error(found, "/requires", definition.requires.check());
     for (name, param) in &definition.params {
         if let Err(why) = param.lint() {
             found.push((format!("/params/{name}"), why));
         }
     }
     for (i, rule) in definition.detect.iter().enumerate() {
-        put(found, format!("/detect/{i}"), rule.check());
+        put_error(found, format!("/detect/{i}"), rule.check());
     }
 }
 
 fn sections(definition: &Definition, found: &mut Found) {
     for (name, set) in &definition.source.sets {
-        put(found, format!("/source/sets/{name}"), set.check());
+        put_error(found, format!("/source/sets/{name}"), set.check());
     }
     for (name, document) in &definition.source.documents {
         let at = format!("/source/documents/{name}");
         if names::RESERVED.contains(&name.as_str()) {
             found.push((at.clone(), format!("a document may not be called `{name}`")));
         }
-        put(found, format!("{at}/schema"), document.validator().map(drop));
+        put_error(found, format!("{at}/schema"), document.validator().map(drop));
     }
     for (i, layer) in definition.layers.items.iter().enumerate() {
-        put(found, format!("/layers/items/{i}"), layer.check());
+        put_error(found, format!("/layers/items/{i}"), layer.check());
     }
     for (i, config) in definition.config.0.iter().enumerate() {
-        put(found, definition.config_at(i), config.check());
+        put_error(found, definition.config_at(i), config.check());
     }
     for (view, rules) in [("native", &definition.unpack.native), ("tree", &definition.unpack.tree)] {
         for (i, rule) in rules.iter().enumerate() {
-            put(found, format!("/unpack/{view}/{i}"), rule.check());
+            put_error(found, format!("/unpack/{view}/{i}"), rule.check());
         }
     }
 }
@@ -149,7 +149,7 @@ fn warnings(placed: &Placed) -> Vec<Finding> {
     unreachable(definition, &mut found);
     unpackable(definition, &mut found);
     produced(definition, &mut found);
-    place(placed, found, false)
+    placed_findings(placed, found, false)
 }
 
 /// Forms that nobody can get: a rule that asks exactly what one above it asks.

@@ -173,7 +173,7 @@ impl Check<'_> {
             Err(error) => return self.found.push((pointer.to_owned(), error.message().to_owned())),
         };
         for name in used {
-            if let Some(message) = unknown(&name, names) {
+            if let Some(message) = unknown_part(&name, names) {
                 self.found.push((pointer.to_owned(), message));
             }
         }
@@ -197,7 +197,7 @@ fn items_of<'a>(list: &str, names: &Names<'a>) -> Shape<'a> {
 }
 
 /// The sentence about the first part of `a.b.c` that does not exist.
-fn unknown(dotted: &str, names: &Names<'_>) -> Option<String> {
+fn unknown_part(dotted: &str, names: &Names<'_>) -> Option<String> {
     let mut parts = dotted.split('.');
     let first = parts.next()?;
     let Some(shape) = names.get(first) else {
@@ -205,7 +205,7 @@ fn unknown(dotted: &str, names: &Names<'_>) -> Option<String> {
     };
     let mut shape = shape.clone();
     for part in parts {
-        shape = match step(&shape, part) {
+        shape = match shape_behind(&shape, part) {
             Ok(next) => next,
             Err(known) => return Some(unknown_name(&format!("in `{dotted}`, the key"), part, known)),
         };
@@ -214,7 +214,7 @@ fn unknown(dotted: &str, names: &Names<'_>) -> Option<String> {
 }
 
 /// The shape behind a key; the keys that there are, when it is none of them.
-fn step<'a>(shape: &Shape<'a>, key: &str) -> Result<Shape<'a>, Vec<&'a str>> {
+fn shape_behind<'a>(shape: &Shape<'a>, key: &str) -> Result<Shape<'a>, Vec<&'a str>> {
     match shape {
         Shape::Open => Ok(Shape::Open),
         Shape::Keys(keys) if keys.contains(&key) => Ok(Shape::Open),

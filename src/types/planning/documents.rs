@@ -39,11 +39,11 @@ impl DocumentRule {
         };
         let document = Document::parse(&bytes, &path, &options)?;
         let mut value = document.value.clone();
-        self.fill(&mut value);
+        self.fill_defaults(&mut value);
         if self.scalars == Scalars::GoYaml {
-            sort_free(&mut value, self.schema.as_ref());
+            sort_free_maps(&mut value, self.schema.as_ref());
         }
-        self.validate(&value, &document)?;
+        self.check_by_schema(&value, &document)?;
         Ok(Some(Read { value, document: Some(document) }))
     }
 
@@ -66,7 +66,7 @@ impl DocumentRule {
         }
     }
 
-    fn fill(&self, value: &mut Json) {
+    fn fill_defaults(&self, value: &mut Json) {
         let Some(map) = value.as_object_mut() else { return };
         for (key, default) in &self.defaults {
             if map.get(key).is_none_or(|v| v.is_null() || v == "") {
@@ -75,7 +75,7 @@ impl DocumentRule {
         }
     }
 
-    fn validate(&self, value: &Json, document: &Document) -> Result<()> {
+    fn check_by_schema(&self, value: &Json, document: &Document) -> Result<()> {
         let Some(validator) = self.validator()? else { return Ok(()) };
         match validator.iter_errors(value).next() {
             None => Ok(()),
@@ -95,11 +95,11 @@ impl DocumentRule {
 }
 
 /// Sorts the keys of maps whose keys the schema does not list: such a map is a Go map, and Go writes those sorted.
-fn sort_free(value: &mut Json, schema: Option<&Json>) {
+fn sort_free_maps(value: &mut Json, schema: Option<&Json>) {
     match value {
         Json::Array(items) => {
             let schema = schema.and_then(|s| s.get("items"));
-            items.iter_mut().for_each(|item| sort_free(item, schema));
+            items.iter_mut().for_each(|item| sort_free_maps(item, schema));
         }
         Json::Object(map) => {
             let listed = schema.and_then(|s| s.get("properties"));
@@ -107,7 +107,7 @@ fn sort_free(value: &mut Json, schema: Option<&Json>) {
                 map.sort_keys();
             }
             for (key, value) in map {
-                sort_free(value, listed.and_then(|l| l.get(key)));
+                sort_free_maps(value, listed.and_then(|l| l.get(key)));
             }
         }
         _ => {}

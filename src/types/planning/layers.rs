@@ -47,8 +47,8 @@ impl Layer {
             return match file.map(<[Member]>::split_first) {
                 Some(None) => Ok(()),
                 Some(Some((_, [_, ..]))) => Err(Error::invalid("`raw` is a set of several files; use `each`")),
-                Some(Some((file, []))) => self.one(reading, Some(file), planned),
-                None => self.one(reading, None, planned),
+                Some(Some((file, []))) => self.plan_one(reading, Some(file), planned),
+                None => self.plan_one(reading, None, planned),
             };
         }
         for set in &self.each.0 {
@@ -59,20 +59,20 @@ impl Layer {
                     let keeps = params.get("layout").is_some_and(|layout| layout.choices.iter().any(|c| c == "tree"));
                     return Err(if keeps { error.with_code(Code::LinkAsLayer) } else { error });
                 }
-                self.one(reading, Some(file), planned)?;
+                self.plan_one(reading, Some(file), planned)?;
             }
         }
         Ok(())
     }
 
-    fn one(&self, reading: &Reading<'_>, file: Option<&Member>, planned: &mut Planned) -> Result<()> {
+    fn plan_one(&self, reading: &Reading<'_>, file: Option<&Member>, planned: &mut Planned) -> Result<()> {
         let reading = &file.map_or_else(|| reading.clone(), |f| reading.with("file", file_value(f)));
         let title = reading.optional_text(self.title.as_ref())?.filter(|t| !t.is_empty());
         let compress = reading.optional_text(self.compress.as_ref())?;
         let compress = compress.as_deref().map_or(Ok(Compression::None), tar::compression)?;
         let (content, members) = self.content(reading, file, title.as_deref(), compress)?;
         let kind = reading.optional_text(self.media_type.as_ref())?;
-        let media_type = kind.unwrap_or_else(|| natural(&content, compress));
+        let media_type = kind.unwrap_or_else(|| default_media_type(&content, compress));
         if !media_type::is_valid(&media_type) {
             return Err(Error::invalid(format!("`{media_type}` is not a media type")));
         }
@@ -131,7 +131,7 @@ impl Layer {
 }
 
 /// The media type of content that nothing is said about.
-fn natural(content: &Content, compress: Compression) -> String {
+fn default_media_type(content: &Content, compress: Compression) -> String {
     match (content, compress) {
         (Content::File(path), _) => media_type_of(&path.to_string_lossy()),
         (Content::Tar { .. }, Compression::None) => media_type::LAYER_TAR.into(),

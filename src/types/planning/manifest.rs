@@ -31,7 +31,7 @@ impl ManifestRule {
         }
         let mut annotations = BTreeMap::new();
         for block in &self.annotations {
-            block.apply(reading, &mut annotations).context(|| "annotations")?;
+            block.add_annotations(reading, &mut annotations).context(|| "annotations")?;
         }
         // Of an index, the index has them.
         if reading.member.is_none() && !self.merges_cli() {
@@ -57,7 +57,7 @@ impl ManifestRule {
 }
 
 impl Block {
-    fn apply(&self, reading: &Reading<'_>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
+    fn add_annotations(&self, reading: &Reading<'_>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
         if !reading.holds(self.when.as_ref())? {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl Block {
                 Json::Null => {}
                 Json::Object(map) => {
                     for (key, value) in map {
-                        self.put(key, Some(value), annotations)?;
+                        self.put_annotation(key, Some(value), annotations)?;
                     }
                 }
                 _ => return Err(Error::invalid(format!("`{}` is not a map", merge.0))),
@@ -74,12 +74,12 @@ impl Block {
         }
         for (key, tree) in &self.set {
             let value = typed::evaluate(tree, reading.engine, &reading.scope).context(|| format!("`{key}`"))?;
-            self.put(key.clone(), value, annotations)?;
+            self.put_annotation(key.clone(), value, annotations)?;
         }
         Ok(())
     }
 
-    fn put(&self, key: String, value: Option<Json>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
+    fn put_annotation(&self, key: String, value: Option<Json>, annotations: &mut BTreeMap<String, Json>) -> Result<()> {
         let value = annotation_value(value).context(|| format!("`{key}`"))?;
         let blank = value.as_ref().is_none_or(|v| v.as_str().is_some_and(|s| s.trim().is_empty()));
         if !(blank && self.omit_blank) {

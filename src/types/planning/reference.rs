@@ -17,7 +17,7 @@ impl ReferenceRule {
     pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<(ReferencePlan, Option<String>)> {
         let repository = reading.optional_text(self.append_repository.as_ref())?.filter(|r| !r.is_empty());
         let wanted =
-            reading.optional_text(self.tag.as_ref())?.filter(|t| !t.is_empty()).map(|t| replace(t, &self.encode));
+            reading.optional_text(self.tag.as_ref())?.filter(|t| !t.is_empty()).map(|t| replace_all(t, &self.encode));
         let (tag, warning) = match wanted {
             None => (None, None),
             Some(wanted) => match wanted.parse::<Tag>() {
@@ -56,11 +56,11 @@ impl ReferenceRule {
             ("repository", Value::from(repository)),
             ("basename", Value::from(basename)),
             ("tag", text(tag.map(str::to_owned))),
-            ("version", text(tag.map(|t| replace(t.to_owned(), &self.decode)))),
+            ("version", text(tag.map(|t| replace_all(t.to_owned(), &self.decode)))),
         ])
     }
 }
 
-fn replace(text: String, table: &[Replacement]) -> String {
+fn replace_all(text: String, table: &[Replacement]) -> String {
     table.iter().filter(|r| !r.from.is_empty()).fold(text, |text, r| text.replace(&r.from, &r.to))
 }

@@ -28,7 +28,7 @@ impl Tar {
             Mtime::SourceDateEpoch => now.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         };
         let mut ranked = Vec::new();
-        let order = order(&self.first)?;
+        let order = first_globs(&self.first)?;
         for member in members {
             let inner = member.path.strip_prefix(dir).unwrap_or(&member.path).trim_start_matches('/');
             let kind = match &member.kind {
@@ -54,7 +54,7 @@ fn parents(root: &str, mtime: u64) -> Vec<Entry> {
     paths.map(|path| Entry { path: path.into(), mode: 0o755, mtime, kind: EntryKind::Directory }).collect()
 }
 
-fn order(globs: &[String]) -> Result<Vec<GlobMatcher>> {
+fn first_globs(globs: &[String]) -> Result<Vec<GlobMatcher>> {
     let compile = |glob: &String| {
         let built = GlobBuilder::new(glob).literal_separator(true).build();
         built.map(|g: Glob| g.compile_matcher()).map_err(|e| Error::invalid(format!("the glob `{glob}`: {}", e.kind())))

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The rule of this definition that fits a source, if one does; asked for fallbacks only, or for the others only.
-pub(in crate::types) fn detect<'a>(
+pub(in crate::types) fn fitting_rule<'a>(
     definition: &'a Definition,
     source: &Source,
     fallback: bool,
@@ -31,7 +31,7 @@ pub(in crate::types) fn detect<'a>(
 /// included, else the first for a source that is a file or directory as this one is: what is wrong with it, its plan says.
 ///
 /// Errors: kind `Limit` when a rule cannot be answered, since the form would be a guess.
-pub(in crate::types) fn form(definition: &Definition, source: &Source) -> Result<String> {
+pub(in crate::types) fn form_of(definition: &Definition, source: &Source) -> Result<String> {
     let mut likely = None;
     for rule in &definition.detect {
         match rule.fits(source) {
@@ -116,7 +116,7 @@ impl FileTest {
             return Ok(false);
         }
         for (keys, format) in [(&self.yaml, Format::Yaml), (&self.json, Format::Json)] {
-            if !keys.is_empty() && !holds(keys, format, name, named, source)? {
+            if !keys.is_empty() && !holds_keys(keys, format, name, named, source)? {
                 return Ok(false);
             }
         }
@@ -138,15 +138,15 @@ impl DirTest {
 
 /// Whether a document has these keys. A malformed one does not, unless its name says that it should; of one that is too
 /// large nobody knows.
-fn holds(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
+fn holds_keys(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
     let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
         Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),
         document => document?,
     };
-    Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches(pattern, value))))
+    Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches_pattern(pattern, value))))
 }
 
-fn matches(pattern: &Json, value: &Json) -> bool {
+fn matches_pattern(pattern: &Json, value: &Json) -> bool {
     match (pattern, value) {
         (_, Json::Null) => false,
         (Json::String(any), _) if any == "*" => true,
@@ -154,7 +154,7 @@ fn matches(pattern: &Json, value: &Json) -> bool {
             GlobBuilder::new(glob).build().is_ok_and(|g| g.compile_matcher().is_match(text))
         }
         (Json::Array(globs), Json::Array(items)) => {
-            !items.is_empty() && items.iter().all(|item| globs.iter().any(|glob| matches(glob, item)))
+            !items.is_empty() && items.iter().all(|item| globs.iter().any(|glob| matches_pattern(glob, item)))
         }
         (pattern, value) => pattern == value,
     }

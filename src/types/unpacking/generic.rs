@@ -22,7 +22,7 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
     let mut untitled = Vec::new();
     for layer in &manifest.layers {
         match layer.title() {
-            Some(_) => out.steps.push(step(layer)?),
+            Some(_) => out.steps.push(titled_step(layer)?),
             None if layer.media_type == media_type::EMPTY => {}
             None => untitled.push(layer.media_type.clone()),
         }
@@ -39,7 +39,7 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
 }
 
 /// What becomes of a titled layer.
-pub(super) fn step(layer: &Descriptor) -> Result<Step> {
+pub(super) fn titled_step(layer: &Descriptor) -> Result<Step> {
     let title = checked_path(layer.title().unwrap_or_default())?;
     let says = |key: &str| layer.annotations.get(key).is_some_and(|v| v == "true");
     let (compress, digest) = if says(annotation::UNPACK) {

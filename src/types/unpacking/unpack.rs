@@ -114,7 +114,7 @@ pub(in crate::types) fn plan(
 /// What becomes of a layer that no rule took and that has no role.
 fn leave_or_keep(definition: &Definition, layer: &Descriptor, out: &mut Unpacking) -> Result<()> {
     match (definition.accept.other_layers, layer.title()) {
-        (OtherLayers::Keep, Some(_)) => out.steps.push(generic::step(layer)?),
+        (OtherLayers::Keep, Some(_)) => out.steps.push(generic::titled_step(layer)?),
         _ => out.warnings.push(format!(
             "{} is not part of a {} and is left out",
             name_of(layer),

@@ -1,49 +1,31 @@
 //! The types there are: built in, the user's, the project's, single files. A name belongs to one definition.
 
+mod broken;
+mod files;
+
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use include_dir::{Dir, include_dir};
 
+pub use self::broken::Broken;
+use self::files::{definitions, is_definition, read_definition};
 use super::{
-    ArtifactType, Detected,
-    definition::{MAX_DEFINITION, detect::Detect},
+    artifact_type::{ArtifactType, Detected, Origin},
+    definition::detect::Detect,
     probe::detect,
     unpacking::accept::{Evidence, Identity},
 };
 use crate::{
     document::nearest,
-    error::{Code, Context as _, Error, Kind, Result},
-    fs,
-    source::{Document, Options, Source},
+    error::{Code, Error, Kind, Result},
+    source::Source,
 };
 
 static BUILTIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/artifact-types");
-
-/// Most definitions in a directory.
-const MAX_FILES: usize = 1000;
-
-/// Where a definition comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// This program.
-    Builtin(String),
-    /// A file.
-    File(PathBuf),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Builtin(file) => write!(f, "built-in:{file}"),
-            Self::File(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// All types that are known, by name.
 #[derive(Debug, Clone, Default)]
@@ -54,46 +36,6 @@ pub struct Catalog {
     /// Types in the place of which a definition was to come that cannot be used, with its position in `broken`: whoever
     /// means them means that one.
     held_back: Vec<(Arc<ArtifactType>, usize)>,
-}
-
-/// A definition that was found and cannot be used.
-#[derive(Debug, Clone)]
-pub struct Broken {
-    /// The file.
-    pub file: PathBuf,
-    /// What is wrong with it.
-    pub error: Arc<Error>,
-    /// What it would be called: by what it says, and by its file.
-    names: Vec<String>,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an artifact type is left out: {}", self.told())
-    }
-}
-
-impl Broken {
-    fn of(file: &Path, error: Error) -> Self {
-        let declared = || {
-            let text = fs::text(fs::read_regular(file, MAX_DEFINITION).ok()?, file).ok()?;
-            let document = Document::parse(text.as_bytes(), "", &Options::default()).ok()?;
-            document.value.pointer("/metadata/name")?.as_str().map(str::to_owned)
-        };
-        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        Self { file: file.to_owned(), error: Arc::new(error), names: stem.into_iter().chain(declared()).collect() }
-    }
-
-    /// The error for who needs it.
-    fn wanted(&self) -> Error {
-        Error::new(self.error.kind(), format!("the artifact type cannot be used: {}", self.told()))
-    }
-
-    /// What is wrong, with the file.
-    fn told(&self) -> String {
-        let (file, error) = (self.file.display().to_string(), self.error.to_string());
-        if error.contains(&file) { error } else { format!("`{file}`: {error}") }
-    }
 }
 
 impl Catalog {
@@ -206,12 +148,12 @@ impl Catalog {
 
     /// Adds the definition in this file. Errors: those of [`super::Definition::parse`] and [`Catalog::add`].
     pub fn add_file(&mut self, path: &Path) -> Result<()> {
-        self.add(read(path)?)
+        self.add(read_definition(path)?)
     }
 
     /// Adds the definition in this file, in the place of one that has its name.
     pub fn replace_file(&mut self, path: &Path) -> Result<()> {
-        self.replace(read(path)?);
+        self.replace(read_definition(path)?);
         Ok(())
     }
 
@@ -253,13 +195,13 @@ impl Catalog {
         for fallback in [false, true] {
             let mut found = Vec::new();
             for kind in self.list() {
-                if let Some(rule) = ask(kind, source, fallback)? {
+                if let Some(rule) = fitting_rule(kind, source, fallback)? {
                     let (form, why) = (rule.form.clone(), rule.why(source));
                     found.push(Detected { kind: Arc::clone(kind), form, why });
                 }
             }
             for (kind, at) in &self.held_back {
-                if ask(kind, source, fallback)?.is_some()
+                if fitting_rule(kind, source, fallback)?.is_some()
                     && let Some(broken) = self.broken.get(*at)
                 {
                     return Err(broken.wanted());
@@ -295,39 +237,11 @@ impl Catalog {
 }
 
 /// The rule of this type that fits. Errors: where a limit was hit, they say which question that leaves open.
-fn ask<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
-    detect::detect(kind.definition(), source, fallback).map_err(|e| match e.kind() {
+fn fitting_rule<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
+    detect::fitting_rule(kind.definition(), source, fallback).map_err(|e| match e.kind() {
         Kind::Limit => e.context(format!("is `{source}` a {}", kind.name())).with_code(Code::TypeUndecided),
         _ => e,
     })
-}
-
-/// The files with definitions (`*.yaml`) of a directory, sorted; one that is not there has none.
-fn definitions(directory: &Path) -> Result<Vec<PathBuf>> {
-    let fail = || format!("cannot read `{}`", directory.display());
-    let entries = match std::fs::read_dir(directory) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.context(fail)?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries.take(MAX_FILES * 10) {
-        paths.push(entry.context(fail)?.path());
-    }
-    paths.retain(|path| is_definition(path));
-    paths.sort();
-    if paths.len() > MAX_FILES {
-        return Err(Error::limit(format!("`{}` has more than {MAX_FILES} definitions", directory.display())));
-    }
-    Ok(paths)
-}
-
-fn is_definition(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "yaml" || e == "yml")
-}
-
-fn read(path: &Path) -> Result<ArtifactType> {
-    let text = fs::text(fs::read_regular(path, MAX_DEFINITION)?, path)?;
-    ArtifactType::parse(&text, Origin::File(path.to_owned()))
 }
 
 #[cfg(test)]
