@@ -8,12 +8,11 @@
 //! * [`plugin`]: types that need code, programs that print a plan.
 //! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: for those who write definitions.
 //!
-//! Inside, each of these uses only those in front of it: `language`, `definition`, `check`, `probe`, `planning`,
-//! `unpacking`, `artifact_type`, then `schema`, `skeleton`, `test`, `plugin` and `catalog`.
-//!
 //! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
 //! reach files, the network, the environment or another program.
 
+// Each of these uses only those in front of it: `language`, `definition`, `check`, `probe`, `planning`, `unpacking`,
+// `artifact_type`, then `schema`, `skeleton`, `test`, `plugin` and `catalog`.
 mod artifact_type;
 mod catalog;
 mod check;

@@ -1,4 +1,6 @@
 //! The types there are: built in, the user's, the project's, single files. A name belongs to one definition.
+//!
+//! A catalog asks every type; how one reads a source or a manifest is not for here, and plug-ins are not in it.
 
 mod broken;
 mod files;

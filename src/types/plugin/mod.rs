@@ -10,6 +10,8 @@
 //! A program that fails says why on standard error and exits with anything but 0. It runs with the rights of the user,
 //! like any program on the `PATH`; what it prints is still checked: a plan stays within the source, and files are written
 //! by us, below the destination.
+//!
+//! Definitions and the catalog are not for here.
 
 mod answers;
 mod plugins;
