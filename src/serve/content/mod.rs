@@ -2,5 +2,6 @@
 //!
 //! It knows files, ranges and digests. Requests, repositories and who may have the content are not for here.
 
-mod reader;
+mod buffers;
+mod file_reader;
 pub(super) mod verifier;

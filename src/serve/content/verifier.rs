@@ -22,7 +22,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::reader::{Buffers, Reader, read_at};
+use super::{
+    buffers::Buffers,
+    file_reader::{FileReader, read_at},
+};
 use crate::{
     blob::{ByteStream, CHUNK, FileSlice, once},
     error::{Context as _, Error, Kind, Result},
@@ -94,7 +97,8 @@ impl Verifier {
         let held_back = len.min(CHUNK as u64);
         let head = len.saturating_sub(held_back);
         let at = start.saturating_add(head);
-        let body = Reader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
+        let body =
+            FileReader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
         let tail = tail(file, slice, key, verdict, at..at.saturating_add(held_back));
         Ok(body.chain(stream::once(tail)).boxed())
     }

@@ -1,213 +1,212 @@
-//! Uploads: content that is hashed while it arrives, in one request or in many.
+//! Upload sessions: known by an unguessable id, for one repository, for a while.
 
-use std::sync::Arc;
-
-use http::{HeaderName, StatusCode, header};
-
-use super::{
-    Registry,
-    incoming::{Broken, Incoming},
-    open_uploads::{OpenUpload, Turn, UploadState},
-    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
-    route::Query,
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::reply::{Code, Refusal};
 use crate::{
-    error::{Error, Kind},
-    oci::{Descriptor, Digest, RepositoryName, Role, media_type},
-    store::{self, Intent, Item, Stored},
+    error::{Error, Kind, Result},
+    oci::{Descriptor, Digest, RepositoryName},
+    store::{Intent, Sink, Store, Write, begin},
 };
 
-const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// All sessions of a registry.
+#[derive(Debug)]
+pub(in crate::serve) struct OpenUploads {
+    open: Mutex<HashMap<String, Arc<OpenUpload>>>,
+    most: usize,
+    idle: Duration,
+}
 
-impl Registry {
-    /// Mounts a blob, takes it whole, or starts a session (distribution-spec, "Pushing blobs").
-    pub(super) async fn start_upload(
-        &self,
-        name: &RepositoryName,
-        query: &Query,
-        content: Incoming,
-    ) -> Result<Reply, Refusal> {
-        if let Some(digest) = query.digest("mount")? {
-            if self.mount(name, &digest, query).await? {
-                return Ok(stored(name, &digest));
-            }
-            return self.start_session(name, query).await;
+/// One upload, between its first and its last request.
+pub(super) struct OpenUpload {
+    name: RepositoryName,
+    upload: Arc<tokio::sync::Mutex<Option<UploadState>>>,
+    offset: AtomicU64,
+    touched: Mutex<Instant>,
+}
+
+impl std::fmt::Debug for OpenUpload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "upload to {} at {}", self.name, self.offset())
+    }
+}
+
+/// Content on its way into a store, and the writing that it belongs to.
+pub(super) struct UploadState {
+    pub(super) sink: Box<dyn Sink>,
+    write: Write,
+}
+
+impl UploadState {
+    /// Begins to write one blob into a store.
+    pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
+        let write = begin(store, Intent::default()).await?;
+        let sink = write.puts().stream(None).await?;
+        Ok(Self { sink, write })
+    }
+
+    /// Stores the blob under its digest. Errors: it has another one.
+    pub(super) async fn finish(self, expected: &Digest) -> Result<Descriptor> {
+        let stored = self.sink.finish(Some(expected)).await;
+        // A blob has no name to be committed. The manifest that needs it makes it durable together with itself.
+        self.write.abandon().await;
+        stored
+    }
+}
+
+/// The right to write to a session: one request has it at a time.
+pub(super) type Turn = OwnedMutexGuard<Option<UploadState>>;
+
+impl OpenUploads {
+    /// None, and never more than `most`; each is forgotten after it has been idle for so long.
+    pub(super) fn new(most: usize, idle: Duration) -> Self {
+        Self { open: Mutex::default(), most, idle }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<OpenUpload>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new session, by its id.
+    pub(super) fn start(&self, name: &RepositoryName, upload: UploadState) -> Result<String, Refusal> {
+        self.expire();
+        let id = random_id()?;
+        let mut all = self.all();
+        if all.len() >= self.most {
+            return Err(
+                Refusal::new(Code::TooManyRequests, "too many uploads at a time").header(http::header::RETRY_AFTER, 60)
+            );
         }
-        let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
-        let store = self.writable(name).await?;
-        let mut upload = UploadState::begin(&*store).await?;
-        let expected = digest.clone();
-        on_its_own(async move {
-            content.write_to(&mut *upload.sink, None).await?;
-            Ok(upload.finish(&expected).await?)
-        })
-        .await?;
-        Ok(stored(name, &digest))
-    }
-
-    async fn start_session(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
-        let store = self.writable(name).await?;
-        // The digest decides at the end; that the algorithm is known is said now.
-        query.algorithm()?;
-        let id = self.uploads.start(name, UploadState::begin(&*store).await?)?;
-        Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
-    }
-
-    /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
-    async fn mount(&self, name: &RepositoryName, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
-        let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok()) else {
-            return Ok(false);
+        let session = OpenUpload {
+            name: name.clone(),
+            upload: Arc::new(tokio::sync::Mutex::new(Some(upload))),
+            offset: AtomicU64::new(0),
+            touched: Mutex::new(Instant::now()),
         };
-        // From itself: a client that asks whether the blob is there, and starts an upload if not, in one request.
-        if from == *name && store::size(&*self.writable(name).await?, digest, Role::Blob).await.is_ok() {
-            return Ok(true);
-        }
-        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(Code::NameUnknown))?;
-        let Some(source) = found else { return Ok(false) };
-        let Ok(size) = store::size(&*source, digest, Role::Blob).await else { return Ok(false) };
-        let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size));
-        let store = self.writable(name).await?;
-        let write = store::begin(&*store, Intent { items: vec![item.clone()], ..Intent::default() }).await?;
-        let homes = Vec::from_iter(source.home(&item));
-        let desc = item.desc.clone();
-        match write.puts().put(&desc, &Stored::new(source, item), &homes).await {
-            Ok(_) => write.commit().await?,
-            // What the other repository has is not what its name says: let the client send it.
-            Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
-            Err(e) => return Err(e.into()),
-        };
-        Ok(true)
+        all.insert(id.clone(), Arc::new(session));
+        Ok(id)
     }
 
-    /// Takes a chunk, or with no `Content-Range` as much as comes.
-    pub(super) async fn continue_upload(
-        &self,
-        name: &RepositoryName,
-        id: &str,
-        content: Incoming,
-    ) -> Result<Reply, Refusal> {
-        let session = self.uploads.get(name, id)?;
-        let turn = session.turn()?;
-        self.check_range(name, id, &session, &content)?;
-        let written = on_its_own(write(Arc::clone(&session), turn, content)).await;
-        let offset = written.inspect_err(|_| self.end_if_over(id, &session))?.1;
-        Ok(progress(StatusCode::ACCEPTED, name, id, offset))
+    /// The session of this id, in this repository only.
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<OpenUpload>, Refusal> {
+        let found = self.all().get(id).filter(|session| session.name == *name).cloned();
+        let found = found.filter(|session| session.idle() < self.idle);
+        let session = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
+        session.touch();
+        Ok(session)
     }
 
-    /// Takes the last chunk, if any, and stores the blob.
-    pub(super) async fn finish_upload(
-        &self,
-        name: &RepositoryName,
-        id: &str,
-        query: &Query,
-        content: Incoming,
-    ) -> Result<Reply, Refusal> {
-        let session = self.uploads.get(name, id)?;
-        let turn = session.turn()?;
-        let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
-        let digest = query.digest("digest")?.ok_or_else(missing)?;
-        self.check_range(name, id, &session, &content)?;
-        let expected = digest.clone();
-        let writer = Arc::clone(&session);
-        let done = on_its_own(async move {
-            let (mut turn, _) = write(writer, turn, content).await?;
-            let upload = turn.take().ok_or_else(gone)?;
-            Ok(upload.finish(&expected).await?)
-        });
-        let done = done.await;
-        self.end_if_over(id, &session);
-        done?;
-        Ok(stored(name, &digest))
+    /// Forgets a session; what it holds is discarded when its last request is done.
+    pub(super) fn end(&self, id: &str) {
+        self.all().remove(id);
     }
 
-    /// Forgets a session that can take no more: its upload is stored, or failed. One whose request broke off goes on.
-    fn end_if_over(&self, id: &str, session: &OpenUpload) {
-        if session.turn().is_ok_and(|turn| turn.is_none()) {
-            self.uploads.end(id);
-        }
+    /// Forgets sessions that nobody has asked for in a while.
+    pub(in crate::serve) fn expire(&self) {
+        self.all().retain(|_, session| session.idle() < self.idle);
     }
 
-    pub(super) fn upload_status(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
-        let offset = self.uploads.get(name, id)?.offset();
-        Ok(progress(StatusCode::NO_CONTENT, name, id, offset))
-    }
-
-    pub(super) fn cancel_upload(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
-        self.uploads.get(name, id)?;
-        self.uploads.end(id);
-        Ok(Reply::new(StatusCode::NO_CONTENT))
-    }
-
-    /// Refuses a chunk that does not start where the last one ended, and tells where that is.
-    fn check_range(
-        &self,
-        name: &RepositoryName,
-        id: &str,
-        session: &OpenUpload,
-        content: &Incoming,
-    ) -> Result<(), Refusal> {
-        let offset = session.offset();
-        let Some((start, end)) = content.range else { return Ok(()) };
-        if start != offset {
-            return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk starts at {offset}"))
-                .status(416)
-                .header(header::LOCATION, location(name, id))
-                .header(header::RANGE, shown(offset)));
-        }
-        let len = end.saturating_sub(start).saturating_add(1);
-        if content.declared.is_some_and(|declared| declared != len) {
-            return Err(Refusal::new(Code::SizeInvalid, "`Content-Range` and `Content-Length` differ"));
-        }
-        Ok(())
+    /// Forgets all.
+    pub(in crate::serve) fn clear(&self) {
+        self.all().clear();
     }
 }
 
-fn location(name: &RepositoryName, id: &str) -> String {
-    format!("/v2/{name}/blobs/uploads/{id}")
+impl OpenUpload {
+    /// How many bytes have been taken.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many bytes have been taken.
+    pub(super) fn reached(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Takes the turn to write; refused while another request has it.
+    pub(super) fn turn(&self) -> Result<Turn, Refusal> {
+        let busy = |_| Refusal::new(Code::BlobUploadInvalid, "another request is writing to this upload").status(409);
+        Arc::clone(&self.upload).try_lock_owned().map_err(busy)
+    }
+
+    fn touch(&self) {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn idle(&self) -> Duration {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
 }
 
-/// `0-<last byte>`; of nothing it is `0-0`, as registries have always written it.
-fn shown(offset: u64) -> String {
-    format!("0-{}", offset.saturating_sub(1))
+/// A random UUID (RFC 9562, version 4): 122 bits from the operating system.
+fn random_id() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::caused(Kind::Io, "no random numbers", e))?;
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{number:032x}");
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    Ok([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
 }
 
-fn progress(status: StatusCode, name: &RepositoryName, id: &str, offset: u64) -> Reply {
-    Reply::new(status)
-        .header(header::LOCATION, location(name, id))
-        .header(header::RANGE, shown(offset))
-        .header(DOCKER_UPLOAD_UUID, id)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::Memory;
 
-fn stored(name: &RepositoryName, digest: &Digest) -> Reply {
-    Reply::new(StatusCode::CREATED)
-        .header(header::LOCATION, format_args!("/v2/{name}/blobs/{digest}"))
-        .header(DOCKER_CONTENT_DIGEST, digest)
-}
+    async fn upload() -> UploadState {
+        UploadState::begin(&Memory::new()).await.unwrap()
+    }
 
-fn gone() -> Refusal {
-    Refusal::new(Code::BlobUploadUnknown, "this upload has failed")
-}
+    #[tokio::test]
+    async fn a_session_belongs_to_one_repository() {
+        let uploads = OpenUploads::new(9, Duration::from_secs(9));
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let id = uploads.start(&a, upload().await).unwrap();
+        assert!(uploads.get(&a, &id).is_ok() && uploads.get(&b, &id).is_err());
+        uploads.end(&id);
+        assert!(uploads.get(&a, &id).is_err());
+    }
 
-/// Runs to its end even if the connection breaks: a write that is dropped half-way would leave the store's upload in
-/// no defined state.
-async fn on_its_own<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
-}
+    #[tokio::test]
+    async fn one_request_writes_at_a_time() {
+        let uploads = OpenUploads::new(9, Duration::from_secs(9));
+        let name = "a".parse().unwrap();
+        let id = uploads.start(&name, upload().await).unwrap();
+        let session = uploads.get(&name, &id).unwrap();
+        let turn = session.turn().unwrap();
+        assert!(session.turn().is_err());
+        drop(turn);
+        assert!(session.turn().is_ok());
+    }
 
-/// Writes to a session and notes how far it came. An upload that failed to write is over.
-async fn write(session: Arc<OpenUpload>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
-    let sink = &mut *turn.as_mut().ok_or_else(gone)?.sink;
-    let result = content.write_to(sink, Some(&session)).await;
-    let offset = sink.offset();
-    session.reached(offset);
-    match result {
-        Ok(()) => Ok((turn, offset)),
-        Err(Broken::Client(refusal)) => Err(refusal),
-        Err(Broken::Upload(refusal)) => {
-            *turn = None;
-            Err(refusal)
-        }
+    #[tokio::test]
+    async fn sessions_are_few_and_do_not_last() {
+        let name = "a".parse().unwrap();
+        let few = OpenUploads::new(1, Duration::from_secs(9));
+        few.start(&name, upload().await).unwrap();
+        assert_eq!(few.start(&name, upload().await).unwrap_err().code, Code::TooManyRequests);
+        let short = OpenUploads::new(1, Duration::ZERO);
+        let id = short.start(&name, upload().await).unwrap();
+        assert!(short.get(&name, &id).is_err());
+        assert!(short.start(&name, upload().await).is_ok(), "the forgotten one takes no place");
+    }
+
+    #[test]
+    fn ids_are_random_uuids() {
+        let (a, b) = (random_id().unwrap(), random_id().unwrap());
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 36);
+        assert_eq!(a.get(14..15), Some("4"));
+        assert!(a.get(19..20).is_some_and(|v| "89ab".contains(v)));
     }
 }

@@ -79,7 +79,7 @@ impl Tree {
                 return Ok(Some(known.clone()));
             }
             let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
-            open(&path, known, make)
+            open_layout(&path, known, make)
         });
         let Some(known) = opened.await.context(|| format!("repository `{name}`"))? else {
             self.known().remove(name);
@@ -96,12 +96,12 @@ impl Tree {
 }
 
 /// The layout at this path: the one that is known, unless another directory has taken its place.
-fn open(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> {
+fn open_layout(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> {
     let here = path.join("oci-layout").is_file();
     if !here && !make {
         return Ok(None);
     }
-    let made = if here { None } else { Some(create(path)?) };
+    let made = if here { None } else { Some(create_layout(path)?) };
     if let Some(known) = known.filter(|known| here && known.is_at(path)) {
         return Ok(Some(known));
     }
@@ -111,7 +111,7 @@ fn open(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> 
 }
 
 /// Makes a layout, also where `path` exists because other repositories lie below it.
-fn create(path: &Path) -> Result<Layout> {
+fn create_layout(path: &Path) -> Result<Layout> {
     fs::create_dir_all(path).context(|| format!("cannot make directory `{}`", path.display()))?;
     let below = |entry: &fs::DirEntry| {
         let name = entry.file_name();
@@ -131,7 +131,7 @@ fn create(path: &Path) -> Result<Layout> {
 }
 
 /// All names of layouts below a directory.
-fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<RepositoryName>) -> Result<()> {
+fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<RepositoryName>) -> Result<()> {
     for entry in fs::read_dir(dir).context(|| format!("cannot list `{}`", dir.display()))? {
         let entry = entry?;
         let Some(part) = entry.file_name().to_str().map(str::to_owned) else { continue };
@@ -144,7 +144,7 @@ fn names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<RepositoryName>
             found.push(name.clone());
         }
         if depth < MAX_DEPTH {
-            names(&entry.path(), &format!("{name}/"), depth.saturating_add(1), found)?;
+            find_names(&entry.path(), &format!("{name}/"), depth.saturating_add(1), found)?;
         }
     }
     Ok(())
@@ -173,7 +173,7 @@ impl Repositories for Tree {
         let root = self.root.clone();
         let listed = blocking(move || {
             let mut found = Vec::new();
-            names(&root, "", 1, &mut found).map(|()| found)
+            find_names(&root, "", 1, &mut found).map(|()| found)
         });
         let mut found = listed.await?;
         found.sort_unstable();
