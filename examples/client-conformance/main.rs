@@ -16,8 +16,8 @@ use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use artifact::{
     Error, Result,
-    fault::{End, Faults, Operation, Scenario},
-    serve::{InMemory, Options, Running, Server},
+    fault::{End, Operation, Scenario},
+    serve::{App, InMemory, Options, Registry, Running, Server},
 };
 use clap::Parser;
 
@@ -120,8 +120,8 @@ async fn play(scenario: &Scenario, client: &Client, command: &str, verbose: bool
     let sample = Sample::new(&scenario.sample)?;
     let faults = Arc::new(scenario.faults());
     let repositories = Arc::new(InMemory::new());
-    let healthy = serve(&repositories, None).await?;
-    let faulty = serve(&repositories, Some(&faults)).await?;
+    let healthy = serve(registry(&repositories)).await?;
+    let faulty = serve(faults.around(registry(&repositories))).await?;
     if scenario.operation == Operation::Pull {
         sample.push(healthy.addr()).await?;
     }
@@ -137,10 +137,13 @@ async fn play(scenario: &Scenario, client: &Client, command: &str, verbose: bool
     Ok(Cell { wrong, seconds: ran.seconds, requests: faults.seen().len(), said: ran.said })
 }
 
-async fn serve(repositories: &Arc<InMemory>, faults: Option<&Arc<Faults>>) -> Result<Running> {
+fn registry(repositories: &Arc<InMemory>) -> Registry {
     let repositories = Arc::clone(repositories) as Arc<_>;
-    let options = Options { repositories, faults: faults.cloned(), ..Options::in_memory() };
-    Ok(Server::bind(([127, 0, 0, 1], 0), options).await?.spawn())
+    Registry::new(Options { repositories, ..Options::in_memory() })
+}
+
+async fn serve(app: impl App) -> Result<Running> {
+    Ok(Server::bind(([127, 0, 0, 1], 0), app).await?.spawn())
 }
 
 /// Whether everything is where it belongs.

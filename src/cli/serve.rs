@@ -13,7 +13,7 @@ use artifact::{
     fault::{Faults, Scenario},
     fs,
     oci::RepositoryName,
-    serve::{InMemory, Log, LogLine, Mounted, Options, Repositories, Server, Tree},
+    serve::{InMemory, Log, LogLine, Mounted, Options, Registry, Repositories, Server, Tree},
     stores::{Archive, Layout},
 };
 
@@ -53,15 +53,18 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let repositories = repositories(&args)?;
     let what = repositories.to_string();
     let log = report.is_verbose().then(|| log(report));
-    let faults = args.faults.as_deref().map(|path| faults(path, args.scenario.as_deref())).transpose()?;
-    let options =
-        Options { repositories, writable: args.writable, hosts: args.host, log, faults, ..Options::default() };
-    let server = Server::bind(args.listen, options).await?;
+    let faults = args.faults.as_deref().map(|path| read_faults(path, args.scenario.as_deref())).transpose()?;
+    let options = Options { repositories, writable: args.writable, hosts: args.host, log, ..Options::default() };
+    let registry = Registry::new(options);
+    let server = match &faults {
+        Some(faults) => Server::bind(args.listen, faults.around(registry)).await?,
+        None => Server::bind(args.listen, registry).await?,
+    };
     if !server.addr().ip().is_loopback() {
         let what = if args.writable { "read and write" } else { "read" };
         report.warn(format!("everybody who can reach {} can {what}, without a password", server.addr()));
     }
-    if args.faults.is_some() {
+    if faults.is_some() {
         report.warn("things go wrong here on purpose");
     }
     let stopped = signalled();
@@ -77,7 +80,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 }
 
 /// What goes wrong: a list of faults, or the scenario of this name.
-fn faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
+fn read_faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let place = || format!("`{}`", path.display());
     let text = fs::read_text(path, MAX_FAULTS).map_err(Error::of_configuration)?;
     let Some(name) = scenario else {
@@ -104,7 +107,8 @@ fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
         }
         return Ok(Arc::new(Tree::open(only)?));
     }
-    let mounted = args.stores.iter().try_fold(Mounted::new(), |mounted, store| mount(mounted, store, args.writable))?;
+    let mounted =
+        args.stores.iter().try_fold(Mounted::new(), |mounted, store| mount_store(mounted, store, args.writable))?;
     Ok(Arc::new(mounted))
 }
 
@@ -114,7 +118,7 @@ fn is_tree(path: &Path, writable: bool) -> bool {
 }
 
 /// Adds one store under the name of its file.
-fn mount(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
+fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
     let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
     let full = path.canonicalize().map_err(|e| {
         let error = Error::from(e).context(format!("cannot open `{store}`"));

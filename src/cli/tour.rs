@@ -13,7 +13,7 @@ use std::{
 use artifact::{
     Error, Result,
     error::Context as _,
-    serve::{self, Server},
+    serve::{Options, Registry, Server},
 };
 use clap::Parser as _;
 use include_dir::{Dir, include_dir};
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     }
     restore(&dir).context(|| "cannot write the samples")?;
     env::set_current_dir(&dir).context(|| format!("cannot go to `{}`", dir.display()))?;
-    let server = Server::bind(([127, 0, 0, 1], 0), serve::Options::in_memory()).await?;
+    let server = Server::bind(([127, 0, 0, 1], 0), Registry::new(Options::in_memory())).await?;
     let registry = server.addr().to_string();
     let server = server.spawn();
     let outcome = steps(&registry, report).await;

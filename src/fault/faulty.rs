@@ -1,245 +1,175 @@
-//! What stands between the connection and the registry: most requests pass, and some are not left alone.
+//! The app around an app: most requests pass, and faults happen to some.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::{fmt, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Either, Full};
-use hyper::body::{Frame, Incoming, SizeHint};
-use jiff::{Timestamp, ToSpan as _};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, future::BoxFuture};
+use http::{Extensions, Method, Request, Response, StatusCode, header};
 
 use super::{
-    Faults,
-    connection::ConnectionLoss,
-    effects::{Effects, length},
-    language::{Change, Loss, Refusal, What},
+    connection::FaultyConnection,
+    faults::Faults,
+    injection::{Injection, body_length},
+    language::{Loss, What},
+    loss::ConnectionLoss,
+    response::{RequestHead, change_response, refusal_response, set_header},
     tokens::Gate,
 };
 use crate::{
-    error::Error,
+    blob::ByteStream,
     serve::{
-        net::watch::{Activity, LogLine},
-        registry::{Registry, incoming::Cut, reply},
+        App, Limits, Log,
+        app::{Body, Cause, Stream},
     },
 };
 
-/// What is sent: the registry's answer, or one of ours.
-pub(super) type Body = Either<Changed, Full<Bytes>>;
+/// An app that faults happen to.
+struct Faulty<A> {
+    faults: Arc<Faults>,
+    app: A,
+}
 
 impl Faults {
+    /// The app on a bad day: these faults happen to its requests and connections.
+    #[must_use]
+    pub fn around<A: App>(self: &Arc<Self>, app: A) -> impl App + use<A> {
+        Faulty { faults: Arc::clone(self), app }
+    }
+}
+
+impl<A: App> fmt::Debug for Faulty<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faulty").field("faults", &self.faults).field("app", &self.app).finish()
+    }
+}
+
+impl<A: App> App for Faulty<A> {
+    fn answer(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(self.answer_with_faults(request))
+    }
+
+    fn limits(&self) -> &Limits {
+        self.app.limits()
+    }
+
+    fn log(&self) -> Option<&Log> {
+        self.app.log()
+    }
+
+    fn connect(&self, stream: Box<dyn Stream>, extensions: &mut Extensions) -> Box<dyn Stream> {
+        let loss = self.faults.new_connection();
+        extensions.insert(loss.clone());
+        Box::new(FaultyConnection::new(self.app.connect(stream, extensions), loss))
+    }
+
+    fn expire(&self) {
+        self.app.expire();
+    }
+
+    fn clear(&self) {
+        self.app.clear();
+    }
+}
+
+impl<A: App> Faulty<A> {
     /// The response to a request, if the connection lives to see it.
-    pub(crate) async fn answer(
-        &self,
-        registry: &Arc<Registry>,
-        request: Request<Incoming>,
-        activity: Activity,
-        order: &ConnectionLoss,
-    ) -> Response<Body> {
-        let mut effects = self.effects(&request);
-        let (number, about) = (self.note(&request), About::of(&request));
-        tokio::time::sleep(effects.delay).await;
-        let response = match self.stop(&mut effects, request, &about, order).await {
-            Ok(request) => self.pass(registry, &mut effects, request, activity, &about, order).await,
+    async fn answer_with_faults(&self, mut request: Request<ByteStream>) -> Response<Body> {
+        let loss = request.extensions_mut().remove().unwrap_or_else(|| self.faults.new_connection());
+        let mut injection = Injection::new(&self.faults.rules, &request);
+        let (number, head) = (self.faults.record.add(&request), RequestHead::of(&request));
+        tokio::time::sleep(injection.delay).await;
+        let mut response = match self.stop_early(&injection, request, &head, &loss).await {
+            Ok(request) => self.pass_on(&mut injection, request, &head, &loss).await,
             Err(response) => response,
         };
-        self.hit(number, &effects.hit);
-        if let (false, Some(log)) = (effects.hit.is_empty(), &registry.options.log) {
-            log(&about.line(response.status(), &effects.hit));
+        self.faults.record.add_faults(number, &injection.happened);
+        if !injection.happened.is_empty() {
+            let numbers: Vec<_> = injection.happened.iter().map(|n| (n + 1).to_string()).collect();
+            response.extensions_mut().insert(Cause(format!("fault {}", numbers.join(" and "))));
         }
         response
     }
 
-    /// The request, unless it gets no further than this.
-    async fn stop(
+    /// The request, unless a fault or a missing token keeps it from the app.
+    async fn stop_early(
         &self,
-        effects: &mut Effects<'_>,
-        request: Request<Incoming>,
-        about: &About,
-        order: &ConnectionLoss,
-    ) -> Result<Request<Incoming>, Response<Body>> {
-        if let Some(refusal) = effects.refuse {
-            let (_, body) = request.into_parts();
+        injection: &Injection<'_>,
+        request: Request<ByteStream>,
+        head: &RequestHead,
+        loss: &ConnectionLoss,
+    ) -> Result<Request<ByteStream>, Response<Body>> {
+        if let Some(refusal) = injection.refuse {
+            let body = drain_body(request.into_body());
             if refusal.early {
-                drop(tokio::spawn(drain(body)))
+                drop(tokio::spawn(body))
             } else {
-                drain(body).await
+                body.await
             }
-            return Err(refused(refusal, about));
+            return Err(refusal_response(refusal, head));
         }
-        if let Some(Loss { what: What::Request, after: None, by }) = effects.lose {
-            drain(request.into_body()).await;
-            order.lose(*by, None);
-            return Err(nothing());
+        if let Some(Loss { what: What::Request, after: None, by }) = injection.lose {
+            drain_body(request.into_body()).await;
+            loss.lose(*by, None);
+            return Err(empty_response());
         }
-        match self.tokens.as_ref().map(|tokens| tokens.gate(request.method(), request.uri(), request.headers())) {
-            Some(Gate::Issued(token)) => Err(Response::new(Either::Right(Full::new(token.into())))),
+        let tokens = self.faults.tokens.as_ref();
+        match tokens.map(|tokens| tokens.gate(request.method(), request.uri(), request.headers())) {
+            Some(Gate::Issued(token)) => Err(Response::new(Body::from(Bytes::from(token)))),
             Some(Gate::Asks(challenge)) => {
-                drop(tokio::spawn(drain(request.into_body())));
-                let mut response = nothing();
+                drop(tokio::spawn(drain_body(request.into_body())));
+                let mut response = empty_response();
                 *response.status_mut() = StatusCode::UNAUTHORIZED;
-                set(response.headers_mut(), header::WWW_AUTHENTICATE.as_str(), &challenge);
+                set_header(response.headers_mut(), header::WWW_AUTHENTICATE.as_str(), &challenge);
                 Err(response)
             }
             _ => Ok(request),
         }
     }
 
-    /// What the registry answers, and what becomes of that.
-    async fn pass(
+    /// What the app answers, and what faults make of that.
+    async fn pass_on(
         &self,
-        registry: &Arc<Registry>,
-        effects: &mut Effects<'_>,
-        mut request: Request<Incoming>,
-        activity: Activity,
-        about: &About,
-        order: &ConnectionLoss,
+        injection: &mut Injection<'_>,
+        mut request: Request<ByteStream>,
+        head: &RequestHead,
+        loss: &ConnectionLoss,
     ) -> Response<Body> {
-        effects.ignore.iter().for_each(|name| hide(&mut request, name));
-        if let Some(meter) = effects.meter() {
-            request.extensions_mut().insert(Arc::new(meter) as Arc<dyn Cut>);
+        injection.ignore.iter().for_each(|name| hide_parameter(&mut request, name));
+        if let Some(limit) = injection.body_limit() {
+            request = request.map(|body| limit.apply(body));
         }
-        let response = registry.answer(request, activity).await;
-        effects.request_read();
-        if let Some(refusal) = effects.refuse {
-            return refused(refusal, about);
+        let response = self.app.answer(request).await;
+        injection.request_read();
+        if let Some(refusal) = injection.refuse {
+            return refusal_response(refusal, head);
         }
-        let bodiless = about.method == Method::HEAD;
-        effects.answered(if bodiless { 0 } else { length(response.headers()).unwrap_or_default() });
-        match effects.lose {
-            Some(Loss { what: What::Request, by, .. }) => order.lose(*by, None),
-            Some(Loss { what: What::Answer, after, by }) => order.lose(*by, *after),
+        let bodiless = head.method == Method::HEAD;
+        injection.answered(if bodiless { 0 } else { body_length(response.headers()).unwrap_or_default() });
+        match injection.lose {
+            Some(Loss { what: What::Request, by, .. }) => loss.lose(*by, None),
+            Some(Loss { what: What::Answer, after, by }) => loss.lose(*by, *after),
             None => {}
         }
-        changed(response, &effects.changes, about)
+        change_response(response, &injection.changes, head)
     }
 }
 
-/// A request's method, host, path and query: what is left of it when it has been answered.
-struct About {
-    method: Method,
-    uri: Uri,
-    host: String,
-}
-
-impl About {
-    fn of<B>(request: &Request<B>) -> Self {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        Self { method: request.method().clone(), uri: request.uri().clone(), host: host.to_owned() }
-    }
-
-    /// A header's value with what stands in it for something else.
-    fn fill(&self, value: &str) -> String {
-        let mut value = value.replace("{host}", &self.host).replace("{path}", &self.uri.to_string());
-        while let Some((before, rest)) = value.split_once("{date") {
-            let Some((seconds, after)) = rest.split_once('}') else { break };
-            let seconds: i64 = seconds.parse().unwrap_or_default();
-            let time = Timestamp::now().checked_add(seconds.seconds()).unwrap_or_default();
-            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time);
-            value = format!("{before}{}{after}", date.unwrap_or_default());
-        }
-        value
-    }
-
-    fn line(&self, status: StatusCode, hit: &[usize]) -> LogLine {
-        let hit: Vec<_> = hit.iter().map(|n| (n + 1).to_string()).collect();
-        let error = Some(format!("fault {}", hit.join(" and ")));
-        LogLine {
-            method: self.method.to_string(),
-            path: self.uri.to_string(),
-            status: status.as_u16(),
-            bytes: 0,
-            micros: 0,
-            error,
-        }
-    }
+fn empty_response() -> Response<Body> {
+    Response::new(Body::from(Bytes::new()))
 }
 
 /// Reads a body to its end, so that an answer is not lost to a reset.
-async fn drain(mut body: Incoming) {
-    while let Some(Ok(_)) = body.frame().await {}
+async fn drain_body(mut body: ByteStream) {
+    while let Some(Ok(_)) = body.next().await {}
 }
 
-fn nothing() -> Response<Body> {
-    Response::new(Either::Right(Full::default()))
-}
-
-fn refused(refusal: &Refusal, about: &About) -> Response<Body> {
-    let body = if about.method == Method::HEAD { Bytes::new() } else { refusal.body.clone().into() };
-    let mut response = Response::new(Either::Right(Full::new(body)));
-    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or_default();
-    for (name, value) in &refusal.headers {
-        set(response.headers_mut(), name, &about.fill(value));
-    }
-    response
-}
-
-fn changed(response: Response<reply::Body>, changes: &[&Change], about: &About) -> Response<Body> {
-    let flip = changes.iter().find_map(|change| change.flip);
-    let mut response = response.map(|body| Either::Left(Changed { body, at: 0, flip }));
-    for change in changes {
-        if let Some(status) = change.status.and_then(|status| StatusCode::from_u16(status).ok()) {
-            *response.status_mut() = status;
-        }
-        for (name, value) in &change.headers {
-            match value {
-                Some(value) => set(response.headers_mut(), name, &about.fill(value)),
-                None => drop(response.headers_mut().remove(name)),
-            }
-        }
-    }
-    response
-}
-
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
-        headers.insert(name, value);
-    }
-}
-
-/// Takes a header and a query parameter of this name away.
-fn hide(request: &mut Request<Incoming>, name: &str) {
+/// Takes away a header and a query parameter of this name.
+fn hide_parameter<B>(request: &mut Request<B>, name: &str) {
     request.headers_mut().remove(name);
     let Some(query) = request.uri().query() else { return };
     let left: Vec<_> = query.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect();
     let path = format!("{}?{}", request.uri().path(), left.join("&"));
     if let Ok(uri) = path.parse() {
         *request.uri_mut() = uri;
-    }
-}
-
-/// The body of an answer, with one bit that may be another one.
-pub(crate) struct Changed {
-    body: reply::Body,
-    at: u64,
-    flip: Option<u64>,
-}
-
-impl hyper::body::Body for Changed {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
-        let Ok(data) = frame.into_data() else { return Poll::Ready(None) };
-        let within = self.flip.and_then(|flip| usize::try_from(flip.checked_sub(self.at)?).ok());
-        self.at += data.len() as u64;
-        let mut data = BytesMut::from(data);
-        if let Some(byte) = within.and_then(|at| data.get_mut(at)) {
-            *byte ^= 1;
-        }
-        Poll::Ready(Some(Ok(Frame::data(data.freeze()))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

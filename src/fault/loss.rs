@@ -1,32 +1,18 @@
-//! A connection that is lost when a fault orders it, at exactly the byte that the fault names.
+//! When and how a connection is to be lost, to the byte.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
-};
-
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use super::language::Means;
-use crate::serve::net::server::Stream;
 
-/// The time between two bytes of an answer that trickles.
-const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 /// What ends the head of an answer.
 const END: &[u8] = b"\r\n\r\n";
 
-/// How the connection is to be lost, for both the one who decides that and the connection itself.
+/// How a connection is to be lost: shared by the app, which decides that, and the connection itself.
 #[derive(Clone)]
-pub(crate) struct ConnectionLoss {
+pub(super) struct ConnectionLoss {
     state: Arc<Mutex<State>>,
     /// How many bytes all connections have sent.
     sent: Arc<AtomicU64>,
@@ -51,20 +37,30 @@ impl ConnectionLoss {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that lasts; what it sends is added to this.
+    /// A connection that lasts. The number of bytes that it sends is added to `sent`.
     pub(super) fn new(sent: Arc<AtomicU64>) -> Self {
         Self { state: Arc::default(), sent }
     }
 
-    /// The connection is lost after so many bytes of the body of the next answer, or before its first byte.
+    /// Loses the connection after so many bytes of the body of the next answer, or before its first byte.
     pub(super) fn lose(&self, means: Means, after: Option<u64>) {
         self.state().loss = Some((means, after.map_or(Left::Body(0), |after| Left::Head(0, after))));
+    }
+
+    /// How many of these bytes may be sent, or how the connection is lost now.
+    pub(super) fn allowed(&self, bytes: &[u8]) -> Result<usize, Means> {
+        self.state().allowed(bytes)
+    }
+
+    /// Notes that these bytes were sent.
+    pub(super) fn sent(&self, bytes: &[u8]) {
+        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.state().sent(bytes);
     }
 }
 
 impl State {
-    /// How many of these bytes may go, and what happens at the next one.
-    fn allows(&self, bytes: &[u8]) -> Result<usize, Means> {
+    fn allowed(&self, bytes: &[u8]) -> Result<usize, Means> {
         match self.loss {
             None => Ok(bytes.len()),
             Some((_, Left::Head(matched, _))) => Ok(end_of_head(bytes, matched).0),
@@ -73,8 +69,7 @@ impl State {
         }
     }
 
-    /// Notes that these bytes went.
-    fn gone(&mut self, bytes: &[u8]) {
+    fn sent(&mut self, bytes: &[u8]) {
         match &mut self.loss {
             Some((_, left @ Left::Head(..))) => {
                 let Left::Head(matched, body) = *left else { return };
@@ -101,81 +96,6 @@ fn end_of_head(bytes: &[u8], mut matched: usize) -> (usize, usize) {
     (bytes.len(), matched)
 }
 
-/// The connection.
-pub(crate) struct FaultyConnection<S> {
-    stream: S,
-    order: ConnectionLoss,
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S: Stream> FaultyConnection<S> {
-    pub(crate) fn new(stream: S, order: ConnectionLoss) -> Self {
-        Self { stream, order, pause: None }
-    }
-
-    fn lost(&mut self, means: Means, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match means {
-            Means::Close => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            Means::Reset => {
-                self.stream.reset();
-                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-            }
-            Means::Silence => self.listen(cx),
-            Means::Trickle => self.trickle(cx, bytes),
-        }
-    }
-
-    /// Says nothing until the other side goes.
-    fn listen(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut scratch = [0; 4096];
-        loop {
-            let mut heard = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut heard))?;
-            if heard.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-            }
-        }
-    }
-
-    fn trickle(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(TRICKLE_INTERVAL)));
-        ready!(pause.as_mut().poll(cx));
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes.get(..1).unwrap_or_default()));
-        self.pause = None;
-        Poll::Ready(written)
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for FaultyConnection<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: Stream> AsyncWrite for FaultyConnection<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let allowed = self.order.state().allows(bytes);
-        let written = match allowed {
-            Ok(most) => {
-                let some = bytes.get(..most).unwrap_or(bytes);
-                ready!(Pin::new(&mut self.stream).poll_write(cx, some))?
-            }
-            Err(means) => ready!(self.lost(means, cx, bytes))?,
-        };
-        self.order.sent.fetch_add(written as u64, Ordering::Relaxed);
-        self.order.state().gone(bytes.get(..written).unwrap_or_default());
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,8 +110,8 @@ mod tests {
         for write in writes {
             let mut rest = *write;
             while !rest.is_empty() {
-                let Ok(some) = state.allows(rest) else { return sent };
-                state.gone(&rest[..some]);
+                let Ok(some) = state.allowed(rest) else { return sent };
+                state.sent(&rest[..some]);
                 sent += some;
                 rest = &rest[some..];
             }

@@ -1,11 +1,15 @@
 //! Scenarios: a fault, and what a client must make of it.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Fault, Faults, Pattern, Seconds, Seen, read};
-use crate::error::{Error, Result};
+use super::{
+    faults::Faults,
+    language::{Fault, Seconds, parse_document},
+    record::Seen,
+};
+use crate::error::Result;
 
 /// One fault or several, and what a client must make of them.
 #[derive(Debug, Clone, Deserialize)]
@@ -107,7 +111,7 @@ pub enum End {
 impl Scenario {
     /// Reads scenarios: YAML documents, one each. Errors: anything that is not one, with its line.
     pub fn parse(text: &str) -> Result<Vec<Self>> {
-        text.split("\n---\n").map(read).collect()
+        text.split("\n---\n").map(parse_document).collect()
     }
 
     /// The faults, none of which has happened yet.
@@ -154,13 +158,5 @@ impl Scenario {
         };
         let soonest: Duration = seen.iter().enumerate().filter_map(again).min()?;
         Some(format!("back after {:.1} s", soonest.as_secs_f64()))
-    }
-}
-
-impl FromStr for Pattern {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::read(text).map_err(Error::invalid)
     }
 }

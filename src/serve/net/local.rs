@@ -1,4 +1,4 @@
-//! A registry without a network: its connections are pipes within this process.
+//! A server without a network: its connections are pipes within this process.
 //!
 //! There, time can be a test's own: in a runtime whose clock is paused, every wait and every timeout of both sides
 //! passes at once, since no byte is ever on its way through the kernel.
@@ -17,26 +17,26 @@ use async_trait::async_trait;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use super::server::{self, Stream};
+use super::connection::serve_connection;
 use crate::{
-    serve::{Options, registry::Registry},
+    serve::app::{App, Stream},
     stores::registry::{Dial, Duplex},
 };
 
 /// How many bytes are on their way in each direction before a writer waits, as with a socket.
 const BUFFER: usize = 64 << 10;
 
-/// A registry that is reached through [`Dial`], whatever the host: a client gets it with its options.
+/// Serves an app through [`Dial`], whatever the host: a client gets it with its options.
 #[derive(Debug, Clone)]
 pub struct Local {
-    registry: Arc<Registry>,
+    app: Arc<dyn App>,
 }
 
 impl Local {
-    /// A registry with these options. Its connections are tasks of the runtime that opens them.
+    /// Serves this app. Its connections are tasks of the runtime that opens them.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { registry: Arc::new(Registry::new(options)) }
+    pub fn new(app: impl App) -> Self {
+        Self { app: Arc::new(app) }
     }
 }
 
@@ -46,11 +46,11 @@ impl Dial for Local {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let broken = Arc::new(AtomicBool::new(false));
         let ours = Pipe { stream: ours, broken: Arc::clone(&broken) };
-        let registry = Arc::clone(&self.registry);
+        let app = Arc::clone(&self.app);
         tokio::spawn(async move {
             // Never told to stop: it ends with its client.
             let never = GracefulShutdown::new();
-            server::talk(ours, registry, never.watcher()).await;
+            serve_connection(ours, app, never.watcher()).await;
         });
         Ok(Box::new(Pipe { stream: theirs, broken }))
     }
@@ -63,7 +63,6 @@ struct Pipe {
 }
 
 impl Stream for Pipe {
-    #[cfg(feature = "faults")]
     fn reset(&mut self) {
         self.broken.store(true, Ordering::SeqCst);
     }

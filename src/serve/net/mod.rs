@@ -1,9 +1,11 @@
-//! Connections of the embedded registry: accepted, within this process too, watched while they run, finished before the
-//! server stops.
+//! Connections: accepted, within this process too, watched while they run, finished before the server stops.
 //!
-//! It carries requests and answers. What they mean, and how content is kept, is not for here.
+//! It carries requests to an [`App`](super::App) and answers back. What they mean, and how content is kept, is not for
+//! here.
 
+mod body;
+mod connection;
 #[cfg(feature = "registry")]
 pub(super) mod local;
-pub(crate) mod server;
-pub(crate) mod watch;
+pub(super) mod server;
+mod watch;

@@ -11,7 +11,7 @@ use super::{
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
 };
 use crate::{
-    blob::{ByteStream, CHUNK},
+    blob::{ByteStream, CHUNK, first},
     error::Result,
     oci::{Descriptor, Digest, RepositoryName, Role, media_type},
     store::{self, Item, ReadStore, verified},
@@ -34,8 +34,8 @@ impl Registry {
         let store = self.repository(name).await?;
         let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
-        let Some(range) = wanted(headers, &desc) else {
-            let body = self.stream(&*store, &desc, 0..size).await?;
+        let Some(range) = requested_range(headers, &desc) else {
+            let body = self.blob_stream(&*store, &desc, 0..size).await?;
             return Ok(headed(StatusCode::OK, &desc.digest).body(media_type::OCTET_STREAM, size, body));
         };
         let Some(range) = range.within(size) else {
@@ -43,7 +43,7 @@ impl Registry {
                 .status(416)
                 .header(header::CONTENT_RANGE, format_args!("bytes */{size}")));
         };
-        let body = self.stream(&*store, &desc, range.clone()).await?;
+        let body = self.blob_stream(&*store, &desc, range.clone()).await?;
         let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
         Ok(headed(StatusCode::PARTIAL_CONTENT, &desc.digest).header(header::CONTENT_RANGE, shown).body(
             media_type::OCTET_STREAM,
@@ -63,7 +63,12 @@ impl Registry {
         Ok(Reply::new(StatusCode::ACCEPTED))
     }
 
-    async fn stream(&self, store: &dyn ReadStore, desc: &Descriptor, range: Range<u64>) -> Result<ByteStream, Refusal> {
+    async fn blob_stream(
+        &self,
+        store: &dyn ReadStore,
+        desc: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<ByteStream, Refusal> {
         let unknown = || Refusal::reading(Code::BlobUnknown);
         let sound = self.options.repositories.sound();
         let item = Item::blob(desc.clone());
@@ -74,7 +79,7 @@ impl Registry {
         if !sound && range == (0..desc.size) {
             return Ok(verified(desc, bytes));
         }
-        Ok(take(bytes, range.end.saturating_sub(range.start)))
+        Ok(in_small_chunks(first(bytes, range.end.saturating_sub(range.start))))
     }
 }
 
@@ -86,43 +91,46 @@ fn headed(status: StatusCode, digest: &Digest) -> Reply {
         .header(header::ETAG, format_args!("\"{digest}\""))
 }
 
-/// The first `len` bytes of a stream, in pieces that show whether a slow client still reads.
-fn take(bytes: ByteStream, len: u64) -> ByteStream {
-    let cut = bytes.scan(len, |left, chunk| {
-        let item = chunk.map(|mut chunk| {
-            chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left = left.saturating_sub(chunk.len() as u64);
-            chunk
-        });
-        std::future::ready((!matches!(&item, Ok(chunk) if chunk.is_empty())).then_some(item))
-    });
-    cut.flat_map(|item| stream::iter(parts(item))).boxed()
-}
-
-fn parts(item: Result<Bytes>) -> Vec<Result<Bytes>> {
-    let mut parts = Vec::new();
-    match item {
-        Err(error) => parts.push(Err(error)),
-        Ok(mut rest) => {
-            while rest.len() > CHUNK {
-                parts.push(Ok(rest.split_to(CHUNK)));
+/// Splits the chunks of a stream into small ones, which show whether a slow client still reads.
+fn in_small_chunks(bytes: ByteStream) -> ByteStream {
+    let split = |chunk: Result<Bytes>| {
+        let mut rest = Some(chunk);
+        stream::iter(std::iter::from_fn(move || match rest.take()? {
+            Ok(mut large) if large.len() > CHUNK => {
+                let small = large.split_to(CHUNK);
+                rest = Some(Ok(large));
+                Some(Ok(small))
             }
-            parts.push(Ok(rest));
-        }
-    }
-    parts
+            last => Some(last),
+        }))
+    };
+    bytes.flat_map(split).boxed()
 }
 
 /// A range as a client writes it.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum ByteRange {
     /// `a-b` and `a-`
     From(u64, Option<u64>),
     /// `-n`
     Last(u64),
 }
 
-impl Asked {
+impl ByteRange {
+    /// Reads the value of a `Range` header that has one range of bytes.
+    fn parse(range: &str) -> Option<Self> {
+        let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        match (start, end) {
+            ("", end) => number(end).map(Self::Last),
+            (start, "") => number(start).map(|start| Self::From(start, None)),
+            (start, end) => match (number(start)?, number(end)?) {
+                (start, end) if start <= end => Some(Self::From(start, Some(end))),
+                _ => None,
+            },
+        }
+    }
+
     /// The bytes meant; `None` when there are none.
     fn within(&self, size: u64) -> Option<Range<u64>> {
         let range = match *self {
@@ -135,26 +143,13 @@ impl Asked {
 
 /// The one range that the client wants. Several ranges, other units and malformed ranges mean the whole blob, as does
 /// a range of some other content (`If-Range`).
-fn wanted(headers: &HeaderMap, desc: &Descriptor) -> Option<Asked> {
+fn requested_range(headers: &HeaderMap, desc: &Descriptor) -> Option<ByteRange> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let other = |tag: &str| tag != format!("\"{}\"", desc.digest);
     if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE).is_none_or(other) {
         return None;
     }
-    parse(text(header::RANGE)?)
-}
-
-fn parse(range: &str) -> Option<Asked> {
-    let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    match (start, end) {
-        ("", end) => number(end).map(Asked::Last),
-        (start, "") => number(start).map(|start| Asked::From(start, None)),
-        (start, end) => match (number(start)?, number(end)?) {
-            (start, end) if start <= end => Some(Asked::From(start, Some(end))),
-            _ => None,
-        },
-    }
+    ByteRange::parse(text(header::RANGE)?)
 }
 
 #[cfg(test)]
@@ -163,8 +158,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_piece_is_handed_out_in_small_ones() {
-        let large = Bytes::from(vec![1; 3 * CHUNK]);
-        let taken: Vec<_> = take(crate::blob::once(large), 2 * CHUNK as u64 + 5).collect().await;
+        let large = Bytes::from(vec![1; 2 * CHUNK + 5]);
+        let taken: Vec<_> = in_small_chunks(crate::blob::once(large)).collect().await;
         let lens: Vec<usize> = taken.into_iter().map(|piece| piece.unwrap().len()).collect();
         assert_eq!(lens, [CHUNK, CHUNK, 5]);
     }
@@ -189,7 +184,7 @@ mod tests {
             ("lines=0-1", 10, None),
             ("bytes=0-99999999999999999999999", 10, None),
         ] {
-            assert_eq!(parse(text).map(|asked| asked.within(size)), expected, "{text}");
+            assert_eq!(ByteRange::parse(text).map(|asked| asked.within(size)), expected, "{text}");
         }
     }
 }

@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
     Registry,
-    incoming::Incoming,
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    request_body::RequestBody,
     route::{Query, Reference},
 };
 use crate::{
@@ -43,7 +43,7 @@ impl Registry {
         what: Reference,
         query: &Query,
         headers: &HeaderMap,
-        content: Incoming,
+        content: RequestBody,
     ) -> Result<Reply, Refusal> {
         let (digest, tags, by_query) = match what {
             Reference::Tag(tag) => (None, vec![tag], false),
@@ -61,7 +61,7 @@ impl Registry {
         let media_type = media_type_of(headers, &bytes)?;
         let parsed = Parsed::read(&media_type, &bytes).map_err(invalid)?;
         let store = self.writable(name).await?;
-        complete(&*store, &parsed).await?;
+        check_children(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
         let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
         let items = vec![Item::manifest(desc.clone())];
@@ -128,7 +128,7 @@ fn invalid(error: Error) -> Refusal {
 }
 
 /// Refuses a manifest that points at content which is not here, or is here with another size.
-async fn complete(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
+async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
     let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
     let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
     let found = store.has(&items).await.map_err(Refusal::reading(Code::ManifestBlobUnknown))?;

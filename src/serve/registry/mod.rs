@@ -1,43 +1,50 @@
-//! From a request to its answer: guards first, then the one function that the path and the method name.
+//! The distribution API, from a request to its answer: guards first, then the one function that the path and the method
+//! name.
+//!
+//! It knows requests, repositories and their content. Connections, and how many there are, are not for here.
 
 mod blobs;
 pub(super) mod guard;
-pub(crate) mod incoming;
 mod listings;
 mod manifests;
-mod open_uploads;
-pub(crate) mod reply;
+pub(super) mod options;
+mod reply;
+mod request_body;
 mod route;
+mod upload_requests;
 mod uploads;
 
 use std::{fmt, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 
 use self::{
-    incoming::Incoming as Content,
-    open_uploads::OpenUploads,
-    reply::{Body, Code, Refusal, Reply},
+    options::Options,
+    reply::{Code, Refusal, Reply},
+    request_body::RequestBody,
     route::{Query, Route},
+    uploads::Uploads,
 };
 use super::{
-    Options,
+    app::{App, Body},
     content::verifier::Verifier,
-    net::watch::{Activity, Entry},
+    limits::Limits,
+    log::Log,
 };
 use crate::{
+    blob::ByteStream,
     error::Kind,
     oci::RepositoryName,
     store::{ReadStore, Store},
 };
 
-/// What all connections share.
-pub(crate) struct Registry {
-    pub(crate) options: Options,
-    pub(super) uploads: OpenUploads,
-    pub(super) verifier: Verifier,
+/// A registry, to be served by a [`Server`](super::Server).
+pub struct Registry {
+    options: Options,
+    uploads: Uploads,
+    verifier: Verifier,
 }
 
 impl fmt::Debug for Registry {
@@ -46,22 +53,43 @@ impl fmt::Debug for Registry {
     }
 }
 
+impl App for Registry {
+    fn answer(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(async {
+            let reply = match self.check(&request) {
+                Ok(()) => self.dispatch(request).await,
+                Err(refusal) => Err(refusal),
+            };
+            reply.unwrap_or_else(Reply::from).into()
+        })
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    fn log(&self) -> Option<&Log> {
+        self.options.log.as_ref()
+    }
+
+    fn expire(&self) {
+        self.uploads.expire();
+    }
+
+    fn clear(&self) {
+        self.uploads.clear();
+    }
+}
+
 impl Registry {
-    pub(super) fn new(options: Options) -> Self {
-        let uploads = OpenUploads::new(options.limits.sessions, options.limits.session);
+    /// A registry with these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let uploads = Uploads::new(options.limits.sessions, options.limits.session);
         Self { options, uploads, verifier: Verifier::new() }
     }
 
-    /// The response to a request, whatever it is.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, activity: Activity) -> Response<Body> {
-        let entry = Entry::new(&request, self.options.log.clone(), activity.clone());
-        let reply = match self.check(&request) {
-            Ok(()) => self.dispatch(request, activity).await,
-            Err(refusal) => Err(refusal),
-        };
-        reply.unwrap_or_else(Reply::from).respond(entry)
-    }
-
+    /// Refuses a request that does not get as far as its path.
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         guard::check_host(request.headers(), &self.options.hosts)?;
         guard::check_origin(request.headers())?;
@@ -75,14 +103,13 @@ impl Registry {
         Ok(())
     }
 
-    async fn dispatch(&self, request: Request<Incoming>, activity: Activity) -> Result<Reply, Refusal> {
+    async fn dispatch(&self, request: Request<ByteStream>) -> Result<Reply, Refusal> {
         let route = Route::of(request.uri().path())?;
         let query = Query::of(request.uri().query())?;
         let method = request.method().clone();
         let reads = matches!(method, Method::GET | Method::HEAD);
         let (parts, body) = request.into_parts();
-        let content = Content::new(&parts.headers, body, self.options.limits.blob, activity)?;
-        let content = content.until(parts.extensions.get().cloned());
+        let content = RequestBody::new(&parts.headers, body, self.options.limits.blob)?;
         let headers = &parts.headers;
         match (route, &method) {
             (Route::Base, _) if reads => Reply::new(StatusCode::OK).json("application/json", &json!({})),
@@ -114,20 +141,20 @@ impl Registry {
     }
 
     /// The repository of this name, to read from.
-    pub(super) async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn ReadStore>, Refusal> {
+    async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn ReadStore>, Refusal> {
         let unknown = || Refusal::new(Code::NameUnknown, "there is no such repository");
         let found = self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))?;
         found.ok_or_else(unknown)
     }
 
     /// The repository of this name, to delete from: not made when there is none.
-    pub(super) async fn existing(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
+    async fn existing(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.repository(name).await?;
         self.writable(name).await
     }
 
     /// The repository of this name, to write to, made when there is none.
-    pub(super) async fn writable(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
+    async fn writable(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.options.repositories.create(name).await.map_err(|error| match error.kind() {
             Kind::Invalid | Kind::Exists => Refusal::new(Code::NameInvalid, "this name cannot be used here"),
             _ => error.into(),

@@ -1,21 +1,14 @@
 //! What is answered: a reply with its body, or a refusal in the specification's JSON shape.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     blob::{self, ByteStream},
     error::{Error, Kind, Result},
-    serve::net::watch::Entry,
+    serve::app::{Body, Cause},
 };
 
 /// A header that the distribution specification defines.
@@ -28,7 +21,7 @@ pub(super) struct Reply {
     body: ByteStream,
     len: u64,
     /// Why it failed, for the log; not for the client.
-    pub(super) cause: Option<String>,
+    cause: Option<String>,
 }
 
 impl Reply {
@@ -37,79 +30,50 @@ impl Reply {
         Self { status, headers: Vec::new(), body: stream::empty().boxed(), len: 0, cause: None }
     }
 
-    /// The same with one header more.
+    /// Adds a header.
     pub(super) fn header(mut self, name: HeaderName, value: impl std::fmt::Display) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
-    /// The same with content.
+    /// Adds content.
     pub(super) fn body(mut self, media_type: &str, len: u64, body: ByteStream) -> Self {
         self.len = len;
         self.body = body;
         self.header(header::CONTENT_TYPE, media_type)
     }
 
-    /// The same with a JSON document as content.
+    /// Adds a JSON document as content.
     pub(super) fn json(self, media_type: &str, value: &impl Serialize) -> Result<Self, Refusal> {
         let failed = |e| Error::caused(Kind::Internal, "cannot encode JSON", e);
         let bytes = serde_json::to_vec(value).map_err(failed)?;
         Ok(self.body(media_type, bytes.len() as u64, blob::once(bytes.into())))
     }
+}
 
-    /// The HTTP response; its entry is written to the log when the last byte has gone, or nobody waits for it.
-    pub(super) fn respond(self, mut entry: Entry) -> Response<Body> {
-        let mut response = Response::new(Body { stream: self.body, empty: self.len == 0, entry: None });
-        *response.status_mut() = self.status;
+impl From<Reply> for Response<Body> {
+    fn from(reply: Reply) -> Self {
+        let length = (reply.len == 0).then_some(0);
+        let mut response = Self::new(Body { content: reply.body, length });
+        *response.status_mut() = reply.status;
         let headers = response.headers_mut();
-        for (name, value) in self.headers {
+        for (name, value) in reply.headers {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
             }
         }
-        if self.status != StatusCode::NO_CONTENT {
-            headers.insert(header::CONTENT_LENGTH, self.len.into());
+        if reply.status != StatusCode::NO_CONTENT {
+            headers.insert(header::CONTENT_LENGTH, reply.len.into());
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(
             HeaderName::from_static("docker-distribution-api-version"),
             HeaderValue::from_static("registry/2.0"),
         );
-        entry.answered(self.status.as_u16(), self.cause);
-        response.body_mut().entry = Some(entry);
-        response
-    }
-}
-
-/// The body of a response: a stream that tells the log how far it came.
-pub(crate) struct Body {
-    stream: ByteStream,
-    empty: bool,
-    entry: Option<Entry>,
-}
-
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let item = std::task::ready!(self.stream.poll_next_unpin(cx));
-        if let Some(entry) = &mut self.entry {
-            match &item {
-                Some(Ok(chunk)) => entry.sent(chunk.len()),
-                Some(Err(error)) => entry.failed(error),
-                None => {}
-            }
+        if let Some(cause) = reply.cause {
+            response.extensions_mut().insert(Cause(cause));
         }
-        Poll::Ready(item.map(|chunk| chunk.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.empty
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.empty { SizeHint::with_exact(0) } else { SizeHint::default() }
+        response
     }
 }
 
@@ -159,7 +123,7 @@ impl Code {
 
 /// A request that is not done, and why.
 #[derive(Debug)]
-pub(in crate::serve) struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     /// What it is about.
     pub(super) code: Code,
@@ -175,20 +139,20 @@ impl Refusal {
         Self { status, code, message: message.into(), headers: Vec::new(), cause: None }
     }
 
-    /// The same with another status.
-    pub(in crate::serve) fn status(mut self, status: u16) -> Self {
+    /// Changes the status.
+    pub(super) fn status(mut self, status: u16) -> Self {
         self.status = StatusCode::from_u16(status).unwrap_or(self.status);
         self
     }
 
-    /// The same with one header more.
+    /// Adds a header.
     pub(super) fn header(mut self, name: HeaderName, value: impl std::fmt::Display) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
     /// The refusal of a method that this path, or a read-only server, does not do.
-    pub(in crate::serve) fn method(allowed: &str) -> Self {
+    pub(super) fn method(allowed: &str) -> Self {
         Self::new(Code::Unsupported, format!("only {allowed} can be done here")).header(header::ALLOW, allowed)
     }
 

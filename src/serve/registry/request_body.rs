@@ -1,26 +1,21 @@
-//! The content of a request: bounded, and written on while it arrives.
-
-use std::sync::Arc;
+//! The body of a request: bounded, and written to the store while it arrives.
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use http::{HeaderMap, header};
-use http_body_util::BodyExt as _;
 
 use super::{
-    open_uploads::OpenUpload,
     reply::{Code, Refusal},
+    uploads::Upload,
 };
-use crate::{blob::CHUNK, serve::net::watch::Activity, store::Sink};
+use crate::{
+    blob::{ByteStream, CHUNK},
+    store::Sink,
+};
 
 /// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
 /// buffer of its connection in memory.
 const LARGE_PIECE: usize = 32 << 10;
-
-/// What ends the content of a request before its time: an extension of the request, behind an [`Arc`].
-pub(crate) trait Cut: Send + Sync {
-    /// How many of these bytes the registry gets; `None` when it has all that it will get.
-    fn take(&self, len: usize) -> Option<usize>;
-}
 
 /// Why content did not arrive.
 pub(super) enum Broken {
@@ -38,26 +33,19 @@ impl From<Broken> for Refusal {
     }
 }
 
-/// The content of a request, and what its headers say about it.
-pub(super) struct Incoming {
-    body: hyper::body::Incoming,
+/// The body of a request, and what the headers say about it.
+pub(super) struct RequestBody {
+    content: ByteStream,
     /// `Content-Length`
     pub(super) declared: Option<u64>,
     /// First and last byte, from `Content-Range`.
     pub(super) range: Option<(u64, u64)>,
     most: u64,
-    activity: Activity,
-    cut: Option<Arc<dyn Cut>>,
 }
 
-impl Incoming {
+impl RequestBody {
     /// Errors: a `Content-Range` that is not `<first>-<last>`, more than `most` bytes announced.
-    pub(super) fn new(
-        headers: &HeaderMap,
-        body: hyper::body::Incoming,
-        most: u64,
-        activity: Activity,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn new(headers: &HeaderMap, content: ByteStream, most: u64) -> Result<Self, Refusal> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
         let malformed =
@@ -66,12 +54,7 @@ impl Incoming {
         if declared.is_some_and(|declared| declared > most) {
             return Err(too_large(most));
         }
-        Ok(Self { body, declared, range, most, activity, cut: None })
-    }
-
-    /// The same, of which no more arrives than this allows.
-    pub(super) fn until(self, cut: Option<Arc<dyn Cut>>) -> Self {
-        Self { cut, ..self }
+        Ok(Self { content, declared, range, most })
     }
 
     /// All of it, in memory. Errors: more than `limit` bytes.
@@ -80,7 +63,7 @@ impl Incoming {
             return Err(too_large(limit));
         }
         let mut all = BytesMut::new();
-        while let Some(data) = self.next().await? {
+        while let Some(data) = self.next_chunk().await? {
             if (all.len() as u64).saturating_add(data.len() as u64) > limit {
                 return Err(too_large(limit));
             }
@@ -90,19 +73,19 @@ impl Incoming {
     }
 
     /// Writes all of it, in pieces that are worth a trip to the disk.
-    pub(super) async fn write_to(mut self, upload: &mut dyn Sink, open: Option<&OpenUpload>) -> Result<(), Broken> {
+    pub(super) async fn write_to(mut self, sink: &mut dyn Sink, upload: Option<&Upload>) -> Result<(), Broken> {
         let mut left = match self.range {
             Some((start, end)) => end.saturating_sub(start).saturating_add(1),
             None => u64::MAX,
         };
         let mut pending = BytesMut::new();
         loop {
-            let data = self.next().await;
+            let data = self.next_chunk().await;
             let more = matches!(data, Ok(Some(_)));
             let mut piece = Bytes::new();
             if let Ok(Some(data)) = &data {
                 let len = data.len() as u64;
-                let total = upload.offset().saturating_add(pending.len() as u64).saturating_add(len);
+                let total = sink.offset().saturating_add(pending.len() as u64).saturating_add(len);
                 if len > left || total > self.most {
                     return Err(Broken::Upload(too_large(self.most)));
                 }
@@ -117,9 +100,9 @@ impl Incoming {
                 piece = pending.split().freeze();
             }
             if !piece.is_empty() {
-                let written = upload.write(piece).await;
+                let written = sink.write(piece).await;
                 written.map_err(|e| Broken::Upload(e.into()))?;
-                open.into_iter().for_each(|open| open.reached(upload.offset()));
+                upload.into_iter().for_each(|upload| upload.reached(sink.offset()));
             }
             if !more {
                 return data.map(drop).map_err(Broken::Client);
@@ -127,18 +110,9 @@ impl Incoming {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        while let Some(frame) = self.body.frame().await {
-            self.activity.touch();
-            let broken = || Refusal::new(Code::BlobUploadInvalid, "the content broke off");
-            if let Ok(mut data) = frame.map_err(|_| broken())?.into_data() {
-                if let Some(cut) = &self.cut {
-                    data.truncate(cut.take(data.len()).ok_or_else(broken)?);
-                }
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let chunk = self.content.next().await.transpose();
+        chunk.map_err(|_| Refusal::new(Code::BlobUploadInvalid, "the content broke off"))
     }
 }
 

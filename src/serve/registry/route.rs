@@ -61,24 +61,28 @@ impl Route {
         let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return Err(nothing());
         };
-        let parts: Option<Vec<String>> = rest.split('/').skip(1).map(decode).collect();
+        let parts: Option<Vec<String>> = rest.split('/').skip(1).map(percent_decoded).collect();
         let parts = parts.ok_or_else(nothing)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             [] | [""] => Ok(Self::Base),
             ["_catalog"] => Ok(Self::Catalog),
-            [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => Ok(Self::Uploads(join(name)?)),
-            [name @ .., "blobs", "uploads", session] => Ok(Self::Upload(join(name)?, (*session).to_owned())),
-            [name @ .., "blobs", digest] => Ok(Self::Blob(join(name)?, parse_digest(digest)?)),
-            [name @ .., "manifests", reference] => Ok(Self::Manifest(join(name)?, parse_reference(reference)?)),
-            [name @ .., "tags", "list"] => Ok(Self::Tags(join(name)?)),
-            [name @ .., "referrers", digest] => Ok(Self::Referrers(join(name)?, parse_digest(digest)?)),
+            [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => {
+                Ok(Self::Uploads(repository_name(name)?))
+            }
+            [name @ .., "blobs", "uploads", session] => Ok(Self::Upload(repository_name(name)?, (*session).to_owned())),
+            [name @ .., "blobs", digest] => Ok(Self::Blob(repository_name(name)?, parse_digest(digest)?)),
+            [name @ .., "manifests", reference] => {
+                Ok(Self::Manifest(repository_name(name)?, parse_reference(reference)?))
+            }
+            [name @ .., "tags", "list"] => Ok(Self::Tags(repository_name(name)?)),
+            [name @ .., "referrers", digest] => Ok(Self::Referrers(repository_name(name)?, parse_digest(digest)?)),
             _ => Err(nothing()),
         }
     }
 }
 
-fn join(parts: &[&str]) -> Result<RepositoryName, Refusal> {
+fn repository_name(parts: &[&str]) -> Result<RepositoryName, Refusal> {
     let slashed = parts.iter().any(|part| part.contains('/'));
     let name = (!slashed).then(|| parts.join("/").parse().ok()).flatten();
     name.ok_or_else(|| Refusal::new(Code::NameInvalid, "this is not a repository name"))
@@ -110,7 +114,7 @@ impl Query {
     pub(super) fn of(query: Option<&str>) -> Result<Self, Refusal> {
         let pair = |pair: &str| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(key)?, decode(value)?))
+            Some((percent_decoded(key)?, percent_decoded(value)?))
         };
         let pairs: Option<Vec<_>> = query.unwrap_or_default().split('&').filter(|p| !p.is_empty()).map(pair).collect();
         Ok(Self(pairs.ok_or_else(|| Refusal::new(Code::Unsupported, "malformed query").status(400))?))
@@ -146,7 +150,7 @@ impl Query {
 }
 
 /// `%xx` decoded; `None` when that is malformed, not UTF-8, or a control character.
-fn decode(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -1,4 +1,4 @@
-//! Uploads: content that is hashed while it arrives, in one request or in many.
+//! Requests that upload: content that is hashed while it arrives, in one request or in many.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use http::{HeaderName, StatusCode, header};
 
 use super::{
     Registry,
-    incoming::{Broken, Incoming},
-    open_uploads::{OpenUpload, Turn, UploadState},
     reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    request_body::{Broken, RequestBody},
     route::Query,
+    uploads::{BlobWriter, Upload, WriteGuard},
 };
 use crate::{
     error::{Error, Kind},
@@ -20,36 +20,36 @@ use crate::{
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 impl Registry {
-    /// Mounts a blob, takes it whole, or starts a session (distribution-spec, "Pushing blobs").
+    /// Mounts a blob, takes it whole, or starts an upload (distribution-spec, "Pushing blobs").
     pub(super) async fn start_upload(
         &self,
         name: &RepositoryName,
         query: &Query,
-        content: Incoming,
+        content: RequestBody,
     ) -> Result<Reply, Refusal> {
         if let Some(digest) = query.digest("mount")? {
             if self.mount(name, &digest, query).await? {
                 return Ok(stored(name, &digest));
             }
-            return self.start_session(name, query).await;
+            return self.create_upload(name, query).await;
         }
-        let Some(digest) = query.digest("digest")? else { return self.start_session(name, query).await };
+        let Some(digest) = query.digest("digest")? else { return self.create_upload(name, query).await };
         let store = self.writable(name).await?;
-        let mut upload = UploadState::begin(&*store).await?;
+        let mut writer = BlobWriter::begin(&*store).await?;
         let expected = digest.clone();
         on_its_own(async move {
-            content.write_to(&mut *upload.sink, None).await?;
-            Ok(upload.finish(&expected).await?)
+            content.write_to(&mut *writer.sink, None).await?;
+            Ok(writer.finish(&expected).await?)
         })
         .await?;
         Ok(stored(name, &digest))
     }
 
-    async fn start_session(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
+    async fn create_upload(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.writable(name).await?;
         // The digest decides at the end; that the algorithm is known is said now.
         query.algorithm()?;
-        let id = self.uploads.start(name, UploadState::begin(&*store).await?)?;
+        let id = self.uploads.start(name, BlobWriter::begin(&*store).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
@@ -84,13 +84,13 @@ impl Registry {
         &self,
         name: &RepositoryName,
         id: &str,
-        content: Incoming,
+        content: RequestBody,
     ) -> Result<Reply, Refusal> {
-        let session = self.uploads.get(name, id)?;
-        let turn = session.turn()?;
-        self.check_range(name, id, &session, &content)?;
-        let written = on_its_own(write(Arc::clone(&session), turn, content)).await;
-        let offset = written.inspect_err(|_| self.end_if_over(id, &session))?.1;
+        let upload = self.uploads.get(name, id)?;
+        let guard = upload.lock_writer()?;
+        self.check_range(name, id, &upload, &content)?;
+        let written = on_its_own(write_content(Arc::clone(&upload), guard, content)).await;
+        let offset = written.inspect_err(|_| self.end_if_over(id, &upload))?.1;
         Ok(progress(StatusCode::ACCEPTED, name, id, offset))
     }
 
@@ -100,29 +100,29 @@ impl Registry {
         name: &RepositoryName,
         id: &str,
         query: &Query,
-        content: Incoming,
+        content: RequestBody,
     ) -> Result<Reply, Refusal> {
-        let session = self.uploads.get(name, id)?;
-        let turn = session.turn()?;
+        let upload = self.uploads.get(name, id)?;
+        let guard = upload.lock_writer()?;
         let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
-        self.check_range(name, id, &session, &content)?;
+        self.check_range(name, id, &upload, &content)?;
         let expected = digest.clone();
-        let writer = Arc::clone(&session);
+        let writing = Arc::clone(&upload);
         let done = on_its_own(async move {
-            let (mut turn, _) = write(writer, turn, content).await?;
-            let upload = turn.take().ok_or_else(gone)?;
-            Ok(upload.finish(&expected).await?)
+            let (mut guard, _) = write_content(writing, guard, content).await?;
+            let writer = guard.take().ok_or_else(gone)?;
+            Ok(writer.finish(&expected).await?)
         });
         let done = done.await;
-        self.end_if_over(id, &session);
+        self.end_if_over(id, &upload);
         done?;
         Ok(stored(name, &digest))
     }
 
-    /// Forgets a session that can take no more: its upload is stored, or failed. One whose request broke off goes on.
-    fn end_if_over(&self, id: &str, session: &OpenUpload) {
-        if session.turn().is_ok_and(|turn| turn.is_none()) {
+    /// Forgets an upload that can take no more: it is stored, or failed. One whose request broke off goes on.
+    fn end_if_over(&self, id: &str, upload: &Upload) {
+        if upload.lock_writer().is_ok_and(|writer| writer.is_none()) {
             self.uploads.end(id);
         }
     }
@@ -143,16 +143,16 @@ impl Registry {
         &self,
         name: &RepositoryName,
         id: &str,
-        session: &OpenUpload,
-        content: &Incoming,
+        upload: &Upload,
+        content: &RequestBody,
     ) -> Result<(), Refusal> {
-        let offset = session.offset();
+        let offset = upload.offset();
         let Some((start, end)) = content.range else { return Ok(()) };
         if start != offset {
             return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk starts at {offset}"))
                 .status(416)
                 .header(header::LOCATION, location(name, id))
-                .header(header::RANGE, shown(offset)));
+                .header(header::RANGE, range_up_to(offset)));
         }
         let len = end.saturating_sub(start).saturating_add(1);
         if content.declared.is_some_and(|declared| declared != len) {
@@ -167,14 +167,14 @@ fn location(name: &RepositoryName, id: &str) -> String {
 }
 
 /// `0-<last byte>`; of nothing it is `0-0`, as registries have always written it.
-fn shown(offset: u64) -> String {
+fn range_up_to(offset: u64) -> String {
     format!("0-{}", offset.saturating_sub(1))
 }
 
 fn progress(status: StatusCode, name: &RepositoryName, id: &str, offset: u64) -> Reply {
     Reply::new(status)
         .header(header::LOCATION, location(name, id))
-        .header(header::RANGE, shown(offset))
+        .header(header::RANGE, range_up_to(offset))
         .header(DOCKER_UPLOAD_UUID, id)
 }
 
@@ -196,17 +196,21 @@ async fn on_its_own<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
 }
 
-/// Writes to a session and notes how far it came. An upload that failed to write is over.
-async fn write(session: Arc<OpenUpload>, mut turn: Turn, content: Incoming) -> Result<(Turn, u64), Refusal> {
-    let sink = &mut *turn.as_mut().ok_or_else(gone)?.sink;
-    let result = content.write_to(sink, Some(&session)).await;
+/// Writes to an upload and notes how far it came. An upload that failed to write is over.
+async fn write_content(
+    upload: Arc<Upload>,
+    mut guard: WriteGuard,
+    content: RequestBody,
+) -> Result<(WriteGuard, u64), Refusal> {
+    let sink = &mut *guard.as_mut().ok_or_else(gone)?.sink;
+    let result = content.write_to(sink, Some(&upload)).await;
     let offset = sink.offset();
-    session.reached(offset);
+    upload.reached(offset);
     match result {
-        Ok(()) => Ok((turn, offset)),
+        Ok(()) => Ok((guard, offset)),
         Err(Broken::Client(refusal)) => Err(refusal),
         Err(Broken::Upload(refusal)) => {
-            *turn = None;
+            *guard = None;
             Err(refusal)
         }
     }

@@ -1,4 +1,4 @@
-//! Upload sessions: known by an unguessable id, for one repository, for a while.
+//! Uploads in progress, which the specification calls sessions: known by an unguessable id, for one repository, for a while.
 
 use std::{
     collections::HashMap,
@@ -18,36 +18,36 @@ use crate::{
     store::{Intent, Sink, Store, Write, begin},
 };
 
-/// All sessions of a registry.
+/// The uploads in progress of a registry.
 #[derive(Debug)]
-pub(in crate::serve) struct OpenUploads {
-    open: Mutex<HashMap<String, Arc<OpenUpload>>>,
+pub(super) struct Uploads {
+    open: Mutex<HashMap<String, Arc<Upload>>>,
     most: usize,
     idle: Duration,
 }
 
-/// One upload, between its first and its last request.
-pub(super) struct OpenUpload {
+/// One upload in progress, between its first and its last request.
+pub(super) struct Upload {
     name: RepositoryName,
-    upload: Arc<tokio::sync::Mutex<Option<UploadState>>>,
+    writer: Arc<tokio::sync::Mutex<Option<BlobWriter>>>,
     offset: AtomicU64,
     touched: Mutex<Instant>,
 }
 
-impl std::fmt::Debug for OpenUpload {
+impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "upload to {} at {}", self.name, self.offset())
     }
 }
 
-/// Content on its way into a store, and the writing that it belongs to.
-pub(super) struct UploadState {
+/// Writes one blob into a store.
+pub(super) struct BlobWriter {
     pub(super) sink: Box<dyn Sink>,
     write: Write,
 }
 
-impl UploadState {
-    /// Begins to write one blob into a store.
+impl BlobWriter {
+    /// Begins a blob.
     pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
         let write = begin(store, Intent::default()).await?;
         let sink = write.puts().stream(None).await?;
@@ -63,21 +63,21 @@ impl UploadState {
     }
 }
 
-/// The right to write to a session: one request has it at a time.
-pub(super) type Turn = OwnedMutexGuard<Option<UploadState>>;
+/// The right to write to an upload: one request has it at a time.
+pub(super) type WriteGuard = OwnedMutexGuard<Option<BlobWriter>>;
 
-impl OpenUploads {
+impl Uploads {
     /// None, and never more than `most`; each is forgotten after it has been idle for so long.
     pub(super) fn new(most: usize, idle: Duration) -> Self {
         Self { open: Mutex::default(), most, idle }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<OpenUpload>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Upload>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new session, by its id.
-    pub(super) fn start(&self, name: &RepositoryName, upload: UploadState) -> Result<String, Refusal> {
+    /// Adds an upload, and returns its id.
+    pub(super) fn start(&self, name: &RepositoryName, writer: BlobWriter) -> Result<String, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
@@ -86,42 +86,42 @@ impl OpenUploads {
                 Refusal::new(Code::TooManyRequests, "too many uploads at a time").header(http::header::RETRY_AFTER, 60)
             );
         }
-        let session = OpenUpload {
+        let upload = Upload {
             name: name.clone(),
-            upload: Arc::new(tokio::sync::Mutex::new(Some(upload))),
+            writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
             offset: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
         };
-        all.insert(id.clone(), Arc::new(session));
+        all.insert(id.clone(), Arc::new(upload));
         Ok(id)
     }
 
-    /// The session of this id, in this repository only.
-    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<OpenUpload>, Refusal> {
-        let found = self.all().get(id).filter(|session| session.name == *name).cloned();
-        let found = found.filter(|session| session.idle() < self.idle);
-        let session = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
-        session.touch();
-        Ok(session)
+    /// The upload of this id, in this repository only.
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Upload>, Refusal> {
+        let found = self.all().get(id).filter(|upload| upload.name == *name).cloned();
+        let found = found.filter(|upload| upload.idle() < self.idle);
+        let upload = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
+        upload.touch();
+        Ok(upload)
     }
 
-    /// Forgets a session; what it holds is discarded when its last request is done.
+    /// Forgets an upload; what it holds is discarded when its last request is done.
     pub(super) fn end(&self, id: &str) {
         self.all().remove(id);
     }
 
-    /// Forgets sessions that nobody has asked for in a while.
-    pub(in crate::serve) fn expire(&self) {
-        self.all().retain(|_, session| session.idle() < self.idle);
+    /// Forgets uploads that nobody has asked for in a while.
+    pub(super) fn expire(&self) {
+        self.all().retain(|_, upload| upload.idle() < self.idle);
     }
 
     /// Forgets all.
-    pub(in crate::serve) fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.all().clear();
     }
 }
 
-impl OpenUpload {
+impl Upload {
     /// How many bytes have been taken.
     pub(super) fn offset(&self) -> u64 {
         self.offset.load(Ordering::Relaxed)
@@ -133,10 +133,10 @@ impl OpenUpload {
         self.touch();
     }
 
-    /// Takes the turn to write; refused while another request has it.
-    pub(super) fn turn(&self) -> Result<Turn, Refusal> {
+    /// Gives the right to write. Errors: another request has it.
+    pub(super) fn lock_writer(&self) -> Result<WriteGuard, Refusal> {
         let busy = |_| Refusal::new(Code::BlobUploadInvalid, "another request is writing to this upload").status(409);
-        Arc::clone(&self.upload).try_lock_owned().map_err(busy)
+        Arc::clone(&self.writer).try_lock_owned().map_err(busy)
     }
 
     fn touch(&self) {
@@ -163,15 +163,15 @@ mod tests {
     use super::*;
     use crate::stores::Memory;
 
-    async fn upload() -> UploadState {
-        UploadState::begin(&Memory::new()).await.unwrap()
+    async fn writer() -> BlobWriter {
+        BlobWriter::begin(&Memory::new()).await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_session_belongs_to_one_repository() {
-        let uploads = OpenUploads::new(9, Duration::from_secs(9));
+    async fn an_upload_belongs_to_one_repository() {
+        let uploads = Uploads::new(9, Duration::from_secs(9));
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let id = uploads.start(&a, upload().await).unwrap();
+        let id = uploads.start(&a, writer().await).unwrap();
         assert!(uploads.get(&a, &id).is_ok() && uploads.get(&b, &id).is_err());
         uploads.end(&id);
         assert!(uploads.get(&a, &id).is_err());
@@ -179,26 +179,26 @@ mod tests {
 
     #[tokio::test]
     async fn one_request_writes_at_a_time() {
-        let uploads = OpenUploads::new(9, Duration::from_secs(9));
+        let uploads = Uploads::new(9, Duration::from_secs(9));
         let name = "a".parse().unwrap();
-        let id = uploads.start(&name, upload().await).unwrap();
-        let session = uploads.get(&name, &id).unwrap();
-        let turn = session.turn().unwrap();
-        assert!(session.turn().is_err());
-        drop(turn);
-        assert!(session.turn().is_ok());
+        let id = uploads.start(&name, writer().await).unwrap();
+        let upload = uploads.get(&name, &id).unwrap();
+        let guard = upload.lock_writer().unwrap();
+        assert!(upload.lock_writer().is_err());
+        drop(guard);
+        assert!(upload.lock_writer().is_ok());
     }
 
     #[tokio::test]
-    async fn sessions_are_few_and_do_not_last() {
+    async fn uploads_are_few_and_do_not_last() {
         let name = "a".parse().unwrap();
-        let few = OpenUploads::new(1, Duration::from_secs(9));
-        few.start(&name, upload().await).unwrap();
-        assert_eq!(few.start(&name, upload().await).unwrap_err().code, Code::TooManyRequests);
-        let short = OpenUploads::new(1, Duration::ZERO);
-        let id = short.start(&name, upload().await).unwrap();
+        let few = Uploads::new(1, Duration::from_secs(9));
+        few.start(&name, writer().await).unwrap();
+        assert_eq!(few.start(&name, writer().await).unwrap_err().code, Code::TooManyRequests);
+        let short = Uploads::new(1, Duration::ZERO);
+        let id = short.start(&name, writer().await).unwrap();
         assert!(short.get(&name, &id).is_err());
-        assert!(short.start(&name, upload().await).is_ok(), "the forgotten one takes no place");
+        assert!(short.start(&name, writer().await).is_ok(), "the forgotten one takes no place");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use artifact::{
     fault::{Faults, Seen},
-    serve::Options,
+    serve::{Options, Registry},
 };
 use http::Uri;
 
@@ -71,7 +71,7 @@ impl World {
     pub(crate) fn with(faults: &str, registry: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let faults = Arc::new(Faults::parse(&format!("faults: [{faults}]")).unwrap());
-        let registry = Background::with(Options { faults: Some(Arc::clone(&faults)), ..registry });
+        let registry = Background::serve(faults.around(Registry::new(registry)));
         let world = Self { dir, faults, line: Metered::before(&registry.host()), _registry: registry };
         world.write("one.txt", b"one\n");
         world.wide("large.bin", LARGE);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use artifact::{
     fault::{Faults, Seen},
-    serve::{self, InMemory, Local, Repositories as _},
+    serve::{self, App, InMemory, Local, Repositories as _},
     store::Store,
     stores::registry::{Options, Registry, Repository},
 };
@@ -29,7 +29,7 @@ impl Faulty {
 
     /// A client with these options.
     pub(crate) fn client(&self, options: &Options) -> Registry {
-        self.reach(options, Some(Arc::clone(&self.faults)))
+        client_of(self.faults.around(self.registry()), options)
     }
 
     /// Its repository `a`, for a client with these options.
@@ -44,22 +44,19 @@ impl Faulty {
 
     /// The same repository on a good day.
     pub(crate) fn healthy(&self) -> Repository {
-        self.reach(&Options::default(), None).repository("a").unwrap()
+        client_of(self.registry(), &Options::default()).repository("a").unwrap()
     }
 
-    fn reach(&self, options: &Options, faults: Option<Arc<Faults>>) -> Registry {
+    /// The registry without its faults.
+    fn registry(&self) -> serve::Registry {
         let repositories = Arc::clone(&self.repositories) as Arc<_>;
-        let server = serve::Options { repositories, faults, ..serve::Options::in_memory() };
-        let options = Options { dial: Some(Arc::new(Local::new(server))), ..options.clone() };
-        Registry::new("localhost:5000", &options).unwrap()
+        serve::Registry::new(serve::Options { repositories, ..serve::Options::in_memory() })
     }
 
     /// The same on a loopback port, with these faults, for those who need a network: programs, and several at a time.
     pub(crate) async fn listen(&self, faults: &str) -> Listening {
         let faults = Arc::new(Faults::parse(&format!("faults: [{faults}]")).unwrap());
-        let repositories = Arc::clone(&self.repositories) as Arc<_>;
-        let options = serve::Options { repositories, faults: Some(Arc::clone(&faults)), ..serve::Options::in_memory() };
-        Listening { faults, running: super::server::start(options).await }
+        Listening { running: super::server::serve(faults.around(self.registry())).await, faults }
     }
 
     /// All requests so far, those that were cut off included.
@@ -76,6 +73,12 @@ impl Faulty {
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         self.seen().iter().map(|seen| seen.header(name).to_owned()).collect()
     }
+}
+
+/// A client with these options that reaches this app.
+fn client_of(app: impl App, options: &Options) -> Registry {
+    let options = Options { dial: Some(Arc::new(Local::new(app))), ..options.clone() };
+    Registry::new("localhost:5000", &options).unwrap()
 }
 
 /// A registry on a bad day that is reached through the network; gone with its handle.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use artifact::{fault::Faults, serve::Options};
+use artifact::{fault::Faults, serve::Registry};
 
 use super::{
     Dice, Outcome, conclude,
@@ -124,7 +124,7 @@ struct Silent {
 fn waiting(scene: &Scene, starter: &[&str], asked: &str, line: &str) -> (Silent, Child) {
     let silence = format!("faults: [{{on: {asked}, nth: all, lose: {{what: request, by: silence}}}}]");
     let faults = Arc::new(Faults::parse(&silence).unwrap());
-    let registry = Background::with(Options { faults: Some(Arc::clone(&faults)), ..scene.registry_options() });
+    let registry = Background::serve(faults.around(Registry::new(scene.registry_options())));
     let starter: Vec<String> = starter.iter().map(|word| (*word).to_owned()).collect();
     let line = line.replace("HOST", &registry.host());
     let mut command = match starter[..] {
