@@ -49,13 +49,13 @@ impl<'a> Injection<'a> {
                 }
                 injection.await_answer.push((n, rule));
             } else if rule.count() {
-                injection.add(n, &rule.fault);
+                injection.add_fault(n, &rule.fault);
             }
         }
         injection
     }
 
-    fn add(&mut self, n: usize, fault: &'a Fault) {
+    fn add_fault(&mut self, n: usize, fault: &'a Fault) {
         self.add_to_request(fault);
         self.add_to_answer(n, fault);
     }
@@ -85,7 +85,7 @@ impl<'a> Injection<'a> {
     pub(super) fn request_read(&mut self) {
         for (n, rule, limit) in std::mem::take(&mut self.await_request) {
             if limit.exceeded() && rule.count() {
-                self.add(n, &rule.fault);
+                self.add_fault(n, &rule.fault);
             }
         }
     }

@@ -4,4 +4,6 @@
 
 mod buffers;
 mod file_reader;
+mod known;
+mod verdict;
 pub(super) mod verifier;

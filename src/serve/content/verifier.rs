@@ -5,40 +5,27 @@
 //! Hashing runs beside the transfer, on a thread of its own. The last piece of every response waits for the verdict,
 //! so that neither a wrong blob nor a part of one is ever completed.
 
-use std::{
-    collections::HashMap,
-    fs::{File, Metadata},
-    ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    task::JoinHandle,
-};
+use tokio::sync::Semaphore;
 
 use super::{
     buffers::Buffers,
     file_reader::{FileReader, read_at},
+    known::{Key, Known},
+    verdict::Verdict,
 };
 use crate::{
     blob::{ByteStream, CHUNK, FileSlice, once},
     error::{Context as _, Error, Kind, Result},
-    fs::{StrictStamp, blocking, open_regular},
-    oci::{Descriptor, Digest, Hasher},
+    fs::{blocking, open_regular},
+    oci::{Descriptor, Digest},
 };
 
 /// How many files are hashed at a time; transfers beyond that run, and wait at their end.
 const THREADS: usize = 4;
-/// How many verdicts are remembered.
-const MAX_KNOWN: usize = 100_000;
-/// How much is hashed at a time.
-const STEP: usize = 1 << 20;
 /// Content up to this size, in bytes, is hashed whenever it is read: remembering more files would cost more.
 const TINY: u64 = 16 << 10;
 
@@ -48,21 +35,6 @@ pub(in crate::serve) struct Verifier {
     known: Arc<Known>,
     threads: Arc<Semaphore>,
     buffers: Arc<Buffers>,
-}
-
-/// One state of a part of a file, and what it should be. Times alone can be forged: the change time only by root.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    digest: Digest,
-    offset: u64,
-    len: u64,
-    file: StrictStamp,
-}
-
-impl Key {
-    fn of(digest: &Digest, slice: &FileSlice, meta: &Metadata) -> Self {
-        Self { digest: digest.clone(), offset: slice.offset, len: slice.len, file: StrictStamp::of(meta) }
-    }
 }
 
 impl Verifier {
@@ -99,8 +71,8 @@ impl Verifier {
         let at = start.saturating_add(head);
         let body =
             FileReader::new(Arc::clone(&file), slice.path.clone(), start..at, Arc::clone(&self.buffers)).stream();
-        let tail = tail(file, slice, key, verdict, at..at.saturating_add(held_back));
-        Ok(body.chain(stream::once(tail)).boxed())
+        let last = last_piece(file, slice, key, verdict, at..at.saturating_add(held_back));
+        Ok(body.chain(stream::once(last)).boxed())
     }
 
     /// Small content, in one piece.
@@ -123,20 +95,6 @@ impl Verifier {
     }
 }
 
-/// Verdicts, by the state of the file that they are about.
-#[derive(Debug, Default)]
-struct Known(Mutex<HashMap<Key, Arc<OnceCell<bool>>>>);
-
-impl Known {
-    fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        Arc::clone(known.entry(key.clone()).or_default())
-    }
-}
-
 /// All of a range; an error when the file ends before it.
 fn read_exactly(file: &File, slice: &FileSlice, range: Range<u64>) -> Result<Bytes> {
     let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK).min(CHUNK);
@@ -156,7 +114,7 @@ fn changed(slice: &FileSlice) -> Error {
 }
 
 /// The last piece of a response: handed out when all content is known to be right and the file is still the same.
-async fn tail(
+async fn last_piece(
     file: Arc<File>,
     slice: FileSlice,
     key: Key,
@@ -178,60 +136,6 @@ async fn tail(
 
 fn wrong(digest: &Digest) -> Error {
     Error::mismatch(format!("the content of {digest} has another digest"))
-}
-
-/// A verdict in the making. Dropping it gives up, unless others wait for the same.
-struct Verdict(JoinHandle<Result<bool>>);
-
-impl Verdict {
-    fn start(cell: Arc<OnceCell<bool>>, file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Self {
-        Self(tokio::spawn(async move { cell.get_or_try_init(|| hash(file, key, threads)).await.copied() }))
-    }
-
-    async fn wait(mut self) -> Result<bool> {
-        (&mut self.0).await.map_err(|e| Error::caused(Kind::Internal, "a verifying thread failed", e))?
-    }
-}
-
-impl Drop for Verdict {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Whether this part of a file has this digest.
-async fn hash(file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Result<bool> {
-    let permit = threads.acquire_owned().await;
-    let permit = permit.map_err(|e| Error::caused(Kind::Internal, "no verifying thread", e))?;
-    let stop = StopOnDrop(Arc::default());
-    let stopped = Arc::clone(&stop.0);
-    let verdict = blocking(move || {
-        let _permit = permit;
-        let mut hasher = Hasher::new(key.digest.algorithm());
-        let mut buffer = vec![0; STEP];
-        let (mut at, mut left) = (key.offset, key.len);
-        while left > 0 && !stopped.load(Ordering::Relaxed) {
-            let want = usize::try_from(left).unwrap_or(STEP).min(STEP);
-            let read = read_at(&file, buffer.get_mut(..want).unwrap_or_default(), at)?;
-            if read == 0 {
-                return Ok(false);
-            }
-            hasher.update(buffer.get(..read).unwrap_or_default());
-            at = at.saturating_add(read as u64);
-            left = left.saturating_sub(read as u64);
-        }
-        Ok(left == 0 && hasher.finish() == key.digest)
-    });
-    verdict.await.context(|| "verify a blob")
-}
-
-/// Tells a thread that nobody waits for it any more.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl Registry {
         content: RequestBody,
     ) -> Result<Reply, Refusal> {
         if let Some(digest) = query.digest("mount")? {
-            if self.mount(name, &digest, query).await? {
+            if self.mount_blob(name, &digest, query).await? {
                 return Ok(stored(name, &digest));
             }
             return self.create_upload(name, query).await;
@@ -54,7 +54,7 @@ impl Registry {
     }
 
     /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
-    async fn mount(&self, name: &RepositoryName, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
+    async fn mount_blob(&self, name: &RepositoryName, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
         let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok()) else {
             return Ok(false);
         };

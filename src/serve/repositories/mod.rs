@@ -1,7 +1,10 @@
-//! The repositories of a registry, by name: the joint between the API and the stores.
+//! The repositories of a registry, by name: what lies between the API and the stores.
+//!
+//! It knows names and stores. Requests, and how content is verified, are not for here.
 
 pub(super) mod memory;
 pub(super) mod mounted;
+mod mounted_names;
 #[cfg(feature = "registry")]
 pub(super) mod remote;
 pub(super) mod tree;

@@ -10,12 +10,12 @@ use std::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use super::Repositories;
+use super::{Repositories, mounted_names::Names};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
-    store::{Flaw, Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
+    oci::{Descriptor, RefName, RepositoryName, Tag},
+    store::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
 };
 
 /// Stores as one registry.
@@ -67,14 +67,14 @@ impl Mounted {
         Self::default()
     }
 
-    /// The same with a store more; its bare tags are those of this repository.
+    /// Adds a store; its bare tags are those of this repository.
     #[must_use]
     pub fn and(mut self, name: RepositoryName, store: Arc<dyn ReadStore>) -> Self {
         self.stores.push(Mount::new(name, store));
         self
     }
 
-    /// The same with a store more that may be pushed to, as this repository.
+    /// Adds a store that may be pushed to, as this repository.
     #[must_use]
     pub fn and_writable(mut self, name: RepositoryName, store: Arc<dyn Store>) -> Self {
         self.stores.push(Mount::new(name.clone(), Arc::clone(&store) as Arc<dyn ReadStore>));
@@ -122,80 +122,6 @@ impl Repositories for Mounted {
             found.extend(names.shown.iter().cloned());
         }
         Ok(found.into_iter().collect())
-    }
-}
-
-/// What the names of a store say.
-#[derive(Default)]
-struct Names {
-    /// By repository and tag: the name in the store. A repository that is named with its registry is here twice.
-    repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
-    /// The repositories that are listed.
-    shown: BTreeSet<RepositoryName>,
-    /// What of the list cannot be read: it may be a name of any of them.
-    unreadable: Vec<Flaw>,
-}
-
-impl Names {
-    fn of(base: &RepositoryName, page: NamePage) -> Self {
-        let mut names = Self { unreadable: page.unreadable, ..Self::default() };
-        for name in page.names {
-            let Some(ParsedName { short, long, tag }) = ParsedName::of(&name) else {
-                names.shown.insert(base.clone());
-                if let Ok(tag) = name.parse() {
-                    names.add(base.clone(), Some(tag), &name);
-                }
-                continue;
-            };
-            names.shown.insert(short.clone());
-            if let Some(long) = long.filter(|long| *long != short) {
-                names.add(long, tag.clone(), &name);
-            }
-            names.add(short, tag, &name);
-        }
-        if names.shown.is_empty() {
-            names.shown.insert(base.clone());
-        }
-        names
-    }
-
-    /// Of two names for one tag, the first in the order of the list wins.
-    fn add(&mut self, repository: RepositoryName, tag: Option<Tag>, own: &RefName) {
-        let tags = self.repositories.entry(repository).or_default();
-        if let Some(tag) = tag {
-            tags.entry(tag).or_insert_with(|| own.clone());
-        }
-    }
-}
-
-/// A name of a store that is a full reference.
-struct ParsedName {
-    /// The repository without the registry.
-    short: RepositoryName,
-    /// The repository with the registry; none when the registry's name has a port.
-    long: Option<RepositoryName>,
-    /// The tag; none when the reference has a digest only.
-    tag: Option<Tag>,
-}
-
-impl ParsedName {
-    fn of(reference: &str) -> Option<Self> {
-        let (rest, pinned) = match reference.rsplit_once('@') {
-            Some((rest, digest)) if digest.parse::<Digest>().is_ok() => (rest, true),
-            _ => (reference, false),
-        };
-        let tagged = rest.rsplit_once(':').and_then(|(path, tag)| Some((path, tag.parse().ok()?)));
-        let (path, tag) = match tagged {
-            Some((path, tag)) => (path, Some(tag)),
-            None if pinned => (rest, None),
-            None => return None,
-        };
-        let long = path.parse().ok();
-        let short = match path.split_once('/') {
-            Some((host, rest)) if RegistryName::is_meant_by(host) => rest.parse().ok()?,
-            _ => path.parse().ok()?,
-        };
-        Some(Self { short, long, tag })
     }
 }
 
@@ -286,7 +212,7 @@ impl ReadStore for MountedRepository {
 mod tests {
     use super::*;
     use crate::{
-        oci::{Index, Role},
+        oci::{Digest, Index, Role},
         store::{self, Intent, NameChange},
         stores::Memory,
     };

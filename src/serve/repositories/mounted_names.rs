@@ -1,0 +1,82 @@
+//! The names in a store, read as repositories and tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    oci::{Digest, RefName, RegistryName, RepositoryName, Tag},
+    store::{Flaw, NamePage},
+};
+
+/// What the names of a store say.
+#[derive(Default)]
+pub(super) struct Names {
+    /// By repository and tag: the name in the store. A repository that is named with its registry is here twice.
+    pub(super) repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
+    /// The repositories that are listed.
+    pub(super) shown: BTreeSet<RepositoryName>,
+    /// What of the list cannot be read: it may be a name of any of them.
+    pub(super) unreadable: Vec<Flaw>,
+}
+
+impl Names {
+    pub(super) fn of(base: &RepositoryName, page: NamePage) -> Self {
+        let mut names = Self { unreadable: page.unreadable, ..Self::default() };
+        for name in page.names {
+            let Some(ParsedName { short, long, tag }) = ParsedName::of(&name) else {
+                names.shown.insert(base.clone());
+                if let Ok(tag) = name.parse() {
+                    names.add_name(base.clone(), Some(tag), &name);
+                }
+                continue;
+            };
+            names.shown.insert(short.clone());
+            if let Some(long) = long.filter(|long| *long != short) {
+                names.add_name(long, tag.clone(), &name);
+            }
+            names.add_name(short, tag, &name);
+        }
+        if names.shown.is_empty() {
+            names.shown.insert(base.clone());
+        }
+        names
+    }
+
+    /// Of two names for one tag, the first in the order of the list wins.
+    fn add_name(&mut self, repository: RepositoryName, tag: Option<Tag>, own: &RefName) {
+        let tags = self.repositories.entry(repository).or_default();
+        if let Some(tag) = tag {
+            tags.entry(tag).or_insert_with(|| own.clone());
+        }
+    }
+}
+
+/// A name of a store that is a full reference.
+struct ParsedName {
+    /// The repository without the registry.
+    short: RepositoryName,
+    /// The repository with the registry; none when the registry's name has a port.
+    long: Option<RepositoryName>,
+    /// The tag; none when the reference has a digest only.
+    tag: Option<Tag>,
+}
+
+impl ParsedName {
+    fn of(reference: &str) -> Option<Self> {
+        let (rest, pinned) = match reference.rsplit_once('@') {
+            Some((rest, digest)) if digest.parse::<Digest>().is_ok() => (rest, true),
+            _ => (reference, false),
+        };
+        let tagged = rest.rsplit_once(':').and_then(|(path, tag)| Some((path, tag.parse().ok()?)));
+        let (path, tag) = match tagged {
+            Some((path, tag)) => (path, Some(tag)),
+            None if pinned => (rest, None),
+            None => return None,
+        };
+        let long = path.parse().ok();
+        let short = match path.split_once('/') {
+            Some((host, rest)) if RegistryName::is_meant_by(host) => rest.parse().ok()?,
+            _ => path.parse().ok()?,
+        };
+        Some(Self { short, long, tag })
+    }
+}
