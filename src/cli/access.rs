@@ -141,7 +141,7 @@ impl Access {
         }
         options.insecure_tls |= self.insecure;
         if let Some(file) = &self.ca_file {
-            let roots = read(file)?;
+            let roots = read_flag_file(file)?;
             let place = || format!("`{}`", file.display());
             check_roots(&roots).map_err(Error::of_configuration).context(place)?;
             options.roots.push(roots);
@@ -149,7 +149,8 @@ impl Access {
         if let Some(file) = &self.cert_file {
             let key = self.key_file.as_ref().unwrap_or(file);
             let both = || format!("`{}` and `{}`", file.display(), key.display());
-            options.certificate = Some(ClientCertificate::from_pem(&read(file)?, &read(key)?).context(both)?);
+            options.certificate =
+                Some(ClientCertificate::from_pem(&read_flag_file(file)?, &read_flag_file(key)?).context(both)?);
         }
         Ok(())
     }
@@ -232,6 +233,6 @@ fn prompt(question: &str) -> Result<String> {
 }
 
 /// A file that a flag names: not of the kind of an artifact that is not there.
-fn read(file: &Path) -> Result<Vec<u8>> {
+fn read_flag_file(file: &Path) -> Result<Vec<u8>> {
     fs::read(file, MAX_FILE).map_err(Error::of_configuration)
 }

@@ -71,11 +71,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         // What the next one takes is counted from here.
         drop(shown.take());
     }
-    print(&done, args.dry_run, report)
+    print_outcomes(&done, args.dry_run, report)
 }
 
 /// One artifact is printed as a push prints it; several are a list of the same, or their lines.
-fn print(done: &[Outcome], dry_run: bool, report: &Report) -> Result<ExitCode> {
+fn print_outcomes(done: &[Outcome], dry_run: bool, report: &Report) -> Result<ExitCode> {
     if let [one] = done {
         return one.print(report);
     }

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let parsed = Parsed::read(&root.media_type, &manifest)?;
-    let item = find(&parsed, part)?;
+    let item = find_part(&parsed, part)?;
     let mut stream = store::open(store.as_ref(), &item).await?;
     while let Some(chunk) = stream.try_next().await? {
         report.bytes(&chunk)?;
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn find(parsed: &Parsed, part: &str) -> Result<Item> {
+fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
     let children: Vec<Item> =
         parsed.children().into_iter().map(|(role, desc)| Item { desc: desc.clone(), role }).collect();
     let layers = match parsed {

@@ -16,11 +16,13 @@ mod hint;
 mod inspect;
 mod login;
 mod ls;
+mod misuse;
 mod plan;
 mod progress;
 mod pull;
 mod push;
 mod report;
+mod screen;
 mod serve;
 mod session;
 mod stop;
@@ -80,7 +82,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments = environment::arguments();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return report::misuse(&error, &arguments),
+        Err(error) => return misuse::report_misuse(&error, &arguments),
     };
     let report = Report::new(&cli.output);
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
@@ -103,13 +105,13 @@ pub(crate) fn main() -> ExitCode {
             done = &mut task => {
                 let done = done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, e.to_string())));
                 if done.is_err() {
-                    stop::settle().await;
+                    stop::undo_finished().await;
                 }
                 (finish(done, &report), Duration::from_secs(1))
             }
             signal = stopped => {
                 report.ended();
-                stop::abort(task).await;
+                stop::abort_command(task).await;
                 (ExitCode::from(128 + signal), stop::BLOCKING)
             }
         }

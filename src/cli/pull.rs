@@ -13,7 +13,7 @@ use artifact::{
 use serde_json::json;
 
 use super::{
-    copy::tell,
+    copy::report_done,
     progress::Account,
     report::Report,
     session::{RegistryArgs, TypeArgs},
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let done = async { args.location.open(&context).await?.copy_to(&target, &context, &options).await };
     let done = done.await.context(|| format!("pull {} to {target}", args.location))?;
-    tell(report, &done, &target)?.print(report)
+    report_done(report, &done, &target)?.print(report)
 }
 
 /// A location as it is, a bare path as the layout or archive that it would be with `./` in front.

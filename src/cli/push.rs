@@ -10,7 +10,7 @@ use artifact::{
 };
 
 use super::{
-    copy::{Outcome, foretell, tell},
+    copy::{Outcome, report_done, report_planned},
     plan::{PackArgs, described, told},
     report::Report,
     session::RegistryArgs,
@@ -75,8 +75,8 @@ pub(super) async fn carried(prepared: Prepared, dry_run: bool, context: &Context
         let (type_name, planner) = (prepared.plan.type_name.clone(), prepared.planner.clone());
         let target = prepared.target.clone();
         let (packed, would) = prepared.foresee(context).await?;
-        return foretell(report, &would, &target, described(&type_name, &planner, &packed, Some(&target))?);
+        return report_planned(report, &would, &target, described(&type_name, &planner, &packed, Some(&target))?);
     }
     let pushed = prepared.run(context).await?;
-    tell(report, &pushed.report, &pushed.location)
+    report_done(report, &pushed.report, &pushed.location)
 }

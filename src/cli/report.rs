@@ -1,11 +1,8 @@
 //! All output: data to stdout, talk to stderr, and nothing that an artifact or a registry supplied unescaped.
 
 use std::{
-    borrow::Cow,
-    ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,17 +11,17 @@ use std::{
 
 use artifact::{
     Error, Kind, Result,
-    oci::without_userinfo,
     progress::{Observer, Progress},
 };
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::text::{escape, harmful, without_controls};
 use super::{
     environment, hint,
-    progress::{self, Account, Mode, Screen, Shown, stderr},
+    progress::{self, Account, Mode, Shown},
+    screen::{Screen, stderr},
+    text::{escape, without_controls},
 };
 
 /// Longest error that is shown, in characters.
@@ -207,44 +204,6 @@ impl Report {
     }
 }
 
-/// What is wrong with the command line, or the help that it asks for. A password that somebody put in front of a host is
-/// not repeated, and what talks to terminals in an argument is shown as escapes.
-pub(crate) fn misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let text = error.render();
-    let given = || arguments.iter().map(|argument| argument.to_string_lossy());
-    let mut text = match given().any(|argument| argument.contains(harmful)) {
-        false if colors => text.ansi().to_string(),
-        false => text.to_string(),
-        true => harmless(text.to_string(), given()),
-    };
-    for given in given() {
-        let local = given.starts_with("oci:") || given.starts_with("oci-archive:") || given.starts_with(['.', '/']);
-        if !local && given.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
-            text = text.replace(given.as_ref(), &without_userinfo(&given));
-        }
-    }
-    let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-    if let Some(hint) = own.and_then(hint::for_error) {
-        text.push_str(&format!("\nhint: {hint}\n"));
-    }
-    let _ = match error.use_stderr() {
-        true => io::stderr().lock().write_all(text.as_bytes()),
-        false => io::stdout().lock().write_all(text.as_bytes()),
-    };
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// A text of several lines that repeats these arguments, or the values in them.
-fn harmless<'a>(mut text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
-    for argument in arguments.filter(|argument| argument.contains(harmful)) {
-        let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
-        text = text.replace(&*argument, &escape(&argument)).replace(value, &escape(value));
-    }
-    let lines: Vec<String> = text.split('\n').map(escape).collect();
-    lines.join("\n")
-}
-
 /// An error as far as somebody reads it: an artifact's own texts may be as long as a manifest.
 fn shortened(message: &str) -> String {
     let (shown, more) = message.char_indices().nth(MAX_ERROR).map_or((message, ""), |(at, _)| message.split_at(at));
@@ -265,14 +224,6 @@ pub(crate) fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_argument_is_escaped_wherever_a_message_of_several_lines_repeats_it() {
-        let arguments = ["a\nb\u{1b}", "--type=c\nd"].map(Cow::Borrowed);
-        let text = "bad 'a\nb\u{1b}': `a\nb\u{1b}`\nbad 'c\nd', part \u{202e}\n".to_owned();
-        let shown = "bad 'a\\nb\\u{1b}': `a\\nb\\u{1b}`\nbad 'c\\nd', part \\u{202e}\n";
-        assert_eq!(harmless(text, arguments.into_iter()), shown);
-    }
 
     #[test]
     fn an_error_without_end_is_shown_as_far_as_somebody_reads() {

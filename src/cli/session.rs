@@ -41,7 +41,7 @@ pub(crate) struct RegistryArgs {
 }
 
 impl RegistryArgs {
-    /// The same, with other flags for the way to the registry.
+    /// Takes other flags for the way to the registry.
     pub(crate) fn with(&self, access: impl Into<Access>) -> Self {
         Self { access: access.into().or(&self.access), known: Arc::default(), ..self.clone() }
     }
@@ -130,7 +130,7 @@ pub(crate) fn catalog(context: &Context, report: &Report) -> Result<Catalog> {
 }
 
 impl TypeArgs {
-    /// The same context, with the definitions that were given.
+    /// Adds the definitions that were given to a context.
     pub(crate) fn context(&self, context: &Context) -> Context {
         let mut context = context.clone();
         context.types.files.clone_from(&self.catalog.files);

@@ -43,22 +43,22 @@ async fn comes(signal: &mut Option<Signal>) {
 }
 
 /// Ends a command early: what it holds is dropped, so that unfinished files go.
-pub(super) async fn abort<T>(command: JoinHandle<T>) {
+pub(super) async fn abort_command<T>(command: JoinHandle<T>) {
     command.abort();
     let undone = async {
         let _ = command.await;
-        settle().await;
+        undo_finished().await;
     };
     let _ = timeout(GRACE, undone).await;
 }
 
 /// Waits for what was begun to be undone: dropped uploads are cancelled at their registry by tasks of their own.
-pub(super) async fn settle() {
+pub(super) async fn undo_finished() {
     let runtime = Handle::current().metrics();
-    let settled = async {
+    let undone = async {
         while runtime.num_alive_tasks() > 0 {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    let _ = timeout(GRACE, settled).await;
+    let _ = timeout(GRACE, undone).await;
 }

@@ -74,8 +74,8 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list(&args.types.context()?, report).await,
-        Command::Show(args) => show(&args, report),
+        Command::List(args) => list_types(&args.types.context()?, report).await,
+        Command::Show(args) => show_type(&args, report),
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
         Command::Test(args) => test_all(&args, report),
@@ -86,7 +86,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     }
 }
 
-async fn list(context: &Context, report: &Report) -> Result<ExitCode> {
+async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
     let catalog = catalog(context, report)?;
     let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
     let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
@@ -108,7 +108,7 @@ async fn list(context: &Context, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
+fn show_type(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
     let context = args.types.context()?;
     let catalog = catalog(&context, report)?;
     let kind = catalog.get(&args.name).map_err(|unknown| no_definition(&args.name, &context, unknown))?;

@@ -54,18 +54,18 @@ pub(super) struct ListLine {
 }
 
 /// Reads a list; `-` is stdin. Errors name all lines that are wrong.
-pub(super) fn read(path: &Path) -> Result<Vec<ListLine>> {
+pub(super) fn read_list(path: &Path) -> Result<Vec<ListLine>> {
     if path != Path::new("-") {
         let text = fs::read_text(path, MAX_LIST).map_err(|e| Error::invalid(e.to_string()))?;
-        return parse(&text).context(|| format!("`{}`", path.display()));
+        return parse_list(&text).context(|| format!("`{}`", path.display()));
     }
     let bytes = fs::up_to(io::stdin(), MAX_LIST).context(|| "cannot read the list from stdin")?;
     let bytes = bytes.ok_or_else(|| Error::limit(format!("a list of more than {MAX_LIST} bytes")))?;
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the list on stdin is not UTF-8"))?;
-    parse(&text).context(|| "the list on stdin")
+    parse_list(&text).context(|| "the list on stdin")
 }
 
-fn parse(text: &str) -> Result<Vec<ListLine>> {
+fn parse_list(text: &str) -> Result<Vec<ListLine>> {
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
     for (at, text) in text.lines().enumerate() {
         match line(text) {
@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_list_has_sources_and_destinations_comments_and_empty_lines() {
         let text = "# images\n\n ghcr.io/a/b:v1 \nghcr.io/a/c:v1 ->  oci:dir:c # the third\r\n\toci:x#y:v1->localhost:5000/z\n";
-        let lines: Vec<String> = parse(text).unwrap().iter().map(|line| format!("{:?}", line_text(line))).collect();
+        let lines: Vec<String> =
+            parse_list(text).unwrap().iter().map(|line| format!("{:?}", line_text(line))).collect();
         let expected = [
             r#"("ghcr.io/a/b:v1", None)"#,
             r#"("ghcr.io/a/c:v1", Some("oci:dir:c"))"#,
@@ -119,9 +120,9 @@ mod tests {
 
     #[test]
     fn all_lines_that_are_wrong_are_named() {
-        let error = parse("ghcr.io/a:v1\nnginx\n\nghcr.io/b ->\n").unwrap_err().to_string();
+        let error = parse_list("ghcr.io/a:v1\nnginx\n\nghcr.io/b ->\n").unwrap_err().to_string();
         assert!(error.contains("line 2: ") && error.contains("line 4: ") && !error.contains("line 1: "), "{error}");
-        assert!(parse("# nothing\n").unwrap_err().to_string().contains("no line"));
+        assert!(parse_list("# nothing\n").unwrap_err().to_string().contains("no line"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::super::{report::Report, session::RegistryArgs, text::count};
 use super::{
     Args, Ends,
     list::{self, End},
-    open,
+    open_destination,
 };
 
 /// How many questions are asked at a time.
@@ -52,7 +52,7 @@ struct Stores {
 }
 
 impl Stores {
-    async fn open(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
+    async fn open_store(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
         let key = key(place);
         if let Some(at) = self.by_place.get(&key) {
             return Ok(*at);
@@ -125,7 +125,7 @@ impl Many {
     pub(super) async fn destinations(self, args: &Args, report: &Report) -> Result<Ends> {
         let (mut destinations, mut places) = (Vec::new(), Vec::new());
         for (place, roots) in self.to {
-            destinations.push(Destination { store: open(args, &place, report).await?, roots });
+            destinations.push(Destination { store: open_destination(args, &place, report).await?, roots });
             places.push(place);
         }
         Ok((self.from, destinations, places))
@@ -146,7 +146,7 @@ async fn wishes(
 ) -> Result<Vec<Wish>> {
     if let Some(path) = &args.list {
         let mut wishes = Vec::new();
-        for list::ListLine { from, to } in list::read(path)? {
+        for list::ListLine { from, to } in list::read_list(path)? {
             match of_location(&from, to, stores, ways).await {
                 Ok(wish) => wishes.push(wish),
                 Err(e) => failed.push((from.to_string(), e)),
@@ -169,7 +169,7 @@ async fn of_location(
     stores: &mut Stores,
     (registry, report): (&RegistryArgs, &Report),
 ) -> Result<Wish> {
-    let store = stores.open(&from.place, registry, report).await?;
+    let store = stores.open_store(&from.place, registry, report).await?;
     let name = name_in(stores.get(store)?.as_ref(), from).await?;
     let called = match (&from.place, &from.tag, &from.digest) {
         (Place::Registry { .. }, ..) => SourceName::Whole(from.to_string().parse()?),
@@ -203,7 +203,7 @@ async fn of_repositories(
     let mut places = Vec::new();
     for repository in names {
         let place = Place::Registry { registry: host.clone(), repository };
-        places.push((stores.open(&place, registry, report).await?, place));
+        places.push((stores.open_store(&place, registry, report).await?, place));
     }
     let mut asking = Vec::new();
     for (store, _) in &places {
@@ -249,7 +249,7 @@ async fn of_store(
     stores: &mut Stores,
     (registry, report): (&RegistryArgs, &Report),
 ) -> Result<Vec<Wish>> {
-    let at = stores.open(&from.place, registry, report).await?;
+    let at = stores.open_store(&from.place, registry, report).await?;
     let store = stores.get(at)?;
     let page = store.list_names().await?;
     all_readable(store, &page)?;

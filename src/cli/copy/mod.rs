@@ -104,7 +104,7 @@ impl Args {
     }
 
     /// With --list and --repositories, the only location is the destination.
-    fn settle(&mut self) -> Result<()> {
+    fn check_locations(&mut self) -> Result<()> {
         self.shift()?;
         if let Some(End::At(from)) = &self.from
             && self.all_tags
@@ -149,7 +149,7 @@ impl Args {
 
 pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    args.settle()?;
+    args.check_locations()?;
     let read_from = args.registry.with(args.from_access.clone());
     args.registry = args.registry.with(args.to_access.clone());
     let options = Options {
@@ -191,7 +191,7 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
         (false, _) => to.unwrap_or_default(),
     };
     let told = CopyText { to, locations, roots, dry: args.dry_run, many: args.is_many() };
-    told.tell(report, &done)
+    told.report_all(report, &done)
 }
 
 type Ends = (Vec<Arc<dyn ReadStore>>, Vec<Destination>, Vec<Place>);
@@ -203,7 +203,7 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
     let from = source.open(read_from.context(report)?).await?;
     let root = from.root(&target, args.platform.as_ref()).await?;
-    let store = open(args, &target.place, report).await?;
+    let store = open_destination(args, &target.place, report).await?;
     Ok((vec![from.store], vec![Destination { store, roots: vec![root] }], vec![target.place]))
 }
 
@@ -215,8 +215,8 @@ async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<
     many.destinations(args, report).await
 }
 
-/// The store that is written to; with --dry-run, nothing is made.
-async fn open(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
+/// Opens the store that is written to; with --dry-run, nothing is made.
+async fn open_destination(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
     if args.dry_run {
         return args.registry.context(report)?.write_nothing(place).await;
     }
@@ -245,13 +245,13 @@ impl Outcome {
 }
 
 /// Says what a copy of one artifact did; its digest is for stdout.
-pub(super) fn tell(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
+pub(super) fn report_done(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
     let digest = done.root.digest.clone();
     account(report, &CopyText::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
 }
 
 /// Says what a copy of one artifact would do, beside what is known of the artifact itself.
-pub(super) fn foretell(
+pub(super) fn report_planned(
     report: &Report,
     would: &copy::Report,
     to: &Location,
@@ -292,7 +292,7 @@ impl CopyText {
         Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, many: false }
     }
 
-    fn tell(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
+    fn report_all(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
         let account = report.ended();
         self.talk(report, done, account);
         self.document(report, done, account)

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::text::{escape, size};
 use super::{
+    super::text::{escape, size},
     state::{Blob, Phase, State},
-    text::{brief, cut},
+    width::{cut_to_width, without_path},
 };
 
 /// Content is worth a line of its own when it moves for longer than this: small blobs would only flicker.
@@ -23,30 +23,30 @@ const NARROW: usize = 8;
 
 /// A block of at most `height` lines of at most `width` columns: the total, what is waited for, what moves.
 pub(super) fn block(state: &State, now: Instant, width: usize, height: usize) -> Vec<String> {
-    let mut lines = vec![total(state, now, width)];
+    let mut lines = vec![total_line(state, now, width)];
     let waits = state.waits(now);
     if let Some(last) = waits.last() {
         let more = if waits.len() > 1 { format!(" (and {} more)", waits.len() - 1) } else { String::new() };
         let seconds = last.until.saturating_duration_since(now).as_secs_f64().ceil();
-        let why = escape(&brief(&last.why));
+        let why = escape(&without_path(&last.why));
         let room = width.saturating_sub(more.len());
-        lines.push(format!("{}{more}", cut(&format!("waiting {seconds} s: {why}"), room)));
+        lines.push(format!("{}{more}", cut_to_width(&format!("waiting {seconds} s: {why}"), room)));
     }
     let mut blobs = state.blobs();
     blobs.retain(|blob| now.saturating_duration_since(blob.since) >= WORTH);
     // Not the whole screen: what was said before stays in view.
     let room = MOST.min((height / 2).saturating_sub(lines.len()));
     let shown = if blobs.len() > room { room.saturating_sub(1) } else { blobs.len() };
-    lines.extend(blobs.iter().take(shown).map(|blob| one(blob, width)));
+    lines.extend(blobs.iter().take(shown).map(|blob| blob_line(blob, width)));
     if blobs.len() > shown && room > 0 {
         lines.push(format!("  … and {} more", blobs.len() - shown));
     }
     lines.truncate(height.max(1));
-    lines.into_iter().map(|line| cut(&line, width)).collect()
+    lines.into_iter().map(|line| cut_to_width(&line, width)).collect()
 }
 
 /// The line of the whole. What matters less gives way where the terminal is narrow.
-fn total(state: &State, now: Instant, width: usize) -> String {
+fn total_line(state: &State, now: Instant, width: usize) -> String {
     if state.phase == Phase::Looking {
         return format!("reading, {} s", now.saturating_duration_since(state.start).as_secs());
     }
@@ -76,7 +76,7 @@ fn total(state: &State, now: Instant, width: usize) -> String {
 }
 
 /// The line of one blob; its name comes last, and gives way.
-fn one(blob: &Blob, width: usize) -> String {
+fn blob_line(blob: &Blob, width: usize) -> String {
     let fraction = if blob.desc.size == 0 { 1.0 } else { blob.at as f64 / blob.desc.size as f64 };
     let bar = if width >= WIDE { format!("  [{}]", bar(fraction, 12)) } else { String::new() };
     let state = if blob.again {
@@ -89,11 +89,11 @@ fn one(blob: &Blob, width: usize) -> String {
     let name = blob.desc.title().unwrap_or(&blob.desc.media_type);
     let line =
         format!("  {:>3} %{bar}  {:>8}  {state}{}", (fraction * 100.0).floor(), size(blob.desc.size), escape(name));
-    cut(&line, width)
+    cut_to_width(&line, width)
 }
 
 /// One line for those who read a log.
-pub(super) fn plain(state: &State) -> Option<String> {
+pub(super) fn log_line(state: &State) -> Option<String> {
     let doing = match state.phase {
         Phase::Looking => return None,
         Phase::Packing => "packing: ",
@@ -162,7 +162,7 @@ mod tests {
         progress::{Event, Outcome},
     };
 
-    use super::{super::text::columns, *};
+    use super::{super::width::columns, *};
 
     const MIB: u64 = 1 << 20;
 
@@ -175,25 +175,25 @@ mod tests {
             let annotations = [("org.opencontainers.image.title".to_owned(), name.to_owned())].into();
             Descriptor { annotations, ..Descriptor::new("a/b", Digest::of(name.as_bytes()), size) }
         };
-        state.note(&Event::Planned { items: 20, bytes: 1024 * MIB }, start);
+        state.apply(&Event::Planned { items: 20, bytes: 1024 * MIB }, start);
         let (large, again, hostile) = (
             named("model.gguf", 512 * MIB),
             named("tokenizer.json", 8 * MIB),
             named(&"e\u{301}👩‍👩‍👧\u{1b}[2J".repeat(40), MIB),
         );
-        state.note(&Event::Done(named("there", 240 * MIB), Outcome::Present), start);
+        state.apply(&Event::Done(named("there", 240 * MIB), Outcome::Present), start);
         state.sample(start);
         for desc in [&large, &again, &hostile] {
-            state.note(&Event::Started(desc.clone()), start);
+            state.apply(&Event::Started(desc.clone()), start);
         }
-        state.note(&Event::Moved(large.digest.clone(), 256 * MIB), start);
-        state.note(&Event::Moved(again.digest.clone(), 8 * MIB), start);
-        state.note(&Event::Restarted(again.digest.clone()), start);
-        state.note(&Event::Moved(again.digest.clone(), 2 * MIB), start);
+        state.apply(&Event::Moved(large.digest.clone(), 256 * MIB), start);
+        state.apply(&Event::Moved(again.digest.clone(), 8 * MIB), start);
+        state.apply(&Event::Restarted(again.digest.clone()), start);
+        state.apply(&Event::Moved(again.digest.clone(), 2 * MIB), start);
         let now = start + Duration::from_secs(10);
-        state.note(&Event::Started(named("new", MIB)), now);
+        state.apply(&Event::Started(named("new", MIB)), now);
         let why = "GET https://registry.example/v2/a/blobs/sha256:0: 429 Too Many Requests (asks to wait for 7)";
-        state.note(&Event::Waiting { why: why.into(), time: Duration::from_millis(6_400) }, now);
+        state.apply(&Event::Waiting { why: why.into(), time: Duration::from_millis(6_400) }, now);
         state.sample(now);
         (state, now)
     }
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn a_log_gets_one_line_with_all_that_matters() {
         let (state, _) = busy();
-        assert_eq!(plain(&state).unwrap(), "49 %, 504 MiB of 1.0 GiB, 27 MiB/s, 0:20 left");
-        assert_eq!(plain(&State::new(Instant::now())), None);
+        assert_eq!(log_line(&state).unwrap(), "49 %, 504 MiB of 1.0 GiB, 27 MiB/s, 0:20 left");
+        assert_eq!(log_line(&State::new(Instant::now())), None);
     }
 
     #[test]

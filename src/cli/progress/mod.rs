@@ -1,10 +1,11 @@
 //! What happens, shown on stderr: lines that move on a terminal, now and then a line elsewhere, JSON for programs.
+//!
+//! It turns events into lines. Results, errors and what commands say are not for here.
 
 mod events;
 mod lines;
-mod screen;
 mod state;
-mod text;
+mod width;
 
 use std::{
     collections::HashMap,
@@ -22,9 +23,11 @@ use artifact::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::screen::{Screen, stderr};
 use self::state::State;
-use super::text::{escape, size, without_controls};
+use super::{
+    screen::{self, Screen, stderr},
+    text::{escape, size, without_controls},
+};
 
 /// How often a terminal is drawn anew.
 const TICK: Duration = Duration::from_millis(100);
@@ -73,7 +76,7 @@ struct Inner {
 
 impl Inner {
     /// What there is to say of a registry whose certificate is not looked at, once.
-    fn unverified(&mut self, registry: &str) -> Option<String> {
+    fn unverified_message(&mut self, registry: &str) -> Option<String> {
         if self.unverified.iter().any(|known| known == registry) {
             return None;
         }
@@ -81,8 +84,8 @@ impl Inner {
         Some(format!("the certificate of {registry} is not looked at: whoever answers is believed"))
     }
 
-    fn warn(&mut self, registry: &str) -> Option<String> {
-        self.unverified(registry).map(|message| format!("warning: {}", escape(&message)))
+    fn warning_line(&mut self, registry: &str) -> Option<String> {
+        self.unverified_message(registry).map(|message| format!("warning: {}", escape(&message)))
     }
 }
 
@@ -174,20 +177,20 @@ impl Display {
             }
             Mode::Lines if now.saturating_duration_since(inner.said) >= PLAIN => {
                 inner.said = now;
-                let line = lines::plain(&inner.state);
+                let line = lines::log_line(&inner.state);
                 drop(inner);
-                line.into_iter().for_each(|line| self.say(&line));
+                line.into_iter().for_each(|line| self.write_line(&line));
             }
             _ => {}
         }
     }
 
-    fn say(&self, line: &str) {
+    fn write_line(&self, line: &str) {
         self.screen.above(|| stderr(&format!("{line}\n")));
     }
 
-    /// The lines that an event is worth.
-    fn lines(&self, event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
+    /// The line that an event is worth.
+    fn text_line(&self, event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
         match event {
             Event::Waiting { why, time } => {
                 let drawn = self.mode == Mode::Drawn && inner.shown.is_some() && inner.ended.is_none();
@@ -199,23 +202,23 @@ impl Display {
                 inner.waits = until;
                 Some(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)))
             }
-            Event::Unverified(registry) => inner.warn(registry),
+            Event::Unverified(registry) => inner.warning_line(registry),
             Event::Busy { why, time } => Some(format!("waiting at most {} s: {}", time.as_secs(), escape(why))),
             Event::Retried { why } if self.verbose => Some(format!("retry    {}", escape(why))),
-            Event::Done(desc, outcome) if self.verbose => Some(about(events::word(*outcome), desc, desc.size)),
+            Event::Done(desc, outcome) if self.verbose => Some(blob_line(events::word(*outcome), desc, desc.size)),
             Event::Restarted(digest) if self.verbose => {
-                inner.state.blob(digest).map(|blob| about("again", &blob.desc, blob.desc.size))
+                inner.state.blob(digest).map(|blob| blob_line("again", &blob.desc, blob.desc.size))
             }
             Event::Resumed(digest, bytes) if self.verbose => {
-                inner.state.blob(digest).map(|blob| about("resumed", &blob.desc, *bytes))
+                inner.state.blob(digest).map(|blob| blob_line("resumed", &blob.desc, *bytes))
             }
             _ => None,
         }
     }
 
-    fn object(event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
+    fn json_line(event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
         if let Event::Unverified(registry) = event {
-            let message = inner.unverified(registry)?;
+            let message = inner.unverified_message(registry)?;
             return Some(without_controls(&json!({ "event": "warning", "message": message }).to_string()));
         }
         let of = match event {
@@ -241,17 +244,17 @@ impl Display {
 impl Progress for Display {
     fn event(&self, event: Event) {
         let (now, mut inner) = (Instant::now(), self.inner());
-        inner.state.note(&event, now);
+        inner.state.apply(&event, now);
         let line = match self.mode {
             Mode::Quiet => match &event {
-                Event::Unverified(registry) => inner.warn(registry),
+                Event::Unverified(registry) => inner.warning_line(registry),
                 _ => None,
             },
-            Mode::Json => Self::object(&event, &mut inner, now),
-            Mode::Drawn | Mode::Lines => self.lines(&event, &mut inner, now),
+            Mode::Json => Self::json_line(&event, &mut inner, now),
+            Mode::Drawn | Mode::Lines => self.text_line(&event, &mut inner, now),
         };
         drop(inner);
-        line.into_iter().for_each(|line| self.say(&line));
+        line.into_iter().for_each(|line| self.write_line(&line));
     }
 }
 
@@ -274,7 +277,7 @@ fn ticker(display: Arc<Display>) -> Sender<()> {
 }
 
 /// A line about one blob.
-fn about(word: &str, desc: &Descriptor, bytes: u64) -> String {
+fn blob_line(word: &str, desc: &Descriptor, bytes: u64) -> String {
     let name = escape(desc.title().unwrap_or(&desc.media_type));
     format!("{word:<7}  {}  {:>8}  {name}", desc.digest.short(), size(bytes))
 }

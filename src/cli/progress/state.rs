@@ -59,7 +59,7 @@ pub(super) struct State {
     /// Bytes of all of them.
     pub(super) total: u64,
     /// Bytes of those that are done.
-    settled: u64,
+    finished: u64,
     blobs: HashMap<Digest, Blob>,
     waits: Vec<Wait>,
     /// Bytes that passed in this phase, those that passed twice included.
@@ -79,7 +79,7 @@ impl State {
             items: 0,
             done: 0,
             total: 0,
-            settled: 0,
+            finished: 0,
             blobs: HashMap::new(),
             waits: Vec::new(),
             passed: 0,
@@ -89,13 +89,13 @@ impl State {
         }
     }
 
-    /// Takes an event.
-    pub(super) fn note(&mut self, event: &Event, now: Instant) {
+    /// Counts an event.
+    pub(super) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::Packing { files, bytes } => self.enter(Phase::Packing, *files, *bytes),
-            Event::Planned { items, bytes } => self.enter(Phase::Moving, *items, *bytes),
+            Event::Packing { files, bytes } => self.enter_phase(Phase::Packing, *files, *bytes),
+            Event::Planned { items, bytes } => self.enter_phase(Phase::Moving, *items, *bytes),
             Event::Read(bytes) => {
-                self.settled = self.settled.saturating_add(*bytes);
+                self.finished = self.finished.saturating_add(*bytes);
                 self.passed = self.passed.saturating_add(*bytes);
             }
             Event::Started(desc) => {
@@ -104,17 +104,17 @@ impl State {
             }
             Event::Moved(digest, bytes) => {
                 self.passed = self.passed.saturating_add(*bytes);
-                self.change(digest, |blob| blob.reach(blob.at.saturating_add(*bytes)));
+                self.change_blob(digest, |blob| blob.advance_to(blob.at.saturating_add(*bytes)));
             }
-            Event::Restarted(digest) => self.change(digest, |blob| (blob.at, blob.again) = (0, true)),
+            Event::Restarted(digest) => self.change_blob(digest, |blob| (blob.at, blob.again) = (0, true)),
             Event::Resumed(digest, bytes) => {
                 self.resumed = self.resumed.saturating_add(*bytes);
-                self.change(digest, |blob| {
+                self.change_blob(digest, |blob| {
                     blob.resumed = true;
-                    blob.reach(blob.at.max(*bytes));
+                    blob.advance_to(blob.at.max(*bytes));
                 });
             }
-            Event::Done(desc, outcome) => self.settle(desc, *outcome),
+            Event::Done(desc, outcome) => self.finish_blob(desc, *outcome),
             Event::Retried { .. } => self.retried = self.retried.saturating_add(1),
             Event::Waiting { why, time } => self.waits.push(Wait { why: why.clone(), until: now + *time }),
             _ => {}
@@ -122,21 +122,21 @@ impl State {
         self.waits.retain(|wait| wait.until > now);
     }
 
-    fn enter(&mut self, phase: Phase, items: usize, total: u64) {
+    fn enter_phase(&mut self, phase: Phase, items: usize, total: u64) {
         (self.phase, self.items, self.total) = (phase, items, total);
-        (self.done, self.settled, self.passed) = (0, 0, 0);
+        (self.done, self.finished, self.passed) = (0, 0, 0);
         self.samples.clear();
     }
 
-    fn change(&mut self, digest: &Digest, change: impl FnOnce(&mut Blob)) {
+    fn change_blob(&mut self, digest: &Digest, change: impl FnOnce(&mut Blob)) {
         if let Some(blob) = self.blobs.get_mut(digest) {
             change(blob);
         }
     }
 
-    fn settle(&mut self, desc: &Descriptor, outcome: Outcome) {
+    fn finish_blob(&mut self, desc: &Descriptor, outcome: Outcome) {
         let counted = self.blobs.remove(&desc.digest).is_some();
-        self.settled = self.settled.saturating_add(desc.size);
+        self.finished = self.finished.saturating_add(desc.size);
         self.done = self.done.saturating_add(1);
         if !counted && outcome == Outcome::Moved {
             self.passed = self.passed.saturating_add(desc.size);
@@ -154,7 +154,7 @@ impl State {
     /// How many bytes of the total are where they belong; it never becomes less while a phase lasts.
     pub(super) fn position(&self) -> u64 {
         let moving = self.blobs.values().fold(0_u64, |sum, blob| sum.saturating_add(blob.high));
-        self.settled.saturating_add(moving).min(self.total)
+        self.finished.saturating_add(moving).min(self.total)
     }
 
     /// From zero to one; an artifact without bytes is done.
@@ -196,7 +196,7 @@ impl State {
 }
 
 impl Blob {
-    fn reach(&mut self, at: u64) {
+    fn advance_to(&mut self, at: u64) {
         self.at = at.min(self.desc.size);
         self.high = self.high.max(self.at);
     }
@@ -213,7 +213,7 @@ mod tests {
     fn state(total: u64, items: usize) -> (State, Instant) {
         let now = Instant::now();
         let mut state = State::new(now);
-        state.note(&Event::Planned { items, bytes: total }, now);
+        state.apply(&Event::Planned { items, bytes: total }, now);
         (state, now)
     }
 
@@ -235,7 +235,7 @@ mod tests {
             (Event::Done(one, Outcome::Moved), 1000),
         ];
         for (event, position) in events {
-            state.note(&event, now);
+            state.apply(&event, now);
             assert_eq!(state.position(), position, "{event:?}");
         }
         assert_eq!((state.done, state.blobs().len()), (2, 0));
@@ -245,11 +245,11 @@ mod tests {
     fn what_an_earlier_transfer_brought_counts_at_once_and_not_twice() {
         let (mut state, now) = state(1000, 1);
         let one = blob("one", 1000);
-        state.note(&Event::Started(one.clone()), now);
-        state.note(&Event::Resumed(one.digest.clone(), 700), now);
+        state.apply(&Event::Started(one.clone()), now);
+        state.apply(&Event::Resumed(one.digest.clone(), 700), now);
         assert_eq!((state.position(), state.blob(&one.digest).unwrap().at), (700, 700));
-        state.note(&Event::Moved(one.digest.clone(), 200), now);
-        state.note(&Event::Resumed(one.digest.clone(), 200), now);
+        state.apply(&Event::Moved(one.digest.clone(), 200), now);
+        state.apply(&Event::Resumed(one.digest.clone(), 200), now);
         assert_eq!(state.position(), 900);
     }
 
@@ -258,12 +258,12 @@ mod tests {
         let (mut state, now) = state(10_000, 3);
         let (one, there) = (blob("one", 4000), blob("there", 4000));
         state.sample(now);
-        state.note(&Event::Done(there, Outcome::Present), now);
-        state.note(&Event::Started(one.clone()), now);
+        state.apply(&Event::Done(there, Outcome::Present), now);
+        state.apply(&Event::Started(one.clone()), now);
         assert_eq!(state.rate(), None);
         for second in 1..=20 {
             let now = now + Duration::from_secs(second);
-            state.note(&Event::Moved(one.digest.clone(), 100), now);
+            state.apply(&Event::Moved(one.digest.clone(), 100), now);
             state.sample(now);
             assert_eq!(state.rate(), Some(100.0));
         }
@@ -274,8 +274,8 @@ mod tests {
     fn a_wait_is_over_when_its_time_is() {
         let (mut state, now) = state(1, 1);
         let second = Duration::from_secs(1);
-        state.note(&Event::Waiting { why: "long".into(), time: 7 * second }, now);
-        state.note(&Event::Waiting { why: "short".into(), time: second }, now);
+        state.apply(&Event::Waiting { why: "long".into(), time: 7 * second }, now);
+        state.apply(&Event::Waiting { why: "short".into(), time: second }, now);
         let whys = |state: &State, at| state.waits(at).iter().map(|wait| wait.why.clone()).collect::<Vec<_>>();
         assert_eq!(whys(&state, now), ["short", "long"]);
         assert_eq!(whys(&state, now + 2 * second), ["long"]);
@@ -287,13 +287,13 @@ mod tests {
         let now = Instant::now();
         let mut state = State::new(now);
         assert_eq!(state.phase, Phase::Looking);
-        state.note(&Event::Packing { files: 3, bytes: 30 }, now);
-        state.note(&Event::Read(45), now);
+        state.apply(&Event::Packing { files: 3, bytes: 30 }, now);
+        state.apply(&Event::Read(45), now);
         assert_eq!((state.phase, state.items, state.position()), (Phase::Packing, 3, 30));
-        state.note(&Event::Planned { items: 2, bytes: 20 }, now);
+        state.apply(&Event::Planned { items: 2, bytes: 20 }, now);
         assert_eq!((state.phase, state.items, state.position()), (Phase::Moving, 2, 0));
         let (mut empty, _) = (State::new(now), ());
-        empty.note(&Event::Planned { items: 0, bytes: 0 }, now);
+        empty.apply(&Event::Planned { items: 0, bytes: 0 }, now);
         assert!((empty.fraction() - 1.0).abs() < f64::EPSILON);
     }
 }

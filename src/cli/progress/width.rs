@@ -8,7 +8,7 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// A failure without the path that it is about: `GET https://host/path: 429 …` becomes `host: 429 …`.
-pub(super) fn brief(why: &str) -> String {
+pub(super) fn without_path(why: &str) -> String {
     let host = |word: &str| Some(word.split_once("://")?.1.split('/').next()?.trim_end_matches(':').to_owned());
     let words: Vec<&str> = why.split(' ').collect();
     let Some((at, host)) = words.iter().enumerate().find_map(|(at, word)| Some((at, host(word)?))) else {
@@ -20,7 +20,7 @@ pub(super) fn brief(why: &str) -> String {
 }
 
 /// The text, or as much of it as fits into so many columns, and `…`.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut_to_width(text: &str, width: usize) -> String {
     // Characters without a width are bounded, too: a name may consist of nothing else.
     if columns(text) <= width && text.chars().count() <= width.saturating_mul(2) {
         return text.to_owned();
@@ -53,16 +53,16 @@ mod tests {
             ("given up: PUT http://[::1]:5000/v2/: no answer within 2 s", "given up: [::1]:5000: no answer within 2 s"),
             ("something else", "something else"),
         ] {
-            assert_eq!(brief(why), short);
+            assert_eq!(without_path(why), short);
         }
     }
 
     #[test]
     fn what_does_not_fit_ends_with_a_sign() {
         for (width, cut_off) in [(0, ""), (1, "…"), (4, "abc…"), (5, "abcde")] {
-            assert_eq!(cut("abcde", width), cut_off);
+            assert_eq!(cut_to_width("abcde", width), cut_off);
         }
-        assert_eq!(cut("漢字漢字", 5), "漢字…");
-        assert!(cut(&"\u{301}".repeat(999), 5).chars().count() <= 11);
+        assert_eq!(cut_to_width("漢字漢字", 5), "漢字…");
+        assert!(cut_to_width(&"\u{301}".repeat(999), 5).chars().count() <= 11);
     }
 }
