@@ -11,9 +11,9 @@ use super::{limits::Limits, log::Log};
 use crate::blob::{self, ByteStream};
 
 /// Answers the requests that a [`Server`](super::Server) receives: a [`Registry`](super::Registry), or an app around
-/// one.
+/// one. All apps are in this library.
 pub trait App: fmt::Debug + Send + Sync + 'static {
-    /// Answers one request. A failure is an answer, too; its [`Cause`] is for the log.
+    /// Answers one request. A failure is an answer, too.
     fn answer(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Body>>;
 
     /// The limits that the server keeps.
