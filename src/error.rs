@@ -2,9 +2,13 @@
 //!
 //! Advice ("pass `--plain-http`") is not here: the library states facts, the command line knows its flags.
 
+mod server_code;
+
 use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
+
+pub use self::server_code::ServerCode;
 
 /// The result of everything in this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -246,9 +250,9 @@ pub struct Facts {
     /// The status of an HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The code in a registry's error document, such as `NAME_UNKNOWN` (distribution-spec, "Error Codes").
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub server_code: Option<String>,
+    /// The codes with which a registry refused, such as `NAME_UNKNOWN`, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub server_codes: Vec<ServerCode>,
     /// Where the credentials came from that were used: a file, a helper, the command line. Never a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
@@ -264,7 +268,7 @@ impl Facts {
             digest: self.digest.or(other.digest),
             path: self.path.or(other.path),
             status: self.status.or(other.status),
-            server_code: self.server_code.or(other.server_code),
+            server_codes: if self.server_codes.is_empty() { other.server_codes } else { self.server_codes },
             credentials: self.credentials.or(other.credentials),
         }
     }
@@ -397,6 +401,13 @@ impl Error {
         self.with_facts(Facts { name: Some(name.to_string()), ..Facts::default() })
     }
 
+    /// Adds the codes with which a server refused.
+    #[must_use]
+    pub fn with_server_codes(mut self, codes: Vec<ServerCode>) -> Self {
+        self.0.facts.server_codes = codes;
+        self
+    }
+
     /// The same error, with what was being done, or where, put in front.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
@@ -443,6 +454,12 @@ impl Error {
     fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
         let source = std::error::Error::source(self)?;
         if self.0.transparent { source.source() } else { Some(source) }
+    }
+
+    /// The codes with which a server refused, in its order; empty where none did.
+    #[must_use]
+    pub fn server_codes(&self) -> &[ServerCode] {
+        &self.0.facts.server_codes
     }
 
     /// What failed, without what was being done and without the cause.

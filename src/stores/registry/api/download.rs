@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     blob::{self, Blob as _, ByteStream},
-    error::{Code, Error, Kind, Result},
+    error::{Code, Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
     store::{Flaw, FlawKind, Item, NamePage, Presence},
     stores::registry::{
@@ -60,9 +60,6 @@ pub(super) const ACCEPT: HeaderValue = HeaderValue::from_static(
 
 /// The digest of a manifest, as the registry says (distribution-spec, "Pulling manifests").
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
-
-/// The error code for a repository that does not exist (distribution-spec, "Error Codes").
-pub(super) const NAME_UNKNOWN: &str = "NAME_UNKNOWN";
 
 impl Repository {
     /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
@@ -213,7 +210,7 @@ impl Repository {
         let mut request = self.request(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
         request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
         match self.send(&request).await?.expect(&[200]).await {
-            Err(e) if e.kind() == Kind::NotFound && e.to_string().contains(NAME_UNKNOWN) => Ok(None),
+            Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
             first => Ok(Some(Pages::from(self, first?))),
         }
     }

@@ -11,12 +11,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, header};
 
 use super::{
-    download::NAME_UNKNOWN,
     manifests::referrer,
     pages::{MAX_PAGE, Pages},
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
     store,
     stores::registry::{Repository, auth::Access, http::response},
@@ -47,7 +46,7 @@ impl Repository {
             .whole(MAX_PAGE);
         let response = self.send(&request).await?;
         if matches!(response.status.as_u16(), 404 | 405 | 501) {
-            let unknown = response.into_error().await.to_string().contains(NAME_UNKNOWN);
+            let unknown = response.into_error().await.server_codes().contains(&ServerCode::NameUnknown);
             // Of a repository that does not exist yet nothing can be learned about the registry.
             if !unknown {
                 self.set_lists_referrers(false);

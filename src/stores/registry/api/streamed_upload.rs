@@ -17,7 +17,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Hasher, media_type},
     store::{Sink, compare},
     stores::registry::{
@@ -31,8 +31,6 @@ use crate::{
 const QUEUE: usize = 1;
 /// How much is gathered before it is sent, in bytes, unless the registry takes less or wants more.
 const PIECE: u64 = 8 << 20;
-/// The error code for content of another digest (distribution-spec, "Error Codes").
-const DIGEST_INVALID: &str = "DIGEST_INVALID";
 
 /// Content on its way. What sends it has a task of its own, which ends when this is dropped; the upload is cancelled then.
 pub(super) struct Streamed {
@@ -145,7 +143,7 @@ impl Sink for Streamed {
                 Ok(desc)
             }
             Ok(false) => Err(Error::limit(format!("{} does not end this upload", self.repository))),
-            Err(e) if e.kind() == Kind::Invalid && e.to_string().contains(DIGEST_INVALID) => {
+            Err(e) if e.kind() == Kind::Invalid && e.server_codes().contains(&ServerCode::DigestInvalid) => {
                 Err(Error::mismatch(e.to_string()))
             }
             Err(e) => Err(e),

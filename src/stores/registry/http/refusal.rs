@@ -3,15 +3,13 @@
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use crate::error::{Code, Kind};
-
-/// The code of a registry that never moves a tag.
-const TAG_IMMUTABLE: &str = "TAG_IMMUTABLE";
-/// The code of a registry that has no room left for whoever asks.
-const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
+use crate::error::{Code, Kind, ServerCode};
 
 /// The codes for a manifest whose content is not there: that of the specification, and what some say instead.
-const CONTENT_UNKNOWN: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+const CONTENT_UNKNOWN: [ServerCode; 3] =
+    [ServerCode::ManifestBlobUnknown, ServerCode::BlobUnknown, ServerCode::ManifestUnknown];
+/// How many errors of one answer are read.
+const MAX_FAULTS: usize = 5;
 
 /// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
 pub(super) fn kind_of(status: StatusCode) -> Kind {
@@ -38,13 +36,13 @@ pub(super) fn is_final(status: StatusCode, said: &str) -> bool {
 /// those who read them know more.
 pub(super) fn code_of(method: &Method, status: StatusCode, said: &Said, secure: bool) -> Option<Code> {
     match status.as_u16() {
-        400 | 404 | 422 if method == Method::PUT && CONTENT_UNKNOWN.iter().any(|code| said.has(code)) => {
+        400 | 404 | 422 if method == Method::PUT && CONTENT_UNKNOWN.iter().any(|code| said.codes.contains(code)) => {
             Some(Code::ContentMissing)
         }
         405 => Some(Code::MethodRefused),
         507 => Some(Code::RegistryFull),
-        400 | 409 | 412 | 413 if said.has(TAG_IMMUTABLE) => Some(Code::TagImmutable),
-        400 | 409 | 412 | 413 if said.has(QUOTA_EXCEEDED) => Some(Code::RegistryFull),
+        400 | 409 | 412 | 413 if said.codes.contains(&ServerCode::TagImmutable) => Some(Code::TagImmutable),
+        400 | 409 | 412 | 413 if said.codes.contains(&ServerCode::QuotaExceeded) => Some(Code::RegistryFull),
         // What servers of https answer to plain http, and registries, which have JSON, do not.
         400 if !secure && !said.is_json => Some(Code::HttpsExpected),
         400 | 409 | 412 | 413 if is_final(status, &said.text) => Some(Code::RefusedForGood),
@@ -57,15 +55,9 @@ pub(super) struct Said {
     /// In words.
     pub(super) text: String,
     /// The codes of its errors.
-    codes: Vec<String>,
+    pub(super) codes: Vec<ServerCode>,
     /// Whether it is the JSON of the specification.
     is_json: bool,
-}
-
-impl Said {
-    fn has(&self, code: &str) -> bool {
-        self.codes.iter().any(|own| own == code)
-    }
 }
 
 #[derive(Deserialize)]
@@ -84,13 +76,13 @@ struct Fault {
 /// What a body says: the errors of the specification's JSON, else its first line that is not markup.
 pub(super) fn said(body: &[u8]) -> Said {
     if let Ok(Errors { errors }) = serde_json::from_slice(body) {
-        let first = || errors.iter().take(5);
+        let first = || errors.iter().take(MAX_FAULTS);
         let each = |f: &Fault| {
             let parts = [f.code.as_str(), f.message.as_str()].into_iter().filter(|s| !s.is_empty());
             parts.collect::<Vec<_>>().join(": ")
         };
         let text = first().map(each).collect::<Vec<_>>().join("; ");
-        return Said { text, codes: first().map(|f| f.code.clone()).collect(), is_json: true };
+        return Said { text, codes: first().map(|f| f.code.as_str().into()).collect(), is_json: true };
     }
     let text = String::from_utf8_lossy(body);
     let text = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();

@@ -227,9 +227,9 @@ impl Response {
             Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
             Err(_) => (Bytes::new(), true),
         };
-        let said = refusal::said(&body);
-        let code = refusal::code_of(&method, status, &said, secure);
-        let said = excerpt(&without_secrets(&said.text, &secrets));
+        let refusal = refusal::said(&body);
+        let code = refusal::code_of(&method, status, &refusal, secure);
+        let said = excerpt(&without_secrets(&refusal.text, &secrets));
         let mut kind = if is_final(status, &said) { Kind::Denied } else { kind_of(status) };
         if media_type == "text/html" && matches!(kind, Kind::NotFound | Kind::Unsupported | Kind::Invalid) {
             kind = Kind::NotARegistry;
@@ -245,7 +245,8 @@ impl Response {
         if let Some(wait) = wait {
             message = format!("{message} (asks to wait for {wait})");
         }
-        code.into_iter().fold(Error::new(kind, message), Error::with_code)
+        let error = Error::new(kind, message).with_server_codes(refusal.codes);
+        code.into_iter().fold(error, Error::with_code)
     }
 }
 
