@@ -13,9 +13,11 @@ use super::{
         response::Response,
         retry::{Attempts, Failure},
     },
-    net::resolver::NearestScope,
     options::Options,
-    origins::origin::{Origin, host_trust, redacted},
+    origins::{
+        address_scope::NearestScope,
+        origin::{Origin, host_trust, redacted},
+    },
 };
 use crate::error::{Error, Kind, Result};
 

@@ -19,8 +19,8 @@ use crate::{
     stores::registry::{
         Repository,
         auth::Access,
-        http::response::{Document, Response, excerpt},
-        origins::quirks,
+        http::response::{Document, Response},
+        origins::{quirks, redact::excerpt},
     },
 };
 

@@ -8,11 +8,7 @@ use crate::{
     error::{Code, Context as _, Error, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
     store::{Item, compare},
-    stores::registry::{
-        Repository,
-        auth::Access,
-        http::{payload::Payload, response::excerpt},
-    },
+    stores::registry::{Repository, auth::Access, http::payload::Payload, origins::redact::excerpt},
 };
 
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing

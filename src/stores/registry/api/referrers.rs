@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
     store,
-    stores::registry::{Repository, auth::Access, http::response},
+    stores::registry::{Repository, auth::Access, origins::redact::excerpt},
 };
 
 /// How often a list is written again after somebody else wrote it at the same time.
@@ -147,7 +147,7 @@ impl Repository {
                 None | Some(Fallback::Subject) => Index::of(Vec::new()),
                 Some(Fallback::List(index)) => *index,
                 Some(Fallback::Other(media_type)) => {
-                    let media_type = response::excerpt(&media_type);
+                    let media_type = excerpt(&media_type);
                     return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
                 }
             };

@@ -25,12 +25,14 @@ use crate::{
         net::{
             pool::{self, Pool},
             proxy::Proxies,
-            resolver::NearestScope,
             tls::Tls,
             tunnel,
         },
         options::Options,
-        origins::origin::{HostTrust, Origin, redacted},
+        origins::{
+            address_scope::NearestScope,
+            origin::{HostTrust, Origin, redacted},
+        },
     },
 };
 

@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Kind, Result},
     stores::registry::origins::{
         origin::redacted,
-        redact::{self, without_secrets},
+        redact::{self, excerpt, without_secrets},
     },
 };
 
@@ -30,8 +30,6 @@ use crate::{
 const MAX_ERROR: u64 = 64 << 10;
 /// Largest body that is read only to keep its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
-/// Longest text of a server that an error message quotes, in characters.
-const MAX_QUOTE: usize = 500;
 
 /// A body that was read whole, fit to be understood.
 pub(in crate::stores::registry) struct Document {
@@ -281,14 +279,6 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// A server's text, fit for a message: at most 500 characters and an ellipsis. Whoever shows it escapes it.
-pub(in crate::stores::registry) fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTE) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 impl Response {
     /// A success at this address, with this body.
@@ -325,12 +315,5 @@ mod tests {
         let start = Instant::now();
         assert_eq!(response.bytes(10).await.unwrap(), "0123456789");
         assert_eq!(start.elapsed(), Duration::from_millis(900));
-    }
-
-    #[test]
-    fn what_a_server_says_is_cut_short() {
-        assert_eq!(excerpt("a\u{1b}[31m\"b\""), "a\u{1b}[31m\"b\"");
-        assert_eq!(excerpt(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
-        assert_eq!(excerpt(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
     }
 }

@@ -22,7 +22,7 @@ use hyper_util::{
 
 use super::{
     dial::Dialer,
-    resolver::{NearestScope, Resolver},
+    resolver::Resolver,
     tls::{self, Tls},
     tunnel::Route,
 };
@@ -31,7 +31,10 @@ use crate::{
     stores::registry::{
         http::{payload::Outgoing, request, retry::Failure},
         options::Options,
-        origins::origin::{HostTrust, Origin},
+        origins::{
+            address_scope::NearestScope,
+            origin::{HostTrust, Origin},
+        },
     },
 };
 

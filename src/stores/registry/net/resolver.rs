@@ -6,10 +6,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{self, Poll},
 };
 
@@ -17,36 +14,8 @@ use hyper_util::client::legacy::connect::dns::Name;
 
 use crate::{
     error::{Code, Error, Kind},
-    stores::registry::origins::{address_scope::AddressScope, origin::HostTrust},
+    stores::registry::origins::{address_scope::NearestScope, origin::HostTrust},
 };
-
-/// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
-/// that. Once public it stays so: whoever owns a name may change at any time where it leads.
-#[derive(Debug, Clone, Default)]
-pub(in crate::stores::registry) struct NearestScope(Arc<AtomicU8>);
-
-impl NearestScope {
-    /// The registry was seen at this address.
-    pub(in crate::stores::registry) fn saw(&self, ip: IpAddr) {
-        let seen = match AddressScope::of(ip) {
-            Some(AddressScope::Loopback) => 1,
-            Some(AddressScope::Private) | None => 2,
-            Some(AddressScope::Public) => 3,
-        };
-        self.0.fetch_max(seen, Ordering::Relaxed);
-    }
-
-    /// Whether the registry may send us to this address. Before it was seen itself, to public ones only; never to those
-    /// of one link, which include the metadata services of clouds.
-    pub(in crate::stores::registry) fn allows(&self, ip: IpAddr) -> bool {
-        match (AddressScope::of(ip), self.0.load(Ordering::Relaxed)) {
-            (Some(AddressScope::Public), _)
-            | (Some(AddressScope::Private), 1 | 2)
-            | (Some(AddressScope::Loopback), 1) => true,
-            (Some(AddressScope::Private | AddressScope::Loopback) | None, _) => false,
-        }
-    }
-}
 
 /// Looks names up, and leaves out the addresses that may not be used.
 #[derive(Debug, Clone)]
@@ -111,21 +80,6 @@ mod tests {
         let nearest = NearestScope::default();
         seen.iter().for_each(|ip| nearest.saw(ip.parse().unwrap()));
         nearest
-    }
-
-    #[test]
-    fn a_registry_leads_no_nearer_than_it_is_itself() {
-        let allowed = |seen: &[&str]| {
-            let nearest = nearest(seen);
-            ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"].map(|ip| nearest.allows(ip.parse().unwrap()))
-        };
-        assert_eq!(allowed(&[]), [true, false, false, false]);
-        assert_eq!(allowed(&["1.1.1.1"]), [true, false, false, false]);
-        assert_eq!(allowed(&["192.168.1.1"]), [true, true, false, false]);
-        assert_eq!(allowed(&["127.0.0.1"]), [true, true, true, false]);
-        assert_eq!(allowed(&["169.254.1.1"]), [true, true, false, false]);
-        // One public address among them, now or ever, is enough.
-        assert_eq!(allowed(&["10.0.0.1", "1.1.1.1", "127.0.0.1"]), [true, false, false, false]);
     }
 
     #[tokio::test]

@@ -23,9 +23,9 @@ use url::Url;
 
 use crate::{
     error::{Code, Error, Kind},
-    stores::registry::{
-        http::response::excerpt,
-        origins::{origin::Origin, redact::without_secrets},
+    stores::registry::origins::{
+        origin::Origin,
+        redact::{excerpt, without_secrets},
     },
 };
 

@@ -1,10 +1,16 @@
-//! What kind of address something is at: of this machine, of a private network, of everybody.
+//! From where an address can be reached: from this machine, from a private network, from everywhere.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 /// From how far an address is reached. Nobody's private network is asked on a stranger's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stores::registry) enum AddressScope {
+enum AddressScope {
     /// This machine alone.
     Loopback,
     /// A private network.
@@ -20,7 +26,7 @@ const METADATA: [IpAddr; 2] =
 impl AddressScope {
     /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
     /// many, of none, and of a metadata service.
-    pub(in crate::stores::registry) fn of(ip: IpAddr) -> Option<Self> {
+    fn of(ip: IpAddr) -> Option<Self> {
         let ip = ip.to_canonical();
         let (private, public) = match ip {
             IpAddr::V4(v4) => {
@@ -34,6 +40,34 @@ impl AddressScope {
             _ if ip.is_loopback() => Some(Self::Loopback),
             _ if private => Some(Self::Private),
             _ => public.then_some(Self::Public),
+        }
+    }
+}
+
+/// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
+/// that. Once public it stays so: whoever owns a name may change at any time where it leads.
+#[derive(Debug, Clone, Default)]
+pub(in crate::stores::registry) struct NearestScope(Arc<AtomicU8>);
+
+impl NearestScope {
+    /// The registry was seen at this address.
+    pub(in crate::stores::registry) fn saw(&self, ip: IpAddr) {
+        let seen = match AddressScope::of(ip) {
+            Some(AddressScope::Loopback) => 1,
+            Some(AddressScope::Private) | None => 2,
+            Some(AddressScope::Public) => 3,
+        };
+        self.0.fetch_max(seen, Ordering::Relaxed);
+    }
+
+    /// Whether the registry may send us to this address. Before it was seen itself, to public ones only; never to those
+    /// of one link, which include the metadata services of clouds.
+    pub(in crate::stores::registry) fn allows(&self, ip: IpAddr) -> bool {
+        match (AddressScope::of(ip), self.0.load(Ordering::Relaxed)) {
+            (Some(AddressScope::Public), _)
+            | (Some(AddressScope::Private), 1 | 2)
+            | (Some(AddressScope::Loopback), 1) => true,
+            (Some(AddressScope::Private | AddressScope::Loopback) | None, _) => false,
         }
     }
 }
@@ -63,5 +97,31 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         (0x2002, _) => embedded(b, c),
         (0x2001, 0x0db8 | 0) => false,
         _ => a & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nearest(seen: &[&str]) -> NearestScope {
+        let nearest = NearestScope::default();
+        seen.iter().for_each(|ip| nearest.saw(ip.parse().unwrap()));
+        nearest
+    }
+
+    #[test]
+    fn a_registry_leads_no_nearer_than_it_is_itself() {
+        let allowed = |seen: &[&str]| {
+            let nearest = nearest(seen);
+            ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"].map(|ip| nearest.allows(ip.parse().unwrap()))
+        };
+        assert_eq!(allowed(&[]), [true, false, false, false]);
+        assert_eq!(allowed(&["1.1.1.1"]), [true, false, false, false]);
+        assert_eq!(allowed(&["192.168.1.1"]), [true, true, false, false]);
+        assert_eq!(allowed(&["127.0.0.1"]), [true, true, true, false]);
+        assert_eq!(allowed(&["169.254.1.1"]), [true, true, false, false]);
+        // One public address among them, now or ever, is enough.
+        assert_eq!(allowed(&["10.0.0.1", "1.1.1.1", "127.0.0.1"]), [true, false, false, false]);
     }
 }

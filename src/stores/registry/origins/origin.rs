@@ -4,11 +4,10 @@ use std::{fmt, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{quirks, registrable_domain::same_registrable_domain};
+use super::{address_scope::NearestScope, quirks, registrable_domain::same_registrable_domain};
 use crate::{
     error::{Code, Error, Result},
     oci::without_userinfo,
-    stores::registry::net::resolver::NearestScope,
 };
 
 /// How a registry is spoken to.
@@ -116,7 +115,7 @@ impl Origin {
     }
 
     /// The host, as a name or as an address.
-    pub(super) fn parsed(&self) -> Option<Host<String>> {
+    fn parsed(&self) -> Option<Host<String>> {
         Host::parse(&self.host).ok()
     }
 
@@ -165,7 +164,7 @@ pub(in crate::stores::registry) enum HostTrust {
 /// May this registry send us there, by a redirect or by an upload's `Location`?
 ///
 /// Never from https to http. Another origin must be https at a public address, or at one no nearer than the registry's
-/// own (`reach`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
+/// own (`nearest`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
 /// credential goes along in any of these cases.
 pub(in crate::stores::registry) fn host_trust(
     registry: &Origin,
@@ -207,7 +206,7 @@ pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trus
     if is_listed(realm, trusted) || same_host {
         return Some(HostTrust::Trusted);
     }
-    (realm.secure && same_registrable_domain(registry, realm)).then_some(HostTrust::Foreign)
+    (realm.secure && same_registrable_domain(&registry.host, &realm.host)).then_some(HostTrust::Foreign)
 }
 
 fn is_listed(origin: &Origin, trusted: &[String]) -> bool {

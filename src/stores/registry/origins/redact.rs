@@ -14,6 +14,8 @@ const OURS: [&str; 11] =
     ["account", "artifactType", "client_id", "digest", "from", "last", "mount", "n", "scope", "service", "tag"];
 /// A value of fewer bytes than this hides nothing, and occurs by chance.
 const SHORTEST: usize = 6;
+/// Longest text of a server that an error message quotes, in characters.
+const MAX_QUOTE: usize = 500;
 
 /// The text with these secrets blotted out; all of it where one is hidden in an encoding.
 pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String]) -> String {
@@ -30,6 +32,14 @@ pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String
         plain = decoded(&plain);
     }
     shown
+}
+
+/// A server's text, fit for a message: at most 500 characters and an ellipsis. Whoever shows it escapes it.
+pub(in crate::stores::registry) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// What may be secret in an address that a server gave us: the values of its parameters, such as a signature.
@@ -145,5 +155,12 @@ mod tests {
         let url =
             Url::parse(&format!("https://h/p?X-Sig=a%2Fbcdef&n=1000000&digest={digest}&x={digest}&v=1&sig=uvwxyz"));
         assert_eq!(in_query(&url.unwrap()), ["a/bcdef", "uvwxyz"]);
+    }
+
+    #[test]
+    fn what_a_server_says_is_cut_short() {
+        assert_eq!(excerpt("a\u{1b}[31m\"b\""), "a\u{1b}[31m\"b\"");
+        assert_eq!(excerpt(&"x".repeat(MAX_QUOTE)), "x".repeat(MAX_QUOTE));
+        assert_eq!(excerpt(&"x".repeat(9999)), "x".repeat(MAX_QUOTE) + "…");
     }
 }
