@@ -8,10 +8,18 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Options, Prefix, Protocol, Proxies, certificate};
+use super::{
+    files::{self, certificate},
+    prefix::Prefix,
+};
 use crate::{
     document::{self, Document, typed},
     error::{Context as _, Error, Result},
+    stores::registry::{
+        net::proxy::Proxies,
+        options::Options,
+        origins::origin::{Origin, Protocol},
+    },
 };
 
 /// What is said about a prefix. It has no text form: the URL of a proxy may hold a password.
@@ -98,7 +106,7 @@ impl Entry {
         }
         options.trusted.extend(self.trusted.iter().cloned());
         if !self.addresses.is_empty() {
-            let host = super::Origin::of_registry(registry, options.protocol)?.host().to_owned();
+            let host = Origin::of_registry(registry, options.protocol)?.host().to_owned();
             options.addresses.insert(host, self.addresses.clone());
         }
         Ok(())
@@ -107,5 +115,5 @@ impl Entry {
 
 /// A file that must be there: not of the kind of an artifact that is not.
 fn read_named(path: &Path) -> Result<Vec<u8>> {
-    super::read(path).map_err(Error::of_configuration)
+    files::read(path).map_err(Error::of_configuration)
 }

@@ -1,8 +1,12 @@
 //! What is configured about registries: one file of ours, podman's `registries.conf`, and the directories in which
 //! docker and podman keep certificates.
+//!
+//! It reads files and changes `Options`. It opens no connection, and no folder beside it knows it.
 
 mod file;
+mod files;
 mod podman;
+mod prefix;
 #[cfg(test)]
 mod tests;
 
@@ -12,15 +16,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ClientCertificate, Origin, Protocol, Proxies, options::Options};
+use self::{
+    files::{certificate, read, read_if_there},
+    prefix::Prefix,
+};
+use super::options::Options;
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
-    fs,
     oci::{RegistryName, RepositoryName},
 };
-
-/// Largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// What is known about hosts and repositories.
 #[derive(Clone, Default)]
@@ -174,73 +178,4 @@ fn fitting<'a, T>(
     let mut found: Vec<_> = entries.iter().filter(|(prefix, _)| prefix.fits(registry, repository)).collect();
     found.sort_by_key(|(prefix, _)| (!prefix.host.starts_with("*."), prefix.host.len(), prefix.path.len()));
     found.into_iter()
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read_regular(path, MAX_FILE)
-}
-
-fn read_if_there(path: &Path) -> Result<Option<String>> {
-    match read(path) {
-        Ok(bytes) => fs::text(bytes, path).map(Some),
-        Err(e) if e.kind() == Kind::NotFound => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-/// A certificate and its key from two files.
-fn certificate(certificate: &Path, key: &Path) -> Result<ClientCertificate> {
-    let both = || format!("`{}` and `{}`", certificate.display(), key.display());
-    ClientCertificate::from_pem(&read(certificate)?, &read(key)?).context(both)
-}
-
-/// `host[:port][/path]`: a registry, or the repositories below a path in it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefix {
-    host: String,
-    path: String,
-}
-
-impl Prefix {
-    /// `wild`: whether `*.domain` may stand in the place of the host. Errors: neither a host nor a path.
-    fn parse(text: &str, wild: bool) -> Result<Self> {
-        let (host, path) = text.split_once('/').unwrap_or((text, ""));
-        let plain = host.strip_prefix("*.").filter(|_| wild).unwrap_or(host);
-        let bad = || Error::invalid(format!("`{text}` is not `host[:port][/path]`"));
-        Origin::of_registry(plain, Protocol::Https).map_err(|_| bad())?;
-        plain.parse::<RegistryName>().map_err(|_| bad())?;
-        if !path.is_empty() && path.parse::<RepositoryName>().is_err() {
-            return Err(bad());
-        }
-        Ok(Self { host: host.to_ascii_lowercase(), path: path.to_owned() })
-    }
-
-    fn fits(&self, registry: &str, repository: &str) -> bool {
-        let host = match self.host.strip_prefix('*') {
-            Some(domain) => registry.to_ascii_lowercase().ends_with(domain),
-            None => same(&self.host, registry),
-        };
-        host && (self.path.is_empty() || repository.strip_prefix(&self.path).is_some_and(is_below))
-    }
-
-    /// What of a repository that fits is behind the prefix.
-    fn rest<'a>(&self, repository: &'a str) -> &'a str {
-        repository.strip_prefix(&self.path).unwrap_or(repository).trim_start_matches('/')
-    }
-
-    /// The registry, and the repository with this below the path.
-    fn with(&self, rest: &str) -> Result<(RegistryName, RepositoryName)> {
-        let parts: Vec<&str> = [self.path.as_str(), rest].into_iter().filter(|part| !part.is_empty()).collect();
-        Ok((self.host.parse()?, parts.join("/").parse()?))
-    }
-}
-
-fn is_below(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with('/')
-}
-
-/// Whether two names are one registry's, however they are written.
-fn same(a: &str, b: &str) -> bool {
-    let origin = |name| Origin::of_registry(name, Protocol::Https).ok();
-    a.eq_ignore_ascii_case(b) || origin(a).is_some_and(|a| origin(b) == Some(a))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Prefix;
+use super::prefix::Prefix;
 use crate::error::{Error, Result};
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! Tests of what is configured per host.
 
 use super::*;
+use crate::stores::registry::Protocol;
 
 /// Hosts with this as our file and this as podman's.
 fn hosts(dir: &Path, ours: &str, podman: &[&str]) -> Result<Hosts> {

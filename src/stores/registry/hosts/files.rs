@@ -1,0 +1,30 @@
+//! Files that a configuration names.
+
+use std::path::Path;
+
+use crate::{
+    error::{Context as _, Kind, Result},
+    fs,
+    stores::registry::net::certificates::ClientCertificate,
+};
+
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read_regular(path, MAX_FILE)
+}
+
+pub(super) fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match read(path) {
+        Ok(bytes) => fs::text(bytes, path).map(Some),
+        Err(e) if e.kind() == Kind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A certificate and its key from two files.
+pub(super) fn certificate(certificate: &Path, key: &Path) -> Result<ClientCertificate> {
+    let both = || format!("`{}` and `{}`", certificate.display(), key.display());
+    ClientCertificate::from_pem(&read(certificate)?, &read(key)?).context(both)
+}
