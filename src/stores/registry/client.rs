@@ -16,7 +16,7 @@ use super::{
         ranges::Ranges,
         referrers,
     },
-    auth::Scope,
+    auth::scope::Scope,
     http::request::Request,
     options::Options,
     origins::{
@@ -66,7 +66,7 @@ impl Registry {
         let name = registry.parse()?;
         Ok(Self(Arc::new(Inner {
             name,
-            transport: Transport::new(origin, options)?,
+            transport: Transport::new(origin, options.transport())?,
             referrers: Mutex::default(),
             locks: Mutex::default(),
             max_body: chunked_upload::MaxBody::default(),
@@ -93,8 +93,8 @@ impl Registry {
     /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
     pub async fn ping(&self) -> Result<Greeting> {
         let transport = &self.0.transport;
-        let response =
-            transport.send(&Request::new(Method::GET, self.origin().url("/v2/")?, Scope::registry())).await?;
+        let request = Request::new(Method::GET, self.origin().url("/v2/")?);
+        let response = transport.send(&request, &Scope::registry()).await?;
         let what = response.what();
         let html = response.media_type() == "text/html";
         match response.status.as_u16() {
@@ -116,11 +116,8 @@ impl Registry {
         url.set_query(Some(&format!("n={}", quirks::PAGE)));
         let transport = &self.0.transport;
         let scope = Scope::catalog();
-        let first = transport
-            .send(&Request::new(Method::GET, url, scope.clone()).whole(pages::MAX_PAGE))
-            .await?
-            .expect(&[200])
-            .await?;
+        let request = Request::new(Method::GET, url).whole(pages::MAX_PAGE);
+        let first = transport.send(&request, &scope).await?.expect(&[200]).await?;
         let mut names = std::collections::BTreeSet::new();
         let mut pages = Pages::of(transport, scope, first);
         while let Some(page) = pages.next().await? {

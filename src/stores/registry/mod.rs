@@ -34,17 +34,16 @@ pub use self::{
     http::{rate_limit::Rate, retry::Backoff},
     mirrors::{Mirror, Mirrored},
     net::{
-        certificates::{ClientCertificate, check_roots},
+        certificates::{ClientCertificate, SystemRoots, check_roots},
         dial::{Dial, Duplex},
         proxy::Proxies,
-        tls::SystemRoots,
     },
     options::Options,
     origins::origin::{Origin, Protocol},
 };
 use self::{
     api::session::RegistrySession,
-    auth::{Access, Scope},
+    auth::scope::{Access, Scope},
     http::{request::Request, response::Response},
 };
 use crate::{
@@ -84,9 +83,9 @@ impl Repository {
     }
 
     /// A request about something in this repository. `tail` is made of parsed values only.
-    fn request(&self, method: Method, tail: &str, access: Access) -> Result<Request<'static>> {
+    fn request(&self, method: Method, tail: &str) -> Result<Request<'static>> {
         let url = self.origin().url(&format!("/v2/{}/{tail}", self.name))?;
-        Ok(Request::new(method, url, self.scope(access)))
+        Ok(Request::new(method, url))
     }
 
     /// What a token must allow; once something was written, writing, so that one token serves for all.
@@ -97,8 +96,8 @@ impl Repository {
         Scope { repository: self.name.to_string(), access, from: None }
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Response> {
-        self.registry.0.transport.send(request).await
+    async fn send(&self, request: &Request<'_>, access: Access) -> Result<Response> {
+        self.registry.0.transport.send(request, &self.scope(access)).await
     }
 }
 

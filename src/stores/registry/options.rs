@@ -5,9 +5,15 @@ use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 use super::{
     api::ranges::Ranges,
     auth::credentials::{Anonymous, Credentials},
-    http::{rate_limit::Rate, retry::Backoff},
-    net::{certificates::ClientCertificate, dial::Dial, proxy::Proxies, tls::SystemRoots},
+    http::{rate_limit::Rate, retry::Backoff, settings::HttpSettings},
+    net::{
+        certificates::{ClientCertificate, SystemRoots},
+        dial::Dial,
+        proxy::Proxies,
+        settings::NetSettings,
+    },
     origins::origin::Protocol,
+    transport,
 };
 use crate::progress::Observer;
 
@@ -55,6 +61,32 @@ pub struct Options {
     pub progress: Observer,
     /// When a blob is downloaded over several connections.
     pub ranges: Ranges,
+}
+
+impl Options {
+    /// What the transport must know of these.
+    pub(super) fn transport(&self) -> transport::Settings {
+        let http = HttpSettings {
+            user_agent: self.user_agent.clone(),
+            header_timeout: self.header_timeout,
+            read_timeout: self.read_timeout,
+            retries: self.retries,
+            backoff: self.backoff.clone(),
+            rate: self.rate.clone(),
+            progress: self.progress.clone(),
+        };
+        let net = NetSettings {
+            roots: self.roots.clone(),
+            system_roots: self.system_roots.clone(),
+            insecure_tls: self.insecure_tls,
+            certificate: self.certificate.clone(),
+            proxies: self.proxies.clone(),
+            addresses: Arc::new(self.addresses.clone()),
+            dial: self.dial.clone(),
+            connect_timeout: self.connect_timeout,
+        };
+        transport::Settings { credentials: Arc::clone(&self.credentials), trusted: self.trusted.clone(), http, net }
+    }
 }
 
 impl Default for Options {

@@ -6,14 +6,16 @@ use http::{Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    auth::{Auth, Need, credentials::Credential},
-    http::{
-        exchange::HttpClient,
-        request::Request,
-        response::Response,
-        retry::{Attempts, Failure},
+    auth::{
+        authenticator::{Authenticator, Need},
+        credentials::{Credential, Credentials},
+        scope::Scope,
     },
-    options::Options,
+    http::{
+        exchange::HttpClient, failure::Failure, request::Request, response::Response, retry::Attempts,
+        settings::HttpSettings,
+    },
+    net::settings::NetSettings,
     origins::{
         address_scope::NearestScope,
         origin::{Origin, host_trust, redacted},
@@ -26,36 +28,40 @@ const MAX_REDIRECTS: usize = 5;
 /// Longest `Location`, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
 
+/// How one registry is spoken to. `Options` explains the fields.
+pub(super) struct Settings {
+    pub(super) credentials: Arc<dyn Credentials>,
+    pub(super) trusted: Vec<String>,
+    pub(super) http: HttpSettings,
+    pub(super) net: NetSettings,
+}
+
 /// One registry: its connections, what it asked us to prove, and the rules about where else it may send us.
 pub(super) struct Transport {
     /// Where its API is.
     pub(super) origin: Origin,
     client: HttpClient,
-    auth: Auth,
+    auth: Authenticator,
     trusted: Vec<String>,
     nearest: NearestScope,
 }
 
 impl Transport {
-    pub(super) fn new(origin: Origin, options: &Options) -> Result<Self> {
-        let auth = Auth::new(origin.clone(), Arc::clone(&options.credentials), options.trusted.clone());
+    /// Errors: certificates and keys that cannot be used, a user agent that no header can hold.
+    pub(super) fn new(origin: Origin, settings: Settings) -> Result<Self> {
+        let Settings { credentials, trusted, http, net } = settings;
+        let auth = Authenticator::new(origin.clone(), credentials, trusted.clone());
         let nearest = NearestScope::default();
         origin.address().into_iter().for_each(|ip| nearest.saw(ip));
-        Ok(Self {
-            client: HttpClient::new(options, &nearest)?,
-            auth,
-            trusted: options.trusted.clone(),
-            nearest,
-            origin,
-        })
+        Ok(Self { client: HttpClient::new(http, &net, &nearest)?, auth, trusted, nearest, origin })
     }
 
-    /// Sends a request until it is answered. Any answer is a success here, of whatever status, 401 included; redirects
+    /// Sends a request until it is answered, with a token that allows this. Any answer is a success here, of whatever status, 401 included; redirects
     /// and what may pass (see [`super::http::retry`]) excepted.
-    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Response> {
+    pub(super) async fn send(&self, request: &Request<'_>, scope: &Scope) -> Result<Response> {
         let mut attempts = self.client.attempts();
         loop {
-            match self.attempt(request).await {
+            match self.attempt(request, scope).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => attempts.again(failure).await?,
             }
@@ -68,8 +74,8 @@ impl Transport {
     }
 
     /// Sends a request, once.
-    pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Response, Failure> {
-        let response = self.authorize(request).await?.judged().await?;
+    pub(super) async fn attempt(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
+        let response = self.authorize(request, scope).await?.judged().await?;
         match request.whole {
             Some(limit) if response.status.is_success() => response.load(limit).await,
             _ => Ok(response),
@@ -78,8 +84,8 @@ impl Transport {
 
     /// Sends a request with what proof is known, and again with a new one when the registry asks for it: once with one
     /// that all requests share, and where such proofs have been taken before, once with one of its own.
-    async fn authorize(&self, request: &Request<'_>) -> Result<Response, Failure> {
-        let mut used = self.auth.known(&self.client, &request.scope).await?;
+    async fn authorize(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
+        let mut used = self.auth.known(&self.client, scope).await?;
         let mut response = self.follow(request, used.as_ref()).await?;
         for own in [false, true] {
             if response.status != StatusCode::UNAUTHORIZED || Origin::of(&response.url)? != self.origin {
@@ -89,7 +95,7 @@ impl Transport {
             if own && !self.auth.takes() {
                 break;
             }
-            let Some(new) = self.auth.response(&self.client, &response.headers, &request.scope, need).await? else {
+            let Some(new) = self.auth.response(&self.client, &response.headers, scope, need).await? else {
                 break;
             };
             response.finish().await;
@@ -110,15 +116,16 @@ impl Transport {
     /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only. Whom
     /// we ask without a secret does not choose what is asked with one: once elsewhere, nothing is attached any more.
     async fn follow(&self, request: &Request<'_>, credential: Option<&Credential>) -> Result<Response, Failure> {
-        let (mut url, mut credential) = (request.url.clone(), credential);
+        let (mut url, mut authorization) =
+            (request.url.clone(), credential.map(Credential::authorization_header).transpose()?);
         for _ in 0..=MAX_REDIRECTS {
             let to = Origin::of(&url)?;
             let host_trust = host_trust(&self.origin, &to, &self.trusted, &self.nearest)?;
-            let response = self.client.exchange(host_trust, request, &url, credential).await?;
+            let response = self.client.exchange(host_trust, request, &url, authorization.as_ref()).await?;
             if !is_redirect(response.status) {
                 return Ok(response);
             }
-            credential = credential.filter(|_| to == self.origin);
+            authorization = authorization.filter(|_| to == self.origin);
             let next = location(&response)?;
             let reads = matches!(request.method, Method::GET | Method::HEAD);
             let keeps = matches!(response.status.as_u16(), 307 | 308) && Origin::of(&next)? == to;

@@ -17,8 +17,8 @@ use crate::{
     store::{Home, Item, collect, verified},
     stores::registry::{
         Repository,
-        auth::{Access, Scope},
-        http::{payload::Payload, request::Request, retry::Failure},
+        auth::scope::{Access, Scope},
+        http::{failure::Failure, payload::Payload, request::Request},
     },
 };
 
@@ -73,8 +73,8 @@ impl Repository {
 
     /// Opens an upload.
     pub(super) async fn open_upload(&self) -> Result<Upload> {
-        let request = self.request(Method::POST, "blobs/uploads/", Access::Push)?;
-        match self.open(request, &[202, 201, 200]).await? {
+        let request = self.request(Method::POST, "blobs/uploads/")?;
+        match self.open(request, self.scope(Access::Push), &[202, 201, 200]).await? {
             (response, Some(upload)) => {
                 response.finish().await;
                 upload
@@ -93,10 +93,10 @@ impl Repository {
         let (mut place, length) = (upload.place.clone(), payload.len());
         place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
         place.set_fragment(None);
-        let mut request = Request::new(Method::PUT, place, self.scope(Access::Push))
+        let mut request = Request::new(Method::PUT, place)
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
         request.payload = payload;
-        let response = self.registry.0.transport.attempt(&request).await?;
+        let response = self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await?;
         match response.status {
             StatusCode::NOT_FOUND => return Err(gone(response).await),
             StatusCode::PAYLOAD_TOO_LARGE => {
@@ -156,11 +156,11 @@ impl Repository {
 
     /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
     async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
-        let mut request = self.request(Method::POST, "blobs/uploads/", Access::Push)?;
+        let mut request = self.request(Method::POST, "blobs/uploads/")?;
         request.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
         let own = repository == self.name();
-        request.scope = Scope { from: (!own).then(|| repository.to_string()), ..request.scope };
-        let (response, upload) = match self.open(request, &[202]).await {
+        let scope = Scope { from: (!own).then(|| repository.to_string()), ..self.scope(Access::Push) };
+        let (response, upload) = match self.open(request, scope, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
             Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),

@@ -14,8 +14,8 @@ use crate::{
     store::verified,
     stores::registry::{
         Repository,
-        auth::Access,
-        http::{payload::Payload, request::Request, response::Response, retry::Failure},
+        auth::scope::Access,
+        http::{failure::Failure, payload::Payload, request::Request, response::Response},
     },
 };
 
@@ -99,17 +99,17 @@ impl Repository {
     pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, upload: &Upload) -> Result<Response, Failure> {
         let last = (at + payload.len()).saturating_sub(1);
         let range = HeaderValue::from_str(&format!("{at}-{last}"));
-        let mut request = Request::new(Method::PATCH, upload.place.clone(), self.scope(Access::Push))
+        let mut request = Request::new(Method::PATCH, upload.place.clone())
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM))
             .with(header::CONTENT_RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         request.payload = payload;
-        self.registry.0.transport.attempt(&request).await
+        self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await
     }
 
     /// How much of an upload the registry has, if it says so.
     async fn stands(&self, upload: &mut Upload) -> Result<Option<u64>, Failure> {
-        let request = Request::new(Method::GET, upload.place.clone(), self.scope(Access::Push));
-        let response = self.registry.0.transport.attempt(&request).await?;
+        let request = Request::new(Method::GET, upload.place.clone());
+        let response = self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await?;
         if !response.status.is_success() {
             return Err(gone(response).await);
         }

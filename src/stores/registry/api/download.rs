@@ -18,8 +18,8 @@ use crate::{
     store::{Flaw, FlawKind, Item, NamePage, Presence},
     stores::registry::{
         Repository,
-        auth::Access,
-        http::response::{Document, Response},
+        auth::scope::Access,
+        http::{document::Document, response::Response},
         origins::{quirks, redact::excerpt},
     },
 };
@@ -68,9 +68,8 @@ impl Repository {
         if wanted.is_none() && name.parse::<Tag>().is_err() {
             return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", excerpt(name))));
         }
-        let request =
-            self.request(Method::HEAD, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
-        let response = self.send(&request).await?;
+        let request = self.request(Method::HEAD, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
+        let response = self.send(&request, Access::Pull).await?;
         let response = match response.status {
             StatusCode::OK => response,
             // Some answer HEAD for what they do not have in the type they would serve, some not at all.
@@ -107,9 +106,8 @@ impl Repository {
 
     /// A manifest by tag or digest, at most 8 MiB; asked for again when it breaks off.
     pub(super) async fn get_manifest(&self, name: &str) -> Result<Response> {
-        let request =
-            self.request(Method::GET, &format!("manifests/{name}"), Access::Pull)?.with(header::ACCEPT, ACCEPT);
-        let response = self.send(&request.whole(2 * MAX_MANIFEST)).await?;
+        let request = self.request(Method::GET, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
+        let response = self.send(&request.whole(2 * MAX_MANIFEST), Access::Pull).await?;
         if response.status == StatusCode::OK { Ok(response) } else { Err(refused(response, name, self).await) }
     }
 
@@ -165,8 +163,8 @@ impl Repository {
             Role::Manifest => "manifests",
             Role::Blob => "blobs",
         };
-        let request = self.request(Method::HEAD, &format!("{kind}/{}", item.desc.digest), Access::Pull)?;
-        let response = match self.send(&request.with(header::ACCEPT, ACCEPT)).await {
+        let request = self.request(Method::HEAD, &format!("{kind}/{}", item.desc.digest))?;
+        let response = match self.send(&request.with(header::ACCEPT, ACCEPT), Access::Pull).await {
             Ok(response) => response,
             Err(e) if e.kind() == Kind::Unreachable => return Err(e),
             Err(_) => return Ok(None),
@@ -207,9 +205,9 @@ impl Repository {
     }
 
     async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
-        let mut request = self.request(Method::GET, "tags/list", Access::Pull)?.whole(MAX_PAGE);
+        let mut request = self.request(Method::GET, "tags/list")?.whole(MAX_PAGE);
         request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
-        match self.send(&request).await?.expect(&[200]).await {
+        match self.send(&request, Access::Pull).await?.expect(&[200]).await {
             Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
             first => Ok(Some(Pages::from(self, first?))),
         }

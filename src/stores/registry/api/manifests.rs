@@ -8,7 +8,7 @@ use crate::{
     error::{Code, Context as _, Error, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
     store::{Item, compare},
-    stores::registry::{Repository, auth::Access, http::payload::Payload, origins::redact::excerpt},
+    stores::registry::{Repository, auth::scope::Access, http::payload::Payload, origins::redact::excerpt},
 };
 
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
@@ -76,14 +76,13 @@ impl Repository {
     ) -> Result<Put> {
         let media_type = HeaderValue::from_str(&desc.media_type)
             .map_err(|_| Error::invalid(format!("a media type `{}`", excerpt(&desc.media_type))))?;
-        let mut request = self
-            .request(Method::PUT, &format!("manifests/{name}"), Access::Push)?
-            .with(header::CONTENT_TYPE, media_type);
+        let mut request =
+            self.request(Method::PUT, &format!("manifests/{name}"))?.with(header::CONTENT_TYPE, media_type);
         if !beside.is_empty() {
             request.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
         }
         request.payload = Payload::Bytes(bytes.clone());
-        let response = self.send(&request).await?.expect(&[201, 200, 202]).await;
+        let response = self.send(&request, Access::Push).await?.expect(&[201, 200, 202]).await;
         let response = response.map_err(|e| e.with_digest(&desc.digest))?;
         said_digest(&response, Some(&desc.digest))?;
         let listed = response.headers.contains_key(SUBJECT);
@@ -109,8 +108,8 @@ impl Repository {
         if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
         }
-        let request = self.request(Method::DELETE, &format!("manifests/{name}"), Access::Delete)?;
-        let response = self.send(&request).await?;
+        let request = self.request(Method::DELETE, &format!("manifests/{name}"))?;
+        let response = self.send(&request, Access::Delete).await?;
         match response.status.as_u16() {
             200 | 202 | 204 => Ok(()),
             // What registries answer that delete by digest only; a tag that is not there looks the same to some.
@@ -131,8 +130,8 @@ impl Repository {
             Role::Manifest => ("manifests", self.subject_of(desc).await?),
             Role::Blob => ("blobs", None),
         };
-        let request = self.request(Method::DELETE, &format!("{kind}/{}", desc.digest), Access::Delete)?;
-        self.send(&request).await?.expect(&[200, 202, 204]).await?.finish().await;
+        let request = self.request(Method::DELETE, &format!("{kind}/{}", desc.digest))?;
+        self.send(&request, Access::Delete).await?.expect(&[200, 202, 204]).await?.finish().await;
         match subject {
             Some(subject) => self.unlist_referrer(&subject, &desc.digest).await,
             None => Ok(()),

@@ -9,11 +9,8 @@ use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
         Repository,
-        auth::{Access, Scope},
-        http::{
-            request::Request,
-            response::{Document, Response},
-        },
+        auth::scope::{Access, Scope},
+        http::{document::Document, request::Request, response::Response},
         origins::origin::{Origin, redacted},
         transport::Transport,
     },
@@ -57,8 +54,8 @@ impl<'a> Pages<'a> {
         let response = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
-                let request = Request::new(Method::GET, url, self.scope.clone()).whole(MAX_PAGE);
-                self.transport.send(&request).await?.expect(&[200]).await?
+                let request = Request::new(Method::GET, url).whole(MAX_PAGE);
+                self.transport.send(&request, &self.scope).await?.expect(&[200]).await?
             }
             (None, None) => return Ok(None),
         };
@@ -147,7 +144,12 @@ fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::registry::options::Options;
+    use std::sync::Arc;
+
+    use crate::stores::registry::{
+        auth::credentials::Anonymous, http::settings::HttpSettings, net::settings::NetSettings,
+        origins::origin::Protocol, transport::Settings,
+    };
 
     fn pages(transport: &Transport) -> Pages<'_> {
         let (scope, next) = (Scope::registry(), Some(transport.origin.url("/more").unwrap()));
@@ -155,8 +157,9 @@ mod tests {
     }
 
     fn transport() -> Transport {
-        let options = Options::default();
-        Transport::new(Origin::of_registry("localhost:5000", options.protocol).unwrap(), &options).unwrap()
+        let (http, net) = (HttpSettings::default(), NetSettings::default());
+        let settings = Settings { credentials: Arc::new(Anonymous), trusted: Vec::new(), http, net };
+        Transport::new(Origin::of_registry("localhost:5000", Protocol::Auto).unwrap(), settings).unwrap()
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
     store,
-    stores::registry::{Repository, auth::Access, origins::redact::excerpt},
+    stores::registry::{Repository, auth::scope::Access, origins::redact::excerpt},
 };
 
 /// How often a list is written again after somebody else wrote it at the same time.
@@ -41,10 +41,10 @@ impl Repository {
     /// What the registry's own list says; `None` when it keeps none.
     async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
         let request = self
-            .request(Method::GET, &format!("referrers/{subject}"), Access::Pull)?
+            .request(Method::GET, &format!("referrers/{subject}"))?
             .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX))
             .whole(MAX_PAGE);
-        let response = self.send(&request).await?;
+        let response = self.send(&request, Access::Pull).await?;
         if matches!(response.status.as_u16(), 404 | 405 | 501) {
             let unknown = response.into_error().await.server_codes().contains(&ServerCode::NameUnknown);
             // Of a repository that does not exist yet nothing can be learned about the registry.

@@ -12,13 +12,9 @@ use crate::{
     progress::Event,
     stores::registry::{
         Repository,
-        auth::Access,
+        auth::scope::{Access, Scope},
         client::Registry,
-        http::{
-            request::Request,
-            response::Response,
-            retry::{Attempts, Failure},
-        },
+        http::{failure::Failure, request::Request, response::Response, retry::Attempts},
     },
 };
 
@@ -29,6 +25,7 @@ pub(super) struct Download {
     place: String,
     pub(super) desc: Descriptor,
     request: Request<'static>,
+    scope: Scope,
     at: u64,
     /// Up to where it is told that nothing need come again.
     kept: u64,
@@ -53,18 +50,19 @@ impl Download {
     pub(super) fn new(repository: &Repository, desc: &Descriptor, at: u64) -> Result<Self> {
         let registry = repository.registry().clone();
         let attempts = registry.0.transport.attempts();
-        let request = repository.request(Method::GET, &format!("blobs/{}", desc.digest), Access::Pull)?;
-        let request = request.expecting(desc.size);
+        let request = repository.request(Method::GET, &format!("blobs/{}", desc.digest))?;
+        let (request, scope) = (request.expecting(desc.size), repository.scope(Access::Pull));
         let (place, desc) = (repository.to_string(), desc.bare());
-        Ok(Self { registry, place, end: desc.size, desc, request, at, kept: at, whole: false, attempts })
+        Ok(Self { registry, place, end: desc.size, desc, request, scope, at, kept: at, whole: false, attempts })
     }
 
     /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
     /// kind `Unsupported` say that this registry is not to be asked so.
     pub(super) fn range(&self, from: u64, end: u64) -> Self {
         let (registry, attempts) = (self.registry.clone(), self.registry.0.transport.attempts());
-        let (place, desc, request) = (self.place.clone(), self.desc.clone(), self.request.clone());
-        Self { registry, place, desc, request, at: from, kept: from, end, whole: false, attempts }
+        let (place, desc) = (self.place.clone(), self.desc.clone());
+        let (request, scope) = (self.request.clone(), self.scope.clone());
+        Self { registry, place, desc, request, scope, at: from, kept: from, end, whole: false, attempts }
     }
 
     /// The bytes. Errors: refusals at once, and what does not pass.
@@ -137,7 +135,7 @@ impl Download {
             let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
             request = request.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         }
-        let response = self.registry.0.transport.attempt(&request).await?;
+        let response = self.registry.0.transport.attempt(&request, &self.scope).await?;
         match response.status {
             StatusCode::OK if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
             StatusCode::OK => {

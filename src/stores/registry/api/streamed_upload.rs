@@ -22,7 +22,7 @@ use crate::{
     store::{Sink, compare},
     stores::registry::{
         Repository,
-        http::{payload::Payload, response::Response, retry::Failure},
+        http::{failure::Failure, payload::Payload, response::Response},
         origins::quirks,
     },
 };

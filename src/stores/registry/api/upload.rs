@@ -21,7 +21,7 @@ use crate::{
     oci::Digest,
     stores::registry::{
         Repository,
-        auth::Scope,
+        auth::scope::Scope,
         client::Registry,
         http::{request::Request, response::Response},
         origins::origin::Origin,
@@ -134,8 +134,8 @@ impl Drop for Upload {
 
 async fn cancel(registry: &Registry, scope: Scope, place: Url) {
     if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
-        let request = Request::new(Method::DELETE, place, scope);
-        let _ = timeout(CANCEL, registry.0.transport.attempt(&request)).await;
+        let request = Request::new(Method::DELETE, place);
+        let _ = timeout(CANCEL, registry.0.transport.attempt(&request, &scope)).await;
     }
 }
 
@@ -145,17 +145,18 @@ impl Repository {
     pub(super) async fn open(
         &self,
         request: Request<'static>,
+        scope: Scope,
         statuses: &'static [u16],
     ) -> Result<(Response, Option<Result<Upload>>)> {
         let (waits, gone) = oneshot::channel::<()>();
         let (registry, open) = (self.registry.clone(), self.uploads.opening());
         let asked = tokio::spawn(async move {
             let response = tokio::select! {
-                response = registry.0.transport.send(&request) => response?,
+                response = registry.0.transport.send(&request, &scope) => response?,
                 () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
             };
             let opened = statuses.contains(&response.status.as_u16());
-            let upload = opened.then(|| Upload::of(&response, &registry, &request.scope, open));
+            let upload = opened.then(|| Upload::of(&response, &registry, &scope, open));
             Ok((response, upload))
         });
         let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;

@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::{
     error::{Error, Kind, Result},
-    stores::registry::origins::origin::Origin,
+    stores::registry::{http::request::AuthorizationHeader, origins::origin::Origin},
 };
 
 /// A secret for one origin. It is attached to requests to exactly that scheme, host and port, and cannot be printed.
@@ -75,8 +75,13 @@ impl Credential {
         Self { origin: origin.clone(), secret: Arc::clone(&self.secret) }
     }
 
+    /// What proves this to its origin. Errors: a token that no header can hold.
+    pub(in crate::stores::registry) fn authorization_header(&self) -> Result<AuthorizationHeader> {
+        Ok(AuthorizationHeader { origin: self.origin.clone(), value: self.header()?, secrets: self.forms() })
+    }
+
     /// The value of `Authorization`. Errors: a token that no header can hold.
-    pub(in crate::stores::registry) fn header(&self) -> Result<HeaderValue> {
+    pub(super) fn header(&self) -> Result<HeaderValue> {
         let text = match self.secret() {
             Secret::Password(user, password) => format!("Basic {}", basic(user, password)),
             Secret::Identity(token) | Secret::Bearer(token) => format!("Bearer {token}"),
@@ -89,7 +94,7 @@ impl Credential {
     }
 
     /// This secret, in all forms in which it travels.
-    pub(in crate::stores::registry) fn forms(&self) -> Vec<String> {
+    pub(super) fn forms(&self) -> Vec<String> {
         match self.secret() {
             Secret::Password(user, password) => {
                 let basic = basic(user, password);

@@ -8,13 +8,19 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Authorization, Scope,
+    authorization::Authorization,
     credentials::{Credential, Secret},
 };
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        http::{exchange::HttpClient, payload::Payload, request::Request, response::Response, retry::Failure},
+        http::{
+            exchange::HttpClient,
+            failure::Failure,
+            payload::Payload,
+            request::{AuthorizationHeader, Request},
+            response::Response,
+        },
         origins::origin::{HostTrust, Origin},
     },
 };
@@ -70,7 +76,7 @@ pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Re
         let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
         url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
     }
-    Request::new(Method::GET, url, Scope::registry())
+    Request::new(Method::GET, url)
 }
 
 /// The request that exchanges an identity token for a token (RFC 6749 section 6).
@@ -83,7 +89,7 @@ pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], tok
         .extend_pairs((!scope.is_empty()).then_some(("scope", &scope)))
         .append_pair("refresh_token", token)
         .finish();
-    let mut request = Request::new(Method::POST, realm.clone(), Scope::registry())
+    let mut request = Request::new(Method::POST, realm.clone())
         .with(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     request.payload = Payload::Bytes(Bytes::from(form));
     request
@@ -95,7 +101,7 @@ async fn exchange(
     host_trust: HostTrust,
     request: &Request<'_>,
     url: &Url,
-    attached: Option<&Credential>,
+    attached: Option<&AuthorizationHeader>,
     login: Option<&Credential>,
 ) -> Result<Response, Failure> {
     let mut response = client.exchange(host_trust, request, url, attached).await?;
@@ -114,10 +120,11 @@ pub(super) async fn request(
 ) -> Result<Token> {
     request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let url = request.url.clone();
-    let attached = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
+    let password = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
+    let attached = password.map(Credential::authorization_header).transpose()?;
     let mut attempts = client.attempts();
     let response = loop {
-        match exchange(client, host_trust, &request, &url, attached, login).await {
+        match exchange(client, host_trust, &request, &url, attached.as_ref(), login).await {
             Ok(response) => break response.expect(&[200]).await?,
             Err(failure) => attempts.again(failure).await?,
         }

@@ -12,23 +12,24 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    failure::Failure,
+    no_answer::{no_answer, too_many_headers},
     payload::Watch,
     rate_limit::Rate,
-    request::Request,
+    request::{AuthorizationHeader, Request},
     response::Response,
-    retry::{Attempts, Failure, Retry},
+    retry::{Attempts, Retry},
+    settings::HttpSettings,
 };
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        auth::credentials::Credential,
         net::{
-            pool::{self, Pool},
+            pool::{MAX_HEADER_BYTES, MAX_HEADERS, Pools},
             proxy::Proxies,
-            tls::Tls,
+            settings::NetSettings,
             tunnel,
         },
-        options::Options,
         origins::{
             address_scope::NearestScope,
             origin::{HostTrust, Origin, redacted},
@@ -41,9 +42,7 @@ const BYTES_PER_SECOND: u64 = 16 << 20;
 
 /// Connections, without a notion of who may see which secret.
 pub(in crate::stores::registry) struct HttpClient {
-    own: Pool,
-    trusted: Pool,
-    foreign: Pool,
+    pools: Pools,
     proxies: Proxies,
     user_agent: HeaderValue,
     header_timeout: Duration,
@@ -55,20 +54,21 @@ pub(in crate::stores::registry) struct HttpClient {
 }
 
 impl HttpClient {
-    pub(in crate::stores::registry) fn new(options: &Options, nearest: &NearestScope) -> Result<Self> {
-        let user_agent = HeaderValue::from_str(&options.user_agent)
+    pub(in crate::stores::registry) fn new(
+        settings: HttpSettings,
+        net: &NetSettings,
+        nearest: &NearestScope,
+    ) -> Result<Self> {
+        let user_agent = HeaderValue::from_str(&settings.user_agent)
             .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
-        let tls = Tls::new(options)?;
         Ok(Self {
-            own: Pool::new(options, &tls, nearest, HostTrust::Own)?,
-            trusted: Pool::new(options, &tls, nearest, HostTrust::Trusted)?,
-            foreign: Pool::new(options, &tls, nearest, HostTrust::Foreign)?,
-            proxies: options.proxies.clone(),
+            pools: Pools::new(net, nearest)?,
+            proxies: net.proxies.clone(),
             user_agent,
-            header_timeout: options.header_timeout,
-            read_timeout: options.read_timeout,
-            rate: options.rate.clone(),
-            retry: Retry::new(options),
+            header_timeout: settings.header_timeout,
+            read_timeout: settings.read_timeout,
+            rate: settings.rate,
+            retry: Retry::new(settings.retries, settings.backoff, settings.progress),
             known: Mutex::default(),
         })
     }
@@ -78,18 +78,19 @@ impl HttpClient {
         self.retry.attempts()
     }
 
-    /// One request, one answer; redirects are answers. The credential is attached if it belongs to that origin.
+    /// One request, one answer; redirects are answers. The header is attached if it is for that origin.
     pub(in crate::stores::registry) async fn exchange(
         &self,
         host_trust: HostTrust,
         request: &Request<'_>,
         url: &Url,
-        credential: Option<&Credential>,
+        authorization: Option<&AuthorizationHeader>,
     ) -> Result<Response, Failure> {
         let origin = Origin::of(url)?;
         let mut what = format!("{} {}", request.method, redacted(url));
-        let attached = credential.filter(|c| c.origin() == &origin);
-        let mut http_request = self.http_request(request, url, &what, attached)?;
+        let attached = authorization.filter(|header| header.origin == origin);
+        let mut http_request = self.http_request(request, url, &what)?;
+        http_request.headers_mut().extend(attached.map(|header| (header::AUTHORIZATION, header.value.clone())));
         let proxy = self.proxies.of(&origin).map_err(|e| e.context(what.clone()))?;
         if let Some(proxy) = proxy {
             what = format!("{what} through the proxy `{proxy}`");
@@ -98,35 +99,25 @@ impl HttpClient {
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
-        let pool = match host_trust {
-            HostTrust::Own => &self.own,
-            HostTrust::Trusted => &self.trusted,
-            HostTrust::Foreign => &self.foreign,
-        };
         tracing::debug!(method = %request.method, url = redacted(url), "request");
-        let sending = pool.request(&origin, http_request.map(|()| body), request.is_large());
+        let sending = self.pools.of(host_trust).request(&origin, http_request.map(|()| body), request.is_large());
         let patience = self.header_timeout + Duration::from_secs(request.payload.len() / BYTES_PER_SECOND);
-        let response = match patiently(sending, &watch, patience).await {
+        let answer = patiently(sending, &watch, patience).await;
+        // Our own source has tried what it can. A registry that answers before it has read everything must not hide that.
+        if let Some(failure) = watch.failure() {
+            return Err(Failure::Final(failure));
+        }
+        let response = match answer {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
-                // Our own source has tried what it can.
-                return Err(match watch.failure() {
-                    Some(failure) => Failure::Final(failure),
-                    None => {
-                        let failure = pool::no_answer(&what, &origin, error, self.known().contains(&origin));
-                        if proxy.is_some() { failure.through_proxy() } else { failure }
-                    }
-                });
+                let failure = no_answer(&what, &origin, error, self.known().contains(&origin));
+                return Err(if proxy.is_some() { failure.through_proxy() } else { failure });
             }
             None => {
                 let message = format!("{what}: no answer within {} s", patience.as_secs());
                 return Err(Failure::passing(Error::new(Kind::Unavailable, message)));
             }
         };
-        // A registry that answers before it has read everything must not hide that our own source failed.
-        if let Some(failure) = watch.failure() {
-            return Err(Failure::Final(failure));
-        }
         self.known().insert(origin);
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
@@ -134,13 +125,13 @@ impl HttpClient {
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));
         }
-        let attached = attached.into_iter().flat_map(Credential::forms);
+        let secrets = attached.map(|header| &header.secrets).into_iter().chain(proxy.map(|proxy| &proxy.secrets));
         Ok(Response {
             status: head.status,
             headers: head.headers,
             url: url.clone(),
             method: request.method.clone(),
-            sent: attached.chain(proxy.into_iter().flat_map(|proxy| proxy.secrets.clone())).collect(),
+            sent: secrets.flatten().cloned().collect(),
             patience: self.read_timeout,
             rate: self.rate.clone(),
             body: body.boxed(),
@@ -151,13 +142,7 @@ impl HttpClient {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn http_request(
-        &self,
-        request: &Request<'_>,
-        url: &Url,
-        what: &str,
-        credential: Option<&Credential>,
-    ) -> Result<HttpRequest<()>> {
+    fn http_request(&self, request: &Request<'_>, url: &Url, what: &str) -> Result<HttpRequest<()>> {
         let bad = |e: http::Error| Error::invalid(format!("{what}: {e}"));
         let mut plain = url.clone();
         plain.set_fragment(None);
@@ -170,9 +155,6 @@ impl HttpClient {
         if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, request.payload.len().into());
         }
-        if let Some(credential) = credential {
-            headers.insert(header::AUTHORIZATION, credential.header()?);
-        }
         Ok(http_request)
     }
 }
@@ -181,8 +163,8 @@ impl HttpClient {
 /// 6.3).
 fn check(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes > pool::MAX_HEADER_BYTES || headers.len() > pool::MAX_HEADERS {
-        return Err(pool::too_many_headers(what));
+    if bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
+        return Err(too_many_headers(what));
     }
     let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     if *method != Method::HEAD && lengths.iter().all(|name| headers.contains_key(name)) {

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, Result},
     oci::Descriptor,
     store,
+    stores::registry::net::pool::RequestBody,
 };
 
 /// What a request carries; opened anew for every attempt.
@@ -53,7 +55,7 @@ impl Payload<'_> {
     }
 
     /// The body of one attempt, and the eye on it.
-    pub(super) async fn open(&self, rate: Option<&Rate>) -> Result<(Outgoing, Arc<Watch>)> {
+    pub(super) async fn open(&self, rate: Option<&Rate>) -> Result<(RequestBody, Arc<Watch>)> {
         let stream = match self {
             Self::Empty => blob::once(Bytes::new()),
             Self::Bytes(bytes) => blob::once(bytes.clone()),
@@ -73,7 +75,8 @@ impl Payload<'_> {
             }
             None => stream,
         };
-        Ok((Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) }, watch))
+        let body = Outgoing { stream, left: self.len(), watch: Arc::clone(&watch) };
+        Ok((body.boxed_unsync(), watch))
     }
 }
 
@@ -135,7 +138,7 @@ impl Watch {
 }
 
 /// A body of known length.
-pub(in crate::stores::registry) struct Outgoing {
+struct Outgoing {
     stream: ByteStream,
     left: u64,
     watch: Arc<Watch>,

@@ -4,14 +4,24 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::payload::Payload;
-use crate::stores::registry::auth::Scope;
+use crate::stores::registry::{net::pool::STREAM_WINDOW, origins::origin::Origin};
 
 /// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
-pub(in crate::stores::registry) const LARGE_ANSWER: u64 = 1 << 20;
+const LARGE_ANSWER: u64 = STREAM_WINDOW as u64;
 
 /// Up to so many bytes of a request are not large: what every server takes before it widens the window (RFC 9113 section
 /// 6.9.2).
 const LARGE_REQUEST: u64 = 64 << 10;
+
+/// The header that proves who asks.
+pub(in crate::stores::registry) struct AuthorizationHeader {
+    /// Whom it is for: no other origin gets it.
+    pub(in crate::stores::registry) origin: Origin,
+    /// Its value.
+    pub(in crate::stores::registry) value: HeaderValue,
+    /// The secrets in it, in all forms in which they travel: no message repeats them.
+    pub(in crate::stores::registry) secrets: Vec<String>,
+}
 
 /// A request.
 #[derive(Clone)]
@@ -24,8 +34,6 @@ pub(in crate::stores::registry) struct Request<'a> {
     pub(in crate::stores::registry) headers: HeaderMap,
     /// The body.
     pub(in crate::stores::registry) payload: Payload<'a>,
-    /// What a token must allow.
-    pub(in crate::stores::registry) scope: Scope,
     /// Whether the body of a success is read at once, and how long it may be, in bytes: an answer that breaks off is
     /// then asked for again.
     pub(in crate::stores::registry) whole: Option<u64>,
@@ -35,8 +43,8 @@ pub(in crate::stores::registry) struct Request<'a> {
 
 impl Request<'_> {
     /// A request without headers and body.
-    pub(in crate::stores::registry) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scope, whole: None, expected: 0 }
+    pub(in crate::stores::registry) fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, whole: None, expected: 0 }
     }
 
     /// With this header.

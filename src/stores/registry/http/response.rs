@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    document::Document,
+    failure::Failure,
     rate_limit::Rate,
     refusal::{self, is_final, kind_of},
-    retry::Failure,
     retry_after::{asked, passes, quota},
     stall::{MIN_SPEED, StallDetector},
 };
@@ -30,36 +30,6 @@ use crate::{
 const MAX_ERROR: u64 = 64 << 10;
 /// Largest body that is read only to keep its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
-
-/// A body that was read whole, fit to be understood.
-pub(in crate::stores::registry) struct Document {
-    /// What was asked, for messages.
-    pub(in crate::stores::registry) what: String,
-    /// Its media type.
-    pub(in crate::stores::registry) media_type: String,
-    /// All of it.
-    pub(in crate::stores::registry) bytes: Bytes,
-    secrets: Vec<String>,
-}
-
-impl Document {
-    /// What it says. Errors: not the JSON that the specification asks for.
-    pub(in crate::stores::registry) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.bytes).map_err(|error| {
-            let first = self.excerpt(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
-            let (what, media_type) = (&self.what, self.excerpt(&self.media_type));
-            let shape = format!("line {} column {}", error.line(), error.column());
-            let message =
-                format!("{what}: answered with `{media_type}` that is not what a registry sends ({shape}): `{first}`");
-            Error::new(Kind::NotARegistry, message)
-        })
-    }
-
-    /// A part of it, fit for a message.
-    pub(in crate::stores::registry) fn excerpt(&self, text: &str) -> String {
-        excerpt(&without_secrets(text, &self.secrets))
-    }
-}
 
 /// An answer whose body has not been read.
 pub(in crate::stores::registry) struct Response {

@@ -11,10 +11,10 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::failure::Failure;
 use crate::{
-    error::{Code, Error, Kind, Result},
+    error::{Error, Result},
     progress::{Event, Observer},
-    stores::registry::options::Options,
 };
 
 /// So many bytes are progress: the failures before them no longer count. Some lines break that often; the budget of
@@ -42,58 +42,6 @@ impl Default for Backoff {
             obeyed: Duration::from_secs(300),
             budget: Duration::from_secs(600),
         }
-    }
-}
-
-/// Why an attempt failed, and whether another one may do better.
-pub(in crate::stores::registry) enum Failure {
-    /// It would fail again.
-    Final(Error),
-    /// It may pass.
-    Passing {
-        /// What happened.
-        error: Error,
-        /// How long the registry asks to wait.
-        asked: Option<Duration>,
-        /// A kept connection turned out to be closed: nothing is wrong with the registry.
-        stale: bool,
-        /// Every attempt counts against a quota that is used up: there is one more, and none after that.
-        quota: bool,
-    },
-}
-
-impl Failure {
-    /// A failure that may pass.
-    pub(in crate::stores::registry) fn passing(error: Error) -> Self {
-        Self::Passing { error, asked: None, stale: false, quota: false }
-    }
-
-    /// The failure, where there is no other attempt.
-    pub(in crate::stores::registry) fn into_error(self) -> Error {
-        match self {
-            Self::Final(error) | Self::Passing { error, .. } => error,
-        }
-    }
-
-    /// The same, of a request that went through a proxy: most likely that is to blame.
-    pub(super) fn through_proxy(mut self) -> Self {
-        let (Self::Final(error) | Self::Passing { error, .. }) = &mut self;
-        if error.kind() == Kind::Unreachable && error.code() != Some(Code::ProxyWantsLogin) {
-            let own = std::mem::replace(error, Error::new(Kind::Internal, String::new()));
-            *error = own.with_code(Code::ProxyFailed);
-        }
-        self
-    }
-
-    /// A failure to read a body: passing when the connection is to blame.
-    pub(in crate::stores::registry) fn body(error: Error) -> Self {
-        if error.kind() == Kind::Unavailable { Self::passing(error) } else { Self::Final(error) }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
     }
 }
 
@@ -128,13 +76,8 @@ impl Spent {
 }
 
 impl Retry {
-    pub(super) fn new(options: &Options) -> Arc<Self> {
-        Arc::new(Self {
-            retries: options.retries,
-            backoff: options.backoff.clone(),
-            progress: options.progress.clone(),
-            spent: Mutex::default(),
-        })
+    pub(super) fn new(retries: u32, backoff: Backoff, progress: Observer) -> Arc<Self> {
+        Arc::new(Self { retries, backoff, progress, spent: Mutex::default() })
     }
 
     /// Something that is tried until it succeeds.
@@ -214,7 +157,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Progress;
+    use crate::{error::Kind, progress::Progress};
 
     fn failure() -> Failure {
         Failure::passing(Error::new(Kind::Unavailable, "503"))
@@ -226,7 +169,7 @@ mod tests {
     }
 
     fn retry() -> Arc<Retry> {
-        Retry::new(&Options::default())
+        Retry::new(5, Backoff::default(), Observer::default())
     }
 
     #[tokio::test(start_paused = true)]
@@ -295,8 +238,8 @@ mod tests {
     async fn a_stale_connection_costs_no_wait_once_and_what_is_final_no_attempt() {
         let stale =
             || Failure::Passing { error: Error::new(Kind::Unavailable, "x"), asked: None, stale: true, quota: false };
-        let options = Options { retries: 0, ..Options::default() };
-        let (mut attempts, start) = (Retry::new(&options).attempts(), Instant::now());
+        let retry_never = Retry::new(0, Backoff::default(), Observer::default());
+        let (mut attempts, start) = (retry_never.attempts(), Instant::now());
         attempts.again(stale()).await.unwrap();
         assert_eq!(attempts.again(stale()).await.unwrap_err().to_string(), "x");
         assert!(retry().attempts().again(Failure::Final(Error::invalid("no"))).await.is_err());
@@ -313,11 +256,10 @@ mod tests {
         }
         let told = Arc::new(Told(Mutex::default(), Instant::now()));
         let progress = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
-        let options = Options { progress, ..Options::default() };
-        Retry::new(&options).attempts().again(asking(7)).await.unwrap();
+        Retry::new(5, Backoff::default(), progress.clone()).attempts().again(asking(7)).await.unwrap();
         let waiting = "0 s: Waiting { why: \"asks to wait\", time: 7s }";
         assert_eq!(*told.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
-        assert_eq!(options.progress.counts().retried, 1);
+        assert_eq!(progress.counts().retried, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _}
 
 use crate::error::{Code, Error, Result};
 
+/// The certificate authorities of a system, in DER each. Called at most once by a client, when the first server shows
+/// its certificate: reading them takes longer than many a request.
+pub type SystemRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
+
 /// Reads one certificate in DER, or any number in PEM. Errors: none.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     if bytes.starts_with(&[0x30]) {

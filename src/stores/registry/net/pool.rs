@@ -12,31 +12,29 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request as HttpRequest, Response as HttpResponse, Version};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{
-    dial::Dialer,
-    resolver::Resolver,
-    tls::{self, Tls},
-    tunnel::Route,
-};
+use super::{dialer::Dialer, resolver::Resolver, settings::NetSettings, tls::Tls, tunnel::Route};
 use crate::{
-    error::{Code, Error, Kind, Result},
-    stores::registry::{
-        http::{payload::Outgoing, request, retry::Failure},
-        options::Options,
-        origins::{
-            address_scope::NearestScope,
-            origin::{HostTrust, Origin},
-        },
+    error::Result,
+    stores::registry::origins::{
+        address_scope::NearestScope,
+        origin::{HostTrust, Origin},
     },
 };
+
+pub(in crate::stores::registry) use hyper_util::client::legacy::Error as ClientError;
+
+/// The body of a request. Its error says why the source of the body failed.
+pub(in crate::stores::registry) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 type Connector = HttpsConnector<Dialer>;
 
@@ -46,7 +44,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const SOCKET_BUFFER: usize = 1 << 20;
 /// What may be on its way to us over HTTP/2, in bytes: of one answer as much as goes over a shared connection at all,
 /// and of all that share it (RFC 9113 section 5.2).
-const STREAM_WINDOW: u32 = request::LARGE_ANSWER as u32;
+pub(in crate::stores::registry) const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// So long after the last sign of life a shared connection is asked for one, and given up without one: the requests of
 /// many hang on it.
@@ -57,6 +55,31 @@ const READ_BUFFER: usize = 512 << 10;
 pub(in crate::stores::registry) const MAX_HEADERS: usize = 256;
 /// Most bytes of headers of a response.
 pub(in crate::stores::registry) const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// One pool for each kind of host: what one kind may do with a connection, another may not.
+pub(in crate::stores::registry) struct Pools {
+    own: Pool,
+    trusted: Pool,
+    foreign: Pool,
+}
+
+impl Pools {
+    /// Errors: certificates and keys that cannot be used.
+    pub(in crate::stores::registry) fn new(settings: &NetSettings, nearest: &NearestScope) -> Result<Self> {
+        let tls = Tls::new(settings)?;
+        let pool = |host_trust| Pool::new(settings, &tls, nearest, host_trust);
+        Ok(Self { own: pool(HostTrust::Own)?, trusted: pool(HostTrust::Trusted)?, foreign: pool(HostTrust::Foreign)? })
+    }
+
+    /// The pool for hosts of this kind.
+    pub(in crate::stores::registry) fn of(&self, host_trust: HostTrust) -> &Pool {
+        match host_trust {
+            HostTrust::Own => &self.own,
+            HostTrust::Trusted => &self.trusted,
+            HostTrust::Foreign => &self.foreign,
+        }
+    }
+}
 
 /// Connections that are kept for the next request.
 pub(in crate::stores::registry) struct Pool {
@@ -86,7 +109,7 @@ impl Clients {
     }
 }
 
-type Requests = Client<Connector, Outgoing>;
+type Requests = Client<Connector, RequestBody>;
 
 /// A request that has no answer yet.
 struct Pending<'a> {
@@ -104,14 +127,16 @@ impl Drop for Pending<'_> {
 
 impl Pool {
     /// A pool of connections to hosts of this kind.
-    pub(in crate::stores::registry) fn new(
-        options: &Options,
+    pub(super) fn new(
+        settings: &NetSettings,
         tls: &Tls,
         nearest: &NearestScope,
         host_trust: HostTrust,
     ) -> Result<Self> {
-        let connectors =
-            (connector(options, tls, nearest, host_trust, true)?, connector(options, tls, nearest, host_trust, false)?);
+        let connectors = (
+            connector(settings, tls, nearest, host_trust, true)?,
+            connector(settings, tls, nearest, host_trust, false)?,
+        );
         let (shared, alone) = (client(connectors.0.clone()), client(connectors.1.clone()));
         let clients = Mutex::new(Clients { shared, alone, shares: HashMap::new(), broken: false, round: 0 });
         Ok(Self { connectors, clients })
@@ -122,7 +147,7 @@ impl Pool {
     pub(in crate::stores::registry) async fn request(
         &self,
         origin: &Origin,
-        request: HttpRequest<Outgoing>,
+        request: HttpRequest<RequestBody>,
         large: bool,
     ) -> Result<HttpResponse<Incoming>, ClientError> {
         let (client, shared, round) = {
@@ -194,93 +219,41 @@ fn breaks_http2(error: &ClientError) -> bool {
 }
 
 fn connector(
-    options: &Options,
+    settings: &NetSettings,
     tls: &Tls,
     nearest: &NearestScope,
     host_trust: HostTrust,
     http2: bool,
 ) -> Result<Connector> {
-    let known = Arc::new(options.addresses.clone());
     let tcp = |host_trust| {
-        let resolver = Resolver { host_trust, nearest: nearest.clone(), known: Arc::clone(&known) };
+        let resolver = Resolver { host_trust, nearest: nearest.clone(), known: Arc::clone(&settings.addresses) };
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(options.connect_timeout));
+        tcp.set_connect_timeout(Some(settings.connect_timeout));
         tcp.set_send_buffer_size(Some(SOCKET_BUFFER));
         tcp
     };
     // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
-    let route = Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config(HostTrust::Foreign)?, &options.proxies);
+    let route =
+        Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config(HostTrust::Foreign)?, &settings.proxies);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(host_trust)?).https_or_http().enable_http1();
     // Which addresses are public is known of the network alone.
-    let given = options.dial.clone().filter(|_| host_trust != HostTrust::Foreign);
+    let given = settings.dial.clone().filter(|_| host_trust != HostTrust::Foreign);
     let dialer = given.map_or(Dialer::Net(route), Dialer::Given);
     Ok(if http2 { https.enable_http2().wrap_connector(dialer) } else { https.wrap_connector(dialer) })
-}
-
-/// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
-/// answered before, so that an address that refuses connections is one of a server that restarts.
-pub(in crate::stores::registry) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: bool) -> Failure {
-    let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
-    let mut cause: &(dyn std::error::Error + 'static) = &error;
-    loop {
-        if let Some(error) = tls::cause(cause) {
-            return Failure::Final(tls::failed(what, origin, error));
-        }
-        malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
-        too_large |= cause.downcast_ref().is_some_and(is_too_large);
-        code = code.or_else(|| code_of(cause));
-        match cause.source() {
-            Some(next) => cause = next,
-            None => break,
-        }
-    }
-    if too_large {
-        return Failure::Final(too_many_headers(what));
-    }
-    let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
-    let verb = if connecting { "cannot reach" } else { "no answer from" };
-    let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
-    let error = code.into_iter().fold(error, Error::with_code);
-    let broke = cause
-        .downcast_ref()
-        .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
-    if malformed || connecting && !known && !broke {
-        return Failure::Final(error);
-    }
-    Failure::Passing { error, asked: None, stale: known && !connecting, quota: false }
-}
-
-/// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
-fn is_too_large(error: &hyper::Error) -> bool {
-    error.is_parse() && error.to_string() == "message head is too large"
-}
-
-/// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.
-fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    match cause.downcast_ref::<io::Error>() {
-        Some(io) => code_of(io.get_ref()?),
-        None => cause.downcast_ref::<Error>()?.code(),
-    }
-}
-
-/// Headers beyond what is read.
-pub(in crate::stores::registry) fn too_many_headers(what: &str) -> Error {
-    Error::limit(format!(
-        "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"
-    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::registry::Protocol;
+    use crate::stores::registry::origins::origin::Protocol;
 
     #[test]
     fn what_is_large_leaves_a_connection_that_others_share_and_no_other() {
-        let (options, nearest) = (Options::default(), NearestScope::default());
-        let pool = Pool::new(&options, &Tls::new(&options).unwrap(), &nearest, HostTrust::Own).unwrap();
+        let settings = NetSettings::default();
+        let tls = Tls::new(&settings).unwrap();
+        let pool = Pool::new(&settings, &tls, &NearestScope::default(), HostTrust::Own).unwrap();
         let plain = Origin::of_registry("localhost:5000", Protocol::Http).unwrap();
         let [new, old, unknown] = ["new", "old", "unknown"]
             .map(|name| Origin::of_registry(&format!("{name}.example"), Protocol::Https).unwrap());

@@ -16,24 +16,20 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::certificates::{ClientCertificate, certificates};
+use super::{
+    certificates::{ClientCertificate, SystemRoots, certificates},
+    settings::NetSettings,
+};
 use crate::{
     error::{Code, Error, Kind, Result},
-    stores::registry::{
-        options::Options,
-        origins::origin::{HostTrust, Origin},
-    },
+    stores::registry::origins::origin::{HostTrust, Origin},
 };
 
 /// How times are shown.
 const TIME: &str = "%Y-%m-%d %H:%M UTC";
 
-/// The certificate authorities of a system, in DER each. Called at most once by a client, when the first server shows
-/// its certificate: reading them takes longer than many a request.
-pub type SystemRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
-
 /// What all connections of one client to https have in common.
-pub(in crate::stores::registry) struct Tls {
+pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     trust: Arc<Trust>,
     insecure: bool,
@@ -42,11 +38,11 @@ pub(in crate::stores::registry) struct Tls {
 
 impl Tls {
     /// Errors: certificates among `roots` that cannot be understood.
-    pub(in crate::stores::registry) fn new(options: &Options) -> Result<Self> {
+    pub(super) fn new(settings: &NetSettings) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let trust = Trust::Signed(Box::new(Roots::new(options)?), Arc::clone(&provider));
-        let certificate = options.certificate.clone();
-        Ok(Self { trust: Arc::new(trust), provider, insecure: options.insecure_tls, certificate })
+        let trust = Trust::Signed(Box::new(Roots::new(settings)?), Arc::clone(&provider));
+        let certificate = settings.certificate.clone();
+        Ok(Self { trust: Arc::new(trust), provider, insecure: settings.insecure_tls, certificate })
     }
 
     /// How hosts of this kind are connected to.
@@ -76,9 +72,9 @@ struct Roots {
 }
 
 impl Roots {
-    fn new(options: &Options) -> Result<Self> {
+    fn new(settings: &NetSettings) -> Result<Self> {
         let mut own = Vec::new();
-        for item in &options.roots {
+        for item in &settings.roots {
             own.extend(certificates(item)?);
         }
         let mut parsed = RootCertStore::empty();
@@ -86,7 +82,7 @@ impl Roots {
             let unusable = |e| Error::invalid(format!("a certificate that cannot be understood: {e}"));
             parsed.add(certificate.clone()).map_err(unusable)?;
         }
-        Ok(Self { own, system: options.system_roots.clone(), store: OnceLock::new() })
+        Ok(Self { own, system: settings.system_roots.clone(), store: OnceLock::new() })
     }
 
     /// Whether the user gave this very certificate.
@@ -177,7 +173,9 @@ impl ServerCertVerifier for Trust {
 }
 
 /// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.
-pub(super) fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+pub(in crate::stores::registry) fn cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
     match error.downcast_ref::<std::io::Error>() {
         Some(io) => cause(io.get_ref()?),
         None => error.downcast_ref(),
@@ -185,7 +183,7 @@ pub(super) fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<
 }
 
 /// Why there is no https with this server, for people.
-pub(super) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
+pub(in crate::stores::registry) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
     let host = origin.authority();
     let (message, code) = match error {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {

@@ -1,0 +1,210 @@
+//! Proving who asks: anonymous first, then what the registry's challenge asks for (distribution-spec, "Authentication").
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{HeaderMap, header};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{
+    authorization::Authorization,
+    challenge::{self, Challenge},
+    credentials::{Credential, Credentials, Secret},
+    scope::Scope,
+    token::{fetch, refresh, request, without_scope},
+};
+use crate::{
+    error::{Code, Context as _, Error, Kind, Result},
+    stores::registry::{
+        http::exchange::HttpClient,
+        origins::origin::{self, HostTrust, Origin, redacted},
+    },
+};
+
+/// What one registry has asked for, and what we have answered.
+pub(in crate::stores::registry) struct Authenticator {
+    origin: Origin,
+    credentials: Arc<dyn Credentials>,
+    trusted: Vec<String>,
+    // Held while a token is fetched, so that many requests at once fetch one.
+    state: Mutex<State>,
+    /// Whether the registry has taken a proof at least once.
+    taken: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    challenge: Option<Challenge>,
+    authorizations: HashMap<String, Authorization>,
+}
+
+/// Which proof a request needs.
+#[derive(Clone, Copy)]
+pub(in crate::stores::registry) enum Need<'a> {
+    /// Any that is good.
+    Any,
+    /// Another one than this, which was used in vain.
+    Other(Option<&'a Credential>),
+    /// One that no other request uses: where a token is good for a few requests only, others were faster.
+    Own,
+}
+
+impl Authenticator {
+    pub(in crate::stores::registry) fn new(
+        origin: Origin,
+        credentials: Arc<dyn Credentials>,
+        trusted: Vec<String>,
+    ) -> Self {
+        Self { origin, credentials, trusted, state: Mutex::default(), taken: AtomicBool::new(false) }
+    }
+
+    /// Notes that the registry took a proof.
+    pub(in crate::stores::registry) fn took(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did: then a proof that it refuses has worn out rather than never been good.
+    pub(in crate::stores::registry) fn takes(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::stores::registry) async fn was_challenged(&self) -> bool {
+        self.state.lock().await.challenge.is_some()
+    }
+
+    /// What to attach to a request before the registry says anything: nothing, until it has asked once.
+    pub(in crate::stores::registry) async fn known(
+        &self,
+        client: &HttpClient,
+        scope: &Scope,
+    ) -> Result<Option<Credential>> {
+        let mut state = self.state.lock().await;
+        match state.challenge.clone() {
+            Some(challenge) => self.authorize(client, &mut state, &challenge, scope, Need::Any).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What to attach after a 401. `None` when there is nothing new to say.
+    ///
+    /// Errors: a challenge that is not understood, or that sends us where credentials must not go; a token service that
+    /// fails or refuses.
+    pub(in crate::stores::registry) async fn response(
+        &self,
+        client: &HttpClient,
+        headers: &HeaderMap,
+        scope: &Scope,
+        need: Need<'_>,
+    ) -> Result<Option<Credential>> {
+        let Some(challenge) = challenge::best(headers) else {
+            if headers.contains_key(header::WWW_AUTHENTICATE) {
+                let message = format!("{} asks for credentials in a way that is not understood", self.origin);
+                return Err(Error::new(Kind::Unauthorized, message));
+            }
+            return Ok(None);
+        };
+        let mut state = self.state.lock().await;
+        state.challenge = Some(challenge.clone());
+        self.authorize(client, &mut state, &challenge, scope, need).await
+    }
+
+    /// A proof from the cache, if one of those is good enough; else a new one.
+    async fn authorize(
+        &self,
+        client: &HttpClient,
+        state: &mut State,
+        challenge: &Challenge,
+        scope: &Scope,
+        need: Need<'_>,
+    ) -> Result<Option<Credential>> {
+        let keys = match challenge {
+            Challenge::Basic => vec![format!("basic {}", scope.repository)],
+            Challenge::Bearer { .. } => scope.keys(),
+        };
+        let fresh = |authorization: &&Authorization| match need {
+            Need::Any => authorization.is_good(),
+            Need::Other(used) => authorization.is_good() && used.is_none_or(|used| !used.is(&authorization.credential)),
+            Need::Own => false,
+        };
+        if let Some(authorization) = keys.iter().filter_map(|key| state.authorizations.get(key)).find(fresh) {
+            return Ok(Some(authorization.credential.clone()));
+        }
+        let made = match challenge {
+            Challenge::Basic if !matches!(need, Need::Any | Need::Other(None)) => None,
+            Challenge::Basic => self.basic(scope).await?,
+            Challenge::Bearer { realm, service, scope: asked } => {
+                Some(self.token(client, realm, service.as_deref(), asked.as_deref(), scope).await?)
+            }
+        };
+        let Some(authorization) = made else { return Ok(None) };
+        let credential = authorization.credential.clone();
+        if let Some(key) = keys.into_iter().next().filter(|_| !matches!(need, Need::Own)) {
+            state.authorizations.insert(key, authorization);
+        }
+        Ok(Some(credential))
+    }
+
+    /// What there is for this registry; a source that hands out what belongs to another is not believed.
+    async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
+        let found = self.credentials.get(&self.origin, &scope.repository).await?;
+        Ok(found.filter(|credential| *credential.origin() == self.origin))
+    }
+
+    /// What goes with every request. An identity token does not: it is for a token service.
+    async fn basic(&self, scope: &Scope) -> Result<Option<Authorization>> {
+        let login = self.login(scope).await?;
+        let usable = login.filter(|login| !matches!(login.secret(), Secret::Identity(_)));
+        Ok(usable.map(|credential| Authorization { credential, until: None }))
+    }
+
+    /// Fetches a token: with the credentials there are, else anonymously.
+    async fn token(
+        &self,
+        client: &HttpClient,
+        realm: &str,
+        service: Option<&str>,
+        asked: Option<&str>,
+        scope: &Scope,
+    ) -> Result<Authorization> {
+        let login = self.login(scope).await?;
+        if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
+            return Ok(Authorization { credential: ready.clone(), until: None });
+        }
+        let (host_trust, realm) = self.realm(realm)?;
+        let mut scopes = scope.names();
+        // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
+        // and others use a word of their own, and then it is the only one that they understand.
+        if let Some(asked) = asked.filter(|asked| !asked.is_empty() && !asked.contains(':')) {
+            scopes = vec![asked.to_owned()];
+        }
+        let at = Origin::of(&realm)?;
+        let login = login.map(|login| login.addressed_to(&at));
+        let fetched = match login.as_ref().map(|login| login.secret()) {
+            Some(Secret::Identity(token)) => {
+                request(client, host_trust, refresh(&realm, service, &scopes, token), login.as_ref()).await
+            }
+            _ => request(client, host_trust, fetch(&realm, service, &scopes), login.as_ref()).await,
+        };
+        let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
+        fetched.authorization(&self.origin)
+    }
+
+    /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
+    fn realm(&self, realm: &str) -> Result<(HostTrust, Url)> {
+        let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
+        let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
+        match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
+            Some(host_trust) => Ok((host_trust, without_scope(url))),
+            None => {
+                let error = refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)));
+                Err(error.with_code(Code::RealmNotTrusted))
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What it means that a request got no answer, or one that is not read.
+
+use std::io;
+
+use super::failure::Failure;
+use crate::{
+    error::{Code, Error, Kind},
+    stores::registry::{
+        net::{
+            pool::{ClientError, MAX_HEADER_BYTES, MAX_HEADERS},
+            tls,
+        },
+        origins::origin::Origin,
+    },
+};
+
+/// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
+/// answered before, so that an address that refuses connections is one of a server that restarts.
+pub(super) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: bool) -> Failure {
+    let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
+    let mut cause: &(dyn std::error::Error + 'static) = &error;
+    loop {
+        if let Some(error) = tls::cause(cause) {
+            return Failure::Final(tls::failed(what, origin, error));
+        }
+        malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
+        too_large |= cause.downcast_ref().is_some_and(is_too_large);
+        code = code.or_else(|| code_of(cause));
+        match cause.source() {
+            Some(next) => cause = next,
+            None => break,
+        }
+    }
+    if too_large {
+        return Failure::Final(too_many_headers(what));
+    }
+    let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
+    let verb = if connecting { "cannot reach" } else { "no answer from" };
+    let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
+    let error = code.into_iter().fold(error, Error::with_code);
+    let broke = cause
+        .downcast_ref()
+        .is_some_and(|e: &io::Error| matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset));
+    if malformed || connecting && !known && !broke {
+        return Failure::Final(error);
+    }
+    Failure::Passing { error, asked: None, stale: known && !connecting, quota: false }
+}
+
+/// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
+fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
+}
+
+/// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
+    match cause.downcast_ref::<io::Error>() {
+        Some(io) => code_of(io.get_ref()?),
+        None => cause.downcast_ref::<Error>()?.code(),
+    }
+}
+
+/// Headers beyond what is read.
+pub(super) fn too_many_headers(what: &str) -> Error {
+    Error::limit(format!(
+        "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"
+    ))
+}
