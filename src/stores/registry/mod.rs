@@ -14,22 +14,18 @@ mod options;
 mod origins;
 mod transport;
 
-use std::{
-    fmt,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, ops::Range, sync::Arc};
 
-use ::http::Method;
 use async_trait::async_trait;
 
+use self::api::{repository::RepositoryApi, session::RegistrySession};
 pub use self::{
-    api::ranges::Ranges,
+    api::{ranges::Ranges, registry::Greeting},
     auth::{
         credential_files::AuthFiles,
         credentials::{Anonymous, Credential, Credentials},
     },
-    client::{Greeting, Registry},
+    client::Registry,
     hosts::{Hosts, MirrorLocation},
     http::{rate_limit::Rate, retry::Backoff},
     mirrors::{Mirror, Mirrored},
@@ -40,11 +36,6 @@ pub use self::{
     },
     options::Options,
     origins::origin::{Origin, Protocol},
-};
-use self::{
-    api::session::RegistrySession,
-    auth::scope::{Access, Scope},
-    http::{request::Request, response::Response},
 };
 use crate::{
     blob::ByteStream,
@@ -58,18 +49,21 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 #[derive(Clone)]
 pub struct Repository {
     registry: Registry,
-    name: RepositoryName,
-    /// Whether something was written: then tokens for writing are asked for at once.
-    writing: Arc<Mutex<bool>>,
-    /// What the registry has opened for us and is not over.
-    uploads: Arc<api::upload::Uploads>,
+    api: RepositoryApi,
+}
+
+impl Registry {
+    /// A repository of this registry. Errors: a name outside the specification's grammar.
+    pub fn repository(&self, name: &str) -> Result<Repository> {
+        Ok(Repository { registry: self.clone(), api: RepositoryApi::new(Arc::clone(&self.0), name.parse()?) })
+    }
 }
 
 impl Repository {
     /// The name of the repository, without the registry.
     #[must_use]
     pub fn name(&self) -> &RepositoryName {
-        &self.name
+        &self.api.name
     }
 
     /// The registry that it is in.
@@ -77,33 +71,11 @@ impl Repository {
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
-
-    fn origin(&self) -> &Origin {
-        self.registry.origin()
-    }
-
-    /// A request about something in this repository. `tail` is made of parsed values only.
-    fn request(&self, method: Method, tail: &str) -> Result<Request<'static>> {
-        let url = self.origin().url(&format!("/v2/{}/{tail}", self.name))?;
-        Ok(Request::new(method, url))
-    }
-
-    /// What a token must allow; once something was written, writing, so that one token serves for all.
-    fn scope(&self, access: Access) -> Scope {
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        *writing |= access == Access::Push;
-        let access = if *writing { access.max(Access::Push) } else { access };
-        Scope { repository: self.name.to_string(), access, from: None }
-    }
-
-    async fn send(&self, request: &Request<'_>, access: Access) -> Result<Response> {
-        self.registry.0.transport.send(request, &self.scope(access)).await
-    }
 }
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.name)
+        self.api.fmt(f)
     }
 }
 
@@ -123,28 +95,28 @@ impl ReadStore for Repository {
             Name::Prefix(prefix) => {
                 Err(Error::misuse(format!("{self} is asked by a whole digest; {prefix} is a part of one")))
             }
-            name => self.describe(&name.to_string()).await,
+            name => self.api.describe(&name.to_string()).await,
         }
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
-        self.read(item, range).await
+        self.api.read(item, range).await
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
-        self.presences(items).await
+        self.api.presences(items).await
     }
 
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
-        self.list_tags().boxed()
+        self.api.list_tags().boxed()
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        self.list_referrers(subject).await
+        self.api.list_referrers(subject).await
     }
 
     fn home(&self, _item: &Item) -> Option<Home> {
-        Some(Home { registry: self.registry.0.name.clone(), repository: self.name.clone() })
+        Some(Home { registry: self.registry.0.name.clone(), repository: self.api.name.clone() })
     }
 }
 
@@ -155,11 +127,11 @@ impl Store for Repository {
     }
 
     fn intend(&self) {
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.api.intend_writing();
     }
 
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         self.intend();
-        Ok(Arc::new(RegistrySession::begin(self.clone(), intent)))
+        Ok(Arc::new(RegistrySession::begin(self.api.clone(), intent)))
     }
 }

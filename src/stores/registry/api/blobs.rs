@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
+    answers::said_digest,
     chunked_upload::{gone, read_through},
-    download::said_digest,
+    repository::RepositoryApi,
     upload::Upload,
 };
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     progress::Outcome,
     store::{Home, Item, collect, verified},
     stores::registry::{
-        Repository,
         auth::scope::{Access, Scope},
         http::{failure::Failure, payload::Payload, request::Request},
     },
@@ -25,7 +25,8 @@ use crate::{
 /// Up to this size, in bytes, a blob is read, and verified unless it is at hand, before anything is sent: one write, and
 /// no upload that is begun in vain. Larger ones are hashed while they are sent.
 const SMALL: u64 = 1 << 20;
-impl Repository {
+
+impl RepositoryApi {
     /// Stores a blob. One that is at hand goes unhashed, and is looked at when the registry does not like it: the
     /// damage of a file here must not pass for a fault of the registry.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
@@ -48,13 +49,13 @@ impl Repository {
         } else {
             Payload::Blob(desc, blob)
         };
-        let (mut kept, mut attempts) = (self.uploads.take(&desc.digest), self.registry.0.transport.attempts());
+        let (mut kept, mut attempts) = (self.uploads.take_for_blob(&desc.digest), self.registry.transport.attempts());
         loop {
             let mut upload = match kept.take() {
                 Some(upload) => upload,
                 None => self.open_upload().await?,
             };
-            let sent = if desc.size > self.registry.0.max_body.get() {
+            let sent = if desc.size > self.registry.max_body.get() {
                 self.put_chunked(desc, blob, &mut upload).await
             } else {
                 self.put_blob(desc, payload.clone(), &upload).await
@@ -74,7 +75,7 @@ impl Repository {
     /// Opens an upload.
     pub(super) async fn open_upload(&self) -> Result<Upload> {
         let request = self.request(Method::POST, "blobs/uploads/")?;
-        match self.open(request, self.scope(Access::Push), &[202, 201, 200]).await? {
+        match self.uploads.open_with(&self.registry, request, self.scope(Access::Push), &[202, 201, 200]).await? {
             (response, Some(upload)) => {
                 response.finish().await;
                 upload
@@ -96,7 +97,7 @@ impl Repository {
         let mut request = Request::new(Method::PUT, place)
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
         request.payload = payload;
-        let response = self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await?;
+        let response = self.registry.transport.attempt(&request, &self.scope(Access::Push)).await?;
         match response.status {
             StatusCode::NOT_FOUND => return Err(gone(response).await),
             StatusCode::PAYLOAD_TOO_LARGE => {
@@ -111,8 +112,8 @@ impl Repository {
     }
 
     /// Sees to it that a blob is here: asked for, mounted from one of these places, or sent.
-    pub(super) async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
-        if let Some(outcome) = self.claim(desc, mount_from).await? {
+    pub(super) async fn ensure_blob(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+        if let Some(outcome) = self.find_or_mount(desc, mount_from).await? {
             return Ok(outcome);
         }
         self.push_blob(desc, blob).await?;
@@ -122,11 +123,11 @@ impl Repository {
     /// What becomes of a blob that need not be sent. A small one is asked for by a mount from this very repository: it
     /// succeeds when the blob is here, and else opens the upload that is needed then, so that two requests do the work
     /// of three.
-    async fn claim(&self, desc: &Descriptor, mount_from: &[Home]) -> Result<Option<Outcome>> {
-        let self_mount_refused = &self.registry.0.self_mount_refused;
+    async fn find_or_mount(&self, desc: &Descriptor, mount_from: &[Home]) -> Result<Option<Outcome>> {
+        let self_mount_refused = &self.registry.self_mount_refused;
         let neighbours = self.neighbours(mount_from);
         if desc.size <= SMALL && !self_mount_refused.load(Ordering::Relaxed) && neighbours.is_empty() {
-            match self.mount_from(desc, self.name()).await? {
+            match self.mount_from(desc, &self.name).await? {
                 Some(true) => return Ok(Some(Outcome::Present)),
                 Some(false) => return Ok(None),
                 None => self_mount_refused.store(true, Ordering::Relaxed),
@@ -150,7 +151,7 @@ impl Repository {
 
     /// The other repositories of the same registry among these.
     fn neighbours<'a>(&self, homes: &'a [Home]) -> Vec<&'a RepositoryName> {
-        let beside = |home: &&Home| self.registry.is(&home.registry) && home.repository != *self.name();
+        let beside = |home: &&Home| self.registry.is_named(&home.registry) && home.repository != self.name;
         homes.iter().filter(beside).map(|home| &home.repository).collect()
     }
 
@@ -158,9 +159,9 @@ impl Repository {
     async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
         let mut request = self.request(Method::POST, "blobs/uploads/")?;
         request.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
-        let own = repository == self.name();
+        let own = repository == &self.name;
         let scope = Scope { from: (!own).then(|| repository.to_string()), ..self.scope(Access::Push) };
-        let (response, upload) = match self.open(request, scope, &[202]).await {
+        let (response, upload) = match self.uploads.open_with(&self.registry, request, scope, &[202]).await {
             Ok(opened) => opened,
             // A token for both repositories may be refused where one for the target alone is not.
             Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
@@ -174,7 +175,7 @@ impl Repository {
             }
             StatusCode::ACCEPTED => {
                 if let Some(Ok(upload)) = upload {
-                    self.uploads.keep(desc.digest.clone(), upload);
+                    self.uploads.keep_for_blob(desc.digest.clone(), upload);
                 }
                 response.finish().await;
                 Ok(Some(false))

@@ -1,60 +1,30 @@
 //! Blobs in pieces, for registries and proxies that refuse a large one in one request (distribution-spec, "Pushing a
 //! blob in chunks").
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use futures_util::TryStreamExt as _;
 use http::{HeaderValue, Method, header};
 
-use super::upload::Upload;
+use super::{repository::RepositoryApi, upload::Upload};
 use crate::{
     blob::Blob,
     error::{Error, Kind, Result},
     oci::{Descriptor, media_type},
     store::verified,
     stores::registry::{
-        Repository,
         auth::scope::Access,
         http::{failure::Failure, payload::Payload, request::Request, response::Response},
     },
 };
 
-/// Largest piece, in bytes.
-const LARGEST: u64 = 64 << 20;
-/// Smallest piece, in bytes, unless it is the last: who takes less than that takes no blobs worth the name.
-const SMALLEST: u64 = 5 << 20;
 /// How often a registry may say that an upload stands elsewhere than we think.
 const MAX_TURNS: usize = 16;
 
-/// The longest body that a registry is known to take; shared by all that is pushed to it.
-pub(in crate::stores::registry) struct MaxBody(AtomicU64);
-
-impl Default for MaxBody {
-    fn default() -> Self {
-        Self(AtomicU64::new(u64::MAX))
-    }
-}
-
-impl MaxBody {
-    /// In bytes.
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a body of this length was refused in this upload. `false`: shorter ones make no sense.
-    fn refuse(&self, length: u64, upload: &Upload) -> bool {
-        let least = upload.piece(SMALLEST);
-        self.0.fetch_min(length.div_ceil(2).clamp(SMALLEST, LARGEST), Ordering::Relaxed);
-        length > least
-    }
-}
-
-impl Repository {
+impl RepositoryApi {
     /// Notes that a body of this length was too long. Errors: the refusal itself, where shorter ones make no sense.
     pub(super) async fn too_long(&self, refusal: Response, length: u64, upload: &Upload) -> Result<()> {
         let error = refusal.into_error().await;
         // A quota that is used up has no room for pieces either.
-        let shorter = error.kind() == Kind::Limit && self.registry.0.max_body.refuse(length, upload);
+        let shorter = error.kind() == Kind::Limit && self.registry.max_body.refuse(length, upload.least);
         if shorter { Ok(()) } else { Err(error) }
     }
 
@@ -70,15 +40,15 @@ impl Repository {
         if !blob.at_hand() {
             read_through(desc, blob).await?;
         }
-        let (length, mut at, mut turns) = (upload.piece(self.registry.0.max_body.get()), 0, 0);
+        let (length, mut at, mut turns) = (upload.piece(self.registry.max_body.get()), 0, 0);
         while at < desc.size {
             let payload = Payload::Part { blob, from: at, len: length.min(desc.size - at) };
             let (sent, end) = (payload.len(), at + payload.len());
-            let response = self.patch(payload, at, upload).await?;
+            let response = self.patch_upload(payload, at, upload).await?;
             at = match response.status.as_u16() {
                 // Amazon ECR says 201.
                 201 | 202 | 204 => {
-                    upload.place = self.registry.0.transport.onward(&response)?;
+                    upload.place = self.registry.transport.onward(&response)?;
                     let reached = reached(&response).unwrap_or(end);
                     response.finish().await;
                     if at < reached && reached <= end { reached } else { return Err(astray(desc)) }
@@ -87,7 +57,10 @@ impl Repository {
                 416 if turns < MAX_TURNS => {
                     response.finish().await;
                     turns += 1;
-                    self.stands(upload).await?.filter(|now| *now != at && *now <= desc.size).ok_or(astray(desc))?
+                    self.upload_offset(upload)
+                        .await?
+                        .filter(|now| *now != at && *now <= desc.size)
+                        .ok_or(astray(desc))?
                 }
                 404 => return Err(gone(response).await),
                 _ => return Err(Failure::Final(response.into_error().await)),
@@ -96,24 +69,30 @@ impl Repository {
         self.put_blob(desc, Payload::Empty, upload).await
     }
 
-    pub(super) async fn patch(&self, payload: Payload<'_>, at: u64, upload: &Upload) -> Result<Response, Failure> {
+    /// Sends a piece that begins at this byte, once.
+    pub(super) async fn patch_upload(
+        &self,
+        payload: Payload<'_>,
+        at: u64,
+        upload: &Upload,
+    ) -> Result<Response, Failure> {
         let last = (at + payload.len()).saturating_sub(1);
         let range = HeaderValue::from_str(&format!("{at}-{last}"));
         let mut request = Request::new(Method::PATCH, upload.place.clone())
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM))
             .with(header::CONTENT_RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         request.payload = payload;
-        self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await
+        self.registry.transport.attempt(&request, &self.scope(Access::Push)).await
     }
 
     /// How much of an upload the registry has, if it says so.
-    async fn stands(&self, upload: &mut Upload) -> Result<Option<u64>, Failure> {
+    async fn upload_offset(&self, upload: &mut Upload) -> Result<Option<u64>, Failure> {
         let request = Request::new(Method::GET, upload.place.clone());
-        let response = self.registry.0.transport.attempt(&request, &self.scope(Access::Push)).await?;
+        let response = self.registry.transport.attempt(&request, &self.scope(Access::Push)).await?;
         if !response.status.is_success() {
             return Err(gone(response).await);
         }
-        upload.place = self.registry.0.transport.onward(&response).unwrap_or_else(|_| upload.place.clone());
+        upload.place = self.registry.transport.onward(&response).unwrap_or_else(|_| upload.place.clone());
         Ok(reached(&response))
     }
 }
@@ -143,21 +122,4 @@ pub(super) fn reached(response: &Response) -> Option<u64> {
     let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;
     (first.trim() == "0").then_some(if last == 0 { 0 } else { last.saturating_add(1) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_halved_down_to_five_mebibytes_or_what_the_registry_takes() {
-        let (max_body, mut length, mut lengths) = (MaxBody::default(), 1 << 30, Vec::new());
-        while max_body.refuse(length, &Upload::fake(0)) {
-            length = Upload::fake(0).piece(max_body.get());
-            lengths.push(length >> 20);
-        }
-        assert_eq!(lengths, [64, 32, 16, 8, 5]);
-        assert!(!max_body.refuse(6 << 20, &Upload::fake(6 << 20)));
-        assert_eq!(Upload::fake(6 << 20).piece(max_body.get()), 6 << 20);
-    }
 }

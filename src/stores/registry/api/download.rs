@@ -1,27 +1,23 @@
-//! Reading: names into descriptors, content as streams, tags.
+//! Reading: names into descriptors, content as streams.
 
-use std::{collections::HashSet, fmt::Display, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
 
 use super::{
-    pages::{MAX_PAGE, Pages},
+    answers::{refused, said_digest},
+    parallel_download::ParallelDownload,
+    repository::RepositoryApi,
     resume::Download,
 };
 use crate::{
     blob::{self, Blob as _, ByteStream},
-    error::{Code, Error, Kind, Result, ServerCode},
+    error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
-    store::{Flaw, FlawKind, Item, NamePage, Presence},
-    stores::registry::{
-        Repository,
-        auth::scope::Access,
-        http::{document::Document, response::Response},
-        origins::{quirks, redact::excerpt},
-    },
+    store::{Item, Presence, collect, verified},
+    stores::registry::{auth::scope::Access, http::response::Response, origins::redact::excerpt},
 };
 
 /// What media type libraries and proxies send for anything.
@@ -52,16 +48,13 @@ pub(in crate::stores::registry) fn part(rest: ByteStream, range: &Range<u64>, de
 const PARALLEL: usize = 32;
 
 /// The manifest types that are understood; some registries answer 404 unless the right one is listed.
-pub(super) const ACCEPT: HeaderValue = HeaderValue::from_static(
+const ACCEPT: HeaderValue = HeaderValue::from_static(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, \
      */*;q=0.1",
 );
 
-/// The digest of a manifest, as the registry says (distribution-spec, "Pulling manifests").
-pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
-
-impl Repository {
+impl RepositoryApi {
     /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
     pub(in crate::stores::registry) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
@@ -130,12 +123,22 @@ impl Repository {
         response.bytes(2 * MAX_MANIFEST).await
     }
 
+    /// A manifest, verified: at most 8 MiB, twice what may be written.
+    pub(super) async fn verified_manifest(&self, desc: &Descriptor) -> Result<Bytes> {
+        let (digest, size, limit) = (&desc.digest, desc.size, 2 * MAX_MANIFEST);
+        if size > limit {
+            return Err(Error::limit(format!("{digest} has {size} bytes; {limit} are allowed here")));
+        }
+        let bytes = blob::once(self.manifest(desc).await?);
+        collect(verified(desc, bytes), size).await.context(|| format!("read {digest} from {self}"))
+    }
+
     /// The bytes of a blob from an offset on, in constant memory.
     pub(super) async fn blob(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
         if from > 0 && from >= desc.size {
             return Ok(blob::once(Bytes::new()));
         }
-        Download::new(self, desc, from)?.start().await
+        ParallelDownload::start(Download::new(self, desc, from)?).await
     }
 
     /// A part of a manifest or of a blob.
@@ -180,80 +183,5 @@ impl Repository {
     pub(in crate::stores::registry) async fn presences(&self, items: &[Item]) -> Result<Vec<Presence>> {
         let asked: Vec<_> = items.iter().map(|item| self.presence(item)).collect();
         stream::iter(asked).buffered(PARALLEL).try_collect().await
-    }
-
-    /// All tags of the repository, page by page. None where the registry does not know the repository: registries say
-    /// that of one whose content has no tags, too.
-    pub(in crate::stores::registry) fn list_tags(&self) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
-        let more = |state| async {
-            let (mut pages, mut known) = match state {
-                None => match self.pages_of_tags().await? {
-                    None => return Ok(None),
-                    Some(pages) => (pages, HashSet::new()),
-                },
-                Some(going) => going,
-            };
-            let Some(document) = pages.next().await? else { return Ok(None) };
-            let mut page = tags_of(&document)?;
-            let before = known.len();
-            page.names.retain(|name| known.insert(name.clone()));
-            pages.count(known.len().saturating_sub(before), known.len())?;
-            page.more = pages.go_on();
-            Ok(Some((page, Some((pages, known)))))
-        };
-        stream::try_unfold(None, more)
-    }
-
-    async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
-        let mut request = self.request(Method::GET, "tags/list")?.whole(MAX_PAGE);
-        request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
-        match self.send(&request, Access::Pull).await?.expect(&[200]).await {
-            Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
-            first => Ok(Some(Pages::from(self, first?))),
-        }
-    }
-}
-
-/// The tags on a page.
-fn tags_of(document: &Document) -> Result<NamePage> {
-    let list: TagList = document.read()?;
-    let mut page = NamePage::default();
-    for text in list.tags.unwrap_or_default() {
-        match text.parse::<Tag>() {
-            Ok(tag) => page.names.push(tag.into()),
-            Err(_) => page.unreadable.push(Flaw {
-                kind: FlawKind::Unreadable,
-                place: document.what.clone(),
-                message: format!("lists a tag `{}`", document.excerpt(&text)),
-            }),
-        }
-    }
-    Ok(page)
-}
-
-/// The error of an answer about something that was asked for by name in this place.
-pub(super) async fn refused(response: Response, name: &str, place: &impl Display) -> Error {
-    let error = response.into_error().await;
-    if error.kind() != Kind::NotFound {
-        return error;
-    }
-    let error = if name.parse::<Digest>().is_ok() { error } else { error.with_code(Code::NoSuchTag) };
-    error.context(format!("`{}` is not in {place}", excerpt(name)))
-}
-
-#[derive(Deserialize)]
-struct TagList {
-    tags: Option<Vec<String>>,
-}
-
-/// The digest that the registry says its answer has. It is compared only with a digest of the same algorithm:
-/// registries answer requests by sha512 with a sha256 header.
-pub(super) fn said_digest(response: &Response, wanted: Option<&Digest>) -> Result<Option<Digest>> {
-    let said: Option<Digest> = response.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
-    match (&said, wanted) {
-        (Some(said), Some(wanted)) if said.algorithm() == wanted.algorithm() && said != wanted => {
-            Err(Error::mismatch(format!("{}: answered with {said} instead of {wanted}", response.what())))
-        }
-        _ => Ok(said),
     }
 }

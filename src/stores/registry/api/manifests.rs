@@ -1,14 +1,14 @@
-//! Writing manifests, under digests and tags; removing tags, manifests and blobs.
+//! Writing manifests, under digests and tags; removing manifests and blobs.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
-use super::download::said_digest;
+use super::{answers::said_digest, repository::RepositoryApi};
 use crate::{
-    error::{Code, Context as _, Error, Result},
+    error::{Context as _, Error, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
-    store::{Item, compare},
-    stores::registry::{Repository, auth::scope::Access, http::payload::Payload, origins::redact::excerpt},
+    store::Item,
+    stores::registry::{auth::scope::Access, http::payload::Payload, origins::redact::excerpt},
 };
 
 /// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
@@ -26,7 +26,7 @@ pub(super) struct Put {
     pub(super) tagged: Vec<String>,
 }
 
-impl Repository {
+impl RepositoryApi {
     /// Stores a manifest, which is verified, under its digest, or under tags; keeps the list of referrers where the
     /// registry does not.
     pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<()> {
@@ -90,38 +90,6 @@ impl Repository {
         let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
         response.finish().await;
         Ok(Put { listed, tagged })
-    }
-
-    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
-    pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
-        if name.parse::<Tag>().is_err() {
-            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
-        }
-        let found = self.describe(&desc.digest.to_string()).await?;
-        let bytes = self.manifest(&found).await?;
-        compare(&desc.digest, crate::oci::Digest::with(desc.digest.algorithm(), &bytes))?;
-        self.put_under(&found, &bytes, std::slice::from_ref(name)).await.map(drop)
-    }
-
-    /// Removes a tag and nothing else.
-    pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
-        if name.parse::<Tag>().is_err() {
-            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
-        }
-        let request = self.request(Method::DELETE, &format!("manifests/{name}"))?;
-        let response = self.send(&request, Access::Delete).await?;
-        match response.status.as_u16() {
-            200 | 202 | 204 => Ok(()),
-            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
-            400 | 405 | 501 => {
-                self.describe(name).await?;
-                let why = response.into_error().await;
-                let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
-                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
-            }
-            404 => Err(response.into_error().await.with_code(Code::NoSuchTag)),
-            _ => Err(response.into_error().await),
-        }
     }
 
     /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.

@@ -1,17 +1,24 @@
-//! What the distribution API can do, one file a noun of the specification: blobs, uploads, manifests, tags, referrers, and
-//! the session that writes them into a repository.
+//! What the distribution API can do: `registry` and `repository` hold what is known of the two, and the other files have the
+//! verbs, one file a noun of the specification, up to the session that writes into a repository.
 //!
-//! It asks by the transport, which decides where a request may go and with which credentials; connections and TLS are not
-//! for here.
+//! It asks by the transport, which decides where a request may go and with which credentials. Connections, TLS and what a
+//! user configures are not for here.
 
+mod answers;
 mod blobs;
-pub(super) mod chunked_upload;
+mod chunked_upload;
 pub(super) mod download;
 mod manifests;
-pub(super) mod pages;
+mod max_body;
+mod pages;
+mod parallel_download;
 pub(super) mod ranges;
-pub(super) mod referrers;
+mod referrer_lists;
+mod referrers;
+pub(super) mod registry;
+pub(super) mod repository;
 mod resume;
 pub(super) mod session;
 mod streamed_upload;
-pub(super) mod upload;
+mod tags;
+mod upload;

@@ -8,8 +8,7 @@ use url::Url;
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        Repository,
-        auth::scope::{Access, Scope},
+        auth::scope::Scope,
         http::{document::Document, request::Request, response::Response},
         origins::origin::{Origin, redacted},
         transport::Transport,
@@ -21,14 +20,14 @@ const MAX_PAGES: usize = 1000;
 /// Most entries of one listing.
 const MAX_ITEMS: usize = 1_000_000;
 /// Largest page, in bytes; a registry without pagination sends all tags in one.
-pub(in crate::stores::registry) const MAX_PAGE: u64 = 32 << 20;
+pub(super) const MAX_PAGE: u64 = 32 << 20;
 /// Most bytes of one listing.
 const MAX_BYTES: u64 = 128 << 20;
 /// Longest `Link`, in bytes.
 const MAX_LINK: usize = 8 << 10;
 
 /// The pages of a listing, one after another.
-pub(in crate::stores::registry) struct Pages<'a> {
+pub(super) struct Pages<'a> {
     transport: &'a Transport,
     scope: Scope,
     now: Option<Response>,
@@ -38,19 +37,13 @@ pub(in crate::stores::registry) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// The listing of something in this repository that starts with this page.
-    pub(super) fn from(repository: &'a Repository, first: Response) -> Self {
-        let scope = Scope { repository: repository.name().to_string(), access: Access::Pull, from: None };
-        Self::of(&repository.registry().0.transport, scope, first)
-    }
-
     /// The listing that starts with this page.
-    pub(in crate::stores::registry) fn of(transport: &'a Transport, scope: Scope, first: Response) -> Self {
+    pub(super) fn of(transport: &'a Transport, scope: Scope, first: Response) -> Self {
         Self { transport, scope, now: Some(first), next: None, seen: HashSet::new(), bytes: 0 }
     }
 
     /// The next page.
-    pub(in crate::stores::registry) async fn next(&mut self) -> Result<Option<Document>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Document>> {
         let response = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
             (None, Some(url)) => {
@@ -78,7 +71,7 @@ impl<'a> Pages<'a> {
     }
 
     /// To be told how many new entries the last page brought, and how many there are in all.
-    pub(in crate::stores::registry) fn count(&self, new: usize, all: usize) -> Result<()> {
+    pub(super) fn count(&self, new: usize, all: usize) -> Result<()> {
         if new == 0 && self.next.is_some() {
             return Err(Error::new(Kind::NotARegistry, "a listing goes on with a page that brings nothing new"));
         }

@@ -1,10 +1,7 @@
 //! Who refers to a manifest: the registry's own list, else the one that clients keep under a tag
 //! (distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema").
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -13,12 +10,12 @@ use http::{HeaderValue, Method, header};
 use super::{
     manifests::referrer,
     pages::{MAX_PAGE, Pages},
+    repository::RepositoryApi,
 };
 use crate::{
     error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
-    store,
-    stores::registry::{Repository, auth::scope::Access, origins::redact::excerpt},
+    stores::registry::{auth::scope::Access, origins::redact::excerpt},
 };
 
 /// How often a list is written again after somebody else wrote it at the same time.
@@ -26,11 +23,11 @@ const ATTEMPTS: usize = 8;
 /// How many members of a list are checked at a time.
 const PARALLEL: usize = 6;
 
-impl Repository {
+impl RepositoryApi {
     /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Whatever is not a clear
     /// answer is an error, never an empty list.
     pub(in crate::stores::registry) async fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        if self.lists_referrers() != Some(false)
+        if self.registry.referrer_lists.kept_by_registry(&self.name) != Some(false)
             && let Some(found) = self.referrers_by_api(&subject.digest).await?
         {
             return Ok(found);
@@ -49,13 +46,13 @@ impl Repository {
             let unknown = response.into_error().await.server_codes().contains(&ServerCode::NameUnknown);
             // Of a repository that does not exist yet nothing can be learned about the registry.
             if !unknown {
-                self.set_lists_referrers(false);
+                self.registry.referrer_lists.set_kept_by_registry(&self.name, false);
             }
             return Ok(None);
         }
         let first = response.expect(&[200]).await?;
         let mut all = BTreeMap::new();
-        let mut pages = Pages::from(self, first);
+        let mut pages = Pages::of(&self.registry.transport, self.pull_scope(), first);
         while let Some(page) = pages.next().await? {
             if page.media_type != media_type::INDEX {
                 let message =
@@ -67,7 +64,7 @@ impl Repository {
             all.extend(index.manifests.into_iter().map(|desc| (desc.digest.clone(), desc)));
             pages.count(all.len().saturating_sub(before), all.len())?;
         }
-        self.set_lists_referrers(true);
+        self.registry.referrer_lists.set_kept_by_registry(&self.name, true);
         Ok(Some(all.into_values().collect()))
     }
 
@@ -90,7 +87,7 @@ impl Repository {
         if !media_type::points(&member.media_type) {
             return Ok(None);
         }
-        let bytes = match store::read_manifest(self, &member.bare()).await {
+        let bytes = match self.verified_manifest(&member.bare()).await {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == Kind::NotFound => return Ok(None),
             Err(e) => return Err(e),
@@ -104,7 +101,7 @@ impl Repository {
     /// which is believed where it also answers for the list.
     pub(super) async fn list_referrer(&self, subject: &Descriptor, new: &Descriptor, listed: bool) -> Result<()> {
         if listed {
-            let known = match self.lists_referrers() {
+            let known = match self.registry.referrer_lists.kept_by_registry(&self.name) {
                 Some(known) => known,
                 None => self.referrers_by_api(&subject.digest).await?.is_some(),
             };
@@ -124,7 +121,9 @@ impl Repository {
 
     /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
     pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
-        if self.lists_referrers() == Some(true) || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none() {
+        if self.registry.referrer_lists.kept_by_registry(&self.name) == Some(true)
+            || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none()
+        {
             return Ok(());
         }
         self.edit_list(&subject.digest, |list| {
@@ -138,7 +137,7 @@ impl Repository {
     /// Changes the list under the fallback tag: one writer at a time in this process; and because registries know no
     /// conditional write, the list is read again afterwards, and changed again when another process was faster.
     async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
-        let lock = self.registry.lock(&format!("{}@{subject}", self.name()));
+        let lock = self.registry.referrer_lists.writer(&self.name, subject);
         let _alone = lock.lock().await;
         let name = Tag::of_referrers(subject);
         for _ in 0..ATTEMPTS {
@@ -180,14 +179,6 @@ impl Repository {
         index.manifests = kept;
         index.manifests.len() != before
     }
-
-    fn lists_referrers(&self) -> Option<bool> {
-        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).get(self.name().as_str()).copied()
-    }
-
-    fn set_lists_referrers(&self, known: bool) {
-        self.registry.referrers().lock().unwrap_or_else(PoisonError::into_inner).insert(self.name().to_string(), known);
-    }
 }
 
 /// What lies under the fallback tag of a subject.
@@ -221,6 +212,3 @@ impl Fallback {
         }
     }
 }
-
-/// Locks by name: one writer at a time for each list.
-pub(in crate::stores::registry) type Locks = BTreeMap<String, Arc<tokio::sync::Mutex<()>>>;

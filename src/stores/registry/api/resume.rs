@@ -1,26 +1,26 @@
 //! Blobs that arrive whole although their download breaks off: it goes on from the byte that was reached.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{download::refused, ranges::ParallelDownload};
+use super::{answers::refused, registry::RegistryApi, repository::RepositoryApi};
 use crate::{
     blob::ByteStream,
     error::{Error, Kind, Result},
     oci::Descriptor,
     progress::Event,
     stores::registry::{
-        Repository,
         auth::scope::{Access, Scope},
-        client::Registry,
         http::{failure::Failure, request::Request, response::Response, retry::Attempts},
     },
 };
 
 /// A download, and how far it has come.
 pub(super) struct Download {
-    pub(super) registry: Registry,
+    pub(super) registry: Arc<RegistryApi>,
     /// The repository, for messages.
     place: String,
     pub(super) desc: Descriptor,
@@ -47,9 +47,9 @@ pub(super) struct RangeBody {
 
 impl Download {
     /// A download of a blob from this byte on.
-    pub(super) fn new(repository: &Repository, desc: &Descriptor, at: u64) -> Result<Self> {
-        let registry = repository.registry().clone();
-        let attempts = registry.0.transport.attempts();
+    pub(super) fn new(repository: &RepositoryApi, desc: &Descriptor, at: u64) -> Result<Self> {
+        let registry = Arc::clone(&repository.registry);
+        let attempts = registry.transport.attempts();
         let request = repository.request(Method::GET, &format!("blobs/{}", desc.digest))?;
         let (request, scope) = (request.expecting(desc.size), repository.scope(Access::Pull));
         let (place, desc) = (repository.to_string(), desc.bare());
@@ -59,24 +59,14 @@ impl Download {
     /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
     /// kind `Unsupported` say that this registry is not to be asked so.
     pub(super) fn range(&self, from: u64, end: u64) -> Self {
-        let (registry, attempts) = (self.registry.clone(), self.registry.0.transport.attempts());
+        let (registry, attempts) = (Arc::clone(&self.registry), self.registry.transport.attempts());
         let (place, desc) = (self.place.clone(), self.desc.clone());
         let (request, scope) = (self.request.clone(), self.scope.clone());
         Self { registry, place, desc, request, scope, at: from, kept: from, end, whole: false, attempts }
     }
 
-    /// The bytes. Errors: refusals at once, and what does not pass.
-    ///
-    /// Nobody has verified them. A registry that knows no ranges sends all again, of which as much is dropped as was
-    /// had: only the digest of the whole proves that both halves belong together ([`crate::store::verified`]).
-    pub(super) async fn start(mut self) -> Result<ByteStream> {
-        let first = self.part().await?;
-        let next =
-            |mut parallel: ParallelDownload| async move { Ok(parallel.next().await?.map(|chunk| (chunk, parallel))) };
-        Ok(stream::try_unfold(ParallelDownload::new(self, first), next).boxed())
-    }
-
-    pub(super) async fn next(&mut self, part: &mut RangeBody) -> Result<Option<Bytes>> {
+    /// The next chunk of what is wanted; asks again where it breaks off.
+    pub(super) async fn next_chunk(&mut self, part: &mut RangeBody) -> Result<Option<Bytes>> {
         loop {
             let failure = match part.stream.try_next().await {
                 Ok(Some(mut chunk)) => {
@@ -113,7 +103,7 @@ impl Download {
     }
 
     /// Notes that the next bytes came by other ways.
-    pub(super) fn skip(&mut self, bytes: u64) {
+    pub(super) fn advance(&mut self, bytes: u64) {
         self.at = self.at.saturating_add(bytes);
         self.kept = self.at;
     }
@@ -135,14 +125,14 @@ impl Download {
             let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
             request = request.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         }
-        let response = self.registry.0.transport.attempt(&request, &self.scope).await?;
+        let response = self.registry.transport.attempt(&request, &self.scope).await?;
         match response.status {
             StatusCode::OK if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
             StatusCode::OK => {
                 let announced = response.headers.contains_key(header::CONTENT_LENGTH);
                 let ranges =
                     response.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
-                Ok(RangeBody { stream: skip(response.stream()?, self.at), announced, ranges })
+                Ok(RangeBody { stream: skip_bytes(response.stream()?, self.at), announced, ranges })
             }
             StatusCode::PARTIAL_CONTENT if ranged => match check_range(&response, self.at, self.end, self.desc.size) {
                 Ok(()) => {
@@ -198,7 +188,7 @@ fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()
 }
 
 /// A stream without its first bytes: what a whole answer to a request for a part becomes.
-fn skip(stream: ByteStream, from: u64) -> ByteStream {
+fn skip_bytes(stream: ByteStream, from: u64) -> ByteStream {
     if from == 0 {
         return stream;
     }
@@ -225,7 +215,7 @@ mod tests {
     async fn a_whole_answer_to_a_request_for_a_part_is_cut() {
         for (from, want) in [(0, "abcdef"), (1, "bcdef"), (3, "def"), (5, "f"), (6, ""), (9, "")] {
             let parts = ["ab", "c", "def"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
-            assert_eq!(collect(skip(stream::iter(parts).boxed(), from), 9).await.unwrap(), want);
+            assert_eq!(collect(skip_bytes(stream::iter(parts).boxed(), from), 9).await.unwrap(), want);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,19 +13,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::streamed_upload::Streamed;
+use super::{
+    repository::RepositoryApi,
+    streamed_upload::{Streamed, ended},
+};
 use crate::{
     blob::Blob,
     error::{Code, Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, RefName, Role, Tag},
     progress::Outcome,
-    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, ReadStore as _, Session, Sink, compare},
-    stores::registry::Repository,
+    store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, Session, Sink, compare},
 };
 
 /// One writing.
 pub(in crate::stores::registry) struct RegistrySession {
-    repository: Repository,
+    repository: RepositoryApi,
     /// Manifests that get a name. They are sent under it, and not under their digest before.
     named: HashSet<Digest>,
     removals: Vec<Item>,
@@ -63,10 +65,10 @@ impl HeldManifest {
 }
 
 impl RegistrySession {
-    pub(in crate::stores::registry) fn begin(repository: Repository, intent: Intent) -> Self {
+    pub(in crate::stores::registry) fn begin(repository: RepositoryApi, intent: Intent) -> Self {
         let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
         // Its uploads are its own: giving it up is no matter of other writings.
-        let repository = Repository { uploads: Arc::default(), ..repository };
+        let repository = repository.with_own_uploads();
         Self {
             repository,
             named,
@@ -105,7 +107,7 @@ impl RegistrySession {
 
     /// Sets or removes one name, which stands for `found` as far as that was asked; `sent` are the manifests that are
     /// there.
-    async fn set(
+    async fn set_name(
         &self,
         change: &NameChange,
         found: Option<&Digest>,
@@ -138,7 +140,7 @@ impl RegistrySession {
         if *expect == Expect::Any {
             return Ok(None);
         }
-        let found = match self.repository.resolve(&name.clone().into()).await {
+        let found = match self.repository.describe(name).await {
             Ok(found) => Some(found.digest),
             Err(e) if e.kind() == Kind::NotFound => None,
             Err(e) => return Err(e),
@@ -162,7 +164,7 @@ impl RegistrySession {
         let mut committed = Committed::default();
         for (change, found) in names.iter().zip(&found) {
             let what = || format!("tag `{}` in {}", change.name, self.repository);
-            let set = self.set(change, found.as_ref(), &held, &mut sent).await.context(what);
+            let set = self.set_name(change, found.as_ref(), &held, &mut sent).await.context(what);
             let outcome = set.map_err(|e| after(&committed, e))?;
             committed.names.push((change.name.clone(), outcome));
         }
@@ -173,11 +175,11 @@ impl RegistrySession {
     }
 
     /// Sees to it that a blob is here.
-    async fn bring(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
+    async fn bring_blob(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         let sent = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match self.doubted.load(Ordering::Relaxed) {
-            false => self.repository.put(desc, blob, mount_from).await,
-            true if sent().contains(&desc.digest) => self.repository.put(desc, blob, &[]).await,
+            false => self.repository.ensure_blob(desc, blob, mount_from).await,
+            true if sent().contains(&desc.digest) => self.repository.ensure_blob(desc, blob, &[]).await,
             true => self.repository.push_blob(desc, blob).await.map(|()| Outcome::Moved),
         };
         if matches!(outcome, Ok(Outcome::Moved)) {
@@ -202,7 +204,7 @@ impl Session for RegistrySession {
         tokio::select! {
             biased;
             _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
-            outcome = self.bring(desc, blob, mount_from) => outcome,
+            outcome = self.bring_blob(desc, blob, mount_from) => outcome,
         }
     }
 
@@ -260,12 +262,8 @@ impl Session for RegistrySession {
     async fn abandon(&self) {
         *self.staged() = Staged { over: true, ..Staged::default() };
         self.given_up.send_replace(true);
-        self.repository.uploads.cancel().await;
+        self.repository.uploads.cancel_all().await;
     }
-}
-
-pub(super) fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
 }
 
 /// An error, with the names that were set before it.

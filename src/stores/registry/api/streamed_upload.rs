@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     chunked_upload::{gone, reached},
-    session::ended,
+    repository::RepositoryApi,
     upload::Upload,
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
     oci::{Descriptor, Digest, Hasher, media_type},
     store::{Sink, compare},
     stores::registry::{
-        Repository,
         http::{failure::Failure, payload::Payload, response::Response},
         origins::quirks,
     },
@@ -34,7 +33,7 @@ const PIECE: u64 = 8 << 20;
 
 /// Content on its way. What sends it has a task of its own, which ends when this is dropped; the upload is cancelled then.
 pub(super) struct Streamed {
-    repository: Repository,
+    repository: RepositoryApi,
     size: Option<u64>,
     offset: u64,
     chunks: Option<mpsc::Sender<Bytes>>,
@@ -54,12 +53,12 @@ impl Streamed {
     ///
     /// Errors: kind `Unsupported` where the registry is known to take no such PATCH.
     pub(super) async fn open(
-        repository: &Repository,
+        repository: &RepositoryApi,
         size: Option<u64>,
         given_up: watch::Receiver<bool>,
     ) -> Result<Self> {
         let registry = &repository.registry;
-        if quirks::is_patchless(&registry.0.name) || size.is_some_and(|size| size > registry.0.max_body.get()) {
+        if quirks::is_patchless(&registry.name) || size.is_some_and(|size| size > registry.max_body.get()) {
             let what = size.map_or_else(|| "no large PATCH".into(), |size| format!("no PATCH of {size} bytes"));
             return Err(Error::unsupported(format!("{registry} takes {what}")));
         }
@@ -83,6 +82,11 @@ impl Streamed {
             None => Err(Error::new(Kind::Internal, "this upload has failed")),
         }
     }
+}
+
+/// The error of a writing that is over.
+pub(super) fn ended() -> Error {
+    Error::new(Kind::Internal, "this writing has ended")
 }
 
 /// This, unless the writing is given up before.
@@ -151,19 +155,20 @@ impl Sink for Streamed {
     }
 }
 
-impl Repository {
+impl RepositoryApi {
     /// Sends content while it comes, in one PATCH and without another attempt: whoever sends it can do it in another way.
     async fn send_whole(&self, size: u64, queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
         if size > 0 {
             let content = stream::unfold(queue, |mut queue| async move { Some((Ok(queue.recv().await?), queue)) });
             let content = Mutex::new(Some(content.boxed()));
-            let response = self.patch(Payload::Once(&content, size), 0, &upload).await.map_err(Failure::into_error)?;
+            let response =
+                self.patch_upload(Payload::Once(&content, size), 0, &upload).await.map_err(Failure::into_error)?;
             if response.status == 413 {
                 let what = response.what();
                 self.too_long(response, size, &upload).await?;
                 return Err(Error::limit(format!("{what}: takes less than {size} bytes")));
             }
-            self.took(response, size, &mut upload).await?;
+            self.read_patch_answer(response, size, &mut upload).await?;
         }
         Ok(Sent { upload, digest: None })
     }
@@ -172,7 +177,7 @@ impl Repository {
     async fn send_chunked(&self, mut queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
         let (mut hasher, mut at, mut gathered, mut more) = (Hasher::default(), 0_u64, BytesMut::new(), true);
         while more || !gathered.is_empty() {
-            let length = upload.piece(self.registry.0.max_body.get().min(PIECE));
+            let length = upload.piece(self.registry.max_body.get().min(PIECE));
             if more && (gathered.len() as u64) < length {
                 let chunk = queue.recv().await;
                 more = chunk.is_some();
@@ -185,21 +190,21 @@ impl Repository {
             let rest = gathered.freeze();
             let piece = rest.slice(..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
             let sent = piece.len();
-            let response = self.patch(Payload::Bytes(piece), at, &upload).await.map_err(Failure::into_error)?;
+            let response = self.patch_upload(Payload::Bytes(piece), at, &upload).await.map_err(Failure::into_error)?;
             if response.status == 413 {
                 self.too_long(response, sent as u64, &upload).await?;
                 gathered = BytesMut::from(rest);
                 continue;
             }
             at = at.saturating_add(sent as u64);
-            self.took(response, at, &mut upload).await?;
+            self.read_patch_answer(response, at, &mut upload).await?;
             gathered = BytesMut::from(rest.slice(sent..));
         }
         Ok(Sent { upload, digest: Some(hasher.finish()) })
     }
 
     /// Reads the answer to a PATCH, after which the upload has so many bytes.
-    async fn took(&self, response: Response, now: u64, upload: &mut Upload) -> Result<()> {
+    async fn read_patch_answer(&self, response: Response, now: u64, upload: &mut Upload) -> Result<()> {
         if response.status == 404 {
             return Err(gone(response).await.into_error());
         }
@@ -208,7 +213,7 @@ impl Repository {
             let what = response.what();
             return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {now} bytes")));
         }
-        upload.place = self.registry.0.transport.onward(&response)?;
+        upload.place = self.registry.transport.onward(&response)?;
         response.finish().await;
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,13 +16,12 @@ use tokio::{
 };
 use url::Url;
 
+use super::registry::RegistryApi;
 use crate::{
     error::{Error, Kind, Result},
     oci::Digest,
     stores::registry::{
-        Repository,
         auth::scope::Scope,
-        client::Registry,
         http::{request::Request, response::Response},
         origins::origin::Origin,
         transport::location,
@@ -35,22 +34,21 @@ const CANCEL: Duration = Duration::from_secs(5);
 const MIN_LENGTH: &str = "oci-chunk-min-length";
 
 /// An upload. Dropped before its end, it is cancelled on a task of its own.
-#[derive(Debug)]
 pub(super) struct Upload {
     /// Where the next request of it goes.
     pub(super) place: Url,
     /// The smallest piece, in bytes.
-    least: u64,
+    pub(super) least: u64,
     /// By whom and with what right it can be cancelled; nobody, once it is over.
-    owner: Option<(Registry, Scope, Open)>,
+    owner: Option<(Arc<RegistryApi>, Scope, Open)>,
 }
 
 /// Held for as long as an upload is open.
-pub(super) type Open = watch::Receiver<()>;
+type Open = watch::Receiver<()>;
 
 /// The uploads of one writing.
-#[derive(Debug, Default)]
-pub(in crate::stores::registry) struct Uploads {
+#[derive(Default)]
+pub(super) struct Uploads {
     /// Opened where we asked for a mount, until they are used.
     waiting: Mutex<HashMap<Digest, Upload>>,
     open: watch::Sender<()>,
@@ -61,23 +59,48 @@ impl Uploads {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
+    /// waits for it any more is cancelled.
+    pub(super) async fn open_with(
+        &self,
+        registry: &Arc<RegistryApi>,
+        request: Request<'static>,
+        scope: Scope,
+        statuses: &'static [u16],
+    ) -> Result<(Response, Option<Result<Upload>>)> {
+        let (waits, gone) = oneshot::channel::<()>();
+        let (registry, open) = (Arc::clone(registry), self.opening());
+        let asked = tokio::spawn(async move {
+            let response = tokio::select! {
+                response = registry.transport.send(&request, &scope) => response?,
+                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
+            };
+            let opened = statuses.contains(&response.status.as_u16());
+            let upload = opened.then(|| Upload::of(&response, &registry, &scope, open));
+            Ok((response, upload))
+        });
+        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
+        mem::drop(waits);
+        opened
+    }
+
     /// Says that one is about to be opened.
-    pub(super) fn opening(&self) -> Open {
+    fn opening(&self) -> Open {
         self.open.subscribe()
     }
 
     /// Keeps one until its blob comes.
-    pub(super) fn keep(&self, digest: Digest, upload: Upload) {
+    pub(super) fn keep_for_blob(&self, digest: Digest, upload: Upload) {
         self.waiting().insert(digest, upload);
     }
 
     /// The one that was opened for this blob.
-    pub(super) fn take(&self, digest: &Digest) -> Option<Upload> {
+    pub(super) fn take_for_blob(&self, digest: &Digest) -> Option<Upload> {
         self.waiting().remove(digest)
     }
 
     /// Cancels those that wait for their blobs, and waits until all others have ended or are cancelled, too.
-    pub(super) async fn cancel(&self) {
+    pub(super) async fn cancel_all(&self) {
         let waiting = mem::take(&mut *self.waiting());
         for upload in waiting.into_values() {
             upload.cancel().await;
@@ -89,9 +112,9 @@ impl Uploads {
 
 impl Upload {
     /// What an answer to a request in this scope says. Errors: no usable `Location`.
-    pub(super) fn of(response: &Response, registry: &Registry, scope: &Scope, open: Open) -> Result<Self> {
+    fn of(response: &Response, registry: &Arc<RegistryApi>, scope: &Scope, open: Open) -> Result<Self> {
         let least = response.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { place: location(response)?, least, owner: Some((registry.clone(), scope.clone(), open)) })
+        Ok(Self { place: location(response)?, least, owner: Some((Arc::clone(registry), scope.clone(), open)) })
     }
 
     /// The length of a piece where requests may be as long as this.
@@ -107,15 +130,9 @@ impl Upload {
     /// Gives the upload up, as far as the registry listens.
     pub(super) async fn cancel(mut self) {
         if let Some((registry, scope, _open)) = self.owner.clone() {
-            cancel(&registry, scope, self.place.clone()).await;
+            delete_upload(&registry, scope, self.place.clone()).await;
         }
         self.owner = None;
-    }
-
-    /// An upload that no registry knows of.
-    #[cfg(test)]
-    pub(super) fn fake(least: u64) -> Self {
-        Self { place: Url::parse("http://localhost/").unwrap(), least, owner: None }
     }
 }
 
@@ -125,47 +142,32 @@ impl Drop for Upload {
         if let (Some((registry, scope, open)), Ok(runtime)) = (self.owner.take(), Handle::try_current()) {
             let place = self.place.clone();
             drop(runtime.spawn(async move {
-                cancel(&registry, scope, place).await;
+                delete_upload(&registry, scope, place).await;
                 mem::drop(open);
             }));
         }
     }
 }
 
-async fn cancel(registry: &Registry, scope: Scope, place: Url) {
+async fn delete_upload(registry: &RegistryApi, scope: Scope, place: Url) {
     if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
         let request = Request::new(Method::DELETE, place);
-        let _ = timeout(CANCEL, registry.0.transport.attempt(&request, &scope)).await;
-    }
-}
-
-impl Repository {
-    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
-    /// waits for it any more is cancelled.
-    pub(super) async fn open(
-        &self,
-        request: Request<'static>,
-        scope: Scope,
-        statuses: &'static [u16],
-    ) -> Result<(Response, Option<Result<Upload>>)> {
-        let (waits, gone) = oneshot::channel::<()>();
-        let (registry, open) = (self.registry.clone(), self.uploads.opening());
-        let asked = tokio::spawn(async move {
-            let response = tokio::select! {
-                response = registry.0.transport.send(&request, &scope) => response?,
-                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
-            };
-            let opened = statuses.contains(&response.status.as_u16());
-            let upload = opened.then(|| Upload::of(&response, &registry, &scope, open));
-            Ok((response, upload))
-        });
-        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
-        mem::drop(waits);
-        opened
+        let _ = timeout(CANCEL, registry.transport.attempt(&request, &scope)).await;
     }
 }
 
 async fn for_a_while_after(gone: oneshot::Receiver<()>) {
     let _ = gone.await;
     sleep(CANCEL).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_no_smaller_than_the_registry_takes() {
+        let upload = Upload { place: Url::parse("http://localhost/").unwrap(), least: 6 << 20, owner: None };
+        assert_eq!([5 << 20, 7 << 20].map(|max_body| upload.piece(max_body)), [6 << 20, 7 << 20]);
+    }
 }

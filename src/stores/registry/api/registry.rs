@@ -1,0 +1,126 @@
+//! One registry: what all its repositories share, and what is asked of the registry itself.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use http::Method;
+use tokio::sync::Semaphore;
+
+use super::{
+    max_body::MaxBody,
+    pages::{MAX_PAGE, Pages},
+    ranges::Ranges,
+    referrer_lists::ReferrerLists,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    oci::{RegistryName, RepositoryName},
+    stores::registry::{
+        auth::scope::Scope,
+        http::request::Request,
+        origins::{
+            origin::{Origin, Protocol},
+            quirks,
+        },
+        transport::Transport,
+    },
+};
+
+/// The API of one registry, and what was learned about it.
+pub(in crate::stores::registry) struct RegistryApi {
+    pub(in crate::stores::registry) name: RegistryName,
+    pub(super) transport: Transport,
+    pub(super) referrer_lists: ReferrerLists,
+    pub(super) max_body: MaxBody,
+    pub(super) ranges: Ranges,
+    /// Held by the blob that is downloaded over several connections.
+    pub(super) parallel_downloads: Arc<Semaphore>,
+    /// Whether the registry once refused a mount from the repository itself.
+    pub(super) self_mount_refused: AtomicBool,
+}
+
+/// What a registry said when it was asked who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// It did not ask: credentials, if any, were not looked at.
+    Open,
+    /// It asked, and took the answer.
+    Authenticated,
+}
+
+impl RegistryApi {
+    pub(in crate::stores::registry) fn new(name: RegistryName, transport: Transport, ranges: Ranges) -> Self {
+        Self {
+            name,
+            transport,
+            referrer_lists: ReferrerLists::default(),
+            max_body: MaxBody::default(),
+            ranges,
+            parallel_downloads: Arc::new(Semaphore::new(1)),
+            self_mount_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it is.
+    pub(in crate::stores::registry) fn origin(&self) -> &Origin {
+        &self.transport.origin
+    }
+
+    /// Whether `host[:port]` means this registry, however it is written.
+    pub(super) fn is_named(&self, registry: &str) -> bool {
+        let same = |protocol| Origin::of_registry(registry, protocol).is_ok_and(|origin| origin == *self.origin());
+        same(if self.origin().is_secure() { Protocol::Https } else { Protocol::Http })
+    }
+
+    /// Whether there is a registry that lets us in (distribution-spec, "Determining Support").
+    ///
+    /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
+    pub(in crate::stores::registry) async fn ping(&self) -> Result<Greeting> {
+        let transport = &self.transport;
+        let request = Request::new(Method::GET, self.origin().url("/v2/")?);
+        let response = transport.send(&request, &Scope::registry()).await?;
+        let what = response.what();
+        let html = response.media_type() == "text/html";
+        match response.status.as_u16() {
+            200 if !html => response.finish().await,
+            200 | 404 => return Err(Error::new(Kind::NotARegistry, format!("{what}: this is not an OCI registry"))),
+            _ => return Err(response.into_error().await),
+        }
+        Ok(if transport.was_challenged().await { Greeting::Authenticated } else { Greeting::Open })
+    }
+
+    /// The names of all repositories, sorted. The endpoint is Docker's and not part of the OCI specification: many
+    /// public registries refuse it.
+    pub(in crate::stores::registry) async fn repositories(&self) -> Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Catalog {
+            repositories: Option<Vec<String>>,
+        }
+        let mut url = self.origin().url("/v2/_catalog")?;
+        url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let transport = &self.transport;
+        let scope = Scope::catalog();
+        let request = Request::new(Method::GET, url).whole(MAX_PAGE);
+        let first = transport.send(&request, &scope).await?.expect(&[200]).await?;
+        let mut names = BTreeSet::new();
+        let mut pages = Pages::of(transport, scope, first);
+        while let Some(page) = pages.next().await? {
+            let page: Catalog = page.read()?;
+            let before = names.len();
+            names.extend(
+                page.repositories.unwrap_or_default().into_iter().filter(|name| name.parse::<RepositoryName>().is_ok()),
+            );
+            pages.count(names.len().saturating_sub(before), names.len())?;
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+impl fmt::Display for RegistryApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

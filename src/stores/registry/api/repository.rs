@@ -1,0 +1,79 @@
+//! One repository of a registry: the requests that its verbs are made of.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::Method;
+
+use super::{registry::RegistryApi, upload::Uploads};
+use crate::{
+    error::Result,
+    oci::RepositoryName,
+    stores::registry::{
+        auth::scope::{Access, Scope},
+        http::{request::Request, response::Response},
+    },
+};
+
+/// The API of one repository; the other files of this folder add the verbs. Cloning gives another handle on the same.
+#[derive(Clone)]
+pub(in crate::stores::registry) struct RepositoryApi {
+    pub(super) registry: Arc<RegistryApi>,
+    pub(in crate::stores::registry) name: RepositoryName,
+    /// Whether something was written: then tokens for writing are asked for at once.
+    writing: Arc<Mutex<bool>>,
+    /// What the registry has opened for us and is not over.
+    pub(super) uploads: Arc<Uploads>,
+}
+
+impl RepositoryApi {
+    pub(in crate::stores::registry) fn new(registry: Arc<RegistryApi>, name: RepositoryName) -> Self {
+        Self { registry, name, writing: Arc::default(), uploads: Arc::default() }
+    }
+
+    /// The repository with uploads of its own.
+    pub(super) fn with_own_uploads(self) -> Self {
+        Self { uploads: Arc::default(), ..self }
+    }
+
+    /// Notes that something will be written.
+    pub(in crate::stores::registry) fn intend_writing(&self) {
+        *self.writing() = true;
+    }
+
+    fn writing(&self) -> MutexGuard<'_, bool> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request about something in this repository. `tail` is made of parsed values only.
+    pub(super) fn request(&self, method: Method, tail: &str) -> Result<Request<'static>> {
+        let url = self.registry.origin().url(&format!("/v2/{}/{tail}", self.name))?;
+        Ok(Request::new(method, url))
+    }
+
+    /// What a token must allow; once something was written, writing, so that one token serves for all.
+    pub(super) fn scope(&self, access: Access) -> Scope {
+        let mut writing = self.writing();
+        *writing |= access == Access::Push;
+        let access = if *writing { access.max(Access::Push) } else { access };
+        Scope { access, ..self.pull_scope() }
+    }
+
+    /// What a token must allow for reading alone.
+    pub(super) fn pull_scope(&self) -> Scope {
+        Scope { repository: self.name.to_string(), access: Access::Pull, from: None }
+    }
+
+    /// Sends a request until it is answered, with a token that allows this.
+    pub(super) async fn send(&self, request: &Request<'_>, access: Access) -> Result<Response> {
+        self.registry.transport.send(request, &self.scope(access)).await
+    }
+}
+
+impl fmt::Display for RepositoryApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.name)
+    }
+}

@@ -1,0 +1,109 @@
+//! Tags: the list of them, one that is set, one that is removed.
+
+use std::collections::HashSet;
+
+use futures_util::{Stream, stream};
+use http::Method;
+use serde::Deserialize;
+
+use super::{
+    pages::{MAX_PAGE, Pages},
+    repository::RepositoryApi,
+};
+use crate::{
+    error::{Code, Error, Kind, Result, ServerCode},
+    oci::{Descriptor, Digest, RefName, Tag},
+    store::{Flaw, FlawKind, NamePage, compare},
+    stores::registry::{
+        auth::scope::Access,
+        http::document::Document,
+        origins::{quirks, redact::excerpt},
+    },
+};
+
+#[derive(Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
+impl RepositoryApi {
+    /// All tags of the repository, page by page. None where the registry does not know the repository: registries say
+    /// that of one whose content has no tags, too.
+    pub(in crate::stores::registry) fn list_tags(&self) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
+        let more = |state| async {
+            let (mut pages, mut known) = match state {
+                None => match self.pages_of_tags().await? {
+                    None => return Ok(None),
+                    Some(pages) => (pages, HashSet::new()),
+                },
+                Some(going) => going,
+            };
+            let Some(document) = pages.next().await? else { return Ok(None) };
+            let mut page = tags_of(&document)?;
+            let before = known.len();
+            page.names.retain(|name| known.insert(name.clone()));
+            pages.count(known.len().saturating_sub(before), known.len())?;
+            page.more = pages.go_on();
+            Ok(Some((page, Some((pages, known)))))
+        };
+        stream::try_unfold(None, more)
+    }
+
+    async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
+        let mut request = self.request(Method::GET, "tags/list")?.whole(MAX_PAGE);
+        request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        match self.send(&request, Access::Pull).await?.expect(&[200]).await {
+            Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
+            first => Ok(Some(Pages::of(&self.registry.transport, self.pull_scope(), first?))),
+        }
+    }
+
+    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
+    pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
+        if name.parse::<Tag>().is_err() {
+            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
+        }
+        let found = self.describe(&desc.digest.to_string()).await?;
+        let bytes = self.manifest(&found).await?;
+        compare(&desc.digest, Digest::with(desc.digest.algorithm(), &bytes))?;
+        self.put_under(&found, &bytes, std::slice::from_ref(name)).await.map(drop)
+    }
+
+    /// Removes a tag and nothing else.
+    pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
+        if name.parse::<Tag>().is_err() {
+            return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
+        }
+        let request = self.request(Method::DELETE, &format!("manifests/{name}"))?;
+        let response = self.send(&request, Access::Delete).await?;
+        match response.status.as_u16() {
+            200 | 202 | 204 => Ok(()),
+            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
+            400 | 405 | 501 => {
+                self.describe(name).await?;
+                let why = response.into_error().await;
+                let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
+                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
+            }
+            404 => Err(response.into_error().await.with_code(Code::NoSuchTag)),
+            _ => Err(response.into_error().await),
+        }
+    }
+}
+
+/// The tags on a page.
+fn tags_of(document: &Document) -> Result<NamePage> {
+    let list: TagList = document.read()?;
+    let mut page = NamePage::default();
+    for text in list.tags.unwrap_or_default() {
+        match text.parse::<Tag>() {
+            Ok(tag) => page.names.push(tag.into()),
+            Err(_) => page.unreadable.push(Flaw {
+                kind: FlawKind::Unreadable,
+                place: document.what.clone(),
+                message: format!("lists a tag `{}`", document.excerpt(&text)),
+            }),
+        }
+    }
+    Ok(page)
+}
