@@ -75,35 +75,35 @@ impl Transport {
 
     /// Sends a request, once.
     pub(super) async fn attempt(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
-        let response = self.authorize(request, scope).await?.judged().await?;
+        let response = self.send_authorized(request, scope).await?.judged().await?;
         match request.whole {
-            Some(limit) if response.status.is_success() => response.load(limit).await,
+            Some(limit) if response.status.is_success() => response.read_whole(limit).await,
             _ => Ok(response),
         }
     }
 
     /// Sends a request with what proof is known, and again with a new one when the registry asks for it: once with one
     /// that all requests share, and where such proofs have been taken before, once with one of its own.
-    async fn authorize(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
+    async fn send_authorized(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
         let mut used = self.auth.known(&self.client, scope).await?;
-        let mut response = self.follow(request, used.as_ref()).await?;
+        let mut response = self.follow_redirects(request, used.as_ref()).await?;
         for own in [false, true] {
             if response.status != StatusCode::UNAUTHORIZED || Origin::of(&response.url)? != self.origin {
                 break;
             }
             let need = if own { Need::Own } else { Need::Other(used.as_ref()) };
-            if own && !self.auth.takes() {
+            if own && !self.auth.has_accepted() {
                 break;
             }
             let Some(new) = self.auth.response(&self.client, &response.headers, scope, need).await? else {
                 break;
             };
             response.finish().await;
-            response = self.follow(request, Some(&new)).await?;
+            response = self.follow_redirects(request, Some(&new)).await?;
             used = Some(new);
         }
         if used.is_some() && response.status != StatusCode::UNAUTHORIZED {
-            self.auth.took();
+            self.auth.note_accepted();
         }
         Ok(response)
     }
@@ -115,7 +115,11 @@ impl Transport {
 
     /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only. Whom
     /// we ask without a secret does not choose what is asked with one: once elsewhere, nothing is attached any more.
-    async fn follow(&self, request: &Request<'_>, credential: Option<&Credential>) -> Result<Response, Failure> {
+    async fn follow_redirects(
+        &self,
+        request: &Request<'_>,
+        credential: Option<&Credential>,
+    ) -> Result<Response, Failure> {
         let (mut url, mut authorization) =
             (request.url.clone(), credential.map(Credential::authorization_header).transpose()?);
         for _ in 0..=MAX_REDIRECTS {

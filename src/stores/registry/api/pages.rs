@@ -55,7 +55,7 @@ impl<'a> Pages<'a> {
         self.seen.insert(response.url.clone());
         self.next = next_link(&response)?;
         if let Some(next) = &self.next {
-            self.check(next)?;
+            self.check_next(next)?;
         }
         let page = response.document(MAX_PAGE).await?;
         self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
@@ -81,7 +81,7 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    fn check(&self, next: &Url) -> Result<()> {
+    fn check_next(&self, next: &Url) -> Result<()> {
         let home = &self.transport.origin;
         if Origin::of(next)? != *home {
             let message = format!("{home} continues a listing at `{}`, another origin", redacted(next));

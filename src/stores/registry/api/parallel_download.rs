@@ -3,7 +3,7 @@
 //! Servers and networks that limit the speed of a connection do not limit how many there are. A connection that fills
 //! a line by itself stays the only one: more would only cost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -70,17 +70,17 @@ impl ParallelDownload {
             let slow = (self.bytes as f64) < self.waited.as_secs_f64() * ranges.fast as f64;
             (self.waited, self.bytes) = (Duration::ZERO, 0);
             if slow {
-                self.parallel(ranges);
+                self.open_connections(ranges);
             }
         }
         Ok(chunk)
     }
 
     /// Goes on over several connections, unless little is missing or another blob does already.
-    fn parallel(&mut self, ranges: Ranges) {
+    fn open_connections(&mut self, ranges: Ranges) {
         let (at, size) = (self.download.at(), self.download.desc.size);
         let pays = ranges.streams > 1 && size.saturating_sub(at) >= ranges.least.max(2 * ranges.segment);
-        let permit = std::sync::Arc::clone(&self.download.registry.parallel_downloads).try_acquire_owned();
+        let permit = Arc::clone(&self.download.registry.parallel_downloads).try_acquire_owned();
         let (true, Ok(permit)) = (pays, permit) else { return };
         let (template, step) = (self.download.range(at, size), ranges.segment.max(1));
         let starts = stream::unfold(at, move |from| {

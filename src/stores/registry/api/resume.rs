@@ -56,7 +56,7 @@ impl Download {
         Ok(Self { registry, place, end: desc.size, desc, request, scope, at, kept: at, whole: false, attempts })
     }
 
-    /// The same for a range of it that ends earlier. Nothing but exactly this range is taken for an answer: errors of
+    /// A download of a part of the blob. Nothing but exactly this range is taken for an answer: errors of
     /// kind `Unsupported` say that this registry is not to be asked so.
     pub(super) fn range(&self, from: u64, end: u64) -> Self {
         let (registry, attempts) = (Arc::clone(&self.registry), self.registry.transport.attempts());
@@ -90,7 +90,7 @@ impl Download {
     /// The rest of what is wanted, asked for until it comes.
     pub(super) async fn part(&mut self) -> Result<RangeBody> {
         loop {
-            match self.attempt().await {
+            match self.request_rest().await {
                 Ok(part) => return Ok(part),
                 Err(failure) => self.attempts.again(failure).await?,
             }
@@ -117,7 +117,7 @@ impl Download {
         self.end < self.desc.size
     }
 
-    async fn attempt(&mut self) -> Result<RangeBody, Failure> {
+    async fn request_rest(&mut self) -> Result<RangeBody, Failure> {
         let mut request = self.request.clone();
         let ranged = self.is_range() || self.at > 0 && !self.whole;
         if ranged {

@@ -150,7 +150,7 @@ impl RegistrySession {
     }
 
     /// Sends what is held, and sets all names.
-    async fn publish(&self) -> Result<Committed> {
+    async fn publish_all(&self) -> Result<Committed> {
         let Staged { held, names, over } = self.staged().clone();
         if over {
             return Err(ended());
@@ -188,7 +188,7 @@ impl RegistrySession {
         outcome
     }
 
-    /// The same result; content that is missing raises doubts.
+    /// Passes a result on. Content that is missing raises doubts.
     fn doubting<T>(&self, result: Result<T>) -> Result<T> {
         if result.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
             self.doubted.store(true, Ordering::Relaxed);
@@ -253,7 +253,7 @@ impl Session for RegistrySession {
     }
 
     async fn commit(&self) -> Result<Committed> {
-        let committed = self.doubting(self.publish().await)?;
+        let committed = self.doubting(self.publish_all().await)?;
         // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
         *self.staged() = Staged { over: true, ..Staged::default() };
         Ok(committed)

@@ -69,7 +69,7 @@ impl Uploads {
         statuses: &'static [u16],
     ) -> Result<(Response, Option<Result<Upload>>)> {
         let (waits, gone) = oneshot::channel::<()>();
-        let (registry, open) = (Arc::clone(registry), self.opening());
+        let (registry, open) = (Arc::clone(registry), self.open.subscribe());
         let asked = tokio::spawn(async move {
             let response = tokio::select! {
                 response = registry.transport.send(&request, &scope) => response?,
@@ -82,11 +82,6 @@ impl Uploads {
         let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
         mem::drop(waits);
         opened
-    }
-
-    /// Says that one is about to be opened.
-    fn opening(&self) -> Open {
-        self.open.subscribe()
     }
 
     /// Keeps one until its blob comes.

@@ -35,7 +35,7 @@ pub(in crate::stores::registry) struct Authenticator {
     // Held while a token is fetched, so that many requests at once fetch one.
     state: Mutex<State>,
     /// Whether the registry has taken a proof at least once.
-    taken: AtomicBool,
+    accepted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -61,17 +61,17 @@ impl Authenticator {
         credentials: Arc<dyn Credentials>,
         trusted: Vec<String>,
     ) -> Self {
-        Self { origin, credentials, trusted, state: Mutex::default(), taken: AtomicBool::new(false) }
+        Self { origin, credentials, trusted, state: Mutex::default(), accepted: AtomicBool::new(false) }
     }
 
     /// Notes that the registry took a proof.
-    pub(in crate::stores::registry) fn took(&self) {
-        self.taken.store(true, Ordering::Relaxed);
+    pub(in crate::stores::registry) fn note_accepted(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
     }
 
     /// Whether it ever did: then a proof that it refuses has worn out rather than never been good.
-    pub(in crate::stores::registry) fn takes(&self) -> bool {
-        self.taken.load(Ordering::Relaxed)
+    pub(in crate::stores::registry) fn has_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     pub(in crate::stores::registry) async fn was_challenged(&self) -> bool {

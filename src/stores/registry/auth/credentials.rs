@@ -70,7 +70,7 @@ impl Credential {
         Arc::ptr_eq(&self.secret, &other.secret)
     }
 
-    /// The same secret for the registry's token service; only the realm rule in `auth` may do this.
+    /// Lets the registry's token service have this secret. Only the realm rule of the authenticator may do this.
     pub(super) fn addressed_to(&self, origin: &Origin) -> Self {
         Self { origin: origin.clone(), secret: Arc::clone(&self.secret) }
     }

@@ -56,7 +56,7 @@ impl Helper {
 
     /// What the helper knows of this server; `None` when it knows nothing.
     pub(super) async fn get(&self, server: &str) -> Result<Option<Known>> {
-        let (ok, output) = self.run("get", server.as_bytes()).await?;
+        let (ok, output) = self.run_verb("get", server.as_bytes()).await?;
         if !ok && String::from_utf8_lossy(&output).contains(NOT_FOUND) {
             return Ok(None);
         }
@@ -68,20 +68,20 @@ impl Helper {
     /// Has the helper keep a secret.
     pub(super) async fn store(&self, known: &Known) -> Result<()> {
         let json = serde_json::to_vec(known).map_err(|_| self.failed("cannot be asked"))?;
-        let (ok, _) = self.run("store", &json).await?;
+        let (ok, _) = self.run_verb("store", &json).await?;
         if ok { Ok(()) } else { Err(self.failed("does not store credentials")) }
     }
 
     /// Has the helper forget a server; whether it knew it.
     pub(super) async fn erase(&self, server: &str) -> Result<bool> {
-        let (ok, output) = self.run("erase", server.as_bytes()).await?;
+        let (ok, output) = self.run_verb("erase", server.as_bytes()).await?;
         if !ok && !String::from_utf8_lossy(&output).contains(NOT_FOUND) {
             return Err(self.failed("does not erase credentials"));
         }
         Ok(ok)
     }
 
-    async fn run(&self, verb: &str, input: &[u8]) -> Result<(bool, Vec<u8>)> {
+    async fn run_verb(&self, verb: &str, input: &[u8]) -> Result<(bool, Vec<u8>)> {
         let running = async {
             let mut child = Command::new(&self.program)
                 .arg(verb)

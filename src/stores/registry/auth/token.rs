@@ -108,7 +108,7 @@ async fn exchange(
     // An identity token travels in the body, and is no more to be repeated than what travels in the head.
     response.sent.extend(login.into_iter().flat_map(Credential::forms));
     let response = response.judged().await?;
-    if response.status.is_success() { response.load(MAX_TOKEN).await } else { Ok(response) }
+    if response.status.is_success() { response.read_whole(MAX_TOKEN).await } else { Ok(response) }
 }
 
 /// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.

@@ -121,7 +121,7 @@ impl HttpClient {
         self.known().insert(origin);
         let (head, body) = response.into_parts();
         tracing::debug!(status = %head.status, url = redacted(url), "answer");
-        check(&head.headers, &request.method, &what)?;
+        check_headers(&head.headers, &request.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));
         }
@@ -161,7 +161,7 @@ impl HttpClient {
 
 /// Errors: more headers than are read; two lengths, of which two readers would not take the same one (RFC 9112 section
 /// 6.3).
-fn check(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
+fn check_headers(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
         return Err(too_many_headers(what));

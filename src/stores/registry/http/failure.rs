@@ -34,7 +34,7 @@ impl Failure {
         }
     }
 
-    /// The same, of a request that went through a proxy: most likely that is to blame.
+    /// Blames the proxy that the request went through, where the failure may be its.
     pub(super) fn through_proxy(mut self) -> Self {
         let (Self::Final(error) | Self::Passing { error, .. }) = &mut self;
         if error.kind() == Kind::Unreachable && error.code() != Some(Code::ProxyWantsLogin) {

@@ -71,7 +71,7 @@ impl Payload<'_> {
         let stream = match rate {
             Some(rate) => {
                 let held = Arc::clone(&watch);
-                rate.limit(stream, move |turn| held.touch(turn))
+                rate.limit(stream, move |turn| held.note_movement(turn))
             }
             None => stream,
         };
@@ -127,11 +127,11 @@ impl Watch {
     }
 
     /// Notes that the connection took a piece at this time, or cannot before.
-    fn touch(&self, at: Instant) {
+    fn note_movement(&self, at: Instant) {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
-    fn fail(&self, error: Error) -> std::io::Error {
+    fn note_failure(&self, error: Error) -> std::io::Error {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         std::io::Error::other("the source of the content failed")
     }
@@ -154,16 +154,16 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let this = self.get_mut();
         let item = task::ready!(this.stream.poll_next_unpin(cx));
-        this.watch.touch(Instant::now());
+        this.watch.note_movement(Instant::now());
         Poll::Ready(match item {
             Some(Ok(chunk)) => {
                 this.left = this.left.saturating_sub(chunk.len() as u64);
                 Some(Ok(Frame::data(chunk)))
             }
-            Some(Err(error)) => Some(Err(this.watch.fail(error))),
+            Some(Err(error)) => Some(Err(this.watch.note_failure(error))),
             None if this.left > 0 => {
                 let message = format!("the content ends {} bytes early", this.left);
-                Some(Err(this.watch.fail(Error::mismatch(message))))
+                Some(Err(this.watch.note_failure(Error::mismatch(message))))
             }
             None => None,
         })

@@ -39,7 +39,7 @@ impl Rate {
         Self(Arc::new(Shared { bytes_per_second, next: Mutex::default() }))
     }
 
-    /// The same bytes, in pieces that wait for their turn. `held` is told when the next piece may pass, before the wait
+    /// Passes the bytes on, in pieces that wait for their turn. `held` is told when the next piece may pass, before the wait
     /// for that: until then, nobody is to blame that nothing moves.
     pub(super) fn limit(&self, stream: ByteStream, held: impl Fn(Instant) + Send + 'static) -> ByteStream {
         let state = (self.clone(), stream, Bytes::new(), held);

@@ -125,7 +125,7 @@ impl Response {
         if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
             return Err(Error::limit(format!("{what}: answered with {length} bytes; {limit} are allowed here")));
         }
-        let (all, whole) = gather(self.stream()?, limit).await?;
+        let (all, whole) = gather_bytes(self.stream()?, limit).await?;
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
     }
 
@@ -135,8 +135,8 @@ impl Response {
         Ok(Document { what, media_type, secrets, bytes: self.bytes(limit).await? })
     }
 
-    /// The same answer with its body read, so that reading it again cannot fail.
-    pub(in crate::stores::registry) async fn load(mut self, limit: u64) -> Result<Self, Failure> {
+    /// Reads the body into memory, so that reading it again cannot fail.
+    pub(in crate::stores::registry) async fn read_whole(mut self, limit: u64) -> Result<Self, Failure> {
         let nothing = full(Bytes::new());
         let unread = Self {
             status: self.status,
@@ -174,7 +174,7 @@ impl Response {
     pub(in crate::stores::registry) async fn finish(self) {
         if let Ok(stream) = self.stream() {
             // A body that fails or is too long costs the connection and nothing else.
-            let _ = gather(stream, MAX_DRAIN).await;
+            let _ = gather_bytes(stream, MAX_DRAIN).await;
         }
     }
 
@@ -192,7 +192,7 @@ impl Response {
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.excerpt(wait));
         let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
         let (body, whole) = match self.stream() {
-            Ok(stream) => gather(stream, MAX_ERROR).await.unwrap_or_default(),
+            Ok(stream) => gather_bytes(stream, MAX_ERROR).await.unwrap_or_default(),
             Err(_) => (Bytes::new(), true),
         };
         let refusal = refusal::said(&body);
@@ -223,7 +223,7 @@ fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
 }
 
 /// Bytes up to the limit, and whether that was all.
-async fn gather(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
+async fn gather_bytes(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;

@@ -121,7 +121,7 @@ impl Drop for Pending<'_> {
     /// Without an answer, or given up: all kept connections are forgotten. Where one was closed from the other side, or
     /// is dead, the others are, too.
     fn drop(&mut self) {
-        self.round.into_iter().for_each(|round| self.pool.renew(round));
+        self.round.into_iter().for_each(|round| self.pool.renew_clients(round));
     }
 }
 
@@ -176,7 +176,7 @@ impl Pool {
     }
 
     /// Begins with new connections, unless that was done since this round.
-    fn renew(&self, round: u64) {
+    fn renew_clients(&self, round: u64) {
         let mut clients = self.clients();
         if clients.round == round {
             clients.round += 1;

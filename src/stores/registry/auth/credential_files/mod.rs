@@ -44,7 +44,7 @@ pub struct AuthFiles {
 impl Credentials for AuthFiles {
     async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>> {
         for path in &self.files {
-            let Some(config) = load(path)? else { continue };
+            let Some(config) = read_config(path)? else { continue };
             let found = self.look_up(&config, origin, repository).await;
             if let Some(found) = found.context(|| format!("credentials in `{}`", path.display()))? {
                 return Ok(Some(found));
@@ -105,7 +105,7 @@ impl AuthFiles {
         };
         auths.retain(|key, _| key == &key_of(origin) || matching(key, origin, "").is_none());
         auths.insert(key_of(origin), to_entry(credential));
-        save(path, config).await
+        write_config(path, config).await
     }
 
     /// Forgets the registry; whether anything was known.
@@ -121,7 +121,7 @@ impl AuthFiles {
         if auths.len() == before {
             return Ok(known);
         }
-        save(path, config).await?;
+        write_config(path, config).await?;
         Ok(true)
     }
 
@@ -130,12 +130,12 @@ impl AuthFiles {
     }
 
     fn config(&self) -> Result<Map<String, Value>> {
-        Ok(load(self.first()?)?.unwrap_or_default())
+        Ok(read_config(self.first()?)?.unwrap_or_default())
     }
 }
 
 /// Reads a file of credentials; `None` when there is none. Messages never quote what is in it.
-fn load(path: &Path) -> Result<Option<Map<String, Value>>> {
+fn read_config(path: &Path) -> Result<Option<Map<String, Value>>> {
     let bytes = match fs::read_regular(path, MAX_CONFIG) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == Kind::NotFound => return Ok(None),
@@ -155,7 +155,7 @@ fn load(path: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 /// Replaces a file in one step.
-async fn save(path: &Path, config: Map<String, Value>) -> Result<()> {
+async fn write_config(path: &Path, config: Map<String, Value>) -> Result<()> {
     let path = path.to_owned();
     fs::blocking(move || {
         let write = || {
