@@ -1,36 +1,6 @@
-//! Tests about the repository: which room may use which, and that no test file is forgotten.
+//! Tests about the repository: which module may use which, and that no test file is forgotten.
 
 use std::{fs, path::Path, process::Command};
-
-/// A module may use only modules in front of it, and its neighbour in the same place.
-const ORDER: [&[&str]; 26] = [
-    &["error"],
-    &["oci"],
-    &["fs"],
-    &["progress"],
-    &["blob"],
-    &["plan"],
-    &["tarball"],
-    &["document"],
-    &["source"],
-    &["types"],
-    &["store"],
-    &["graph"],
-    &["pack"],
-    &["stores"],
-    &["copy"],
-    &["location"],
-    &["environment"],
-    &["unpack"],
-    &["check"],
-    &["describe"],
-    &["push"],
-    &["pull"],
-    &["exam"],
-    &["serve"],
-    &["fault"],
-    &["cli"],
-];
 
 fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
@@ -45,49 +15,141 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// The rooms that a file names: every `crate::NAME`, and every name in `use crate::{…}`, tests aside.
-fn used(code: &str) -> Vec<String> {
+/// The orders of modules in `src/README.md`: a folder, and its modules, those of one line in one list.
+fn orders() -> Vec<(&'static str, Vec<Vec<&'static str>>)> {
+    let sections = include_str!("../../src/README.md").split("\n## ").skip(1);
+    let order = |section: &'static str| {
+        let (heading, table) = section.split_once('\n')?;
+        let folder = heading.strip_prefix("`src")?.strip_suffix('`')?.trim_start_matches('/');
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        Some((folder, rows.map(|(names, _)| names.split("`, `").collect()).collect()))
+    };
+    sections.filter_map(order).collect()
+}
+
+/// The paths that code names by `crate::` and `super::`, as segments from the root of the crate. `module` is where the
+/// code stands.
+fn imports(code: &str, module: &[String]) -> Vec<Vec<String>> {
     let code = code.split("#[cfg(test)]").next().unwrap();
     let code: String = code.lines().filter(|l| !l.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect();
-    let mut names = Vec::new();
-    for part in code.split("crate::").skip(1) {
-        if !part.starts_with('{') {
-            names.push(part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect());
-            continue;
+    let mut found = Vec::new();
+    for prefix in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let before = code[..at].chars().next_back().unwrap_or(' ');
+            // `super::super::` is met at its first `super`; `pub(in crate::a)` imports nothing.
+            let met = code[..at].ends_with("super::") || code[..at].ends_with("pub(in ");
+            if met || before.is_alphanumeric() || before == '_' {
+                continue;
+            }
+            let (mut base, mut rest) = (module.to_vec(), &code[at..]);
+            while let Some(next) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = next;
+            }
+            if let Some(next) = rest.strip_prefix("crate::") {
+                base.clear();
+                rest = next;
+            }
+            tree(rest, base, &mut found);
         }
-        let mut depth = 0;
-        let mut name = String::new();
-        for c in part.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            match c {
-                ',' | ':' | '{' | '}' if !name.is_empty() => names.push(std::mem::take(&mut name)),
-                c if depth == 1 && (c.is_ascii_lowercase() || c == '_') => name.push(c),
-                _ => name.clear(),
-            }
-            if depth == 0 {
-                break;
+    }
+    found
+}
+
+/// Follows `a::b::{c, d::{e, f}}`.
+fn tree<'a>(text: &'a str, mut base: Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
+    let mut text = text.trim_start();
+    if let Some(mut inner) = text.strip_prefix('{') {
+        loop {
+            inner = tree(inner, base.clone(), found).trim_start();
+            match inner.strip_prefix(',') {
+                Some(next) => inner = next,
+                None => return inner.strip_prefix('}').unwrap_or(inner),
             }
         }
     }
-    names
+    let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    text = &text[name.len()..];
+    if !name.is_empty() && name != "self" {
+        base.push(name.clone());
+    }
+    match text.strip_prefix("::") {
+        Some(rest) => tree(rest, base, found),
+        None => {
+            if !name.is_empty() {
+                found.push(base);
+            }
+            // ` as other`
+            &text[text.find([',', '}', ';', '\n']).unwrap_or(text.len())..]
+        }
+    }
+}
+
+/// The module that a file is, as segments from the root of the crate.
+fn module_of(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let names = path.components().map(|part| part.as_os_str().to_str().unwrap().to_owned());
+    names.filter(|name| !["mod", "lib", "main"].contains(&name.as_str())).collect()
 }
 
 #[test]
 fn a_module_uses_only_modules_in_front_of_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let place = |name: &str| ORDER.iter().position(|rooms| rooms.contains(&name));
+    let orders = orders();
+    assert_eq!(orders.iter().map(|(folder, _)| *folder).collect::<Vec<_>>(), ["", "types", "stores/registry", "serve"]);
+    let (mut followed, mut wrong) = (0, Vec::new());
     for path in files(&src) {
-        let room = path.strip_prefix(&src).unwrap().iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
-        let Some(own) = place(room) else { continue };
-        for name in used(&fs::read_to_string(&path).unwrap()) {
-            if let Some(other) = place(&name) {
-                assert!(other <= own, "{} uses `{name}`, which comes after `{room}`", path.display());
+        let file = path.strip_prefix(&src).unwrap();
+        if file.ends_with("tests.rs") {
+            continue;
+        }
+        let module = module_of(file);
+        let code = fs::read_to_string(&path).unwrap();
+        for (folder, order) in &orders {
+            let place = |name: &str| order.iter().position(|row| row.contains(&name));
+            let above: Vec<&str> = folder.split('/').filter(|name| !name.is_empty()).collect();
+            let within = |path: &[String]| path.len() > above.len() && path.iter().zip(&above).all(|(a, b)| a == b);
+            let Some(own) = Some(&module).filter(|path| within(path)).and_then(|path| place(&path[above.len()])) else {
+                continue;
+            };
+            for used in imports(&code, &module).iter().filter(|used| used.starts_with(&module[..above.len()])) {
+                followed += 1;
+                let name = used.get(above.len()).map(String::as_str).unwrap_or_default();
+                // An item of the folder's own `mod.rs`, which comes last unless the order says otherwise.
+                let last = if above.is_empty() { 0 } else { place("mod").unwrap_or(order.len()) };
+                let other = place(name).unwrap_or(last);
+                if other > own {
+                    wrong.push(format!("{} uses {}", file.display(), used.join("::")));
+                }
             }
         }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(followed > 1500, "{followed}");
+}
+
+#[test]
+fn every_module_is_in_the_map_of_the_source() {
+    for (folder, order) in orders() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+        let mut there: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .filter(|name| !["mod", "lib", "main", "README"].contains(&name.as_str()))
+            .collect();
+        let mut listed: Vec<String> =
+            order.concat().into_iter().filter(|name| *name != "mod").map(str::to_owned).collect();
+        there.sort();
+        listed.sort();
+        assert_eq!(there, listed, "src/{folder}");
+    }
+}
+
+#[test]
+fn every_folder_says_what_belongs_there() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in files(&src).iter().filter(|path| path.ends_with("mod.rs")) {
+        assert!(fs::read_to_string(path).unwrap().starts_with("//! "), "{}", path.display());
     }
 }
 
@@ -130,9 +192,15 @@ fn no_test_of_the_peers_waits_for_the_standard_harness() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_both_forms() {
-    let code = "use crate::{\n    error::{Error, Result},\n    oci,\n};\nfn f() { crate::blob::once() }\n";
-    assert_eq!(used(code), ["error", "oci", "blob"]);
+fn the_reader_of_imports_sees_all_forms() {
+    let code = "use crate::{\n    error::{Error, Result},\n    oci,\n};\nuse super::{b as c, d::{self, E}};\nfn f() { super::super::g(crate::blob::once()) }\n";
+    let module = ["x", "y", "z"].map(str::to_owned);
+    let mut found: Vec<String> = imports(code, &module).into_iter().map(|path| path.join("::")).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        ["blob::once", "error::Error", "error::Result", "oci", "x::g", "x::y::b", "x::y::d", "x::y::d::E"]
+    );
 }
 
 /// Whoever uses the library decides what it may know: variables are read in one module, where a caller asks for it.

@@ -101,7 +101,7 @@ fn files_that_are_named_lie_beside_the_file_and_must_be_there() {
     let hosts = hosts(dir.path(), "a.test: {ca-file: ca.pem}\nb.test: {ca-file: gone.pem}", &[]).unwrap();
     assert_eq!(options(&hosts, "a.test", "x").roots, [b"authority"]);
     let error = hosts.options("b.test", "x", &Options::default()).err().unwrap();
-    assert!(error.kind() == Kind::Invalid && error.to_string().contains("gone.pem"), "{error}");
+    assert!(error.kind() == Kind::Misuse && error.to_string().contains("gone.pem"), "{error}");
 }
 
 #[test]

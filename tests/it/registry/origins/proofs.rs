@@ -151,7 +151,7 @@ fn names_that_only_look_like_a_registry_are_none() {
         "xn--.com",
     ] {
         let error = Origin::of_registry(bad, Protocol::Auto).unwrap_err();
-        assert_eq!(error.kind(), Kind::Invalid, "{bad}");
+        assert_eq!(error.kind(), Kind::Misuse, "{bad}");
         assert!(!error.to_string().contains("canary"), "{error}");
     }
     // One that is another one's spelling is that one, for credentials too.
