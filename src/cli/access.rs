@@ -149,8 +149,8 @@ impl Access {
         if let Some(file) = &self.cert_file {
             let key = self.key_file.as_ref().unwrap_or(file);
             let both = || format!("`{}` and `{}`", file.display(), key.display());
-            options.certificate =
-                Some(ClientCertificate::from_pem(&read_flag_file(file)?, &read_flag_file(key)?).context(both)?);
+            let pair = ClientCertificate::from_pem(&read_flag_file(file)?, &read_flag_file(key)?);
+            options.certificate = Some(pair.map_err(Error::of_configuration).context(both)?);
         }
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Write for Spool<'_> {
             let scratch = self.scratch;
             self.file()
                 .and_then(|file| Ok(file.write(bytes)?))
+                .map_err(|e| e.with_path(scratch))
                 .context(|| format!("write a temporary file in `{}`", scratch.display()))?
         };
         self.hasher.update(bytes.get(..taken).unwrap_or_default());

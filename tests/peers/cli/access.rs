@@ -38,8 +38,8 @@ async fn https_is_spoken_to_a_loopback_address_on_request() {
     let careless = world.run(&format!("ls {host}/a --plain-http=false --insecure"));
     assert_eq!((careless.code, careless.stdout.as_str()), (0, "v1\n"), "{}", careless.stderr);
     assert_eq!(careless.stderr.matches("warning: the certificate of").count(), 1, "{}", careless.stderr);
-    world.fails(&format!("ls {host}/a --plain-http=false --ca-file gone.pem"), 1, &["gone.pem"]);
-    world.fails(&format!("ls {host}/a --cert-file ca.pem"), 1, &["no key", "ca.pem"]);
+    world.fails(&format!("ls {host}/a --plain-http=false --ca-file gone.pem"), 2, &["gone.pem"]);
+    world.fails(&format!("ls {host}/a --cert-file ca.pem"), 2, &["no key", "ca.pem"]);
 }
 
 async fn the_two_sides_of_a_copy_are_reached_in_their_own_ways() {
@@ -68,9 +68,9 @@ async fn what_is_configured_per_host_needs_no_flags() {
     assert_eq!(world.ok(&format!("ls {host}/a")), "v1\n");
 
     world.write(".config/artifact/hosts.yaml", &format!("\"{host}\":\n  plain_http: true"));
-    world.fails(&format!("ls {host}/a"), 1, &["hosts.yaml:2:3", "`plain-http`"]);
+    world.fails(&format!("ls {host}/a"), 2, &["hosts.yaml:2:3", "`plain-http`"]);
     std::fs::remove_file(home).unwrap();
-    world.fails(&format!("ls {host}/a --config gone.yaml"), 1, &["gone.yaml"]);
+    world.fails(&format!("ls {host}/a --config gone.yaml"), 2, &["gone.yaml"]);
     world
         .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
     world.fails(&format!("ls {host}/a"), 5, &[&format!("{host}/a is blocked by the configuration")]);
@@ -81,8 +81,8 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
     let registry = Scripted::start(|_| reply(200, &[], b"{}"));
     for (identity, advice) in [
         (Identity::new(), "--ca-file"),
-        (Identity::of_itself("DNS:other.test"), "a name that its certificate is for"),
-        (Identity::outdated("IP:127.0.0.1"), "is the clock right?"),
+        (Identity::of_itself("DNS:other.test"), "a host name that the certificate is for"),
+        (Identity::outdated("IP:127.0.0.1"), "check the clock"),
     ] {
         let host = identity.in_front_of("127.0.0.1", registry.host()).await;
         let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };

@@ -147,10 +147,10 @@ fn all_hits_are_elsewhere(trial: &Trial<'_>, traced: &Traced) -> bool {
     { hits }.all(|call| !call.text.contains(&ours))
 }
 
-/// One error, perhaps with a hint, after what the source was taken for, and no panic.
+/// One error, perhaps with what was being done and a hint, after what the source was taken for, and no panic.
 pub(super) fn clear(said: &str) -> Outcome {
     let errors = said.lines().filter(|line| line.starts_with("error: ")).count();
-    let known = ["error: ", "hint: ", "warning: ", "waiting ", "file-bundle (directory): "];
+    let known = ["error: ", "  in: ", "hint: ", "warning: ", "waiting ", "file-bundle (directory): "];
     let strange = said.lines().find(|line| !known.iter().any(|start| line.starts_with(start)));
     match (errors, strange) {
         (1, None) => Ok(()),
