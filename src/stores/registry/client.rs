@@ -40,13 +40,13 @@ impl Registry {
     ///
     /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
     pub async fn ping(&self) -> Result<Greeting> {
-        self.0.ping().await
+        self.0.located(self.0.ping().await)
     }
 
     /// The names of all repositories, sorted. The endpoint is Docker's and not part of the OCI specification: many
     /// public registries refuse it.
     pub async fn repositories(&self) -> Result<Vec<String>> {
-        self.0.repositories().await
+        self.0.located(self.0.repositories().await)
     }
 }
 

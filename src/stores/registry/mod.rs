@@ -98,24 +98,24 @@ impl ReadStore for Repository {
             Name::Prefix(prefix) => {
                 Err(Error::misuse(format!("{self} is asked by a whole digest; {prefix} is a part of one")))
             }
-            name => self.api.describe(&name.to_string()).await,
+            name => self.api.located(self.api.describe(&name.to_string()).await),
         }
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
-        self.api.read(item, range).await
+        self.api.located(self.api.read(item, range).await)
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
-        self.api.presences(items).await
+        self.api.located(self.api.presences(items).await)
     }
 
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
-        self.api.list_tags().boxed()
+        self.api.list_tags().map(|page| self.api.located(page)).boxed()
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        self.api.list_referrers(subject).await
+        self.api.located(self.api.list_referrers(subject).await)
     }
 
     fn home(&self, _item: &Item) -> Option<Home> {

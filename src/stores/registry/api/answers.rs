@@ -29,6 +29,6 @@ pub(super) async fn refused(response: Response, name: &str, place: &impl Display
     if error.kind() != Kind::NotFound {
         return error;
     }
-    let error = if name.parse::<Digest>().is_ok() { error } else { error.with_code(Code::NoSuchTag) };
+    let error = if name.parse::<Digest>().is_ok() { error } else { error.with_code(Code::NoSuchTag).with_name(name) };
     error.context(format!("`{}` is not in {place}", excerpt(name)))
 }

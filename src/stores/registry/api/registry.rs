@@ -16,7 +16,7 @@ use super::{
     referrer_lists::ReferrerLists,
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Facts, Kind, Result},
     oci::{RegistryName, RepositoryName},
     stores::registry::{
         auth::scope::Scope,
@@ -67,6 +67,11 @@ impl RegistryApi {
     /// Where it is.
     pub(in crate::stores::registry) fn origin(&self) -> &Origin {
         &self.transport.origin
+    }
+
+    /// Adds to a failure where it was.
+    pub(in crate::stores::registry) fn located<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|e| e.with_facts(Facts { registry: Some(self.to_string()), ..Facts::default() }))
     }
 
     /// Whether `host[:port]` means this registry, however it is written.

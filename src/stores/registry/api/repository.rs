@@ -9,7 +9,7 @@ use http::Method;
 
 use super::{registry::RegistryApi, upload::Uploads};
 use crate::{
-    error::Result,
+    error::{Facts, Result},
     oci::RepositoryName,
     stores::registry::{
         auth::scope::{Access, Scope},
@@ -41,6 +41,12 @@ impl RepositoryApi {
     /// Notes that something will be written.
     pub(in crate::stores::registry) fn intend_writing(&self) {
         *self.writing() = true;
+    }
+
+    /// Adds to a failure where it was.
+    pub(in crate::stores::registry) fn located<T>(&self, result: Result<T>) -> Result<T> {
+        let located = self.registry.located(result);
+        located.map_err(|e| e.with_facts(Facts { repository: Some(self.to_string()), ..Facts::default() }))
     }
 
     fn writing(&self) -> MutexGuard<'_, bool> {

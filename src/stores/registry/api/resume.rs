@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::{answers::refused, registry::RegistryApi, repository::RepositoryApi};
 use crate::{
     blob::ByteStream,
-    error::{Error, Kind, Result},
+    error::{Error, Facts, Kind, Result},
     oci::Descriptor,
     progress::Event,
     stores::registry::{
@@ -82,7 +82,7 @@ impl Download {
                 Ok(None) => Failure::passing(self.short()),
                 Err(error) => Failure::body(error),
             };
-            self.attempts.again(failure).await?;
+            self.again(failure).await?;
             *part = self.part().await?;
         }
     }
@@ -92,9 +92,17 @@ impl Download {
         loop {
             match self.request_rest().await {
                 Ok(part) => return Ok(part),
-                Err(failure) => self.attempts.again(failure).await?,
+                Err(failure) => self.again(failure).await?,
             }
         }
+    }
+
+    /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
+    async fn again(&mut self, failure: Failure) -> Result<()> {
+        let again = self.attempts.again(failure).await;
+        let repository = || Some(self.place.clone());
+        let located = again.map_err(|e| e.with_facts(Facts { repository: repository(), ..Facts::default() }));
+        self.registry.located(located)
     }
 
     /// How far it has come.

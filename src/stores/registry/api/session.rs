@@ -204,12 +204,13 @@ impl Session for RegistrySession {
         tokio::select! {
             biased;
             _ = given_up.wait_for(|given_up| *given_up) => Err(ended()),
-            outcome = self.bring_blob(desc, blob, mount_from) => outcome,
+            outcome = self.bring_blob(desc, blob, mount_from) => self.repository.located(outcome),
         }
     }
 
     async fn stream(&self, size: Option<u64>) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Streamed::open(&self.repository, size, self.given_up.subscribe()).await?))
+        let opened = Streamed::open(&self.repository, size, self.given_up.subscribe()).await;
+        Ok(Box::new(self.repository.located(opened)?))
     }
 
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome> {
@@ -225,7 +226,8 @@ impl Session for RegistrySession {
                 staged.held.push(manifest);
             }
         } else {
-            self.doubting(self.repository.publish_manifest(desc, bytes, &[]).await)?;
+            let published = self.repository.publish_manifest(desc, bytes, &[]).await;
+            self.repository.located(self.doubting(published))?;
         }
         Ok(Outcome::Moved)
     }
@@ -238,7 +240,7 @@ impl Session for RegistrySession {
                 let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
                 Err(Error::unsupported(message))
             }
-            other => other.map(drop),
+            other => self.repository.located(other.map(drop)),
         }
     }
 
@@ -253,7 +255,7 @@ impl Session for RegistrySession {
     }
 
     async fn commit(&self) -> Result<Committed> {
-        let committed = self.doubting(self.publish_all().await)?;
+        let committed = self.repository.located(self.doubting(self.publish_all().await))?;
         // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
         *self.staged() = Staged { over: true, ..Staged::default() };
         Ok(committed)

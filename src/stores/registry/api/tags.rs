@@ -85,7 +85,7 @@ impl RepositoryApi {
                 let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
                 Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
             }
-            404 => Err(response.into_error().await.with_code(Code::NoSuchTag)),
+            404 => Err(response.into_error().await.with_code(Code::NoSuchTag).with_name(name)),
             _ => Err(response.into_error().await),
         }
     }
