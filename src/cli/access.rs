@@ -192,7 +192,7 @@ impl Access {
             Some(name) => name.clone(),
             None => prompt("Username: ")?,
         };
-        Credential::password(origin, username, self.password()?)
+        Ok(Credential::password(origin, username, self.password()?)?.found_in("the command line"))
     }
 
     /// The password, read once, whatever the number of registries that want it.

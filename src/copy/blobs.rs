@@ -165,7 +165,9 @@ async fn copy_blob(
                 progress.tell(Event::Restarted(desc.digest.clone()));
                 return Ok(there);
             }
-            Err(e) => tracing::debug!(digest = %desc.digest, "did not arrive early: {e}"),
+            Err(e) => {
+                tracing::debug!(target: "artifact::copy", digest = %desc.digest, why = %e, "did not arrive early")
+            }
         }
     }
     let blob = Counted { blob: origins, opened: Mutex::new(left), progress: progress.clone() };

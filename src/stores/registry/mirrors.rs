@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
-use super::{Repository, api::download::part};
+use super::{Repository, api::download::part, log};
 use crate::{
     blob::{Blob as _, ByteStream, FileSlice},
     error::{Error, Kind, Result},
@@ -111,7 +111,9 @@ impl Turns {
     /// Whose turn it is.
     fn next(&mut self) -> &Repository {
         self.at = self.left.pop().flatten();
-        self.source().map_or(&self.sources.origin, |source| &source.mirror.repository)
+        let Some(source) = self.source() else { return &self.sources.origin };
+        log::mirror(&source.mirror.repository);
+        &source.mirror.repository
     }
 
     /// The mirror whose turn it is; none when it is the origin's.
@@ -126,7 +128,7 @@ impl Turns {
                 if error.kind() == Kind::Unreachable {
                     source.gone.store(true, Ordering::Relaxed);
                 }
-                tracing::debug!(mirror = %source.mirror.repository, %error, "mirror");
+                log::mirror_failed(&source.mirror.repository, &error);
                 let missed = format!("mirror {} failed ({error})", source.mirror.repository);
                 self.missed.push(missed);
             }

@@ -3,14 +3,15 @@
 //! Own transport, because of what it must refuse: credentials stay with the origin that they belong to, redirects are
 //! judged one by one, and everything that is read has a limit. Nothing is taken from the environment.
 //!
-//! The modules are a stack. Each may use those in front of it: `origins`, `net`, `http`, `auth`, `transport`, `api`. On top is
-//! what users see: `options`, `hosts`, `client`, the repository as a store, which is here, and `mirrors`.
+//! The modules are a stack. Each may use those in front of it: `origins`, `log`, `net`, `http`, `auth`, `transport`, `api`. On
+//! top is what users see: `options`, `hosts`, `client`, the repository as a store, which is here, and `mirrors`.
 
 mod api;
 mod auth;
 mod client;
 mod hosts;
 mod http;
+mod log;
 mod mirrors;
 mod net;
 mod options;

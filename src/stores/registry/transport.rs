@@ -15,6 +15,7 @@ use super::{
         exchange::HttpClient, failure::Failure, request::Request, response::Response, retry::Attempts,
         settings::HttpSettings,
     },
+    log,
     net::settings::NetSettings,
     origins::{
         address_scope::NearestScope,
@@ -122,9 +123,13 @@ impl Transport {
     ) -> Result<Response, Failure> {
         let (mut url, mut authorization) =
             (request.url.clone(), credential.map(Credential::authorization_header).transpose()?);
+        let (mut from, mut redirected) = (url.clone(), None::<(StatusCode, String)>);
         for _ in 0..=MAX_REDIRECTS {
             let to = Origin::of(&url)?;
             let host_trust = host_trust(&self.origin, &to, &self.trusted, &self.nearest)?;
+            if let Some((status, place)) = redirected.take() {
+                log::redirect(status, &from, &place, host_trust);
+            }
             let response = self.client.exchange(host_trust, request, &url, authorization.as_ref()).await?;
             if !is_redirect(response.status) {
                 return Ok(response);
@@ -140,8 +145,9 @@ impl Transport {
             if to.is_secure() && !Origin::of(&next)?.is_secure() {
                 return Err(Error::invalid(format!("{}: redirects https to http", response.what())).into());
             }
+            redirected = Some((response.status, response.excerpt(&redacted(&next))));
             response.finish().await;
-            url = next;
+            from = std::mem::replace(&mut url, next);
         }
         Err(Error::limit(format!("{} {}: more than {MAX_REDIRECTS} redirects", request.method, redacted(&request.url)))
             .into())

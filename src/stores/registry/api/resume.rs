@@ -15,6 +15,7 @@ use crate::{
     stores::registry::{
         auth::scope::{Access, Scope},
         http::{failure::Failure, request::Request, response::Response, retry::Attempts},
+        log,
     },
 };
 
@@ -146,6 +147,7 @@ impl Download {
                 Ok(()) => {
                     let saved = self.at.saturating_sub(std::mem::replace(&mut self.kept, self.at));
                     if saved > 0 {
+                        log::resumed(&self.desc.digest, self.at);
                         self.attempts.tell(Event::Resumed(self.desc.digest.clone(), saved));
                     }
                     Ok(RangeBody { stream: response.stream()?, announced: false, ranges: true })

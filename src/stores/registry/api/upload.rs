@@ -23,6 +23,7 @@ use crate::{
     stores::registry::{
         auth::scope::Scope,
         http::{request::Request, response::Response},
+        log,
         origins::origin::Origin,
         transport::location,
     },
@@ -109,7 +110,9 @@ impl Upload {
     /// What an answer to a request in this scope says. Errors: no usable `Location`.
     fn of(response: &Response, registry: &Arc<RegistryApi>, scope: &Scope, open: Open) -> Result<Self> {
         let least = response.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { place: location(response)?, least, owner: Some((Arc::clone(registry), scope.clone(), open)) })
+        let place = location(response)?;
+        log::upload(&place, "opened");
+        Ok(Self { place, least, owner: Some((Arc::clone(registry), scope.clone(), open)) })
     }
 
     /// The length of a piece where requests may be as long as this.
@@ -119,6 +122,7 @@ impl Upload {
 
     /// Says that the blob is stored.
     pub(super) fn end(mut self) {
+        log::upload(&self.place, "stored");
         self.owner = None;
     }
 
@@ -146,6 +150,7 @@ impl Drop for Upload {
 
 async fn delete_upload(registry: &RegistryApi, scope: Scope, place: Url) {
     if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
+        log::upload(&place, "cancelled");
         let request = Request::new(Method::DELETE, place);
         let _ = timeout(CANCEL, registry.transport.attempt(&request, &scope)).await;
     }

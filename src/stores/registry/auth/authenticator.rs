@@ -23,6 +23,7 @@ use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     stores::registry::{
         http::exchange::HttpClient,
+        log,
         origins::origin::{self, HostTrust, Origin, redacted},
     },
 };
@@ -153,7 +154,10 @@ impl Authenticator {
     /// What there is for this registry; a source that hands out what belongs to another is not believed.
     async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
         let found = self.credentials.get(&self.origin, &scope.repository).await?;
-        Ok(found.filter(|credential| *credential.origin() == self.origin))
+        let found = found.filter(|credential| *credential.origin() == self.origin);
+        let told = found.as_ref().map(|credential| (credential.proof(), credential.user()));
+        log::credential(&self.origin, &scope.repository, told);
+        Ok(found)
     }
 
     /// What goes with every request. An identity token does not: it is for a token service.
@@ -192,7 +196,8 @@ impl Authenticator {
             _ => request(client, host_trust, fetch(&realm, service, &scopes), login.as_ref()).await,
         };
         let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
-        fetched.authorization(&self.origin)
+        log::token(&self.origin, &realm, &scopes, login.as_ref().map(Credential::proof));
+        fetched.authorization(&self.origin, login.as_ref())
     }
 
     /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.

@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::{
     error::{Error, Kind, Result},
-    stores::registry::{http::request::AuthorizationHeader, origins::origin::Origin},
+    stores::registry::{http::request::AuthorizationHeader, log::Proof, origins::origin::Origin},
 };
 
 /// A secret for one origin. It is attached to requests to exactly that scheme, host and port, and cannot be printed.
@@ -17,6 +17,7 @@ use crate::{
 pub struct Credential {
     origin: Origin,
     secret: Arc<Secret>,
+    from: Option<Arc<str>>,
 }
 
 /// What proves who asks.
@@ -27,6 +28,16 @@ pub(super) enum Secret {
     Identity(String),
     /// A token that the registry takes as it is.
     Bearer(String),
+}
+
+impl Secret {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Password(..) => "basic",
+            Self::Identity(_) => "identity token",
+            Self::Bearer(_) => "bearer",
+        }
+    }
 }
 
 impl Credential {
@@ -52,7 +63,41 @@ impl Credential {
     }
 
     fn new(origin: &Origin, secret: Secret) -> Self {
-        Self { origin: origin.clone(), secret: Arc::new(secret) }
+        Self { origin: origin.clone(), secret: Arc::new(secret), from: Some(Arc::from("the program")) }
+    }
+
+    /// A token that a service gave for the credential with this source; for none, it gives what everybody gets.
+    pub(super) fn token(origin: &Origin, token: impl Into<String>, from: Option<Arc<str>>) -> Self {
+        Self { from, ..Self::bearer(origin, token) }
+    }
+
+    /// The same, with where it was found: a file, a helper, the command line. It is told in errors and events.
+    #[must_use]
+    pub fn found_in(self, source: impl Into<Arc<str>>) -> Self {
+        Self { from: Some(source.into()), ..self }
+    }
+
+    /// Where it was found: `the program` where nobody said; nothing where a registry gives a token to everybody.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.from.as_deref()
+    }
+
+    pub(super) fn shared_source(&self) -> Option<Arc<str>> {
+        self.from.clone()
+    }
+
+    /// What may be told of it.
+    pub(super) fn proof(&self) -> Proof<'_> {
+        Proof { kind: self.secret.kind(), from: self.source() }
+    }
+
+    /// The user's name, where it has one.
+    pub(super) fn user(&self) -> Option<&str> {
+        match self.secret() {
+            Secret::Password(user, _) => Some(user),
+            Secret::Identity(_) | Secret::Bearer(_) => None,
+        }
     }
 
     /// Whom this belongs to.
@@ -72,12 +117,13 @@ impl Credential {
 
     /// Lets the registry's token service have this secret. Only the realm rule of the authenticator may do this.
     pub(super) fn addressed_to(&self, origin: &Origin) -> Self {
-        Self { origin: origin.clone(), secret: Arc::clone(&self.secret) }
+        Self { origin: origin.clone(), ..self.clone() }
     }
 
     /// What proves this to its origin. Errors: a token that no header can hold.
     pub(in crate::stores::registry) fn authorization_header(&self) -> Result<AuthorizationHeader> {
-        Ok(AuthorizationHeader { origin: self.origin.clone(), value: self.header()?, secrets: self.forms() })
+        let (origin, kind, from) = (self.origin.clone(), self.secret.kind(), self.from.clone());
+        Ok(AuthorizationHeader { origin, value: self.header()?, secrets: self.forms(), kind, from })
     }
 
     /// The value of `Authorization`. Errors: a token that no header can hold.

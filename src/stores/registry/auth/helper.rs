@@ -111,7 +111,8 @@ impl Helper {
         Error::new(Kind::Unauthorized, format!("{} {what}", self.name()))
     }
 
-    fn name(&self) -> String {
+    /// What it is called, for messages.
+    pub(super) fn name(&self) -> String {
         let name = self.program.file_name().unwrap_or_default();
         format!("the credential helper `{}`", Path::new(name).display())
     }

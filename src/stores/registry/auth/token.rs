@@ -53,8 +53,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// What it proves to the registry.
-    pub(super) fn authorization(self, origin: &Origin) -> Result<Authorization> {
+    /// What it proves to the registry, fetched with this login.
+    pub(super) fn authorization(self, origin: &Origin, login: Option<&Credential>) -> Result<Authorization> {
         let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
         let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
         let Some(token) = token else {
@@ -63,7 +63,7 @@ impl Token {
                 format!("the token service of {origin} answered without a token"),
             ));
         };
-        let credential = Credential::bearer(origin, token);
+        let credential = Credential::token(origin, token, login.and_then(Credential::shared_source));
         credential.header()?;
         Ok(Authorization { credential, until: Instant::now().checked_add(life) })
     }

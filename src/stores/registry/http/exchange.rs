@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
+        log::{self, Exchange as Told},
         net::{
             pool::{MAX_HEADER_BYTES, MAX_HEADERS, Pools},
             proxy::Proxies,
@@ -99,7 +101,13 @@ impl HttpClient {
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
-        tracing::debug!(method = %request.method, url = redacted(url), "request");
+        let told = Told {
+            method: &request.method,
+            url,
+            proxy: proxy.map(|proxy| proxy.as_ref() as &(dyn fmt::Display + Sync)),
+        };
+        log::request(told, request.payload.len(), attached.map(AuthorizationHeader::proof));
+        let asked = Instant::now();
         let sending = self.pools.of(host_trust).request(&origin, http_request.map(|()| body), request.is_large());
         let patience = self.header_timeout + Duration::from_secs(request.payload.len() / BYTES_PER_SECOND);
         let answer = patiently(sending, &watch, patience).await;
@@ -111,16 +119,19 @@ impl HttpClient {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
                 let failure = no_answer(&what, &origin, error, self.known().contains(&origin));
+                log::no_answer(told, failure.error(), asked.elapsed());
                 return Err(if proxy.is_some() { failure.through_proxy() } else { failure });
             }
             None => {
                 let message = format!("{what}: no answer within {} s", patience.as_secs());
-                return Err(Failure::passing(Error::new(Kind::Unavailable, message)));
+                let error = Error::new(Kind::Unavailable, message);
+                log::no_answer(told, &error, asked.elapsed());
+                return Err(Failure::passing(error));
             }
         };
         self.known().insert(origin);
         let (head, body) = response.into_parts();
-        tracing::debug!(status = %head.status, url = redacted(url), "answer");
+        log::response(told, head.status, head.version, &head.headers, asked.elapsed());
         check_headers(&head.headers, &request.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));

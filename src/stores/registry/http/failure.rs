@@ -27,6 +27,13 @@ impl Failure {
         Self::Passing { error, asked: None, stale: false, quota: false }
     }
 
+    /// What happened.
+    pub(super) fn error(&self) -> &Error {
+        match self {
+            Self::Final(error) | Self::Passing { error, .. } => error,
+        }
+    }
+
     /// The failure, where there is no other attempt.
     pub(in crate::stores::registry) fn into_error(self) -> Error {
         match self {

@@ -1,10 +1,12 @@
 //! A request: what is asked, and how much may come back.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::payload::Payload;
-use crate::stores::registry::{net::pool::STREAM_WINDOW, origins::origin::Origin};
+use crate::stores::registry::{log::Proof, net::pool::STREAM_WINDOW, origins::origin::Origin};
 
 /// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
 const LARGE_ANSWER: u64 = STREAM_WINDOW as u64;
@@ -21,6 +23,17 @@ pub(in crate::stores::registry) struct AuthorizationHeader {
     pub(in crate::stores::registry) value: HeaderValue,
     /// The secrets in it, in all forms in which they travel: no message repeats them.
     pub(in crate::stores::registry) secrets: Vec<String>,
+    /// What kind of proof it is.
+    pub(in crate::stores::registry) kind: &'static str,
+    /// Where it comes from; nothing where everybody gets it.
+    pub(in crate::stores::registry) from: Option<Arc<str>>,
+}
+
+impl AuthorizationHeader {
+    /// What may be told of it.
+    pub(super) fn proof(&self) -> Proof<'_> {
+        Proof { kind: self.kind, from: self.from.as_deref() }
+    }
 }
 
 /// A request.

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use crate::{
     error::{Error, Result},
     progress::{Event, Observer},
+    stores::registry::log,
 };
 
 /// So many bytes are progress: the failures before them no longer count. Some lines break that often; the budget of
@@ -96,6 +97,7 @@ impl Retry {
             let budget = self.backoff.budget.as_secs();
             return Err(error.context(format!("given up, since {budget} s of waiting are allowed")));
         }
+        log::retry(&error, wait);
         let why = error.to_string();
         self.progress.tell(Event::Waiting { why: why.clone(), time: wait });
         tokio::time::sleep(wait).await;
@@ -136,7 +138,10 @@ impl Attempts {
     pub(in crate::stores::registry) async fn again(&mut self, failure: Failure) -> Result<()> {
         let (error, asked, retries) = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::Passing { stale: true, .. } if !std::mem::replace(&mut self.hurried, true) => return Ok(()),
+            Failure::Passing { stale: true, error, .. } if !std::mem::replace(&mut self.hurried, true) => {
+                log::stale(&error);
+                return Ok(());
+            }
             Failure::Passing { error, asked, quota: true, .. } => (error, asked, self.retry.retries.min(1)),
             Failure::Passing { error, asked, .. } => (error, asked, self.retry.retries),
         };

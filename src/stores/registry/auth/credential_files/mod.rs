@@ -45,8 +45,9 @@ impl Credentials for AuthFiles {
     async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>> {
         for path in &self.files {
             let Some(config) = read_config(path)? else { continue };
-            let found = self.look_up(&config, origin, repository).await;
-            if let Some(found) = found.context(|| format!("credentials in `{}`", path.display()))? {
+            let place = format!("`{}`", path.display());
+            let found = self.look_up(&config, origin, repository, &place).await;
+            if let Some(found) = found.context(|| format!("credentials in {place}"))? {
                 return Ok(Some(found));
             }
         }
@@ -66,11 +67,12 @@ impl AuthFiles {
         config: &Map<String, Value>,
         origin: &Origin,
         repository: &str,
+        place: &str,
     ) -> Result<Option<Credential>> {
         if let Some(helper) = self.helper(config, origin)?
             && let Some(known) = helper.get(&key_of(origin)).await?
         {
-            return from_helper(origin, known).map(Some);
+            return Ok(Some(from_helper(origin, known)?.found_in(helper.name())));
         }
         let Some(auths) = config.get("auths").and_then(Value::as_object) else { return Ok(None) };
         let best = auths
@@ -78,7 +80,7 @@ impl AuthFiles {
             .filter_map(|(key, entry)| Some((matching(key, origin, repository)?, entry)))
             .max_by_key(|(len, _)| *len);
         match best {
-            Some((_, entry)) => from_entry(origin, entry),
+            Some((_, entry)) => Ok(from_entry(origin, entry)?.map(|found| found.found_in(place))),
             None => Ok(None),
         }
     }
