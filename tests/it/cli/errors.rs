@@ -9,8 +9,7 @@ use super::{Served, World, ran};
 use crate::support::scripted::{Scripted, reply};
 
 /// Codes that no command of these tests can reach, and where they are reached, or why nowhere.
-const ELSEWHERE: [(Code, &str); 10] = [
-    (Code::CredentialsRefused, "not set yet"),
+const ELSEWHERE: [(Code, &str); 9] = [
     (Code::CertificateNotNow, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateForAnother, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateNotTrusted, "peers, cli::access: certificates are made by openssl"),
@@ -171,6 +170,9 @@ fn registries(world: &World, reached: &mut Reached) {
     let mut login = world.command(&format!("login {} -u ann --password-stdin", closed.host()));
     login.stdin(std::fs::File::open(world.path().join("password")).unwrap());
     reached.by(login, Code::LoginRefused, 5);
+    let mut listing = world.command(&format!("ls {}/a -u ann --password-stdin", closed.host()));
+    listing.stdin(std::fs::File::open(world.path().join("password")).unwrap());
+    reached.by(listing, Code::CredentialsRefused, 5);
     world.write("no.pem", "none");
     reached.by(world.command("ls localhost:1/a --ca-file no.pem"), Code::NoCertificate, 2);
     reached.by(world.command("login https://localhost:1"), Code::SchemeGiven, 2);

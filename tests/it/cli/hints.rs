@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use super::{World, ran};
+use super::{Served, World, ran};
 use crate::support::scripted::{Scripted, reply};
 
 /// What errors say that advice is about, and what servers say of the same.
@@ -221,4 +221,64 @@ fn advice_about_names_fits_what_was_named() {
     let twin = world.ok("types show helm-chart").replace("name: helm-chart", "name: twin");
     world.write("twin.yaml", &twin.replace("aliases: [helm, chart]", "aliases: []"));
     assert!(given(&world, "push chart oci:two --type-file twin.yaml", &[]).contains("pick one with `--type NAME`"));
+}
+
+/// Runs the command that a hint has between its first backquotes.
+fn pasted(world: &World, hint: &str) -> (String, i32) {
+    let line = hint.split('`').nth(1).unwrap().strip_prefix("artifact ").unwrap().to_owned();
+    let code = world.run(&line).code;
+    (line, code)
+}
+
+#[test]
+fn advice_names_the_registry_and_the_repository_and_can_be_pasted() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    let addr = &registry.addr;
+    world.ok(&format!("push talk {addr}/team/talk:v1"));
+    for line in [
+        format!("inspect {addr}/team/talk:v2"),
+        format!("pull {addr}/team/talk:v2 out"),
+        format!("copy {addr}/team/talk:v2 oci:out"),
+        format!("delete {addr}/team/talk:v2"),
+        format!("cat {addr}/team/talk:v2"),
+    ] {
+        let (pasted, code) = pasted(&world, &given(&world, &line, &[]));
+        assert_eq!((pasted, code), (format!("ls {addr}/team/talk"), 0), "{line}");
+    }
+    let closed = Scripted::start(|_| reply(401, &[("www-authenticate", "Basic")], b""));
+    for line in ["ls HOST/a", "ls HOST", "inspect HOST/a:v1", "push talk HOST/a:v1", "copy oci:kept HOST/a:v1"] {
+        world.ok("push talk oci:kept:v1");
+        let said = given(&world, &line.replace("HOST", closed.host()), &[]);
+        assert!(said.contains(&format!("`artifact login {}` stores credentials", closed.host())), "{line}: {said}");
+    }
+    // A token that everybody gets is no credential that could be refused.
+    let service = answering(200, None, r#"{"token":"for-everybody"}"#);
+    let challenge = format!("Bearer realm=\"http://{}/token\"", service.host());
+    let closed = Scripted::start(move |_| reply(401, &[("www-authenticate", &challenge)], b""));
+    let said = given(&world, &format!("ls {}/a", closed.host()), &[]);
+    assert!(said.contains(&format!("`artifact login {}` stores credentials for it", closed.host())), "{said}");
+}
+
+#[test]
+fn what_an_error_of_a_registry_is_about_is_told_to_programs() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.ok(&format!("push talk {}/team/talk:v1", registry.addr));
+    let ran = world.run(&format!("inspect {}/team/talk:v2 --format json", registry.addr));
+    let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    let repository = format!("{}/team/talk", registry.addr);
+    let facts = serde_json::json!({ "registry": registry.addr, "repository": repository, "name": "v2", "status": 404 });
+    assert_eq!(error["facts"], facts);
+    let closed = Scripted::start(|_| reply(401, &[("www-authenticate", "Basic")], b""));
+    let auth = serde_json::json!({ "auths": { closed.host(): { "auth": "YW5uOmNhbmFyeQ==" } } });
+    world.write("auth.json", &auth.to_string());
+    let ran = world.run(&format!("ls {}/a --auth-file auth.json --format json", closed.host()));
+    let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&error["code"], &error["facts"]["credentials"]),
+        (&"credentials-refused".into(), &"`auth.json`".into())
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("the credentials from `auth.json` were refused: GET http://"), "{message}");
 }

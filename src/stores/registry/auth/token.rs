@@ -107,6 +107,7 @@ async fn exchange(
     let mut response = client.exchange(host_trust, request, url, attached).await?;
     // An identity token travels in the body, and is no more to be repeated than what travels in the head.
     response.sent.extend(login.into_iter().flat_map(Credential::forms));
+    response.credentials = login.and_then(Credential::shared_source);
     let response = response.judged().await?;
     if response.status.is_success() { response.read_whole(MAX_TOKEN).await } else { Ok(response) }
 }

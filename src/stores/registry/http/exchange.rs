@@ -143,6 +143,7 @@ impl HttpClient {
             url: url.clone(),
             method: request.method.clone(),
             sent: secrets.flatten().cloned().collect(),
+            credentials: attached.and_then(|header| header.from.clone()),
             patience: self.read_timeout,
             rate: self.rate.clone(),
             body: body.boxed(),

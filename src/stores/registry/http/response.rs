@@ -1,6 +1,6 @@
 //! What came back: the only place where a body is read, and where a refusal becomes an error.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     blob::ByteStream,
-    error::{Code, Error, Kind, Result},
+    error::{Code, Error, Facts, Kind, Result},
     stores::registry::origins::{
         origin::redacted,
         redact::{self, excerpt, without_secrets},
@@ -43,6 +43,8 @@ pub(in crate::stores::registry) struct Response {
     pub(in crate::stores::registry) method: Method,
     /// The secrets that were sent, so that no message repeats them.
     pub(in crate::stores::registry) sent: Vec<String>,
+    /// Where the credentials came from that were sent, or that its token was fetched with.
+    pub(in crate::stores::registry) credentials: Option<Arc<str>>,
     /// How long one read may take.
     pub(super) patience: Duration,
     /// How fast the body passes.
@@ -144,6 +146,7 @@ impl Response {
             url: self.url.clone(),
             method: self.method.clone(),
             sent: self.sent.clone(),
+            credentials: self.credentials.clone(),
             patience: self.patience,
             rate: self.rate.take(),
             body: std::mem::replace(&mut self.body, nothing),
@@ -191,6 +194,7 @@ impl Response {
         let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.excerpt(wait));
         let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
+        let credentials = self.credentials.clone();
         let (body, whole) = match self.stream() {
             Ok(stream) => gather_bytes(stream, MAX_ERROR).await.unwrap_or_default(),
             Err(_) => (Bytes::new(), true),
@@ -213,13 +217,25 @@ impl Response {
         if let Some(wait) = wait {
             message = format!("{message} (asks to wait for {wait})");
         }
-        let error = Error::new(kind, message).with_server_codes(refusal.codes);
-        code.into_iter().fold(error, Error::with_code)
+        let facts = Facts { status: Some(status.as_u16()), ..Facts::default() };
+        let error = Error::new(kind, message).with_server_codes(refusal.codes).with_facts(facts);
+        let error = code.into_iter().fold(error, Error::with_code);
+        match credentials.filter(|_| status == StatusCode::UNAUTHORIZED) {
+            Some(from) => refused_credentials(error, &from),
+            None => error,
+        }
     }
 }
 
 fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
     Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// The error of an answer to a request that carried these credentials in vain.
+fn refused_credentials(error: Error, from: &str) -> Error {
+    let facts = Facts { credentials: Some(from.to_owned()), ..Facts::default() };
+    let error = error.with_code(Code::CredentialsRefused).with_facts(facts);
+    error.context(format!("the credentials from {from} were refused"))
 }
 
 /// Bytes up to the limit, and whether that was all.
@@ -259,6 +275,7 @@ impl Response {
             url,
             method: Method::GET,
             sent: Vec::new(),
+            credentials: None,
             patience: Duration::from_secs(1),
             rate: None,
             body: full(Bytes::from_static(body)),
@@ -278,6 +295,7 @@ mod tests {
             url: Url::parse("http://localhost/").unwrap(),
             method: Method::GET,
             sent: Vec::new(),
+            credentials: None,
             patience: Duration::from_millis(50),
             rate: Some(Rate::new(10.try_into().unwrap())),
             body: full(Bytes::from_static(b"0123456789")),
