@@ -12,6 +12,11 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
     path.starts_with(env::temp_dir())
 }
 
+/// Which events the log shows, by the variable that programs in Rust have for it.
+pub(crate) fn log_filter() -> Option<String> {
+    env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty())
+}
+
 /// The command line.
 pub(crate) fn arguments() -> Vec<OsString> {
     env::args_os().collect()

@@ -14,6 +14,7 @@ mod delete;
 mod environment;
 mod hint;
 mod inspect;
+mod log;
 mod login;
 mod ls;
 mod misuse;
@@ -47,6 +48,8 @@ use report::Report;
 struct Cli {
     #[command(flatten)]
     output: report::Args,
+    #[command(flatten)]
+    log: log::LogArgs,
     /// Write what the run has cost to this file, as JSON, when it ends: `hashed`, in bytes
     #[arg(long, global = true, hide = true, value_name = "FILE")]
     costs: Option<PathBuf>,
@@ -85,6 +88,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
     let report = Report::new(&cli.output);
+    if let Err(error) = log::start(&cli.log, &report) {
+        return finish(Err(error), &report);
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         report.error(&Error::new(Kind::Io, "cannot start threads"));
         return ExitCode::FAILURE;

@@ -186,6 +186,16 @@ impl Report {
         }
     }
 
+    /// Whether stdout holds JSON, and stderr objects.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// A line of the log on stderr, which is escaped.
+    pub(crate) fn log(&self, line: &str) {
+        self.screen.above(|| stderr(&format!("{line}\n")));
+    }
+
     /// Whether every blob and every request is worth a line.
     pub(crate) fn is_verbose(&self) -> bool {
         self.verbose

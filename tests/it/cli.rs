@@ -1,6 +1,7 @@
 //! The command line as a user meets it: wiring, messages, exit codes. What it calls is tested where it lives.
 
 mod access;
+mod debug;
 mod errors;
 mod hints;
 mod many;
