@@ -3,6 +3,9 @@
 //! Own transport, because of what it must refuse: credentials stay with the origin that they belong to, redirects are
 //! judged one by one, and everything that is read has a limit. Nothing is taken from the environment.
 //!
+//! What it asks and is answered are events of `tracing` with the target `artifact::registry`: with times, redirects, retries,
+//! and where credentials were found, and without a secret. Who wants to see them installs a subscriber.
+//!
 //! The modules are a stack. Each may use those in front of it: `origins`, `log`, `net`, `http`, `auth`, `transport`, `api`. On
 //! top is what users see: `options`, `hosts`, `client`, the repository as a store, which is here, and `mirrors`.
 
