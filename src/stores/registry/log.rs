@@ -17,7 +17,7 @@ const TARGET: &str = "artifact::registry";
 
 /// What is told of a credential: its kind, and where it comes from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Proof<'a> {
+pub(super) struct CredentialUse<'a> {
     pub(super) kind: &'static str,
     pub(super) from: Option<&'a str>,
 }
@@ -35,7 +35,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// A request leaves, with a body of so many bytes.
-pub(super) fn request(Exchange { method, url, proxy }: Exchange<'_>, bytes: u64, proof: Option<Proof<'_>>) {
+pub(super) fn request(Exchange { method, url, proxy }: Exchange<'_>, bytes: u64, proof: Option<CredentialUse<'_>>) {
     tracing::debug!(
         target: TARGET, %method, url = redacted(url), bytes = (bytes > 0).then_some(bytes),
         proxy = proxy.map(tracing::field::display), credential = proof.map(|proof| proof.kind),
@@ -87,9 +87,9 @@ pub(super) fn stale(why: &Error) {
 }
 
 /// What was found when the registry asked who we are.
-pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(Proof<'_>, Option<&str>)>) {
+pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(CredentialUse<'_>, Option<&str>)>) {
     match found {
-        Some((Proof { kind, from }, user)) => {
+        Some((CredentialUse { kind, from }, user)) => {
             tracing::debug!(target: TARGET, %registry, repository, kind, user, from, "credentials found");
         }
         None => tracing::debug!(target: TARGET, %registry, repository, "no credentials found"),
@@ -97,7 +97,7 @@ pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(Pro
 }
 
 /// A token service gave a token.
-pub(super) fn token(registry: &Origin, realm: &Url, scopes: &[String], login: Option<Proof<'_>>) {
+pub(super) fn token(registry: &Origin, realm: &Url, scopes: &[String], login: Option<CredentialUse<'_>>) {
     tracing::debug!(
         target: TARGET, %registry, realm = redacted(realm), scope = scopes.join(" "),
         credential = login.map_or("none", |login| login.kind), from = login.and_then(|login| login.from), "token fetched"

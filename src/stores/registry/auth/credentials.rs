@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::{
     error::{Error, Kind, Result},
-    stores::registry::{http::request::AuthorizationHeader, log::Proof, origins::origin::Origin},
+    stores::registry::{http::request::AuthorizationHeader, log::CredentialUse, origins::origin::Origin},
 };
 
 /// A secret for one origin. It is attached to requests to exactly that scheme, host and port, and cannot be printed.
@@ -88,8 +88,8 @@ impl Credential {
     }
 
     /// What may be told of it.
-    pub(super) fn proof(&self) -> Proof<'_> {
-        Proof { kind: self.secret.kind(), from: self.source() }
+    pub(super) fn proof(&self) -> CredentialUse<'_> {
+        CredentialUse { kind: self.secret.kind(), from: self.source() }
     }
 
     /// The user's name, where it has one.

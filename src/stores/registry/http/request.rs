@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::payload::Payload;
-use crate::stores::registry::{log::Proof, net::pool::STREAM_WINDOW, origins::origin::Origin};
+use crate::stores::registry::{log::CredentialUse, net::pool::STREAM_WINDOW, origins::origin::Origin};
 
 /// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
 const LARGE_ANSWER: u64 = STREAM_WINDOW as u64;
@@ -31,8 +31,8 @@ pub(in crate::stores::registry) struct AuthorizationHeader {
 
 impl AuthorizationHeader {
     /// What may be told of it.
-    pub(super) fn proof(&self) -> Proof<'_> {
-        Proof { kind: self.kind, from: self.from.as_deref() }
+    pub(super) fn proof(&self) -> CredentialUse<'_> {
+        CredentialUse { kind: self.kind, from: self.from.as_deref() }
     }
 }
 
