@@ -1,6 +1,6 @@
-//! One error for the whole library: what failed, where, and because of what.
+//! The error of the whole library: what failed, where, and why.
 //!
-//! Advice ("pass `--plain-http`") is not here: the library states facts, the command line knows its flags.
+//! Advice ("pass `--plain-http`") is left to the command line: the library does not know its flags.
 
 mod server_code;
 
@@ -10,62 +10,62 @@ use serde::Serialize;
 
 pub use self::server_code::ServerCode;
 
-/// The result of everything in this library that can fail.
+/// The result of every fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure this is: what a caller can act on without reading the message.
+/// The kind of a failure: enough for a caller to act on without reading the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// What was asked for makes no sense: a reference that is none, things that do not go together.
+    /// The request makes no sense: a malformed reference, options that contradict each other.
     Misuse,
     /// The input is malformed: a definition, a manifest, a file.
     Invalid,
-    /// No artifact type fits the source, or none has the name asked for.
+    /// No artifact type fits the source, or none has the given name.
     UnknownType,
     /// Several artifact types fit the source equally well.
     Ambiguous,
-    /// The file, tag, manifest, blob or repository is not there.
+    /// The file, tag, manifest, blob or repository does not exist.
     NotFound,
     /// A name is taken: two files with one title, a destination that exists.
     Exists,
-    /// Content is not what its digest, size or media type says.
+    /// Content does not match its digest, size or media type.
     Mismatch,
-    /// A source file changed while it was read.
+    /// A source file changed while being read.
     Changed,
-    /// Something reaches outside the place it is confined to.
+    /// A path leads outside the directory that it is confined to.
     Escape,
-    /// A limit on what is read was exceeded.
+    /// The input exceeds a limit.
     Limit,
     /// The operation is not supported by this store, type or format.
     Unsupported,
-    /// The store only reads.
+    /// The store is read-only.
     ReadOnly,
-    /// The registry wants credentials, or other ones.
+    /// The registry requires credentials, or other credentials.
     Unauthorized,
-    /// The registry knows who asks and refuses: no right to it, a tag that may not be moved, no room left in a quota.
+    /// The registry knows the user and refuses: missing permission, an immutable tag, an exhausted quota.
     Denied,
-    /// The registry asks to come later, or failed by its own fault: the same request may succeed again.
+    /// The registry asks to retry later, or failed internally: the same request may succeed later.
     Unavailable,
-    /// Another writer is at work in the store, which takes one at a time.
+    /// Another writer has locked the store, which takes one at a time.
     Busy,
     /// The registry cannot be reached.
     Unreachable,
-    /// Something answered that does not speak the distribution API.
+    /// The server does not speak the distribution API.
     NotARegistry,
-    /// The disk is full or a quota is used up.
+    /// The disk is full or a quota is exhausted.
     NoSpace,
     /// Any other failure of the file system or the operating system.
     Io,
-    /// A bug in this program.
+    /// A bug in this library.
     Internal,
 }
 
-/// Declares the codes, and the list of them.
+/// Declares the codes and the list of them.
 macro_rules! codes {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// What a user can act on. Our own code sets it where it finds out what is wrong: no text of a server or a file
-        /// chooses one. Where nothing more is known, the [`Kind`] decides.
+        /// A cause that a user can act on. Set by our own code where it detects the cause, never from the text of a
+        /// server or a file. Without a more specific code, the [`Kind`] implies one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Code {
@@ -80,33 +80,33 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The type wants another tag or repository than the one that was given.
+    /// The type requires another tag or repository than the given one.
     ReferenceFixed,
     /// No artifact type has this name.
     NoSuchType,
     /// Several artifact types fit the source.
     SeveralTypes,
-    /// Whether an artifact type fits the source cannot be said within the limits.
+    /// The limits are too low to decide whether an artifact type fits the source.
     TypeUndecided,
-    /// The artifact type is a program that packs and does not unpack.
+    /// The artifact type is a program that packs but does not unpack.
     TypeOnlyPacks,
-    /// A symbolic link cannot be a layer, and the type has a layout that could keep it.
+    /// A symbolic link cannot be a layer; another layout of the type could keep it.
     LinkAsLayer,
     /// Two files have one title, or two entries one name.
     TitleTaken,
-    /// It is an index of manifests for several platforms, and one of them is wanted.
+    /// The artifact is an index of manifests for several platforms, and none was chosen.
     PlatformWanted,
     /// Two sources would get one name at the destination.
     NameTwice,
-    /// The manifest is larger than registries take.
+    /// The manifest is larger than registries accept.
     ManifestTooLarge,
-    /// The registry says that it lacks content of a manifest, though it took it or said that it was there.
+    /// The registry reports content of a manifest as missing, though it accepted it or claimed to have it.
     ContentMissing,
-    /// Other files are at the destination.
+    /// The destination holds other files.
     DestinationTaken,
     /// Another process is writing the archive.
     StoreBusy,
-    /// There are several tags, and none was named.
+    /// There are several tags, and none was given.
     SeveralTags,
     /// There are no tags.
     NoTags,
@@ -114,63 +114,63 @@ codes! {
     NoSuchTag,
     /// The registry cannot remove a tag without its manifest.
     TagsNotRemovable,
-    /// The registry never moves a tag.
+    /// Tags of the registry are immutable.
     TagImmutable,
-    /// The registry has no room left.
+    /// The registry is out of space, or a quota is exhausted.
     RegistryFull,
-    /// The registry refuses for good, and only its own words say why.
+    /// The registry refuses permanently; only its own message says why.
     RefusedForGood,
-    /// The registry does not take this method.
+    /// The registry does not support this method.
     MethodRefused,
-    /// The registry counts requests, and there are none left.
+    /// The registry limits requests, and none are left.
     RequestsUsedUp,
-    /// The registry refused the credentials that were to be kept.
+    /// The registry rejected the credentials of a login.
     LoginRefused,
     /// The configuration blocks the repository.
     Blocked,
-    /// The registry names a token service that may not see its credentials.
+    /// The registry names a token service that is not trusted with its credentials.
     RealmNotTrusted,
-    /// The registry leads to a host that it may not lead to.
+    /// The registry redirects to a host that is not trusted.
     HostNotTrusted,
-    /// The registry speaks plain http, and https was tried.
+    /// The registry speaks plain HTTP; the request used HTTPS.
     PlainHttpAnswered,
-    /// The registry may speak https, and plain http was tried.
+    /// The registry may speak HTTPS; the request used plain HTTP.
     HttpsExpected,
-    /// The registry's certificate is not valid now.
+    /// The registry's certificate has expired or is not yet valid.
     CertificateNotNow,
-    /// The registry's certificate is for other names.
+    /// The registry's certificate is for another host.
     CertificateForAnother,
-    /// The registry's certificate is not accepted.
+    /// The registry's certificate is not trusted.
     CertificateNotTrusted,
-    /// The proxy is of a kind that is not supported.
+    /// The scheme of the proxy is not supported.
     ProxyUnsupported,
     /// The proxy's URL is malformed.
     ProxyMalformed,
-    /// The proxy wants a user name and a password.
+    /// The proxy requires a user name and password.
     ProxyWantsLogin,
-    /// What goes through the proxy does not arrive.
+    /// Requests through the proxy fail.
     ProxyFailed,
-    /// The registry wants credentials, and none were found for it.
+    /// The registry requires credentials, and none were found for it.
     CredentialsWanted,
-    /// The registry refuses the credentials that were sent.
+    /// The registry rejected the credentials.
     CredentialsRefused,
-    /// The registry knows the user and does not allow this.
+    /// The registry knows the user and does not permit the request.
     AccessDenied,
     /// The registry cannot be reached.
     RegistryUnreachable,
-    /// What answers is no OCI registry.
+    /// The server is not an OCI registry.
     NotARegistry,
     /// No artifact type fits the source.
     NoTypeFits,
-    /// The source changed while it was read.
+    /// The source changed while being read.
     SourceChanged,
-    /// A file that is to be read is a pipe or a device.
+    /// The input file is a pipe or a device.
     NotARegularFile,
-    /// There is no such file or directory.
+    /// The file or directory does not exist.
     NoSuchFile,
-    /// A file that the command line names as configuration is missing.
+    /// A configuration file that was named explicitly does not exist.
     NoSuchConfiguration,
-    /// A file of certificates holds none.
+    /// A certificate file holds no certificate.
     NoCertificate,
     /// The artifact has no part of this name.
     NoSuchPart,
@@ -178,38 +178,38 @@ codes! {
     NoSuchPlatform,
     /// No file of the artifact matches the patterns.
     NothingMatches,
-    /// A file is where a layout, which is a directory, was to be.
+    /// The destination is a file and should be a layout, which is a directory.
     DestinationIsFile,
-    /// The file is no OCI archive and the directory no OCI layout.
+    /// The file is not an OCI archive, or the directory not an OCI layout.
     NotAStore,
-    /// The file that was to be written is there already.
+    /// The output file already exists.
     FileExists,
-    /// A location was given where a tag alone is expected.
+    /// A location was given where a tag is expected.
     TagExpected,
-    /// What was given as a tag is none.
+    /// The given tag is not a valid tag.
     NotATag,
-    /// What was given as the name of a type is none.
+    /// The given type name is not a valid type name.
     NotATypeName,
-    /// A registry was given with `http://` or `https://` in front.
+    /// A registry was given with a `http://` or `https://` prefix.
     SchemeGiven,
     /// The address to listen on is in use.
     AddressInUse,
-    /// A store was named with a tag or digest, and is served whole.
+    /// A store was given with a tag or digest, but is always served whole.
     StoreWithName,
     /// The type has no parameter of this name.
     NoSuchParameter,
-    /// The disk is full, or a quota of it is used up.
+    /// The disk is full, or a disk quota is exhausted.
     DiskFull,
-    /// The file system may only be read.
+    /// The file system is read-only.
     ReadOnlyDisk,
-    /// The user may not read or write this.
+    /// The user lacks permission to read or write the file.
     PermissionDenied,
     /// A bug in this program.
     Bug,
 }
 
 impl Kind {
-    /// The code of a failure of this kind of which no more is known.
+    /// The code implied by a kind alone.
     fn code(self) -> Option<Code> {
         Some(match self {
             Self::UnknownType => Code::NoTypeFits,
@@ -227,7 +227,7 @@ impl Kind {
     }
 }
 
-/// What an error is about, as far as it is known. Texts are as they came, from the user or from a server.
+/// What an error is about, as far as known. Text is unescaped, as the user or a server sent it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -235,10 +235,10 @@ pub struct Facts {
     /// The registry, `host[:port]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
-    /// The repository, with its registry: `host[:port]/name`.
+    /// The repository with its registry: `host[:port]/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The tag, type, parameter or part that was named.
+    /// The given tag, type, parameter or part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The digest of the content.
@@ -250,16 +250,16 @@ pub struct Facts {
     /// The status of an HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The codes with which a registry refused, such as `NAME_UNKNOWN`, in its order.
+    /// The error codes of the registry's response, such as `NAME_UNKNOWN`, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub server_codes: Vec<ServerCode>,
-    /// Where the credentials came from that were used: a file, a helper, the command line. Never a secret.
+    /// The origin of the credentials: a file, a helper, the command line. Never a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
 }
 
 impl Facts {
-    /// These facts, and what only the others know.
+    /// These facts; missing ones are taken from `other`.
     fn or(self, other: Self) -> Self {
         Self {
             registry: self.registry.or(other.registry),
@@ -274,7 +274,7 @@ impl Facts {
     }
 }
 
-/// What failed, where, and because of what.
+/// What failed, where, and why.
 ///
 /// `Display` gives the whole chain, outermost first: `pull oci:out:v1: read blob sha256:…: No space left on device`.
 pub struct Error(Box<Inner>);
@@ -286,13 +286,13 @@ struct Inner {
     message: String,
     context: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Whether the message is the text of the source.
+    /// True if the message is the text of the source.
     transparent: bool,
 }
 
 impl Error {
-    /// An error of this kind; `message` is lower case, one line, without a full stop. Names and other text from elsewhere
-    /// stand in it as they are: whoever shows it escapes what terminals act on.
+    /// An error of this kind; `message` is lower case, one line, without a full stop. Names and other text from
+    /// elsewhere are kept as they are: a caller that prints the message escapes control characters.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -305,37 +305,37 @@ impl Error {
         }))
     }
 
-    /// A request that makes no sense.
+    /// An error of kind `Misuse`: the request makes no sense.
     pub fn misuse(message: impl Into<String>) -> Self {
         Self::new(Kind::Misuse, message)
     }
 
-    /// Malformed input.
+    /// An error of kind `Invalid`: malformed input.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, message)
     }
 
-    /// Something that is not there.
+    /// An error of kind `NotFound`.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, message)
     }
 
-    /// A limit that was exceeded: what, and how much is allowed.
+    /// An error of kind `Limit`; the message gives the limit.
     pub fn limit(message: impl Into<String>) -> Self {
         Self::new(Kind::Limit, message)
     }
 
-    /// Content that is not what it was described as.
+    /// An error of kind `Mismatch`: content does not match its description.
     pub fn mismatch(message: impl Into<String>) -> Self {
         Self::new(Kind::Mismatch, message)
     }
 
-    /// What this store, type or format cannot do.
+    /// An error of kind `Unsupported` by this store, type or format.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Kind::Unsupported, message)
     }
 
-    /// A failure that another error caused.
+    /// An error with another error as its cause.
     pub fn caused(
         kind: Kind,
         message: impl Into<String>,
@@ -346,14 +346,14 @@ impl Error {
         error
     }
 
-    /// The same failure, as the fault of who asked: what was asked for by name is none of those there are.
+    /// Changes the kind to `Misuse`: the caller named something that does not exist.
     #[must_use]
     pub fn into_misuse(self) -> Self {
         self.into_kind(Kind::Misuse)
     }
 
-    /// The same failure, about a file that was named as configuration: the command line or the context is wrong then, and
-    /// nothing is missing where artifacts are.
+    /// Marks the error as about a configuration file: a missing one is a mistake on the command line or in the context,
+    /// and does not mean that an artifact is missing.
     #[must_use]
     pub fn of_configuration(self) -> Self {
         match self.kind() {
@@ -362,83 +362,83 @@ impl Error {
         }
     }
 
-    /// The same failure, of another kind: what it means depends on what was asked for.
+    /// Changes the kind: the meaning of a failure depends on the request.
     #[must_use]
     pub fn into_kind(mut self, kind: Kind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// The same error, as one that a user can act on in this way.
+    /// Sets the code.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
         self.0.code = Some(code);
         self
     }
 
-    /// Adds what the error is about. A fact that it has already stays: it was found nearer to the failure.
+    /// Adds facts. Facts already present stay: they were found closer to the failure.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.0.facts = std::mem::take(&mut self.0.facts).or(facts);
         self
     }
 
-    /// Adds the digest of the content that the error is about.
+    /// Adds the digest of the content in question.
     #[must_use]
     pub fn with_digest(self, digest: impl fmt::Display) -> Self {
         self.with_facts(Facts { digest: Some(digest.to_string()), ..Facts::default() })
     }
 
-    /// Adds the file or directory that the error is about.
+    /// Adds the file or directory in question.
     #[must_use]
     pub fn with_path(self, path: impl Into<PathBuf>) -> Self {
         self.with_facts(Facts { path: Some(path.into()), ..Facts::default() })
     }
 
-    /// Adds the name that was looked for.
+    /// Adds the requested name.
     #[must_use]
     pub fn with_name(self, name: impl fmt::Display) -> Self {
         self.with_facts(Facts { name: Some(name.to_string()), ..Facts::default() })
     }
 
-    /// Adds the codes with which a server refused.
+    /// Adds the error codes of a server's response.
     #[must_use]
     pub fn with_server_codes(mut self, codes: Vec<ServerCode>) -> Self {
         self.0.facts.server_codes = codes;
         self
     }
 
-    /// The same error, with what was being done, or where, put in front.
+    /// Puts the failed operation, or its place, in front of the message.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
         self.0.context.push(context.into());
         self
     }
 
-    /// What kind of failure this is.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// What a user can act on, where it is known.
+    /// The cause that a user can act on, if known.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.code.or_else(|| self.0.kind.code())
     }
 
-    /// What it is about.
+    /// What the error is about.
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.0.facts
     }
 
-    /// What was being done, the outermost first.
+    /// The failed operations, outermost first.
     pub fn contexts(&self) -> impl Iterator<Item = &str> {
         self.0.context.iter().rev().map(String::as_str)
     }
 
-    /// What failed and why, without what was being done.
+    /// What failed and why, without the contexts.
     #[must_use]
     pub fn reason(&self) -> String {
         let mut reason = self.0.message.clone();
@@ -456,13 +456,13 @@ impl Error {
         if self.0.transparent { source.source() } else { Some(source) }
     }
 
-    /// The codes with which a server refused, in its order; empty where none did.
+    /// The error codes of a server's response, in its order; empty if it sent none.
     #[must_use]
     pub fn server_codes(&self) -> &[ServerCode] {
         &self.0.facts.server_codes
     }
 
-    /// What failed, without what was being done and without the cause.
+    /// What failed, without contexts and cause.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
@@ -485,13 +485,13 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
-    /// The cause. `Display` of this error has its text already.
+    /// The cause. Its text is already part of `Display`.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
     }
 }
 
-/// `File not found`, `disk full` and `read-only` are worth telling apart from other file system failures.
+/// `File not found`, `disk full` and `read-only` are told apart from other file system failures.
 fn kind_of(error: &std::io::Error) -> Kind {
     use std::io::ErrorKind as E;
     match error.kind() {
@@ -504,7 +504,7 @@ fn kind_of(error: &std::io::Error) -> Kind {
 }
 
 impl From<std::io::Error> for Error {
-    /// Recovers an [`Error`] that travelled through `std::io`, else takes the kind from the `io::ErrorKind`.
+    /// Recovers an [`Error`] wrapped in an `io::Error`, else derives the kind from the `io::ErrorKind`.
     fn from(error: std::io::Error) -> Self {
         let kind = kind_of(&error);
         match error.downcast::<Self>() {
@@ -529,9 +529,9 @@ impl From<Error> for std::io::Error {
     }
 }
 
-/// Puts what was being done, or where, in front of an error.
+/// Puts the failed operation, or its place, in front of an error.
 pub trait Context<T> {
-    /// Adds `what()` in front; evaluated only on failure.
+    /// Puts `what()` in front of the error; evaluated only on failure.
     fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
 }
 

@@ -1,6 +1,6 @@
-//! The error codes with which registries refuse.
+//! The error codes of registries.
 
-/// An error code of the distribution specification ("Error Codes"), or one of two that registries add.
+/// An error code of the distribution specification ("Error Codes"), or one of two widespread extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
@@ -34,9 +34,9 @@ pub enum ServerCode {
     /// `TOOMANYREQUESTS`
     #[serde(rename = "TOOMANYREQUESTS")]
     TooManyRequests,
-    /// `TAG_IMMUTABLE`: registries that never move a tag say it.
+    /// `TAG_IMMUTABLE`, from registries with immutable tags.
     TagImmutable,
-    /// `QUOTA_EXCEEDED`: registries without room for whoever asks say it.
+    /// `QUOTA_EXCEEDED`, from registries with quotas.
     QuotaExceeded,
     /// Any other code.
     Other,
