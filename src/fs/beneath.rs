@@ -1,15 +1,15 @@
-//! Opening what lies beneath a directory, and never outside of it, whatever symbolic links say.
+//! Opening files beneath a directory and never outside of it, whatever its symbolic links.
 //!
-//! Three rules about links, by who made them and what is done with what they lead to:
+//! Three rules for links, depending on their origin and use:
 //!
-//! * [`directory_beneath`]: none is followed. Names come from an artifact, and so may links that it brought before.
-//! * [`Base::open`]: they are followed as long as every step stays beneath. What is packed is the user's, its names may
-//!   be a program's; what works here works wherever the directory is moved to. Where the system has no such call, the
-//!   end of a link decides.
-//! * [`Base::open_real`], [`Base::look`]: they are followed when what they lead to in the end lies beneath, so that an
-//!   absolute link into the same directory is one of its files. That is for looking at what the user points at.
+//! * [`directory_beneath`] follows none: names come from an artifact, and so may links that were unpacked before.
+//! * [`Base::open`] follows links as long as every step stays beneath the directory. The packed files are the user's,
+//!   but their names may come from a program; and a source that works here still works after the directory is moved.
+//!   Where the system has no such call, only the final target counts.
+//! * [`Base::open_real`] and [`Base::look`] follow links whose final target lies beneath the directory, such as an
+//!   absolute link into it. They serve to inspect what the user points at.
 //!
-//! A name that a store made up itself has one component and needs none of this: see [`Dir`](super::Dir).
+//! A name that a store made up itself is a single component and needs none of this: see [`Dir`](super::Dir).
 
 use std::{
     fs::{File, Metadata},
@@ -28,15 +28,15 @@ use crate::error::{Error, Kind, Result};
 
 /// `O_NONBLOCK`: opening a FIFO must not wait for a writer.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-/// A directory whose entries are read or changed: one itself, not a link to one.
+/// A directory whose entries are read or changed; not a link to one.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// What is only looked at, or only passed through, need not be readable.
+/// A file that is only inspected, or a directory only passed through, need not be readable.
 #[cfg(target_os = "linux")]
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const LOOK: OFlags = READ;
 
-/// A directory, held open, that files are read beneath.
+/// An open directory that confines reads to files beneath it.
 #[derive(Debug)]
 pub struct Base {
     path: PathBuf,
@@ -44,14 +44,14 @@ pub struct Base {
 }
 
 impl Base {
-    /// Opens the directory; a symbolic link to one is followed. Errors: it is not there, or is no directory.
+    /// Opens the directory, following symbolic links. Errors: it does not exist, or is not a directory.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let dir = rustix::fs::open(&path, LOOK | OFlags::DIRECTORY, Mode::empty()).map_err(|e| fail(&path, e))?;
         Ok(Self { path, dir })
     }
 
-    /// Where the directory is.
+    /// Path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -59,8 +59,8 @@ impl Base {
 
     /// Opens a regular file beneath the directory. Symbolic links are followed as long as they stay beneath it.
     ///
-    /// Errors: kind `Escape` for an absolute path, one with `..`, or one that a link leads out; kind `Invalid` for
-    /// what is not a regular file.
+    /// Errors: kind `Escape` for an absolute path, a path with `..`, or a link that leads out; kind `Invalid` for
+    /// anything but a regular file.
     pub fn open(&self, path: &Path) -> Result<(File, Metadata)> {
         is_inside(path)?;
         let fd = match openat2(self.dir.as_fd(), path, READ, Links::Beneath) {
@@ -70,20 +70,20 @@ impl Base {
         self.regular(fd, path)
     }
 
-    /// The same, and a symbolic link may be absolute or lead out and in again, as long as it ends beneath the
-    /// directory.
+    /// Like [`Self::open`], but a symbolic link may be absolute, or lead out and back in, as long as its target lies
+    /// beneath the directory.
     pub fn open_real(&self, path: &Path) -> Result<(File, Metadata)> {
         is_inside(path)?;
         self.regular(self.at_real(path, READ), path)
     }
 
-    /// What is at a path beneath the directory, by the same rule; it need not be readable. Errors: kind
-    /// `CrossesDevices` when it lies outside.
+    /// The metadata of a path beneath the directory, with links as in [`Self::open_real`]; the file need not be
+    /// readable. Errors: kind `CrossesDevices` if it lies outside.
     pub fn look(&self, path: &Path) -> io::Result<Metadata> {
         File::from(self.at_real(path, LOOK)?).metadata()
     }
 
-    /// The system call first: it says in one step what stays beneath; what does not may still end beneath.
+    /// Tries the system call first, which is atomic; a path that it rejects may still end beneath the directory.
     fn at_real(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         match openat2(self.dir.as_fd(), path, flags, Links::Beneath) {
             Err(Errno::NOSYS | Errno::XDEV) => self.real(path, flags),
@@ -91,8 +91,8 @@ impl Base {
         }
     }
 
-    /// Resolves links by their text, then walks to the result without following any: one that is put there meanwhile is
-    /// refused.
+    /// Resolves links by their text, then walks to the result without following any, so that a link created meanwhile
+    /// is refused.
     fn real(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolved = |path: &Path| path.canonicalize().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
         let real = resolved(&self.path.join(path))?;
@@ -105,15 +105,15 @@ impl Base {
         match opened {
             Ok(fd) => regular(File::from(fd), &full),
             Err(Errno::XDEV) => {
-                let what = format!("`{}` leads out of `{}`", path.display(), self.path.display());
-                Err(Error::new(Kind::Escape, format!("{what} by a symbolic link")))
+                let what = format!("`{}` leaves `{}`", path.display(), self.path.display());
+                Err(Error::new(Kind::Escape, format!("{what} through a symbolic link")))
             }
             Err(e) => Err(fail(&full, e)),
         }
     }
 }
 
-/// Opens the directory at this path beneath `root`; no component may be a link, and none may lead out (`XDEV`).
+/// Opens the directory at this path beneath `root`; no component may be a link (`LOOP`) or lead out (`XDEV`).
 pub(crate) fn directory_beneath(root: impl AsFd, path: &str) -> Result<OwnedFd, Errno> {
     match openat2(root.as_fd(), Path::new(path), DIRECTORY, Links::None) {
         Err(Errno::NOSYS) => walk(root.as_fd(), Path::new(path), DIRECTORY),
@@ -121,7 +121,7 @@ pub(crate) fn directory_beneath(root: impl AsFd, path: &str) -> Result<OwnedFd, 
     }
 }
 
-/// Which symbolic links the system call follows.
+/// The symbolic links that the system call follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Links {
     /// None.
@@ -130,15 +130,15 @@ enum Links {
     Beneath,
 }
 
-/// Opens a path in one system call that never leaves the directory. Errors: `NOSYS` where there is none; `XDEV` for
-/// what leads out; `LOOP` for a link that is not followed.
+/// Opens a path in one system call that never leaves the directory. Errors: `NOSYS` if the system has no such call;
+/// `XDEV` for a path that leads out; `LOOP` for a link that is not followed.
 #[cfg(target_os = "linux")]
 fn openat2(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     resolve.set(ResolveFlags::NO_SYMLINKS, links == Links::None);
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    // The kernel gives up with `EAGAIN` when anything on the machine is renamed meanwhile (openat2(2)).
+    // The kernel fails with `EAGAIN` if anything on the machine is renamed meanwhile (openat2(2)).
     for _ in 0..64 {
         match rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => {}
@@ -155,7 +155,7 @@ fn openat2(_dir: BorrowedFd<'_>, _path: &Path, _flags: OFlags, _links: Links) ->
     Err(Errno::NOSYS)
 }
 
-/// Opens one component after the other and follows no link. Errors: `XDEV` for an absolute path and for `..`.
+/// Opens one component after the other without following links. Errors: `XDEV` for an absolute path and for `..`.
 fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut here = None;
     let mut parts = path.components().filter(|part| *part != Component::CurDir).peekable();
@@ -168,13 +168,13 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Err
     here.map_or_else(|| rustix::fs::openat(root, ".", flags, Mode::empty()), Ok)
 }
 
-/// An error of kind `Escape` for a path that is absolute, empty or has `..`.
+/// Errors: kind `Escape` for a path that is absolute, empty or has `..`.
 fn is_inside(path: &Path) -> Result<()> {
     let inside = |c| matches!(c, Component::Normal(_) | Component::CurDir);
     if !path.as_os_str().is_empty() && path.components().all(inside) {
         return Ok(());
     }
-    let message = format!("`{}` is not a path beneath the source: absolute, empty, or with `..`", path.display());
+    let message = format!("`{}` is not a path beneath the source: it is absolute, empty, or has `..`", path.display());
     Err(Error::new(Kind::Escape, message))
 }
 

@@ -1,11 +1,11 @@
-//! Work that waits for a disk, away from the threads that serve many.
+//! Blocking file operations, off the async threads.
 
 use crate::error::{Error, Kind, Result};
 
-/// Runs file operations on a thread where they may block.
+/// Runs file operations on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Error::caused(Kind::Internal, "a file thread failed", e))?
+    done.map_err(|e| Error::caused(Kind::Internal, "file operation aborted", e))?
 }
 
 #[cfg(test)]

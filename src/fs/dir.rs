@@ -1,4 +1,4 @@
-//! Open directories, and files in them by name.
+//! Open directories and the files in them.
 
 use std::{
     fs::{File, Metadata},
@@ -16,9 +16,9 @@ use rustix::{
 use super::{Identity, regular};
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// An open directory. What is in it is opened by descriptor and never through a symbolic link.
+/// An open directory. Its entries are opened by descriptor, never through a symbolic link.
 ///
-/// Names given to it are single components that the caller made up: nothing else keeps them from leading out.
+/// Names are single components made up by the caller: nothing else keeps them from leading out.
 #[derive(Debug, Clone)]
 pub(crate) struct Dir {
     fd: Arc<OwnedFd>,
@@ -26,19 +26,19 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
-    /// The directory that a user named; their own links are followed.
+    /// Opens a directory named by the user; symbolic links are followed.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| cannot("open", path, e))?;
         Ok(Self { fd: Arc::new(fd), path: path.to_path_buf() })
     }
 
-    /// Where it is, for messages and for readers that open by path.
+    /// Its path, for messages and for readers that open by path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A directory in this one. Errors: a symbolic link.
+    /// Opens a subdirectory. Errors: a symbolic link.
     pub(crate) fn dir(&self, name: &str) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.path.join(name);
@@ -47,7 +47,7 @@ impl Dir {
         Ok(Self { fd: Arc::new(fd), path })
     }
 
-    /// Whether a path beneath this one leads to that open directory.
+    /// True if a path beneath this directory leads to `dir`.
     pub(crate) fn leads_to(&self, path: &str, dir: &Self) -> bool {
         let here = look(&*self.fd, path);
         let open = rustix::fs::fstat(&*dir.fd);
@@ -56,22 +56,22 @@ impl Dir {
         })
     }
 
-    /// The same, made if it is not there.
+    /// Opens a subdirectory and creates it if missing.
     pub(crate) fn make_dir(&self, name: &str) -> Result<Self> {
         match rustix::fs::mkdirat(&*self.fd, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => self.sync()?,
             Err(Errno::EXIST) => {}
-            Err(e) => return Err(cannot("make directory", &self.path.join(name), e)),
+            Err(e) => return Err(cannot("create directory", &self.path.join(name), e)),
         }
         self.dir(name)
     }
 
-    /// A regular file in this directory, to read. Errors: a symbolic link, a FIFO, a device, a directory.
+    /// Opens a regular file for reading. Errors: a symbolic link, a FIFO, a device, a directory.
     pub(crate) fn file(&self, name: &str) -> Result<(File, Metadata)> {
         self.file_with(name, OFlags::RDONLY)
     }
 
-    /// The same with other access, and created where the flags say so.
+    /// Opens a regular file with other access, creating it if the flags say so.
     pub(crate) fn file_with(&self, name: &str, access: OFlags) -> Result<(File, Metadata)> {
         let flags = access | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.path.join(name);
@@ -80,21 +80,22 @@ impl Dir {
         regular(File::from(fd), &path)
     }
 
-    /// Size of a regular file; `None` when there is none of this name, or something else.
+    /// Size of a regular file; `None` if there is none of this name.
     pub(crate) fn size(&self, name: &str) -> Result<Option<u64>> {
-        let found = look(&*self.fd, name).map_err(|e| cannot("look at", &self.path.join(name), e))?;
+        let found = look(&*self.fd, name).map_err(|e| cannot("read metadata of", &self.path.join(name), e))?;
         let file = found.filter(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
         Ok(file.and_then(|stat| u64::try_from(stat.st_size).ok()))
     }
 
-    /// Whether an open file is still what this name stands for. Errors: the disk does not say.
+    /// True if the name still refers to this open file.
     pub(crate) fn holds(&self, name: &str, file: &File) -> Result<bool> {
-        let meta = file.metadata().context(|| format!("cannot look at `{}`", self.path.join(name).display()))?;
-        let found = look(&*self.fd, name).map_err(|e| cannot("look at", &self.path.join(name), e))?;
+        let meta =
+            file.metadata().context(|| format!("cannot read metadata of `{}`", self.path.join(name).display()))?;
+        let found = look(&*self.fd, name).map_err(|e| cannot("read metadata of", &self.path.join(name), e))?;
         Ok(found.is_some_and(|stat| Identity::from(&stat) == Identity::from(&meta)))
     }
 
-    /// The names in this directory, sorted. Errors: the directory cannot be read.
+    /// The names in this directory, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>> {
         let fail = |e| cannot("list", &self.path, e);
         let mut names = Vec::new();
@@ -108,7 +109,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Removes a file; `false` when there was none.
+    /// Removes a file; `false` if there was none.
     pub(crate) fn remove(&self, name: &str) -> Result<bool> {
         match rustix::fs::unlinkat(&*self.fd, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
@@ -122,24 +123,24 @@ impl Dir {
         Ok(File::from(self.fd.try_clone().context(|| format!("cannot open `{}`", self.path.display()))?))
     }
 
-    /// Makes what was created, renamed and removed in this directory survive a power cut.
+    /// Makes creations, renames and removals in this directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&*self.fd).map_err(|e| cannot("sync", &self.path, e))
     }
 
-    /// Moves a file of this directory to another one, where it replaces what has its new name.
+    /// Moves a file to another directory, replacing an entry of that name.
     pub(super) fn rename(&self, name: &str, dir: &Self, new: &str) -> Result<()> {
         rustix::fs::renameat(&*self.fd, name, &*dir.fd, new).map_err(|e| cannot("write", &dir.path.join(new), e))
     }
 
-    /// Whether files can be moved from one to the other.
+    /// True if files can be moved from one directory to the other.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         let device = |dir: &Self| rustix::fs::fstat(&*dir.fd).map(|stat| stat.st_dev).ok();
         device(self).is_some() && device(self) == device(other)
     }
 }
 
-/// What is at this name in a directory, links not followed; `None` when nothing is.
+/// The metadata of an entry, links not followed; `None` if there is none.
 pub(crate) fn look(dir: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<Option<Stat>> {
     match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
@@ -148,12 +149,12 @@ pub(crate) fn look(dir: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::
     }
 }
 
-/// An error that names what could not be done to which file.
+/// An error that names the failed operation and the file.
 fn cannot(what: &str, path: &Path, error: Errno) -> Error {
     let what = format!("cannot {what} `{}`", path.display());
     match error {
         Errno::LOOP => Error::new(Kind::Escape, format!("{what}: it is a symbolic link")),
-        Errno::NOTDIR => Error::new(Kind::Escape, format!("{what}: it is a symbolic link or no directory")),
+        Errno::NOTDIR => Error::new(Kind::Escape, format!("{what}: it is a symbolic link or not a directory")),
         other => Error::from(io::Error::from(other)).context(what),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading what no user named: configuration, and what programs print.
+//! Reading input that no user named: configuration files and the output of programs.
 
 #[cfg(feature = "registry")]
 use std::io;
@@ -12,12 +12,12 @@ use super::read::within;
 use super::read::{all, open_regular};
 use crate::error::Result;
 
-/// The bytes of a regular file that was found or configured: anything else is refused and never waited for.
+/// The bytes of a configured or discovered regular file; anything else is refused and never waited for.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     all(open_regular(path)?.0, path, limit)
 }
 
-/// All that comes from a reader that is waited for; `None` when that is more than `limit` bytes.
+/// All bytes of an asynchronous reader; `None` if they exceed `limit`.
 #[cfg(feature = "registry")]
 pub(crate) async fn up_to_async(from: impl AsyncRead + Unpin, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
@@ -46,7 +46,7 @@ mod tests {
         std::fs::write(&path, "abc").unwrap();
         let error = read_regular(&path, 2).unwrap_err();
         assert_eq!(error.kind(), Kind::Limit);
-        assert!(error.to_string().ends_with("notes.txt` has more than 2 bytes"), "{error}");
+        assert!(error.to_string().ends_with("notes.txt` is larger than 2 bytes, the maximum"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What everything that works with files shares, each written once: reading up to a limit, opening what lies beneath a
-//! directory, temporary files, what tells one state of a file from another, and a thread where all of it may block.
+//! Shared file operations: reading up to a limit, opening files beneath a directory, temporary files, detecting changes
+//! of a file, and a thread for blocking calls.
 //!
-//! It knows paths, descriptors and bytes. What a file means (a blob, a layout, a definition, a source) is not for here.
+//! This module knows paths, descriptors and bytes. The meaning of a file (a blob, a layout, a definition, a source) is
+//! left to others.
 
 mod beneath;
 mod blocking;

@@ -1,8 +1,9 @@
-//! Names of files in messages.
+//! File names in messages.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
-/// A name as text, for messages: bytes that are not UTF-8 are escaped. Whoever shows it escapes what terminals act on.
+/// A name as text, for messages: bytes that are not UTF-8 are escaped. Control characters are left to the caller that
+/// prints it.
 #[must_use]
 pub fn escape(name: impl AsRef<OsStr>) -> String {
     let mut shown = String::new();

@@ -1,4 +1,4 @@
-//! Reading all of something, up to a limit.
+//! Reading whole files, up to a limit.
 
 use std::{
     fs::{File, Metadata},
@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Code, Context as _, Error, Kind, Result};
 
-/// All that comes from a reader; `None` when that is more than `limit` bytes.
+/// All bytes of a reader; `None` if they exceed `limit`.
 pub fn up_to(from: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -21,36 +21,35 @@ pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= limit).then_some(bytes)
 }
 
-/// The bytes of a file that a user named. It may be a pipe (`<(…)`, `/dev/stdin`), which is read to its end.
+/// The bytes of a file named by the user. It may be a pipe (`<(…)`, `/dev/stdin`), which is read to its end.
 ///
-/// Errors name the file: it cannot be read; it has more than `limit` bytes (kind `Limit`).
+/// Errors name the file: it cannot be read; it exceeds `limit` bytes (kind `Limit`).
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     all(File::open(path).context(|| cannot_read(path))?, path, limit)
 }
 
-/// The same as text. Errors: also what is not UTF-8 (kind `Invalid`).
+/// Like [`read()`], as text. Errors: also text that is not UTF-8 (kind `Invalid`).
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     text(read(path, limit)?, path)
 }
 
-/// The bytes of this file as text.
 pub(crate) fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::invalid(format!("`{}` is not UTF-8", path.display())))
 }
 
 pub(super) fn all(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let bytes = up_to(file, limit).context(|| cannot_read(path))?;
-    bytes.ok_or_else(|| Error::limit(format!("`{}` has more than {limit} bytes", path.display())))
+    bytes.ok_or_else(|| Error::limit(format!("`{}` is larger than {limit} bytes, the maximum", path.display())))
 }
 
-/// Opens a regular file without blocking on anything else (a FIFO, a device).
+/// Opens a regular file without blocking on a FIFO or a device.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from).context(|| cannot_read(path))?;
     regular(File::from(file), path)
 }
 
-/// The file with its metadata; an error of kind `Invalid` unless it is a regular one.
+/// The file with its metadata. Errors: kind `Invalid` if it is not a regular file.
 pub(crate) fn regular(file: File, path: &Path) -> Result<(File, Metadata)> {
     let meta = file.metadata().context(|| cannot_read(path))?;
     if !meta.is_file() {
@@ -89,7 +88,10 @@ mod tests {
         for (read, limit) in reading.iter().zip([2, 1]) {
             let error = read(&path).unwrap_err();
             assert_eq!(error.kind(), Kind::Limit);
-            assert!(error.to_string().ends_with(&format!("notes.txt` has more than {limit} bytes")), "{error}");
+            assert!(
+                error.to_string().ends_with(&format!("notes.txt` is larger than {limit} bytes, the maximum")),
+                "{error}"
+            );
         }
         assert_eq!(read_text(&path, 4).unwrap(), "aäb");
     }

@@ -1,10 +1,10 @@
-//! Which file it is, and what tells one state of it from another.
+//! The identity of a file, and stamps that reveal changes of its content.
 
 use std::{fs::Metadata, os::unix::fs::MetadataExt as _};
 
 use rustix::fs::Stat;
 
-/// Which file or directory it is, whatever it is called.
+/// Identity of a file or directory, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     device: u64,
@@ -24,8 +24,8 @@ impl From<&Stat> for Identity {
     }
 }
 
-/// One state of a file's content, as far as its size and modification time tell: what asks whether the user's own file
-/// is still the same. Renaming it, linking to it and changing its permissions leave the stamp as it is.
+/// The state of a file's content as far as size and modification time show it, to check that a user's file is
+/// unchanged. Renames, new links and changed permissions do not affect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     identity: Identity,
@@ -38,15 +38,14 @@ impl Stamp {
         Self { identity: meta.into(), len: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) }
     }
 
-    /// How many bytes the file has.
+    /// Size of the file in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 }
 
-/// The same with the change time, for what is believed without being read again: a modification time can be set back by
-/// everybody who may write, the change time only by root. Renaming the file, linking to it and changing its permissions
-/// are changes, too.
+/// A [`Stamp`] with the change time as well, for files that are trusted without being read again: any writer can set a
+/// modification time back, but only root the change time. Renames, new links and changed permissions count as changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct StrictStamp {
     content: Stamp,

@@ -1,5 +1,5 @@
-//! Files in the making: they get their names when they are whole, so that a crash at any point leaves the old file or
-//! the new one.
+//! Unfinished files: they get their names when complete, so that a crash at any point leaves the old file or the new
+//! one.
 
 use std::{
     fs::{File, Metadata},
@@ -18,17 +18,16 @@ use rustix::fs::OFlags;
 use super::Dir;
 use crate::error::{Context as _, Kind, Result};
 
-/// How the names of unfinished files begin. Each is locked by the process that writes it; one that nobody holds was
-/// left by a crash.
+/// Prefix of unfinished files. Each is locked by its writer; an unlocked one was left by a crash.
 pub(crate) const TEMPORARY: &str = ".artifact-tmp-";
 
-/// How long content waits, as far as it came, for the attempt that goes on with it.
+/// How long partial content is kept for an attempt that resumes it.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A file in the making, under a temporary name and locked: it gets its name, or vanishes when dropped.
+/// An unfinished file under a temporary name, locked; it gets its final name, or is removed when dropped.
 ///
-/// One that holds a part of known content is called after it, and stays when it is dropped or its writer dies: the next
-/// attempt goes on with it. It need not be synced, since whoever goes on reads it again.
+/// Partial content of a known digest is named after it, and stays when dropped or when its writer dies, so that the
+/// next attempt can resume it. It need not be synced: the next attempt reads it again.
 #[derive(Debug)]
 pub(crate) struct TemporaryFile {
     dir: Dir,
@@ -39,7 +38,7 @@ pub(crate) struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// An empty file in this directory.
+    /// Creates an empty file in this directory.
     pub(crate) fn new(dir: &Dir) -> Result<Self> {
         loop {
             let name = format!("{TEMPORARY}{:016x}", RandomState::new().build_hasher().finish());
@@ -49,15 +48,15 @@ impl TemporaryFile {
                 other => other?.0,
             };
             file.lock().context(|| format!("cannot lock `{}`", dir.path().join(&name).display()))?;
-            // Between creation and lock, another process may have taken it for a leftover.
+            // Another process may have removed it as a leftover between creation and lock.
             if dir.holds(&name, &file)? {
                 return Ok(Self::of(dir, name, file, false));
             }
         }
     }
 
-    /// The part of some content, called after it, that an earlier attempt left; empty when there is none.
-    /// Nothing when it cannot be had: another writer is at it, or it is something that others can reach, too.
+    /// Opens the partial content that an earlier attempt left under this name; empty if there is none. `None` if it is
+    /// unusable: another writer has locked it, or others have access to it.
     pub(crate) fn resume(dir: &Dir, content: &str) -> Option<Self> {
         let name = format!("{TEMPORARY}{content}");
         loop {
@@ -65,7 +64,7 @@ impl TemporaryFile {
             if meta.nlink() > 1 || file.try_lock().is_err() {
                 return None;
             }
-            // Between opening and lock, its writer may have finished it.
+            // Its writer may have finished it between opening and lock.
             if dir.holds(&name, &file).ok()? {
                 return Some(Self::of(dir, name, file, true));
             }
@@ -77,44 +76,43 @@ impl TemporaryFile {
         Self { dir: dir.clone(), name, file: Arc::new(file), kept, stays }
     }
 
-    /// The open file.
     pub(crate) fn file(&self) -> &Arc<File> {
         &self.file
     }
 
-    /// Its name for now.
+    /// Its temporary name.
     #[cfg(test)]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it is for now.
+    /// Its temporary path.
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join(&self.name)
     }
 
-    /// How many bytes it has.
+    /// Size in bytes.
     pub(crate) fn len(&self) -> Result<u64> {
         let meta = self.file.metadata();
-        Ok(meta.context(|| format!("cannot look at `{}`", self.path().display()))?.len())
+        Ok(meta.context(|| format!("cannot read metadata of `{}`", self.path().display()))?.len())
     }
 
-    /// Throws away what is in it.
+    /// Truncates the file.
     pub(crate) fn clear(&self) -> Result<()> {
         self.file.set_len(0).context(|| format!("cannot write `{}`", self.path().display()))
     }
 
-    /// Writes at a position.
     pub(crate) fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
         self.file.write_all_at(bytes, at).context(|| format!("cannot write `{}`", self.path().display()))
     }
 
-    /// Says that nobody should go on with it: it will vanish.
+    /// Marks the file as not worth resuming: it is removed when dropped.
     pub(crate) fn discard(&self) {
         self.stays.store(false, Ordering::Relaxed);
     }
 
-    /// Makes the content durable and gives the file its name, replacing what had it. The directory is not synced.
+    /// Makes the content durable and gives the file its name, replacing any file of that name. The directory is not
+    /// synced.
     pub(crate) fn keep(&self, dir: &Dir, name: &str) -> Result<()> {
         self.file.sync_all().context(|| format!("cannot sync `{}`", self.path().display()))?;
         self.dir.rename(&self.name, dir, name)?;
@@ -133,7 +131,7 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Writes small content at once: a temporary file, synced, renamed, the directory synced.
+/// Writes small content atomically: a temporary file, synced, renamed, the directory synced.
 pub(crate) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
     let draft = TemporaryFile::new(dir)?;
     draft.write_at(content, 0)?;
@@ -142,8 +140,8 @@ pub(crate) fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
 }
 
 impl Dir {
-    /// Removes what crashed writers left here. What a living one holds stays, and so does, for a week after its last
-    /// byte came, a part of some content that is `wanted` by the name that it was given.
+    /// Removes leftovers of crashed writers. Keeps files locked by a live process and, for a week after their last
+    /// write, partial content whose name is `wanted`.
     pub(crate) fn clean(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
         for name in self.names()? {
             let Some(content) = name.strip_prefix(TEMPORARY) else { continue };
@@ -159,7 +157,7 @@ impl Dir {
     }
 }
 
-/// Whether a file was written to within a week. A clock that was set back makes it look as if it came from the future.
+/// True if the file was written to within a week. After a clock was set back, a file may seem to come from the future.
 fn is_new(meta: &Metadata) -> bool {
     meta.modified().is_ok_and(|time| time.elapsed().unwrap_or_default() < KEPT)
 }

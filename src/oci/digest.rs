@@ -1,4 +1,4 @@
-//! Content digests: parsed once, into a value that is safe as a path component and in a URL.
+//! Content digests: parsed once, into values that are safe in a path and in a URL.
 
 use std::{
     fmt,
@@ -15,18 +15,18 @@ use crate::error::{Error, Result};
 /// The hash algorithms that this library computes (image-spec descriptor.md, "Registered algorithms").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Algorithm {
-    /// SHA-256, which everyone must implement.
+    /// SHA-256, required by the specification.
     #[default]
     Sha256,
-    /// SHA-512, which one may implement.
+    /// SHA-512, optional in the specification.
     Sha512,
 }
 
 impl Algorithm {
-    /// All of them, in the order of preference.
+    /// All algorithms, in order of preference.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
-    /// The name in front of the colon.
+    /// The part before the colon.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,18 +43,18 @@ impl FromStr for Algorithm {
         Self::ALL
             .into_iter()
             .find(|a| a.name() == name)
-            .ok_or_else(|| Error::unsupported(format!("digest algorithm `{name}`")))
+            .ok_or_else(|| Error::unsupported(format!("unsupported digest algorithm `{name}`")))
     }
 }
 
-/// `algorithm:hex`, lower case, of the right length: nothing else can be constructed.
+/// `algorithm:hex`, lower case, of the right length: no other value can be constructed.
 ///
-/// It holds bytes: 40 of them where it is SHA-256, as nearly all are, and no allocation. SHA-512 is on the heap, so
-/// that lists of many digests stay small.
+/// Holds bytes: 40 for SHA-256, by far the most common, without an allocation. SHA-512 is on the heap, so that long
+/// lists of digests stay small.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(Bytes);
 
-/// Ordered as the texts are: by the name of the algorithm, then by bytes.
+/// Ordered like their text: by the name of the algorithm, then by bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Bytes {
     Sha256([u8; 32]),
@@ -68,7 +68,7 @@ impl Digest {
         Self::with(Algorithm::Sha256, bytes)
     }
 
-    /// The digest of these bytes by this algorithm.
+    /// The digest of these bytes with this algorithm.
     #[must_use]
     pub fn with(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);
@@ -76,7 +76,7 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The part in front of the colon.
+    /// The algorithm, written before the colon.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
@@ -85,7 +85,7 @@ impl Digest {
         }
     }
 
-    /// What the hash function returned.
+    /// The raw hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -94,20 +94,20 @@ impl Digest {
         }
     }
 
-    /// The part behind the colon: lower-case hexadecimal.
+    /// The part after the colon: lower-case hexadecimal.
     #[must_use]
     pub fn hex(&self) -> String {
         Hex::of(self.as_bytes()).as_str().to_owned()
     }
 
-    /// The first twelve hexadecimal digits, for people.
+    /// The first twelve hexadecimal digits, for display.
     #[must_use]
     pub fn short(&self) -> String {
         self.as_bytes().get(..6).map_or_else(String::new, |first| Hex::of(first).as_str().to_owned())
     }
 }
 
-/// Hexadecimal digits of a digest, without an allocation: digests are written into every path and every URL.
+/// The hexadecimal digits of a digest, without an allocation: every path and every URL contains a digest.
 struct Hex {
     digits: [u8; 128],
     len: usize,
@@ -129,7 +129,7 @@ impl Hex {
     }
 }
 
-/// The bytes that these lower-case digits stand for, if they are as many as must be.
+/// Decodes lower-case digits; `None` unless there are exactly `2 * LEN`.
 fn decode<const LEN: usize>(hex: &str) -> Option<[u8; LEN]> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -191,20 +191,21 @@ impl<'de> Deserialize<'de> for Digest {
 /// See [`hashed`].
 static HASHED: AtomicU64 = AtomicU64::new(0);
 
-/// How many bytes all hashers of this process have taken so far: what an operation costs, for those who measure it.
+/// How many bytes all hashers of this process have taken so far, to measure the cost of an operation.
 #[must_use]
 pub fn hashed() -> u64 {
     HASHED.load(Ordering::Relaxed)
 }
 
-/// A digest in the making: fed with bytes, finished once.
+/// Computes a digest incrementally.
 ///
-/// By *ring*, which TLS brings along: without SHA instructions it is 1.6 times as fast as `sha2`, with them as fast.
+/// Uses *ring*, which TLS needs anyway: without SHA instructions it is 1.6 times as fast as `sha2`, with them equally
+/// fast.
 #[derive(Clone)]
 pub struct Hasher(Algorithm, Context);
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// A hasher without input.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         Self(
@@ -216,13 +217,13 @@ impl Hasher {
         )
     }
 
-    /// Takes more bytes.
+    /// Hashes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         HASHED.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.1.update(bytes);
     }
 
-    /// The digest of all bytes taken.
+    /// The digest of all bytes.
     #[must_use]
     pub fn finish(self) -> Digest {
         let hash = self.1.finish();
@@ -233,7 +234,7 @@ impl Hasher {
     }
 }
 
-/// What an algorithm returns, as long as it says in its name.
+/// The output of an algorithm, whose length is part of its name.
 fn array<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
     std::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
 }

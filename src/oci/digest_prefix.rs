@@ -1,21 +1,21 @@
-//! The first digits of a digest, for people who read them off a screen.
+//! The first digits of a digest, for people who copy them from a screen.
 
 use std::str::FromStr;
 
 use super::{Digest, text::checked_text};
 use crate::error::{Error, Result};
 
-/// Fewest hexadecimal digits: fewer say too little.
+/// Minimum number of hexadecimal digits: fewer are too ambiguous.
 const LEAST: usize = 8;
 
-/// `algorithm:hex` with at least 8 digits, and fewer than a whole digest has.
+/// `algorithm:hex` with at least 8 digits, but fewer than a whole digest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DigestPrefix(Box<str>);
 
 checked_text!(DigestPrefix);
 
 impl DigestPrefix {
-    /// Whether a digest begins so.
+    /// True if the digest starts with this prefix.
     #[must_use]
     pub fn fits(&self, digest: &Digest) -> bool {
         digest.to_string().starts_with(&*self.0)
@@ -38,7 +38,7 @@ impl FromStr for DigestPrefix {
         if fits {
             return Ok(Self(text.into()));
         }
-        Err(Error::invalid(format!("`{text}` is neither a digest nor the first {LEAST} digits of one or more")))
+        Err(Error::invalid(format!("`{text}` is not a digest or at least its first {LEAST} digits")))
     }
 }
 

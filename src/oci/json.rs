@@ -1,25 +1,25 @@
-//! JSON as bytes: the encodings whose digests other tools have already published.
+//! JSON as bytes: the encodings behind digests that other tools have published.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
-/// How a JSON document becomes bytes. All are compact; they differ in order and in escaping.
+/// How a JSON document becomes bytes. All encodings are compact; they differ in order and in escaping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// As Go's `encoding/json` writes it: the order given, and `<`, `>`, `&`, U+2028, U+2029 escaped.
+    /// As Go's `encoding/json` writes it: keys in the given order; `<`, `>`, `&`, U+2028, U+2029 escaped.
     #[default]
     Go,
-    /// The order given, no escapes beyond JSON's own.
+    /// Keys in the given order, no escapes beyond JSON's own.
     Compact,
     /// Keys sorted by code point, no escapes beyond JSON's own.
     Canonical,
 }
 
 impl Encoding {
-    /// The bytes of this value.
+    /// The value as bytes.
     pub fn encode(self, value: &impl Serialize) -> Result<Vec<u8>> {
         let internal = |e| Error::caused(Kind::Internal, "cannot encode JSON", e);
         match self {
@@ -32,7 +32,7 @@ impl Encoding {
     }
 }
 
-/// These five characters occur in JSON text only inside strings, so escaping them anywhere is escaping them there.
+/// These five characters occur in JSON only inside strings, so replacing them everywhere is safe.
 fn escape_like_go(json: &str) -> Vec<u8> {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

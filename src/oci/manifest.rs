@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::{Annotations, Digest, Platform, media_type};
 use crate::error::{Error, Kind, Result};
 
-/// Largest manifest or index that is written, and that every registry must take (distribution-spec, "Pushing
-/// Manifests": 4 MiB). Reading allows twice as much.
+/// Largest manifest or index that is written, and that every registry must accept, in bytes (distribution-spec,
+/// "Pushing Manifests": 4 MiB). Reading allows twice as much.
 pub const MAX_MANIFEST: u64 = 4 << 20;
 
-/// Deepest nesting of JSON that is read in an OCI document.
+/// Deepest nesting of JSON accepted in an OCI document.
 pub const MAX_JSON_DEPTH: usize = 64;
 
-/// What points at content: its type, digest and size (image-spec descriptor.md).
+/// A pointer to content: its type, digest and size (image-spec descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -23,7 +23,7 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Size of the content in bytes.
     pub size: u64,
-    /// Where else the content may be had; carried, never fetched.
+    /// Other sources of the content; kept, never fetched.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Annotations of this descriptor.
@@ -32,10 +32,10 @@ pub struct Descriptor {
     /// The content itself, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// The platform that the content is for; in a box, since few have one and there may be many descriptors.
+    /// The platform that the content is for; boxed, since it is rare and descriptors may be many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Box<Platform>>,
-    /// The artifact type of the manifest that this points at.
+    /// The artifact type of the manifest that this points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Descriptor {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    /// A descriptor with nothing optional.
+    /// A descriptor without optional fields.
     #[must_use]
     pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
         Self {
@@ -74,13 +74,13 @@ impl Descriptor {
         Self { data: Some("e30=".into()), ..Self::of(media_type::EMPTY, b"{}") }
     }
 
-    /// The file name that this layer holds, by the oras convention.
+    /// The file name of this layer, by the oras convention.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.annotations.get(super::annotation::TITLE).map(String::as_str)
     }
 
-    /// Type, digest and size, without what describes this one use of the content.
+    /// Type, digest and size, without the fields that describe one use of the content.
     #[must_use]
     pub fn bare(&self) -> Self {
         Self::new(self.media_type.clone(), self.digest.clone(), self.size)
@@ -93,10 +93,10 @@ impl Descriptor {
 pub struct Manifest {
     /// Always 2.
     pub schema_version: u32,
-    /// Should be given; Helm, among others, leaves it out.
+    /// Recommended; Helm, among others, omits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Type of the artifact; must be given when the config is empty.
+    /// Type of the artifact; required if the config is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The config blob.
@@ -104,7 +104,7 @@ pub struct Manifest {
     /// The content, in order.
     #[serde(default, deserialize_with = "nullable")]
     pub layers: Vec<Descriptor>,
-    /// The manifest that this one is about.
+    /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations of the artifact.
@@ -118,7 +118,7 @@ pub struct Manifest {
 pub struct Index {
     /// Always 2.
     pub schema_version: u32,
-    /// Should be given.
+    /// Recommended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Type of the artifact.
@@ -127,7 +127,7 @@ pub struct Index {
     /// The manifests, in order of preference.
     #[serde(default, deserialize_with = "nullable")]
     pub manifests: Vec<Descriptor>,
-    /// The manifest that this one is about.
+    /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations of the index.
@@ -150,25 +150,25 @@ impl Index {
     }
 }
 
-/// What content is in the place that points at it: a registry keeps blobs and manifests apart (distribution-spec,
-/// `/v2/<name>/blobs/` and `/v2/<name>/manifests/`). One digest may have both roles.
+/// The role of content as seen by the document that points to it: a registry keeps blobs and manifests apart
+/// (distribution-spec, `/v2/<name>/blobs/` and `/v2/<name>/manifests/`). One digest may have both roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// What `config`, `layers` and `blobs` name.
+    /// Content named by `config`, `layers` or `blobs`.
     Blob,
-    /// What `manifests`, `subject`, a tag and a list of referrers name, whatever its media type.
+    /// Content named by `manifests`, `subject`, a tag or a list of referrers, whatever its media type.
     Manifest,
 }
 
-/// A manifest of a media type that is not known here, as far as it can be followed: what it has of the keys that
-/// known manifests have. Its bytes are carried as they are.
+/// A manifest of an unknown media type, with the keys that it shares with known manifests. Its bytes are kept as they
+/// are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Other {
-    /// What `config`, `layers` and `blobs` name, in this order.
+    /// Content named by `config`, `layers` and `blobs`, in this order.
     pub blobs: Vec<Descriptor>,
-    /// What `manifests` names.
+    /// Content named by `manifests`.
     pub manifests: Vec<Descriptor>,
-    /// The manifest that this one is about.
+    /// The manifest that this one refers to.
     pub subject: Option<Descriptor>,
     /// Type of the artifact.
     pub artifact_type: Option<String>,
@@ -176,28 +176,32 @@ pub struct Other {
     pub annotations: Annotations,
 }
 
-/// A document in the place of a manifest, read by the media type it was described with.
+/// A document used as a manifest, parsed by the media type of its descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// An image manifest, OCI's or Docker's.
     Manifest(Box<Manifest>),
     /// An index, OCI's, or Docker's manifest list.
     Index(Box<Index>),
-    /// Anything else: OCI's withdrawn artifact manifest, Docker's schema 1, what a later specification brings.
+    /// Anything else: OCI's withdrawn artifact manifest, Docker's schema 1, formats of later specifications.
     Other(Box<Other>),
 }
 
 impl Parsed {
-    /// Reads a document of this media type. One of a media type that is not known here is followed as far as it has
-    /// the keys of known manifests; it need not be JSON.
+    /// Parses a document of this media type. If the media type is unknown, only the keys of known manifests are read,
+    /// and the document need not be JSON.
     ///
     /// Errors: more than 8 MiB; in a manifest or index, malformed or too deeply nested JSON, a duplicate key, a
-    /// `schemaVersion` other than 2, a body `mediaType` that disagrees, a document with both `layers` and `manifests`
-    /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, one of these keys that cannot be
-    /// read, since content would be left behind.
+    /// `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
+    /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, a malformed value of one of these
+    /// keys, since content would be left behind.
     pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > 2 * MAX_MANIFEST {
-            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", bytes.len(), 2 * MAX_MANIFEST)));
+            return Err(Error::limit(format!(
+                "manifest of {} bytes exceeds the maximum of {}",
+                bytes.len(),
+                2 * MAX_MANIFEST
+            )));
         }
         if !media_type::points(media_type) {
             return Other::read(bytes).map(|other| Self::Other(Box::new(other)));
@@ -205,14 +209,14 @@ impl Parsed {
         let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
         let keys: Keys = serde_json::from_slice(bytes).map_err(malformed)?;
         if depth(bytes) > MAX_JSON_DEPTH {
-            return Err(Error::limit(format!("a manifest nested more than {MAX_JSON_DEPTH} deep")));
+            return Err(Error::limit(format!("manifest is nested more than {MAX_JSON_DEPTH} levels deep")));
         }
         if keys.layers.is_some() && keys.manifests.is_some() {
-            return Err(Error::invalid("a manifest with both `layers` and `manifests`"));
+            return Err(Error::invalid("manifest has both `layers` and `manifests`"));
         }
         if let Some(own) = keys.media_type.filter(|own| own != media_type) {
             return Err(Error::mismatch(format!(
-                "a manifest described as `{}` that calls itself `{}`",
+                "manifest is described as `{}`, but its `mediaType` is `{}`",
                 media_type, own
             )));
         }
@@ -226,12 +230,12 @@ impl Parsed {
             (Self::Manifest(Box::new(manifest)), version)
         };
         if version != 2 {
-            return Err(Error::invalid(format!("a manifest of schema version {version}")));
+            return Err(Error::invalid(format!("manifest has schema version {version}; expected 2")));
         }
         Ok(parsed)
     }
 
-    /// Reads a document whose media type was not said: its own `mediaType`, else what its keys show (image-spec
+    /// The media type of a document without a descriptor: its own `mediaType`, else inferred from its keys (image-spec
     /// leaves `mediaType` optional; Helm, Conftest and Homebrew omit it).
     pub fn sniff(bytes: &[u8]) -> Result<String> {
         let keys: Keys =
@@ -240,11 +244,11 @@ impl Parsed {
             Keys { media_type: Some(own), .. } => Ok(own),
             Keys { manifests: Some(_), layers: None, .. } => Ok(media_type::INDEX.into()),
             Keys { manifests: None, .. } => Ok(media_type::MANIFEST.into()),
-            _ => Err(Error::invalid("a manifest with both `layers` and `manifests`")),
+            _ => Err(Error::invalid("manifest has both `layers` and `manifests`")),
         }
     }
 
-    /// All that this document points at, its subject aside, in its order, and as what.
+    /// All content that this document points to, except its subject, in document order and with its role.
     #[must_use]
     pub fn children(&self) -> Vec<(Role, &Descriptor)> {
         let blobs = |desc| (Role::Blob, desc);
@@ -256,7 +260,7 @@ impl Parsed {
         }
     }
 
-    /// What this document is about.
+    /// The manifest that this document refers to.
     #[must_use]
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
@@ -266,7 +270,7 @@ impl Parsed {
         }
     }
 
-    /// The artifact type that it gives itself; [`Self::artifact_type`] takes a config's media type for one, too.
+    /// The artifact type that the document declares; [`Self::artifact_type`] falls back to the media type of a config.
     #[must_use]
     pub fn own_artifact_type(&self) -> Option<&str> {
         match self {
@@ -276,9 +280,9 @@ impl Parsed {
         }
     }
 
-    /// How a list without names describes this document: with its artifact type, and what is about another manifest
-    /// with its annotations, as a list of referrers does (image-spec image-layout.md leaves it to the writer). An
-    /// annotation that would name it there is left out.
+    /// The descriptor of this document for a list without names: with its artifact type and, for a referrer, its
+    /// annotations, as in a list of referrers (image-spec image-layout.md leaves this to the writer). An annotation
+    /// that would name the entry is left out.
     #[must_use]
     pub fn listed(&self, desc: &Descriptor) -> Descriptor {
         let mut annotations = Annotations::new();
@@ -299,8 +303,8 @@ impl Parsed {
         }
     }
 
-    /// The artifact type that a referrers list shows: the manifest's, else its config's media type
-    /// (distribution-spec, "Listing Referrers").
+    /// The artifact type for a list of referrers: the manifest's, else its config's media type (distribution-spec,
+    /// "Listing Referrers").
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
         match self {
@@ -313,7 +317,7 @@ impl Parsed {
 
 impl Other {
     fn read(bytes: &[u8]) -> Result<Self> {
-        /// The keys of known manifests; `blobs` is that of OCI's withdrawn artifact manifest, `fsLayers` that of Docker's
+        /// The keys of known manifests, `blobs` from OCI's withdrawn artifact manifest and `fsLayers` from Docker's
         /// schema 1.
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -334,7 +338,7 @@ impl Other {
         let document: Document =
             serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
         if document.fs_layers.is_some() {
-            return Err(Error::unsupported("Docker's manifests of schema version 1"));
+            return Err(Error::unsupported("Docker manifests of schema version 1 are not supported"));
         }
         let mut blobs = described(document.config)?;
         blobs.append(&mut described(document.layers)?);
@@ -349,7 +353,8 @@ impl Other {
     }
 }
 
-/// The descriptors in a value: what has a digest must be one, or content would be left behind; all else is none.
+/// The descriptors in a value: an object with a digest must be a valid one, or content would be left behind; other
+/// values are skipped.
 fn described(value: Option<Value>) -> Result<Vec<Descriptor>> {
     let candidates = match value {
         Some(Value::Array(values)) => values,
@@ -360,12 +365,12 @@ fn described(value: Option<Value>) -> Result<Vec<Descriptor>> {
     described.collect::<Result<_, _>>().map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))
 }
 
-/// An empty artifact type is none (distribution-spec, "Listing Referrers").
+/// An empty artifact type counts as absent (distribution-spec, "Listing Referrers").
 fn given(artifact_type: &Option<String>) -> Option<&str> {
     artifact_type.as_deref().filter(|text| !text.is_empty())
 }
 
-/// The keys that decide what a document is; a duplicate of any of them is an error in serde.
+/// The keys that decide the type of a document; serde rejects duplicates of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Keys {
@@ -374,7 +379,7 @@ struct Keys {
     manifests: Option<IgnoredAny>,
 }
 
-/// How deep brackets nest, strings aside.
+/// Depth of nested brackets outside strings.
 fn depth(json: &[u8]) -> usize {
     let (mut now, mut most, mut string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {

@@ -1,4 +1,4 @@
-//! Media types of the image specification and of Docker's older one, and what a media type may look like.
+//! Media types of the image specification and of Docker's older one, and the syntax of media types.
 
 /// An image manifest (image-spec 1.1 manifest.md).
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -14,28 +14,28 @@ pub const LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker's manifest list.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// Any bytes.
+/// Arbitrary bytes.
 pub const OCTET_STREAM: &str = "application/octet-stream";
 
-/// Whether content of this type is an image manifest.
+/// True if content of this type is an image manifest.
 #[must_use]
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, MANIFEST | DOCKER_MANIFEST)
 }
 
-/// Whether content of this type is an index, a list of manifests.
+/// True if content of this type is an index, a list of manifests.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, INDEX | DOCKER_LIST)
 }
 
-/// Whether content of this type points at other content, so that it is pushed as a manifest and not as a blob.
+/// True if content of this type points to other content, so that it is pushed as a manifest and not as a blob.
 #[must_use]
 pub fn points(media_type: &str) -> bool {
     is_manifest(media_type) || is_index(media_type)
 }
 
-/// Whether this is a media type as the image specification's schema allows it: two RFC 6838 names, no parameters.
+/// True for a media type that the image specification's schema allows: two RFC 6838 names, no parameters.
 #[must_use]
 pub fn is_valid(media_type: &str) -> bool {
     let part = |part: &str| {

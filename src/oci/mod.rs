@@ -1,9 +1,9 @@
-//! The OCI specifications as plain data: digests, descriptors, manifests, indexes and their media types; names, each of
-//! which has one grammar and is parsed once, at the edge.
+//! The OCI specifications as plain data: digests, descriptors, manifests, indexes and their media types; and names,
+//! each with one grammar, parsed once at the edge.
 //!
-//! Nothing here reads, writes or knows another module of this crate but [`crate::error`]. Fields are public and
-//! optional where the specification makes them so; what was read from elsewhere is carried as bytes and never
-//! written from these types again.
+//! This module does no I/O and uses no other module of this crate but [`crate::error`]. Fields are public, and optional
+//! where the specification says so. Documents read from elsewhere are kept as bytes and never written from these types
+//! again.
 
 mod digest;
 mod digest_prefix;

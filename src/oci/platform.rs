@@ -1,4 +1,4 @@
-//! What a manifest in an index is for.
+//! The platform of a manifest in an index.
 
 use std::{fmt, str::FromStr};
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What a manifest in an index is for (image-spec image-index.md).
+/// The platform of a manifest in an index (image-spec image-index.md).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 pub struct Platform {
-    /// CPU architecture, Go's names.
+    /// CPU architecture, as in Go's `GOARCH`.
     #[serde(default)]
     pub architecture: String,
-    /// Operating system, Go's names.
+    /// Operating system, as in Go's `GOOS`.
     #[serde(default)]
     pub os: String,
     /// Version of the operating system.
@@ -40,7 +40,7 @@ impl fmt::Display for Platform {
 }
 
 impl Platform {
-    /// Whether content for this platform is what somebody asked for who wrote this one: without a variant, any will do.
+    /// True if content for this platform satisfies a request for `wanted`; a request without a variant accepts any.
     #[must_use]
     pub fn satisfies(&self, wanted: &Self) -> bool {
         self.os == wanted.os
@@ -52,8 +52,8 @@ impl Platform {
 impl FromStr for Platform {
     type Err = Error;
 
-    /// Reads `os/architecture[/variant]`, each of letters, digits and `_.-` (containerd, `platforms.Parse`). Nothing is
-    /// guessed and nothing is normalised.
+    /// Parses `os/architecture[/variant]`, each of letters, digits and `_.-` (containerd, `platforms.Parse`). Nothing
+    /// is guessed or normalised.
     fn from_str(text: &str) -> Result<Self> {
         let word = |part: &&str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))

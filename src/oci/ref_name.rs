@@ -1,19 +1,18 @@
-//! What a layout calls a manifest.
+//! Names of manifests in a layout.
 
 use std::str::FromStr;
 
 use super::{Digest, Reference, Tag, tag::not_a_tag, text::checked_text};
 use crate::error::{Error, Result};
 
-/// Longest name by the grammar of the image specification that is taken, in bytes.
+/// Longest accepted name, in bytes.
 const MAX: usize = 512;
 
 /// The name of a manifest in an `index.json`, the value of [`REF_NAME`](super::annotation::REF_NAME) (image-spec
-/// annotations.md): components of letters and digits, with separators `-._:@/+` between them, which are taken in any
-/// number; at most 512 bytes.
+/// annotations.md): letters and digits, with any number of the separators `-._:@/+` between them; at most 512 bytes.
 ///
-/// Every [`Tag`] is one too, though a tag may begin with `_` and end with a separator, and every whole [`Reference`]: a
-/// layout must be able to hold what registries have. What reads as a digest is none.
+/// Every [`Tag`] is valid, though a tag may begin with `_` and end with a separator, and so is every [`Reference`]: a
+/// layout must be able to hold all names of registries. A digest is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RefName(Box<str>);
 

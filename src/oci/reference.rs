@@ -1,4 +1,4 @@
-//! Whole references: registry, repository, and what in it.
+//! Complete references: registry, repository, and tag or digest.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// `host[:port]/repository[:tag][@digest]`: Docker's grammar of a full reference (distribution/reference), with an IPv6
 /// host in brackets.
 ///
-/// Docker Hub goes by the name `docker.io`, and its official images lie in `library/`, whether that is written or not.
+/// Docker Hub is named `docker.io`, and its official images are in `library/`, written or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     registry: RegistryName,
@@ -32,46 +32,44 @@ impl Reference {
         &self.repository
     }
 
-    /// The tag, if one is given.
+    /// The tag, if given.
     #[must_use]
     pub fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
     }
 
-    /// The digest, if one is given; it wins over the tag.
+    /// The digest, if given; it takes precedence over the tag.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// Reads a reference, or says what is wrong with it without repeating it: somebody may have written a password into
-    /// it.
+    /// Parses a reference. The error does not repeat the text, which may contain a password.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let Some((host, rest)) = text.split_once('/') else {
-            return Err("it needs a registry and a repository, as in `localhost:5000/name:tag`".into());
+            return Err("expected a registry and a repository, as in `localhost:5000/name:tag`".into());
         };
         if matches!(host, "http:" | "https:") {
-            return Err("leave its `http://` or `https://` away".into());
+            return Err("remove the `http://` or `https://` prefix".into());
         }
         if !RegistryName::is_meant_by(host) {
-            return Err("its first part must be a registry such as `ghcr.io`".into());
+            return Err("the first part must be a registry such as `ghcr.io`".into());
         }
         let (rest, digest) = rest.split_once('@').map_or((rest, None), |(rest, digest)| (rest, Some(digest)));
         let (repository, tag) = rest.split_once(':').map_or((rest, None), |(name, tag)| (name, Some(tag)));
-        let registry = host.parse().map_err(|_| "its first part is not `host` or `host:port`")?;
+        let registry = host.parse().map_err(|_| "the first part is not `host` or `host:port`")?;
         if repository.chars().any(|c| c.is_ascii_uppercase()) {
-            return Err("a repository must be lower case".into());
+            return Err("the repository must be lower case".into());
         }
-        let repository =
-            { repository.parse() }.map_err(|_| "what follows the registry is not the name of a repository")?;
-        let tag = tag.map(str::parse).transpose().map_err(|_| "what follows the `:` is not a tag")?;
+        let repository = { repository.parse() }.map_err(|_| "the part after the registry is not a repository name")?;
+        let tag = tag.map(str::parse).transpose().map_err(|_| "the part after the `:` is not a tag")?;
         let digest = digest.map(str::parse).transpose().map_err(|e: Error| e.message().to_owned())?;
         let (registry, repository) = at_docker_hub(registry, repository)?;
         Ok(Self { registry, repository, tag, digest })
     }
 }
 
-/// Docker Hub goes by two names, and its official images are written without their `library/`.
+/// Normalises references to Docker Hub, which has two names and omits `library/` for official images.
 fn at_docker_hub(host: RegistryName, repository: RepositoryName) -> Result<(RegistryName, RepositoryName), String> {
     if !matches!(host.as_str(), "docker.io" | "index.docker.io") {
         return Ok((host, repository));
@@ -109,8 +107,7 @@ impl<'de> Deserialize<'de> for Reference {
     }
 }
 
-/// What somebody typed as the name of a registry or of something in it, for messages: without the user and the password
-/// that some would write in front of an `@`.
+/// A registry or location as the user typed it, for messages, without a user name and password before an `@`.
 #[must_use]
 pub fn without_userinfo(text: &str) -> String {
     const ALGORITHMS: [&str; 6] = ["sha256:", "sha512:", "sha384:", "sha1:", "md5:", "blake3:"];
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_what_was_written() {
         let error = "user:canary@ghcr.io/a".parse::<Reference>().unwrap_err().to_string();
-        assert!(error.contains("its first part") && !error.contains("canary"), "{error}");
+        assert!(error.contains("the first part") && !error.contains("canary"), "{error}");
     }
 
     proptest! {

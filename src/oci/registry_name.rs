@@ -9,20 +9,20 @@ use crate::error::{Error, Result};
 const MAX: usize = 255;
 
 /// The name of a registry: `host` or `host:port`. A host has labels of ASCII letters, digits and inner hyphens (RFC
-/// 1123, section 2.1), and of underscores, which names in private networks have; or it is an IPv6 address in brackets
-/// (RFC 3986, section 3.2.2).
+/// 1123, section 2.1), and also of underscores, which private networks use; or it is an IPv6 address in brackets (RFC
+/// 3986, section 3.2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegistryName(Box<str>);
 
 checked_text!(RegistryName);
 
 impl RegistryName {
-    /// `docker.io`, by which Docker Hub goes, though its API is elsewhere.
+    /// `docker.io`, the name of Docker Hub, though its API is elsewhere.
     pub(super) fn docker_hub() -> Self {
         Self("docker.io".into())
     }
 
-    /// Whether the first part of a name stands for a registry, and not for a repository: it has a dot or a colon, or is
+    /// True if the first part of a name is a registry, and not part of a repository: it has a dot or a colon, or is
     /// `localhost` (distribution/reference, `splitDockerDomain`).
     #[must_use]
     pub fn is_meant_by(first: &str) -> bool {
@@ -35,7 +35,7 @@ impl FromStr for RegistryName {
 
     fn from_str(text: &str) -> Result<Self> {
         let (host, port) = match text.rsplit_once(':') {
-            // The colon of an address is inside of brackets.
+            // The colons of an address are inside the brackets.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (text, None),
         };

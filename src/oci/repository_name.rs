@@ -5,30 +5,30 @@ use std::str::FromStr;
 use super::text::checked_text;
 use crate::error::{Error, Result};
 
-/// Longest name, in bytes: what many clients allow for `host/name` (distribution-spec, "Pulling manifests"), without
-/// the host.
+/// Longest name without the host, in bytes; many clients apply this limit to `host/name` (distribution-spec, "Pulling
+/// manifests").
 const MAX: usize = 255;
 
 /// The name of a repository, without its registry: components of lower-case letters and digits, with `.`, `_`, `__` or
-/// any number of `-` between them, joined by `/` (distribution-spec, "Pulling manifests"). No `..`, no empty part.
+/// any number of `-` between them, joined by `/` (distribution-spec, "Pulling manifests"). No `..`, no empty component.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryName(Box<str>);
 
 checked_text!(RepositoryName);
 
 impl RepositoryName {
-    /// What stands between the slashes.
+    /// The components between the slashes.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 
-    /// What stands behind the last slash.
+    /// The last component.
     #[must_use]
     pub fn last(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The repository of this name below this one. Errors: together they are no name.
+    /// The repository `self/name`. Errors: the result is not a valid name.
     pub fn below(&self, name: &str) -> Result<Self> {
         format!("{self}/{name}").parse()
     }
@@ -41,7 +41,7 @@ impl FromStr for RepositoryName {
         if text.len() <= MAX && text.split('/').all(is_component) {
             return Ok(Self(text.into()));
         }
-        Err(Error::invalid(format!("`{text}` is not the name of a repository")))
+        Err(Error::invalid(format!("`{text}` is not a repository name")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tags: what a registry calls a manifest.
+//! Tags: names of manifests in a registry.
 
 use std::str::FromStr;
 
@@ -12,14 +12,14 @@ pub struct Tag(Box<str>);
 checked_text!(Tag);
 
 impl Tag {
-    /// `latest`, which is meant where no tag is given.
+    /// `latest`, the default tag.
     #[must_use]
     pub fn latest() -> Self {
         Self("latest".into())
     }
 
-    /// The tag under which clients list the referrers of this manifest where a registry does not: the algorithm cut to
-    /// 32 characters, `-`, the encoded part cut to 64 (distribution-spec, "Referrers Tag Schema").
+    /// The tag of the list of referrers in registries without the referrers API: the algorithm cut to 32 characters,
+    /// `-`, the encoded part cut to 64 (distribution-spec, "Referrers Tag Schema").
     #[must_use]
     pub fn of_referrers(subject: &Digest) -> Self {
         let mut encoded = subject.hex();
@@ -27,8 +27,8 @@ impl Tag {
         Self(format!("{}-{encoded}", subject.algorithm().name()).into())
     }
 
-    /// The tags under which cosign keeps what belongs to this manifest: signatures, attestations, an SBOM
-    /// (`sha256-HEX.sig`, `.att`, `.sbom`). They are no referrers: nothing in them points back.
+    /// The tags of cosign for signatures, attestations and an SBOM of this manifest (`sha256-HEX.sig`, `.att`,
+    /// `.sbom`). These are not referrers: nothing in them points back.
     #[must_use]
     pub fn companions_of(subject: &Digest) -> [Self; 3] {
         let base = Self::of_referrers(subject);
@@ -36,7 +36,7 @@ impl Tag {
     }
 }
 
-/// The error for a text that is no tag, nor any other name of an artifact.
+/// The error for an invalid tag or other name of an artifact.
 pub(super) fn not_a_tag(text: &str) -> Error {
     let (message, location) = (format!("`{text}` is not a tag"), text.contains(['/', ':']));
     let code = if location { Code::TagExpected } else { Code::NotATag };

@@ -1,4 +1,4 @@
-//! What the types that are read from text have in common.
+//! Shared code of the types that are parsed from text.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserializer, de::Visitor};
 
 use crate::error::Error;
 
-/// Reads a value from a string of a document, by its [`FromStr`].
+/// Deserialises a string by its [`FromStr`].
 pub(super) fn deserialize<'de, T: FromStr<Err = Error>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     from.deserialize_str(Text(PhantomData))
 }
@@ -25,7 +25,7 @@ impl<T: FromStr<Err = Error>> Visitor<'_> for Text<T> {
     }
 }
 
-/// What a name that holds checked text shares with the others; its grammar is its [`FromStr`].
+/// Implements the traits of a name that holds checked text; its grammar is its [`FromStr`].
 macro_rules! checked_text {
     ($name:ident) => {
         impl $name {

@@ -313,7 +313,7 @@ fn a_manifest_may_nest_64_deep() {
         let text = format!(r#"{{"schemaVersion":2,"manifests":[],"x":{nested}}}"#);
         let read = Parsed::read(media_type::INDEX, text.as_bytes());
         assert_eq!(read.as_ref().err().map(artifact::Error::kind), (!fits).then_some(Kind::Limit), "{depth}");
-        assert!(read.err().is_none_or(|e| e.to_string().contains("64 deep")));
+        assert!(read.err().is_none_or(|e| e.to_string().contains("64 levels deep")));
     }
 }
 
