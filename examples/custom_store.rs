@@ -181,7 +181,7 @@ impl Writing {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
+    Error::new(Kind::Internal, "the session has already ended")
 }
 
 #[async_trait]

@@ -1,9 +1,9 @@
-//! Content and what it is in a store.
+//! Content and its role in a store.
 
 use crate::oci::{Descriptor, Role};
 
-/// Content and what it is here. One digest may have both roles: a manifest that is a layer of another artifact is also
-/// a blob, and a registry keeps the two apart.
+/// Content and its role. One digest may have both roles: a manifest that is a layer of another artifact is also a blob,
+/// and a registry keeps the two apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Type, digest and size.
@@ -26,28 +26,28 @@ impl Item {
     }
 }
 
-/// Whether content is in a store.
+/// Presence of content in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is here and has this size in bytes.
+    /// Present, with this size in bytes.
     Here {
-        /// How many bytes are here.
+        /// Size of the content in bytes.
         size: u64,
     },
-    /// It is not here.
+    /// Not present.
     Absent,
-    /// Not asked, or the question was refused.
+    /// Not queried, or the query was refused.
     Unknown,
 }
 
 impl Presence {
-    /// Here, with so many bytes.
+    /// Present, with this size in bytes.
     #[must_use]
     pub fn here(size: u64) -> Self {
         Self::Here { size }
     }
 
-    /// Here, with the size that it is described with.
+    /// True if present with the described size.
     #[must_use]
     pub fn fits(self, desc: &Descriptor) -> bool {
         self == Self::Here { size: desc.size }

@@ -1,5 +1,4 @@
-//! Everything that moves and everything that holds content meets here: what a store answers, what a writing is, and the
-//! one verifying reader.
+//! The interface of stores: reading, writing sessions, and the single verifying reader.
 
 mod item;
 mod name;
@@ -29,25 +28,26 @@ use crate::{
     oci::{Descriptor, Digest, DigestPrefix, MAX_MANIFEST, RefName, RegistryName, RepositoryName, Role},
 };
 
-/// A place that content is read from. `Display` names it for people.
+/// A source of content. `Display` names it for people.
 ///
-/// A store is *not* asked to verify what it hands out: [`open`] and [`read`] do, for all of them.
+/// A store need *not* verify the content that it returns: [`open`] and [`read`] do so for all stores.
 #[async_trait]
 pub trait ReadStore: Display + Send + Sync {
-    /// The manifest that a name stands for. Error kind `NotFound` when there is none.
+    /// The manifest that a name stands for. Errors: kind `NotFound` if there is none.
     async fn resolve(&self, name: &Name) -> Result<Descriptor>;
 
-    /// At most the bytes of this range, unverified. Error kind `NotFound` when the content is not there.
+    /// At most the bytes of this range, unverified. Errors: kind `NotFound` if the content does not exist.
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream>;
 
-    /// Whether each of these is here, and how large: the size that an item is described with does not matter. Reads
-    /// only: never opens an upload, never fails because one question was refused.
+    /// Presence and size of each item, whatever size its descriptor has. Only reads: never opens an upload, and never
+    /// fails because one query was refused.
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>>;
 
-    /// All names, page by page: as many in one as the store gives at once. What is no name is reported there.
+    /// All names, page by page, each page as large as the store returns at once. Invalid names are reported with the
+    /// page.
     fn names(&self) -> BoxStream<'_, Result<NamePage>>;
 
-    /// All names as one page, sorted by bytes, each once.
+    /// All names in one page, sorted by bytes, without duplicates.
     async fn list_names(&self) -> Result<NamePage> {
         let mut all = NamePage::default();
         let mut pages = self.names();
@@ -60,73 +60,73 @@ pub trait ReadStore: Display + Send + Sync {
         Ok(all)
     }
 
-    /// A number that is another one when the names may have changed since an earlier answer of this handle, in whatever
-    /// way; `None` for a store that cannot say so for less than the names would cost.
+    /// A number that changes whenever the names may have changed since an earlier call on this handle; `None` if the
+    /// store cannot tell for less than the cost of listing the names.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)
     }
 
-    /// The manifests whose `subject` this is, with their artifact type and annotations, sorted by digest.
+    /// The manifests with this `subject`, with their artifact type and annotations, sorted by digest.
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>>;
 
-    /// Where this content lies in a local file, if it does: the way to zero-copy paths. Must not block.
+    /// The local file with this content, if there is one, for zero-copy transfers. Must not block.
     fn local(&self, _item: &Item) -> Option<FileSlice> {
         None
     }
 
-    /// Whether this content lies on this machine and was hashed when it was described: see [`Blob::at_hand`].
+    /// True if the content is local and was hashed when it was described: see [`Blob::at_hand`].
     fn at_hand(&self, item: &Item) -> bool {
         self.local(item).is_some()
     }
 
-    /// The registry and repository that hold this content, if any: what makes a mount possible.
+    /// The registry and repository with this content, if any, as the source of a mount.
     fn home(&self, _item: &Item) -> Option<Home> {
         None
     }
 
-    /// All that is held here, unread and unverified, for those who check or clean up; `None` for a store that cannot
-    /// say.
+    /// All content of the store, neither read nor verified, for checks and cleanup; `None` for a store that cannot list
+    /// it.
     async fn inventory(&self) -> Result<Option<Inventory>> {
         Ok(None)
     }
 }
 
-/// What a store holds.
+/// The content of a store.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    /// The manifests that are listed, each as it is described in the list: tagged ones with their
+    /// The listed manifests, each with its descriptor in the list: tagged ones have
     /// [`crate::oci::annotation::REF_NAME`].
     pub entries: Vec<Descriptor>,
     /// All content, with its size in bytes.
     pub blobs: BTreeMap<Digest, u64>,
-    /// Paths of what is neither content nor part of the format.
+    /// Paths of files that are neither content nor part of the format.
     pub strays: Vec<String>,
-    /// Paths of unfinished files that a crash left behind.
+    /// Paths of unfinished files, left by a crash.
     pub leftovers: Vec<String>,
-    /// What is not as it should be about the list, or about the file that holds all.
+    /// Flaws of the list, or of the file that holds the store.
     pub flaws: Vec<Flaw>,
 }
 
-/// What is not as it should be about a store itself, whatever it holds.
+/// A flaw of a store itself, independent of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
-    /// How it matters.
+    /// Its severity.
     pub kind: FlawKind,
     /// The file.
     pub place: String,
-    /// The particulars, on one line.
+    /// Details, on one line.
     pub message: String,
 }
 
-/// How a flaw of a store matters.
+/// The severity of a flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlawKind {
-    /// Something in its list cannot be read.
+    /// A part of the list is unreadable.
     Unreadable,
-    /// Something in its list can be read, and is not what a writer would have meant.
+    /// A part of the list is readable, but not what a writer would have meant.
     Doubtful,
-    /// Bytes that say nothing are not what every writer makes them.
+    /// Padding bytes differ from those that every writer produces.
     Filling,
 }
 
@@ -139,42 +139,41 @@ pub struct Home {
     pub repository: RepositoryName,
 }
 
-/// A place that content is written to, in one session for each writing: see [`begin`].
+/// A target for content, written in sessions: see [`begin`].
 #[async_trait]
 pub trait Store: ReadStore {
-    /// What this store can do.
+    /// The capabilities of this store.
     fn abilities(&self) -> Abilities;
 
-    /// Somebody is going to write: a registry then asks for the right to it at once, and not for that to read before.
+    /// Announces a write: a registry then requests a token for writing at once, instead of one for reading first.
     fn intend(&self) {}
 
-    /// Begins a writing. Called by [`begin`], which wraps the session in a [`Write`].
+    /// Begins a session. Called by [`begin`], which wraps the session in a [`Write`].
     ///
-    /// Errors: kind `Busy` where another writer is at work and the store takes one at a time.
+    /// Errors: kind `Busy` if the store takes one writer at a time and has one.
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>>;
 }
 
-/// What a store can do.
+/// The capabilities of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Abilities {
-    /// It takes content of unknown digest: [`Session::stream`].
+    /// Accepts content of unknown digest: [`Session::stream`].
     pub streams: bool,
-    /// All content must be in the [`Intent`].
+    /// Requires the [`Intent`] to list all content.
     pub needs_all: bool,
-    /// It takes manifests of any media type.
+    /// Accepts manifests of any media type.
     pub any_media_type: bool,
-    /// Content can be removed.
+    /// Can remove content.
     pub deletes: bool,
-    /// A manifest that is here proves that all its content is: true of registries, which refuse one whose content they
-    /// lack.
+    /// A manifest in this store proves that all its content is there: registries refuse incomplete manifests.
     pub refuses_incomplete: bool,
-    /// The largest blob that it takes, in bytes, where that is known.
+    /// The largest accepted blob in bytes, if known.
     pub largest_blob: Option<u64>,
 }
 
 impl Abilities {
-    /// A store that can do all there is and wants to know nothing first: memory, a layout.
+    /// All capabilities and no requirements: memory, a layout.
     pub const ALL: Self = Self {
         streams: true,
         needs_all: false,
@@ -185,24 +184,24 @@ impl Abilities {
     };
 }
 
-/// All names, where the store gives them in one answer; `None` where there are more, or no answer: each is then to be asked
-/// for by itself.
+/// All names, if the store returns them in one page; `None` if there are more pages or the query fails: resolve names
+/// one by one then.
 pub async fn names_at_once(store: &dyn ReadStore) -> Option<Vec<RefName>> {
     let page = store.names().try_next().await.ok()?.unwrap_or_default();
     (!page.more).then_some(page.names)
 }
 
-/// The names of a store that gives all of them at once.
+/// The names of a store that returns all of them at once.
 pub fn one_page<'a>(page: impl Future<Output = Result<NamePage>> + Send + 'a) -> BoxStream<'a, Result<NamePage>> {
     stream::once(page).boxed()
 }
 
-/// The manifest of a store whose digest begins so, for stores that can list what they hold.
+/// The manifest whose digest starts with `prefix`, for stores that can list their content.
 ///
-/// Errors: kind `NotFound` when there is none, `Ambiguous` when there are several; the store cannot list what it holds.
+/// Errors: kind `NotFound` if there is none, `Ambiguous` if there are several; a store that cannot list its content.
 pub async fn resolve_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Result<Descriptor> {
     let Some(inventory) = store.inventory().await? else {
-        return Err(Error::misuse(format!("{store} must be given a whole digest, not its first digits")));
+        return Err(Error::misuse(format!("{store} requires a whole digest, not its first digits")));
     };
     let mut found = Vec::new();
     for digest in inventory.blobs.keys().filter(|digest| prefix.fits(digest)) {
@@ -214,18 +213,18 @@ pub async fn resolve_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Res
     }
     match found.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Error::not_found(format!("no manifest whose digest begins with {prefix} is in {store}"))),
+        [] => Err(Error::not_found(format!("no manifest in {store} has a digest starting with {prefix}"))),
         many => {
             let all: Vec<String> = many.iter().take(5).map(|desc| desc.digest.to_string()).collect();
-            let message = format!("{} digests in {store} begin with {prefix}: {}", many.len(), all.join(", "));
+            let message = format!("{} digests in {store} start with {prefix}: {}", many.len(), all.join(", "));
             Err(Error::new(Kind::Ambiguous, message))
         }
     }
 }
 
-/// Whether this content is here with the size that it is described with.
+/// True if the content is present with the described size.
 ///
-/// Errors: the question was refused.
+/// Errors: the query was refused.
 pub async fn contains(store: &dyn ReadStore, item: &Item) -> Result<bool> {
     match presence(store, item).await? {
         Presence::Unknown => Err(unanswered(store, item)),
@@ -233,7 +232,7 @@ pub async fn contains(store: &dyn ReadStore, item: &Item) -> Result<bool> {
     }
 }
 
-/// How many bytes the content of this digest has. Error kind `NotFound` when it is not here in this role.
+/// Size of the content with this digest in bytes. Errors: kind `NotFound` if it does not exist in this role.
 pub async fn size(store: &dyn ReadStore, digest: &Digest, role: Role) -> Result<u64> {
     let item = Item { desc: Descriptor::new(crate::oci::media_type::OCTET_STREAM, digest.clone(), 0), role };
     match presence(store, &item).await? {
@@ -249,32 +248,32 @@ async fn presence(store: &dyn ReadStore, item: &Item) -> Result<Presence> {
 }
 
 fn unanswered(store: &dyn ReadStore, item: &Item) -> Error {
-    Error::new(Kind::Unavailable, format!("{store} does not say whether it has {}", item.desc.digest))
+    Error::new(Kind::Unavailable, format!("{store} does not tell whether it has {}", item.desc.digest))
 }
 
-/// The content of this item, verified while it is read.
+/// Opens the content of this item, verified while it is read.
 pub async fn open(store: &dyn ReadStore, item: &Item) -> Result<ByteStream> {
     Ok(verified(&item.desc, store.fetch(item, 0..item.desc.size).await?))
 }
 
-/// The whole content of this item, verified, in memory. Errors: more than `limit` bytes.
+/// Reads the whole content of this item into memory, verified. Errors: more than `limit` bytes.
 pub async fn read(store: &dyn ReadStore, item: &Item, limit: u64) -> Result<Bytes> {
     let desc = &item.desc;
     if desc.size > limit {
-        return Err(Error::limit(format!("{} has {} bytes; {limit} are allowed here", desc.digest, desc.size)));
+        return Err(Error::limit(format!("{} has {} bytes; the maximum is {limit}", desc.digest, desc.size)));
     }
     collect(open(store, item).await?, desc.size).await.context(|| format!("read {} from {store}", desc.digest))
 }
 
-/// A manifest, verified: at most 8 MiB, twice what may be written.
+/// Reads and verifies a manifest: at most 8 MiB, twice the maximum for writing.
 pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<Bytes> {
     read(store, &Item::manifest(desc.clone()), 2 * MAX_MANIFEST).await
 }
 
-/// Asks a store for what was stored: every tag must stand for this manifest, and it must be there, byte for byte.
+/// Verifies what was stored: every tag must stand for this manifest, and its bytes must be equal.
 ///
-/// Errors: kind `Mismatch` when a tag stands for another one, as with a registry that says it stored a manifest and
-/// stores another.
+/// Errors: kind `Mismatch` if a tag stands for another manifest, as in a registry that confirms one manifest and stores
+/// another.
 pub async fn read_back(store: &dyn ReadStore, desc: &Descriptor, names: &[RefName]) -> Result<()> {
     let what = || format!("read {} back from {store}", desc.digest);
     for name in names {
@@ -286,11 +285,11 @@ pub async fn read_back(store: &dyn ReadStore, desc: &Descriptor, names: &[RefNam
     read_manifest(store, desc).await.context(what).map(drop)
 }
 
-/// All chunks as one. Errors: more than `limit` bytes.
+/// Collects all chunks. Errors: more than `limit` bytes.
 pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.try_next().await? {
-        // Content that comes in one piece stays where it is; a small piece could hold on to a large buffer.
+        // Content in a single chunk is not copied; a small chunk, however, could keep a large buffer alive.
         if all.is_empty() && chunk.len() >= CHUNK && chunk.len() as u64 == limit {
             while let Some(more) = stream.try_next().await? {
                 if !more.is_empty() {
@@ -303,7 +302,7 @@ pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
             return Err(Error::limit(format!("more than {limit} bytes")));
         }
         if all.is_empty() {
-            // What is no larger than a manifest gets its room at once, and no more than it needs.
+            // Content no larger than a manifest is allocated at once, at its exact size.
             all.reserve(usize::try_from(limit.min(2 * MAX_MANIFEST)).unwrap_or(CHUNK));
         }
         all.extend_from_slice(&chunk);
@@ -311,7 +310,7 @@ pub async fn collect(mut stream: ByteStream, limit: u64) -> Result<Bytes> {
     Ok(all.freeze())
 }
 
-/// Content of a store, as a blob: opened by fetching, sent onwards without a copy in between.
+/// Content of a store as a blob: opening it fetches it, without an intermediate copy.
 #[derive(Clone)]
 pub struct Stored {
     store: Arc<dyn ReadStore>,
@@ -325,7 +324,7 @@ impl std::fmt::Debug for Stored {
 }
 
 impl Stored {
-    /// This content of this store.
+    /// Content of this store.
     #[must_use]
     pub fn new(store: Arc<dyn ReadStore>, item: Item) -> Self {
         Self { store, item }

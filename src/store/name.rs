@@ -1,4 +1,4 @@
-//! What a store calls its manifests.
+//! Names of manifests in a store.
 
 use std::{fmt, str::FromStr};
 
@@ -8,23 +8,22 @@ use crate::{
     oci::{Digest, DigestPrefix, RefName, Tag},
 };
 
-/// What a manifest is asked for by.
+/// How to look up a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Name {
-    /// A name: in a registry, a tag.
+    /// By name: in a registry, a tag.
     Ref(RefName),
-    /// Its digest.
+    /// By digest.
     Digest(Digest),
-    /// The first digits of its digest, in a store on this machine.
+    /// By the first digits of the digest, in a local store.
     Prefix(DigestPrefix),
-    /// The only artifact of a store that has just one: what is about another manifest does not count. A registry does not
-    /// know it.
+    /// The only artifact of a store, not counting manifests with a subject. Not supported by registries.
     Only,
 }
 
 impl Name {
-    /// The name, unless it is asked for otherwise.
+    /// The name, if this is one.
     #[must_use]
     pub fn as_ref_name(&self) -> Option<&RefName> {
         match self {
@@ -37,7 +36,7 @@ impl Name {
 impl FromStr for Name {
     type Err = Error;
 
-    /// A digest, or a name: what reads as the first digits of a digest is a name.
+    /// Parses a digest or a name; the first digits of a digest count as a name.
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(Self::Digest).or_else(|_| text.parse().map(Self::Ref))
     }
@@ -72,13 +71,13 @@ impl From<Digest> for Name {
     }
 }
 
-/// Some of the names of a store.
+/// A page of the names of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamePage {
     /// The names.
     pub names: Vec<RefName>,
-    /// What of the list cannot be read, or is not a name: nobody knows what it stands for.
+    /// Unreadable or invalid entries of the list, which may hide further names.
     pub unreadable: Vec<Flaw>,
-    /// Whether there are more pages.
+    /// True if there are more pages.
     pub more: bool,
 }

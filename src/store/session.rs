@@ -1,4 +1,4 @@
-//! One writing, as a store sees it.
+//! Writing sessions, as stores implement them.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,62 +11,61 @@ use crate::{
     progress::Outcome,
 };
 
-/// All that a writing will change, as far as it is known when it begins.
+/// All changes of a session, as far as known when it begins.
 #[derive(Debug, Clone, Default)]
 pub struct Intent {
-    /// The content that will be there in the end, each item once; what the store has of it need not be put.
+    /// All content that must exist in the end, each item once; content that the store has need not be put.
     pub items: Vec<Item>,
-    /// Manifests that are to be listed without a name, described as they are in a list: those with a subject, and roots
-    /// that get no name.
+    /// Manifests to list without a name, with their descriptors for the list: those with a subject, and unnamed roots.
     pub listed: Vec<Descriptor>,
     /// The names that will be set or removed. Only [`Session::name`] sets one.
     pub names: Vec<NameChange>,
-    /// Content that `commit` removes, and with a manifest the names that stand for it.
+    /// Content that `commit` removes; with a manifest, also the names that stand for it.
     pub removals: Vec<Item>,
 }
 
-/// A name that is to stand for something else.
+/// A change of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameChange {
     /// The name.
     pub name: RefName,
-    /// The manifest that it is to stand for; `None`: the name is removed.
+    /// The manifest that it will stand for; `None` removes the name.
     pub to: Option<Descriptor>,
-    /// What it must stand for when it is changed.
+    /// The expected state of the name before the change.
     pub expect: Expect,
-    /// What it stood for leaves the list of a layout or archive, unless it has another name or a subject. Otherwise it
-    /// stays listed without a name: nothing else leads to it.
+    /// In a layout or archive, unlists the previous manifest, unless it has another name or a subject. Otherwise it
+    /// stays listed without a name, since nothing else leads to it.
     pub replace: bool,
 }
 
 impl NameChange {
-    /// A name that is set, whatever it stood for.
+    /// Sets a name, whatever it stood for.
     #[must_use]
     pub fn set(name: RefName, to: Descriptor) -> Self {
         Self { name, to: Some(to), expect: Expect::Any, replace: false }
     }
 
-    /// A name that is removed, whatever it stood for.
+    /// Removes a name, whatever it stood for.
     #[must_use]
     pub fn remove(name: RefName) -> Self {
         Self { name, to: None, expect: Expect::Any, replace: false }
     }
 }
 
-/// What a name must stand for when it is changed.
+/// The expected state of a name before a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Expect {
-    /// Anything, or nothing.
+    /// Anything or nothing.
     #[default]
     Any,
-    /// Nothing.
+    /// No manifest.
     Absent,
     /// This manifest.
     Digest(Digest),
 }
 
 impl Expect {
-    /// Whether a name that stands for this is as expected.
+    /// True if a name that stands for `found` is as expected.
     #[must_use]
     pub fn met_by(&self, found: Option<&Digest>) -> bool {
         match self {
@@ -76,7 +75,7 @@ impl Expect {
         }
     }
 
-    /// An error of kind `Exists` unless a name that stands for `found` is as expected.
+    /// Errors: kind `Exists` unless a name that stands for `found` is as expected.
     pub fn check(&self, name: &RefName, found: Option<&Digest>) -> Result<()> {
         if self.met_by(found) {
             return Ok(());
@@ -88,28 +87,28 @@ impl Expect {
         };
         Err(Error::new(
             crate::error::Kind::Exists,
-            format!("`{name}` stands for {now}, not for {expected}: it was changed in the meantime"),
+            format!("`{name}` stands for {now}, not for {expected}: it has changed in the meantime"),
         ))
     }
 }
 
-/// What became of a name.
+/// The outcome for a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameOutcome {
-    /// It stood for nothing before.
+    /// It did not exist before.
     New,
     /// It stood for this manifest before.
     Moved(Digest),
-    /// It stood for the same manifest already.
+    /// It already stood for this manifest.
     Same,
     /// It was removed.
     Removed,
-    /// It was set; the store did not say what it stood for before.
+    /// It was set; the store did not report its previous manifest.
     Set,
 }
 
 impl NameOutcome {
-    /// What becomes of a name that stood for `from` and is to stand for `to`.
+    /// The outcome for a name that stood for `from` and will stand for `to`.
     #[must_use]
     pub fn of(from: Option<&Digest>, to: Option<&Digest>) -> Self {
         match (from, to) {
@@ -121,80 +120,80 @@ impl NameOutcome {
     }
 }
 
-/// What a commit did.
+/// The result of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
-    /// The names, in the order in which they were given, and what became of each.
+    /// The names in the given order, with their outcomes.
     pub names: Vec<(RefName, NameOutcome)>,
 }
 
-/// One writing. Tasks share it; every method may be cancelled at any await and called again.
+/// A writing session. Tasks share it; every method may be cancelled at any await and called again.
 ///
-/// What a session promises: before `commit` no name, list or referrer of it can be seen through any handle. `commit`
-/// returns `Ok` when everything is durable and every later read, through any handle and process, sees it; `Err` when it
-/// is not so: a layout or archive is then as before, for a registry the error names the names that were set. (A handle
-/// on an archive that was opened before shows what it opened.) A session that is dropped or abandoned changes no name
-/// and no list. Content may stay: whole blobs under their digest, and the part of a large blob that a later session
-/// resumes from; content of a stream that did not finish never stays.
+/// Guarantees: before `commit`, no handle sees any name, list or referrer of the session. `commit` returns `Ok` once
+/// everything is durable and visible to every later read, through any handle and process. After `Err`, a layout or
+/// archive is unchanged; for a registry, the error lists the names that were set. (A handle on an archive keeps showing
+/// the file that it opened.) A session that is dropped or abandoned changes no name and no list. Content may stay:
+/// whole blobs under their digest, and parts of large blobs for a later session to resume. Content of an unfinished
+/// stream never stays.
 #[async_trait]
 pub trait Session: Send + Sync {
-    /// Sees to it that this blob is here: asks, mounts or sends it, in as few requests as the store can. `blob` may be
-    /// opened several times. What arrives is verified.
+    /// Ensures that this blob is stored: queries, mounts or sends it, in as few requests as possible. `blob` may be
+    /// opened several times. Received content is verified.
     async fn put(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome>;
 
-    /// A way to store content whose digest is not known yet; `size` in bytes, where it is known. A registry then gets it
-    /// in one request while it comes, once; without a size, it gets it in pieces.
+    /// Starts storing content of unknown digest; `size` in bytes, if known. With a size, a registry gets it in a single
+    /// streaming request; without, in chunks.
     ///
-    /// Errors: kind `Unsupported` where content of unknown digest, or of this size, is not taken: [`Session::put`] may
-    /// fare better.
+    /// Errors: kind `Unsupported` if the store does not accept content of unknown digest, or of this size;
+    /// [`Session::put`] may still work.
     async fn stream(&self, _size: Option<u64>) -> Result<Box<dyn Sink>> {
-        Err(Error::unsupported("this store takes no content of unknown digest"))
+        Err(Error::unsupported("cannot store content before its digest is known"))
     }
 
-    /// Stores a manifest, verified, whose content is here already: children come first.
+    /// Stores a verified manifest. Its content must be stored already: children come first.
     ///
-    /// Errors: as [`Session::commit`], code `ContentMissing`.
+    /// Errors: code `ContentMissing`, as for [`Session::commit`].
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome>;
 
-    /// Asks whether a manifest of a media type that is not known here is taken, before anything is sent for it. A
-    /// registry can only be asked by sending it: where it is taken, it is there from now on, without a name.
+    /// Checks whether a manifest of an unknown media type is accepted, before its content is sent. A registry can only
+    /// be asked by sending the manifest: if accepted, it stays there without a name.
     ///
-    /// Errors: kind `Unsupported` when it is not.
+    /// Errors: kind `Unsupported` if it is not accepted.
     async fn offer(&self, _desc: &Descriptor, _bytes: &Bytes) -> Result<()> {
         Ok(())
     }
 
-    /// Changes a name when the session commits. Errors: the store cannot hold such a name.
+    /// Schedules the change of a name for `commit`. Errors: a name that the store cannot hold.
     fn name(&self, change: NameChange) -> Result<()>;
 
-    /// Makes all content durable. Afterwards only names and lists are missing, and at a registry manifests with a
+    /// Makes all content durable. Afterwards only names and lists are missing, and in a registry manifests with a
     /// subject.
     async fn prepare(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Makes all of it visible. One that was cancelled may be called again; after one that returned, a call is an error.
+    /// Makes all changes visible. A cancelled call may be repeated; after a completed one, another call is an error.
     ///
-    /// Errors: code `ContentMissing` where the store says that it lacks content of a manifest, though it was put or said to
-    /// be there. That ends nothing: put the content once more, and call `commit` again. Of what this session did not send
-    /// itself, the store is not asked a second time whether it has it.
+    /// Errors: code `ContentMissing` if the store reports missing content of a manifest, although it was put or
+    /// reported as present. The session then stays open: put the content again and call `commit` again. The store's
+    /// earlier answers about content that this session did not send are no longer trusted.
     async fn commit(&self) -> Result<Committed>;
 
-    /// Gives the writing up, and waits until its locks are free and its uploads cancelled.
+    /// Abandons the session and waits until its locks are released and its uploads cancelled.
     async fn abandon(&self) {}
 }
 
-/// Content of unknown digest on its way into a store. Dropping it discards it.
+/// Content of unknown digest being written to a store. Dropping it discards the content.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// How many bytes have been taken.
+    /// Number of bytes written so far.
     fn offset(&self) -> u64;
 
-    /// Takes more bytes.
+    /// Writes more bytes.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
 
-    /// Stores what was taken as a blob under its digest. With `expected`, any other digest is an error of kind
-    /// `Mismatch`, and nothing is stored. A registry that was told the size must be told the digest, too: it computes
-    /// that itself, and we need not.
+    /// Stores the content as a blob under its digest. If `expected` is given and differs, fails with kind `Mismatch`
+    /// and stores nothing. For a stream with a known size to a registry, `expected` is required: the registry computes
+    /// the digest, not the client.
     async fn finish(self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor>;
 }

@@ -12,15 +12,15 @@ use crate::{
     oci::Descriptor,
 };
 
-/// Several stores as one to read from: content comes from the first that has it, a name stands for what it does in the
-/// first that has it, and names and referrers are those of all. A bundle and what was added to it later are read as one.
+/// Several stores read as one: content comes from the first that has it, a name stands for its manifest in the first
+/// that has it, and names and referrers are those of all. For example, a bundle and a later addition to it.
 #[derive(Clone, Default)]
 pub struct Union {
     stores: Vec<Arc<dyn ReadStore>>,
 }
 
 impl Union {
-    /// These stores, the one that is asked first in front.
+    /// A union of these stores, in the order in which they are asked.
     #[must_use]
     pub fn new(stores: Vec<Arc<dyn ReadStore>>) -> Self {
         Self { stores }
@@ -44,7 +44,7 @@ impl fmt::Debug for Union {
     }
 }
 
-/// The first store that has it; an error other than `NotFound` ends the search.
+/// The answer of the first store that has it; any error but `NotFound` ends the search.
 macro_rules! first {
     ($union:expr, $what:expr, $store:ident => $call:expr) => {{
         for $store in &$union.stores {
@@ -68,7 +68,7 @@ impl ReadStore for Union {
         first!(self, &item.desc.digest, store => store.fetch(item, range.clone()))
     }
 
-    /// Asks each store for what those before it lack.
+    /// Asks each store for the items that those before it lack.
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {
         let mut found = vec![Presence::Absent; items.len()];
         for store in &self.stores {
@@ -87,7 +87,7 @@ impl ReadStore for Union {
         Ok(found)
     }
 
-    /// A page is one of each store.
+    /// Each page comes from one store.
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
         let stores: Vec<_> = self.stores.iter().map(|store| store.names()).collect();
         stream::try_unfold(stores, async |stores| {
@@ -119,7 +119,7 @@ impl ReadStore for Union {
         Ok(all)
     }
 
-    /// Unknown: what the stores say cannot be told apart when it is put together.
+    /// `None`: the versions of the stores cannot be combined into one.
     async fn names_version(&self) -> Result<Option<u64>> {
         match self.stores.as_slice() {
             [only] => only.names_version().await,
@@ -149,7 +149,7 @@ impl ReadStore for Union {
         self.stores.iter().find_map(|store| store.home(item))
     }
 
-    /// Unknown: one store's list does not describe the others.
+    /// `None`: the list of one store does not describe the others.
     async fn inventory(&self) -> Result<Option<Inventory>> {
         match self.stores.as_slice() {
             [only] => only.inventory().await,

@@ -1,4 +1,4 @@
-//! The one place where content is compared with its descriptor: while it passes, hashed beside whatever its reader does.
+//! The only comparison of content with its descriptor: while streaming, with hashing in parallel to the reader.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,18 +10,18 @@ use crate::{
     oci::{Descriptor, Digest, Hasher},
 };
 
-/// How much is handed to the hashing thread at a time, in bytes; content that has no more is hashed in line.
+/// How many bytes the hashing thread gets at a time; smaller content is hashed inline.
 const BATCH: usize = 1 << 20;
 
-/// A stream that fails unless exactly the described bytes come: the size is checked as it runs, size and digest with
-/// the last byte, before that byte is handed out.
+/// A stream that fails unless it yields exactly the described bytes: the size is checked on the way, size and digest
+/// before the last byte is handed out.
 ///
-/// Large content is hashed on another thread, at most 2 MiB behind what was handed out.
+/// Large content is hashed on another thread, at most 2 MiB behind the reader.
 pub fn verified(desc: &Descriptor, stream: ByteStream) -> ByteStream {
     verified_from(desc, Hasher::new(desc.digest.algorithm()), 0, stream)
 }
 
-/// The same for content of which `seen` bytes were hashed already: the stream goes on from there.
+/// Like [`verified`], for content whose first `seen` bytes are hashed already: the stream continues after them.
 pub(crate) fn verified_from(desc: &Descriptor, hasher: Hasher, seen: u64, stream: ByteStream) -> ByteStream {
     let beside = desc.size.saturating_sub(seen) > BATCH as u64;
     let state = State { stream, hashing: Hashing::new(hasher, beside), desc: desc.bare(), seen, done: false };
@@ -63,7 +63,7 @@ impl State {
         Ok(Some(chunk))
     }
 
-    /// The next chunk that is not empty.
+    /// The next nonempty chunk.
     async fn some(&mut self) -> Result<Option<Bytes>> {
         while let Some(chunk) = self.stream.try_next().await? {
             if !chunk.is_empty() {
@@ -83,7 +83,7 @@ impl State {
     }
 }
 
-/// A hasher, in line or one batch behind on another thread. Holds at most two batches and no thread while idle.
+/// A hasher, inline or one batch behind on another thread. Holds at most two batches, and no thread while idle.
 struct Hashing {
     beside: bool,
     hasher: Hasher,
@@ -120,12 +120,12 @@ impl Hashing {
 
     async fn idle(&mut self) -> Result<()> {
         if let Some(busy) = self.busy.take() {
-            self.hasher = busy.await.map_err(|e| Error::caused(Kind::Internal, "a hashing thread failed", e))?;
+            self.hasher = busy.await.map_err(|e| Error::caused(Kind::Internal, "hashing aborted", e))?;
         }
         Ok(())
     }
 
-    /// The digest of all that was taken. What waits is hashed here: the reader waits for it anyway.
+    /// The digest of all bytes. The last batch is hashed inline: the reader waits for it anyway.
     async fn finish(&mut self) -> Result<Digest> {
         self.idle().await?;
         self.waiting.drain(..).for_each(|chunk| self.hasher.update(&chunk));
@@ -133,7 +133,7 @@ impl Hashing {
     }
 }
 
-/// An error of kind `Mismatch` that names both, unless the digests are equal.
+/// Errors: kind `Mismatch`, with both digests, unless they are equal.
 pub(crate) fn compare(expected: &Digest, found: Digest) -> Result<()> {
     if *expected == found {
         return Ok(());

@@ -1,4 +1,4 @@
-//! One writing, as a caller holds it.
+//! Writing sessions, as callers use them.
 
 use std::{
     fmt,
@@ -19,34 +19,35 @@ use crate::{
     progress::Outcome,
 };
 
-/// One writing. `commit` uses it up; dropped without it, it is abandoned in the background.
+/// A writing session. Ended by `commit`; if dropped before, it is abandoned in the background.
 pub struct Write {
     puts: Puts,
-    /// Whether nothing is left to do, not even to abandon it.
+    /// True if nothing is left to do, not even to abandon the session.
     ended: bool,
 }
 
-/// What the tasks of a writing share: it puts content, and ends nothing. Once the writing has ended, it puts no more.
+/// The part of a session shared by its tasks: it puts content, but cannot end the session. After the end it rejects
+/// everything.
 #[derive(Clone)]
 pub struct Puts {
     session: Arc<dyn Session>,
     over: Arc<AtomicBool>,
 }
 
-/// Begins to write into a store.
+/// Begins a session in a store.
 ///
-/// Errors: the store is busy, or cannot take what is intended.
+/// Errors: the store is busy, or cannot do what is intended.
 pub async fn begin(store: &dyn Store, intent: Intent) -> Result<Write> {
     let session = store.begin(intent).await?;
     Ok(Write { puts: Puts { session, over: Arc::default() }, ended: false })
 }
 
-/// Points a name at a manifest that is in the store.
+/// Points a name at a manifest in the store.
 pub async fn set_name(store: &dyn Store, name: RefName, desc: &Descriptor) -> Result<()> {
     change(store, NameChange::set(name, desc.bare())).await
 }
 
-/// Removes a name, not what it stands for. Error kind `NotFound` when there is none.
+/// Removes a name, but not its manifest. Errors: kind `NotFound` if it does not exist.
 pub async fn remove_name(store: &dyn Store, name: RefName) -> Result<()> {
     change(store, NameChange::remove(name)).await
 }
@@ -57,13 +58,13 @@ async fn change(store: &dyn Store, change: NameChange) -> Result<()> {
     write.commit().await.map(drop)
 }
 
-/// Removes content, and with a manifest the names that stand for it. Error kind `NotFound` when it is not there.
+/// Removes content, and with a manifest the names that stand for it. Errors: kind `NotFound` if it does not exist.
 pub async fn delete(store: &dyn Store, item: Item) -> Result<()> {
     begin(store, Intent { removals: vec![item], ..Intent::default() }).await?.commit().await.map(drop)
 }
 
 impl Write {
-    /// For the tasks that put content.
+    /// A handle for tasks that put content.
     #[must_use]
     pub fn puts(&self) -> Puts {
         self.puts.clone()
@@ -79,7 +80,7 @@ impl Write {
         self.puts.session.prepare().await
     }
 
-    /// See [`Session::commit`]. A writing that cannot be committed is abandoned.
+    /// See [`Session::commit`]. If it fails, the session is abandoned.
     pub async fn commit(mut self) -> Result<Committed> {
         let committed = self.try_commit().await;
         if committed.is_err() && !self.ended {
@@ -88,8 +89,8 @@ impl Write {
         committed
     }
 
-    /// See [`Session::commit`]. Where the error has code `ContentMissing`, the writing goes on, and can be committed again
-    /// when the content has been put once more; after any other it is abandoned.
+    /// See [`Session::commit`]. After an error with code `ContentMissing` the session stays open, and can be committed
+    /// again once the content has been put again; after any other error it is abandoned.
     pub async fn try_commit(&mut self) -> Result<Committed> {
         let committed = self.puts.session.commit().await;
         if committed.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
@@ -117,7 +118,7 @@ impl Drop for Write {
             return;
         }
         self.puts.end();
-        // Without a runtime, what the session does when it is dropped itself must be enough.
+        // Without a runtime, the session's own cleanup on drop must be enough.
         if let Ok(runtime) = Handle::try_current() {
             let session = Arc::clone(&self.puts.session);
             drop(runtime.spawn(async move { session.abandon().await }));
@@ -136,10 +137,10 @@ impl Puts {
         self.over.store(true, Ordering::Release);
     }
 
-    /// The session, unless it has ended: one that need not do anything when it is given up does not know.
+    /// The session, unless it has ended: sessions without cleanup do not know that they were abandoned.
     fn session(&self) -> Result<&dyn Session> {
         if self.over.load(Ordering::Acquire) {
-            return Err(Error::new(Kind::Internal, "this writing has ended"));
+            return Err(Error::new(Kind::Internal, "the session has already ended"));
         }
         Ok(self.session.as_ref())
     }
@@ -164,7 +165,7 @@ impl Puts {
         self.session()?.offer(desc, bytes).await
     }
 
-    /// Content that is in memory, in its role.
+    /// Puts content that is in memory, in its role.
     pub async fn item(&self, item: &Item, bytes: &Bytes) -> Result<Outcome> {
         match item.role {
             Role::Blob => self.put(&item.desc, bytes, &[]).await,

@@ -1,4 +1,4 @@
-//! What layouts and archives have in common: manifests are listed in an `index.json`, and found by reading.
+//! Shared code of layouts and archives: manifests are listed in an `index.json`, and subjects found by reading them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,9 @@ use crate::{
 pub(super) const MARKER: &str = "oci-layout";
 /// The list of manifests.
 pub(super) const INDEX: &str = "index.json";
-/// Where content lies, by algorithm and digest.
+/// The directory of content, by algorithm and digest.
 pub(super) const BLOBS: &str = "blobs";
-/// The only version of layout that there is.
+/// The content of the marker; there is only one version of layouts.
 pub(super) const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The marker is a few dozen bytes; extra fields are allowed.
 pub(super) const MAX_MARKER: u64 = 64 << 10;
@@ -28,8 +28,8 @@ pub(super) fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
-/// An error of kind `Mismatch` unless the content that is here is as long as described. What follows the described bytes
-/// would never be read, and nobody would see that it is there.
+/// Errors: kind `Mismatch` unless the stored content has the described size. Bytes beyond it would never be read, so
+/// nobody would notice them.
 pub(super) fn same_size(desc: &Descriptor, size: u64, place: &dyn Display) -> Result<()> {
     if desc.size == size {
         return Ok(());
@@ -37,7 +37,7 @@ pub(super) fn same_size(desc: &Descriptor, size: u64, place: &dyn Display) -> Re
     Err(Error::mismatch(format!("{} has {size} bytes in {place}, not {}", desc.digest, desc.size)))
 }
 
-/// An error unless these are the bytes of an `oci-layout` of version 1.0.0.
+/// Errors: not the content of an `oci-layout` of version 1.0.0.
 pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -48,30 +48,30 @@ pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
         serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
     if marker.image_layout_version != "1.0.0" {
         let version = marker.image_layout_version;
-        return Err(Error::unsupported(format!("OCI layouts of version `{version:.40}`")));
+        return Err(Error::unsupported(format!("OCI layout version `{version:.40}` is not supported")));
     }
     Ok(())
 }
 
-/// What a manifest is about, and how it is shown among the referrers of that.
+/// The subject of a manifest, and its descriptor among the referrers.
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) subject: Digest,
     pub(super) shown: Descriptor,
 }
 
-/// A place that manifests are read from, on a thread that may block.
+/// A source of manifests, on a thread that may block.
 pub(super) trait Manifests {
-    /// The verified bytes. Errors: kind `NotFound`; `Limit` beyond 8 MiB; `Mismatch`.
+    /// Reads and verifies a manifest. Errors: kind `NotFound`; `Limit` beyond 8 MiB; `Mismatch`.
     fn manifest(&self, digest: &Digest) -> Result<Vec<u8>>;
 
-    /// The error that says that something is not here.
+    /// The error for a missing item.
     fn missing(&self, what: std::fmt::Arguments<'_>) -> Error;
 
-    /// What a manifest is about; `None` when it has no subject, is no manifest, or is not here.
+    /// The subject of a manifest; `None` if it has none, is not a manifest, or does not exist.
     fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
         let bytes = match self.manifest(&desc.digest) {
-            // What is too large for a manifest is none.
+            // Content too large for a manifest is not a manifest.
             Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Limit) => return Ok(None),
             other => other?,
         };
@@ -82,8 +82,8 @@ pub(super) trait Manifests {
         Ok(Some(About { subject, shown }))
     }
 
-    /// A manifest that is in no list, described by what it says itself. Errors: kind `NotFound` when there is no
-    /// such content or when it is no manifest.
+    /// An unlisted manifest, described from its own content. Errors: kind `NotFound` if there is no such content or it
+    /// is not a manifest.
     fn sniff(&self, digest: &Digest) -> Result<Descriptor> {
         let bytes = match self.manifest(digest) {
             Err(e) if e.kind() == Kind::Limit => return Err(self.missing(format_args!("a manifest {digest}"))),
@@ -96,7 +96,7 @@ pub(super) trait Manifests {
         }
     }
 
-    /// The manifest that a name stands for; `place` is where.
+    /// The manifest that a name in `place` stands for.
     fn resolve(&self, index: &IndexFile, name: &Name, place: &dyn Display) -> Result<Descriptor> {
         match name {
             Name::Digest(digest) => {
@@ -108,7 +108,7 @@ pub(super) trait Manifests {
                 let found = index.named(name)?.map(Descriptor::bare);
                 found.ok_or_else(|| self.missing(format_args!("`{name}`")))
             }
-            // What begins so is looked for among all content, by the store.
+            // The store looks for the prefix among all content.
             Name::Prefix(prefix) => Err(self.missing(format_args!("`{prefix}`"))),
             Name::Only => {
                 let mut unrelated = Vec::new();
@@ -122,9 +122,9 @@ pub(super) trait Manifests {
         }
     }
 
-    /// Manifests with this subject: those that are listed, the way of oras, and those in an index under the fallback
-    /// tag of distribution-spec ("Referrers Tag Schema"), the way of regctl. An entry whose manifest cannot be read
-    /// is an error: it might be the signature that somebody wants to hide.
+    /// Manifests with this subject: listed ones, as oras keeps them, and those in an index under the fallback tag of
+    /// distribution-spec ("Referrers Tag Schema"), as regctl keeps them. An entry whose manifest cannot be read is an
+    /// error: it might be a signature that an attacker wants to hide.
     fn referrers(&self, index: &IndexFile, subject: &Digest) -> Result<Vec<Descriptor>> {
         let mut candidates: Vec<Descriptor> = index.entries().cloned().collect();
         if let Ok(Some(fallback)) = index.named(&Tag::of_referrers(subject))
@@ -143,8 +143,8 @@ pub(super) trait Manifests {
         Ok(found.into_values().collect())
     }
 
-    /// Writes names and unnamed manifests into a list. A manifest that lost its name stays listed, since nobody would
-    /// find it otherwise; of a name that `replaces`, only when it is about another manifest.
+    /// Lists names and unnamed manifests. A manifest that lost its name stays listed, since nothing else leads to it;
+    /// for a name in `replaces`, only if it has a subject.
     fn list(
         &self,
         index: &mut IndexFile,
@@ -152,7 +152,7 @@ pub(super) trait Manifests {
         replaces: &BTreeSet<&str>,
         untagged: &BTreeMap<Digest, Descriptor>,
     ) -> Result<()> {
-        // First, so that a name goes to the entry that also says what the manifest is about.
+        // First, so that a name goes to the entry that also gives the artifact type.
         index.list(untagged.values())?;
         let displaced = index.tag(names)?;
         let stays = |desc: &&Descriptor| {
@@ -163,23 +163,23 @@ pub(super) trait Manifests {
     }
 }
 
-/// The one of these manifests, if they are one. `place` is where they are.
+/// The only one of these manifests. `place` is their store, for messages.
 ///
-/// Errors: kind `NotFound` when there is none, `Ambiguous` when there are several.
+/// Errors: kind `NotFound` if there is none, `Ambiguous` if there are several.
 pub(super) fn only(manifests: Vec<Descriptor>, place: &dyn Display) -> Result<Descriptor> {
     let mut different: BTreeMap<Digest, Descriptor> =
         manifests.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
     let Some((_, first)) = different.pop_first() else {
-        return Err(Error::not_found(format!("{place} holds no artifact")).with_code(Code::NoTags));
+        return Err(Error::not_found(format!("{place} has no artifacts")).with_code(Code::NoTags));
     };
     if different.is_empty() {
         return Ok(first);
     }
     let count = different.len().saturating_add(1);
-    Err(Error::new(Kind::Ambiguous, format!("{place} holds {count} artifacts")).with_code(Code::NoTags))
+    Err(Error::new(Kind::Ambiguous, format!("{place} has {count} artifacts")).with_code(Code::NoTags))
 }
 
-/// The names whose earlier manifests leave the list.
+/// The names whose previous manifests are unlisted.
 pub(super) fn replaces(changes: &[NameChange]) -> BTreeSet<&str> {
     changes.iter().filter(|change| change.replace).map(|change| change.name.as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! A store in memory: for tests, for the tour, and as the shortest example of what a store is.
+//! A store in memory: for tests and examples, and as the shortest implementation of a store.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Content and tags in memory. Cloning gives another handle on the same store.
+/// Content and tags in memory. A clone is another handle on the same store.
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<RwLock<Content>>);
 
@@ -49,7 +49,7 @@ impl Memory {
         f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The manifests that are about no other one.
+    /// The manifests without a subject.
     fn unrelated(&self) -> Vec<Descriptor> {
         let about = |c: &Content, desc: &Descriptor| {
             let parsed = c.blobs.get(&desc.digest).and_then(|bytes| Parsed::read(&desc.media_type, bytes).ok());
@@ -153,10 +153,10 @@ impl Store for Memory {
     }
 }
 
-/// One writing: blobs are there at once, manifests and names with `commit`.
+/// A session: blobs are visible at once, manifests and names after `commit`.
 struct MemorySession {
     store: Memory,
-    /// What must be here in the end.
+    /// Content that must exist in the end.
     items: Vec<Item>,
     removals: Vec<Item>,
     staged: Mutex<Staged>,
@@ -174,7 +174,7 @@ impl MemorySession {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something for `commit`. Errors: the session has ended.
+    /// Records a change for `commit`. Errors: the session has ended.
     fn note(&self, note: impl FnOnce(&mut Staged)) -> Result<()> {
         let mut staged = self.staged();
         if staged.over {
@@ -186,7 +186,7 @@ impl MemorySession {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
+    Error::new(Kind::Internal, "the session has already ended")
 }
 
 #[async_trait]
@@ -238,7 +238,7 @@ impl Staged {
 }
 
 impl Content {
-    /// Makes all changes or none.
+    /// Applies all changes or none.
     fn apply(&mut self, writing: &MemorySession, Staged { manifests, names, .. }: Staged) -> Result<Committed> {
         let MemorySession { store, items, removals, .. } = writing;
         let new: HashMap<&Digest, &Bytes> = manifests.iter().map(|(desc, bytes)| (&desc.digest, bytes)).collect();
@@ -247,7 +247,7 @@ impl Content {
             let bytes = new.get(&desc.digest).copied().or_else(|| self.blobs.get(&desc.digest));
             let here = bytes.is_some_and(|bytes| bytes.len() as u64 == desc.size);
             if !here || (*role == Role::Manifest && !known(&desc.digest)) {
-                return Err(Error::not_found(format!("{} was expected in {store} and never came", desc.digest)));
+                return Err(Error::not_found(format!("{} was expected in {store}, but never written", desc.digest)));
             }
         }
         for NameChange { name, to, expect, .. } in &names {

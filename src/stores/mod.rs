@@ -1,4 +1,4 @@
-//! The places that content lives in, each behind [`crate::store::Store`].
+//! The implementations of [`crate::store::Store`].
 
 mod archive;
 mod index;

@@ -1,4 +1,4 @@
-//! Writing beside receiving.
+//! Writing in parallel to receiving.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// How much is handed to the writing thread at a time, in bytes.
+/// How many bytes the writing thread gets at a time.
 const BATCH: usize = 1 << 20;
-/// After so many bytes the disk is set to work on them, so that little is left to wait for at the end.
+/// Writeback is started every so many bytes, so that the final sync has little left to wait for.
 const WRITEBACK: u64 = 8 << 20;
 
-/// Writes a stream into an open file from a position on, one batch behind: while a batch is written on another
-/// thread, the next is received and hashed. Holds at most two batches and no thread while idle.
+/// Writes a stream into an open file from an offset on, one batch behind: while one batch is written on another thread,
+/// the next is received and hashed. Holds at most two batches, and no thread while idle.
 #[derive(Debug)]
 pub(super) struct WriteBehind {
     file: Arc<File>,
@@ -25,12 +25,12 @@ pub(super) struct WriteBehind {
 }
 
 impl WriteBehind {
-    /// Starts at `at`; `path` is for messages.
+    /// Starts at offset `at`; `path` is for messages.
     pub(super) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
         Self { file, path, at, started: at, waiting: Vec::new(), waiting_len: 0, busy: None }
     }
 
-    /// Takes more bytes. An error may be that of an earlier write.
+    /// Writes more bytes. An error may come from an earlier write.
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.waiting_len = self.waiting_len.saturating_add(chunk.len());
         self.waiting.push(chunk);
@@ -68,20 +68,20 @@ impl WriteBehind {
 
     async fn idle(&mut self) -> Result<()> {
         let Some(busy) = self.busy.take() else { return Ok(()) };
-        let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "a writing thread failed", e))?;
+        let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "write aborted", e))?;
         written.context(|| format!("cannot write `{}`", self.path.display()))
     }
 }
 
-/// Sets the disk to work on what was written, without waiting; a length of 0 means all that follows. Linux does so for
-/// pages that are said not to be needed (`POSIX_FADV_DONTNEED`); those that are not on the disk yet stay in memory.
-/// Elsewhere the end only takes longer.
+/// Starts writeback of written bytes without waiting; a length of 0 means up to the end. On Linux,
+/// `POSIX_FADV_DONTNEED` has this effect; pages that are not on disk yet stay in memory. On other systems the final
+/// sync just takes longer.
 #[cfg(target_os = "linux")]
 pub(super) fn start_writing(file: &File, from: u64, len: u64) {
     let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
 }
 
-/// Nothing, where there is no such call.
+/// No such call on this system.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn start_writing(_file: &File, _from: u64, _len: u64) {}
 

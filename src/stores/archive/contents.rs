@@ -1,4 +1,4 @@
-//! What is in an archive file: one walk over its headers, then everything is read by position.
+//! The contents of an archive file: one pass over its headers, then positional reads.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,20 +25,20 @@ use crate::{
 /// Most names of foreign files that are remembered.
 const MAX_STRAYS: usize = 1000;
 
-/// A part of an open file that holds a blob. The file stays readable when its name is gone.
+/// The part of an open file that holds a blob. It stays readable after the file is unlinked.
 #[derive(Debug, Clone)]
 pub(super) struct BlobSlice {
     pub(super) file: Arc<File>,
     pub(super) slice: FileSlice,
-    /// Whether this process has seen that the digest is right.
+    /// True if this process has verified the digest.
     pub(super) verified: bool,
 }
 
 impl BlobSlice {
-    /// The bytes, verified. Errors: more than `limit`; another digest.
+    /// Reads and verifies the bytes. Errors: more than `limit`; another digest.
     pub(super) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         if self.slice.len > limit {
-            return Err(Error::limit(format!("{digest} has {} bytes; {limit} are allowed here", self.slice.len)));
+            return Err(Error::limit(format!("{digest} has {} bytes; the maximum is {limit}", self.slice.len)));
         }
         let mut bytes = vec![0; usize::try_from(self.slice.len).unwrap_or_default()];
         self.file.read_exact_at(&mut bytes, self.slice.offset).context(|| self.cannot_read())?;
@@ -46,7 +46,7 @@ impl BlobSlice {
         Ok(bytes)
     }
 
-    /// Writes the bytes into another file at a position, verified on the way.
+    /// Copies the bytes to a position in another file, verifying them.
     pub(super) fn copy_to(&self, digest: &Digest, to: &File, at: u64) -> Result<()> {
         let (mut hasher, mut done, mut chunk) = (Hasher::new(digest.algorithm()), 0_u64, vec![0; CHUNK]);
         while done < self.slice.len {
@@ -67,7 +67,7 @@ impl BlobSlice {
     }
 }
 
-/// An archive: its list, and where its blobs are.
+/// An archive: its list, and the positions of its blobs.
 #[derive(Debug, Clone)]
 pub(super) struct Contents {
     pub(super) path: PathBuf,
@@ -79,7 +79,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// What an archive that is not there yet holds.
+    /// The contents of a new archive.
     pub(super) fn empty(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.into(),
@@ -90,10 +90,10 @@ impl Contents {
         })
     }
 
-    /// Reads an archive, entries in any order.
+    /// Reads an archive, with entries in any order.
     ///
-    /// Errors: kind `NotFound`; no `oci-layout` or `index.json`; a link, a device, a file twice; more than a million
-    /// entries; an archive that ends early; one that is compressed (kind `Unsupported`).
+    /// Errors: kind `NotFound`; no `oci-layout` or `index.json`; a link, a device, a duplicate file; more than a
+    /// million entries; an archive that ends early; a compressed archive (kind `Unsupported`).
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file = Arc::new(open_regular(path)?.0);
         refuse_compressed(&file).context(|| path.display().to_string())?;
@@ -102,7 +102,7 @@ impl Contents {
             .context(|| path.display().to_string())
     }
 
-    /// What is not as it should be about the list and the file. Reads all that is between blobs.
+    /// Flaws of the list and the file. Reads everything between blobs.
     pub(super) fn flaws(&self) -> Result<Vec<Flaw>> {
         let mut flaws = [self.index.unreadable(), self.index.doubtful()].concat();
         let Some(file) = &self.file else { return Ok(flaws) };
@@ -124,12 +124,12 @@ impl Contents {
         Ok(flaws)
     }
 
-    /// The blob of this digest. Error kind `NotFound` when there is none.
+    /// The blob with this digest. Errors: kind `NotFound` if there is none.
     pub(super) fn piece(&self, digest: &Digest) -> Result<BlobSlice> {
         self.blobs.get(digest).cloned().ok_or_else(|| self.missing(format_args!("{digest}")))
     }
 
-    /// Digests of all manifests that the list leads to, as far as they are here and readable.
+    /// Digests of all manifests reachable from the list, as far as they are present and readable.
     pub(super) fn manifests(&self) -> HashSet<Digest> {
         let mut found = HashSet::new();
         let mut next: Vec<_> = self.index.entries().cloned().collect();
@@ -155,22 +155,24 @@ impl Manifests for Contents {
     }
 }
 
-/// A compressed archive cannot be read in place; to say so is better than "no tar header".
+/// A compressed archive cannot be read in place; this error is better than "no tar header".
 fn refuse_compressed(file: &File) -> Result<()> {
     let mut start = [0; 4];
     let read = file.read_at(&mut start, 0)?;
     for (magic, name) in [(&[0x1f, 0x8b][..], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2")] {
         if start.get(..read).unwrap_or_default().starts_with(magic) {
-            return Err(Error::unsupported(format!("an archive compressed with {name}; it must be a plain tar")));
+            return Err(Error::unsupported(format!(
+                "the archive is compressed with {name}; it must be an uncompressed tar"
+            )));
         }
     }
     Ok(())
 }
 
-/// A file that is read a few blocks at a time: between two headers lies data that is jumped over, and reading ahead
-/// into it would be the whole cost of opening an archive.
+/// Reads a file a few blocks at a time: between two headers lies data to skip, and reading ahead would dominate the
+/// cost of opening an archive.
 ///
-/// It has a position of its own: several may read one open file.
+/// It has its own position, so that several can read one open file.
 struct SmallReads<'a> {
     file: &'a File,
     at: u64,
@@ -198,13 +200,13 @@ impl Seek for SmallReads<'_> {
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
             SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
         };
-        // As a file has it: no offset beyond what a signed number holds.
+        // As for a file: no offset beyond the range of a signed number.
         self.at = to.filter(|at| i64::try_from(*at).is_ok()).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
     }
 }
 
-/// A walk over the headers of an archive.
+/// A pass over the headers of an archive.
 struct HeaderWalk<'a> {
     file: &'a Arc<File>,
     path: &'a Path,
@@ -231,7 +233,7 @@ impl HeaderWalk<'_> {
                 let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
                 let piece = BlobSlice { file: Arc::clone(self.file), slice, verified: false };
                 if blobs.insert(digest, piece).is_some() {
-                    return Err(Error::invalid(format!("entry {} is there twice", quote(&name))));
+                    return Err(Error::invalid(format!("duplicate entry {}", quote(&name))));
                 }
                 continue;
             }
@@ -247,7 +249,7 @@ impl HeaderWalk<'_> {
 
     fn other(&mut self, name: &str, reader: &mut Reader<SmallReads<'_>>) -> Result<()> {
         if matches!(name, MARKER | INDEX) && !self.seen.insert(name.to_owned()) {
-            return Err(Error::invalid(format!("entry `{name}` is there twice")));
+            return Err(Error::invalid(format!("duplicate entry `{name}`")));
         }
         match name {
             MARKER => {
@@ -262,7 +264,7 @@ impl HeaderWalk<'_> {
     }
 }
 
-/// The digest of a blob's name; `None` for any other name.
+/// The digest in a blob's name; `None` for any other name.
 fn blob_digest(name: &str) -> Option<Digest> {
     let (algorithm, hex) = name.strip_prefix(BLOBS)?.strip_prefix('/')?.split_once('/')?;
     format!("{algorithm}:{hex}").parse().ok()

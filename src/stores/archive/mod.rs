@@ -1,9 +1,9 @@
-//! An OCI image layout in one uncompressed tar, which skopeo, podman, oras and containerd read.
+//! An OCI image layout in one uncompressed tar, readable by skopeo, podman, oras and containerd.
 //!
-//! Reading is by position: one walk over the headers, then every blob is a slice of the file. Writing lays the whole
-//! archive out before the first byte, fills it in parallel, and renames it into place: the same content has the same
-//! bytes, whatever the order of events. Files that are neither blobs nor part of the layout are not carried into a
-//! rewritten archive: a `manifest.json` would no longer be true.
+//! Reading is positional: after one pass over the headers, every blob is a slice of the file. Writing lays out the
+//! whole archive before the first byte, fills it in parallel, and renames it into place: the same content gives the
+//! same bytes, whatever the order of events. Files that are neither blobs nor part of the layout are dropped when an
+//! archive is rewritten: a `manifest.json` would no longer be true.
 
 mod contents;
 mod plan;
@@ -41,17 +41,17 @@ use crate::{
     },
 };
 
-/// How often a writer that waits for another one looks again.
+/// How often a waiting writer retries the lock.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// An archive. Cloning gives another handle on the same store.
+/// An archive. A clone is another handle on the same store.
 ///
-/// One session writes at a time, of all processes; nothing of it is visible before it commits. A reader keeps what it
-/// opened, even when the file is replaced.
+/// Among all processes, one session writes at a time; nothing of it is visible before it commits. A reader keeps the
+/// file that it opened, even after it is replaced.
 #[derive(Debug, Clone)]
 pub struct Archive {
     shared: Arc<Shared>,
-    /// How long another writer is waited for, and who is told.
+    /// How long to wait for another writer, and the observer of the wait.
     patience: Option<(Duration, Observer)>,
 }
 
@@ -64,18 +64,19 @@ struct Shared {
 }
 
 impl Archive {
-    /// Opens an archive that exists. Blocks on the file system.
+    /// Opens an existing archive. Blocks on the file system.
     ///
-    /// Errors: kind `NotFound`; `Invalid` for what is no OCI archive, or a hostile one; `Unsupported` when compressed.
+    /// Errors: kind `NotFound`; `Invalid` for a file that is not an OCI archive, or a hostile one; `Unsupported` if
+    /// compressed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
         let contents = Contents::read(&target.path)?;
         Ok(Self::of(target, contents))
     }
 
-    /// Opens an archive, or stands for one that the first session makes. Blocks on the file system.
+    /// Opens an archive, or prepares one that the first session creates. Blocks on the file system.
     ///
-    /// Errors: a file that is no OCI archive.
+    /// Errors: a file that is not an OCI archive.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
         let contents = match Contents::read(&target.path) {
@@ -90,14 +91,13 @@ impl Archive {
         Self { shared: Arc::new(Shared { target, contents, replaced: AtomicU64::new(0) }), patience: None }
     }
 
-    /// The same archive; where another writer is at work, a session of this handle waits for its end, at most so long.
-    /// Without this it fails at once.
+    /// This archive, with sessions that wait for another writer, at most `longest`. Without this they fail at once.
     #[must_use]
     pub fn waiting(self, longest: Duration, progress: Observer) -> Self {
         Self { patience: Some((longest, progress)), ..self }
     }
 
-    /// Where it is.
+    /// Path of the archive.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.target.path
@@ -107,19 +107,19 @@ impl Archive {
         Arc::clone(&self.shared.contents.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the file again, after it was replaced.
+    /// Reads the file again after it was replaced.
     fn reload(&self) -> Result<()> {
         let contents = match Contents::read(&self.shared.target.path) {
             Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.shared.target.path)?,
             other => other?,
         };
         *self.shared.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
-        // After them: whoever sees this number finds these contents, or newer ones.
+        // After the contents: a reader that sees this number finds these contents, or newer ones.
         self.shared.replaced.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
-    /// The right to write. Errors: code `StoreBusy` when another writer still has it.
+    /// Acquires the lock for writing. Errors: code `StoreBusy` if another writer keeps it.
     async fn lock(&self) -> Result<Lock> {
         let (start, mut told) = (Instant::now(), false);
         loop {
@@ -130,7 +130,7 @@ impl Archive {
             };
             let Some((longest, progress)) = &self.patience else { return Err(busy) };
             if start.elapsed() >= *longest {
-                return Err(busy.context(format!("waited {} s", longest.as_secs())));
+                return Err(busy.context(format!("after waiting {} s", longest.as_secs())));
             }
             if !std::mem::replace(&mut told, true) {
                 progress.tell(Event::Busy { why: busy.to_string(), time: *longest });

@@ -1,5 +1,4 @@
-//! The order and the offsets of an archive: they follow from what is in it and from nothing else, so that equal
-//! content has equal bytes.
+//! The order and offsets of an archive: determined by its content alone, so that equal content gives equal bytes.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,15 +9,15 @@ use crate::{
     tarball::write::{BLOCK, Extension, Header, padding},
 };
 
-/// Up to this size, a blob stands in front, with the manifests: what a reader of a pipe or a tape wants first.
+/// Blobs up to this size come first, with the manifests: a reader of a pipe or a tape needs them first.
 const SMALL: u64 = 64 << 10;
 
-/// Where everything of an archive goes.
+/// The layout of an archive.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Headers and small files, by offset; all between them is blobs and zeros.
+    /// Headers and small files, by offset; between them are only blobs and zeros.
     pub(super) fixed: Vec<(u64, Vec<u8>)>,
-    /// Where the data of each blob starts, and its size.
+    /// Offset and size of the data of each blob.
     pub(super) slots: BTreeMap<Digest, (u64, u64)>,
     /// Size of the archive.
     pub(super) total: u64,
@@ -27,8 +26,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Lays an archive out: `oci-layout`, the list, manifests and small blobs by digest, then blobs by size, the
-    /// largest first, then by digest. No directories, no PAX headers (oras 1.3 reads sizes from PAX headers as 0).
+    /// Lays out an archive: `oci-layout`, the list, manifests and small blobs by digest, then blobs by descending size,
+    /// then by digest. No directories, no PAX headers (oras 1.3 reads sizes from PAX headers as 0).
     ///
     /// Errors: more bytes than a file can have.
     pub(super) fn of(index: Vec<u8>, blobs: &BTreeMap<Digest, u64>, manifests: &HashSet<Digest>) -> Result<Self> {
@@ -51,7 +50,7 @@ impl Plan {
         Ok(Self { index, ..plan })
     }
 
-    /// Appends an entry and returns where its data starts.
+    /// Appends an entry and returns the offset of its data.
     fn entry(&mut self, name: &str, size: u64) -> Result<u64> {
         let header = Header::file(name, size).encode(Extension::Gnu)?;
         let start = self.total.checked_add(header.len() as u64).ok_or_else(too_large)?;
@@ -63,7 +62,7 @@ impl Plan {
 }
 
 fn too_large() -> Error {
-    Error::limit("an archive of more than 8 EiB")
+    Error::limit("the archive would exceed 8 EiB")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Writing an archive: under a lock, into a temporary file beside it, each blob at its final place, then one rename.
+//! Writing an archive: under a lock, into a temporary file beside it, each blob at its final offset, then one rename.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// Where an archive is, and its name there.
+/// The directory of an archive and its name there.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) path: PathBuf,
@@ -44,16 +44,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A path that a user named; a symbolic link is followed, so that its target is what gets replaced.
+    /// A path named by the user; a symbolic link is followed, so that its target is replaced.
     pub(super) fn new(path: &Path) -> Result<Self> {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Error::invalid(format!("`{}` is not the name of a file", path.display())))?;
+        let name = name.ok_or_else(|| Error::invalid(format!("`{}` is not a file name", path.display())))?;
         let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         Ok(Self { name: name.to_owned(), parent, path })
     }
 
-    /// What is there now; nothing when there is no such file.
+    /// The current contents; empty if there is no such file.
     fn contents(&self) -> Result<(Contents, bool)> {
         match Contents::read(&self.path) {
             Err(e) if e.kind() == Kind::NotFound => Ok((Contents::empty(&self.path)?, false)),
@@ -62,7 +62,7 @@ impl Target {
     }
 }
 
-/// The right to replace an archive: a locked file beside it, gone when dropped.
+/// The exclusive right to replace an archive: a locked file beside it, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     dir: Dir,
@@ -71,9 +71,9 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Blocks on the file system, not on another writer.
+    /// Blocks on the file system, but not on another writer.
     ///
-    /// Errors: kind `Busy`, code `StoreBusy` when another writer is at work.
+    /// Errors: kind `Busy`, code `StoreBusy` if there is another writer.
     pub(super) fn new(target: &Target) -> Result<Self> {
         let dir = Dir::open(&target.parent)?;
         let name = format!(".{}.artifact-lock", target.name);
@@ -89,7 +89,7 @@ impl Lock {
                     return Err(Error::from(e).context(format!("cannot lock `{}`", target.path.display())));
                 }
             }
-            // The last holder removes the file: what we hold may be one that is no longer there.
+            // The previous holder removes the file: the lock may be on a file that is gone.
             if dir.holds(&name, &file)? {
                 return Ok(Self { dir, name, file });
             }
@@ -99,18 +99,18 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is held, so that nobody can be waiting on a name that is about to go.
+        // Removed while locked, so that nobody waits on a name that is about to disappear.
         let _ = self.dir.remove(&self.name);
         let _ = self.file.unlock();
     }
 }
 
-/// One writing: a rewriting of the archive, from the announcement of what comes to the rename.
+/// A session that rewrites the archive, from the declared intent to the rename.
 #[derive(Debug)]
 pub(super) struct ArchiveSession {
     archive: Archive,
     rewriting: Arc<Rewriting>,
-    /// A commit that is under way, or that nobody waited for to its end.
+    /// A commit in progress, or one whose caller was cancelled.
     committing: tokio::sync::Mutex<Option<JoinHandle<Result<Committed>>>>,
 }
 
@@ -118,15 +118,15 @@ pub(super) struct ArchiveSession {
 struct Rewriting {
     target: Target,
     lock: Mutex<Option<Lock>>,
-    /// The archive as it was found, under the lock.
+    /// The archive as found under the lock.
     base: Contents,
-    /// What of it stays, and what is to come, with sizes.
+    /// Content that stays or will come, with sizes.
     kept: BTreeMap<Digest, u64>,
-    /// Content that need not come: in the old archive.
+    /// Content already in the old archive.
     known: BTreeMap<Digest, BlobSlice>,
     manifests: HashSet<Digest>,
     plan: Plan,
-    /// `None` when nothing changes.
+    /// `None` if nothing changes.
     draft: Option<TemporaryFile>,
     arrived: Mutex<HashSet<Digest>>,
     gates: HashMap<Digest, Arc<tokio::sync::Mutex<()>>>,
@@ -134,7 +134,7 @@ struct Rewriting {
     changes: Mutex<Changes>,
 }
 
-/// What is to become of the list.
+/// Changes of the list.
 #[derive(Debug, Clone, Default)]
 struct Changes {
     names: Vec<NameChange>,
@@ -143,14 +143,14 @@ struct Changes {
 }
 
 impl ArchiveSession {
-    /// Lays out the archive that will hold what is there now and what is intended. Blocks on the file system.
+    /// Lays out the archive for its current and intended content. Blocks on the file system.
     pub(super) fn begin(archive: Archive, lock: Lock, intent: Intent) -> Result<Self> {
         let rewriting = Arc::new(Rewriting::begin(&archive.shared.target, lock, intent)?);
         Ok(Self { archive, rewriting, committing: tokio::sync::Mutex::default() })
     }
 
     fn unexpected(&self, desc: &Descriptor) -> Error {
-        Error::unsupported(format!("{} is not part of what is written to {}", desc.digest, self.archive))
+        Error::unsupported(format!("{} is not part of this copy to {}", desc.digest, self.archive))
     }
 
     async fn write(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<Outcome> {
@@ -161,12 +161,12 @@ impl ArchiveSession {
         match all.kept.get(&desc.digest) {
             None => return Err(self.unexpected(desc)),
             Some(size) if *size != desc.size => {
-                let message = format!("{} was announced with {size} bytes and comes with {}", desc.digest, desc.size);
+                let message = format!("{} was expected with {size} bytes, but has {}", desc.digest, desc.size);
                 return Err(Error::mismatch(message));
             }
             Some(_) => {}
         }
-        // Two writers of one blob are kept apart.
+        // Serialises two writers of one blob.
         let gate = all.gates.get(&desc.digest).cloned().unwrap_or_default();
         let _alone = gate.lock().await;
         if all.piece(&desc.digest).is_some() {
@@ -213,16 +213,16 @@ impl Session for ArchiveSession {
         let mut committing = self.committing.lock().await;
         let task = committing.get_or_insert_with(|| {
             let (archive, rewriting) = (self.archive.clone(), Arc::clone(&self.rewriting));
-            // In one go: this handle must see what it wrote, also when nobody waits for it any more.
+            // Not interruptible: this handle must see its own write, even if the caller was cancelled.
             tokio::task::spawn_blocking(move || {
                 let committed = rewriting.commit()?;
                 archive.reload().map(|()| committed)
             })
         });
-        // Whoever stops waiting here may ask again.
+        // A cancelled caller may ask again.
         let committed = task.await;
         *committing = None;
-        committed.map_err(|e| Error::caused(Kind::Internal, "the writer of the archive failed", e))?
+        committed.map_err(|e| Error::caused(Kind::Internal, "archive writer aborted", e))?
     }
 
     async fn abandon(&self) {
@@ -242,7 +242,7 @@ impl Rewriting {
         let mut changes = !exists;
         for Item { desc, role } in &items {
             let before = kept.insert(desc.digest.clone(), desc.size);
-            // A blob of another size is what a damaged archive has: it is to come again.
+            // A blob of another size comes from a damaged archive and must be stored again.
             changes |= before != Some(desc.size);
             if *role == Role::Manifest {
                 manifests.insert(desc.digest.clone());
@@ -285,7 +285,7 @@ impl Rewriting {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Where a blob goes.
+    /// The reserved place of a blob.
     fn place(&self, digest: &Digest) -> Option<BlobSlice> {
         let (offset, len) = *self.plan.slots.get(digest)?;
         let draft = self.draft.as_ref()?;
@@ -293,13 +293,13 @@ impl Rewriting {
         Some(BlobSlice { file: Arc::clone(draft.file()), slice, verified: true })
     }
 
-    /// Content that is here, now or from before.
+    /// Content present now or before.
     fn piece(&self, digest: &Digest) -> Option<BlobSlice> {
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         if arrived { self.place(digest) } else { self.known.get(digest).cloned() }
     }
 
-    /// Replaces the archive. Errors: kind `NotFound` when something that was announced has not come.
+    /// Replaces the archive. Errors: kind `NotFound` if intended content was not stored.
     fn commit(&self) -> Result<Committed> {
         let changes = self.changes().clone();
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -309,7 +309,7 @@ impl Rewriting {
         };
         if let Some(digest) = self.kept.keys().find(|digest| self.piece(digest).is_none()) {
             let place = self.target.path.display();
-            return Err(Error::not_found(format!("{digest} was expected in oci-archive:{place} and never came")));
+            return Err(Error::not_found(format!("{digest} was expected in oci-archive:{place}, but never written")));
         }
         let mut index = self.base.index.clone();
         let committed = changes.apply(&self.base, &mut index, &self.kept, &self.removals)?;
@@ -326,7 +326,7 @@ impl Rewriting {
                 self.fill(draft, &self.plan)?;
                 draft.keep(&lock.dir, &self.target.name)?;
             }
-            // Something was named that was not announced: all offsets move.
+            // A manifest was named that was not part of the intent: all offsets move.
             _ => {
                 let plan = Plan::of(encoded, &self.kept, &self.manifests)?;
                 let draft = allocate(&lock.dir, plan.total)?;
@@ -337,7 +337,7 @@ impl Rewriting {
         lock.dir.sync()
     }
 
-    /// Writes all that is not in its place yet.
+    /// Writes all content that is not yet in its place.
     fn fill(&self, draft: &TemporaryFile, plan: &Plan) -> Result<()> {
         for (at, bytes) in &plan.fixed {
             draft.write_at(bytes, *at)?;
@@ -354,11 +354,11 @@ impl Rewriting {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
+    Error::new(Kind::Internal, "the session has already ended")
 }
 
 impl Changes {
-    /// Makes the changes in a list of content that is kept.
+    /// Applies the changes to a list, given the content that is kept.
     fn apply(
         &self,
         base: &Contents,
@@ -368,7 +368,7 @@ impl Changes {
     ) -> Result<Committed> {
         let (mut tags, mut committed) = (BTreeMap::new(), Committed::default());
         for NameChange { name, to, expect, .. } in &self.names {
-            // A name that stands for two manifests is one that this change puts right.
+            // A name with two manifests is repaired by this change.
             let found = index.named(name).ok().flatten().map(|desc| desc.digest.clone());
             expect.check(name, found.as_ref())?;
             match to {
@@ -388,7 +388,7 @@ impl Changes {
     }
 }
 
-/// An unfinished file of this size: that the disk is too small is found out now.
+/// Creates an unfinished file of this size, so that a full disk is detected early.
 fn allocate(dir: &Dir, total: u64) -> Result<TemporaryFile> {
     let draft = TemporaryFile::new(dir)?;
     let path = draft.path();

@@ -1,4 +1,4 @@
-//! What of an `index.json` cannot be read, or is not what a writer would have meant.
+//! Parts of an `index.json` that are unreadable, or not what a writer would have meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,12 +26,11 @@ impl Entry {
 }
 
 impl IndexFile {
-    /// What of it cannot be read, so that nobody knows what it stands for: entries that are no descriptors or whose name
-    /// was written under a key that is damaged, and a list that is not there.
+    /// Unreadable parts: entries that are not descriptors or whose name is under a damaged key, and a missing list.
     pub(in crate::stores) fn unreadable(&self) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         if !self.listed {
-            flaws.push(flaw(FlawKind::Unreadable, "it has no `manifests`"));
+            flaws.push(flaw(FlawKind::Unreadable, "`manifests` is missing"));
         }
         for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.desc.is_none()) {
             let why = serde_json::from_str::<Descriptor>(entry.raw.get()).err();
@@ -39,7 +38,7 @@ impl IndexFile {
             let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
             let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
             let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
-            flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is no descriptor{why}")));
+            flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}")));
         }
         for (at, entry) in self.entries.iter().enumerate() {
             let Some(desc) = &entry.desc else { continue };
@@ -54,17 +53,17 @@ impl IndexFile {
         flaws
     }
 
-    /// What of it can be read and is not what a writer would have meant. Much of a list is in it and nowhere else: what
-    /// a flipped bit leaves of a key or of a type is the only sign of it.
+    /// Parts that are readable, but not what a writer would have meant. Most of a list exists nowhere else: an odd key
+    /// or type is the only sign of a flipped bit.
     pub(in crate::stores) fn doubtful(&self) -> Vec<Flaw> {
         let mut messages = Vec::new();
         for (key, value) in &self.fields {
             if !FIELDS.contains(&key.as_str()) {
-                messages.push(format!("it has the unknown key `{key:.128}`"));
+                messages.push(format!("unknown key `{key:.128}`"));
             }
             let own = || serde_json::from_str::<&str>(value.get()).ok();
             if key == "mediaType" && own() != Some(media_type::INDEX) {
-                messages.push(format!("its `mediaType` is not `{}`", media_type::INDEX));
+                messages.push(format!("`mediaType` is not `{}`", media_type::INDEX));
             }
         }
         for (at, entry) in self.entries.iter().enumerate() {
@@ -73,7 +72,7 @@ impl IndexFile {
             let unknown = keys.iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
             messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
             if !media_type::is_valid(&desc.media_type) {
-                messages.push(format!("entry {at} has a media type that is none: `{:.128}`", desc.media_type));
+                messages.push(format!("entry {at} has an invalid media type: `{:.128}`", desc.media_type));
             }
             if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
                 messages.push(no_name(at, name));
@@ -82,7 +81,7 @@ impl IndexFile {
         messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
     }
 
-    /// All names, sorted, each once, and what else may be one.
+    /// All names, sorted, without duplicates, and entries that may be names.
     pub(in crate::stores) fn names(&self) -> NamePage {
         let mut names = BTreeSet::new();
         let mut unreadable = self.unreadable();
@@ -100,11 +99,11 @@ fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
     Flaw { kind, place: "index.json".into(), message: message.into() }
 }
 
-/// Whether a key differs from another one in one letter.
+/// True if the keys differ in exactly one letter.
 fn is_slip(key: &str, meant: &str) -> bool {
     key.len() == meant.len() && key.bytes().zip(meant.bytes()).filter(|(own, other)| own != other).count() == 1
 }
 
 fn no_name(at: usize, text: &str) -> String {
-    format!("entry {at} has a name that is none: `{text:.128}`")
+    format!("entry {at} has an invalid name: `{text:.128}`")
 }

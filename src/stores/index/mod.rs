@@ -1,4 +1,4 @@
-//! The `index.json` of layouts and archives: what others wrote stays as they wrote it, and equal content has equal
+//! The `index.json` of layouts and archives: entries of other writers stay unchanged, and equal content gives equal
 //! bytes.
 
 mod flaws;
@@ -20,19 +20,19 @@ use crate::{
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// Most entries in an `index.json`.
 const MAX_ENTRIES: usize = 100_000;
-/// Most bytes of the annotations of a manifest that are repeated in its entry.
+/// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
-/// The entries of an `index.json`, and the rest of it.
+/// The entries of an `index.json`, and its other fields.
 #[derive(Debug, Clone)]
 pub(super) struct IndexFile {
     fields: Vec<(String, Box<RawValue>)>,
     entries: Vec<Entry>,
-    /// Whether there is a list of entries at all.
+    /// True if there is a list of entries at all.
     listed: bool,
     changed: bool,
 }
 
-/// One entry: as it is written, and as a descriptor if it is one that we understand.
+/// One entry: its text, and its descriptor if it is a valid one.
 #[derive(Debug, Clone)]
 struct Entry {
     raw: Box<RawValue>,
@@ -52,7 +52,7 @@ impl Entry {
         self.desc.as_ref().map(|desc| &desc.digest)
     }
 
-    /// This entry with this name, or without one; all else as it is.
+    /// This entry with this name, or without one, otherwise unchanged.
     fn named(&self, name: Option<&str>) -> Result<Self> {
         let malformed = |e| Error::caused(Kind::Internal, "cannot edit an entry of `index.json`", e);
         let mut value: Value = serde_json::from_str(self.raw.get()).map_err(malformed)?;
@@ -93,24 +93,24 @@ impl IndexFile {
         Ok(Self { fields, entries: Vec::new(), listed: true, changed: true })
     }
 
-    /// Reads an `index.json`. Entries that are no descriptors are kept and otherwise ignored (image-spec
+    /// Reads an `index.json`. Entries that are not descriptors are kept and otherwise ignored (image-spec
     /// image-layout.md: unknown media types must not fail).
     ///
-    /// Errors: not a JSON object with `schemaVersion` 2, a key twice, too large, more than 100 000 entries.
+    /// Errors: not a JSON object with `schemaVersion` 2, a duplicate key, too large, more than 100 000 entries.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(Error::limit(format!("an `index.json` of {} bytes; {MAX_BYTES} are allowed", bytes.len())));
+            return Err(Error::limit(format!("`index.json` has {} bytes; the maximum is {MAX_BYTES}", bytes.len())));
         }
         let index: Self =
             serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
         let version = index.fields.iter().find(|(key, _)| key == "schemaVersion").map(|(_, value)| value.get());
         if version != Some("2") {
-            return Err(Error::invalid("an `index.json` whose `schemaVersion` is not 2"));
+            return Err(Error::invalid("`index.json` must have `schemaVersion` 2"));
         }
         Ok(index)
     }
 
-    /// The bytes: entries sorted by name, then the unnamed; equal ones by digest.
+    /// Encodes the index: entries sorted by name, then the unnamed; equal ones by digest.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut sorted: Vec<&Entry> = self.entries.iter().collect();
         let key = |e: &Entry| (e.name().is_none(), e.name().map(str::to_owned), e.digest().cloned());
@@ -130,14 +130,12 @@ impl IndexFile {
         }
         out.push(b'}');
         if out.len() as u64 > MAX_BYTES || self.entries.len() > MAX_ENTRIES {
-            return Err(Error::limit(format!(
-                "an `index.json` of more than {MAX_ENTRIES} entries or {MAX_BYTES} bytes"
-            )));
+            return Err(Error::limit(format!("`index.json` would exceed {MAX_ENTRIES} entries or {MAX_BYTES} bytes")));
         }
         Ok(out)
     }
 
-    /// Whether anything differs from what was read.
+    /// True if anything differs from the file that was read.
     pub(super) fn changed(&self) -> bool {
         self.changed
     }
@@ -147,24 +145,24 @@ impl IndexFile {
         self.entries.iter().filter_map(|entry| entry.desc.as_ref())
     }
 
-    /// What a name stands for. Errors: two different manifests, since two readers would take two different ones.
+    /// The manifest that a name stands for. Errors: two different manifests, since readers would disagree.
     pub(super) fn named(&self, wanted: &str) -> Result<Option<&Descriptor>> {
         let mut found = self.entries().filter(|desc| name(desc) == Some(wanted));
         let Some(first) = found.next() else { return Ok(None) };
         if found.any(|other| other.digest != first.digest) {
-            return Err(Error::invalid(format!("`{wanted}` stands for two manifests")));
+            return Err(Error::invalid(format!("`{wanted}` stands for two different manifests")));
         }
         Ok(Some(first))
     }
 
-    /// Lists manifests without a name, with artifact type and annotations, unless they are listed already.
+    /// Lists manifests without a name, with artifact type and annotations, unless listed already.
     pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
         let mut known: BTreeSet<Digest> = self.entries().map(|desc| desc.digest.clone()).collect();
         for desc in descs {
             if known.insert(desc.digest.clone()) {
                 let mut annotations = desc.annotations.clone();
                 annotations.remove(annotation::REF_NAME);
-                // They are there for other tools, and must not fill the list.
+                // Annotations only inform other tools and must not bloat the list.
                 if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ANNOTATIONS {
                     annotations.clear();
                 }
@@ -176,10 +174,10 @@ impl IndexFile {
         Ok(())
     }
 
-    /// Points names at manifests, and returns the manifests that are no longer listed because of it.
+    /// Points names at manifests, and returns the manifests that are therefore no longer listed.
     pub(super) fn tag(&mut self, tags: &BTreeMap<RefName, Descriptor>) -> Result<Vec<Descriptor>> {
         let mut left = tags.clone();
-        // One entry that says so already is enough; a second one of the same name must not remain.
+        // One such entry is enough; a second one of the same name must not remain.
         let mut displaced = Vec::new();
         let mut kept = Vec::with_capacity(self.entries.len().saturating_add(tags.len()));
         for entry in std::mem::take(&mut self.entries) {
@@ -211,7 +209,7 @@ impl IndexFile {
         Ok(displaced)
     }
 
-    /// Takes a name away; what it stood for stays listed. `false` when there is no such name.
+    /// Removes a name; its manifest stays listed. `false` if there is no such name.
     pub(super) fn untag(&mut self, wanted: &str) -> Result<bool> {
         let (named, mut rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.entries).into_iter().partition(|entry| entry.name() == Some(wanted));
@@ -253,7 +251,7 @@ impl<'de> Visitor<'de> for Document {
         let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
         while let Some(key) = map.next_key::<String>()? {
             if index.fields.iter().any(|(known, _)| *known == key) {
-                return Err(A::Error::custom(format_args!("key `{}` twice", key)));
+                return Err(A::Error::custom(format_args!("duplicate key `{}`", key)));
             }
             if index.fields.len() >= MAX_FIELDS {
                 return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));

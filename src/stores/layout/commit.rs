@@ -1,8 +1,8 @@
-//! How changes of the list become durable: sessions that commit at the same time are written together.
+//! Making changes of the list durable: concurrent commits are written together.
 //!
-//! A session hands its change over and waits. One writer takes all that waits once it has the lock, reads `index.json`
-//! again, merges, writes it in the place of the old one, and answers each. It runs on a thread that owns its data: who
-//! gives up waiting stops nothing half way. A change that cannot be merged fails alone.
+//! A session enqueues its change and waits. Once it has the lock, one writer takes all queued changes, reads
+//! `index.json` again, merges them, replaces the file, and answers each session. It runs on a thread that owns its
+//! data: a cancelled caller leaves nothing half done. A change that cannot be merged fails alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,20 +23,20 @@ use crate::{
     },
 };
 
-/// What a session wants of the list.
+/// Changes of the list by one session.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) names: Vec<NameChange>,
     /// Manifests without a name.
     pub(super) listed: BTreeMap<Digest, Descriptor>,
-    /// Content that is to be gone.
+    /// Content to remove.
     pub(super) removals: Vec<Digest>,
-    /// Content came, whose names are not durable yet.
+    /// Content was stored whose names are not durable yet.
     pub(super) wrote: bool,
 }
 
 impl Change {
-    /// Whether nothing is to be done.
+    /// True if there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.listed.is_empty() && self.removals.is_empty() && !self.wrote
     }
@@ -49,7 +49,7 @@ pub(super) struct Queue(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     changes: Vec<(Change, oneshot::Sender<Result<Committed>>)>,
-    /// A writer is on its way to the lock and will take all of them.
+    /// A writer is waiting for the lock and will take all changes.
     writer: bool,
 }
 
@@ -59,7 +59,7 @@ impl Queue {
     }
 }
 
-/// A writer on its way.
+/// A writer waiting for the lock.
 struct Writer(Option<Arc<Shared>>);
 
 impl Writer {
@@ -72,7 +72,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A runtime that ended before the writer could run: nobody must wait for it, now or later.
+        // The runtime ended before the writer could run: nobody must wait for it, now or later.
         if let Some(shared) = self.0.take() {
             drop(mem::take(&mut *shared.queue.waiting()));
         }
@@ -80,7 +80,7 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    /// Hands a change of the list to the writer, who writes it together with those of other sessions.
+    /// Enqueues a change for the writer, which writes it together with those of other sessions.
     pub(super) fn hand_over(self: Arc<Self>, change: Change) -> oneshot::Receiver<Result<Committed>> {
         let (answer, outcome) = oneshot::channel();
         let needed = {
@@ -95,7 +95,7 @@ impl Shared {
         outcome
     }
 
-    /// Takes all changes that wait, as soon as the list is ours, and answers each.
+    /// Takes the lock, writes all waiting changes, and answers each session.
     fn write_waiting(self: Arc<Self>) {
         let locked = self.files.lock();
         let waiting = mem::take(&mut *self.queue.waiting());
@@ -104,15 +104,15 @@ impl Shared {
             Ok(outcomes) => outcomes,
             Err(e) => changes.iter().map(|_| Err(Error::new(e.kind(), e.to_string()))).collect(),
         };
-        // Whoever is answered finds nothing of this writing open any more.
+        // A session that is answered finds no file of this write still open.
         drop(self);
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // Nobody waits for a session whose task was stopped.
+            // The task of the session may have been cancelled.
             let _ = answer.send(outcome);
         }
     }
 
-    /// Merges changes into the list as it is now, one after the other. Errors: none of them was written.
+    /// Merges changes into the current list, one after the other. Errors: none was written.
     fn write(&self, changes: &[Change]) -> Result<Vec<Result<Committed>>> {
         let (mut index, mut gone) = (self.files.index()?, BTreeSet::new());
         let mut outcomes = Vec::new();
@@ -131,7 +131,7 @@ impl Shared {
         if index.changed() {
             self.files.write_index(&index)?;
         }
-        // Nothing leads to this content any more; where it cannot be removed, that is for its session to know.
+        // Nothing refers to this content any more; its session reports a failure to remove it.
         for (change, outcome) in changes.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_ok()) {
             if let Err(e) = change.removals.iter().try_for_each(|digest| self.files.remove(digest).map(drop)) {
                 *outcome = Err(e);
@@ -140,7 +140,7 @@ impl Shared {
         Ok(outcomes)
     }
 
-    /// Makes the changes of one session; `gone` is what sessions before it will have removed.
+    /// Applies the changes of one session; `gone` is the content removed by earlier ones.
     fn merge(&self, index: &mut IndexFile, change: &Change, gone: &BTreeSet<&Digest>) -> Result<Committed> {
         let here = |digest: &Digest| if gone.contains(digest) { Ok(None) } else { self.files.blob_size(digest) };
         let present = |desc: &Descriptor| match here(&desc.digest)? {
@@ -149,7 +149,7 @@ impl Shared {
         };
         let (mut tags, mut committed) = (BTreeMap::new(), Committed::default());
         for NameChange { name, to, expect, .. } in &change.names {
-            // A name that stands for two manifests is one that this change puts right.
+            // A name with two manifests is repaired by this change.
             let found = index.named(name).ok().flatten().map(|desc| desc.digest.clone());
             expect.check(name, found.as_ref())?;
             match to {

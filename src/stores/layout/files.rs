@@ -1,4 +1,4 @@
-//! The files of a layout: blobs by digest, `index.json` under a lock. All of it blocks.
+//! The files of a layout: blobs by digest, `index.json` under a lock. All methods block.
 
 use std::{
     collections::BTreeMap,
@@ -24,30 +24,30 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) root: Dir,
-    /// The directories of blobs, kept open while sessions write: one look instead of several openings for every blob. A
-    /// server has very many layouts and keeps none.
+    /// The directories of blobs, kept open while sessions write: one check instead of several opens per blob. A server
+    /// has very many layouts and keeps none open.
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How many sessions write.
+    /// Number of writing sessions.
     sessions: usize,
     dirs: BTreeMap<Algorithm, Dir>,
 }
 
 impl Files {
-    /// Opens a layout. Errors: kind `NotFound` when there is no directory, `Invalid` when it is no layout.
+    /// Opens a layout. Errors: kind `NotFound` if there is no directory, `Invalid` if it is not a layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
         if path.is_file() {
-            let message = format!("`{}` is a file, and an OCI layout is a directory", path.display());
+            let message = format!("`{}` is a file; an OCI layout is a directory", path.display());
             return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
         }
         let files = Self { root: Dir::open(path)?, kept: Mutex::default() };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
             Err(e) if e.kind() == Kind::NotFound => {
-                let message = format!("`{}` is not an OCI layout: no `{MARKER}`", path.display());
+                let message = format!("`{}` is not an OCI layout: `{MARKER}` is missing", path.display());
                 return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
             }
             Err(e) => return Err(e),
@@ -55,17 +55,17 @@ impl Files {
         Ok(files)
     }
 
-    /// Opens a layout or makes one. Errors: kind `Exists` when the directory holds something else.
+    /// Opens or creates a layout. Errors: kind `Exists` if the directory holds other files.
     pub(super) fn create(path: &Path) -> Result<Self> {
         if path.is_file() {
-            let message = format!("`{}` is a file", path.display());
+            let message = format!("`{}` is a file; an OCI layout is a directory", path.display());
             return Err(Error::new(Kind::Exists, message).with_code(Code::DestinationIsFile).with_path(path));
         }
-        make(path).context(|| format!("cannot make directory `{}`", path.display()))?;
+        make(path).context(|| format!("cannot create directory `{}`", path.display()))?;
         let root = Dir::open(path)?;
         if root.size(MARKER)?.is_none() {
             let is_foreign = root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER);
-            // Another writer may have made it a layout since the first look: the marker comes before all else.
+            // Another writer may have created the layout since the first check: the marker is written first.
             if is_foreign && root.size(MARKER)?.is_none() {
                 let message = format!("`{}` is neither empty nor an OCI layout", path.display());
                 return Err(Error::new(Kind::Exists, message));
@@ -84,12 +84,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Where it is.
+    /// Path of the layout.
     pub(super) fn path(&self) -> &Path {
         self.root.path()
     }
 
-    /// Removes what crashed writers left, except for parts of blobs that are not here.
+    /// Removes leftovers of crashed writers, except for parts of missing blobs.
     pub(super) fn clean(&self) -> Result<()> {
         let lacks = |digest: Digest| matches!(self.blob_size(&digest), Ok(None));
         let digest =
@@ -98,7 +98,7 @@ impl Files {
         self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.clean(|_| false))
     }
 
-    /// The directories of blobs that there are.
+    /// The existing directories of blobs.
     fn existing_algorithms(&self) -> Result<Vec<(Algorithm, Dir)>> {
         let mut found = Vec::new();
         for algorithm in Algorithm::ALL {
@@ -116,12 +116,12 @@ impl Files {
         self.blobs_by(algorithm, || self.root.dir(BLOBS)?.dir(algorithm.name()))
     }
 
-    /// The same, made if it is not there.
+    /// The directory of these blobs, created if missing.
     pub(super) fn blobs_to_write(&self, algorithm: Algorithm) -> Result<Dir> {
         self.blobs_by(algorithm, || self.root.make_dir(BLOBS)?.make_dir(algorithm.name()))
     }
 
-    /// The directory that is kept, as long as its path leads to it; otherwise the one that is opened.
+    /// The open directory, if its path still leads to it; otherwise reopens it.
     fn blobs_by(&self, algorithm: Algorithm, open: impl FnOnce() -> Result<Dir>) -> Result<Dir> {
         let kept = self.kept().dirs.get(&algorithm).cloned();
         if let Some(dir) = kept
@@ -143,7 +143,7 @@ impl Files {
         kept.sessions = kept.sessions.saturating_add(1);
     }
 
-    /// A session ends: with the last one, directories are closed.
+    /// A session ends: after the last one, directories are closed.
     pub(super) fn close(&self) {
         let mut kept = self.kept();
         kept.sessions = kept.sessions.saturating_sub(1);
@@ -156,7 +156,7 @@ impl Files {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The size of a blob; `None` when there is none, or something that is no regular file.
+    /// The size of a blob; `None` if there is no such regular file.
     pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
         match self.blobs(digest.algorithm()) {
             Ok(dir) => dir.size(&digest.hex()),
@@ -179,7 +179,7 @@ impl Files {
         Error::not_found(format!("{what} is not in {self}"))
     }
 
-    /// The bytes of a manifest, verified. Errors: kind `NotFound`; more than 8 MiB; another digest.
+    /// Reads and verifies a manifest. Errors: kind `NotFound`; more than 8 MiB; another digest.
     pub(super) fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
         let (file, size) = self.blob(digest)?;
         let bytes = read_all(file, size, 2 * MAX_MANIFEST).context(|| format!("read {digest}"))?;
@@ -187,7 +187,7 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Removes a blob; `false` when there was none.
+    /// Removes a blob; `false` if there was none.
     pub(super) fn remove(&self, digest: &Digest) -> Result<bool> {
         match self.blobs(digest.algorithm()) {
             Ok(dir) => {
@@ -200,8 +200,7 @@ impl Files {
         }
     }
 
-    /// Puts a list in the place of the one that is there. Whoever calls holds the lock, and has made the content
-    /// durable that is listed.
+    /// Replaces the list. The caller holds the lock and has made the listed content durable.
     pub(super) fn write_index(&self, index: &IndexFile) -> Result<()> {
         replace(&self.root, INDEX, &index.encode()?)
     }
@@ -211,13 +210,13 @@ impl Files {
         self.existing_algorithms()?.iter().try_for_each(|(_, dir)| dir.sync())
     }
 
-    /// The list as it is now.
+    /// Reads the current list.
     pub(super) fn index(&self) -> Result<IndexFile> {
         let name = || self.root.path().join(INDEX).display().to_string();
         IndexFile::read(&self.small(INDEX, MAX_BYTES)?).context(name)
     }
 
-    /// What tells this state of the list from another.
+    /// A stamp of the current state of the list.
     pub(super) fn index_stamp(&self) -> Result<StrictStamp> {
         Ok(StrictStamp::of(&self.root.file(INDEX)?.1))
     }
@@ -227,8 +226,8 @@ impl Files {
         read_all(file, meta.len(), limit).context(|| format!("read `{}`", self.root.path().join(name).display()))
     }
 
-    /// The lock of all who write blobs, shared: taken for as long as they write. `None` where the file system locks no
-    /// directories (NFS).
+    /// The shared lock of writers of blobs, held while they write. `None` if the file system does not lock directories
+    /// (NFS).
     pub(super) fn share_lock(&self) -> Result<Option<File>> {
         let blobs = self.root.dir(BLOBS)?.into_file()?;
         match blobs.lock_shared() {
@@ -237,20 +236,19 @@ impl Files {
         }
     }
 
-    /// The lock of whoever changes the list. It is on the marker file, which is there from the start and never replaced
-    /// by us.
+    /// The exclusive lock for changing the list. It is on the marker file, which exists from the start and is never
+    /// replaced by us.
     pub(super) fn lock(&self) -> Result<File> {
         loop {
             let (file, _) = self.root.file_with(MARKER, OFlags::RDWR)?;
             file.lock().context(|| format!("cannot lock `{}`", self.root.path().join(MARKER).display()))?;
-            // Another tool may have replaced the file while we waited.
+            // Another tool may have replaced the file during the wait.
             if self.root.holds(MARKER, &file)? {
                 return Ok(file);
             }
         }
     }
 
-    /// All that is there.
     pub(super) fn inventory(&self) -> Result<Inventory> {
         let index = self.index()?;
         let flaws = [index.unreadable(), index.doubtful()].concat();
@@ -284,7 +282,7 @@ impl std::fmt::Display for Files {
     }
 }
 
-/// Makes a directory and what is missing above it, each durable in the one that it is in.
+/// Creates a directory and its missing parents, each durable in its parent.
 fn make(path: &Path) -> Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
     std::fs::create_dir_all(path)?;
@@ -295,7 +293,7 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tells unfinished files from files that belong to somebody else.
+/// Separates unfinished files from foreign ones.
 fn sort_out(all: &mut Inventory, path: String) {
     let unfinished = path.rsplit('/').next().is_some_and(|name| name.starts_with(TEMPORARY));
     if unfinished { all.leftovers.push(path) } else { all.strays.push(path) }
@@ -303,7 +301,7 @@ fn sort_out(all: &mut Inventory, path: String) {
 
 fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
     let bytes = if size > limit { None } else { up_to(file, limit)? };
-    bytes.ok_or_else(|| Error::limit(format!("more than {limit} bytes")))
+    bytes.ok_or_else(|| Error::limit(format!("larger than {limit} bytes, the maximum")))
 }
 
 #[cfg(test)]

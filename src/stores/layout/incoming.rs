@@ -1,4 +1,4 @@
-//! Content on its way into a layout.
+//! Receiving content into a layout.
 
 use std::sync::Arc;
 
@@ -17,19 +17,23 @@ use crate::{
     stores::write_behind::WriteBehind,
 };
 
-/// Blobs up to this size are collected and written in one go. Of larger ones, what came of them stays when the rest
-/// does not come.
+/// Blobs up to this size are collected in memory and written at once. Larger ones keep their partial content if the
+/// transfer breaks off.
 const SMALL: u64 = 1 << 20;
 
 impl LayoutSession {
-    /// Stores a manifest, after all content that came before it; gives its entry for the list when it has a subject.
+    /// Stores a manifest, after all content that came before it; returns its entry for the list if it has a subject.
     pub(super) async fn push_manifest(
         &self,
         desc: &Descriptor,
         bytes: &Bytes,
     ) -> Result<(Outcome, Option<Descriptor>)> {
         if desc.size > 2 * MAX_MANIFEST {
-            return Err(Error::limit(format!("a manifest of {} bytes; {} are allowed", desc.size, 2 * MAX_MANIFEST)));
+            return Err(Error::limit(format!(
+                "manifest of {} bytes exceeds the maximum of {}",
+                desc.size,
+                2 * MAX_MANIFEST
+            )));
         }
         let bytes = collect(verified(desc, bytes.open(0).await?), desc.size).await?;
         let parsed = Parsed::read(&desc.media_type, &bytes)?;
@@ -44,7 +48,7 @@ impl LayoutSession {
         Ok((outcome.await?, parsed.subject().map(|_| parsed.listed(desc))))
     }
 
-    /// Stores a blob that is not here.
+    /// Stores a missing blob.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         if desc.size <= SMALL {
             let bytes = collect(verified(desc, blob.open(0).await?), desc.size).await?;
@@ -66,14 +70,13 @@ impl LayoutSession {
     async fn push_large(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         let (resumed, outcome) = self.receive(desc, blob, false).await?;
         match outcome {
-            // Whether the old part or the new one is wrong cannot be told: all of it comes again.
+            // Either part may be wrong, the old or the new: the whole blob is fetched again.
             Err(e) if resumed && e.kind() == Kind::Mismatch => self.receive(desc, blob, true).await?.1,
             outcome => outcome,
         }
     }
 
-    /// Takes a blob, from where an earlier attempt broke off unless all is wanted `anew`; whether there was something to
-    /// go on with, and what became of it.
+    /// Receives a blob, resuming an earlier attempt unless `anew`; returns whether it resumed, and the result.
     async fn receive(&self, desc: &Descriptor, blob: &dyn Blob, anew: bool) -> Result<(bool, Result<()>)> {
         let bare = desc.bare();
         let (draft, hasher, at) = self.run(move |shared, _| shared.files.take_up(&bare, anew)).await?;
@@ -81,13 +84,13 @@ impl LayoutSession {
         let brought = async {
             let mut stream = verified_from(desc, hasher, at, blob.open(at).await?);
             while let Some(chunk) = stream.try_next().await? {
-                // A disk that is full, or fails, is not to be filled with parts.
+                // A full or failing disk must not be filled with partial content.
                 behind.write(chunk).await.inspect_err(|_| draft.discard())?;
             }
             Ok(())
         }
         .await;
-        // What came is written even if the rest does not come.
+        // Received bytes are written even if the rest does not arrive.
         let written = behind.finish().await.inspect_err(|_| draft.discard());
         match brought.and(written) {
             Ok(()) => {}
@@ -103,7 +106,7 @@ impl LayoutSession {
         Ok((at > 0, kept.map(drop)))
     }
 
-    /// A way to store content whose digest is not known yet.
+    /// Starts storing content of unknown digest.
     pub(super) async fn start_stream(&self) -> Result<Box<dyn Sink>> {
         let algorithm = Algorithm::default();
         let draft = self.run(move |shared, _| TemporaryFile::new(&shared.files.blobs_to_write(algorithm)?)).await?;

@@ -1,9 +1,9 @@
-//! An OCI image layout directory (image-spec image-layout.md 1.0.0), shared safely between processes.
+//! An OCI image layout directory (image-spec image-layout.md 1.0.0), safely shared between processes.
 //!
-//! A blob is written beside its place under a temporary name, verified, synced and renamed; `index.json` comes last,
-//! under a lock, re-read and merged. A crash at any point leaves a valid layout. The next writer cleans up, and goes on
-//! with large blobs where they broke off: what is there of them is hashed again, and the rest is asked for.
-//! Listed are what is tagged, what was copied as a root, and manifests with a subject (the convention of oras).
+//! A blob is written under a temporary name, verified, synced and renamed; `index.json` is written last, under a lock,
+//! re-read and merged. A crash at any point leaves a valid layout. The next writer cleans up and resumes large blobs:
+//! their partial content is hashed again, and only the rest is fetched. The list holds tagged manifests, copied roots,
+//! and manifests with a subject (the convention of oras).
 
 mod commit;
 mod files;
@@ -39,45 +39,45 @@ use crate::{
     },
 };
 
-/// A layout directory. Cloning gives another handle on the same store.
+/// A layout directory. A clone is another handle on the same store.
 ///
-/// Any number of sessions may write at a time, of this process and of others. Readers see what was committed.
+/// Any number of sessions, in this process and others, may write at a time. Readers see committed changes.
 #[derive(Debug, Clone)]
 pub struct Layout(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     files: Files,
-    /// The sessions that commit at the same time, whose changes are written together.
+    /// Concurrent commits, whose changes are written together.
     queue: Queue,
-    /// Set by the first session: what a crashed writer left has been removed.
+    /// Set by the first session, once leftovers of crashed writers are removed.
     cleaned: OnceLock<()>,
     state: Mutex<State>,
 }
 
-/// What was read, kept for the next reader.
+/// Cached reads.
 #[derive(Debug, Default)]
 struct State {
-    /// The list as it was last read, and what it was read from.
+    /// The list as last read, with the stamp of its file.
     index: Option<(StrictStamp, Arc<IndexFile>)>,
-    /// How often the list was read.
+    /// Number of reads of the list.
     reads: u64,
-    /// What listed manifests say about their subjects: content, so it never changes.
+    /// Subjects of listed manifests: content, so it never changes.
     about: BTreeMap<Digest, Option<About>>,
 }
 
 impl Layout {
-    /// Opens a layout that exists. Blocks on the file system.
+    /// Opens an existing layout. Blocks on the file system.
     ///
-    /// Errors: kind `NotFound` when there is no such directory, `Invalid` when it is no layout.
+    /// Errors: kind `NotFound` if there is no such directory, `Invalid` if it is not a layout.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::of(Files::open(path.as_ref())?, OnceLock::new()))
     }
 
-    /// Opens a layout, or makes one in a new or empty directory, and removes what crashed writers left in it. Blocks
-    /// on the file system.
+    /// Opens a layout, or creates one in a new or empty directory, and removes leftovers of crashed writers. Blocks on
+    /// the file system.
     ///
-    /// Errors: kind `Exists` when the directory holds something else.
+    /// Errors: kind `Exists` if the directory holds other files.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::of(Files::create(path.as_ref())?, OnceLock::from(())))
     }
@@ -86,7 +86,7 @@ impl Layout {
         Self(Arc::new(Shared { files, queue: Queue::default(), cleaned, state: Mutex::default() }))
     }
 
-    /// Where it is.
+    /// Path of the layout.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.files.path()
@@ -103,7 +103,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The list, from memory when the file is as it was.
+    /// The list, from memory if the file is unchanged.
     fn index(&self) -> Result<Arc<IndexFile>> {
         let stamp = self.files.index_stamp()?;
         if let Some((known, index)) = &self.state().index
@@ -115,14 +115,14 @@ impl Shared {
         let mut state = self.state();
         state.reads = state.reads.wrapping_add(1);
         drop(state);
-        // Changed while it was read: good for now, but not to be kept.
+        // Changed while being read: valid now, but not worth caching.
         if self.files.index_stamp()? == stamp {
             self.state().index = Some((stamp, Arc::clone(&index)));
         }
         Ok(index)
     }
 
-    /// Removes what crashed writers left, once for all handles that share this.
+    /// Removes leftovers of crashed writers, once for all handles that share this state.
     fn clean(&self) -> Result<()> {
         if self.cleaned.get().is_none() {
             self.files.clean()?;
@@ -153,7 +153,7 @@ impl Manifests for Shared {
     }
 }
 
-/// The files without the memory of what was read from them.
+/// The files without cached reads.
 struct Read<'a>(&'a Files);
 
 impl Manifests for Read<'_> {
@@ -204,7 +204,7 @@ impl ReadStore for Layout {
         one_page(self.run(|shared| Ok(shared.index()?.names())))
     }
 
-    /// A list that is as it was is not read again.
+    /// An unchanged list is not read again.
     async fn names_version(&self) -> Result<Option<u64>> {
         self.run(|shared| {
             shared.index()?;

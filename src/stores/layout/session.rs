@@ -1,4 +1,4 @@
-//! One writing into a layout: content under its digest as it comes, names and lists with `commit`.
+//! Writing sessions of a layout: content is stored under its digest as it comes, names and lists by `commit`.
 
 use std::{
     fs::File,
@@ -19,23 +19,22 @@ use crate::{
     store::{Committed, Home, Intent, Item, NameChange, Session, Sink},
 };
 
-/// One writing.
 pub(super) struct LayoutSession {
     layout: Layout,
-    /// What must be here in the end.
+    /// Content that must exist in the end.
     items: Vec<Item>,
-    /// Small content that is not durable yet. Nobody else sees it.
+    /// Small content that is not durable yet, and invisible to others.
     pub(super) unsynced: Arc<Unsynced>,
-    /// What `commit` will change; `None` once that was handed over, or given up.
+    /// The changes for `commit`; `None` once they were handed over or abandoned.
     change: Mutex<Option<Change>>,
-    /// Where the outcome of the commit arrives.
+    /// Receives the result of the commit.
     outcome: tokio::sync::Mutex<Option<oneshot::Receiver<Result<Committed>>>>,
-    /// Shared by all sessions, so that nothing is collected as garbage meanwhile.
+    /// Shared by all sessions, so that no garbage is collected meanwhile.
     lock: Mutex<Option<File>>,
 }
 
 impl LayoutSession {
-    /// Begins to write. Blocks on the file system.
+    /// Begins a session. Blocks on the file system.
     pub(super) fn begin(layout: Layout, intent: Intent) -> Result<Self> {
         let lock = layout.0.files.share_lock()?;
         layout.0.files.keep_open();
@@ -60,7 +59,7 @@ impl LayoutSession {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something for `commit`. Errors: the session has ended.
+    /// Records a change for `commit`. Errors: the session has ended.
     fn note(&self, note: impl FnOnce(&mut Change)) -> Result<()> {
         self.change().as_mut().map(note).ok_or_else(ended)
     }
@@ -69,7 +68,7 @@ impl LayoutSession {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Runs file operations of this session on a thread where they may block.
+    /// Runs file operations of this session on a thread that may block.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared, &Unsynced) -> Result<T> + Send + 'static,
@@ -83,14 +82,17 @@ impl LayoutSession {
         self.run(|shared, unsynced| shared.files.settle(unsynced)).await
     }
 
-    /// An error of kind `NotFound` unless all that was announced is here.
+    /// Errors: kind `NotFound` unless all intended content is stored.
     async fn complete(&self) -> Result<()> {
         let items: Vec<(Digest, u64)> =
             self.items.iter().map(|item| (item.desc.digest.clone(), item.desc.size)).collect();
         self.run(move |shared, _| {
             for (digest, size) in &items {
                 if shared.files.blob_size(digest)? != Some(*size) {
-                    return Err(Error::not_found(format!("{digest} was expected in {} and never came", shared.files)));
+                    return Err(Error::not_found(format!(
+                        "{digest} was expected in {}, but never written",
+                        shared.files
+                    )));
                 }
             }
             Ok(())
@@ -156,26 +158,26 @@ impl Session for LayoutSession {
             }
             *outcome = Some(Arc::clone(&self.layout.0).hand_over(change));
         }
-        // Whoever stops waiting here may ask again.
+        // A cancelled caller may ask again.
         let written = match outcome.as_mut() {
             Some(outcome) => outcome.await,
             None => return Err(ended()),
         };
         *outcome = None;
         self.unlock();
-        written.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the writer of `index.json` failed")))
+        written.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "writer of `index.json` aborted")))
     }
 
     async fn abandon(&self) {
         *self.change() = None;
-        // What came so far is there for the next attempt; what cannot be kept is not missed.
+        // Received content stays for the next attempt; failures to keep it do not matter.
         let _ = self.settle().await;
         self.unlock();
     }
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
+    Error::new(Kind::Internal, "the session has already ended")
 }
 
 impl Drop for LayoutSession {

@@ -1,9 +1,9 @@
-//! Small content that is written and not durable yet.
+//! Small content that is written but not durable yet.
 //!
-//! Waiting for the disk after each of thousands of files is what takes longest. So they keep their temporary names for
-//! a while; then the disk is set to work on all of them, and each is synced, which now takes one wait for most, before
-//! it gets its name. Content is thus never visible under its digest before it is durable; a crash costs the files that
-//! had no name yet.
+//! Waiting for the disk after each of thousands of files would take most of the time. They therefore keep their
+//! temporary names for a while; then writeback is started for all of them, and each is synced, most with a single wait,
+//! before it gets its name. Content is thus never visible under its digest before it is durable; a crash loses only
+//! files without a name.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,16 @@ use crate::{
     stores::write_behind::start_writing,
 };
 
-/// Most files that wait, each of them open.
+/// Most waiting files, each of them open.
 const MOST: usize = 64;
-/// Most bytes that wait.
+/// Most waiting bytes.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Content that waits.
+/// Content waiting to be synced.
 #[derive(Debug, Default)]
 pub(super) struct Unsynced {
     held: Mutex<Held>,
-    /// Held while files get their names: whoever needs them to be there waits for that.
+    /// Held while files get their names, so that others can wait for that.
     settling: Mutex<()>,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Unsynced {
 struct Held {
     waiting: BTreeMap<Digest, Arc<TemporaryFile>>,
     bytes: u64,
-    /// What is about to get its name.
+    /// Content about to get its name.
     settling: BTreeMap<Digest, Arc<TemporaryFile>>,
 }
 
 impl Unsynced {
-    /// Adds content of so many bytes. `true`: it is time to settle.
+    /// Adds content of this size; `true` if it is time to settle.
     pub(super) fn add(&self, digest: &Digest, draft: TemporaryFile, len: u64) -> bool {
         let mut held = self.held();
         held.waiting.insert(digest.clone(), Arc::new(draft));
@@ -47,13 +47,13 @@ impl Unsynced {
         held.waiting.len() >= MOST || held.bytes >= MOST_BYTES
     }
 
-    /// Content that has no name yet.
+    /// Content without a name so far.
     pub(super) fn get(&self, digest: &Digest) -> Option<Arc<TemporaryFile>> {
         let held = self.held();
         held.waiting.get(digest).or_else(|| held.settling.get(digest)).cloned()
     }
 
-    /// Makes all that waits durable and gives it its name, in these directories. What fails is lost and reported.
+    /// Makes all waiting content durable and names it, in these directories. Content that fails is lost and reported.
     pub(super) fn settle(&self, dir: impl Fn(Algorithm) -> Result<Dir>) -> Result<()> {
         let _alone = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         let all = {

@@ -1,4 +1,4 @@
-//! How content becomes a file of a layout. All of it blocks.
+//! Turning content into files of a layout. All methods block.
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
@@ -20,8 +20,8 @@ impl Files {
         draft.keep(&dir, &digest.hex())
     }
 
-    /// Stores one of many small blobs: it becomes durable, and visible to others, with those that follow, at the latest
-    /// with [`Files::settle`].
+    /// Stores one of many small blobs: it becomes durable and visible together with later ones, at the latest with
+    /// [`Files::settle`].
     pub(super) fn write_soon(&self, digest: &Digest, bytes: &[u8], unsynced: &Unsynced) -> Result<()> {
         let dir = self.blobs_to_write(digest.algorithm())?;
         let draft = TemporaryFile::new(&dir)?;
@@ -29,15 +29,15 @@ impl Files {
         if unsynced.add(digest, draft, bytes.len() as u64) { self.settle(unsynced) } else { Ok(()) }
     }
 
-    /// Makes the content durable and visible that is not yet.
+    /// Makes pending content durable and visible.
     pub(super) fn settle(&self, unsynced: &Unsynced) -> Result<()> {
         unsynced.settle(|algorithm| self.blobs_to_write(algorithm))
     }
 
-    /// Where large content goes: the part that an earlier attempt brought, unless all is wanted `anew`; with what was
-    /// hashed and how many bytes that are. Without one, or when another writer is at it, a file of our own.
+    /// The file for large content: the partial content of an earlier attempt, unless `anew`, with its hash state and
+    /// length; else, or if another writer has locked it, a new file.
     ///
-    /// Parts lie beside `index.json`: `umoci gc` fails when it meets a name among the blobs that is no digest.
+    /// Partial files are beside `index.json`: `umoci gc` fails on a name among the blobs that is not a digest.
     pub(super) fn take_up(&self, desc: &Descriptor, anew: bool) -> Result<(TemporaryFile, Hasher, u64)> {
         let dir = self.blobs_to_write(desc.digest.algorithm())?;
         let part = if self.root.is_beside(&dir) { TemporaryFile::resume(&self.root, &desc.digest.hex()) } else { None };
@@ -49,10 +49,10 @@ impl Files {
         Ok((draft, hasher, len))
     }
 
-    /// Takes a local file over without copying it, where the file system lets two files share their blocks (`FICLONE`:
-    /// btrfs, XFS, bcachefs), and verifies what it then has. `false` where it does not.
+    /// Adopts a local file without copying it, if the file system can share blocks between files (`FICLONE`: btrfs,
+    /// XFS, bcachefs), and verifies the result. `false` if it cannot.
     ///
-    /// Never a hard link: who damages one store would damage the other.
+    /// Never a hard link: damage to one store would damage the other.
     pub(super) fn share(&self, desc: &Descriptor, source: &FileSlice) -> Result<bool> {
         let (file, meta) = open_regular(&source.path)?;
         if source.offset != 0 || meta.len() != desc.size {
@@ -72,7 +72,7 @@ impl Files {
         Ok(true)
     }
 
-    /// Gives a finished file the name of its digest; re-reads it when it was hashed by another algorithm.
+    /// Names a finished file by its digest; re-reads it if it was hashed with another algorithm.
     pub(super) fn adopt(&self, draft: &TemporaryFile, found: Digest, expected: Option<&Digest>) -> Result<Digest> {
         let found = match expected {
             Some(expected) if expected.algorithm() != found.algorithm() => {
@@ -88,7 +88,7 @@ impl Files {
     }
 }
 
-/// What a file holds from its start to its end, and how many bytes that are.
+/// The hash state and length of a whole file.
 fn hash(draft: &TemporaryFile, algorithm: Algorithm) -> Result<(Hasher, u64)> {
     let (mut hasher, mut at, mut chunk) = (Hasher::new(algorithm), 0_u64, Vec::new());
     if draft.len()? > 0 {

@@ -95,7 +95,7 @@ async fn the_name_of_an_entry_that_cannot_be_read_is_said_and_the_rest_can_be_co
     let world = World::new();
     spoiled(world.path(), &*replaced("\"size\":", "\"size\":-")).await;
     let found = findings(world.path()).await;
-    assert!(found[0].message.starts_with("entry 0 (`v1`) is no descriptor: "), "{found:?}");
+    assert!(found[0].message.starts_with("entry 0 (`v1`) is not a descriptor: "), "{found:?}");
     world.fails("copy oci:layout oci:all --all-tags", 1, &["(`v1`)"]);
     world.ok("copy oci:layout:v2 oci:some");
     world.ok("copy oci-archive:x.tar:v2 oci:others");
@@ -107,12 +107,12 @@ async fn what_a_list_says_that_nobody_would_mean_is_a_warning() {
     let set = |key: &'static str, value: &'static str| entry(move |entry| entry[key] = value.into());
     for (words, spoil) in [
         ("the unknown key `x`", set("x", "y")),
-        ("a media type that is none", set("mediaType", "application")),
+        ("an invalid media type", set("mediaType", "application")),
         ("is listed as `application/x` and is a", set("mediaType", "application/x")),
         ("artifact type `a/b`, which is not its own", set("artifactType", "a/b")),
-        ("a name that is none", entry(|entry| entry["annotations"][NAME] = "a b".into())),
-        ("its `mediaType` is not", replaced("image.index.v1", "image.index.v2")),
-        ("it has the unknown key `sschemaVersion`", replaced("{", "{\"sschemaVersion\":2,")),
+        ("an invalid name", entry(|entry| entry["annotations"][NAME] = "a b".into())),
+        ("`mediaType` is not", replaced("image.index.v1", "image.index.v2")),
+        ("unknown key `sschemaVersion`", replaced("{", "{\"sschemaVersion\":2,")),
     ] {
         let world = World::new();
         spoiled(world.path(), &*spoil).await;

@@ -22,6 +22,6 @@ async fn a_session_that_was_given_up_takes_nothing_more_itself() {
         let (desc, bytes) = &sample.manifests[0];
         session.abandon().await;
         let error = session.manifest(desc, bytes).await.unwrap_err();
-        assert_eq!(error.to_string(), "this writing has ended", "{candidate:?}");
+        assert_eq!(error.to_string(), "the session has already ended", "{candidate:?}");
     }
 }

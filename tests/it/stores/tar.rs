@@ -312,7 +312,7 @@ async fn a_patient_writer_waits_for_the_end_of_another_one_and_says_so_once() {
     let observer = Observer::new(Arc::clone(&told) as Arc<dyn Progress>);
     let patient = |longest| Archive::create(&path).unwrap().waiting(longest, observer.clone());
     let write = begin(&*to(&path), Intent::default()).await.unwrap();
-    let (short, error) = (Duration::from_millis(250), "waited 0 s: another process is writing");
+    let (short, error) = (Duration::from_millis(250), "after waiting 0 s: another process is writing");
     let busy = set_name(&patient(short), ref_name("v2"), sample.root()).await.unwrap_err();
     assert!(busy.code() == Some(Code::StoreBusy) && busy.to_string().contains(error), "{busy}");
     assert_eq!(told.0.lock().unwrap().len(), 1);
