@@ -1,5 +1,5 @@
-//! How blobs move: as many at a time as pay, each only where the destination lacks it, and fetched once more when other
-//! bytes arrived than described.
+//! Blob transfer: in parallel, only where the destination lacks a blob, and once more if other bytes arrive than
+//! described.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,8 +28,8 @@ use crate::{
 
 type Tasks = JoinSet<Result<(Descriptor, Outcome, Duration)>>;
 
-/// Puts the blobs that the destination lacks, and counts all into `report`. `earlier` parts of the plan have brought
-/// theirs already: what a neighbour has is mounted from there. After an error nothing is at work any more.
+/// Stores the blobs that the destination lacks and counts all of them in `report`. `earlier` parts of the plan are
+/// complete, so their blobs can be mounted. After an error no task is left running.
 pub(super) async fn copy_blobs(
     puts: &Puts,
     part: &Part,
@@ -43,8 +43,8 @@ pub(super) async fn copy_blobs(
     copy_these(puts, part, blobs, (earlier, evidence), options, report).await
 }
 
-/// Puts these blobs, which were counted before, whatever is known about the destination: it lacks what it was thought to
-/// have.
+/// Stores these blobs, already counted, without relying on what is known about the destination: it lacks content that
+/// it seemed to have.
 pub(super) async fn copy_again(
     puts: &Puts,
     part: &Part,
@@ -72,7 +72,7 @@ async fn copy_these<'a>(
 ) -> Result<()> {
     let mut tasks = JoinSet::new();
     let copied = copy_all(&mut tasks, puts, part, blobs, (earlier, evidence), options, report).await;
-    // Whoever gives the writing up then does not find half of it still on its way.
+    // A caller that then abandons the session finds no task still using it.
     tasks.shutdown().await;
     copied
 }
@@ -95,7 +95,7 @@ async fn copy_all<'a>(
             options.progress.tell(Event::Done(desc, Outcome::Present));
             continue;
         }
-        // A task is made when its turn comes: an artifact may have very many blobs.
+        // Tasks are created one by one: an artifact may have very many blobs.
         while tasks.len() >= concurrency.open(desc.size) {
             count_one(tasks, &mut concurrency, report).await?;
         }
@@ -118,7 +118,7 @@ async fn copy_all<'a>(
     Ok(())
 }
 
-/// A destination, and the blobs that it has by now.
+/// A destination and the blobs that it has by now.
 struct Brought<'a> {
     to: &'a Arc<dyn Store>,
     blobs: HashSet<&'a Digest>,
@@ -130,7 +130,7 @@ impl<'a> Brought<'a> {
     }
 }
 
-/// Where this blob lies in registries: its origins, and the destinations that have it by now.
+/// Repositories with this blob: its origins, and destinations that have received it.
 fn homes(origins: &Origins, earlier: &[Brought<'_>]) -> Vec<Home> {
     let item = &origins.item;
     let there = earlier.iter().filter(|part| part.blobs.contains(&item.desc.digest));
@@ -138,10 +138,10 @@ fn homes(origins: &Origins, earlier: &[Brought<'_>]) -> Vec<Home> {
     there.chain(origins.stores.iter().filter_map(|store| store.home(item))).collect()
 }
 
-/// Waits for the next blob that is done.
+/// Waits for the next finished blob.
 async fn count_one(tasks: &mut Tasks, concurrency: &mut Concurrency, report: &mut Report) -> Result<()> {
     let Some(joined) = tasks.join_next().await else { return Ok(()) };
-    let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "a copying task failed", e))??;
+    let (desc, outcome, took) = joined.map_err(|e| Error::caused(Kind::Internal, "copy task failed", e))??;
     concurrency.note(desc.size, took);
     report.count(&desc, outcome);
     Ok(())
@@ -161,22 +161,22 @@ async fn copy_blob(
         match sending.arrive(|bytes| progress.tell(Event::Moved(desc.digest.clone(), bytes))).await {
             Ok(Outcome::Moved) => return Ok(Outcome::Moved),
             Ok(there) => {
-                // What left before that was known moved in vain.
+                // Bytes sent before that was known moved in vain.
                 progress.tell(Event::Restarted(desc.digest.clone()));
                 return Ok(there);
             }
             Err(e) => {
-                tracing::debug!(target: "artifact::copy", digest = %desc.digest, why = %e, "did not arrive early")
+                tracing::debug!(target: "artifact::copy", digest = %desc.digest, why = %e, "early upload failed")
             }
         }
     }
     let blob = Counted { blob: origins, opened: Mutex::new(left), progress: progress.clone() };
     match puts.put(desc, &blob, homes).await {
-        // A flipped bit on the way; wrong bytes at the origin will be wrong again, and then the next one is asked.
+        // A bit flipped in transit; if the origin itself has wrong bytes, the next one is asked.
         Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => {
             let again = puts.put(desc, &blob, homes).await;
             match again {
-                // The destination said that it stored something else, and cannot be believed now.
+                // The destination claimed to store the content, but stored something else.
                 Ok(Outcome::Present) => Err(e),
                 Err(e) if e.kind() == Kind::Mismatch && origins.next() => puts.put(desc, &blob, homes).await,
                 other => other,
@@ -190,21 +190,21 @@ async fn copy_blob(
 struct Origins {
     item: Item,
     stores: Vec<Arc<dyn ReadStore>>,
-    /// The store that is asked first: those before it had wrong bytes.
+    /// The first store to ask: those before it had wrong bytes.
     first: AtomicUsize,
-    /// The content itself, where it has been read already.
+    /// The content, if already read.
     content: Option<Bytes>,
 }
 
 impl Origins {
     fn of(part: &Part, blob: &BlobEntry, content: Option<Bytes>) -> Self {
-        // Of a destination that is an origin, too, it is known that it lacks this.
+        // A destination that is also an origin is known to lack this.
         let itself = |store: &&Arc<dyn ReadStore>| !ptr::addr_eq(Arc::as_ptr(store), Arc::as_ptr(&part.to));
         let stores = part.graph.origins(&blob.origins).filter(itself).cloned().collect();
         Self { item: Item::blob(blob.titled()), stores, first: AtomicUsize::new(0), content }
     }
 
-    /// Leaves out the store that was asked. `false`: it was the last.
+    /// Skips the store that was asked; `false` if it was the last.
     fn next(&self) -> bool {
         self.first.fetch_add(1, Ordering::Relaxed).saturating_add(1) < self.stores.len()
     }
@@ -227,7 +227,8 @@ impl Blob for Origins {
         self.item.desc.size
     }
 
-    /// From the nearest that has it. Errors: none has; that of the farthest, with what else failed in front.
+    /// Opens the content at the nearest store that has it. Errors: that of the farthest store, with other failures in
+    /// front.
     async fn open(&self, from: u64) -> Result<ByteStream> {
         if let Some(content) = &self.content {
             return content.open(from).await;
@@ -238,13 +239,13 @@ impl Blob for Origins {
                 Ok(stream) => return Ok(stream),
                 Err(e) => {
                     failed = Some(match failed {
-                        Some(earlier) => e.context(format!("{earlier}; and then")),
+                        Some(earlier) => e.context(format!("{earlier}; then")),
                         None => e,
                     });
                 }
             }
         }
-        Err(failed.unwrap_or_else(|| Error::not_found(format!("no store to read {} from", self.item.desc.digest))))
+        Err(failed.unwrap_or_else(|| Error::not_found(format!("no store has {}", self.item.desc.digest))))
     }
 
     fn local(&self) -> Option<FileSlice> {
@@ -256,7 +257,7 @@ impl Blob for Origins {
     }
 }
 
-/// A blob whose streams report what passes through them.
+/// A blob whose streams report their progress.
 struct Counted<'a> {
     blob: &'a Origins,
     opened: Mutex<bool>,

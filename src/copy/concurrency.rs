@@ -1,17 +1,17 @@
-//! How many blobs move at a time: few where answers come fast, more where most of the time is spent waiting for them.
+//! How many blobs move at a time: few if answers come fast, more if most of the time is spent waiting.
 
 use std::time::Duration;
 
-/// What keeps a near registry busy.
+/// Enough to keep a nearby registry busy.
 const FEW: usize = 6;
-/// What no registry minds.
+/// Tolerated by all registries.
 const MANY: usize = 32;
-/// A blob up to this size, in bytes, is mostly waited for, on a line that is slow to answer.
+/// Transfers of blobs up to this size, in bytes, consist mostly of waiting on a slow connection.
 const SMALL: u64 = 1 << 20;
-/// As long as the fastest small blob takes no longer, few are enough.
+/// If the fastest small blob takes no longer than this, few are enough.
 const FAST: Duration = Duration::from_millis(8);
 
-/// The lanes of one copy.
+/// The concurrency of one copy.
 #[derive(Debug)]
 pub(super) struct Concurrency {
     asked: Option<usize>,
@@ -19,17 +19,17 @@ pub(super) struct Concurrency {
 }
 
 impl Concurrency {
-    /// As many as were asked for, else as many as pay.
+    /// The requested concurrency, else an automatic one.
     pub(super) fn new(asked: Option<usize>) -> Self {
         Self { asked: asked.map(|n| n.max(1)), fastest: None }
     }
 
-    /// How many blobs may be on their way, a next one of this size included.
+    /// How many blobs may be in transit, including a next one of this size.
     pub(super) fn open(&self, size: u64) -> usize {
         match (self.asked, self.fastest) {
             (Some(asked), _) => asked,
             (None, Some(fastest)) if size <= SMALL => {
-                // One more for every two milliseconds: the time that one takes when nothing else is waited for.
+                // One more for every two milliseconds, roughly the cost of one blob without waiting.
                 let more = fastest.saturating_sub(FAST).as_millis() / 2;
                 usize::try_from(more).unwrap_or(MANY).saturating_add(FEW).min(MANY)
             }
@@ -37,7 +37,7 @@ impl Concurrency {
         }
     }
 
-    /// Notes how long a blob of this size took.
+    /// Records the duration of a transfer of this size.
     pub(super) fn note(&mut self, size: u64, took: Duration) {
         if size <= SMALL {
             self.fastest = Some(self.fastest.map_or(took, |fastest| fastest.min(took)));

@@ -1,8 +1,8 @@
-//! Content that leaves for a store while its digest is still being computed.
+//! Uploads that start while the digest is still being computed.
 //!
-//! A large file is read once: what is hashed is sent at the same time. Where the network is slower than that, hashing
-//! runs ahead, so that the digest is known early, and sending reads the file on its own. All of this may fail without
-//! harm: what did not arrive this way is copied in the ordinary one.
+//! A large file is read once: it is hashed and sent at the same time. If the network is slower than hashing, hashing
+//! runs ahead, so that the digest is known early, and the upload reads the file separately. An early upload may fail
+//! without harm: the content is then copied in the ordinary way.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,29 +29,29 @@ use crate::{
     store::{self, Intent, Item, Store, Write, contains},
 };
 
-/// Smallest file, in bytes, that leaves early: for less, the requests cost more than a second look at the file.
+/// Smallest file, in bytes, to upload early: for less, the requests cost more than a second read.
 const LARGE: u64 = 8 << 20;
-/// How many files are on their way at a time.
+/// How many files are uploaded at a time.
 const MOST: usize = 4;
-/// How many pieces wait for their turn. With the one whose turn it is, and the one that a sink keeps, four wait.
+/// Capacity of the queue, in chunks. With the one being processed and the one held by a sink, four are in memory.
 const QUEUE: usize = 2;
-/// How long hashing waits for sending to begin, and whenever that falters.
+/// How long hashing waits for sending to start or resume.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Hashing keeps to the pace of sending as long as that is so many bytes a second; a second reading costs less than
-/// waiting for a slower network.
+/// Hashing follows the pace of sending while that reaches this many bytes a second; below, a second read costs less
+/// than waiting for the network.
 const PACE: f64 = 200e6;
-/// A registry is asked whether it has a blob when so many of its bytes are still to be sent.
+/// A registry is asked for a blob only if this many of its bytes are still to be sent.
 const WORTH_ASKING: u64 = 4 << 20;
-/// How long the ends of what is given up are waited for.
+/// How long to wait for abandoned uploads to end.
 const STOP: Duration = Duration::from_secs(5);
 
-/// What is on its way to one store. Dropping it gives that up.
+/// Early uploads to one store. Dropping it abandons them.
 pub struct EarlyUpload {
     to: Arc<dyn Store>,
-    /// A tag that must not be there, and what it stands for.
+    /// A tag that must not exist yet, and the manifest found under it, if it was resolved.
     tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
     slots: Arc<Semaphore>,
-    /// What carries it; without one, nothing leaves.
+    /// The runtime for the uploads; without one, none starts.
     runtime: Option<Handle>,
     stop: watch::Sender<bool>,
     state: Arc<Mutex<State>>,
@@ -59,7 +59,7 @@ pub struct EarlyUpload {
 
 #[derive(Default)]
 struct State {
-    /// Size and first bytes of all that has left: the same content never leaves twice.
+    /// Size and first bytes of all uploads: the same content is never uploaded twice.
     begun: HashSet<(u64, Digest)>,
     known: HashMap<Digest, Sending>,
     tasks: JoinSet<()>,
@@ -70,8 +70,9 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl EarlyUpload {
-    /// Towards this store, if it streams, unless it has this tag: an artifact that is there already is most likely the
-    /// same. So many files at a time, and never more than four. To be called on the runtime that is to do the work.
+    /// Early uploads to this store, if it accepts streams and lacks this tag: an artifact that is already there is most
+    /// likely the same. At most `concurrency` files at a time, and never more than four. Call it on the runtime that is
+    /// to do the work.
     #[must_use]
     pub fn new(to: Arc<dyn Store>, tag: RefName, concurrency: Option<usize>) -> Self {
         Self {
@@ -84,22 +85,22 @@ impl EarlyUpload {
         }
     }
 
-    /// Whether this is on its way there.
+    /// True if this is the target store.
     pub(super) fn is_to(&self, store: &Arc<dyn Store>) -> bool {
         ptr::addr_eq(Arc::as_ptr(&self.to), Arc::as_ptr(store))
     }
 
-    /// What the tag stands for at the destination, where that was asked.
+    /// The manifest that the tag stands for at the destination, if that was asked.
     pub(super) fn tagged(&self, tag: &RefName) -> Option<Option<Descriptor>> {
         if self.tag.0 == *tag { self.tag.1.get().cloned() } else { None }
     }
 
-    /// What has left and has this digest.
+    /// The upload of the content with this digest.
     pub(super) fn take(&self, digest: &Digest) -> Option<Sending> {
         locked(&self.state).known.remove(digest)
     }
 
-    /// Gives up what is still on its way, and waits a moment for the store to hear of it.
+    /// Abandons all uploads and waits briefly for the store to cancel them.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let mut tasks = mem::take(&mut locked(&self.state).tasks);
@@ -115,7 +116,7 @@ impl fmt::Debug for EarlyUpload {
 }
 
 impl Outlet for EarlyUpload {
-    /// A large file leaves, if nothing like it has left.
+    /// Starts the upload of a large file, unless the same content was uploaded already.
     fn open(&self, file: &SourceFile, start: &Bytes) -> Option<Box<dyn Leaving>> {
         let runtime = self.runtime.as_ref().filter(|_| file.size() >= LARGE)?;
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
@@ -135,7 +136,7 @@ impl Outlet for EarlyUpload {
                 outcome = upload.make(queue, digest, count, &mut write) => drop(told.send(outcome)),
                 _ = stop.wait_for(|stop| *stop) => {}
             }
-            // A blob has no name to be committed, and the store is to hear of what ends early.
+            // A blob has no name to commit; abandoning cancels unfinished uploads at the store.
             if let Some(write) = write {
                 write.abandon().await;
             }
@@ -147,12 +148,12 @@ impl Outlet for EarlyUpload {
     }
 }
 
-/// The hashing end.
+/// The hashing end of an upload.
 struct Hashed {
     state: Arc<Mutex<State>>,
-    /// Where pieces go, until sending is too slow for them.
+    /// Takes chunks until sending is too slow.
     chunks: Option<mpsc::Sender<Bytes>>,
-    /// A piece for which there was no room.
+    /// A chunk that did not fit into the queue.
     waits: Option<Bytes>,
     patience: Duration,
     known: oneshot::Sender<Digest>,
@@ -160,7 +161,7 @@ struct Hashed {
 }
 
 impl Hashed {
-    /// Notes that so many bytes were taken: what keeps the pace that is wanted may falter again.
+    /// Records that this many bytes were sent: after keeping pace, sending may stall again.
     fn sent(&mut self, bytes: usize) {
         self.patience = (self.patience + Duration::from_secs_f64(bytes as f64 / PACE)).min(PATIENCE);
     }
@@ -179,7 +180,7 @@ impl Leaving for Hashed {
         self.waits.is_none()
     }
 
-    /// As long as sending keeps its pace, and never again after that.
+    /// Waits for space in the queue while sending keeps pace; once it falls behind, never again.
     async fn room(&mut self) {
         let (Some(chunks), Some(chunk)) = (&self.chunks, self.waits.take()) else { return };
         let (start, len) = (Instant::now(), chunk.len());
@@ -197,15 +198,15 @@ impl Leaving for Hashed {
     }
 }
 
-/// Content on its way, seen from the copy that needs it.
+/// An upload as seen by the copy that needs the content.
 pub(super) struct Sending {
     moved: watch::Receiver<u64>,
     arrived: oneshot::Receiver<Result<Outcome>>,
 }
 
 impl Sending {
-    /// Waits for the content to arrive, and tells of the bytes that leave. `Present`: the store had it before;
-    /// `Moved`: it has it now.
+    /// Waits for the content to arrive, reporting sent bytes to `moved`. `Present`: the store had it before; `Moved`:
+    /// it has it now.
     pub(super) async fn arrive(mut self, moved: impl Fn(u64)) -> Result<Outcome> {
         let mut told = 0;
         let mut tell = |watch: &mut watch::Receiver<u64>| {
@@ -213,7 +214,7 @@ impl Sending {
             moved(now.saturating_sub(told));
             told = now;
         };
-        // A request that was given up may keep its content, and its end of the count, for as long as the line stands.
+        // An abandoned request may keep its content, and its end of the counter, while the connection stands.
         let arrived = loop {
             tokio::select! {
                 arrived = &mut self.arrived => break arrived,
@@ -229,10 +230,10 @@ impl Sending {
 }
 
 fn given_up() -> Error {
-    Error::new(Kind::Internal, "the content was given up on its way")
+    Error::new(Kind::Internal, "the early upload was abandoned")
 }
 
-/// The way of one file.
+/// The upload of one file.
 struct FileUpload {
     to: Arc<dyn Store>,
     tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
@@ -250,7 +251,7 @@ impl FileUpload {
     ) -> Result<Outcome> {
         let Self { to, tag, file, slot: _slot } = self;
         if is_tagged(to.as_ref(), &tag).await? {
-            return Err(Error::new(Kind::Exists, format!("the tag {} exists", tag.0)));
+            return Err(Error::new(Kind::Exists, format!("tag `{}` already exists", tag.0)));
         }
         let puts = write.insert(store::begin(to.as_ref(), Intent::default()).await?).puts();
         let (size, (tell, told)) = (file.size(), oneshot::channel());
@@ -270,7 +271,7 @@ impl FileUpload {
             if left >= WORTH_ASKING && contains(to.as_ref(), &Item::blob(desc)).await.unwrap_or(false) {
                 return Ok::<_, Error>(Outcome::Present);
             }
-            // Nobody waits for the digest when the sending has failed, which it says itself.
+            // If sending failed, it reports that itself, and nobody needs the digest.
             let _ = tell.send(digest);
             Ok(Outcome::Moved)
         };
@@ -295,7 +296,7 @@ async fn is_tagged(to: &dyn Store, (name, found): &(RefName, Arc<OnceCell<Option
     Ok(found.get_or_try_init(ask).await?.is_some())
 }
 
-/// The content of a file: what hashing hands over, and what it leaves.
+/// The content of a file: chunks handed over by hashing, then the rest of the file.
 struct Content {
     file: SourceFile,
     queue: Option<mpsc::Receiver<Bytes>>,
@@ -303,7 +304,7 @@ struct Content {
 }
 
 impl Content {
-    /// The piece that begins at this offset.
+    /// The chunk at this offset.
     async fn next(&mut self, at: u64) -> Result<Option<Bytes>> {
         if let Some(queue) = &mut self.queue {
             if let Some(chunk) = queue.recv().await {

@@ -1,4 +1,4 @@
-//! What stands between a plan and its run: whoever must agree reads the plan and the content it wants, and no store.
+//! Gates between a plan and its run: each reads the plan and the content that it requests, but no store.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,35 +12,35 @@ use crate::{
     store::{self, Item, Presence, ReadStore},
 };
 
-/// Most bytes of content that the gates of one plan may want.
+/// Most bytes of content that the gates of one plan may request.
 const MAX_EVIDENCE: u64 = 64 << 20;
 
-/// One who must agree to a copy before it runs.
+/// A check that must pass before a copy runs.
 pub trait Gate: Send + Sync {
-    /// The content of the plan that is to be read for this gate: manifests of the plan are at hand without it.
+    /// The content that this gate must read. Manifests of the plan are available without it.
     fn wants(&self, plan: &CopyPlan) -> Vec<Item>;
 
-    /// Errors: why the copy must not run.
+    /// Errors: the reason why the copy must not run.
     fn judge(&self, plan: &CopyPlan, evidence: &Evidence) -> Result<()>;
 }
 
-/// Content that was read for gates, verified.
+/// Verified content that gates requested.
 #[derive(Debug, Default)]
 pub struct Evidence(HashMap<Digest, Bytes>);
 
 impl Evidence {
-    /// The content of this digest, if it was wanted.
+    /// The content with this digest, if it was requested.
     #[must_use]
     pub fn get(&self, digest: &Digest) -> Option<&Bytes> {
         self.0.get(digest)
     }
 }
 
-/// A plan that all gates have let pass: what was judged is what is carried.
+/// A plan that all gates have approved: exactly this plan is run.
 #[derive(Debug)]
 pub struct Approved(pub(super) CopyPlan);
 
-/// Reads what gates want, and asks each.
+/// Reads the content that gates request, and asks each gate.
 pub(super) async fn judge(mut plan: CopyPlan, gates: &[&dyn Gate]) -> Result<Approved> {
     if gates.is_empty() {
         return Ok(Approved(plan));
@@ -51,9 +51,9 @@ pub(super) async fn judge(mut plan: CopyPlan, gates: &[&dyn Gate]) -> Result<App
         if evidence.0.contains_key(&item.desc.digest) {
             continue;
         }
-        left = left.checked_sub(item.desc.size).ok_or_else(|| {
-            Error::limit(format!("more than {MAX_EVIDENCE} bytes to be read before the copy is approved"))
-        })?;
+        left = left
+            .checked_sub(item.desc.size)
+            .ok_or_else(|| Error::limit(format!("gates request more than {MAX_EVIDENCE} bytes of content")))?;
         let bytes = read(&plan, &item).await?;
         evidence.0.insert(item.desc.digest, bytes);
     }
@@ -65,7 +65,7 @@ pub(super) async fn judge(mut plan: CopyPlan, gates: &[&dyn Gate]) -> Result<App
     Ok(Approved(plan))
 }
 
-/// Content from the first origin that has it.
+/// Reads content from the first origin that has it.
 async fn read(plan: &CopyPlan, item: &Item) -> Result<Bytes> {
     let mut failed = None;
     for store in plan.parts.iter().flat_map(|part| origins(part, item)) {
@@ -84,7 +84,7 @@ fn origins<'a>(part: &'a Part, item: &Item) -> Vec<&'a Arc<dyn ReadStore>> {
     blob.or_else(manifest).map(|all| graph.origins(all).collect()).unwrap_or_default()
 }
 
-/// Hashes what a destination on this machine already has: its size alone is no reason to count on it.
+/// Hashes content that a local destination already has: its size alone does not prove that it is intact.
 async fn look(part: &Part) -> Result<()> {
     if part.to.abilities().refuses_incomplete {
         return Ok(());

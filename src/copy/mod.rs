@@ -1,6 +1,6 @@
-//! The engine: everything that moves is a copy between stores. First a plan is made, which shows what will be done;
-//! gates judge it; then it runs. Blobs in parallel, then manifests children first, referrers after subjects, names
-//! last; nothing that a destination has is moved.
+//! The engine: every transfer is a copy between stores. First a plan is made, which shows all effects; then gates judge
+//! it; then it runs: blobs in parallel, then manifests with children first, then referrers after subjects, and names
+//! last. Content that the destination has does not move.
 
 mod blobs;
 mod concurrency;
@@ -25,66 +25,67 @@ use crate::{
     store::{Name, NameOutcome, ReadStore, Store, compare},
 };
 
-/// What a copy does beyond carrying one artifact.
+/// Options for copying one artifact.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Names at the destination.
     pub names: Vec<RefName>,
-    /// Whether signatures, SBOMs and whatever else refers to the artifact come along.
+    /// Also copies signatures, SBOMs and all other referrers.
     pub referrers: bool,
-    /// Of an index, only the manifest for this platform.
+    /// For an index, copies only the manifest for this platform.
     pub platform: Option<Platform>,
-    /// What a name of a layout or archive stood for leaves its list: see [`crate::store::NameChange::replace`].
+    /// In a layout or archive, unlists the manifest that a name stood for before: see
+    /// [`crate::store::NameChange::replace`].
     pub replace: bool,
-    /// Looks for all content, also where a name says that it is there.
+    /// Checks for all content, even if a name already stands for the artifact.
     pub recheck: bool,
-    /// Asks a registry about every blob while planning, so that the bytes of the plan are exact.
+    /// Asks a registry about every blob while planning, so that the plan gives the exact number of bytes.
     pub exact: bool,
-    /// How many blobs move at a time; without it 6, and up to 32 small ones where answers take long.
+    /// How many blobs move at a time; if `None`, 6, and up to 32 small ones if responses are slow.
     pub concurrency: Option<usize>,
-    /// What left for the destination while it was packed.
+    /// Uploads to the destination that started during packing.
     pub early_upload: Option<Arc<EarlyUpload>>,
-    /// Who is told what happens.
+    /// Receives progress events.
     pub progress: Observer,
 }
 
-/// What a copy did.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The manifest that was asked for.
+    /// The requested manifest.
     pub root: Descriptor,
     /// Manifests and blobs that moved.
     pub moved: usize,
     /// Bytes that moved.
     pub bytes: u64,
-    /// Manifests and blobs that were there already.
+    /// Manifests and blobs that were already there.
     pub present: usize,
-    /// Blobs that the destination took from a neighbour.
+    /// Blobs that the destination took from another repository.
     pub mounted: usize,
-    /// Bytes that did not have to move again, because an earlier transfer had moved them.
+    /// Bytes that an earlier transfer had already moved.
     pub resumed: u64,
-    /// How often something that had failed was tried again. Here and in `resumed` counts what is told to
-    /// [`Options::progress`]: give a registry's client the same [`Observer`].
+    /// Retries of failed operations. This and `resumed` count events sent to [`Options::progress`]: give the registry
+    /// client the same [`Observer`].
     pub retried: u64,
     /// What became of each name.
     pub names: Vec<NameReport>,
-    /// What may be missing: see [`crate::graph::Graph::notes`].
+    /// Notes about content that may be missing: see [`crate::graph::Graph::notes`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Of a plan: some content was not asked about, so that the bytes are at most these.
+    /// For a plan: true if the destination was not asked about some content, so that the byte counts are upper bounds.
     #[serde(skip)]
     pub unknown: bool,
 }
 
-/// What became of a name.
+/// The outcome for one name.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NameReport {
     /// The name at the destination.
     pub name: RefName,
-    /// What it stood for before.
+    /// The manifest that it stood for before.
     pub from: Option<Digest>,
-    /// What it stands for now.
+    /// The manifest that it stands for now.
     pub to: Digest,
     /// `new`, `moved` or `same`.
     pub outcome: &'static str,
@@ -102,7 +103,7 @@ impl From<&PlannedName> for NameReport {
 }
 
 impl Report {
-    /// A report of nothing done.
+    /// A report in which nothing has been done.
     #[must_use]
     pub fn of(root: Descriptor) -> Self {
         Self {
@@ -136,7 +137,7 @@ impl Report {
 }
 
 impl CopyPlan {
-    /// What a run would do, as far as it can be known without trying: content that could be mounted counts as moved.
+    /// The effects of a run, as far as they can be known in advance: content that could be mounted counts as moved.
     #[must_use]
     pub fn foresee(&self) -> Report {
         let mut report = Report::of(self.root().cloned().unwrap_or_else(Descriptor::empty));
@@ -145,10 +146,10 @@ impl CopyPlan {
     }
 }
 
-/// Copies what this name stands for from one store to another, with all that it points at: a plan of one artifact, run
-/// without a gate. [`crate::copy()`] does so with locations.
+/// Copies the manifest of this name from one store to another, with all content that it points to: a plan of one
+/// artifact, run without gates. [`crate::copy()`] does the same with locations.
 ///
-/// On an error no tag has moved, and what was copied so far stays for the next attempt. Content that arrives with other
+/// On error no tag has moved, and content copied so far stays for the next attempt. Content that arrives with other
 /// bytes than described is fetched once more.
 pub async fn between(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>, options: &Options) -> Result<Report> {
     let found = from.resolve(name).await?;
@@ -158,7 +159,7 @@ pub async fn between(from: &Arc<dyn ReadStore>, name: &Name, to: &Arc<dyn Store>
     copy_root(from, found, to, options).await
 }
 
-/// Copies a manifest that was resolved already, with all that it points at. See [`between`].
+/// Copies a resolved manifest with all content that it points to. See [`between`].
 pub async fn copy_root(
     from: &Arc<dyn ReadStore>,
     root: Descriptor,
@@ -169,7 +170,7 @@ pub async fn copy_root(
     copy_roots(std::slice::from_ref(from), vec![Root::new(root, options.names.clone())], to, options).await
 }
 
-/// Copies manifests that these stores have, each under its own names. See [`between`].
+/// Copies manifests of these stores, each under its own names. See [`between`].
 pub async fn copy_roots(
     from: &[Arc<dyn ReadStore>],
     roots: Vec<Root>,
@@ -182,12 +183,13 @@ pub async fn copy_roots(
     plan.approve(&[]).await?.run(options).await
 }
 
-/// What is on its way to this destination.
+/// The early uploads to this destination.
 fn early<'a>(to: &Arc<dyn Store>, options: &'a Options) -> Option<&'a EarlyUpload> {
     options.early_upload.as_deref().filter(|early| early.is_to(to))
 }
 
-/// Of an index, the manifest for this platform; anything else as it is. Error kind `NotFound` when there is none.
+/// For an index, the manifest for this platform; any other manifest unchanged. Errors: kind `NotFound` if the index has
+/// none for it.
 pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
     let Some(platform) = platform else { return Ok(root) };
     if !crate::oci::media_type::is_index(&root.media_type) {
@@ -200,7 +202,7 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     found.copied().cloned().ok_or_else(|| {
         let there = children.iter().filter_map(|child| Some(child.platform.as_ref()?.to_string())).collect::<Vec<_>>();
         let there = if there.is_empty() { "none".into() } else { there.join(", ") };
-        let message = format!("no manifest for platform {platform} in {}; there are: {there}", root.digest);
+        let message = format!("no manifest for platform {platform} in {}; available: {there}", root.digest);
         Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(platform).with_digest(&root.digest)
     })
 }

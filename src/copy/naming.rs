@@ -1,5 +1,5 @@
-//! What an artifact is called where it goes, when many are copied at once: one rule for all commands. Nothing here asks
-//! a store.
+//! Names of artifacts at a destination when many are copied at once: one rule for all commands. Nothing here accesses a
+//! store.
 
 use std::{fmt, str::FromStr};
 
@@ -8,22 +8,21 @@ use crate::{
     oci::{Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
 };
 
-/// What an artifact is called where it comes from.
+/// The name of an artifact at its source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SourceName {
-    /// A whole reference: the place of a registry, or a name of a layout that says it. Without a tag and a digest it
-    /// means `latest`.
+    /// A complete reference, in a registry or as a name in a layout. Without a tag and a digest it means `latest`.
     Whole(Reference),
-    /// A name of a layout that says the repository and not the registry.
+    /// A name in a layout with a repository but no registry.
     Path(RepositoryName, Tag),
-    /// A name that says no repository: a tag.
+    /// A name without a repository: a tag.
     Bare(RefName),
-    /// None: what a layout holds by its digest only.
+    /// No name: a layout has it only by its digest.
     Unnamed,
 }
 
 impl SourceName {
-    /// The repository, with its registry if that is known; `/` stands between the parts.
+    /// The repository, with its registry if known, parts separated by `/`.
     fn path(&self) -> Option<String> {
         match self {
             Self::Whole(whole) => Some(format!("{}/{}", whole.registry(), whole.repository())),
@@ -32,7 +31,8 @@ impl SourceName {
         }
     }
 
-    /// The tag that it has at a registry; none: it is reached by its digest there. Errors: a name that is no tag.
+    /// The tag in a registry; `None` for an artifact that is reached by its digest. Errors: a name that is not a valid
+    /// tag.
     pub fn tag(&self) -> Result<Option<Tag>> {
         match self {
             Self::Whole(whole) => {
@@ -45,7 +45,7 @@ impl SourceName {
         }
     }
 
-    /// Whether it says the repository that it is of.
+    /// True if the name contains a repository.
     #[must_use]
     pub fn says_repository(&self) -> bool {
         matches!(self, Self::Whole(_) | Self::Path(..))
@@ -53,10 +53,10 @@ impl SourceName {
 }
 
 impl From<&RefName> for SourceName {
-    /// What a name of a layout or archive says.
+    /// Parses a name in a layout or archive.
     fn from(name: &RefName) -> Self {
         let bare = || Self::Bare(name.clone());
-        // `a.b:c` alone is a tag with a colon, and no reference.
+        // `a.b:c` alone is a tag with a colon, not a reference.
         if let Ok(whole) = name.parse::<Reference>() {
             let named = whole.tag().is_some() || whole.digest().is_some();
             return if named { Self::Whole(whole) } else { bare() };
@@ -75,22 +75,22 @@ impl fmt::Display for SourceName {
             Self::Whole(whole) => whole.fmt(f),
             Self::Path(repository, tag) => write!(f, "{repository}:{tag}"),
             Self::Bare(name) => name.fmt(f),
-            Self::Unnamed => f.write_str("what has no name"),
+            Self::Unnamed => f.write_str("an unnamed artifact"),
         }
     }
 }
 
-/// `FROM=TO`: what comes from below `FROM` goes below `TO`.
+/// `FROM=TO`: artifacts below `FROM` are placed below `TO`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Map {
-    /// `host[:port]`, `host[:port]/path`, or the path of names that say no registry.
+    /// `host[:port]`, `host[:port]/path`, or the path of names without a registry.
     from: String,
-    /// Below the destination; none: right there.
+    /// The path below the destination; `None` for the destination itself.
     to: Option<RepositoryName>,
 }
 
 impl Map {
-    /// What is left of a path that is `FROM` or below it.
+    /// The rest of a path that is `FROM` or below it.
     fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         match path.strip_prefix(&self.from)? {
             "" => Some(""),
@@ -98,7 +98,7 @@ impl Map {
         }
     }
 
-    /// Whether this source comes from `FROM` or below it.
+    /// True if this source is `FROM` or below it.
     #[must_use]
     pub fn fits(&self, source: &SourceName) -> bool {
         source.path().is_some_and(|path| self.rest(&path).is_some())
@@ -118,16 +118,16 @@ impl FromStr for Map {
             false => is_path(from),
         };
         if !known {
-            return Err(bad("FROM is a registry, a repository, or the first parts of one"));
+            return Err(bad("FROM must be a registry, a repository, or its first parts"));
         }
-        // Docker Hub goes by two names; references have one of them.
+        // Docker Hub has two names; references contain only one of them.
         let from = match from.strip_prefix("index.docker.io") {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("docker.io{rest}"),
             _ => from.to_owned(),
         };
         let to = match to {
             "" => None,
-            to => Some(to.parse().map_err(|_| bad("TO is the name of a repository, below the destination"))?),
+            to => Some(to.parse().map_err(|_| bad("TO must be a repository name, below the destination"))?),
         };
         Ok(Self { from, to })
     }
@@ -139,17 +139,17 @@ impl fmt::Display for Map {
     }
 }
 
-/// How names of sources become names at a destination.
+/// Rules that turn names of sources into names at a destination.
 #[derive(Debug, Clone, Default)]
 pub struct Naming {
-    /// Of those that fit, the one with the longest `FROM` counts.
+    /// The map with the longest matching `FROM` applies.
     pub maps: Vec<Map>,
-    /// At a registry, what no map fits keeps its registry as the first part of its repository.
+    /// In a registry, sources that no map fits keep their registry as the first part of their repository.
     pub keep_host: bool,
 }
 
 impl Naming {
-    /// The name in a layout or archive: the whole reference, where there is one; none for what has no name.
+    /// The name in a layout or archive: the whole reference if there is one; `None` for an unnamed artifact.
     #[must_use]
     pub fn in_layout(source: &SourceName) -> Option<RefName> {
         match source {
@@ -168,12 +168,12 @@ impl Naming {
         }
     }
 
-    /// The repository and tag at a registry, below `base` where there is one: by the longest map that fits, else the
-    /// path without its registry. A name that says no repository is a tag of `base` itself. Without a tag, it is reached
-    /// by its digest.
+    /// The repository and tag in a registry, below `base` if given: by the longest map that fits, else the path without
+    /// its registry. A name without a repository is a tag of `base` itself. Without a tag, the artifact is reached by
+    /// its digest.
     ///
-    /// Errors, of kind `Misuse`: together they are no name of a repository; a name that is no tag; a name without a
-    /// repository, and there is no `base`.
+    /// Errors, of kind `Misuse`: the result is not a valid repository name; the name is not a valid tag; the name has
+    /// no repository, and `base` is not given.
     pub fn in_registry(
         &self,
         source: &SourceName,
@@ -183,14 +183,14 @@ impl Naming {
         let own = self.path(source);
         let parts = base.map(ToString::to_string).into_iter().chain(own).collect::<Vec<_>>();
         if parts.is_empty() {
-            let message = format!("`{source}` says no repository, and neither does the destination");
+            let message = format!("neither `{source}` nor the destination names a repository");
             return Err(Error::misuse(message));
         }
         let repository = parts.join("/").parse().map_err(Error::into_misuse);
         Ok((repository.map_err(|e: Error| e.context(format!("name `{source}` at the destination")))?, tag))
     }
 
-    /// The repository below the destination; none: the destination itself.
+    /// The repository below the destination; `None` for the destination itself.
     fn path(&self, source: &SourceName) -> Option<String> {
         let path = source.path()?;
         let fitting = self.maps.iter().filter_map(|map| Some((map, map.rest(&path)?)));
@@ -209,14 +209,13 @@ impl Naming {
     }
 }
 
-/// The error, of kind `Misuse`, where two sources would get one name at the destination.
+/// The error, of kind `Misuse`, for two sources with the same name at the destination.
 pub fn taken(name: impl fmt::Display, one: impl fmt::Display, other: impl fmt::Display) -> Error {
-    let message = format!("{one} and {other} would both be {name}");
+    let message = format!("{one} and {other} would both be named {name}");
     Error::misuse(message).with_code(Code::NameTwice)
 }
 
-/// The digest of a companion's subject, where a name is a tag that cosign keeps such things under:
-/// `sha256-HEX.sig`, `.att`, `.sbom`.
+/// The digest in a cosign tag (`sha256-HEX.sig`, `.att`, `.sbom`): the subject of a companion.
 #[must_use]
 pub fn subject_of_companion(name: &RefName) -> Option<Digest> {
     let (base, _) = name.rsplit_once('.')?;
@@ -310,10 +309,10 @@ mod tests {
     fn what_can_have_no_name_there_is_misuse() {
         let long = format!("ghcr.io/{}:v1", "a".repeat(250));
         for (name, base, keep_host, word) in [
-            ("v1", None, false, "says no repository"),
+            ("v1", None, false, "names a repository"),
             ("app:1.0+build", Some("m"), false, "is not a tag"),
-            ("[::1]:5000/a:v1", Some("m"), true, "not the name of a repository"),
-            (long.as_str(), Some("mirror"), false, "not the name of a repository"),
+            ("[::1]:5000/a:v1", Some("m"), true, "not a repository name"),
+            (long.as_str(), Some("mirror"), false, "not a repository name"),
         ] {
             let error = there(&naming(&[], keep_host), name, base).unwrap_err();
             assert!(error.kind() == Kind::Misuse && error.to_string().contains(word), "{name}: {error}");
@@ -324,12 +323,12 @@ mod tests {
     fn a_map_that_is_none_says_why() {
         for (text, word) in [
             ("ghcr.io", "no `=`"),
-            ("=a", "FROM is"),
-            ("ghcr.io/=a", "FROM is"),
-            ("ghcr.io/A=a", "FROM is"),
-            ("ghcr.io/a=b:v1", "TO is"),
-            ("ghcr.io/a=localhost:5000/b", "TO is"),
-            ("ghcr.io/a=/b", "TO is"),
+            ("=a", "FROM must be"),
+            ("ghcr.io/=a", "FROM must be"),
+            ("ghcr.io/A=a", "FROM must be"),
+            ("ghcr.io/a=b:v1", "TO must be"),
+            ("ghcr.io/a=localhost:5000/b", "TO must be"),
+            ("ghcr.io/a=/b", "TO must be"),
         ] {
             let error = text.parse::<Map>().unwrap_err();
             assert!(error.kind() == Kind::Misuse && error.to_string().contains(word), "{text}: {error}");

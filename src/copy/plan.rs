@@ -1,5 +1,5 @@
-//! What a copy will do, before it does anything: content, where it may be had, what the destinations lack of it, and
-//! which names will stand for what.
+//! The plan of a copy: its content and origins, what the destinations lack, and which names will stand for which
+//! manifest.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,40 +21,40 @@ use crate::{
     store::{Expect, Item, NameChange, NameOutcome, Presence, ReadStore, Store},
 };
 
-/// How many names are asked for at a time.
+/// How many names are resolved at a time.
 const QUESTIONS: usize = 32;
-/// How much content a destination is asked for at once.
+/// How many items are queried at a destination at a time.
 const AT_ONCE: usize = 4096;
-/// How many destinations are planned for at a time.
+/// How many destinations are planned at a time.
 const PARALLEL: usize = 8;
 
-/// A store to write to, and what is to be there.
+/// A store to write to, and the manifests that it is to receive.
 #[derive(Clone)]
 pub struct Destination {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// Manifests, with their names there.
+    /// Manifests and their names there.
     pub roots: Vec<Root>,
 }
 
-/// A copy that is planned. Nothing of it has been written.
+/// A planned copy. Nothing has been written yet.
 #[derive(Debug)]
 pub struct CopyPlan {
     pub(super) parts: Vec<Part>,
-    /// Content that gates have read: it is not fetched again.
+    /// Content read by gates, not fetched again.
     pub(super) evidence: HashMap<Digest, Bytes>,
 }
 
-/// What a plan does at one destination.
+/// The part of a plan for one destination.
 pub struct Part {
     pub(super) to: Arc<dyn Store>,
-    /// All roots, those included that are complete by their names.
+    /// All roots, including those that are already complete.
     pub(super) roots: Vec<Root>,
-    /// What may have to be carried.
+    /// The content that may have to be copied.
     pub(super) graph: Graph,
-    /// Roots that are there with all that they point at: their names say so.
+    /// Roots whose names show that they are there with all content.
     pub(super) complete: Vec<Descriptor>,
-    /// What is there of the graph: manifests in their order, then blobs.
+    /// Presence of the content of the graph: manifests in their order, then blobs.
     pub(super) presence: Vec<Presence>,
     pub(super) names: Vec<PlannedName>,
 }
@@ -64,9 +64,9 @@ pub struct Part {
 pub struct PlannedName {
     /// The name.
     pub name: RefName,
-    /// What it stands for now, if anything.
+    /// The manifest that it stands for now, if any.
     pub from: Option<Digest>,
-    /// What it is to stand for.
+    /// The manifest that it will stand for.
     pub to: Descriptor,
     /// See [`NameChange::replace`].
     pub replace: bool,
@@ -85,13 +85,13 @@ impl fmt::Debug for Part {
 }
 
 impl PlannedName {
-    /// What will become of the name.
+    /// The outcome for this name.
     #[must_use]
     pub fn outcome(&self) -> NameOutcome {
         NameOutcome::of(self.from.as_ref(), Some(&self.to.digest))
     }
 
-    /// The order to a session, unless there is nothing to do.
+    /// The change for a session; `None` if there is nothing to do.
     pub(super) fn change(&self) -> Option<NameChange> {
         (self.outcome() != NameOutcome::Same).then(|| NameChange {
             name: self.name.clone(),
@@ -102,14 +102,14 @@ impl PlannedName {
     }
 }
 
-/// Plans a copy of content that these stores have. The roots say which of them; the nearest comes first.
+/// Plans a copy of content in these stores. The roots say which stores have them; the nearest comes first.
 ///
-/// Destinations on this machine are asked about everything; registries about names and manifests, and about blobs where
-/// [`Options::exact`] wants it or where a manifest is there without its name. A registry whose name stands for the
-/// manifest has all of it, as registries refuse what is incomplete: unless referrers are wanted, or
+/// A local destination is asked about everything; a registry about names and manifests, and about blobs only with
+/// [`Options::exact`] or if a manifest is there without its name. If a name in a registry stands for the manifest, all
+/// content is there, since registries refuse incomplete manifests; this shortcut is not taken for referrers or with
 /// [`Options::recheck`].
 ///
-/// Errors: what [`Graph::of`] gives; a destination cannot be asked.
+/// Errors: those of [`Graph::of`]; a destination that fails.
 pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, options: &Options) -> Result<CopyPlan> {
     let planning: Vec<_> = destinations.into_iter().map(|destination| Part::plan(from, destination, options)).collect();
     let parts: Vec<Part> = stream::iter(planning).buffered(PARALLEL).try_collect().await?;
@@ -120,22 +120,22 @@ pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, o
 }
 
 impl CopyPlan {
-    /// What it does at each destination.
+    /// The parts, one per destination.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The first manifest that was asked for.
+    /// The first requested manifest.
     #[must_use]
     pub fn root(&self) -> Option<&Descriptor> {
         self.parts.iter().flat_map(|part| &part.roots).map(|root| &root.desc).next()
     }
 
-    /// Lets each gate read what it wants and judge; only what all of them let pass can be run.
+    /// Lets each gate read the content that it requests and judge the plan; only a plan approved by all gates can run.
     ///
-    /// Errors: a gate refuses; what it wants cannot be read or is more than 64 MiB; content that a destination on this
-    /// machine has is damaged, which a gate would count on.
+    /// Errors: a gate refuses; requested content cannot be read or exceeds 64 MiB; a local destination has damaged
+    /// content that a gate would rely on.
     pub async fn approve(self, gates: &[&dyn Gate]) -> Result<Approved> {
         judge(self, gates).await
     }
@@ -151,52 +151,52 @@ impl Part {
         let open = roots.iter().filter(|root| !there.contains(&root.desc.digest)).cloned().collect();
         let graph = walk(from, &to, open, options.referrers).await?;
         let presence = ask_presence(&to, &graph, options).await?;
-        // What belongs to an artifact gets its name before the artifact does.
+        // Companions get their names before the artifact does.
         let mut planned = ask_names(&to, &graph.companions, options).await?;
         let known: HashSet<(RefName, Digest)> =
             planned.iter().map(|name| (name.name.clone(), name.to.digest.clone())).collect();
-        // It may have been asked for by its own name as well.
+        // It may also have been requested by its own name.
         planned.extend(names.into_iter().filter(|name| !known.contains(&(name.name.clone(), name.to.digest.clone()))));
         let names = planned;
         Ok(Self { to, roots, graph, complete, presence, names })
     }
 
-    /// Where it writes.
+    /// The destination store.
     #[must_use]
     pub fn destination(&self) -> &Arc<dyn Store> {
         &self.to
     }
 
-    /// What may have to be carried.
+    /// The content that may have to be copied.
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// All content with what the destination has of it.
+    /// All content and its presence at the destination.
     pub fn items(&self) -> impl Iterator<Item = (Item, Presence)> {
         self.graph.items().zip(self.presence.iter().copied())
     }
 
-    /// The names that will be set, or stay.
+    /// All names, changed or not.
     #[must_use]
     pub fn names(&self) -> &[PlannedName] {
         &self.names
     }
 
-    /// The manifests that a name is to stand for that does not yet.
+    /// The manifests that will get a new name.
     pub(super) fn named_anew(&self) -> HashSet<&Digest> {
         let anew = self.names.iter().filter(|planned| planned.outcome() != NameOutcome::Same);
         anew.map(|planned| &planned.to.digest).collect()
     }
 
-    /// How many manifests and blobs there are.
+    /// Number of manifests and blobs.
     pub(super) fn len(&self) -> usize {
         self.graph.len().saturating_add(self.complete.len())
     }
 }
 
-/// Reads all manifests. What a store on this machine has is not fetched from farther away.
+/// Reads all manifests. If a local store has one, it is not fetched from farther away.
 async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>, referrers: bool) -> Result<Graph> {
     if to.abilities().refuses_incomplete {
         return Graph::of(from, roots, referrers).await;
@@ -211,14 +211,14 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
     Graph::of(&stores, roots.into_iter().map(behind).collect(), referrers).await
 }
 
-/// The names that these manifests are to get, and what each stands for now.
+/// The names for these manifests, and what each stands for now.
 ///
-/// Errors: the store cannot be asked.
+/// Errors: the store fails.
 pub async fn names(to: &Arc<dyn Store>, roots: &[Root]) -> Result<Vec<PlannedName>> {
     ask_names(to, roots, &Options::default()).await
 }
 
-/// What all names stand for now, many questions at a time.
+/// Resolves all names, many at a time.
 async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Result<Vec<PlannedName>> {
     let ask = |name: RefName, desc: Descriptor| async move {
         let asked = early(to, options).and_then(|early| early.tagged(&name));
@@ -227,7 +227,7 @@ async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Re
             None => match to.resolve(&name.clone().into()).await {
                 Ok(found) => Some(found),
                 Err(e) if e.kind() == Kind::NotFound => None,
-                // A layout may hold a name twice: setting it puts that right.
+                // A layout may list a name twice: setting it repairs that.
                 Err(e) if e.kind() == Kind::Invalid => None,
                 Err(e) => return Err(e),
             },
@@ -239,8 +239,8 @@ async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Re
     stream::iter(all).buffered(QUESTIONS).try_collect().await
 }
 
-/// The roots that a registry has with all that they point at: their names stand for them, or they have no name and are
-/// there under their digests.
+/// The roots that a registry has with all content: their names stand for them, or they have no name and exist under
+/// their digests.
 async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) -> Result<Vec<Descriptor>> {
     let untagged = roots.iter().filter(|root| root.names.is_empty());
     let untagged: Vec<Item> = untagged.map(|root| Item::manifest(root.desc.bare())).collect();
@@ -256,8 +256,8 @@ async fn complete(to: &Arc<dyn Store>, roots: &[Root], names: &[PlannedName]) ->
     Ok(roots.iter().filter(is_complete).map(|root| root.desc.clone()).collect())
 }
 
-/// What the destination has of a graph. Of blobs a registry is not asked, as putting them asks again; unless sizes must
-/// be exact, or a manifest is there, which says that they most likely are.
+/// Queries the presence of a graph at the destination. A registry is not asked about blobs, since storing them asks
+/// anyway; unless sizes must be exact, or a manifest is there, so that its blobs most likely are too.
 async fn ask_presence(to: &Arc<dyn Store>, graph: &Graph, options: &Options) -> Result<Vec<Presence>> {
     let manifests = graph.manifests.len();
     let mut found = Vec::with_capacity(graph.len());
@@ -270,7 +270,7 @@ async fn ask_presence(to: &Arc<dyn Store>, graph: &Graph, options: &Options) -> 
     Ok(found)
 }
 
-/// Asks for all of these, a part at a time: an artifact may have very many, and a question is larger than its answer.
+/// Queries these items in batches: an artifact may have very many, and a query is larger than its answer.
 async fn has(to: &Arc<dyn Store>, items: impl Iterator<Item = Item>, found: &mut Vec<Presence>) -> Result<()> {
     let mut items = items.peekable();
     while items.peek().is_some() {

@@ -1,4 +1,4 @@
-//! The run of an approved plan: blobs, then manifests children first, then all names.
+//! Running an approved plan: blobs, then manifests with children first, then all names.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,10 +20,10 @@ use crate::{
 };
 
 impl Approved {
-    /// Carries what the destinations lack, and sets the names when all content is everywhere.
+    /// Copies the content that the destinations lack, and sets the names once all content is everywhere.
     ///
-    /// Errors: content that no origin has, or has as described; a destination fails. No name has moved then, at a
-    /// registry none but those that the error names; what was carried so far stays for the next attempt.
+    /// Errors: content that no origin has as described; a destination that fails. No name has moved then, except those
+    /// in a registry that the error names; content copied so far stays for the next attempt.
     pub async fn run(self, options: &Options) -> Result<Report> {
         let before = options.progress.counts();
         let plan = &self.0;
@@ -42,7 +42,7 @@ impl Approved {
         }
         let mut writes = writes.into_iter().peekable();
         for part in &plan.parts {
-            // Where there is nothing to write, nothing was begun.
+            // If there is nothing to write, no session was begun.
             let committed = match writes.next_if(|(begun, _)| ptr::eq(*begun, part)) {
                 Some((_, write)) => commit(write, part, &self, options, &mut report).await,
                 None => Ok(Committed::default()),
@@ -54,7 +54,7 @@ impl Approved {
     }
 }
 
-/// Puts all content at all destinations. What is begun is in `writes`, also after an error.
+/// Copies all content to all destinations. The sessions begun are in `writes`, even after an error.
 async fn fill_all<'a>(
     approved: &'a Approved,
     writes: &mut Vec<(&'a Part, Write)>,
@@ -85,7 +85,7 @@ async fn fill_all<'a>(
     Ok(())
 }
 
-/// All that a plan changes at one destination.
+/// All changes of a plan at one destination.
 fn intent(part: &Part) -> Intent {
     let graph = &part.graph;
     let untagged = graph.roots.iter().filter(|root| root.names.is_empty()).map(|root| &root.desc);
@@ -96,8 +96,7 @@ fn intent(part: &Part) -> Intent {
     Intent { items: graph.items().collect(), listed, names, removals: Vec::new() }
 }
 
-/// Offers manifests of unknown media types to a destination that may not take them, before anything is sent that it
-/// would be sent for in vain.
+/// Offers manifests of unknown media types to a destination that may refuse them, before any content is sent in vain.
 async fn offer(puts: &Puts, part: &Part) -> Result<()> {
     if part.to.abilities().any_media_type {
         return Ok(());
@@ -145,7 +144,7 @@ async fn copy_manifests(
     Ok(())
 }
 
-/// Sets the names. Where the destination says that it lacks content of a manifest, that is put once more.
+/// Sets the names. If the destination reports missing content of a manifest, that is sent once more.
 async fn commit(
     mut write: Write,
     part: &Part,
@@ -163,7 +162,7 @@ async fn commit(
         let of = of.filter(|digest| again.insert(digest.clone()));
         let brought = match of {
             Some(digest) => bring_again(&write.puts(), part, (&digest, &error), approved, options, report).await,
-            None => Err(error.context("all its content was sent once more")),
+            None => Err(error.context("after sending all its content again")),
         };
         if let Err(e) = brought {
             write.abandon().await;
@@ -172,7 +171,7 @@ async fn commit(
     }
 }
 
-/// What became of the names. A store that does not say what they stood for when they were set has told it before.
+/// The outcomes of the names. If a store does not report the previous manifests at commit, those of the plan are used.
 fn names(part: &Part, committed: &Committed) -> Vec<NameReport> {
     let done: HashMap<&RefName, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
     let report = |planned: &PlannedName| {
@@ -191,7 +190,7 @@ fn is_missing(error: &Error) -> bool {
     error.code() == Some(Code::ContentMissing)
 }
 
-/// Puts once more all that a manifest points at, whatever the destination said before: it says now that it lacks some.
+/// Sends all content of a manifest again, despite what the destination said before: it now reports some as missing.
 async fn bring_again(
     puts: &Puts,
     part: &Part,
@@ -223,12 +222,12 @@ async fn bring_again(
     copy_again(puts, part, &blobs, &approved.0.evidence, options, report).await?;
     for entry in manifests.into_iter().rev() {
         let stored = puts.manifest(&entry.desc.bare(), &entry.bytes).await;
-        stored.context(|| format!("copy manifest {} to {} once more", entry.desc.digest, part.to))?;
+        stored.context(|| format!("copy manifest {} to {} again", entry.desc.digest, part.to))?;
     }
     Ok(())
 }
 
-/// What a run would do, as far as it can be known without trying: content that could be mounted counts as moved.
+/// The effects of a run, as far as they can be known in advance: content that could be mounted counts as moved.
 pub(super) fn foresee(part: &Part, report: &mut Report) {
     part.complete.iter().for_each(|desc| report.count(desc, Outcome::Present));
     for (Item { desc, .. }, presence) in part.items() {

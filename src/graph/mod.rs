@@ -1,4 +1,4 @@
-//! An artifact taken apart: its manifests with their bytes, children first, and its blobs, each once.
+//! The content of artifacts: manifests with their bytes, children first, and blobs, each once.
 
 mod walk;
 
@@ -16,53 +16,53 @@ use crate::{
 pub const MAX_ENTRIES: usize = 100_000;
 /// Deepest chain of manifests: an index in an index, a referrer of a referrer.
 pub const MAX_DEPTH: usize = 16;
-/// Most bytes of manifests that one graph may hold, since it holds them in memory.
+/// Most bytes of manifests in one graph, which holds them in memory.
 pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
-/// Where content may be had: which of the graph's stores, by position, the nearest first.
+/// The stores of the graph that may have some content, by position, the nearest first.
 pub type Origins = Arc<[u16]>;
 
-/// A manifest as it was read.
+/// A manifest as read from a store.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Type, digest and size, and the artifact type if it has one: how a list describes it.
+    /// Type, digest and size, and the artifact type if there is one, as in a list of manifests.
     pub desc: Descriptor,
-    /// Its bytes, verified; carried on unchanged.
+    /// The verified bytes, copied unchanged.
     pub bytes: Bytes,
-    /// What it is about.
+    /// Digest of its subject.
     pub subject: Option<Digest>,
-    /// Where what it points at may be had.
+    /// Stores that may have the content that it points to.
     pub origins: Origins,
-    /// The manifests that it points at.
+    /// The manifests that it points to.
     children: Vec<Digest>,
 }
 
 impl Entry {
-    /// The manifests that this one points at.
+    /// The manifests that this one points to.
     #[must_use]
     pub fn children(&self) -> &[Digest] {
         &self.children
     }
 
-    /// Whether this manifest points at that one, or is about it.
+    /// True if this manifest points to that one, or has it as subject.
     #[must_use]
     pub fn needs(&self, digest: &Digest) -> bool {
         self.children.contains(digest) || self.subject.as_ref() == Some(digest)
     }
 }
 
-/// A blob, as far as a copy needs to know it: an artifact may have very many.
+/// A blob, with only the fields that a copy needs: an artifact may have very many.
 #[derive(Debug, Clone)]
 pub struct BlobEntry {
-    /// Media type by which it was described first.
+    /// The media type of its first descriptor.
     pub media_type: Arc<str>,
-    /// The name of the file that it holds, where that was said.
+    /// The file name, if a descriptor gives one.
     pub title: Option<Arc<str>>,
     /// Digest.
     pub digest: Digest,
     /// Size in bytes.
     pub size: u64,
-    /// Where it may be had.
+    /// Stores that may have it.
     pub origins: Origins,
 }
 
@@ -73,7 +73,7 @@ impl BlobEntry {
         Descriptor::new(&*self.media_type, self.digest.clone(), self.size)
     }
 
-    /// Type, digest and size, and the title for those who watch.
+    /// Type, digest and size, and the title for display.
     #[must_use]
     pub fn titled(&self) -> Descriptor {
         let title = self.title.as_ref().map(|title| (annotation::TITLE.to_owned(), title.to_string()));
@@ -81,14 +81,14 @@ impl BlobEntry {
     }
 }
 
-/// A manifest that a graph starts from, and the names that are to stand for it.
+/// A manifest where a graph starts, and the names that will stand for it.
 #[derive(Debug, Clone)]
 pub struct Root {
     /// The manifest.
     pub desc: Descriptor,
-    /// Names at the destination; none for a root that is reached by digest only.
+    /// Names at the destination; empty for a root that is reached by digest only.
     pub names: Vec<RefName>,
-    /// The stores that have it, by position, the nearest first; empty: all of them in their order.
+    /// The stores that have it, by position, the nearest first; empty means all of them in order.
     pub origins: Vec<u16>,
 }
 
@@ -100,34 +100,36 @@ impl Root {
     }
 }
 
-/// All content of one or more artifacts. Built by reading manifests only.
+/// All content of one or more artifacts, found by reading manifests only.
 #[derive(Clone, Default)]
 pub struct Graph {
-    /// Where the content may be had.
+    /// The stores with the content.
     pub stores: Vec<Arc<dyn ReadStore>>,
-    /// Where it starts.
+    /// The manifests where it starts.
     pub roots: Vec<Root>,
-    /// What cosign keeps under tags of its own about manifests of this graph: each with its tag.
+    /// Manifests under cosign tags for manifests of this graph, with these tags.
     pub companions: Vec<Root>,
-    /// What may be missing: a companion that was left out, and that questions were not answered, which counts as "none".
+    /// Notes about content that may be missing: a companion that was left out, or queries that failed and count as
+    /// "none".
     pub notes: Vec<String>,
-    /// Manifests, children before parents, referrers after their subjects, each digest once.
+    /// Manifests, children before parents, referrers after subjects, each digest once.
     pub manifests: Vec<Entry>,
-    /// Blobs in the order met, each digest once. One of them may be a manifest, too: then it is content in both places.
+    /// Blobs in the order of discovery, each digest once. A digest may also be a manifest; it then is content in both
+    /// roles.
     pub blobs: Vec<BlobEntry>,
 }
 
 impl Graph {
-    /// Walks from `roots` through all manifests. Of each, its stores are asked in order: what a nearer one has is not
-    /// fetched from a farther one; referrers come from the farthest, which is the origin.
+    /// Walks from `roots` through all manifests. Stores are asked in order, so that nothing is fetched from farther
+    /// away than necessary; referrers come from the farthest store, which is the origin.
     ///
     /// Errors: a missing or malformed manifest, one digest described with two sizes, a listed referrer with another
-    /// subject, a limit exceeded.
+    /// subject, an exceeded limit.
     pub async fn of(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Self> {
         walk::walk(stores, roots, referrers).await
     }
 
-    /// The stores that may have this, the nearest first.
+    /// The stores that may have this content, the nearest first.
     pub fn origins<'a>(&'a self, origins: &'a Origins) -> impl Iterator<Item = &'a Arc<dyn ReadStore>> {
         origins.iter().filter_map(|at| self.stores.get(usize::from(*at)))
     }
@@ -138,36 +140,36 @@ impl Graph {
         self.manifests.len() + self.blobs.len()
     }
 
-    /// Whether there is nothing in it.
+    /// True if there is no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of all manifests and blobs.
+    /// Total size of all manifests and blobs in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         let manifests = self.manifests.iter().map(|entry| entry.desc.size);
         manifests.chain(self.blobs.iter().map(|blob| blob.size)).fold(0, u64::saturating_add)
     }
 
-    /// Every manifest and every blob, with its role: manifests first.
+    /// Every manifest and every blob with its role, manifests first.
     pub fn items(&self) -> impl Iterator<Item = store::Item> {
         let manifests = self.manifests.iter().map(|entry| store::Item::manifest(entry.desc.bare()));
         manifests.chain(self.blobs.iter().map(|blob| store::Item::blob(blob.desc())))
     }
 
-    /// The manifest of this digest.
+    /// The manifest with this digest.
     #[must_use]
     pub fn manifest(&self, digest: &Digest) -> Option<&Entry> {
         self.manifests.iter().find(|entry| entry.desc.digest == *digest)
     }
 }
 
-/// What cosign keeps under tags of its own about this manifest, whether it is here or not. Where a store gives all its names
-/// at once, these say which of the tags there are; else each is asked for.
+/// The manifests under cosign tags for this manifest, which itself need not be in the store. If the store lists all
+/// names at once, the list is used; otherwise each tag is resolved.
 ///
-/// Errors: the store cannot be asked.
+/// Errors: the store fails.
 pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(Tag, Descriptor)>> {
     let all = store::names_at_once(store).await;
     let mut found = Vec::new();
@@ -178,7 +180,7 @@ pub async fn companions(store: &dyn ReadStore, subject: &Digest) -> Result<Vec<(
         match store.resolve(&tag.clone().into()).await {
             Ok(desc) => found.push((tag, desc)),
             Err(e) if e.kind() == Kind::NotFound => {}
-            Err(e) => return Err(e.context(format!("ask for tag `{tag}`"))),
+            Err(e) => return Err(e.context(format!("resolve tag `{tag}`"))),
         }
     }
     Ok(found)

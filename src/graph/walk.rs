@@ -1,4 +1,4 @@
-//! How a graph is made: level by level, each manifest read once, with what refers to it.
+//! Building a graph: level by level, each manifest read once, with its referrers.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ use crate::{
 
 /// How many manifests are fetched at a time.
 const PARALLEL: usize = 8;
-/// How many lists of referrers are asked for at a time.
+/// How many lists of referrers are fetched at a time.
 const QUESTIONS: usize = 32;
 
 /// See [`Graph::of`].
@@ -36,12 +36,12 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
             break;
         }
         if depth > MAX_DEPTH {
-            return Err(Error::limit(format!("manifests nested more than {MAX_DEPTH} deep")));
+            return Err(Error::limit(format!("manifests are nested more than {MAX_DEPTH} levels deep")));
         }
         let reading = level.into_iter().map(|(desc, origins)| read(stores, desc, origins));
         let mut reading = stream::iter(reading).buffered(PARALLEL);
         let (mut entries, mut next) = (Vec::new(), Vec::new());
-        // One document at a time: what is parsed takes several times the room of its bytes.
+        // One document at a time: parsed, it takes several times the memory of its bytes.
         while let Some((desc, bytes, origins)) = reading.try_next().await? {
             let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
             entries.push(walk.enter(desc, bytes, origins, &parsed, &mut next)?);
@@ -59,13 +59,13 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
     let GraphWalk { mut entries, blobs, companions, mut notes, refusal, refused, .. } = walk;
     notes.extend(refusal.map(|first| match refused.saturating_sub(1) {
         0 => first,
-        more => format!("{first}; nor was, of {more} more tags of that kind"),
+        more => format!("{first} (and {more} more such tags)"),
     }));
     let manifests = sorted(&order, &entries).iter().filter_map(|digest| entries.remove(digest)).collect();
     Ok(Graph { stores: stores.to_vec(), roots, companions, notes, manifests, blobs })
 }
 
-/// What is known of one digest: how many bytes, and in which roles it was met.
+/// Size and roles of a digest, as described so far.
 struct Met {
     size: u64,
     blob: bool,
@@ -82,18 +82,18 @@ struct GraphWalk<'a> {
     /// Media types and origins repeat: each is kept once.
     media_types: HashSet<Arc<str>>,
     all_origins: HashSet<Origins>,
-    /// Of manifests that several roots bring, each from its own origins: all of these. What is about them may differ.
+    /// Manifests found from several roots, each with its own origins, whose referrers may differ.
     also: HashMap<Digest, Vec<Origins>>,
-    /// What was listed as a referrer, and of which manifest.
+    /// Listed referrers, and the manifest for which each was listed.
     about: HashMap<Digest, Digest>,
     manifest_bytes: u64,
     companions: Vec<Root>,
     companion_tags: HashMap<Tag, Digest>,
     notes: Vec<String>,
-    /// The first question about a tag that was not answered, and how many there were: who refuses one refuses all.
+    /// The first failed tag query, with the number of failures: a store that refuses one refuses all.
     refusal: Option<String>,
     refused: usize,
-    /// The tags of a store by its position, where they come in one answer.
+    /// The tags of a store, by its position, if it lists them in one answer.
     tags: HashMap<u16, Option<HashSet<RefName>>>,
 }
 
@@ -107,7 +107,7 @@ impl GraphWalk<'_> {
         })
     }
 
-    /// Takes a manifest in, with what it points at.
+    /// Adds a manifest and the content that it points to.
     fn enter(
         &mut self,
         desc: Descriptor,
@@ -130,7 +130,7 @@ impl GraphWalk<'_> {
         Ok(entry)
     }
 
-    /// Notes content that something points at, once in each role: a manifest to be read next, or a blob.
+    /// Records content that something points to, once per role: a manifest to be read next, or a blob.
     fn meet(
         &mut self,
         role: Role,
@@ -141,7 +141,7 @@ impl GraphWalk<'_> {
         let met = self.met.entry(desc.digest.clone());
         let met = met.or_insert(Met { size: desc.size, blob: false, manifest: false });
         if met.size != desc.size {
-            let message = format!("{} is described with {} bytes and with {}", desc.digest, met.size, desc.size);
+            let message = format!("{} is described with two sizes, {} and {} bytes", desc.digest, met.size, desc.size);
             return Err(Error::mismatch(message));
         }
         let known = match role {
@@ -156,7 +156,7 @@ impl GraphWalk<'_> {
         }
         self.items = self.items.saturating_add(1);
         if self.items > MAX_ENTRIES {
-            return Err(Error::limit(format!("more than {MAX_ENTRIES} manifests and blobs in one artifact")));
+            return Err(Error::limit(format!("artifact has more than {MAX_ENTRIES} manifests and blobs")));
         }
         if role == Role::Blob {
             let media_type = self.media_type(&desc.media_type);
@@ -167,7 +167,7 @@ impl GraphWalk<'_> {
         }
         self.manifest_bytes = self.manifest_bytes.saturating_add(desc.size);
         if self.manifest_bytes > MAX_MANIFEST_BYTES {
-            return Err(Error::limit(format!("more than {MAX_MANIFEST_BYTES} bytes of manifests in one artifact")));
+            return Err(Error::limit(format!("artifact has more than {MAX_MANIFEST_BYTES} bytes of manifests")));
         }
         next.push((desc.bare(), Arc::clone(origins)));
         Ok(())
@@ -181,7 +181,7 @@ impl GraphWalk<'_> {
         })
     }
 
-    /// Asks the origins of manifests for what refers to them, many at a time.
+    /// Lists the referrers of manifests at their origins, many at a time.
     async fn meet_referrers(&mut self, entries: &[Entry], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let ask = |(entry, origins, origin): (&Entry, Origins, Arc<dyn ReadStore>)| {
             let desc = entry.desc.clone();
@@ -204,8 +204,8 @@ impl GraphWalk<'_> {
         Ok(())
     }
 
-    /// Asks the origins of manifests for what cosign keeps under its tags: of a list of all tags, where that is one
-    /// answer, else each by itself. Questions that are refused count as "none", with one note.
+    /// Looks for cosign tags at the origins of manifests: in the list of all tags if that is one answer, else one by
+    /// one. Refused queries count as "none", with one note.
     async fn meet_companions(&mut self, entries: &[Entry], next: &mut Vec<(Descriptor, Origins)>) -> Result<()> {
         let mut asking = Vec::new();
         for (entry, origins, at, origin) in entries.iter().flat_map(|entry| self.places(entry)).collect::<Vec<_>>() {
@@ -231,15 +231,15 @@ impl GraphWalk<'_> {
                 Err(e) if e.kind() == Kind::NotFound => {}
                 Err(e) => {
                     self.refused = self.refused.saturating_add(1);
-                    self.refusal.get_or_insert_with(|| format!("whether there is a tag `{tag}` was not answered: {e}"));
+                    self.refusal.get_or_insert_with(|| format!("cannot tell whether tag `{tag}` exists: {e}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// Notes what an origin keeps under such a tag. Of two origins that keep something else there, the first counts,
-    /// since the tag can stand for one manifest only.
+    /// Records the manifest of an origin under a cosign tag. If two origins differ, the first counts, since the tag can
+    /// stand for one manifest only.
     fn meet_companion(
         &mut self,
         desc: Descriptor,
@@ -252,7 +252,9 @@ impl GraphWalk<'_> {
             Some(known) if *known == desc.digest => Ok(()),
             Some(known) => {
                 let theirs = &desc.digest;
-                self.notes.push(format!("tag `{tag}` of {origin} is left out: it is {theirs}, and {known} elsewhere"));
+                self.notes.push(format!(
+                    "left out tag `{tag}` of {origin}: it stands for {theirs} there and for {known} elsewhere"
+                ));
                 Ok(())
             }
             None => {
@@ -264,8 +266,8 @@ impl GraphWalk<'_> {
         }
     }
 
-    /// Where to ask what there is about a manifest: the farthest of its origins, which is where it comes from, with its
-    /// position; several where it comes from several places.
+    /// Where to look for the referrers of a manifest: its farthest origin, with its position; several if it was found
+    /// from several roots.
     fn places<'e>(&self, entry: &'e Entry) -> Vec<(&'e Entry, Origins, u16, Arc<dyn ReadStore>)> {
         let all = self.also.get(&entry.desc.digest).map_or(std::slice::from_ref(&entry.origins), Vec::as_slice);
         let mut known = HashSet::new();
@@ -277,17 +279,21 @@ impl GraphWalk<'_> {
         all.iter().filter_map(farthest).collect()
     }
 
-    /// What a store lists as a referrer must be one: it would be carried along, and shown, as if it were.
+    /// A listed referrer must have the right subject: otherwise unrelated content would be copied and shown as a
+    /// referrer.
     fn check_subject(&self, entry: &Entry) -> Result<()> {
         let Some(listed) = self.about.get(&entry.desc.digest) else { return Ok(()) };
         if entry.subject.as_ref() == Some(listed) {
             return Ok(());
         }
-        Err(Error::mismatch(format!("{} is listed as a referrer of {listed} and is not", entry.desc.digest)))
+        Err(Error::mismatch(format!(
+            "{} is listed as a referrer of {listed}, but has another subject",
+            entry.desc.digest
+        )))
     }
 }
 
-/// Of two types by which one index calls one manifest, takes the one that is known here.
+/// If an index describes a manifest with two media types, prefers the known one.
 fn prefer(desc: &Descriptor, next: &mut [(Descriptor, Origins)]) {
     let known = next.iter_mut().find(|(known, _)| known.digest == desc.digest);
     if let Some((known, _)) = known.filter(|(known, _)| !media_type::points(&known.media_type)) {
@@ -295,7 +301,7 @@ fn prefer(desc: &Descriptor, next: &mut [(Descriptor, Origins)]) {
     }
 }
 
-/// Reads a manifest from the first of its origins that has it. Errors: none has it; all failures are named.
+/// Reads a manifest from the first origin that has it. Errors: none has it; all failures are named.
 async fn read(
     stores: &[Arc<dyn ReadStore>],
     desc: Descriptor,
@@ -305,28 +311,28 @@ async fn read(
     for store in origins.iter().filter_map(|at| stores.get(usize::from(*at))) {
         let mut bytes = store::read_manifest(store.as_ref(), &desc).await;
         if bytes.as_ref().is_err_and(|e| e.kind() == Kind::Mismatch) {
-            // A flipped bit on the way; wrong bytes at the origin will be wrong again.
+            // A bit flipped in transit; wrong bytes at the origin will be wrong again.
             bytes = store::read_manifest(store.as_ref(), &desc).await;
         }
         match bytes {
             Ok(bytes) => return Ok((desc, bytes, origins)),
-            // What a nearer store does not have is no failure.
+            // A nearer store that lacks the content has not failed.
             Err(e) => failed = Some(with_earlier(e, failed)),
         }
     }
-    Err(failed.unwrap_or_else(|| Error::not_found(format!("no store to read {} from", desc.digest))))
+    Err(failed.unwrap_or_else(|| Error::not_found(format!("no store has {}", desc.digest))))
 }
 
-/// The failure of the last origin, with those of nearer ones that were more than "it is not here".
+/// The failure of the last origin, with those of nearer ones in front, except for "not found".
 fn with_earlier(error: Error, earlier: Option<Error>) -> Error {
     match earlier {
-        Some(earlier) if earlier.kind() != Kind::NotFound => error.context(format!("{earlier}; and then")),
+        Some(earlier) if earlier.kind() != Kind::NotFound => error.context(format!("{earlier}; then")),
         _ => error,
     }
 }
 
-/// Children before parents and subjects before their referrers: depth first, in the order met. Without recursion: the
-/// longest chain is bounded by the number of manifests only, since each may point at its neighbour.
+/// Children before parents and subjects before referrers: depth first, in the order of discovery. Not recursive: a
+/// chain may be as long as the number of manifests.
 fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
     let (mut seen, mut out) = (HashSet::new(), Vec::new());
     for start in order {
@@ -346,7 +352,7 @@ fn sorted(order: &[Digest], entries: &HashMap<Digest, Entry>) -> Vec<Digest> {
     out
 }
 
-/// Depth first without recursion: into a manifest, and out of it after all that it points at.
+/// A step of the depth-first search: entering a manifest, and leaving it after all its children.
 enum Visit<'a> {
     Enter(&'a Digest),
     Leave(&'a Digest),

@@ -120,7 +120,7 @@ async fn questions_about_them_that_are_all_refused_are_one_note() {
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     let report = copy::between(&from, &named("v1"), &layout().store, &with_referrers(&["v1"])).await.unwrap();
     let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
-    assert!(note.contains("403") && note.contains("more tags of that kind"), "{note}");
+    assert!(note.contains("403") && note.contains("more such tags"), "{note}");
 }
 
 #[tokio::test]

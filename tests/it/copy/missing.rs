@@ -104,7 +104,7 @@ async fn a_manifest_that_is_refused_for_another_reason_is_sent_once_and_its_cont
     let registry = Forgetful { server, sample };
     let error = registry.copied().await.unwrap_err();
     assert_eq!((error.code(), error.facts().digest.is_some()), (None, true), "{error}");
-    assert!(!error.to_string().contains("once more"), "{error}");
+    assert!(!error.to_string().contains("all its content again"), "{error}");
     assert_eq!(registry.sent(), [1, 1, 1, 1], "{:?}", registry.server.lines());
 }
 
@@ -115,6 +115,6 @@ async fn what_it_loses_again_is_an_error_and_no_name_moves() {
     let registry = Forgetful::of(&sample, move |digest| *digest != lost);
     let error = registry.copied().await.unwrap_err();
     assert_eq!((error.code(), error.kind()), (Some(Code::ContentMissing), Kind::Invalid), "{error}");
-    assert!(error.to_string().contains("all its content was sent once more"), "{error}");
+    assert!(error.to_string().contains("after sending all its content again"), "{error}");
     assert_eq!(registry.sent(), [1, 1, 1, 2], "{:?}", registry.server.lines());
 }
