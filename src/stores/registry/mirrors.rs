@@ -1,4 +1,4 @@
-//! A repository that is read from its mirrors, where they have what is asked for.
+//! A repository read from its mirrors, as far as they have its content.
 
 use std::{
     collections::HashSet,
@@ -22,20 +22,20 @@ use crate::{
     store::{self, Home, Inventory, Item, Name, NamePage, Presence, ReadStore},
 };
 
-/// A place that has copies of a repository.
+/// A repository with copies of another.
 #[derive(Debug)]
 pub struct Mirror {
-    /// Where.
+    /// The mirror repository.
     pub repository: Repository,
-    /// Whether it is believed about names, too: what a tag points at, which tags and referrers there are.
+    /// True if it is also trusted for names: targets of tags, lists of tags and of referrers.
     pub names: bool,
 }
 
-/// A repository, and what mirrors it, to be read: of content, which its digest names, each mirror is asked in order, and
-/// then the origin. Names are the origin's business, unless a mirror is believed about them.
+/// A read-only repository with mirrors. For content, which is identified by its digest, each mirror is asked in order,
+/// and then the origin. Names come from the origin, unless a mirror is trusted for them.
 ///
-/// A mirror that cannot be reached is not asked again, and neither is one for what it had wrong. It is never written to,
-/// and is a client of its own: it gets no credentials but those for its own host.
+/// An unreachable mirror is not asked again, nor is one for content that it had wrong. Mirrors are never written to,
+/// and each is a separate client: it gets only credentials for its own host.
 pub struct Mirrored(Arc<Sources>);
 
 struct Sources {
@@ -46,7 +46,7 @@ struct Sources {
 struct Source {
     mirror: Mirror,
     gone: AtomicBool,
-    /// What was read from here from the beginning: who asks for it again did not like it.
+    /// Content read from this mirror from the start: a second request means that the first failed verification.
     given: Mutex<HashSet<Digest>>,
 }
 
@@ -58,7 +58,7 @@ impl Mirrored {
         Self(Arc::new(Sources { mirrors: mirrors.into_iter().map(source).collect(), origin }))
     }
 
-    /// A mirror by number, or the origin.
+    /// A mirror by index, or the origin.
     fn at(&self, at: Option<usize>) -> &Repository {
         let source = at.and_then(|at| self.0.mirrors.get(at));
         source.map_or(&self.0.origin, |source| &source.mirror.repository)
@@ -76,11 +76,11 @@ impl Mirrored {
     }
 }
 
-/// What is asked for.
+/// The request.
 enum Wanted<'a> {
     Name,
     Content,
-    /// All of it, to be handed out while it is read.
+    /// The whole blob, streamed.
     Blob(&'a Digest),
 }
 
@@ -96,19 +96,19 @@ impl Source {
     }
 }
 
-/// Those who are still to be asked.
+/// The repositories still to be asked.
 struct Turns {
     sources: Arc<Sources>,
-    /// Mirrors by number and the origin, which has none; the next at the end.
+    /// Indices of mirrors, `None` for the origin; the next one is last.
     left: Vec<Option<usize>>,
     at: Option<usize>,
-    /// How the origin failed, and the mirrors.
+    /// The failures so far: that of the origin, and those of mirrors.
     failed: Option<Error>,
     missed: Vec<String>,
 }
 
 impl Turns {
-    /// Whose turn it is.
+    /// The next repository to ask.
     fn next(&mut self) -> &Repository {
         self.at = self.left.pop().flatten();
         let Some(source) = self.source() else { return &self.sources.origin };
@@ -116,12 +116,12 @@ impl Turns {
         &source.mirror.repository
     }
 
-    /// The mirror whose turn it is; none when it is the origin's.
+    /// The current mirror; `None` for the origin.
     fn source(&self) -> Option<&Source> {
         self.sources.mirrors.get(self.at?)
     }
 
-    /// Whoever was asked failed. Errors: the origin's, when nobody is left.
+    /// Records a failure. Errors: that of the origin, if no repository is left.
     fn failed(&mut self, error: Error) -> Result<()> {
         match self.source() {
             Some(source) => {
@@ -141,7 +141,7 @@ impl Turns {
     }
 }
 
-/// Asks in turn until one has an answer.
+/// Asks one repository after the other until one answers.
 macro_rules! in_turn {
     ($turns:expr, $repository:ident => $request:expr) => {{
         let mut turns = $turns;
@@ -155,7 +155,7 @@ macro_rules! in_turn {
     }};
 }
 
-/// A blob from whoever has it, and the rest of it from the next when that one breaks off.
+/// A blob from the first repository that has it; if the transfer breaks off, the rest comes from the next one.
 fn blob(turns: Turns, desc: Descriptor, from: u64) -> ByteStream {
     let state = (turns, desc, from, None::<ByteStream>);
     let next = |(mut turns, desc, mut at, mut open): (Turns, Descriptor, u64, Option<ByteStream>)| async move {
@@ -210,7 +210,7 @@ impl ReadStore for Mirrored {
         let desc = &item.desc;
         if item.role == Role::Blob {
             let mut stream = blob(self.turns(Wanted::Blob(&desc.digest)), desc.clone(), range.start).peekable();
-            // Whoever has nothing at all says so before anything is made of it.
+            // A repository without the content fails before anything is returned.
             return match std::pin::Pin::new(&mut stream).peek().await {
                 Some(Err(_)) => stream.try_next().await.map(|_| crate::blob::once(Bytes::new())),
                 _ => Ok(part(stream.boxed(), &range, desc)),
@@ -242,7 +242,7 @@ impl ReadStore for Mirrored {
         }
     }
 
-    /// All pages are of whoever gave the first.
+    /// All pages come from the repository that gave the first.
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
         let first = async move {
             let mut turns = self.turns(Wanted::Name);
@@ -262,7 +262,7 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
     }
 
-    /// A registry does not say it.
+    /// Registries do not tell.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)
     }

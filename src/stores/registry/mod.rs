@@ -1,13 +1,14 @@
 //! A repository in an OCI registry, over the network (distribution-spec 1.1).
 //!
-//! Own transport, because of what it must refuse: credentials stay with the origin that they belong to, redirects are
-//! judged one by one, and everything that is read has a limit. Nothing is taken from the environment.
+//! The transport is our own because of its restrictions: credentials stay with their origin, every redirect is checked,
+//! and everything that is read has a limit. Nothing is taken from the environment.
 //!
-//! What it asks and is answered are events of `tracing` with the target `artifact::registry`: with times, redirects, retries,
-//! and where credentials were found, and without a secret. Who wants to see them installs a subscriber.
+//! Requests and responses are events of `tracing` with the target `artifact::registry`: with times, redirects, retries and
+//! the source of the credentials, and without secrets. A subscriber shows them.
 //!
-//! The modules are a stack. Each may use those in front of it: `origins`, `log`, `net`, `http`, `auth`, `transport`, `api`. On
-//! top is what users see: `options`, `hosts`, `client`, the repository as a store, which is here, and `mirrors`.
+//! The modules form a stack, in which each may use the ones before it: `origins`, `log`, `net`, `http`, `auth`,
+//! `transport`, `api`. The public interface is on top: `options`, `hosts`, `client`, the repository as a store (in this
+//! file), and `mirrors`.
 
 mod api;
 mod auth;
@@ -52,7 +53,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 
-/// One repository of a registry. Cloning gives another handle on the same repository.
+/// One repository of a registry. A clone is another handle on the same repository.
 #[derive(Clone)]
 pub struct Repository {
     registry: Registry,
@@ -60,7 +61,7 @@ pub struct Repository {
 }
 
 impl Registry {
-    /// A repository of this registry. Errors: a name outside the specification's grammar.
+    /// A repository of this registry. Errors: a name outside the grammar of the specification.
     pub fn repository(&self, name: &str) -> Result<Repository> {
         Ok(Repository { registry: self.clone(), api: RepositoryApi::new(Arc::clone(&self.0), name.parse()?) })
     }
@@ -73,7 +74,7 @@ impl Repository {
         &self.api.name
     }
 
-    /// The registry that it is in.
+    /// The registry of the repository.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -96,11 +97,9 @@ impl fmt::Debug for Repository {
 impl ReadStore for Repository {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         match name {
-            Name::Only => {
-                Err(Error::misuse(format!("{self} may hold many artifacts: a tag or a digest must be given")))
-            }
+            Name::Only => Err(Error::misuse(format!("{self} may have many artifacts: give a tag or a digest"))),
             Name::Prefix(prefix) => {
-                Err(Error::misuse(format!("{self} is asked by a whole digest; {prefix} is a part of one")))
+                Err(Error::misuse(format!("{self} requires a whole digest; {prefix} has only its first digits")))
             }
             name => self.api.located(self.api.describe(&name.to_string()).await),
         }

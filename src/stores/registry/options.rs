@@ -1,4 +1,4 @@
-//! How a registry is spoken to.
+//! Options for accessing a registry.
 
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -17,54 +17,53 @@ use super::{
 };
 use crate::progress::Observer;
 
-/// How a registry is spoken to.
+/// Options for accessing a registry.
 #[derive(Clone)]
 pub struct Options {
     /// http or https.
     pub protocol: Protocol,
-    /// Certificates that are trusted: each item one in DER, or any number in PEM. Without these and `system_roots`,
-    /// https fails.
+    /// Trusted certificates: each item one in DER, or any number in PEM. Without these and `system_roots`, https fails.
     pub roots: Vec<Vec<u8>>,
-    /// The authorities that the system trusts, which are trusted too.
+    /// The system's authorities, which are trusted as well.
     pub system_roots: Option<SystemRoots>,
-    /// Takes every certificate of the registry and of what is in `trusted`.
+    /// Disables TLS certificate verification for the registry and the hosts in `trusted`.
     pub insecure_tls: bool,
-    /// What is shown to the registry when it asks for a certificate.
+    /// The client certificate to show to the registry on request.
     pub certificate: Option<ClientCertificate>,
-    /// Who we say we are.
+    /// The source of credentials.
     pub credentials: Arc<dyn Credentials>,
-    /// `host[:port]` of token services and storage that the registry may send us to although they are on another
-    /// domain, or on a private network.
+    /// `host[:port]` of token services and storage that the registry may refer us to although they are on another
+    /// domain or in a private network.
     pub trusted: Vec<String>,
-    /// Through which proxies everything goes.
+    /// The proxies for all connections.
     pub proxies: Proxies,
-    /// Names whose addresses are known without asking for them, in lower case: what `/etc/hosts` does for a system.
+    /// Preset addresses of names, in lower case, like a system's `/etc/hosts`.
     pub addresses: HashMap<String, Vec<IpAddr>>,
-    /// What opens the lines to the registry and to the hosts in `trusted`, in the place of TCP. What the registry sends
-    /// us to elsewhere is reached over TCP even then.
+    /// Opens connections to the registry and to the hosts in `trusted`, instead of TCP. Other hosts that the registry
+    /// refers us to are still reached over TCP.
     pub dial: Option<Arc<dyn Dial>>,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// How long connecting may take.
+    /// Timeout for connecting.
     pub connect_timeout: Duration,
-    /// How long an answer may take after the request was sent.
+    /// Timeout for a response after the request was sent.
     pub header_timeout: Duration,
-    /// How long the next bytes of an answer may take.
+    /// Timeout for the next bytes of a response.
     pub read_timeout: Duration,
-    /// How often a request is sent again that failed for a reason that may pass.
+    /// How often a request is retried after a failure that may pass.
     pub retries: u32,
-    /// How long is waited before.
+    /// Delays before retries.
     pub backoff: Backoff,
-    /// How fast content and everything else in a body passes, up and down together with all clients that share it.
+    /// Rate limit for the bodies of all uploads and downloads, shared by all clients with the same one.
     pub rate: Option<Rate>,
-    /// Who is told of every wait, every further attempt, and of what need not be fetched again.
+    /// Receives events about delays, retries, and bytes saved by resuming.
     pub progress: Observer,
-    /// When a blob is downloaded over several connections.
+    /// Conditions for downloading a blob over several connections.
     pub ranges: Ranges,
 }
 
 impl Options {
-    /// What the transport must know of these.
+    /// The settings for the transport.
     pub(super) fn transport(&self) -> transport::Settings {
         let http = HttpSettings {
             user_agent: self.user_agent.clone(),

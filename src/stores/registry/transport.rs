@@ -1,4 +1,4 @@
-//! The only place where a request is sent: authentication, redirects, timeouts.
+//! The only place where requests to a registry are sent: authentication, redirects, timeouts.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const MAX_REDIRECTS: usize = 5;
 /// Longest `Location`, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
 
-/// How one registry is spoken to. `Options` explains the fields.
+/// Settings for accessing one registry. See `Options` for the fields.
 pub(super) struct Settings {
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) trusted: Vec<String>,
@@ -37,9 +37,9 @@ pub(super) struct Settings {
     pub(super) net: NetSettings,
 }
 
-/// One registry: its connections, what it asked us to prove, and the rules about where else it may send us.
+/// One registry: its connections, its authentication, and the rules about other hosts that it may refer us to.
 pub(super) struct Transport {
-    /// Where its API is.
+    /// The origin of its API.
     pub(super) origin: Origin,
     client: HttpClient,
     auth: Authenticator,
@@ -48,7 +48,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Errors: certificates and keys that cannot be used, a user agent that no header can hold.
+    /// Errors: unusable certificates and keys, an invalid user agent.
     pub(super) fn new(origin: Origin, settings: Settings) -> Result<Self> {
         let Settings { credentials, trusted, http, net } = settings;
         let auth = Authenticator::new(origin.clone(), credentials, trusted.clone());
@@ -57,8 +57,8 @@ impl Transport {
         Ok(Self { client: HttpClient::new(http, &net, &nearest)?, auth, trusted, nearest, origin })
     }
 
-    /// Sends a request until it is answered, with a token that allows this. Any answer is a success here, of whatever status, 401 included; redirects
-    /// and what may pass (see [`super::http::retry`]) excepted.
+    /// Sends a request, with retries, and a token for this scope. A response of any status is a success, including 401,
+    /// but except for redirects and temporary failures (see [`super::http::retry`]).
     pub(super) async fn send(&self, request: &Request<'_>, scope: &Scope) -> Result<Response> {
         let mut attempts = self.client.attempts();
         loop {
@@ -69,7 +69,7 @@ impl Transport {
         }
     }
 
-    /// Something that is tried until it succeeds.
+    /// Starts a series of attempts.
     pub(super) fn attempts(&self) -> Attempts {
         self.client.attempts()
     }
@@ -83,8 +83,8 @@ impl Transport {
         }
     }
 
-    /// Sends a request with what proof is known, and again with a new one when the registry asks for it: once with one
-    /// that all requests share, and where such proofs have been taken before, once with one of its own.
+    /// Sends a request with the known authorization, and again with a new one if the registry demands it: once with one
+    /// shared by all requests, and if such authorizations were accepted before, once with one of its own.
     async fn send_authorized(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
         let mut used = self.auth.known(&self.client, scope).await?;
         let mut response = self.follow_redirects(request, used.as_ref()).await?;
@@ -109,13 +109,13 @@ impl Transport {
         Ok(response)
     }
 
-    /// Whether the registry has asked for a proof since we know it.
+    /// True if the registry has demanded authentication so far.
     pub(super) async fn was_challenged(&self) -> bool {
         self.auth.was_challenged().await
     }
 
-    /// Follows redirects: those of GET and HEAD anywhere the rules allow, 307 and 308 of the others at home only. Whom
-    /// we ask without a secret does not choose what is asked with one: once elsewhere, nothing is attached any more.
+    /// Follows redirects: for GET and HEAD wherever the rules permit, 307 and 308 for other methods only within the
+    /// registry. After a redirect to another host, no credentials are attached any more, not even back at the registry.
     async fn follow_redirects(
         &self,
         request: &Request<'_>,
@@ -159,26 +159,26 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 impl Transport {
-    /// Where an upload goes on. Errors: those of [`location`]; an answer from elsewhere that leads back to the registry,
-    /// where the next request would have our credentials with it.
+    /// The URL at which an upload continues. Errors: those of [`location`]; a response of another host that leads back
+    /// to the registry, where the next request would carry our credentials.
     pub(super) fn onward(&self, response: &Response) -> Result<Url> {
         let (next, at_home) = (location(response)?, |url| Origin::of(url).is_ok_and(|origin| origin == self.origin));
         if at_home(&next) && !at_home(&response.url) {
-            let message = format!("{}: leads back to {}", response.what(), self.origin);
+            let message = format!("{}: upload location leads back to {}", response.what(), self.origin);
             return Err(Error::new(Kind::NotARegistry, message));
         }
         Ok(next)
     }
 }
 
-/// The `Location` of an answer, made absolute. Errors: none, too long, not a URL that can be asked.
+/// The `Location` of a response, made absolute. Errors: missing, too long, or not a usable URL.
 pub(super) fn location(response: &Response) -> Result<Url> {
     let bad = |why: &str| Error::new(Kind::NotARegistry, format!("{}: {why}", response.what()));
     let text = response.header(header::LOCATION).ok_or_else(|| bad("answered without a `Location`"))?;
     if text.is_empty() || text.len() > MAX_LOCATION {
         return Err(bad("answered with an unusable `Location`"));
     }
-    let url = response.url.join(text).map_err(|_| bad("answered with a `Location` that is no URL"))?;
+    let url = response.url.join(text).map_err(|_| bad("answered with a `Location` that is not a URL"))?;
     Origin::of(&url).map_err(|e| e.context(response.what()))?;
     Ok(url)
 }

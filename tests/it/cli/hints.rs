@@ -25,30 +25,30 @@ const TEXTS: [&str; 44] = [
     "QUOTA_EXCEEDED",
     "quota",
     "Quota exceeded",
-    "of a kind that is not supported: `socks5",
+    "has an unsupported scheme: `socks5",
     "the proxy for http",
-    "the proxy wants a user name and a password",
+    "the proxy requires a user name and password",
     "through the proxy",
-    "sends us to",
-    "leads to no address",
+    "refused redirect from",
+    "has no permitted address",
     "answers in plain http",
-    "by this machine's clock",
+    "this machine's clock says",
     "not valid for name",
     "the certificate of",
     "Client sent an HTTP request to an HTTPS server",
     " http://x: 400 Bad Request",
     "405 Method Not Allowed",
-    "the quota is used up",
+    "the quota is exhausted",
     "the title",
     "are named",
     "there already",
     "the manifest has",
     "file-bundle layer of its own",
-    "cannot remove a tag",
+    "cannot remove single tags",
     "has no tags",
     "/manifests/",
     "/manifests/sha256:",
-    "registry sends us to https://x: that address is not public",
+    "refused redirect from registry to https://x: its address is not public",
     "no artifact type fits",
     "is a program",
     "NAME_UNKNOWN",
@@ -121,8 +121,8 @@ fn what_a_registry_says_chooses_no_advice() {
             }
         }
     }
-    let (given, said) = advice(400, &errors("X", "the registry sends us to https://evil.test"));
-    assert!(given.is_none() && said.contains("sends us to"), "{said}");
+    let (given, said) = advice(400, &errors("X", "refused redirect from registry to https://evil.test"));
+    assert!(given.is_none() && said.contains("refused redirect from"), "{said}");
 }
 
 /// A registry that answers everything with this.

@@ -124,7 +124,7 @@ async fn https_to_a_server_of_plain_http_says_so_and_sends_nothing() {
     let options = Options { protocol: Protocol::Https, ..super::canary(server.host()) };
     let error = repository(server.host(), "a", &options).resolve(&named("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
-    assert!(error.to_string().contains("https was tried, and"), "{error}");
+    assert!(error.to_string().contains("in plain http, not https"), "{error}");
     assert!(!super::saw_secret(&server) && !server.saw("HTTP/1.1"));
 }
 

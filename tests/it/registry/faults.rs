@@ -170,7 +170,7 @@ async fn a_quota_that_is_used_up_is_quoted_after_one_wait() {
     let (world, desc, _) = one_blob(&fault).await;
     let error = read(&world.repository(&Options::default()), &desc, desc.size).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
-    let quoted = "the quota is used up (ratelimit-limit 100;w=21600, ratelimit-remaining 0;w=21600)";
+    let quoted = "the quota is exhausted (ratelimit-limit 100;w=21600, ratelimit-remaining 0;w=21600)";
     assert!(error.to_string().contains(quoted), "{error}");
     assert_eq!(world.seen().len(), 2);
 }

@@ -229,7 +229,7 @@ async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() 
         });
         let error = remove_name(&at(&server), ref_name("v1")).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
-        assert!(error.to_string().contains("cannot remove a tag") && error.to_string().contains("UNSUPPORTED"));
+        assert!(error.to_string().contains("cannot remove single tags") && error.to_string().contains("UNSUPPORTED"));
         let code = if status == 405 { Code::MethodRefused } else { Code::TagsNotRemovable };
         assert_eq!(error.code(), Some(code));
     }

@@ -93,8 +93,8 @@ fn a_certificate_and_a_key_that_are_of_no_use_are_errors_at_once() {
     let text = String::from_utf8(key.clone()).unwrap().replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE");
     let encrypted = text.replace("END PRIVATE", "END ENCRYPTED PRIVATE").into_bytes();
     for (certificate, key, why) in [
-        (certificate, &Vec::new(), "no key"),
-        (certificate, certificate, "no key"),
+        (certificate, &Vec::new(), "no private key"),
+        (certificate, certificate, "no private key"),
         (key, key, "no certificate"),
         (certificate, &encrypted, "is encrypted"),
     ] {
@@ -104,5 +104,5 @@ fn a_certificate_and_a_key_that_are_of_no_use_are_errors_at_once() {
     let strange = ClientCertificate::from_pem(certificate, &other.pem.1).unwrap();
     let options = Options { certificate: Some(strange), ..Options::default() };
     let error = Registry::new("registry.test", &options).err().unwrap();
-    assert!(error.to_string().contains("do not belong together"), "{error}");
+    assert!(error.to_string().contains("do not match"), "{error}");
 }

@@ -166,14 +166,14 @@ async fn the_login_of_a_proxy_reaches_no_registry_and_no_message() {
 async fn a_proxy_that_refuses_says_why() {
     let page = b"<html>log in to the hotel</html>";
     for (answer, wanted) in [
-        (reply(403, &[], b"no"), "answers CONNECT with 403 Scripted"),
-        (reply(502, &[], b"no"), "answers CONNECT with 502 Scripted"),
-        (reply(407, &[("proxy-authenticate", "Basic")], b""), "does not take the user name and password"),
-        (reply(200, &[("content-type", "text/html")], page), "answers in the place of the host"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n".to_vec(), "something that is not HTTP"),
-        (b"HTTP/1.1 \x1b[31m\r\n\r\n".to_vec(), "something that is not HTTP"),
-        (b"HTTP/1.1 200".to_vec(), "gives no answer to CONNECT"),
-        ([b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'x'; 20 << 10]].concat(), "gives no answer to CONNECT"),
+        (reply(403, &[], b"no"), "answered CONNECT with 403 Scripted"),
+        (reply(502, &[], b"no"), "answered CONNECT with 502 Scripted"),
+        (reply(407, &[("proxy-authenticate", "Basic")], b""), "rejected the user name and password"),
+        (reply(200, &[("content-type", "text/html")], page), "answered in place of the host"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n".to_vec(), "malformed HTTP"),
+        (b"HTTP/1.1 \x1b[31m\r\n\r\n".to_vec(), "malformed HTTP"),
+        (b"HTTP/1.1 200".to_vec(), "did not answer CONNECT"),
+        ([b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'x'; 20 << 10]].concat(), "did not answer CONNECT"),
     ] {
         let proxy = Scripted::start(move |_| answer.clone());
         let options = behind(&with_login(proxy.host()), Protocol::Https, Vec::new());
@@ -188,7 +188,7 @@ async fn a_proxy_of_plain_http_that_wants_a_password_or_shows_a_page_is_told_fro
     let proxy = Scripted::start(|_| reply(407, &[], b"<html>who are you</html>"));
     let options = behind(proxy.host(), Protocol::Http, Vec::new());
     let error = repository("registry.test", "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
-    assert!(error.to_string().contains("wants a user name and a password"), "{error}");
+    assert!(error.to_string().contains("requires a user name and password"), "{error}");
 
     let portal = Scripted::start(|_| reply(200, &[("content-type", "text/html")], b"<html>log in</html>"));
     let options = behind(portal.host(), Protocol::Http, Vec::new());
@@ -208,6 +208,6 @@ async fn a_proxy_that_is_not_there_or_not_supported_is_named() {
     let gone = error(free.clone()).await;
     assert!(gone.contains(&format!("through the proxy `http://{free}`")) && gone.contains("refused"), "{gone}");
     let socks = error(format!("socks5://proxy:{PROXY_PASSWORD}@{free}")).await;
-    assert!(socks.contains("the proxy for https is of a kind that is not supported: `socks5://`"), "{socks}");
+    assert!(socks.contains("the proxy for https has an unsupported scheme: `socks5://`"), "{socks}");
     assert!(!socks.contains(PROXY_PASSWORD), "{socks}");
 }

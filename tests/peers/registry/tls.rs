@@ -76,7 +76,7 @@ async fn a_registry_of_another_authority_or_name_gets_not_one_byte() {
         let options = https(&host, vec![authority.clone()]);
         let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
-        assert!(error.to_string().contains(&format!("the certificate of `{host}` is not accepted")), "{error}");
+        assert!(error.to_string().contains(&format!("the certificate of `{host}` is not trusted")), "{error}");
     }
     assert!(trap.seen().is_empty());
 }
@@ -91,7 +91,7 @@ async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_i
     for roots in [Vec::new(), vec![other.authority.clone()]] {
         let error = repository(&host, "a", &https(&host, roots)).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
-        assert!(error.to_string().contains("(`CA:TRUE`), and not itself one"), "{error}");
+        assert!(error.to_string().contains("(`CA:TRUE`) and is not itself trusted"), "{error}");
     }
 }
 
@@ -99,9 +99,9 @@ async fn a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_i
 async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time() {
     let (named, outdated) = (Identity::of_itself("DNS:other.test"), Identity::outdated("IP:127.0.0.1"));
     let trap = Scripted::trap("127.0.0.1");
-    let year = jiff::Timestamp::now().strftime("clock it is %Y-").to_string();
+    let year = jiff::Timestamp::now().strftime("clock says %Y-").to_string();
     for (identity, words) in
-        [(named, ["not valid for name", "other.test"]), (outdated, ["it ended on 2021-01-01 00:00 UTC", &year])]
+        [(named, ["not valid for name", "other.test"]), (outdated, ["it expired on 2021-01-01 00:00 UTC", &year])]
     {
         let host = identity.in_front_of("127.0.0.1", trap.host()).await;
         let options = https(&host, vec![identity.authority.clone()]);

@@ -1,4 +1,4 @@
-//! What several verbs read in an answer.
+//! Parts of responses that several requests have in common.
 
 use std::fmt::Display;
 
@@ -8,11 +8,11 @@ use crate::{
     stores::registry::{http::response::Response, origins::redact::excerpt},
 };
 
-/// The digest of a manifest, as the registry says (distribution-spec, "Pulling manifests").
+/// The digest of a manifest according to the registry (distribution-spec, "Pulling manifests").
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
-/// The digest that the registry says its answer has. It is compared only with a digest of the same algorithm:
-/// registries answer requests by sha512 with a sha256 header.
+/// The digest in the response. It is compared only with a digest of the same algorithm: registries answer requests by
+/// sha512 with a sha256 header.
 pub(super) fn said_digest(response: &Response, wanted: Option<&Digest>) -> Result<Option<Digest>> {
     let said: Option<Digest> = response.header(CONTENT_DIGEST).and_then(|text| text.parse().ok());
     match (&said, wanted) {
@@ -23,7 +23,7 @@ pub(super) fn said_digest(response: &Response, wanted: Option<&Digest>) -> Resul
     }
 }
 
-/// The error of an answer about something that was asked for by name in this place.
+/// The error of a failed request for something named `name` in this place.
 pub(super) async fn refused(response: Response, name: &str, place: &impl Display) -> Error {
     let error = response.into_error().await;
     if error.kind() != Kind::NotFound {

@@ -1,4 +1,4 @@
-//! Writing blobs: in one PUT each, again from their first byte when it fails; mounts.
+//! Writing blobs: one PUT each, restarted at the first byte if it fails; and mounts.
 
 use std::sync::atomic::Ordering;
 
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// Up to this size, in bytes, a blob is read, and verified unless it is at hand, before anything is sent: one write, and
-/// no upload that is begun in vain. Larger ones are hashed while they are sent.
+/// Blobs up to this size, in bytes, are read before anything is sent, and verified unless they are at hand: one write,
+/// and no useless upload. Larger ones are hashed while they are sent.
 const SMALL: u64 = 1 << 20;
 
 impl RepositoryApi {
-    /// Stores a blob. One that is at hand goes unhashed, and is looked at when the registry does not like it: the
-    /// damage of a file here must not pass for a fault of the registry.
+    /// Stores a blob. One at hand is sent without hashing; if the registry rejects it, the local file is checked, so
+    /// that its damage is not blamed on the registry.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         match self.send_blob(desc, blob).await {
             Err(refusal) if blob.at_hand() && matches!(refusal.kind(), Kind::Invalid | Kind::Mismatch) => {
@@ -40,7 +40,7 @@ impl RepositoryApi {
         }
     }
 
-    /// POST for a place to put a blob, one PUT with all of it, or pieces where that is too much.
+    /// Opens an upload with POST, then sends one PUT with the whole blob, or chunks if that is too large.
     async fn send_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         let payload = if desc.size <= SMALL {
             let stream = blob.open(0).await?;
@@ -64,7 +64,7 @@ impl RepositoryApi {
                 upload.end();
                 return Ok(());
             }
-            // How much of it arrived is not known, and few registries say: the next attempt starts over.
+            // Few registries say how much has arrived: the next attempt starts over.
             upload.cancel().await;
             if let Err(failure) = sent {
                 attempts.again(failure).await?;
@@ -84,7 +84,7 @@ impl RepositoryApi {
         }
     }
 
-    /// Sends all that an upload lacks, once, and ends it; `false` when that is to be tried in pieces.
+    /// Sends the rest of an upload once and ends it; `false` if it must be sent in chunks.
     pub(super) async fn put_blob(
         &self,
         desc: &Descriptor,
@@ -111,7 +111,7 @@ impl RepositoryApi {
         Ok(true)
     }
 
-    /// Sees to it that a blob is here: asked for, mounted from one of these places, or sent.
+    /// Ensures that a blob is stored: found, mounted from one of these places, or sent.
     pub(super) async fn ensure_blob(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         if let Some(outcome) = self.find_or_mount(desc, mount_from).await? {
             return Ok(outcome);
@@ -120,9 +120,9 @@ impl RepositoryApi {
         Ok(Outcome::Moved)
     }
 
-    /// What becomes of a blob that need not be sent. A small one is asked for by a mount from this very repository: it
-    /// succeeds when the blob is here, and else opens the upload that is needed then, so that two requests do the work
-    /// of three.
+    /// The outcome for a blob that need not be sent. To find a small one, mounts it from this very repository: this
+    /// succeeds if it is there, and otherwise opens the upload that is needed next, so that two requests do the work of
+    /// three.
     async fn find_or_mount(&self, desc: &Descriptor, mount_from: &[Home]) -> Result<Option<Outcome>> {
         let self_mount_refused = &self.registry.self_mount_refused;
         let neighbours = self.neighbours(mount_from);
@@ -133,7 +133,7 @@ impl RepositoryApi {
                 None => self_mount_refused.store(true, Ordering::Relaxed),
             }
         }
-        // Some do not say how large it is: what has its digest is the same.
+        // Some registries omit the size: the digest alone identifies the blob.
         let found = self.head(&Item::blob(desc.clone())).await?;
         if found.is_some_and(|(there, size)| there && size.is_none_or(|size| size == desc.size)) {
             return Ok(Some(Outcome::Present));
@@ -141,7 +141,7 @@ impl RepositoryApi {
         for repository in neighbours {
             match self.mount_from(desc, repository).await? {
                 Some(true) => return Ok(Some(Outcome::Mounted)),
-                // An upload is open: what the next neighbour opened beside it would never be used.
+                // An upload is open: another one, opened by the next mount, would never be used.
                 Some(false) => return Ok(None),
                 None => {}
             }
@@ -149,13 +149,13 @@ impl RepositoryApi {
         Ok(None)
     }
 
-    /// The other repositories of the same registry among these.
+    /// The other repositories of this registry among `homes`.
     fn neighbours<'a>(&self, homes: &'a [Home]) -> Vec<&'a RepositoryName> {
         let beside = |home: &&Home| self.registry.is_named(&home.registry) && home.repository != self.name;
         homes.iter().filter(beside).map(|home| &home.repository).collect()
     }
 
-    /// Asks for a blob of a repository; `false` when the registry opened an upload instead, `None` when it did neither.
+    /// Mounts a blob from a repository; `false` if the registry opened an upload instead, `None` if it did neither.
     async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
         let mut request = self.request(Method::POST, "blobs/uploads/")?;
         request.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
@@ -163,7 +163,7 @@ impl RepositoryApi {
         let scope = Scope { from: (!own).then(|| repository.to_string()), ..self.scope(Access::Push) };
         let (response, upload) = match self.uploads.open_with(&self.registry, request, scope, &[202]).await {
             Ok(opened) => opened,
-            // A token for both repositories may be refused where one for the target alone is not.
+            // A token for both repositories may be refused although one for the target alone is not.
             Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
             Err(e) => return Err(e),
         };
@@ -180,7 +180,7 @@ impl RepositoryApi {
                 response.finish().await;
                 Ok(Some(false))
             }
-            // Whoever may not mount here may not push here.
+            // Without permission to mount here there is none to push.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if own => Err(response.into_error().await),
             status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                 response.finish().await;

@@ -1,4 +1,4 @@
-//! Blobs in pieces, for registries and proxies that refuse a large one in one request (distribution-spec, "Pushing a
+//! Uploads in chunks, for registries and proxies that refuse a large blob in one request (distribution-spec, "Pushing a
 //! blob in chunks").
 
 use futures_util::TryStreamExt as _;
@@ -16,21 +16,21 @@ use crate::{
     },
 };
 
-/// How often a registry may say that an upload stands elsewhere than we think.
+/// How often a registry may correct our offset in an upload.
 const MAX_TURNS: usize = 16;
 
 impl RepositoryApi {
-    /// Notes that a body of this length was too long. Errors: the refusal itself, where shorter ones make no sense.
+    /// Records that a body of this length was too long. Errors: the refusal itself, if shorter ones make no sense.
     pub(super) async fn too_long(&self, refusal: Response, length: u64, upload: &Upload) -> Result<()> {
         let error = refusal.into_error().await;
-        // A quota that is used up has no room for pieces either.
+        // An exhausted quota has no space for chunks either.
         let shorter = error.kind() == Kind::Limit && self.registry.max_body.refuse(length, upload.least);
         if shorter { Ok(()) } else { Err(error) }
     }
 
-    /// Sends a blob piece by piece to an upload, once; `false` when the pieces must be shorter.
+    /// Sends a blob in chunks to an upload, once; `false` if the chunks must be shorter.
     ///
-    /// A blob that is not at hand is read and verified before: between its pieces nothing else could.
+    /// A blob that is not at hand is read and verified first: this is impossible between its chunks.
     pub(super) async fn put_chunked(
         &self,
         desc: &Descriptor,
@@ -46,7 +46,7 @@ impl RepositoryApi {
             let (sent, end) = (payload.len(), at + payload.len());
             let response = self.patch_upload(payload, at, upload).await?;
             at = match response.status.as_u16() {
-                // Amazon ECR says 201.
+                // Amazon ECR answers 201.
                 201 | 202 | 204 => {
                     upload.place = self.registry.transport.onward(&response)?;
                     let reached = reached(&response).unwrap_or(end);
@@ -69,7 +69,7 @@ impl RepositoryApi {
         self.put_blob(desc, Payload::Empty, upload).await
     }
 
-    /// Sends a piece that begins at this byte, once.
+    /// Sends the chunk at this offset, once.
     pub(super) async fn patch_upload(
         &self,
         payload: Payload<'_>,
@@ -85,7 +85,7 @@ impl RepositoryApi {
         self.registry.transport.attempt(&request, &self.scope(Access::Push)).await
     }
 
-    /// How much of an upload the registry has, if it says so.
+    /// The offset of an upload according to the registry, if it tells.
     async fn upload_offset(&self, upload: &mut Upload) -> Result<Option<u64>, Failure> {
         let request = Request::new(Method::GET, upload.place.clone());
         let response = self.registry.transport.attempt(&request, &self.scope(Access::Push)).await?;
@@ -97,26 +97,26 @@ impl RepositoryApi {
     }
 }
 
-/// Reads and verifies a blob, and keeps nothing of it.
+/// Reads and verifies a blob without keeping it.
 pub(super) async fn read_through(desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
     let mut whole = verified(desc, blob.open(0).await?);
     while whole.try_next().await?.is_some() {}
     Ok(())
 }
 
-/// The upload of this answer does not exist any more; another one may fare better.
+/// The failure of an upload that no longer exists; a new one may succeed.
 pub(super) async fn gone(response: Response) -> Failure {
-    Failure::passing(response.into_error().await.context("the upload is gone"))
+    Failure::passing(response.into_error().await.context("the upload no longer exists"))
 }
 
 fn astray(desc: &Descriptor) -> Failure {
     Failure::passing(Error::new(
         Kind::Unavailable,
-        format!("the registry lost its place in the upload of {}", desc.digest),
+        format!("the registry reports a wrong offset in the upload of {}", desc.digest),
     ))
 }
 
-/// How many bytes an upload has: `Range: 0-LAST`. An upload without any is `0-0` to some, as is one of one byte.
+/// The length of an upload: `Range: 0-LAST`. Some write `0-0` for an empty upload, which also stands for one byte.
 pub(super) fn reached(response: &Response) -> Option<u64> {
     let range = response.header(header::RANGE)?;
     let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;

@@ -1,4 +1,4 @@
-//! Reading: names into descriptors, content as streams.
+//! Reading: resolving names, and streaming content.
 
 use std::ops::Range;
 
@@ -20,11 +20,11 @@ use crate::{
     stores::registry::{auth::scope::Access, http::response::Response, origins::redact::excerpt},
 };
 
-/// What media type libraries and proxies send for anything.
+/// Media types that libraries and proxies use for arbitrary content.
 const ANYTHING: [&str; 4] = ["", "application/json", media_type::OCTET_STREAM, "text/plain"];
 
-/// The media type of a manifest that was served as one of no known type: what it says itself; else what it was served
-/// as, unless that says nothing; else what it looks like.
+/// The media type of a manifest: its own; else the one that it was served with, unless that is generic; else inferred
+/// from its keys.
 fn own_or(given: String, bytes: &[u8]) -> Result<String> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -38,16 +38,16 @@ fn own_or(given: String, bytes: &[u8]) -> Result<String> {
     }
 }
 
-/// A stream of all that follows the start of a range, cut at the end of it. Whoever wants content up to its end gets
-/// what comes after that, too: it shows that something is wrong.
+/// The part of a stream, starting at a range, that lies in the range. If the range is open-ended, excess bytes are
+/// included: they reveal an error.
 pub(in crate::stores::registry) fn part(rest: ByteStream, range: &Range<u64>, desc: &Descriptor) -> ByteStream {
     if range.end < desc.size { blob::first(rest, range.end.saturating_sub(range.start)) } else { rest }
 }
 
-/// How many questions are asked at a time.
+/// How many queries run at a time.
 const PARALLEL: usize = 32;
 
-/// The manifest types that are understood; some registries answer 404 unless the right one is listed.
+/// The known manifest types; some registries answer 404 unless the right one is listed.
 const ACCEPT: HeaderValue = HeaderValue::from_static(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -55,17 +55,20 @@ const ACCEPT: HeaderValue = HeaderValue::from_static(
 );
 
 impl RepositoryApi {
-    /// The descriptor behind a tag or a digest, from the headers of a HEAD, else from the manifest itself.
+    /// The descriptor of a tag or digest, from the headers of a HEAD request, else from the manifest itself.
     pub(in crate::stores::registry) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
         if wanted.is_none() && name.parse::<Tag>().is_err() {
-            return Err(Error::not_found(format!("`{}` in {self}: neither a tag nor a digest", excerpt(name))));
+            return Err(Error::not_found(format!(
+                "cannot resolve `{}` in {self}: it is neither a tag nor a digest",
+                excerpt(name)
+            )));
         }
         let request = self.request(Method::HEAD, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
         let response = self.send(&request, Access::Pull).await?;
         let response = match response.status {
             StatusCode::OK => response,
-            // Some answer HEAD for what they do not have in the type they would serve, some not at all.
+            // Some registries answer HEAD as if the manifest did not exist in its type, some not at all.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
             _ => return Err(refused(response, name, self).await),
         };
@@ -84,7 +87,10 @@ impl RepositoryApi {
         let response = self.get_manifest(name).await?;
         let (what, given) = (response.what(), response.media_type());
         if given == "text/html" {
-            return Err(Error::new(Kind::NotARegistry, format!("{what}: 200 OK and a page: this is not a registry")));
+            return Err(Error::new(
+                Kind::NotARegistry,
+                format!("{what}: got an HTML page; this is not an OCI registry"),
+            ));
         }
         let said = said_digest(&response, wanted.as_ref())?;
         let bytes = response.bytes(2 * MAX_MANIFEST).await?;
@@ -97,14 +103,14 @@ impl RepositoryApi {
         Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
     }
 
-    /// A manifest by tag or digest, at most 8 MiB; asked for again when it breaks off.
+    /// A manifest by tag or digest, at most 8 MiB; requested again if the transfer breaks off.
     pub(super) async fn get_manifest(&self, name: &str) -> Result<Response> {
         let request = self.request(Method::GET, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
         let response = self.send(&request.whole(2 * MAX_MANIFEST), Access::Pull).await?;
         if response.status == StatusCode::OK { Ok(response) } else { Err(refused(response, name, self).await) }
     }
 
-    /// What a tag points at now: digest, media type and bytes; `None` when there is no such tag.
+    /// The manifest that a tag stands for now: digest, media type and bytes; `None` if there is no such tag.
     pub(super) async fn tagged(&self, tag: &str) -> Result<Option<(String, Bytes)>> {
         match self.get_manifest(tag).await {
             Ok(response) => {
@@ -116,24 +122,24 @@ impl RepositoryApi {
         }
     }
 
-    /// The bytes of a manifest, compared with the digest that the registry says they have.
+    /// The bytes of a manifest, checked against the digest that the registry gives.
     pub(super) async fn manifest(&self, desc: &Descriptor) -> Result<Bytes> {
         let response = self.get_manifest(&desc.digest.to_string()).await?;
         said_digest(&response, Some(&desc.digest))?;
         response.bytes(2 * MAX_MANIFEST).await
     }
 
-    /// A manifest, verified: at most 8 MiB, twice what may be written.
+    /// A verified manifest: at most 8 MiB, twice the maximum for writing.
     pub(super) async fn verified_manifest(&self, desc: &Descriptor) -> Result<Bytes> {
         let (digest, size, limit) = (&desc.digest, desc.size, 2 * MAX_MANIFEST);
         if size > limit {
-            return Err(Error::limit(format!("{digest} has {size} bytes; {limit} are allowed here")));
+            return Err(Error::limit(format!("{digest} has {size} bytes; the maximum is {limit}")));
         }
         let bytes = blob::once(self.manifest(desc).await?);
         collect(verified(desc, bytes), size).await.context(|| format!("read {digest} from {self}"))
     }
 
-    /// The bytes of a blob from an offset on, in constant memory.
+    /// The bytes of a blob from an offset, in constant memory.
     pub(super) async fn blob(&self, desc: &Descriptor, from: u64) -> Result<ByteStream> {
         if from > 0 && from >= desc.size {
             return Ok(blob::once(Bytes::new()));
@@ -150,7 +156,7 @@ impl RepositoryApi {
         Ok(part(rest, &range, &item.desc))
     }
 
-    /// Whether content is there. Errors: the registry cannot be reached; whatever it answers is no error.
+    /// Presence of content. Errors: the registry cannot be reached; no response is an error.
     async fn presence(&self, item: &Item) -> Result<Presence> {
         Ok(match self.head(item).await? {
             Some((true, Some(size))) => Presence::here(size),
@@ -159,8 +165,7 @@ impl RepositoryApi {
         })
     }
 
-    /// Whether content is there and how many bytes it has, as far as that is said; nothing when the question was
-    /// refused.
+    /// Presence and, if known, size of content; `None` if the query was refused.
     pub(super) async fn head(&self, item: &Item) -> Result<Option<(bool, Option<u64>)>> {
         let kind = match item.role {
             Role::Manifest => "manifests",
@@ -179,7 +184,7 @@ impl RepositoryApi {
         })
     }
 
-    /// Whether these are there, many at a time.
+    /// Presence of these items, many at a time.
     pub(in crate::stores::registry) async fn presences(&self, items: &[Item]) -> Result<Vec<Presence>> {
         let asked: Vec<_> = items.iter().map(|item| self.presence(item)).collect();
         stream::iter(asked).buffered(PARALLEL).try_collect().await

@@ -1,4 +1,4 @@
-//! Writing manifests, under digests and tags; removing manifests and blobs.
+//! Writing manifests under digests and tags; removing manifests and blobs.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -11,27 +11,27 @@ use crate::{
     stores::registry::{auth::scope::Access, http::payload::Payload, origins::redact::excerpt},
 };
 
-/// The registry lists this manifest among the referrers of its subject by itself (distribution-spec, "Pushing
+/// Sent by a registry that lists this manifest among the referrers of its subject itself (distribution-spec, "Pushing
 /// manifests with subject").
 const SUBJECT: &str = "oci-subject";
 
-/// The tags that were set beside a digest: the only proof that the registry knows of that.
+/// The tags set together with a digest: the only proof that the registry supports this.
 const TAGGED: &str = "oci-tag";
 
-/// What a registry said to a manifest that it took.
+/// The response to an accepted manifest.
 pub(super) struct Put {
-    /// Whether it lists the manifest among the referrers of its subject.
+    /// True if the registry lists the manifest among the referrers of its subject.
     pub(super) listed: bool,
-    /// The tags that it set besides.
+    /// The additional tags that it set.
     pub(super) tagged: Vec<String>,
 }
 
 impl RepositoryApi {
-    /// Stores a manifest, which is verified, under its digest, or under tags; keeps the list of referrers where the
-    /// registry does not.
+    /// Verifies a manifest and stores it under its digest, or under tags; updates the list of referrers if the registry
+    /// does not.
     pub(super) async fn publish_manifest(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<()> {
         if bytes.len() as u64 > MAX_MANIFEST {
-            let message = format!("a manifest of {} bytes; registries take {MAX_MANIFEST}", bytes.len());
+            let message = format!("manifest of {} bytes exceeds the maximum of {MAX_MANIFEST}", bytes.len());
             return Err(Error::limit(message));
         }
         if let Some(bad) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
@@ -48,14 +48,16 @@ impl RepositoryApi {
         }
     }
 
-    /// PUTs a manifest under its tags, or under its digest when it has none; whether the registry lists it.
+    /// PUTs a manifest under its tags, or under its digest if it has none; tells whether the registry lists it as a
+    /// referrer.
     pub(super) async fn put_under(&self, desc: &Descriptor, bytes: &Bytes, tags: &[RefName]) -> Result<bool> {
         let digest = desc.digest.to_string();
         if tags.is_empty() {
             return Ok(self.put_manifest(desc, bytes, &digest, &[]).await?.listed);
         }
         let (mut listed, mut done) = (false, Vec::new());
-        // By tag, a registry computes sha256; content of another algorithm goes by digest, tags beside it.
+        // For a tag, a registry computes sha256; content with another algorithm is put by digest, with the tags
+        // alongside.
         if desc.digest.algorithm() != Algorithm::Sha256 {
             let put = self.put_manifest(desc, bytes, &digest, tags).await?;
             (listed, done) = (put.listed, put.tagged);
@@ -66,7 +68,7 @@ impl RepositoryApi {
         Ok(listed)
     }
 
-    /// PUTs a manifest under a tag or a digest, and asks for more tags beside it, which few registries understand.
+    /// PUTs a manifest under a tag or a digest, and requests additional tags, which few registries support.
     pub(super) async fn put_manifest(
         &self,
         desc: &Descriptor,
@@ -75,7 +77,7 @@ impl RepositoryApi {
         beside: &[RefName],
     ) -> Result<Put> {
         let media_type = HeaderValue::from_str(&desc.media_type)
-            .map_err(|_| Error::invalid(format!("a media type `{}`", excerpt(&desc.media_type))))?;
+            .map_err(|_| Error::invalid(format!("invalid media type `{}`", excerpt(&desc.media_type))))?;
         let mut request =
             self.request(Method::PUT, &format!("manifests/{name}"))?.with(header::CONTENT_TYPE, media_type);
         if !beside.is_empty() {
@@ -92,7 +94,8 @@ impl RepositoryApi {
         Ok(Put { listed, tagged })
     }
 
-    /// Removes a manifest or a blob. A manifest with a subject also leaves the list that we keep of its referrers.
+    /// Removes a manifest or a blob. A manifest with a subject is also removed from the list of referrers that we
+    /// maintain.
     pub(super) async fn remove(&self, Item { desc, role }: &Item) -> Result<()> {
         let (kind, subject) = match role {
             Role::Manifest => ("manifests", self.subject_of(desc).await?),
@@ -112,7 +115,7 @@ impl RepositoryApi {
     }
 }
 
-/// How a list of referrers describes this manifest: with its artifact type and annotations (distribution-spec,
+/// The descriptor of this manifest in a list of referrers: with its artifact type and annotations (distribution-spec,
 /// "Listing Referrers").
 pub(super) fn referrer(desc: &Descriptor, parsed: Option<&Parsed>) -> Descriptor {
     Descriptor {

@@ -1,13 +1,13 @@
-//! The longest body that a registry takes.
+//! The longest request body that a registry accepts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Largest piece, in bytes.
+/// Largest chunk, in bytes.
 const LARGEST: u64 = 64 << 20;
-/// Smallest piece, in bytes, unless it is the last: who takes less than that takes no blobs worth the name.
+/// Smallest chunk, in bytes, except for the last: a registry with a lower limit cannot store useful blobs.
 const SMALLEST: u64 = 5 << 20;
 
-/// The longest body that a registry is known to take; shared by all that is pushed to it.
+/// The longest accepted body, as far as known; shared by all pushes to a registry.
 pub(super) struct MaxBody(AtomicU64);
 
 impl Default for MaxBody {
@@ -22,8 +22,8 @@ impl MaxBody {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Notes that a body of this length was refused in an upload with this smallest piece. `false`: shorter ones make no
-    /// sense.
+    /// Records that a body of this length was refused in an upload with this smallest chunk; `false` if shorter ones
+    /// make no sense.
     pub(super) fn refuse(&self, length: u64, smallest: u64) -> bool {
         self.0.fetch_min(length.div_ceil(2).clamp(SMALLEST, LARGEST), Ordering::Relaxed);
         length > SMALLEST.max(smallest)

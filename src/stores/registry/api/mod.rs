@@ -1,8 +1,8 @@
-//! What the distribution API can do: `registry` and `repository` hold what is known of the two, and the other files have the
-//! verbs, one file a noun of the specification, up to the session that writes into a repository.
+//! The distribution API: `registry` and `repository` hold what is known of the two; the other files add operations, one
+//! file per noun of the specification, up to the writing session of a repository.
 //!
-//! It asks by the transport, which decides where a request may go and with which credentials. Connections, TLS and what a
-//! user configures are not for here.
+//! Requests go through the transport, which decides on targets and credentials. Connections, TLS and user configuration
+//! are left to other modules.
 
 mod answers;
 mod blobs;

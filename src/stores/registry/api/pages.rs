@@ -1,4 +1,4 @@
-//! Listings that come in pages: `Link: <…>; rel="next"` (RFC 8288), followed on the same origin, within limits.
+//! Paginated listings: `Link: <…>; rel="next"` (RFC 8288), followed on the same origin, within limits.
 
 use std::collections::HashSet;
 
@@ -60,23 +60,23 @@ impl<'a> Pages<'a> {
         let page = response.document(MAX_PAGE).await?;
         self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
         if self.bytes > MAX_BYTES {
-            return Err(Error::limit(format!("a listing of more than {MAX_BYTES} bytes")));
+            return Err(Error::limit(format!("listing exceeds {MAX_BYTES} bytes")));
         }
         Ok(Some(page))
     }
 
-    /// Whether there are more pages.
+    /// True if there are more pages.
     pub(super) fn go_on(&self) -> bool {
         self.now.is_some() || self.next.is_some()
     }
 
-    /// To be told how many new entries the last page brought, and how many there are in all.
+    /// Called with the number of new entries on the last page, and of all entries.
     pub(super) fn count(&self, new: usize, all: usize) -> Result<()> {
         if new == 0 && self.next.is_some() {
-            return Err(Error::new(Kind::NotARegistry, "a listing goes on with a page that brings nothing new"));
+            return Err(Error::new(Kind::NotARegistry, "listing continues with a page without new entries"));
         }
         if all > MAX_ITEMS {
-            return Err(Error::limit(format!("a listing of more than {MAX_ITEMS} entries")));
+            return Err(Error::limit(format!("listing exceeds {MAX_ITEMS} entries")));
         }
         Ok(())
     }
@@ -84,20 +84,20 @@ impl<'a> Pages<'a> {
     fn check_next(&self, next: &Url) -> Result<()> {
         let home = &self.transport.origin;
         if Origin::of(next)? != *home {
-            let message = format!("{home} continues a listing at `{}`, another origin", redacted(next));
+            let message = format!("{home} continues a listing at another origin: `{}`", redacted(next));
             return Err(Error::new(Kind::NotARegistry, message));
         }
         if self.seen.contains(next) {
-            return Err(Error::new(Kind::NotARegistry, format!("a listing of {home} runs in circles")));
+            return Err(Error::new(Kind::NotARegistry, format!("listing of {home} repeats a page")));
         }
         if self.seen.len() >= MAX_PAGES {
-            return Err(Error::limit(format!("a listing of more than {MAX_PAGES} pages")));
+            return Err(Error::limit(format!("listing exceeds {MAX_PAGES} pages")));
         }
         Ok(())
     }
 }
 
-/// Where the listing goes on. Errors: a `Link` that cannot be read, so that no listing is cut short in silence.
+/// The URL of the next page. Errors: a malformed `Link`, so that no listing is silently truncated.
 fn next_link(response: &Response) -> Result<Option<Url>> {
     let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", response.what()));
     for value in response.headers.get_all(header::LINK) {
@@ -118,7 +118,7 @@ fn next_link(response: &Response) -> Result<Option<Url>> {
     Ok(None)
 }
 
-/// `<target>; parameters` parts of a header. `None` when malformed.
+/// The `<target>; parameters` parts of a header. `None` if malformed.
 fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
     let mut all = Vec::new();
     loop {

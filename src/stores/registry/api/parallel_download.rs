@@ -1,7 +1,7 @@
-//! Large blobs over several connections, where one is slow.
+//! Downloads of large blobs over several connections, if a single one is slow.
 //!
-//! Servers and networks that limit the speed of a connection do not limit how many there are. A connection that fills
-//! a line by itself stays the only one: more would only cost.
+//! Servers and networks that limit the speed of a connection often do not limit the number of connections. If one
+//! connection uses the full bandwidth, it stays the only one: more would only add cost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub(super) struct ParallelDownload {
 
 enum Connections {
     One(RangeBody),
-    /// All segments in order, and the right to fetch several at a time.
+    /// All segments in order, and the permit to fetch several at a time.
     Many {
         segments: ByteStream,
         _permit: OwnedSemaphorePermit,
@@ -36,10 +36,10 @@ enum Connections {
 }
 
 impl ParallelDownload {
-    /// The bytes. Errors: refusals at once, and what does not pass.
+    /// Starts the download. Refusals are returned at once.
     ///
-    /// Nobody has verified them. A registry that knows no ranges sends all again, of which as much is dropped as was
-    /// had: only the digest of the whole proves that both halves belong together ([`crate::store::verified`]).
+    /// The bytes are unverified. A registry without range support sends all bytes again, and those already received are
+    /// dropped: only the digest of the whole proves that both parts belong together ([`crate::store::verified`]).
     pub(super) async fn start(mut download: Download) -> Result<ByteStream> {
         let first = download.part().await?;
         let whole = Self { download, connections: Connections::One(first), waited: Duration::ZERO, bytes: 0 };
@@ -76,7 +76,7 @@ impl ParallelDownload {
         Ok(chunk)
     }
 
-    /// Goes on over several connections, unless little is missing or another blob does already.
+    /// Continues over several connections, unless little is left or another blob already does so.
     fn open_connections(&mut self, ranges: Ranges) {
         let (at, size) = (self.download.at(), self.download.desc.size);
         let pays = ranges.streams > 1 && size.saturating_sub(at) >= ranges.least.max(2 * ranges.segment);

@@ -1,4 +1,4 @@
-//! What is known of the lists of referrers of one registry.
+//! Knowledge about the lists of referrers of one registry.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,26 +7,26 @@ use std::{
 
 use crate::oci::{Digest, RepositoryName};
 
-/// Which repositories have lists that the registry keeps, and who writes the others.
+/// The repositories whose lists the registry maintains, and locks for writing the others.
 #[derive(Default)]
 pub(super) struct ReferrerLists {
     kept_by_registry: Mutex<HashMap<RepositoryName, bool>>,
-    /// One writer at a time for each list.
+    /// Locks, one per list.
     writers: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl ReferrerLists {
-    /// Whether the registry itself keeps the lists of this repository, if that is known.
+    /// True if the registry itself maintains the lists of this repository; `None` if unknown.
     pub(super) fn kept_by_registry(&self, repository: &RepositoryName) -> Option<bool> {
         self.kept_by_registry.lock().unwrap_or_else(PoisonError::into_inner).get(repository).copied()
     }
 
-    /// Notes whether the registry itself keeps the lists of this repository.
+    /// Records whether the registry itself maintains the lists of this repository.
     pub(super) fn set_kept_by_registry(&self, repository: &RepositoryName, kept: bool) {
         self.kept_by_registry.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.clone(), kept);
     }
 
-    /// Held by whoever writes the list of this subject.
+    /// The lock for writing the list of this subject.
     pub(super) fn writer(&self, repository: &RepositoryName, subject: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(writers.entry(format!("{repository}@{subject}")).or_default())

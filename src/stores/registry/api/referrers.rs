@@ -1,4 +1,4 @@
-//! Who refers to a manifest: the registry's own list, else the one that clients keep under a tag
+//! Referrers of a manifest: from the registry's own list, else from the one that clients maintain under a tag
 //! (distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema").
 
 use std::collections::BTreeMap;
@@ -18,14 +18,14 @@ use crate::{
     stores::registry::{auth::scope::Access, origins::redact::excerpt},
 };
 
-/// How often a list is written again after somebody else wrote it at the same time.
+/// How often a list is rewritten after a concurrent change.
 const ATTEMPTS: usize = 8;
-/// How many members of a list are checked at a time.
+/// How many entries of a list are checked at a time.
 const PARALLEL: usize = 6;
 
 impl RepositoryApi {
-    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Whatever is not a clear
-    /// answer is an error, never an empty list.
+    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Any unclear response is an
+    /// error, never an empty list.
     pub(in crate::stores::registry) async fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         if self.registry.referrer_lists.kept_by_registry(&self.name) != Some(false)
             && let Some(found) = self.referrers_by_api(&subject.digest).await?
@@ -35,7 +35,7 @@ impl RepositoryApi {
         self.referrers_by_tag(&subject.digest).await
     }
 
-    /// What the registry's own list says; `None` when it keeps none.
+    /// The registry's own list; `None` if it has none.
     async fn referrers_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>> {
         let request = self
             .request(Method::GET, &format!("referrers/{subject}"))?
@@ -44,7 +44,7 @@ impl RepositoryApi {
         let response = self.send(&request, Access::Pull).await?;
         if matches!(response.status.as_u16(), 404 | 405 | 501) {
             let unknown = response.into_error().await.server_codes().contains(&ServerCode::NameUnknown);
-            // Of a repository that does not exist yet nothing can be learned about the registry.
+            // A repository that does not exist yet reveals nothing about the registry.
             if !unknown {
                 self.registry.referrer_lists.set_kept_by_registry(&self.name, false);
             }
@@ -68,8 +68,8 @@ impl RepositoryApi {
         Ok(Some(all.into_values().collect()))
     }
 
-    /// What the list under the fallback tag says, as far as its members bear it out: GitLab resolves this tag to the
-    /// subject itself, and anybody may push it.
+    /// The entries of the list under the fallback tag that their manifests confirm: GitLab resolves this tag to the
+    /// subject itself, and anyone with push access may write it.
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
         let Some(tagged) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
         let Fallback::List(index) = Fallback::read(subject, tagged)? else { return Ok(Vec::new()) };
@@ -82,7 +82,7 @@ impl RepositoryApi {
         Ok(checked.into_iter().flatten().collect())
     }
 
-    /// The member as its own manifest describes it; `None` when it is gone or is about something else.
+    /// The entry as its own manifest describes it; `None` if it no longer exists or has another subject.
     async fn checked(&self, member: Descriptor, subject: &Digest) -> Result<Option<Descriptor>> {
         if !media_type::points(&member.media_type) {
             return Ok(None);
@@ -97,8 +97,8 @@ impl RepositoryApi {
         Ok(about.then(|| referrer(&member, Some(&parsed))))
     }
 
-    /// Sees to it that a manifest that was just pushed is listed. `listed`: the registry says that it does so itself,
-    /// which is believed where it also answers for the list.
+    /// Ensures that a newly pushed manifest is listed. `listed`: the registry claims to do so itself, which is trusted
+    /// if it also serves the list.
     pub(super) async fn list_referrer(&self, subject: &Descriptor, new: &Descriptor, listed: bool) -> Result<()> {
         if listed {
             let known = match self.registry.referrer_lists.kept_by_registry(&self.name) {
@@ -119,7 +119,7 @@ impl RepositoryApi {
         .await
     }
 
-    /// Takes a manifest that is gone from the list under the fallback tag, if there is one.
+    /// Removes a deleted manifest from the list under the fallback tag, if there is one.
     pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
         if self.registry.referrer_lists.kept_by_registry(&self.name) == Some(true)
             || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none()
@@ -134,8 +134,8 @@ impl RepositoryApi {
         .await
     }
 
-    /// Changes the list under the fallback tag: one writer at a time in this process; and because registries know no
-    /// conditional write, the list is read again afterwards, and changed again when another process was faster.
+    /// Changes the list under the fallback tag, with one writer at a time in this process. Since registries have no
+    /// conditional writes, the list is read back, and changed again if another process interfered.
     async fn edit_list(&self, subject: &Digest, mut change: impl FnMut(&mut Vec<Descriptor>) -> bool) -> Result<()> {
         let lock = self.registry.referrer_lists.writer(&self.name, subject);
         let _alone = lock.lock().await;
@@ -147,7 +147,9 @@ impl RepositoryApi {
                 Some(Fallback::List(index)) => *index,
                 Some(Fallback::Other(media_type)) => {
                     let media_type = excerpt(&media_type);
-                    return Err(Error::unsupported(format!("tag `{name}` of {self} is a `{media_type}`, not a list")));
+                    return Err(Error::unsupported(format!(
+                        "tag `{name}` of {self} is a `{media_type}`, not a list of referrers"
+                    )));
                 }
             };
             let dropped = self.drop_strangers(&mut index, subject).await;
@@ -159,12 +161,15 @@ impl RepositoryApi {
             let desc = Descriptor::of(media_type::INDEX, &bytes);
             self.put_manifest(&desc, &bytes, &name, &[]).await?;
         }
-        Err(Error::new(Kind::Unavailable, format!("tag `{name}` of {self} is changed by somebody else all the time")))
+        Err(Error::new(
+            Kind::Unavailable,
+            format!("tag `{name}` of {self} keeps changing: another client is writing it"),
+        ))
     }
 
-    /// Takes from a list what is about something else: the platforms of an index that was once mistaken for a list.
-    /// Members that a list was written for say their artifact type (distribution-spec, "Referrers Tag Schema") and are
-    /// not asked for. `false` when nothing was taken.
+    /// Removes entries with another subject from a list: the platforms of an index that was once mistaken for a list.
+    /// Entries written for a list have an artifact type (distribution-spec, "Referrers Tag Schema") and are not
+    /// checked. `false` if nothing was removed.
     async fn drop_strangers(&self, index: &mut Index, subject: &Digest) -> bool {
         let mut kept = Vec::with_capacity(index.manifests.len());
         let before = index.manifests.len();
@@ -172,7 +177,7 @@ impl RepositoryApi {
             let doubtful = member.artifact_type.is_none();
             match if doubtful { self.checked(member.clone(), subject).await } else { Ok(Some(member.clone())) } {
                 Ok(checked) => kept.extend(checked),
-                // What cannot be read now may be a referrer all the same.
+                // An unreadable entry may still be a referrer.
                 Err(_) => kept.push(member),
             }
         }
@@ -181,18 +186,18 @@ impl RepositoryApi {
     }
 }
 
-/// What lies under the fallback tag of a subject.
+/// The content under the fallback tag of a subject.
 enum Fallback {
     /// The subject itself: GitLab resolves this tag to it, and `cosign copy` leaves it there.
     Subject,
     /// A list.
     List(Box<Index>),
-    /// Something else, of this media type.
+    /// Another document, of this media type.
     Other(String),
 }
 
 impl Fallback {
-    /// Judges by the content: registries and proxies serve lists as any media type, or as none.
+    /// Decides by content: registries and proxies serve lists with any media type, or none.
     fn read(subject: &Digest, (given, bytes): (String, Bytes)) -> Result<Self> {
         if Digest::with(subject.algorithm(), &bytes) == *subject {
             return Ok(Self::Subject);
@@ -207,7 +212,7 @@ impl Fallback {
         match Parsed::read(&media_type, &bytes)? {
             Parsed::Index(index) => Ok(Self::List(index)),
             Parsed::Manifest(_) | Parsed::Other(_) => {
-                Err(Error::mismatch("a manifest where a list of manifests was expected"))
+                Err(Error::mismatch("expected a list of manifests, got a manifest"))
             }
         }
     }

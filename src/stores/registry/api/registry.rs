@@ -1,4 +1,4 @@
-//! One registry: what all its repositories share, and what is asked of the registry itself.
+//! One registry: state shared by all its repositories, and requests to the registry itself.
 
 use std::{
     collections::BTreeSet,
@@ -29,25 +29,25 @@ use crate::{
     },
 };
 
-/// The API of one registry, and what was learned about it.
+/// The API of one registry, and knowledge about it.
 pub(in crate::stores::registry) struct RegistryApi {
     pub(in crate::stores::registry) name: RegistryName,
     pub(super) transport: Transport,
     pub(super) referrer_lists: ReferrerLists,
     pub(super) max_body: MaxBody,
     pub(super) ranges: Ranges,
-    /// Held by the blob that is downloaded over several connections.
+    /// Held by the blob that is being downloaded over several connections.
     pub(super) parallel_downloads: Arc<Semaphore>,
-    /// Whether the registry once refused a mount from the repository itself.
+    /// The registry rejects mounting from the same repository.
     pub(super) self_mount_refused: AtomicBool,
 }
 
-/// What a registry said when it was asked who we are.
+/// How a registry answered a request for access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Greeting {
-    /// It did not ask: credentials, if any, were not looked at.
+    /// It did not require credentials; any that exist were not checked.
     Open,
-    /// It asked, and took the answer.
+    /// It required credentials and accepted them.
     Authenticated,
 }
 
@@ -64,7 +64,6 @@ impl RegistryApi {
         }
     }
 
-    /// Where it is.
     pub(in crate::stores::registry) fn origin(&self) -> &Origin {
         &self.transport.origin
     }
@@ -74,15 +73,15 @@ impl RegistryApi {
         result.map_err(|e| e.with_facts(Facts { registry: Some(self.to_string()), ..Facts::default() }))
     }
 
-    /// Whether `host[:port]` means this registry, however it is written.
+    /// True if `host[:port]` is this registry, in any spelling.
     pub(super) fn is_named(&self, registry: &str) -> bool {
         let same = |protocol| Origin::of_registry(registry, protocol).is_ok_and(|origin| origin == *self.origin());
         same(if self.origin().is_secure() { Protocol::Https } else { Protocol::Http })
     }
 
-    /// Whether there is a registry that lets us in (distribution-spec, "Determining Support").
+    /// Checks that there is a registry and that it grants access (distribution-spec, "Determining Support").
     ///
-    /// Errors of kind `Unauthorized` and `Denied` when it does not, `NotARegistry` when something else answers.
+    /// Errors: kind `Unauthorized` or `Denied` if it does not, `NotARegistry` if something else answers.
     pub(in crate::stores::registry) async fn ping(&self) -> Result<Greeting> {
         let transport = &self.transport;
         let request = Request::new(Method::GET, self.origin().url("/v2/")?);
@@ -97,7 +96,7 @@ impl RegistryApi {
         Ok(if transport.was_challenged().await { Greeting::Authenticated } else { Greeting::Open })
     }
 
-    /// The names of all repositories, sorted. The endpoint is Docker's and not part of the OCI specification: many
+    /// The names of all repositories, sorted. The endpoint is Docker's, not part of the OCI specification, and many
     /// public registries refuse it.
     pub(in crate::stores::registry) async fn repositories(&self) -> Result<Vec<String>> {
         #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! One repository of a registry: the requests that its verbs are made of.
+//! One repository of a registry: the requests behind its operations.
 
 use std::{
     fmt,
@@ -17,14 +17,15 @@ use crate::{
     },
 };
 
-/// The API of one repository; the other files of this folder add the verbs. Cloning gives another handle on the same.
+/// The API of one repository; the other files of this folder add operations. A clone is another handle on the same
+/// repository.
 #[derive(Clone)]
 pub(in crate::stores::registry) struct RepositoryApi {
     pub(super) registry: Arc<RegistryApi>,
     pub(in crate::stores::registry) name: RepositoryName,
-    /// Whether something was written: then tokens for writing are asked for at once.
+    /// True once something is written: tokens for writing are then requested at once.
     writing: Arc<Mutex<bool>>,
-    /// What the registry has opened for us and is not over.
+    /// Open uploads.
     pub(super) uploads: Arc<Uploads>,
 }
 
@@ -33,12 +34,12 @@ impl RepositoryApi {
         Self { registry, name, writing: Arc::default(), uploads: Arc::default() }
     }
 
-    /// The repository with uploads of its own.
+    /// This repository, with its own set of uploads.
     pub(super) fn with_own_uploads(self) -> Self {
         Self { uploads: Arc::default(), ..self }
     }
 
-    /// Notes that something will be written.
+    /// Announces a write.
     pub(in crate::stores::registry) fn intend_writing(&self) {
         *self.writing() = true;
     }
@@ -53,13 +54,13 @@ impl RepositoryApi {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request about something in this repository. `tail` is made of parsed values only.
+    /// A request for something in this repository. `tail` must consist of parsed values only.
     pub(super) fn request(&self, method: Method, tail: &str) -> Result<Request<'static>> {
         let url = self.registry.origin().url(&format!("/v2/{}/{tail}", self.name))?;
         Ok(Request::new(method, url))
     }
 
-    /// What a token must allow; once something was written, writing, so that one token serves for all.
+    /// The scope of a token; once something is written, writing, so that one token serves all requests.
     pub(super) fn scope(&self, access: Access) -> Scope {
         let mut writing = self.writing();
         *writing |= access == Access::Push;
@@ -67,12 +68,12 @@ impl RepositoryApi {
         Scope { access, ..self.pull_scope() }
     }
 
-    /// What a token must allow for reading alone.
+    /// The scope of a token for reading only.
     pub(super) fn pull_scope(&self) -> Scope {
         Scope { repository: self.name.to_string(), access: Access::Pull, from: None }
     }
 
-    /// Sends a request until it is answered, with a token that allows this.
+    /// Sends a request, with retries, and a token for this access.
     pub(super) async fn send(&self, request: &Request<'_>, access: Access) -> Result<Response> {
         self.registry.transport.send(request, &self.scope(access)).await
     }

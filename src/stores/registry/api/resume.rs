@@ -1,4 +1,4 @@
-//! Blobs that arrive whole although their download breaks off: it goes on from the byte that was reached.
+//! Downloads that resume: after a break, the rest is requested from the byte that was reached.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A download, and how far it has come.
+/// A download and its progress.
 pub(super) struct Download {
     pub(super) registry: Arc<RegistryApi>,
     /// The repository, for messages.
@@ -28,26 +28,27 @@ pub(super) struct Download {
     request: Request<'static>,
     scope: Scope,
     at: u64,
-    /// Up to where it is told that nothing need come again.
+    /// The offset up to which saved bytes were reported.
     kept: u64,
-    /// Behind the last byte that is wanted.
+    /// The end of the requested range, exclusive.
     end: u64,
-    /// Whether parts proved wrong: then all is asked for, and what was had already is dropped.
+    /// True if partial responses proved wrong: everything is then requested, and the bytes already received are
+    /// dropped.
     whole: bool,
     attempts: Attempts,
 }
 
-/// What one attempt brings.
+/// The body of one attempt.
 pub(super) struct RangeBody {
     stream: ByteStream,
-    /// Whether its end is the end that the registry announced for the whole blob.
+    /// True if the registry announced its end as the end of the whole blob.
     announced: bool,
-    /// Whether the registry says that it knows ranges.
+    /// True if the registry claims to support ranges.
     pub(super) ranges: bool,
 }
 
 impl Download {
-    /// A download of a blob from this byte on.
+    /// A download of a blob from this offset.
     pub(super) fn new(repository: &RepositoryApi, desc: &Descriptor, at: u64) -> Result<Self> {
         let registry = Arc::clone(&repository.registry);
         let attempts = registry.transport.attempts();
@@ -57,8 +58,8 @@ impl Download {
         Ok(Self { registry, place, end: desc.size, desc, request, scope, at, kept: at, whole: false, attempts })
     }
 
-    /// A download of a part of the blob. Nothing but exactly this range is taken for an answer: errors of
-    /// kind `Unsupported` say that this registry is not to be asked so.
+    /// A download of a part of the blob. Only exactly this range is accepted as response; kind `Unsupported` means that
+    /// the registry does not support such requests.
     pub(super) fn range(&self, from: u64, end: u64) -> Self {
         let (registry, attempts) = (Arc::clone(&self.registry), self.registry.transport.attempts());
         let (place, desc) = (self.place.clone(), self.desc.clone());
@@ -66,7 +67,7 @@ impl Download {
         Self { registry, place, desc, request, scope, at: from, kept: from, end, whole: false, attempts }
     }
 
-    /// The next chunk of what is wanted; asks again where it breaks off.
+    /// The next chunk of the range; requests the rest again after a break.
     pub(super) async fn next_chunk(&mut self, part: &mut RangeBody) -> Result<Option<Bytes>> {
         loop {
             let failure = match part.stream.try_next().await {
@@ -88,7 +89,7 @@ impl Download {
         }
     }
 
-    /// The rest of what is wanted, asked for until it comes.
+    /// The rest of the range, requested until it arrives.
     pub(super) async fn part(&mut self) -> Result<RangeBody> {
         loop {
             match self.request_rest().await {
@@ -106,18 +107,18 @@ impl Download {
         self.registry.located(located)
     }
 
-    /// How far it has come.
+    /// The current offset.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Notes that the next bytes came by other ways.
+    /// Records that the next bytes arrived by other means.
     pub(super) fn advance(&mut self, bytes: u64) {
         self.at = self.at.saturating_add(bytes);
         self.kept = self.at;
     }
 
-    /// How many bytes are still to come.
+    /// Number of missing bytes.
     pub(super) fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
@@ -159,7 +160,7 @@ impl Download {
                 }
             },
             StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
-            // A registry that knows no ranges of this blob, or not this one, has all of it nevertheless.
+            // A registry that does not support ranges, or rejects this one, may still serve the whole blob.
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 self.whole = true;
                 Err(Failure::passing(response.into_error().await))
@@ -169,7 +170,7 @@ impl Download {
     }
 
     fn no_ranges(&self, response: &Response) -> Error {
-        Error::unsupported(format!("{}: answered without the range that was asked for", response.what()))
+        Error::unsupported(format!("{}: answered without the requested range", response.what()))
     }
 
     fn short(&self) -> Error {
@@ -178,7 +179,8 @@ impl Download {
     }
 }
 
-/// A partial answer must start where it was asked to, end no later, and belong to content of the right size.
+/// A partial response must start at the requested offset, end no later than requested, and belong to content of the
+/// right size.
 fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()> {
     let given = response.header(header::CONTENT_RANGE).unwrap_or_default();
     let parsed = given.strip_prefix("bytes ").and_then(|range| {
@@ -190,14 +192,14 @@ fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()
     match parsed {
         Some((first, last, total)) if first == from && total == size && last < end => Ok(()),
         _ => Err(Error::mismatch(format!(
-            "{}: answered with range `{}` where bytes {from} to {end} of {size} were asked for",
+            "{}: answered with range `{}` instead of bytes {from} to {end} of {size}",
             response.what(),
             response.excerpt(given)
         ))),
     }
 }
 
-/// A stream without its first bytes: what a whole answer to a request for a part becomes.
+/// A stream without its first bytes, for a full response to a range request.
 fn skip_bytes(stream: ByteStream, from: u64) -> ByteStream {
     if from == 0 {
         return stream;

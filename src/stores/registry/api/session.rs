@@ -1,5 +1,5 @@
-//! One writing into a repository: blobs and plain manifests as they come; what a reader would find by a name or from its
-//! subject waits for `commit`.
+//! A writing session of a repository: blobs and plain manifests are sent at once; manifests that a reader would find by
+//! a name or from their subject wait for `commit`.
 
 use std::{
     collections::HashSet,
@@ -25,24 +25,23 @@ use crate::{
     store::{Committed, Expect, Home, Intent, Item, NameChange, NameOutcome, Session, Sink, compare},
 };
 
-/// One writing.
 pub(in crate::stores::registry) struct RegistrySession {
     repository: RepositoryApi,
-    /// Manifests that get a name. They are sent under it, and not under their digest before.
+    /// Manifests that get a name. They are sent under it, and not by digest before.
     named: HashSet<Digest>,
     removals: Vec<Item>,
     staged: Mutex<Staged>,
-    /// The registry refused a manifest because it lacks content of it: that it has content, or took it from a neighbour,
-    /// is not believed any more, but of what was sent.
+    /// The registry rejected a manifest because of missing content: its claims to have content, or to have mounted it,
+    /// are no longer trusted, except for content that was sent.
     doubted: AtomicBool,
     sent: Mutex<HashSet<Digest>>,
-    /// Whether it was given up, for those who are still sending.
+    /// Signals to pending uploads that the session was abandoned.
     given_up: watch::Sender<bool>,
 }
 
 #[derive(Clone, Default)]
 struct Staged {
-    /// Manifests that are not sent yet, children and subjects first.
+    /// Manifests not sent yet, children and subjects first.
     held: Vec<HeldManifest>,
     names: Vec<NameChange>,
     over: bool,
@@ -56,7 +55,7 @@ struct HeldManifest {
 }
 
 impl HeldManifest {
-    /// Whether this manifest needs that one to be there first.
+    /// True if this manifest requires that one to exist first.
     fn needs(&self, digest: &Digest) -> bool {
         let children = self.parsed.children();
         let mut below = children.iter().filter(|(role, _)| *role == Role::Manifest).map(|(_, child)| &child.digest);
@@ -67,7 +66,7 @@ impl HeldManifest {
 impl RegistrySession {
     pub(in crate::stores::registry) fn begin(repository: RepositoryApi, intent: Intent) -> Self {
         let named = intent.names.into_iter().filter_map(|change| change.to).map(|desc| desc.digest).collect();
-        // Its uploads are its own: giving it up is no matter of other writings.
+        // Its uploads are its own, so that abandoning it does not affect other sessions.
         let repository = repository.with_own_uploads();
         Self {
             repository,
@@ -84,15 +83,14 @@ impl RegistrySession {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a manifest must wait for `commit`.
+    /// True if a manifest must wait for `commit`.
     fn waits(&self, manifest: &HeldManifest) -> bool {
         self.named.contains(&manifest.desc.digest)
             || manifest.parsed.subject().is_some()
             || self.staged().held.iter().any(|held| manifest.needs(&held.desc.digest))
     }
 
-    /// Sends manifests under their digests that have no name, or that others need before it is set. Gives the digests of
-    /// those.
+    /// Sends by digest the manifests that have no name or that others require, and returns the digests of the latter.
     async fn send_first(&self, held: &[HeldManifest], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
         let mut sent = HashSet::new();
         for HeldManifest { desc, bytes, .. } in held {
@@ -105,8 +103,8 @@ impl RegistrySession {
         Ok(sent)
     }
 
-    /// Sets or removes one name, which stands for `found` as far as that was asked; `sent` are the manifests that are
-    /// there.
+    /// Sets or removes one name, which stands for `found` if that was asked; `sent` are the manifests that exist
+    /// already.
     async fn set_name(
         &self,
         change: &NameChange,
@@ -135,7 +133,7 @@ impl RegistrySession {
         })
     }
 
-    /// What a name stands for now, where that matters. Errors: it is not as expected.
+    /// The manifest that a name stands for now, if needed. Errors: it is not as expected.
     async fn expected(&self, name: &RefName, expect: &Expect) -> Result<Option<Digest>> {
         if *expect == Expect::Any {
             return Ok(None);
@@ -149,7 +147,7 @@ impl RegistrySession {
         Ok(found)
     }
 
-    /// Sends what is held, and sets all names.
+    /// Sends pending manifests and sets all names.
     async fn publish_all(&self) -> Result<Committed> {
         let Staged { held, names, over } = self.staged().clone();
         if over {
@@ -174,7 +172,7 @@ impl RegistrySession {
         Ok(committed)
     }
 
-    /// Sees to it that a blob is here.
+    /// Ensures that a blob is stored.
     async fn bring_blob(&self, desc: &Descriptor, blob: &dyn Blob, mount_from: &[Home]) -> Result<Outcome> {
         let sent = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match self.doubted.load(Ordering::Relaxed) {
@@ -188,7 +186,7 @@ impl RegistrySession {
         outcome
     }
 
-    /// Passes a result on. Content that is missing raises doubts.
+    /// Passes a result on; missing content makes the session distrust the registry's claims.
     fn doubting<T>(&self, result: Result<T>) -> Result<T> {
         if result.as_ref().is_err_and(|e| e.code() == Some(Code::ContentMissing)) {
             self.doubted.store(true, Ordering::Relaxed);
@@ -234,10 +232,11 @@ impl Session for RegistrySession {
 
     async fn offer(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
         match self.repository.put_manifest(desc, bytes, &desc.digest.to_string(), &[]).await {
-            // What it points at is judged after its type.
+            // Content is checked after the media type.
             Err(e) if e.code() == Some(Code::ContentMissing) => Ok(()),
             Err(e) if matches!(e.kind(), Kind::Invalid | Kind::NotFound | Kind::Unsupported) => {
-                let message = format!("{} takes no manifest of type `{}` ({e})", self.repository, desc.media_type);
+                let message =
+                    format!("{} does not accept manifests of type `{}` ({e})", self.repository, desc.media_type);
                 Err(Error::unsupported(message))
             }
             other => self.repository.located(other.map(drop)),
@@ -256,7 +255,7 @@ impl Session for RegistrySession {
 
     async fn commit(&self) -> Result<Committed> {
         let committed = self.repository.located(self.doubting(self.publish_all().await))?;
-        // Who stopped waiting before may ask again: what was sent and set is sent and set once more.
+        // A cancelled caller may ask again: manifests and names are then sent once more.
         *self.staged() = Staged { over: true, ..Staged::default() };
         Ok(committed)
     }
@@ -268,11 +267,11 @@ impl Session for RegistrySession {
     }
 }
 
-/// An error, with the names that were set before it.
+/// Adds the names that were set before the error.
 fn after(committed: &Committed, error: Error) -> Error {
     if committed.names.is_empty() {
         return error;
     }
     let names: Vec<&str> = committed.names.iter().map(|(name, _)| name.as_str()).collect();
-    error.context(format!("`{}` was set, and then", names.join("`, `")))
+    error.context(format!("after setting `{}`", names.join("`, `")))
 }

@@ -1,5 +1,5 @@
-//! Content whose digest becomes known while it moves: POST, PATCH, and PUT with the digest. Where its size is known, one
-//! PATCH carries all of it while it comes; otherwise it is gathered, and sent in pieces.
+//! Uploads of content whose digest is not known before the end: POST, PATCH, and PUT with the digest. If the size is
+//! known, a single PATCH streams all content; otherwise it is buffered and sent in chunks.
 
 use std::sync::Mutex;
 
@@ -26,12 +26,12 @@ use crate::{
     },
 };
 
-/// How many chunks wait to be sent: who streams may have some waiting, too.
+/// How many chunks wait to be sent; the caller may buffer some, too.
 const QUEUE: usize = 1;
-/// How much is gathered before it is sent, in bytes, unless the registry takes less or wants more.
+/// How many bytes are buffered before they are sent, unless the registry accepts less or requires more.
 const PIECE: u64 = 8 << 20;
 
-/// Content on its way. What sends it has a task of its own, which ends when this is dropped; the upload is cancelled then.
+/// A streaming upload. A separate task sends it, which ends when this is dropped; the upload is then cancelled.
 pub(super) struct Streamed {
     repository: RepositoryApi,
     size: Option<u64>,
@@ -41,17 +41,17 @@ pub(super) struct Streamed {
     given_up: watch::Receiver<bool>,
 }
 
-/// An upload that has all of its content.
+/// An upload with all its content.
 struct Sent {
     upload: Upload,
-    /// What it is, where that was computed.
+    /// The digest, if computed.
     digest: Option<Digest>,
 }
 
 impl Streamed {
-    /// Opens an upload for content of this size, which takes a whole PATCH, or of an unknown one.
+    /// Opens an upload for content of this size, sent in one PATCH, or of unknown size.
     ///
-    /// Errors: kind `Unsupported` where the registry is known to take no such PATCH.
+    /// Errors: kind `Unsupported` if the registry is known not to accept such a PATCH.
     pub(super) async fn open(
         repository: &RepositoryApi,
         size: Option<u64>,
@@ -60,7 +60,7 @@ impl Streamed {
         let registry = &repository.registry;
         if quirks::is_patchless(&registry.name) || size.is_some_and(|size| size > registry.max_body.get()) {
             let what = size.map_or_else(|| "no large PATCH".into(), |size| format!("no PATCH of {size} bytes"));
-            return Err(Error::unsupported(format!("{registry} takes {what}")));
+            return Err(Error::unsupported(format!("{registry} accepts {what}")));
         }
         let upload = unless(given_up.clone(), repository.open_upload()).await?;
         let (chunks, queue) = mpsc::channel(QUEUE);
@@ -74,22 +74,22 @@ impl Streamed {
         Ok(Self { repository: repository.clone(), size, offset: 0, chunks: Some(chunks), sending, given_up })
     }
 
-    /// What became of the sending.
+    /// The result of the upload.
     async fn sent(&mut self) -> Result<Sent> {
         match self.sending.join_next().await {
             Some(Ok(sent)) => sent,
-            Some(Err(e)) => Err(Error::caused(Kind::Internal, "a sending task failed", e)),
-            None => Err(Error::new(Kind::Internal, "this upload has failed")),
+            Some(Err(e)) => Err(Error::caused(Kind::Internal, "upload task failed", e)),
+            None => Err(Error::new(Kind::Internal, "the upload has already failed")),
         }
     }
 }
 
-/// The error of a writing that is over.
+/// The error of a session that has ended.
 pub(super) fn ended() -> Error {
-    Error::new(Kind::Internal, "this writing has ended")
+    Error::new(Kind::Internal, "the session has already ended")
 }
 
-/// This, unless the writing is given up before.
+/// Runs `work` unless the session is abandoned first.
 async fn unless<T>(mut given_up: watch::Receiver<bool>, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         biased;
@@ -107,7 +107,7 @@ impl Sink for Streamed {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let offset = self.offset.saturating_add(chunk.len() as u64);
         if let Some(size) = self.size.filter(|size| *size < offset) {
-            return Err(Error::mismatch(format!("more than the {size} bytes that were announced")));
+            return Err(Error::mismatch(format!("content exceeds the expected {size} bytes")));
         }
         let sent = match &self.chunks {
             Some(chunks) if !chunk.is_empty() => chunks.send(chunk).await.is_ok(),
@@ -115,7 +115,7 @@ impl Sink for Streamed {
         };
         if !sent {
             let sent = self.sent().await;
-            let early = |_| Error::new(Kind::Unavailable, format!("{} took no more", self.repository));
+            let early = |_| Error::new(Kind::Unavailable, format!("{} stopped accepting the upload", self.repository));
             return Err(sent.map_or_else(|e| e, early));
         }
         self.offset = offset;
@@ -124,7 +124,7 @@ impl Sink for Streamed {
 
     async fn finish(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor> {
         if let Some(size) = self.size.filter(|size| *size != self.offset) {
-            return Err(Error::mismatch(format!("{} of the {size} bytes that were announced", self.offset)));
+            return Err(Error::mismatch(format!("content ends after {} of {size} bytes", self.offset)));
         }
         self.chunks = None;
         let Sent { upload, digest } = self.sent().await?;
@@ -136,7 +136,12 @@ impl Sink for Streamed {
                 expected.clone()
             }
             (None, Some(found)) => found,
-            (None, None) => return Err(Error::unsupported(format!("{} wants the digest first", self.repository))),
+            (None, None) => {
+                return Err(Error::unsupported(format!(
+                    "cannot store content in {} before its digest is known",
+                    self.repository
+                )));
+            }
         };
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, self.offset);
         let ending =
@@ -146,7 +151,7 @@ impl Sink for Streamed {
                 upload.end();
                 Ok(desc)
             }
-            Ok(false) => Err(Error::limit(format!("{} does not end this upload", self.repository))),
+            Ok(false) => Err(Error::limit(format!("{} does not complete this upload", self.repository))),
             Err(e) if e.kind() == Kind::Invalid && e.server_codes().contains(&ServerCode::DigestInvalid) => {
                 Err(Error::mismatch(e.to_string()))
             }
@@ -156,7 +161,7 @@ impl Sink for Streamed {
 }
 
 impl RepositoryApi {
-    /// Sends content while it comes, in one PATCH and without another attempt: whoever sends it can do it in another way.
+    /// Streams content in one PATCH, without retry: the caller can send it in another way.
     async fn send_whole(&self, size: u64, queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
         if size > 0 {
             let content = stream::unfold(queue, |mut queue| async move { Some((Ok(queue.recv().await?), queue)) });
@@ -166,14 +171,14 @@ impl RepositoryApi {
             if response.status == 413 {
                 let what = response.what();
                 self.too_long(response, size, &upload).await?;
-                return Err(Error::limit(format!("{what}: takes less than {size} bytes")));
+                return Err(Error::limit(format!("{what}: does not accept {size} bytes")));
             }
             self.read_patch_answer(response, size, &mut upload).await?;
         }
         Ok(Sent { upload, digest: None })
     }
 
-    /// Gathers content and sends it in pieces, smaller ones where the registry wants that.
+    /// Buffers content and sends it in chunks, smaller ones if the registry requires that.
     async fn send_chunked(&self, mut queue: mpsc::Receiver<Bytes>, mut upload: Upload) -> Result<Sent> {
         let (mut hasher, mut at, mut gathered, mut more) = (Hasher::default(), 0_u64, BytesMut::new(), true);
         while more || !gathered.is_empty() {
@@ -203,7 +208,7 @@ impl RepositoryApi {
         Ok(Sent { upload, digest: Some(hasher.finish()) })
     }
 
-    /// Reads the answer to a PATCH, after which the upload has so many bytes.
+    /// Checks the response to a PATCH after which the upload should have `now` bytes.
     async fn read_patch_answer(&self, response: Response, now: u64, upload: &mut Upload) -> Result<()> {
         if response.status == 404 {
             return Err(gone(response).await.into_error());
@@ -211,7 +216,7 @@ impl RepositoryApi {
         let response = response.expect(&[202, 201, 204]).await?;
         if let Some(reached) = reached(&response).filter(|reached| *reached != now) {
             let what = response.what();
-            return Err(Error::new(Kind::Unavailable, format!("{what}: has {reached} of {now} bytes")));
+            return Err(Error::new(Kind::Unavailable, format!("{what}: stored only {reached} of {now} bytes")));
         }
         upload.place = self.registry.transport.onward(&response)?;
         response.finish().await;

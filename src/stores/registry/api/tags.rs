@@ -1,4 +1,4 @@
-//! Tags: the list of them, one that is set, one that is removed.
+//! Tags: listing, setting and removing them.
 
 use std::collections::HashSet;
 
@@ -27,8 +27,8 @@ struct TagList {
 }
 
 impl RepositoryApi {
-    /// All tags of the repository, page by page. None where the registry does not know the repository: registries say
-    /// that of one whose content has no tags, too.
+    /// All tags of the repository, page by page; empty if the registry does not know the repository, since registries
+    /// say so even for one whose content has no tags.
     pub(in crate::stores::registry) fn list_tags(&self) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
         let more = |state| async {
             let (mut pages, mut known) = match state {
@@ -58,7 +58,7 @@ impl RepositoryApi {
         }
     }
 
-    /// Points a tag at a manifest that is here: reads it and stores it again under the tag.
+    /// Points a tag at a stored manifest: reads it and stores it again under the tag.
     pub(super) async fn put_tag(&self, name: &RefName, desc: &Descriptor) -> Result<()> {
         if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
@@ -69,7 +69,7 @@ impl RepositoryApi {
         self.put_under(&found, &bytes, std::slice::from_ref(name)).await.map(drop)
     }
 
-    /// Removes a tag and nothing else.
+    /// Removes a tag, but not its manifest.
     pub(super) async fn remove_tag(&self, name: &str) -> Result<()> {
         if name.parse::<Tag>().is_err() {
             return Err(Error::invalid(format!("`{}` is not a tag", excerpt(name))));
@@ -78,12 +78,12 @@ impl RepositoryApi {
         let response = self.send(&request, Access::Delete).await?;
         match response.status.as_u16() {
             200 | 202 | 204 => Ok(()),
-            // What registries answer that delete by digest only; a tag that is not there looks the same to some.
+            // Responses of registries that delete by digest only; some answer the same for a tag that does not exist.
             400 | 405 | 501 => {
                 self.describe(name).await?;
                 let why = response.into_error().await;
                 let code = why.code().filter(|code| *code == Code::MethodRefused).unwrap_or(Code::TagsNotRemovable);
-                Err(Error::unsupported(format!("{} cannot remove a tag ({why})", self.registry)).with_code(code))
+                Err(Error::unsupported(format!("{} cannot remove single tags ({why})", self.registry)).with_code(code))
             }
             404 => Err(response.into_error().await.with_code(Code::NoSuchTag).with_name(name)),
             _ => Err(response.into_error().await),
@@ -101,7 +101,7 @@ fn tags_of(document: &Document) -> Result<NamePage> {
             Err(_) => page.unreadable.push(Flaw {
                 kind: FlawKind::Unreadable,
                 place: document.what.clone(),
-                message: format!("lists a tag `{}`", document.excerpt(&text)),
+                message: format!("lists an invalid tag `{}`", document.excerpt(&text)),
             }),
         }
     }

@@ -1,5 +1,4 @@
-//! An upload that a registry has opened: it ends with its blob stored, or it is cancelled, also when nobody waits for
-//! it any more.
+//! Uploads opened by a registry: each ends with its blob stored, or is cancelled, even if its caller was cancelled.
 
 use std::{
     collections::HashMap,
@@ -31,26 +30,26 @@ use crate::{
 
 /// How long the cancelling of an upload may take.
 const CANCEL: Duration = Duration::from_secs(5);
-/// The smallest piece that the registry takes, in bytes, unless it is the last.
+/// The smallest chunk that the registry accepts, in bytes, except for the last.
 const MIN_LENGTH: &str = "oci-chunk-min-length";
 
-/// An upload. Dropped before its end, it is cancelled on a task of its own.
+/// An upload. If dropped before its end, it is cancelled by a background task.
 pub(super) struct Upload {
-    /// Where the next request of it goes.
+    /// The URL of the next request.
     pub(super) place: Url,
-    /// The smallest piece, in bytes.
+    /// The smallest chunk, in bytes.
     pub(super) least: u64,
-    /// By whom and with what right it can be cancelled; nobody, once it is over.
+    /// The registry and scope for cancelling it; `None` once it is over.
     owner: Option<(Arc<RegistryApi>, Scope, Open)>,
 }
 
-/// Held for as long as an upload is open.
+/// Held while an upload is open.
 type Open = watch::Receiver<()>;
 
-/// The uploads of one writing.
+/// The uploads of one session.
 #[derive(Default)]
 pub(super) struct Uploads {
-    /// Opened where we asked for a mount, until they are used.
+    /// Opened in response to a mount, until they are used.
     waiting: Mutex<HashMap<Digest, Upload>>,
     open: watch::Sender<()>,
 }
@@ -60,8 +59,8 @@ impl Uploads {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request that opens an upload, if it is answered with one of these statuses. What it opens after nobody
-    /// waits for it any more is cancelled.
+    /// Sends a request that opens an upload, indicated by one of these statuses. If the caller is cancelled, an upload
+    /// that still opens is cancelled.
     pub(super) async fn open_with(
         &self,
         registry: &Arc<RegistryApi>,
@@ -74,40 +73,40 @@ impl Uploads {
         let asked = tokio::spawn(async move {
             let response = tokio::select! {
                 response = registry.transport.send(&request, &scope) => response?,
-                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "nobody waits for this upload")),
+                () = for_a_while_after(gone) => return Err(Error::new(Kind::Internal, "the upload was abandoned")),
             };
             let opened = statuses.contains(&response.status.as_u16());
             let upload = opened.then(|| Upload::of(&response, &registry, &scope, open));
             Ok((response, upload))
         });
-        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?;
+        let opened = asked.await.map_err(|e| Error::caused(Kind::Internal, "request aborted", e))?;
         mem::drop(waits);
         opened
     }
 
-    /// Keeps one until its blob comes.
+    /// Keeps an upload until its blob comes.
     pub(super) fn keep_for_blob(&self, digest: Digest, upload: Upload) {
         self.waiting().insert(digest, upload);
     }
 
-    /// The one that was opened for this blob.
+    /// The upload that was opened for this blob.
     pub(super) fn take_for_blob(&self, digest: &Digest) -> Option<Upload> {
         self.waiting().remove(digest)
     }
 
-    /// Cancels those that wait for their blobs, and waits until all others have ended or are cancelled, too.
+    /// Cancels unused uploads, and waits until all others have ended or are cancelled, too.
     pub(super) async fn cancel_all(&self) {
         let waiting = mem::take(&mut *self.waiting());
         for upload in waiting.into_values() {
             upload.cancel().await;
         }
-        // As long as opening one and cancelling it may take.
+        // The time to open an upload and to cancel it.
         let _ = timeout(2 * CANCEL, self.open.closed()).await;
     }
 }
 
 impl Upload {
-    /// What an answer to a request in this scope says. Errors: no usable `Location`.
+    /// The upload in a response. Errors: no usable `Location`.
     fn of(response: &Response, registry: &Arc<RegistryApi>, scope: &Scope, open: Open) -> Result<Self> {
         let least = response.header(MIN_LENGTH).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let place = location(response)?;
@@ -115,18 +114,18 @@ impl Upload {
         Ok(Self { place, least, owner: Some((Arc::clone(registry), scope.clone(), open)) })
     }
 
-    /// The length of a piece where requests may be as long as this.
+    /// The length of a chunk, given the longest accepted body.
     pub(super) fn piece(&self, max_body: u64) -> u64 {
         max_body.max(self.least)
     }
 
-    /// Says that the blob is stored.
+    /// Marks the blob as stored.
     pub(super) fn end(mut self) {
         log::upload(&self.place, "stored");
         self.owner = None;
     }
 
-    /// Gives the upload up, as far as the registry listens.
+    /// Cancels the upload, ignoring failures.
     pub(super) async fn cancel(mut self) {
         if let Some((registry, scope, _open)) = self.owner.clone() {
             delete_upload(&registry, scope, self.place.clone()).await;
@@ -137,7 +136,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // Without a runtime nothing can be sent: the registry forgets the upload after a while.
+        // Without a runtime nothing can be sent: the registry drops the upload after a while.
         if let (Some((registry, scope, open)), Ok(runtime)) = (self.owner.take(), Handle::try_current()) {
             let place = self.place.clone();
             drop(runtime.spawn(async move {

@@ -1,4 +1,4 @@
-//! Proving who asks: anonymous first, then what the registry's challenge asks for (distribution-spec, "Authentication").
+//! Authentication: anonymous first, then as the registry's challenge demands (distribution-spec, "Authentication").
 
 use std::{
     collections::HashMap,
@@ -28,14 +28,14 @@ use crate::{
     },
 };
 
-/// What one registry has asked for, and what we have answered.
+/// The challenges of one registry, and the credentials and tokens for it.
 pub(in crate::stores::registry) struct Authenticator {
     origin: Origin,
     credentials: Arc<dyn Credentials>,
     trusted: Vec<String>,
-    // Held while a token is fetched, so that many requests at once fetch one.
+    // Held while a token is fetched, so that concurrent requests fetch only one.
     state: Mutex<State>,
-    /// Whether the registry has taken a proof at least once.
+    /// True if the registry has accepted an authorization at least once.
     accepted: AtomicBool,
 }
 
@@ -45,14 +45,14 @@ struct State {
     authorizations: HashMap<String, Authorization>,
 }
 
-/// Which proof a request needs.
+/// The authorization that a request needs.
 #[derive(Clone, Copy)]
 pub(in crate::stores::registry) enum Need<'a> {
-    /// Any that is good.
+    /// Any valid one.
     Any,
-    /// Another one than this, which was used in vain.
+    /// Another one than this, which failed.
     Other(Option<&'a Credential>),
-    /// One that no other request uses: where a token is good for a few requests only, others were faster.
+    /// One not used by another request: if a token is valid for a few requests only, others may have used it up.
     Own,
 }
 
@@ -65,12 +65,12 @@ impl Authenticator {
         Self { origin, credentials, trusted, state: Mutex::default(), accepted: AtomicBool::new(false) }
     }
 
-    /// Notes that the registry took a proof.
+    /// Records that the registry accepted an authorization.
     pub(in crate::stores::registry) fn note_accepted(&self) {
         self.accepted.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it ever did: then a proof that it refuses has worn out rather than never been good.
+    /// True if it ever accepted one: a rejected authorization has then expired rather than never been valid.
     pub(in crate::stores::registry) fn has_accepted(&self) -> bool {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -79,7 +79,7 @@ impl Authenticator {
         self.state.lock().await.challenge.is_some()
     }
 
-    /// What to attach to a request before the registry says anything: nothing, until it has asked once.
+    /// The authorization to attach before any response: none, until the registry has challenged once.
     pub(in crate::stores::registry) async fn known(
         &self,
         client: &HttpClient,
@@ -92,10 +92,10 @@ impl Authenticator {
         }
     }
 
-    /// What to attach after a 401. `None` when there is nothing new to say.
+    /// The authorization to attach after a 401. `None` if there is no new one to try.
     ///
-    /// Errors: a challenge that is not understood, or that sends us where credentials must not go; a token service that
-    /// fails or refuses.
+    /// Errors: an unsupported challenge, or one that would send credentials to an untrusted service; a token service
+    /// that fails or refuses.
     pub(in crate::stores::registry) async fn response(
         &self,
         client: &HttpClient,
@@ -105,7 +105,7 @@ impl Authenticator {
     ) -> Result<Option<Credential>> {
         let Some(challenge) = challenge::best(headers) else {
             if headers.contains_key(header::WWW_AUTHENTICATE) {
-                let message = format!("{} asks for credentials in a way that is not understood", self.origin);
+                let message = format!("{} requires an unsupported authentication scheme", self.origin);
                 return Err(Error::new(Kind::Unauthorized, message));
             }
             return Ok(None);
@@ -115,7 +115,7 @@ impl Authenticator {
         self.authorize(client, &mut state, &challenge, scope, need).await
     }
 
-    /// A proof from the cache, if one of those is good enough; else a new one.
+    /// A suitable authorization from the cache, else a new one.
     async fn authorize(
         &self,
         client: &HttpClient,
@@ -151,7 +151,7 @@ impl Authenticator {
         Ok(Some(credential))
     }
 
-    /// What there is for this registry; a source that hands out what belongs to another is not believed.
+    /// The credentials for this registry; those of another origin are rejected.
     async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
         let found = self.credentials.get(&self.origin, &scope.repository).await?;
         let found = found.filter(|credential| *credential.origin() == self.origin);
@@ -160,14 +160,14 @@ impl Authenticator {
         Ok(found)
     }
 
-    /// What goes with every request. An identity token does not: it is for a token service.
+    /// The authorization to send with every request. An identity token is not one: it is for a token service.
     async fn basic(&self, scope: &Scope) -> Result<Option<Authorization>> {
         let login = self.login(scope).await?;
         let usable = login.filter(|login| !matches!(login.secret(), Secret::Identity(_)));
         Ok(usable.map(|credential| Authorization { credential, until: None }))
     }
 
-    /// Fetches a token: with the credentials there are, else anonymously.
+    /// Fetches a token, with credentials if there are any, else anonymously.
     async fn token(
         &self,
         client: &HttpClient,
@@ -182,8 +182,8 @@ impl Authenticator {
         }
         let (host_trust, realm) = self.realm(realm)?;
         let mut scopes = scope.names();
-        // Our own scope, never the registry's, which could name another repository and more rights; but Amazon ECR
-        // and others use a word of their own, and then it is the only one that they understand.
+        // Our own scope, not the registry's, which could name another repository and more rights; but Amazon ECR and
+        // others use their own wording, and then accept nothing else.
         if let Some(asked) = asked.filter(|asked| !asked.is_empty() && !asked.contains(':')) {
             scopes = vec![asked.to_owned()];
         }
@@ -200,14 +200,17 @@ impl Authenticator {
         fetched.authorization(&self.origin, login.as_ref())
     }
 
-    /// The token service's URL, and where it may be. Errors: not one that may see credentials for this registry.
+    /// The token service's URL and its trust. Errors: a URL that is not trusted with credentials for this registry.
     fn realm(&self, realm: &str) -> Result<(HostTrust, Url)> {
         let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
-        let url = Url::parse(realm).map_err(|_| refuse("sends credentials to something that is no URL"))?;
+        let url = Url::parse(realm).map_err(|_| refuse("names a token service with an invalid URL"))?;
         match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
             Some(host_trust) => Ok((host_trust, without_scope(url))),
             None => {
-                let error = refuse(&format!("sends credentials to `{}`, which is not its own", redacted(&url)));
+                let error = refuse(&format!(
+                    "names an untrusted token service (`{}`); credentials were not sent",
+                    redacted(&url)
+                ));
                 Err(error.with_code(Code::RealmNotTrusted))
             }
         }

@@ -1,13 +1,13 @@
-//! What a request is proved with.
+//! The authorization of a request.
 
 use std::time::{Duration, Instant};
 
 use super::credentials::Credential;
 
-/// A token that ends sooner is not used for another request.
+/// A token that expires sooner is not used for another request.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// A credential for requests, and until when it may be used.
+/// An authorization, and when it expires.
 pub(super) struct Authorization {
     pub(super) credential: Credential,
     pub(super) until: Option<Instant>,

@@ -1,15 +1,15 @@
-//! `WWW-Authenticate`, read with limits: what a registry asks us to prove, and where (RFC 9110 section 11.6.1).
+//! `WWW-Authenticate`, parsed within limits: the authentication that a registry demands (RFC 9110 section 11.6.1).
 
 use http::{HeaderMap, header};
 
-/// Longest header that is looked at, in bytes.
+/// Longest header that is parsed, in bytes.
 const MAX_HEADER: usize = 8 << 10;
-/// Most challenges that are looked at.
+/// Most challenges that are parsed.
 const MAX_CHALLENGES: usize = 16;
 /// Most parameters of one challenge.
 const MAX_PARAMETERS: usize = 32;
 
-/// One way to prove who asks.
+/// An authentication scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// User name and password with every request.
@@ -18,14 +18,14 @@ pub(super) enum Challenge {
     Bearer {
         /// The URL of the token service, as given.
         realm: String,
-        /// What the token is for.
+        /// The service that the token is for.
         service: Option<String>,
-        /// What the token must allow.
+        /// The scope of the token.
         scope: Option<String>,
     },
 }
 
-/// The best challenge that is understood: Bearer before Basic.
+/// The best supported challenge: Bearer before Basic.
 pub(super) fn best(headers: &HeaderMap) -> Option<Challenge> {
     let mut found = Vec::new();
     for value in headers.get_all(header::WWW_AUTHENTICATE) {
@@ -42,7 +42,7 @@ pub(super) fn best(headers: &HeaderMap) -> Option<Challenge> {
     bearer.or_else(|| found.into_iter().next())
 }
 
-/// All challenges of one header that are understood; those that are malformed or unknown are left out.
+/// All supported challenges of one header; malformed and unknown ones are skipped.
 fn parse(text: &str) -> Vec<Challenge> {
     let mut rest = Rest(text);
     let mut all = Vec::new();
@@ -67,7 +67,7 @@ fn parse(text: &str) -> Vec<Challenge> {
     all
 }
 
-/// What has not been read yet.
+/// The unparsed rest.
 struct Rest<'a>(&'a str);
 
 impl Rest<'_> {
@@ -83,7 +83,7 @@ impl Rest<'_> {
         token.to_owned()
     }
 
-    /// `name=value` pairs up to the next scheme; names in lower case. `None` when malformed.
+    /// `name=value` pairs up to the next scheme; names in lower case. `None` if malformed.
     fn parameters(&mut self) -> Option<Vec<(String, String)>> {
         let mut all = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! Who we say we are: secrets that know whom they belong to, and where they come from.
+//! Credentials: secrets bound to an origin, and their sources.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::{
     stores::registry::{http::request::AuthorizationHeader, log::CredentialUse, origins::origin::Origin},
 };
 
-/// A secret for one origin. It is attached to requests to exactly that scheme, host and port, and cannot be printed.
+/// A secret for one origin. It is attached only to requests to exactly that scheme, host and port, and cannot be
+/// printed.
 #[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "a secret has no text form")]
 pub struct Credential {
@@ -20,13 +21,13 @@ pub struct Credential {
     from: Option<Arc<str>>,
 }
 
-/// What proves who asks.
+/// The secret itself.
 pub(super) enum Secret {
-    /// A user name and a password.
+    /// A user name and password.
     Password(String, String),
     /// A refresh token, exchanged for tokens at the registry's token service.
     Identity(String),
-    /// A token that the registry takes as it is.
+    /// A token sent to the registry unchanged.
     Bearer(String),
 }
 
@@ -41,11 +42,11 @@ impl Secret {
 }
 
 impl Credential {
-    /// A user name and a password. Errors: a user name with a colon, which Basic authentication cannot carry.
+    /// A user name and password. Errors: a user name with a colon, which Basic authentication cannot represent.
     pub fn password(origin: &Origin, user: impl Into<String>, password: impl Into<String>) -> Result<Self> {
         let user = user.into();
         if user.contains(':') {
-            return Err(Error::invalid("a user name with a colon"));
+            return Err(Error::invalid("the user name contains a colon"));
         }
         Ok(Self::new(origin, Secret::Password(user, password.into())))
     }
@@ -56,7 +57,7 @@ impl Credential {
         Self::new(origin, Secret::Identity(token.into()))
     }
 
-    /// A token that the registry takes as it is.
+    /// A token sent to the registry unchanged.
     #[must_use]
     pub fn bearer(origin: &Origin, token: impl Into<String>) -> Self {
         Self::new(origin, Secret::Bearer(token.into()))
@@ -100,7 +101,7 @@ impl Credential {
         }
     }
 
-    /// Whom this belongs to.
+    /// The origin that this secret is for.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -110,41 +111,41 @@ impl Credential {
         &self.secret
     }
 
-    /// Whether this is the very same secret, not an equal one.
+    /// True for this very secret, not an equal one.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.secret, &other.secret)
     }
 
-    /// Lets the registry's token service have this secret. Only the realm rule of the authenticator may do this.
+    /// This secret, readdressed to the registry's token service. Only the realm rule of the authenticator may do this.
     pub(super) fn addressed_to(&self, origin: &Origin) -> Self {
         Self { origin: origin.clone(), ..self.clone() }
     }
 
-    /// What proves this to its origin. Errors: a token that no header can hold.
+    /// The authorization header for its origin. Errors: a token that is not a valid header value.
     pub(in crate::stores::registry) fn authorization_header(&self) -> Result<AuthorizationHeader> {
         let (origin, kind, from) = (self.origin.clone(), self.secret.kind(), self.from.clone());
         Ok(AuthorizationHeader { origin, value: self.header()?, secrets: self.forms(), kind, from })
     }
 
-    /// The value of `Authorization`. Errors: a token that no header can hold.
+    /// The value of `Authorization`. Errors: a token that is not a valid header value.
     pub(super) fn header(&self) -> Result<HeaderValue> {
         let text = match self.secret() {
             Secret::Password(user, password) => format!("Basic {}", basic(user, password)),
             Secret::Identity(token) | Secret::Bearer(token) => format!("Bearer {token}"),
         };
         let unusable =
-            |_| Error::new(Kind::Unauthorized, format!("a token for {} that no header can hold", self.origin));
+            |_| Error::new(Kind::Unauthorized, format!("the token for {} is not a valid header value", self.origin));
         let mut value = HeaderValue::from_str(&text).map_err(unusable)?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// This secret, in all forms in which it travels.
+    /// This secret, in all encodings in which it is sent.
     pub(super) fn forms(&self) -> Vec<String> {
         match self.secret() {
             Secret::Password(user, password) => {
                 let basic = basic(user, password);
-                // Some leave the padding away.
+                // Some servers omit the padding.
                 vec![basic.trim_end_matches('=').to_owned(), basic, password.clone()]
             }
             Secret::Identity(token) | Secret::Bearer(token) => vec![token.clone()],
@@ -156,10 +157,11 @@ fn basic(user: &str, password: &str) -> String {
     BASE64_STANDARD.encode(format!("{user}:{password}"))
 }
 
-/// Where credentials come from. Asked only after a registry has asked for some.
+/// A source of credentials, queried only after a registry has demanded some.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// What there is for this repository of the registry at this origin; an empty repository means the registry as such.
+    /// The credentials for this repository of the registry at this origin; an empty repository means the registry
+    /// itself.
     async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>>;
 }
 
@@ -174,7 +176,7 @@ impl Credentials for Anonymous {
     }
 }
 
-/// One credential, for its own origin and no other.
+/// A single credential, for its own origin only.
 #[async_trait]
 impl Credentials for Credential {
     async fn get(&self, origin: &Origin, _: &str) -> Result<Option<Credential>> {

@@ -1,4 +1,5 @@
-//! What files of credentials and helpers hold: for which registries and repositories an entry is, and what it says.
+//! Entries of credential files and answers of helpers: the registries and repositories that they apply to, and their
+//! content.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -12,13 +13,13 @@ use crate::{
     stores::registry::origins::{origin::Origin, quirks},
 };
 
-/// The user name that stands for an identity token in a helper's answers.
+/// The user name that marks an identity token in a helper's answer.
 const TOKEN_USER: &str = "<token>";
 
-/// How long a key of `auths` or `credHelpers` is if it is for this repository; an empty repository is the registry as
-/// such. Keys may carry a scheme and, then, a path that means nothing (docker's older form).
+/// The length of a key of `auths` or `credHelpers` if it applies to this repository; an empty repository is the
+/// registry itself. Keys may have a scheme and, then, a path without meaning (docker's older form).
 pub(super) fn matching(key: &str, origin: &Origin, repository: &str) -> Option<usize> {
-    // A key that says https was never meant for plain http.
+    // A key with https was never meant for plain HTTP.
     let https = key.strip_prefix("https://").map(|bare| origin.is_secure().then_some(bare));
     let bare = https.unwrap_or_else(|| key.strip_prefix("http://"));
     let (host, path) = match (bare, key.split_once('/')) {
@@ -39,15 +40,15 @@ fn is_host_of(host: &str, origin: &Origin) -> bool {
     host.strip_suffix(implied).unwrap_or(&host) == origin.authority()
 }
 
-/// The key of a registry in `auths`, which is also how helpers are asked for it.
+/// The key of a registry in `auths`, which is also the server name for helpers.
 pub(super) fn key_of(origin: &Origin) -> String {
     let host = origin.authority();
     if quirks::is_docker_hub(&host) { quirks::DOCKER_HUB_KEY.into() } else { host }
 }
 
-/// What a helper knows, as a credential.
+/// A helper's answer as a credential.
 pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
-    // An answer about another server is an accident or an attack.
+    // An answer for another server is an accident or an attack.
     if !known.server.is_empty() && matching(&known.server, origin, "").is_none() {
         return Err(Error::new(Kind::Unauthorized, "a credential helper answered for another server"));
     }
@@ -57,7 +58,7 @@ pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
     Credential::password(origin, known.username, known.secret)
 }
 
-/// What a helper is to keep.
+/// A credential in the form that helpers store.
 pub(super) fn to_helper(credential: &Credential) -> Known {
     let server = key_of(credential.origin());
     match credential.secret() {
@@ -68,7 +69,7 @@ pub(super) fn to_helper(credential: &Credential) -> Known {
     }
 }
 
-/// Reads an entry of `auths`; `None` for the empty ones that docker leaves behind when a helper keeps the secret.
+/// Parses an entry of `auths`; `None` for the empty ones that docker writes if a helper stores the secret.
 pub(super) fn from_entry(origin: &Origin, entry: &Value) -> Result<Option<Credential>> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(token) = text("registrytoken") {
@@ -80,7 +81,7 @@ pub(super) fn from_entry(origin: &Origin, entry: &Value) -> Result<Option<Creden
     if let Some(auth) = text("auth") {
         let decoded = BASE64_STANDARD.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
-        let (user, password) = pair.ok_or_else(|| Error::invalid(format!("a malformed `auth` for {origin}")))?;
+        let (user, password) = pair.ok_or_else(|| Error::invalid(format!("malformed `auth` for {origin}")))?;
         return Credential::password(origin, user, password.trim_end_matches('\0')).map(Some);
     }
     match (text("username"), text("password")) {

@@ -1,5 +1,5 @@
-//! Credential helpers: programs called `docker-credential-NAME` that keep secrets elsewhere (the protocol of
-//! docker/docker-credential-helpers: one verb as argument, the question on standard input, JSON on standard output).
+//! Credential helpers: programs called `docker-credential-NAME` that store secrets elsewhere (the protocol of
+//! docker/docker-credential-helpers: a verb as argument, input on standard input, JSON on standard output).
 
 use std::{
     path::{Path, PathBuf},
@@ -15,12 +15,12 @@ use crate::{
     fs::up_to_async,
 };
 
-/// Most that a helper may say, in bytes.
+/// Longest output of a helper, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
-/// What a helper says, and fails, when it has nothing for a server.
+/// The output of a helper, with a failing status, if it has nothing for a server.
 const NOT_FOUND: &str = "credentials not found";
 
-/// What a helper knows of a server.
+/// A helper's answer about a server.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Known {
@@ -37,14 +37,14 @@ pub(super) struct Helper {
 }
 
 impl Helper {
-    /// Looks for the helper of this name in these directories.
+    /// Searches these directories for the helper of this name.
     ///
-    /// Errors: a name that could mean a path or an option, no such program, a relative directory.
+    /// Errors: a name that could be a path or an option, no such program, a relative directory.
     pub(super) fn find(name: &str, dirs: &[PathBuf], timeout: Duration) -> Result<Self> {
         let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(safe) || name.starts_with(['.', '-']) {
             let name: String = name.chars().take(64).collect();
-            return Err(Error::invalid(format!("`{name}` is not the name of a credential helper")));
+            return Err(Error::invalid(format!("`{name}` is not a credential helper name")));
         }
         let file = format!("docker-credential-{name}");
         let found = dirs.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join(&file)).find(|p| p.is_file());
@@ -54,29 +54,29 @@ impl Helper {
         }
     }
 
-    /// What the helper knows of this server; `None` when it knows nothing.
+    /// The helper's credentials for this server; `None` if it has none.
     pub(super) async fn get(&self, server: &str) -> Result<Option<Known>> {
         let (ok, output) = self.run_verb("get", server.as_bytes()).await?;
         if !ok && String::from_utf8_lossy(&output).contains(NOT_FOUND) {
             return Ok(None);
         }
-        // What it printed may be a secret, so no message repeats any of it.
+        // Its output may be a secret, so no message repeats any of it.
         let known: Option<Known> = serde_json::from_slice(&output).ok().filter(|_| ok);
-        known.map(Some).ok_or_else(|| self.failed("gave no credentials"))
+        known.map(Some).ok_or_else(|| self.failed("returned no valid credentials"))
     }
 
-    /// Has the helper keep a secret.
+    /// Stores a secret with the helper.
     pub(super) async fn store(&self, known: &Known) -> Result<()> {
-        let json = serde_json::to_vec(known).map_err(|_| self.failed("cannot be asked"))?;
+        let json = serde_json::to_vec(known).map_err(|_| self.failed("cannot store these credentials"))?;
         let (ok, _) = self.run_verb("store", &json).await?;
-        if ok { Ok(()) } else { Err(self.failed("does not store credentials")) }
+        if ok { Ok(()) } else { Err(self.failed("failed to store credentials")) }
     }
 
-    /// Has the helper forget a server; whether it knew it.
+    /// Erases the credentials for a server; `false` if there were none.
     pub(super) async fn erase(&self, server: &str) -> Result<bool> {
         let (ok, output) = self.run_verb("erase", server.as_bytes()).await?;
         if !ok && !String::from_utf8_lossy(&output).contains(NOT_FOUND) {
-            return Err(self.failed("does not erase credentials"));
+            return Err(self.failed("failed to erase credentials"));
         }
         Ok(ok)
     }
@@ -91,14 +91,14 @@ impl Helper {
                 .kill_on_drop(true)
                 .spawn()?;
             if let Some(mut stdin) = child.stdin.take() {
-                // A helper that does not read its question answers wrongly or fails: that is seen below.
+                // A helper that does not read its input fails or answers wrongly, which is detected below.
                 let _ = stdin.write_all(input).await;
             }
             let output = match child.stdout.take() {
                 Some(stdout) => up_to_async(stdout, MAX_OUTPUT).await?,
                 None => Some(Vec::new()),
             };
-            let output = output.ok_or_else(|| std::io::Error::other("it says too much"))?;
+            let output = output.ok_or_else(|| std::io::Error::other("its output is too long"))?;
             Ok::<_, std::io::Error>((child.wait().await?.success(), output))
         };
         match tokio::time::timeout(self.timeout, running).await {

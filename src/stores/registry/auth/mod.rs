@@ -1,8 +1,8 @@
-//! Proving who asks: credentials and where they come from, challenges, and tokens (distribution-spec, "Authentication"; the
+//! Authentication: credentials and their sources, challenges, and tokens (distribution-spec, "Authentication"; the
 //! token protocol of the distribution project's `token` specification).
 //!
-//! It asks token services by `http`, and decides which of them may see a secret. Where a request goes and what it asks of a
-//! registry is not for here.
+//! This module sends requests to token services with `http`, and decides which of them are trusted with a secret. The
+//! targets and content of requests to a registry are left to other modules.
 
 pub(super) mod authenticator;
 mod authorization;

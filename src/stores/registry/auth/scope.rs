@@ -1,6 +1,6 @@
-//! What a token must allow (the `scope` of the token protocol).
+//! Scopes of tokens (the `scope` of the token protocol).
 
-/// What may be done with a token.
+/// The access that a token grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::stores::registry) enum Access {
     /// Reading.
@@ -13,19 +13,19 @@ pub(in crate::stores::registry) enum Access {
     List,
 }
 
-/// What a request needs a token for.
+/// The scope of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::stores::registry) struct Scope {
-    /// The repository; empty for the registry as such.
+    /// The repository; empty for the registry itself.
     pub(in crate::stores::registry) repository: String,
-    /// What is done to it.
+    /// The access to it.
     pub(in crate::stores::registry) access: Access,
-    /// A second repository that is read: the source of a mount.
+    /// A second repository to read from: the source of a mount.
     pub(in crate::stores::registry) from: Option<String>,
 }
 
 impl Scope {
-    /// The registry as such.
+    /// The registry itself.
     pub(in crate::stores::registry) fn registry() -> Self {
         Self { repository: String::new(), access: Access::Pull, from: None }
     }
@@ -35,7 +35,7 @@ impl Scope {
         Self { access: Access::List, ..Self::registry() }
     }
 
-    /// The scopes to ask for, in the token protocol's grammar.
+    /// The scopes to request, in the grammar of the token protocol.
     pub(super) fn names(&self) -> Vec<String> {
         if self.repository.is_empty() {
             let all = (self.access == Access::List).then(|| "registry:catalog:*".to_owned());
@@ -51,7 +51,7 @@ impl Scope {
         std::iter::once(own).chain(other).collect()
     }
 
-    /// The cache keys whose tokens would do, the exact one first.
+    /// The cache keys of suitable tokens, the exact one first.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut keys = vec![self.names().join(" ")];
         if self.access == Access::Pull && self.from.is_none() && !self.repository.is_empty() {

@@ -1,4 +1,4 @@
-//! Asking a token service (the token protocol of the distribution project's `token` specification).
+//! Requests to a token service (the token protocol of the distribution project's `token` specification).
 
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ use crate::{
     },
 };
 
-/// Largest answer of a token service, in bytes.
+/// Largest response of a token service, in bytes.
 const MAX_TOKEN: u64 = 64 << 10;
-/// How long a token lives whose answer does not say, by the token protocol.
+/// Default lifetime of a token in seconds, by the token protocol.
 const DEFAULT_LIFE: u64 = 60;
-/// What we call ourselves where a token service asks.
+/// Our client ID at token services.
 const CLIENT_ID: &str = "artifact";
 
-/// The address without scopes in it: what a token allows is for us to ask.
+/// The URL without scopes: the client decides which to request.
 pub(super) fn without_scope(mut url: Url) -> Url {
     if url.query_pairs().any(|(name, _)| name == "scope") {
         let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "scope").collect();
@@ -44,7 +44,7 @@ pub(super) fn without_scope(mut url: Url) -> Url {
     url
 }
 
-/// What a token service answers.
+/// The response of a token service.
 #[derive(Deserialize)]
 pub(super) struct Token {
     token: Option<String>,
@@ -53,7 +53,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// What it proves to the registry, fetched with this login.
+    /// The authorization for the registry, fetched with this login.
     pub(super) fn authorization(self, origin: &Origin, login: Option<&Credential>) -> Result<Authorization> {
         let life = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, 1 << 32));
         let token = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty());
@@ -69,7 +69,7 @@ impl Token {
     }
 }
 
-/// The request for a token; a user name and a password travel in its header.
+/// The request for a token; a user name and password are sent in its header.
 pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Request<'static> {
     let mut url = realm.clone();
     if service.is_some() || !scopes.is_empty() {
@@ -95,7 +95,7 @@ pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], tok
     request
 }
 
-/// Asks the token service, once.
+/// Queries the token service once.
 async fn exchange(
     client: &HttpClient,
     host_trust: HostTrust,
@@ -105,14 +105,14 @@ async fn exchange(
     login: Option<&Credential>,
 ) -> Result<Response, Failure> {
     let mut response = client.exchange(host_trust, request, url, attached).await?;
-    // An identity token travels in the body, and is no more to be repeated than what travels in the head.
+    // An identity token is sent in the body, and must be kept out of messages like secrets in headers.
     response.sent.extend(login.into_iter().flat_map(Credential::forms));
     response.credentials = login.and_then(Credential::shared_source);
     let response = response.judged().await?;
     if response.status.is_success() { response.read_whole(MAX_TOKEN).await } else { Ok(response) }
 }
 
-/// Asks the token service. A redirect is an error: nobody needs one, and it would carry the secret on.
+/// Queries the token service. A redirect is an error: it would forward the secret, and no service needs it.
 pub(super) async fn request(
     client: &HttpClient,
     host_trust: HostTrust,
@@ -131,7 +131,7 @@ pub(super) async fn request(
         }
     };
     let what = response.what();
-    // Neither the body nor what the parser says of it: both may hold the token.
+    // Neither the body nor the parser's message is shown: both may contain the token.
     serde_json::from_slice(&response.bytes(MAX_TOKEN).await?)
-        .map_err(|_| Error::new(Kind::NotARegistry, format!("{what}: answered with something that is no token")))
+        .map_err(|_| Error::new(Kind::NotARegistry, format!("{what}: answered without a valid token")))
 }

@@ -1,4 +1,4 @@
-//! Our own file. Its form is shown in `examples/hosts.yaml`.
+//! Our own configuration file, in the form shown in `examples/hosts.yaml`.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What is said about a prefix. It has no text form: the URL of a proxy may hold a password.
+/// The settings for a prefix. Not printable: the URL of a proxy may contain a password.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Entry {
@@ -49,14 +49,14 @@ struct Named {
     names: bool,
 }
 
-/// A mirror of what a prefix stands for.
+/// A mirror of a prefix.
 #[derive(Clone)]
 pub(super) struct Mirror {
     pub(super) location: Prefix,
     pub(super) names: bool,
 }
 
-/// Reads a file; what it names is looked for beside it.
+/// Reads a file; paths in it are relative to its directory.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
     let origin = path.display().to_string();
     let text = String::from_utf8(read_named(path)?).map_err(|_| Error::invalid(format!("`{origin}` is not UTF-8")))?;
@@ -75,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<Prefix, Entry>> {
         }
         entry.mirrors = entry.mirrors().context(place)?;
         if all.insert(Prefix::parse(&key, false).context(place)?, entry).is_some() {
-            return Err(Error::invalid(format!("`{key}` is there twice")).context(place()));
+            return Err(Error::invalid(format!("duplicate key `{key}`")).context(place()));
         }
     }
     Ok(all)
@@ -87,7 +87,7 @@ impl Entry {
         self.named.as_ref().map(|all| all.iter().map(mirror).collect()).transpose()
     }
 
-    /// Writes down what is said here.
+    /// Applies these settings to the options.
     pub(super) fn apply(&self, registry: &str, options: &mut Options) -> Result<()> {
         if let Some(plain) = self.plain_http {
             options.protocol = if plain { Protocol::Http } else { Protocol::Https };
@@ -113,7 +113,7 @@ impl Entry {
     }
 }
 
-/// A file that must be there: not of the kind of an artifact that is not.
+/// Reads a configured file, which must exist: its error must not look like that of a missing artifact.
 fn read_named(path: &Path) -> Result<Vec<u8>> {
     files::read(path).map_err(Error::of_configuration)
 }

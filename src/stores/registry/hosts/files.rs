@@ -1,4 +1,4 @@
-//! Files that a configuration names.
+//! Files named in a configuration.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// A certificate and its key from two files.
+/// Reads a certificate and its key from two files.
 pub(super) fn certificate(certificate: &Path, key: &Path) -> Result<ClientCertificate> {
     let both = || format!("`{}` and `{}`", certificate.display(), key.display());
     ClientCertificate::from_pem(&read(certificate)?, &read(key)?).context(both)

@@ -1,7 +1,7 @@
-//! What is configured about registries: one file of ours, podman's `registries.conf`, and the directories in which
-//! docker and podman keep certificates.
+//! Configuration of registries: one file of ours, podman's `registries.conf`, and the certificate directories of docker
+//! and podman.
 //!
-//! It reads files and changes `Options`. It opens no connection, and no folder beside it knows it.
+//! This module reads files and changes `Options`. It opens no connection, and no module beside it uses it.
 
 mod file;
 mod files;
@@ -26,7 +26,7 @@ use crate::{
     oci::{RegistryName, RepositoryName},
 };
 
-/// What is known about hosts and repositories.
+/// Configuration of hosts and repositories.
 #[derive(Clone, Default)]
 pub struct Hosts {
     ours: BTreeMap<Prefix, file::Entry>,
@@ -34,27 +34,27 @@ pub struct Hosts {
     certificates: Vec<PathBuf>,
 }
 
-/// A place that has copies of a repository.
+/// A location with copies of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorLocation {
     /// `host[:port]`
     pub registry: RegistryName,
-    /// The repository there.
+    /// The repository on that registry.
     pub repository: RepositoryName,
-    /// Whether it is believed about names, too.
+    /// True if it is also trusted for names.
     pub names: bool,
-    /// Whether any certificate of it is taken.
+    /// True if its TLS certificate is not verified.
     insecure: bool,
 }
 
 impl Hosts {
-    /// Reads what there is.
+    /// Reads the configuration files.
     ///
-    /// `ours` is a file in the form of `examples/hosts.yaml`, and must be there. `podman` are files in the form of
-    /// containers-registries.conf(5), version 2, each with more weight than those in front of it; `certificates` are
-    /// directories like `/etc/docker/certs.d`: of both, what is not there is left out.
+    /// `ours` is a file in the form of `examples/hosts.yaml`, and must exist. `podman` are files in the form of
+    /// containers-registries.conf(5), version 2, where later ones take precedence; `certificates` are directories like
+    /// `/etc/docker/certs.d`. Missing files and directories of these two are skipped.
     ///
-    /// Errors: malformed files; in ours, unknown keys.
+    /// Errors: malformed files; unknown keys in ours.
     pub fn read(ours: Option<&Path>, podman: &[PathBuf], certificates: Vec<PathBuf>) -> Result<Self> {
         let mut hosts = Self { certificates, ..Self::default() };
         if let Some(path) = ours {
@@ -69,10 +69,10 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// The options for this repository, or with an empty name for the registry as such: these, and on top of them what
-    /// is configured. Of our file, all entries that fit count, the longer ones more.
+    /// The options for this repository, or with an empty name for the registry itself: the given ones, overridden by
+    /// the configuration. All matching entries of our file apply, longer ones override shorter ones.
     ///
-    /// Errors: the repository is blocked; a certificate or key that is named cannot be read.
+    /// Errors: the repository is blocked; a configured certificate or key cannot be read.
     pub fn options(&self, registry: &str, repository: &str, options: &Options) -> Result<Options> {
         let mut options = options.clone();
         self.certificates(registry, &mut options)?;
@@ -94,7 +94,7 @@ impl Hosts {
         if is_blocked { Err(blocked()) } else { Ok(options) }
     }
 
-    /// What distinguishes the options of repositories: with the same registry and the same answer, they are the same.
+    /// Identifies the options of a repository: within a registry, repositories with equal rules have equal options.
     #[must_use]
     pub fn rules(&self, registry: &str, repository: &str) -> Vec<String> {
         let ours = fitting(&self.ours, registry, repository).map(|(prefix, _)| prefix.path.clone());
@@ -102,16 +102,16 @@ impl Hosts {
         ours.chain(podman).collect()
     }
 
-    /// Where a repository is read from when podman's configuration moves it somewhere else: registry and repository.
+    /// The registry and repository to read from, if podman's configuration maps this repository to another location.
     ///
-    /// Errors: that is no repository.
+    /// Errors: the target is not a valid repository.
     pub fn moved(&self, registry: &str, repository: &str) -> Result<Option<(RegistryName, RepositoryName)>> {
         let Some((prefix, entry)) = self.podman(registry, repository) else { return Ok(None) };
         let location = entry.location.as_ref().filter(|location| *location != prefix);
         location.map(|location| location.with(prefix.rest(repository))).transpose()
     }
 
-    /// Where else this repository can be read, in the order in which they are asked. Errors: one is no repository.
+    /// The mirrors of this repository, in order. Errors: one is not a valid repository.
     pub fn replicas(&self, registry: &str, repository: &str) -> Result<Vec<MirrorLocation>> {
         let replica = |at: &Prefix, rest: &str, names, insecure| {
             let (registry, repository) = at.with(rest)?;
@@ -129,22 +129,22 @@ impl Hosts {
         ours.last().or_else(podman).unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// The options for a replica, of which `options` are the general ones.
+    /// The options for a mirror, derived from the general `options`.
     pub fn options_of(&self, replica: &MirrorLocation, options: &Options) -> Result<Options> {
         let mut options = self.options(&replica.registry, &replica.repository, options)?;
         options.insecure_tls |= replica.insecure;
         Ok(options)
     }
 
-    /// Of podman's entries, the longest that fits, and no other.
+    /// The longest matching entry of podman's configuration; no other applies.
     fn podman(&self, registry: &str, repository: &str) -> Option<(&Prefix, &podman::Entry)> {
         fitting(&self.podman, registry, repository).last()
     }
 
-    /// What docker and podman keep in the first directory with the name of the registry: authorities in `*.crt`, and a
-    /// certificate for us in `*.cert` with its key in the `*.key` of the same name.
+    /// Applies the files in the first directory with the name of the registry: authorities in `*.crt`, and a client
+    /// certificate in `*.cert` with its key in the `*.key` of the same name.
     fn certificates(&self, registry: &str, options: &mut Options) -> Result<()> {
-        // The name of a host, not of a directory above.
+        // A host name, not a parent directory.
         let named = registry.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !registry.contains('/');
         let dirs = self.certificates.iter().filter(|_| named).map(|dir| dir.join(registry));
         let Some(dir) = dirs.into_iter().find(|dir| dir.is_dir()) else { return Ok(()) };
@@ -169,7 +169,7 @@ impl fmt::Debug for Hosts {
     }
 }
 
-/// The entries that fit, the shortest first.
+/// The matching entries, the shortest first.
 fn fitting<'a, T>(
     entries: &'a BTreeMap<Prefix, T>,
     registry: &str,

@@ -1,5 +1,5 @@
-//! podman's `registries.conf` (containers-registries.conf(5), version 2): what is about single registries. Short names,
-//! the older version and everything unknown are left out.
+//! podman's `registries.conf` (containers-registries.conf(5), version 2): the settings of single registries. Short
+//! names, the older version and unknown keys are ignored.
 
 use std::collections::BTreeMap;
 
@@ -34,17 +34,17 @@ struct Listed {
     pull_from_mirror: Option<String>,
 }
 
-/// What is said about a prefix.
+/// The settings for a prefix.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// Where what the prefix stands for is in truth; for reading only, as with podman.
+    /// The actual location of the prefix; for reading only, as in podman.
     pub(super) location: Option<Prefix>,
     pub(super) insecure: bool,
     pub(super) blocked: bool,
     pub(super) mirrors: Vec<Mirror>,
 }
 
-/// A mirror. podman believes mirrors about names unless it is told `digest-only`.
+/// A mirror. podman trusts mirrors for names unless they are `digest-only`.
 #[derive(Clone)]
 pub(super) struct Mirror {
     pub(super) location: Prefix,
@@ -52,7 +52,7 @@ pub(super) struct Mirror {
     pub(super) names: bool,
 }
 
-/// The entries of a file. Errors: it is malformed, or names what is no registry.
+/// The entries of a file. Errors: malformed text, or an invalid registry.
 pub(super) fn parse(text: &str) -> Result<BTreeMap<Prefix, Entry>> {
     let file: File = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
@@ -65,7 +65,7 @@ impl Registry {
     fn entry(self) -> Result<(Prefix, Entry)> {
         let location = self.location.filter(|location| !location.is_empty());
         let Some(prefix) = self.prefix.filter(|prefix| !prefix.is_empty()).or_else(|| location.clone()) else {
-            return Err(Error::invalid("a `[[registry]]` without `prefix` and `location`"));
+            return Err(Error::invalid("a `[[registry]]` has neither `prefix` nor `location`"));
         };
         let mirror = |listed: Listed| {
             let names = !self.mirror_by_digest_only && listed.pull_from_mirror.as_deref() != Some("digest-only");

@@ -1,4 +1,4 @@
-//! What an entry of a configuration is about: a registry, or the repositories below a path in it.
+//! The scope of a configuration entry: a registry, or the repositories below a path in it.
 
 use crate::{
     error::{Error, Result},
@@ -14,7 +14,7 @@ pub(super) struct Prefix {
 }
 
 impl Prefix {
-    /// `wild`: whether `*.domain` may stand in the place of the host. Errors: neither a host nor a path.
+    /// Parses a prefix; `wild` permits `*.domain` as host. Errors: an invalid host or path.
     pub(super) fn parse(text: &str, wild: bool) -> Result<Self> {
         let (host, path) = text.split_once('/').unwrap_or((text, ""));
         let plain = host.strip_prefix("*.").filter(|_| wild).unwrap_or(host);
@@ -35,12 +35,12 @@ impl Prefix {
         host && (self.path.is_empty() || repository.strip_prefix(&self.path).is_some_and(is_below))
     }
 
-    /// What of a repository that fits is behind the prefix.
+    /// The part of a matching repository after the prefix.
     pub(super) fn rest<'a>(&self, repository: &'a str) -> &'a str {
         repository.strip_prefix(&self.path).unwrap_or(repository).trim_start_matches('/')
     }
 
-    /// The registry, and the repository with this below the path.
+    /// The registry, and the repository at `rest` below the path.
     pub(super) fn with(&self, rest: &str) -> Result<(RegistryName, RepositoryName)> {
         let parts: Vec<&str> = [self.path.as_str(), rest].into_iter().filter(|part| !part.is_empty()).collect();
         Ok((self.host.parse()?, parts.join("/").parse()?))
@@ -51,7 +51,7 @@ fn is_below(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('/')
 }
 
-/// Whether two names are one registry's, however they are written.
+/// True if both names are of one registry, in any spelling.
 fn same(a: &str, b: &str) -> bool {
     let origin = |name| Origin::of_registry(name, Protocol::Https).ok();
     a.eq_ignore_ascii_case(b) || origin(a).is_some_and(|a| origin(b) == Some(a))

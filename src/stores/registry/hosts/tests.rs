@@ -81,7 +81,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ("x.test: {}\nreg.test: {mirrors: [{location: \"a b\"}]}", ["hosts.yaml:2", "`a b` is not"]),
         ("reg.test: {addresses: [x]}", ["hosts.yaml:1", "IP"]),
         ("[]", ["hosts.yaml:1", "map"]),
-        ("a.test: {}\nA.test: {}", ["hosts.yaml:", "is there twice"]),
+        ("a.test: {}\nA.test: {}", ["hosts.yaml:", "duplicate key"]),
     ] {
         let error = ours(text).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid);
@@ -160,7 +160,7 @@ fn a_malformed_file_of_podman_is_an_error_with_its_line() {
     for (text, words) in [
         ("[[registry]]\nlocation = 3", ["0.conf", "line 2"]),
         ("\n\n[[registry", ["0.conf", "line 3"]),
-        ("[[registry]]\ninsecure = true", ["0.conf", "without `prefix` and `location`"]),
+        ("[[registry]]\ninsecure = true", ["0.conf", "neither `prefix` nor `location`"]),
         ("[[registry]]\nlocation = \"a b\"", ["0.conf", "`a b` is not"]),
     ] {
         let error = podman(text).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! One request, one answer, over the connections that its host may have.
+//! One request and its response, over a connection for its host.
 
 use std::{
     collections::HashSet,
@@ -42,7 +42,7 @@ use crate::{
 /// How many bytes of an upload a registry may take another second to store.
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
-/// Connections, without a notion of who may see which secret.
+/// Connections, regardless of credentials.
 pub(in crate::stores::registry) struct HttpClient {
     pools: Pools,
     proxies: Proxies,
@@ -51,7 +51,7 @@ pub(in crate::stores::registry) struct HttpClient {
     read_timeout: Duration,
     rate: Option<Rate>,
     retry: Arc<Retry>,
-    /// Who has answered at least once.
+    /// Origins that have answered at least once.
     known: Mutex<HashSet<Origin>>,
 }
 
@@ -62,7 +62,7 @@ impl HttpClient {
         nearest: &NearestScope,
     ) -> Result<Self> {
         let user_agent = HeaderValue::from_str(&settings.user_agent)
-            .map_err(|_| Error::invalid("a user agent that is not a header value"))?;
+            .map_err(|_| Error::invalid("the user agent is not a valid header value"))?;
         Ok(Self {
             pools: Pools::new(net, nearest)?,
             proxies: net.proxies.clone(),
@@ -75,12 +75,12 @@ impl HttpClient {
         })
     }
 
-    /// Something that is tried until it succeeds.
     pub(in crate::stores::registry) fn attempts(&self) -> Attempts {
         self.retry.attempts()
     }
 
-    /// One request, one answer; redirects are answers. The header is attached if it is for that origin.
+    /// Sends one request and returns its response; redirects are not followed. The authorization is attached only if it
+    /// is for this origin.
     pub(in crate::stores::registry) async fn exchange(
         &self,
         host_trust: HostTrust,
@@ -96,7 +96,7 @@ impl HttpClient {
         let proxy = self.proxies.of(&origin).map_err(|e| e.context(what.clone()))?;
         if let Some(proxy) = proxy {
             what = format!("{what} through the proxy `{proxy}`");
-            // What goes through a tunnel is not read by the proxy, which was told when that was made.
+            // A proxy does not read requests inside a tunnel; it got its login when the tunnel was made.
             let login = proxy.login.as_ref().filter(|_| !origin.is_secure());
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
@@ -111,7 +111,7 @@ impl HttpClient {
         let sending = self.pools.of(host_trust).request(&origin, http_request.map(|()| body), request.is_large());
         let patience = self.header_timeout + Duration::from_secs(request.payload.len() / BYTES_PER_SECOND);
         let answer = patiently(sending, &watch, patience).await;
-        // Our own source has tried what it can. A registry that answers before it has read everything must not hide that.
+        // A failure of our own source is final and must not be hidden by an early response of the registry.
         if let Some(failure) = watch.failure() {
             return Err(Failure::Final(failure));
         }
@@ -171,8 +171,7 @@ impl HttpClient {
     }
 }
 
-/// Errors: more headers than are read; two lengths, of which two readers would not take the same one (RFC 9112 section
-/// 6.3).
+/// Errors: more headers than the limit; two lengths, on which two readers could disagree (RFC 9112 section 6.3).
 fn check_headers(headers: &HeaderMap, method: &Method, what: &str) -> Result<()> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
@@ -180,12 +179,15 @@ fn check_headers(headers: &HeaderMap, method: &Method, what: &str) -> Result<()>
     }
     let lengths = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     if *method != Method::HEAD && lengths.iter().all(|name| headers.contains_key(name)) {
-        return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with a length and with chunks")));
+        return Err(Error::new(
+            Kind::NotARegistry,
+            format!("{what}: answered with both `Content-Length` and `Transfer-Encoding`"),
+        ));
     }
     Ok(())
 }
 
-/// Waits for an answer as long as the body moves, and then for `patience`; `None` when nothing came.
+/// Waits for a response while the body moves, and then for `patience`; `None` if nothing came.
 async fn patiently<T>(sending: impl Future<Output = T>, watch: &Arc<Watch>, patience: Duration) -> Option<T> {
     let mut sending = std::pin::pin!(sending);
     loop {

@@ -1,22 +1,22 @@
-//! Why an attempt failed.
+//! Failures of an attempt.
 
 use std::time::Duration;
 
 use crate::error::{Code, Error, Kind};
 
-/// Why an attempt failed, and whether another one may do better.
+/// The failure of an attempt, and whether a retry may succeed.
 pub(in crate::stores::registry) enum Failure {
-    /// It would fail again.
+    /// A retry would fail again.
     Final(Error),
-    /// It may pass.
+    /// A retry may succeed.
     Passing {
-        /// What happened.
+        /// The error.
         error: Error,
-        /// How long the registry asks to wait.
+        /// The delay that the registry asks for.
         asked: Option<Duration>,
-        /// A kept connection turned out to be closed: nothing is wrong with the registry.
+        /// A kept connection turned out to be closed: the registry is not at fault.
         stale: bool,
-        /// Every attempt counts against a quota that is used up: there is one more, and none after that.
+        /// The quota is exhausted and every attempt counts against it: only one retry is made.
         quota: bool,
     },
 }
@@ -27,21 +27,21 @@ impl Failure {
         Self::Passing { error, asked: None, stale: false, quota: false }
     }
 
-    /// What happened.
+    /// The error.
     pub(super) fn error(&self) -> &Error {
         match self {
             Self::Final(error) | Self::Passing { error, .. } => error,
         }
     }
 
-    /// The failure, where there is no other attempt.
+    /// The error, if there is no retry.
     pub(in crate::stores::registry) fn into_error(self) -> Error {
         match self {
             Self::Final(error) | Self::Passing { error, .. } => error,
         }
     }
 
-    /// Blames the proxy that the request went through, where the failure may be its.
+    /// Blames the proxy of the request, if it may have caused the failure.
     pub(super) fn through_proxy(mut self) -> Self {
         let (Self::Final(error) | Self::Passing { error, .. }) = &mut self;
         if error.kind() == Kind::Unreachable && error.code() != Some(Code::ProxyWantsLogin) {
@@ -51,7 +51,7 @@ impl Failure {
         self
     }
 
-    /// A failure to read a body: passing when the connection is to blame.
+    /// A failure to read a body: it may pass if the connection is to blame.
     pub(in crate::stores::registry) fn body(error: Error) -> Self {
         if error.kind() == Kind::Unavailable { Self::passing(error) } else { Self::Final(error) }
     }

@@ -1,8 +1,7 @@
-//! One request and its answer: what is sent and how fast, what comes back and how long that may take, what a refusal means,
-//! and when it is worth another attempt.
+//! HTTP requests and responses: bodies and their rate, timeouts, the meaning of refusals, and retries.
 //!
-//! It knows no repository and no rule about who may see which secret: a token service or an object store is asked by it as
-//! well. An authorization header is attached to requests to the origin that it names.
+//! This module knows no repositories and no rules about secrets: it also serves requests to token services and object
+//! stores. An authorization header is attached only to requests to its origin.
 
 pub(super) mod document;
 pub(super) mod exchange;

@@ -1,4 +1,4 @@
-//! What it means that a request got no answer, or one that is not read.
+//! Failures of requests without a response, or with an unreadable one.
 
 use std::io;
 
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// The failure of a request that got no answer: what failed, told from the chain of causes. `known`: this origin has
-/// answered before, so that an address that refuses connections is one of a server that restarts.
+/// The failure of a request without a response, explained by its chain of causes. `known`: this origin has answered
+/// before, so that a refused connection is taken for a server restart.
 pub(super) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: bool) -> Failure {
     let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
@@ -47,12 +47,12 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: 
     Failure::Passing { error, asked: None, stale: known && !connecting, quota: false }
 }
 
-/// Whether an answer's head is larger than we read. hyper has a method for it in builds with its server only.
+/// True if the head of the response exceeds our limit. hyper has a method for this only in builds with its server.
 fn is_too_large(error: &hyper::Error) -> bool {
     error.is_parse() && error.to_string() == "message head is too large"
 }
 
-/// The code of an error of ours that came through the connection; `io::Error::source` skips the error that it wraps.
+/// The code of one of our errors inside a connection error; `io::Error::source` skips the error that it wraps.
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
     match cause.downcast_ref::<io::Error>() {
         Some(io) => code_of(io.get_ref()?),
@@ -60,7 +60,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
     }
 }
 
-/// Headers beyond what is read.
+/// The error for headers beyond the limit.
 pub(super) fn too_many_headers(what: &str) -> Error {
     Error::limit(format!(
         "{what}: answered with more than {MAX_HEADER_BYTES} bytes of headers or {MAX_HEADERS} headers"

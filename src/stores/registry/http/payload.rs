@@ -1,4 +1,4 @@
-//! What is sent: nothing, a few bytes, or a blob, verified while it passes unless it is at hand.
+//! Request bodies: nothing, a few bytes, or a blob, verified on the way unless it is at hand.
 
 use std::{
     pin::Pin,
@@ -21,26 +21,26 @@ use crate::{
     stores::registry::net::pool::RequestBody,
 };
 
-/// What a request carries; opened anew for every attempt.
+/// The body of a request; opened anew for every attempt.
 #[derive(Clone)]
 pub(in crate::stores::registry) enum Payload<'a> {
-    /// Nothing.
+    /// No body.
     Empty,
     /// A few bytes.
     Bytes(Bytes),
-    /// A blob, streamed. Its last byte leaves only when size and digest are right. One that is at hand goes as it is:
-    /// the registry must hash it anyway (distribution-spec, "Pushing blobs").
+    /// A streamed blob. Its last byte is sent only if size and digest are right. A blob at hand is sent unverified: the
+    /// registry must hash it anyway (distribution-spec, "Pushing blobs").
     Blob(&'a Descriptor, &'a dyn Blob),
-    /// A part of a blob that was verified already or is at hand, streamed.
+    /// A streamed part of a blob that is already verified or at hand.
     Part {
-        /// The whole.
+        /// The whole blob.
         blob: &'a dyn Blob,
-        /// Its first byte.
+        /// Offset of the first byte.
         from: u64,
         /// Its length.
         len: u64,
     },
-    /// Content that can be asked for once, and its length.
+    /// Content that can be read only once, and its length.
     Once(&'a Mutex<Option<ByteStream>>, u64),
 }
 
@@ -54,7 +54,7 @@ impl Payload<'_> {
         }
     }
 
-    /// The body of one attempt, and the eye on it.
+    /// The body of one attempt, and its watch.
     pub(super) async fn open(&self, rate: Option<&Rate>) -> Result<(RequestBody, Arc<Watch>)> {
         let stream = match self {
             Self::Empty => blob::once(Bytes::new()),
@@ -80,7 +80,6 @@ impl Payload<'_> {
     }
 }
 
-/// The first bytes of a stream.
 fn first(stream: ByteStream, len: u64) -> ByteStream {
     futures_util::stream::unfold((stream, len), |(mut stream, left)| async move {
         if left == 0 {
@@ -96,7 +95,7 @@ fn first(stream: ByteStream, len: u64) -> ByteStream {
     .boxed()
 }
 
-/// Reads and hashes in a task of its own, a few chunks ahead of the connection.
+/// Reads and hashes in a separate task, a few chunks ahead of the connection.
 fn ahead(mut stream: ByteStream) -> ByteStream {
     let (send, receive) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
@@ -109,31 +108,31 @@ fn ahead(mut stream: ByteStream) -> ByteStream {
     futures_util::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) }).boxed()
 }
 
-/// What is known of a body that is being sent.
+/// The state of a body being sent.
 pub(super) struct Watch {
     failure: Mutex<Option<Error>>,
     moved: Mutex<Instant>,
 }
 
 impl Watch {
-    /// Why the source of the body failed, if it did.
+    /// The failure of the source of the body, if any.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// When the connection last took a piece.
+    /// When the connection last accepted a chunk.
     pub(super) fn moved(&self) -> Instant {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the connection took a piece at this time, or cannot before.
+    /// Records that the connection accepted a chunk at this time, or cannot do so earlier.
     fn note_movement(&self, at: Instant) {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn note_failure(&self, error: Error) -> std::io::Error {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        std::io::Error::other("the source of the content failed")
+        std::io::Error::other("reading the content failed")
     }
 }
 

@@ -1,7 +1,7 @@
-//! A limit on how fast bytes pass, for all that shares it: who has a piece to move waits for its turn.
+//! A rate limit shared by transfers: each waits for its turn before moving a piece.
 //!
-//! Turns are given in the order in which they are asked for, each for one small piece, so that transfers at the same
-//! time share the rate evenly.
+//! Turns are granted in the order of requests, each for one small piece, so that concurrent transfers share the rate
+//! evenly.
 
 use std::{
     num::NonZeroU64,
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 
 use crate::blob::ByteStream;
 
-/// How much of what was not used may be used later: enough for a machine that is busy for a moment.
+/// How much unused rate may be used later: enough to bridge short delays on a busy machine.
 const BURST: Duration = Duration::from_millis(250);
 /// Largest piece, in bytes.
 const LARGEST: u64 = 64 << 10;
 
-/// How many bytes a second may pass, up and down together. Cloning gives another handle on the same limit: clients
-/// that are given one share it.
+/// A limit in bytes per second, for uploads and downloads together. A clone is another handle on the same limit, which
+/// clients can share.
 #[derive(Debug, Clone)]
 pub struct Rate(Arc<Shared>);
 
@@ -33,14 +33,14 @@ struct Shared {
 }
 
 impl Rate {
-    /// So many bytes a second.
+    /// A limit of this many bytes per second.
     #[must_use]
     pub fn new(bytes_per_second: NonZeroU64) -> Self {
         Self(Arc::new(Shared { bytes_per_second, next: Mutex::default() }))
     }
 
-    /// Passes the bytes on, in pieces that wait for their turn. `held` is told when the next piece may pass, before the wait
-    /// for that: until then, nobody is to blame that nothing moves.
+    /// Passes bytes on, in pieces that wait for their turn. `held` learns, before each wait, when the next piece may
+    /// pass: until then, a stall is not the peer's fault.
     pub(super) fn limit(&self, stream: ByteStream, held: impl Fn(Instant) + Send + 'static) -> ByteStream {
         let state = (self.clone(), stream, Bytes::new(), held);
         stream::unfold(state, |(rate, mut stream, mut rest, held)| async move {
@@ -59,12 +59,12 @@ impl Rate {
         .boxed()
     }
 
-    /// How many bytes pass in one turn: twenty turns a second, more at high rates.
+    /// Bytes per turn: twenty turns a second, more at high rates.
     fn piece(&self) -> usize {
         usize::try_from((self.0.bytes_per_second.get() / 20).clamp(1, LARGEST)).unwrap_or(1)
     }
 
-    /// When the next so many bytes may pass.
+    /// The time at which this many bytes may pass.
     fn turn(&self, bytes: usize) -> Instant {
         let now = Instant::now();
         let earliest = now.checked_sub(BURST).unwrap_or(now);

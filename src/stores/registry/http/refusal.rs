@@ -1,17 +1,17 @@
-//! What a refusal means: by its status, and by what its body says.
+//! The meaning of refusals, from their status and body.
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{Code, Kind, ServerCode};
 
-/// The codes for a manifest whose content is not there: that of the specification, and what some say instead.
+/// The codes for missing content of a manifest: the specification's, and others in use.
 const CONTENT_UNKNOWN: [ServerCode; 3] =
     [ServerCode::ManifestBlobUnknown, ServerCode::BlobUnknown, ServerCode::ManifestUnknown];
-/// How many errors of one answer are read.
+/// How many errors of one response are read.
 const MAX_FAULTS: usize = 5;
 
-/// What a caller can act on, by status (RFC 9110; distribution-spec "Error Codes").
+/// The kind of failure, by status (RFC 9110; distribution-spec "Error Codes").
 pub(super) fn kind_of(status: StatusCode) -> Kind {
     match status.as_u16() {
         401 => Kind::Unauthorized,
@@ -25,15 +25,15 @@ pub(super) fn kind_of(status: StatusCode) -> Kind {
     }
 }
 
-/// Whether a registry refuses for good what has no status of its own: to move a tag (Amazon ECR says 400, Harbor 2 says
-/// 412), or to store more than a quota allows.
+/// True for a permanent refusal without a status of its own: moving an immutable tag (Amazon ECR answers 400, Harbor 2
+/// answers 412), or exceeding a quota.
 pub(super) fn is_final(status: StatusCode, said: &str) -> bool {
     let said = said.to_ascii_lowercase();
     matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413) && (said.contains("immutable") || said.contains("quota"))
 }
 
-/// What a user can act on, by the status and by the codes of the specification's JSON. Of what is refused in words, only
-/// those who read them know more.
+/// The code for a refusal, by status and by the codes of the specification's JSON. Refusals in plain words are left to
+/// human readers.
 pub(super) fn code_of(method: &Method, status: StatusCode, said: &Said, secure: bool) -> Option<Code> {
     match status.as_u16() {
         400 | 404 | 422 if method == Method::PUT && CONTENT_UNKNOWN.iter().any(|code| said.codes.contains(code)) => {
@@ -43,20 +43,20 @@ pub(super) fn code_of(method: &Method, status: StatusCode, said: &Said, secure: 
         507 => Some(Code::RegistryFull),
         400 | 409 | 412 | 413 if said.codes.contains(&ServerCode::TagImmutable) => Some(Code::TagImmutable),
         400 | 409 | 412 | 413 if said.codes.contains(&ServerCode::QuotaExceeded) => Some(Code::RegistryFull),
-        // What servers of https answer to plain http, and registries, which have JSON, do not.
+        // HTTPS servers answer so to plain HTTP; registries would answer with JSON.
         400 if !secure && !said.is_json => Some(Code::HttpsExpected),
         400 | 409 | 412 | 413 if is_final(status, &said.text) => Some(Code::RefusedForGood),
         _ => None,
     }
 }
 
-/// What a refusal says.
+/// The content of a refusal.
 pub(super) struct Said {
-    /// In words.
+    /// Its text.
     pub(super) text: String,
-    /// The codes of its errors.
+    /// Its error codes.
     pub(super) codes: Vec<ServerCode>,
-    /// Whether it is the JSON of the specification.
+    /// True if it is the JSON of the specification.
     is_json: bool,
 }
 
@@ -73,7 +73,7 @@ struct Fault {
     message: String,
 }
 
-/// What a body says: the errors of the specification's JSON, else its first line that is not markup.
+/// Parses a body: the errors of the specification's JSON, else its first line that is not markup.
 pub(super) fn said(body: &[u8]) -> Said {
     if let Ok(Errors { errors }) = serde_json::from_slice(body) {
         let first = || errors.iter().take(MAX_FAULTS);

@@ -1,4 +1,4 @@
-//! A request: what is asked, and how much may come back.
+//! Requests, and the expected size of their responses.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use url::Url;
 use super::payload::Payload;
 use crate::stores::registry::{log::CredentialUse, net::pool::STREAM_WINDOW, origins::origin::Origin};
 
-/// Up to so many bytes of an answer are not large: the window of one request over HTTP/2.
+/// Largest response, in bytes, that counts as small: the window of one request over HTTP/2.
 const LARGE_ANSWER: u64 = STREAM_WINDOW as u64;
 
-/// Up to so many bytes of a request are not large: what every server takes before it widens the window (RFC 9113 section
-/// 6.9.2).
+/// Largest request body, in bytes, that counts as small: every server accepts it before it widens the window (RFC 9113
+/// section 6.9.2).
 const LARGE_REQUEST: u64 = 64 << 10;
 
-/// The header that proves who asks.
+/// An authorization header.
 pub(in crate::stores::registry) struct AuthorizationHeader {
-    /// Whom it is for: no other origin gets it.
+    /// Its origin: no other one gets it.
     pub(in crate::stores::registry) origin: Origin,
     /// Its value.
     pub(in crate::stores::registry) value: HeaderValue,
-    /// The secrets in it, in all forms in which they travel: no message repeats them.
+    /// The secrets in it, in all encodings in which they are sent, to keep them out of messages.
     pub(in crate::stores::registry) secrets: Vec<String>,
     /// What kind of proof it is.
     pub(in crate::stores::registry) kind: &'static str,
@@ -39,18 +39,14 @@ impl AuthorizationHeader {
 /// A request.
 #[derive(Clone)]
 pub(in crate::stores::registry) struct Request<'a> {
-    /// How.
     pub(in crate::stores::registry) method: Method,
-    /// What.
     pub(in crate::stores::registry) url: Url,
-    /// Everything but what this module adds.
+    /// Headers, except for those added by this module.
     pub(in crate::stores::registry) headers: HeaderMap,
-    /// The body.
     pub(in crate::stores::registry) payload: Payload<'a>,
-    /// Whether the body of a success is read at once, and how long it may be, in bytes: an answer that breaks off is
-    /// then asked for again.
+    /// If set, the body of a success is read at once, up to this many bytes, so that a broken transfer can be retried.
     pub(in crate::stores::registry) whole: Option<u64>,
-    /// How long the answer is likely to be, in bytes.
+    /// The likely length of the response, in bytes.
     pub(super) expected: u64,
 }
 
@@ -60,13 +56,13 @@ impl Request<'_> {
         Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, whole: None, expected: 0 }
     }
 
-    /// With this header.
+    /// Adds a header.
     pub(in crate::stores::registry) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// With an answer of this length.
+    /// Sets the expected length of the response.
     pub(in crate::stores::registry) fn expecting(mut self, bytes: u64) -> Self {
         self.expected = bytes;
         self
@@ -76,7 +72,7 @@ impl Request<'_> {
         self.payload.len() > LARGE_REQUEST || self.expected > LARGE_ANSWER
     }
 
-    /// With an answer that is read at once, up to so many bytes.
+    /// Reads the response at once, up to this many bytes.
     pub(in crate::stores::registry) fn whole(mut self, limit: u64) -> Self {
         self.whole = Some(limit);
         self

@@ -1,4 +1,4 @@
-//! What came back: the only place where a body is read, and where a refusal becomes an error.
+//! Responses: the only place where a body is read, and where a refusal becomes an error.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,28 +28,25 @@ use crate::{
 
 /// Largest body of an error that is read, in bytes.
 const MAX_ERROR: u64 = 64 << 10;
-/// Largest body that is read only to keep its connection, in bytes.
+/// Largest body that is read only to reuse its connection, in bytes.
 const MAX_DRAIN: u64 = 16 << 10;
 
-/// An answer whose body has not been read.
+/// A response whose body has not been read.
 pub(in crate::stores::registry) struct Response {
-    /// Its status.
     pub(in crate::stores::registry) status: StatusCode,
-    /// Its headers.
     pub(in crate::stores::registry) headers: HeaderMap,
-    /// What was asked, after all redirects.
+    /// The URL of the request, after all redirects.
     pub(in crate::stores::registry) url: Url,
-    /// How it was asked.
+    /// The method of the request.
     pub(in crate::stores::registry) method: Method,
-    /// The secrets that were sent, so that no message repeats them.
+    /// The secrets that were sent, to keep them out of messages.
     pub(in crate::stores::registry) sent: Vec<String>,
-    /// Where the credentials came from that were sent, or that its token was fetched with.
+    /// The source of the credentials in the request, or of those that its token was fetched with.
     pub(in crate::stores::registry) credentials: Option<Arc<str>>,
-    /// How long one read may take.
+    /// Timeout of a single read.
     pub(super) patience: Duration,
-    /// How fast the body passes.
+    /// Rate limit for the body.
     pub(super) rate: Option<Rate>,
-    /// The body.
     pub(super) body: BoxBody<Bytes, hyper::Error>,
 }
 
@@ -59,17 +56,17 @@ impl Response {
         format!("{} {}", self.method, redacted(&self.url))
     }
 
-    /// What no message may repeat: what was sent, and what stands in the address.
+    /// Secrets to keep out of messages: those sent, and those in the URL.
     fn secrets(&self) -> Vec<String> {
         self.sent.iter().cloned().chain(redact::in_query(&self.url)).collect()
     }
 
-    /// A text of the server, fit for a message.
+    /// Text of the server, made safe for a message.
     pub(in crate::stores::registry) fn excerpt(&self, text: &str) -> String {
         excerpt(&without_secrets(text, &self.secrets()))
     }
 
-    /// A header that occurs, as text.
+    /// The header as text, if present.
     pub(in crate::stores::registry) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -80,12 +77,12 @@ impl Response {
         given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// A header that is a decimal number.
+    /// The header as a decimal number.
     pub(in crate::stores::registry) fn number(&self, name: HeaderName) -> Option<u64> {
         self.header(name)?.trim().parse().ok()
     }
 
-    /// The body. Errors: it breaks off, nothing comes for a while, it is compressed although nobody asked for that.
+    /// The body. Errors: it breaks off, stalls, or is compressed although that was not requested.
     pub(in crate::stores::registry) fn stream(self) -> Result<ByteStream> {
         let what = self.what();
         if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
@@ -98,7 +95,9 @@ impl Response {
             loop {
                 let asked = Instant::now();
                 let frame = match tokio::time::timeout(patience, body.frame()).await {
-                    Err(_) => return Err(unavailable(&what, &format!("nothing came for {} s", patience.as_secs()))),
+                    Err(_) => {
+                        return Err(unavailable(&what, &format!("received nothing for {} s", patience.as_secs())));
+                    }
                     Ok(None) => return Ok(None),
                     Ok(Some(Err(error))) => {
                         return Err(unavailable(&what, &format!("broke off: {}", innermost(&error))));
@@ -107,7 +106,7 @@ impl Response {
                 };
                 if let Ok(data) = frame.into_data() {
                     if !stall.keeps_up(asked.elapsed(), data.len()) {
-                        return Err(unavailable(&what, &format!("comes at less than {MIN_SPEED} bytes a second")));
+                        return Err(unavailable(&what, &format!("slower than {MIN_SPEED} bytes a second")));
                     }
                     return Ok(Some((data, (body, what, stall))));
                 }
@@ -115,7 +114,7 @@ impl Response {
         })
         .boxed();
         Ok(match rate {
-            // Who waits for a turn does not ask for the next piece: the patience above is with the registry alone.
+            // While a rate limit delays the reader, the timeout above does not run: it is for the registry alone.
             Some(rate) => rate.limit(stream, |_| {}),
             None => stream,
         })
@@ -125,13 +124,13 @@ impl Response {
     pub(in crate::stores::registry) async fn bytes(self, limit: u64) -> Result<Bytes> {
         let what = self.what();
         if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
-            return Err(Error::limit(format!("{what}: answered with {length} bytes; {limit} are allowed here")));
+            return Err(Error::limit(format!("{what}: answered with {length} bytes; the maximum is {limit}")));
         }
         let (all, whole) = gather_bytes(self.stream()?, limit).await?;
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
     }
 
-    /// The whole body, to be understood. Errors: those of [`Response::bytes`].
+    /// The whole body, to be parsed. Errors: those of [`Response::bytes`].
     pub(in crate::stores::registry) async fn document(self, limit: u64) -> Result<Document> {
         let (what, media_type, secrets) = (self.what(), self.media_type(), self.secrets());
         Ok(Document { what, media_type, secrets, bytes: self.bytes(limit).await? })
@@ -155,7 +154,7 @@ impl Response {
         Ok(self)
     }
 
-    /// The answer itself, unless its status says that another attempt may get another one.
+    /// The response, unless its status suggests that a retry may get another one.
     pub(in crate::stores::registry) async fn judged(self) -> Result<Self, Failure> {
         if !passes(self.status) {
             return Ok(self);
@@ -166,22 +165,22 @@ impl Response {
         let (quota, error) = match quota {
             Some(text) => {
                 let error = error.with_code(Code::RequestsUsedUp);
-                (true, error.context(format!("the quota is used up ({})", excerpt(&text))))
+                (true, error.context(format!("the quota is exhausted ({})", excerpt(&text))))
             }
             None => (false, error),
         };
         Err(Failure::Passing { error, asked, stale: false, quota })
     }
 
-    /// Reads what is left, so that the connection can be used again.
+    /// Reads the rest of the body, so that the connection can be reused.
     pub(in crate::stores::registry) async fn finish(self) {
         if let Ok(stream) = self.stream() {
-            // A body that fails or is too long costs the connection and nothing else.
+            // A body that fails or is too long costs only the connection.
             let _ = gather_bytes(stream, MAX_DRAIN).await;
         }
     }
 
-    /// The answer itself when its status is one of these, else the error that it stands for.
+    /// The response if its status is one of these, else its error.
     pub(in crate::stores::registry) async fn expect(self, statuses: &[u16]) -> Result<Self> {
         if statuses.contains(&self.status.as_u16()) {
             return Ok(self);
@@ -189,7 +188,7 @@ impl Response {
         Err(self.into_error().await)
     }
 
-    /// The error that this answer stands for, with what the server says, read up to 64 KiB; an ellipsis stands for more.
+    /// The error for this response, with the server's message, read up to 64 KiB; an ellipsis marks omitted text.
     pub(in crate::stores::registry) async fn into_error(self) -> Error {
         let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.excerpt(wait));
@@ -208,7 +207,7 @@ impl Response {
         }
         let mut message = format!("{what}: {status}");
         if kind == Kind::NotARegistry {
-            message.push_str(" and a page: this is not a registry");
+            message.push_str(" with an HTML page; this is not an OCI registry");
         }
         if !said.is_empty() {
             let more = if whole || said.ends_with('…') { "" } else { "…" };
@@ -231,14 +230,14 @@ fn full(bytes: Bytes) -> BoxBody<Bytes, hyper::Error> {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
-/// The error of an answer to a request that carried these credentials in vain.
+/// The error if a registry refuses these credentials.
 fn refused_credentials(error: Error, from: &str) -> Error {
     let facts = Facts { credentials: Some(from.to_owned()), ..Facts::default() };
     let error = error.with_code(Code::CredentialsRefused).with_facts(facts);
     error.context(format!("the credentials from {from} were refused"))
 }
 
-/// Bytes up to the limit, and whether that was all.
+/// Bytes up to the limit, and whether these are all.
 async fn gather_bytes(mut stream: ByteStream, limit: u64) -> Result<(Bytes, bool)> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await {
@@ -256,7 +255,7 @@ fn unavailable(what: &str, why: &str) -> Error {
     Error::new(Kind::Unavailable, format!("{what}: {why}"))
 }
 
-/// The innermost cause of an error: the outer ones only say that there is one.
+/// The innermost cause of an error: the outer ones add nothing.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,7 +1,7 @@
-//! When something is tried again, and how long is waited before: decided here and nowhere else.
+//! Retries and their delays: decided only here.
 //!
-//! The delay is drawn from zero to a ceiling that doubles ("full jitter"), so that clients that failed together do not
-//! come back together. A registry that names a delay itself (`Retry-After`, RFC 9110 section 10.2.3) gets it.
+//! The delay is random between zero and a limit that doubles ("full jitter"), so that clients that failed together do
+//! not retry together. A delay requested by the registry (`Retry-After`, RFC 9110 section 10.2.3) takes precedence.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -18,20 +18,20 @@ use crate::{
     stores::registry::log,
 };
 
-/// So many bytes are progress: the failures before them no longer count. Some lines break that often; the budget of
-/// waiting ends what gets nowhere.
+/// After this much progress, in bytes, earlier failures no longer count. Some connections break that often; the total
+/// budget ends hopeless retries.
 const PROGRESS: u64 = 64 << 10;
 
-/// How long is waited before something is tried again.
+/// The delay before retries.
 #[derive(Debug, Clone)]
 pub struct Backoff {
-    /// The longest first wait; every further one may be twice as long.
+    /// Maximum first delay; it doubles with every further one.
     pub first: Duration,
-    /// The longest wait that we choose ourselves.
+    /// Maximum delay of our own choice.
     pub longest: Duration,
-    /// The longest wait that a registry may ask for; more is an error.
+    /// Maximum delay that a registry may ask for; more is an error.
     pub obeyed: Duration,
-    /// How long one client waits in all, whatever the number of requests that wait at the same time.
+    /// Total delay of one client, however many requests wait at the same time.
     pub budget: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Default for Backoff {
     }
 }
 
-/// What one client may still try.
+/// The remaining retries of a client.
 pub(super) struct Retry {
     retries: u32,
     backoff: Backoff,
@@ -54,7 +54,7 @@ pub(super) struct Retry {
     spent: Mutex<Spent>,
 }
 
-/// How long the client has waited; waits at the same time count once.
+/// Total waiting time of the client; simultaneous waits count once.
 #[derive(Default)]
 struct Spent {
     all: Duration,
@@ -62,7 +62,7 @@ struct Spent {
 }
 
 impl Spent {
-    /// Adds a wait that begins now. `false`: the budget does not allow it.
+    /// Adds a wait that starts now; `false` if the budget does not permit it.
     fn add(&mut self, wait: Duration, budget: Duration) -> bool {
         let now = Instant::now();
         let end = now + wait;
@@ -81,12 +81,12 @@ impl Retry {
         Arc::new(Self { retries, backoff, progress, spent: Mutex::default() })
     }
 
-    /// Something that is tried until it succeeds.
+    /// Starts a series of attempts.
     pub(super) fn attempts(self: &Arc<Self>) -> Attempts {
         Attempts { retry: Arc::clone(self), failed: 0, moved: 0, hurried: false }
     }
 
-    /// The wait before the attempt after this many failures.
+    /// The delay after this many failures.
     fn delay(&self, failed: u32, asked: Option<Duration>) -> Duration {
         let ceiling = self.backoff.first.saturating_mul(1 << failed.min(20)).min(self.backoff.longest);
         ceiling.mul_f64(random()).max(asked.unwrap_or_default())
@@ -95,7 +95,7 @@ impl Retry {
     async fn wait(&self, wait: Duration, error: Error) -> Result<()> {
         if !self.spent.lock().unwrap_or_else(PoisonError::into_inner).add(wait, self.backoff.budget) {
             let budget = self.backoff.budget.as_secs();
-            return Err(error.context(format!("given up, since {budget} s of waiting are allowed")));
+            return Err(error.context(format!("gave up: retries may wait {budget} s in total")));
         }
         log::retry(&error, wait);
         let why = error.to_string();
@@ -106,13 +106,13 @@ impl Retry {
     }
 }
 
-/// From zero to one: of the process's own source of seeds for hash maps, which is random enough to spread requests.
+/// A number from zero to one, from the process's seeds for hash maps, which is random enough to spread requests.
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
 }
 
-/// Something that is tried until it succeeds, with a count of its failures.
+/// A series of attempts, with a count of failures.
 pub(in crate::stores::registry) struct Attempts {
     retry: Arc<Retry>,
     failed: u32,
@@ -121,7 +121,7 @@ pub(in crate::stores::registry) struct Attempts {
 }
 
 impl Attempts {
-    /// Notes that an attempt moved so many bytes.
+    /// Records that an attempt moved this many bytes.
     pub(in crate::stores::registry) fn moved(&mut self, bytes: u64) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= PROGRESS {
@@ -129,12 +129,12 @@ impl Attempts {
         }
     }
 
-    /// Tells whoever watches this client.
+    /// Sends a progress event.
     pub(in crate::stores::registry) fn tell(&self, event: Event) {
         self.retry.progress.tell(event);
     }
 
-    /// Waits until it is time for another attempt. Errors: the failure itself when there is to be none.
+    /// Waits until the next attempt. Errors: the failure itself, if there is no retry.
     pub(in crate::stores::registry) async fn again(&mut self, failure: Failure) -> Result<()> {
         let (error, asked, retries) = match failure {
             Failure::Final(error) => return Err(error),
@@ -236,7 +236,7 @@ mod tests {
         }
         assert!(start.elapsed() < Duration::from_secs(601));
         let error = retry.attempts().again(asking(1)).await.unwrap_err().to_string();
-        assert_eq!(error, "given up, since 600 s of waiting are allowed: asks to wait");
+        assert_eq!(error, "gave up: retries may wait 600 s in total: asks to wait");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,17 +1,17 @@
-//! What an answer says of another attempt: whether it may do better, after how long a wait, and what is left of a quota.
+//! Hints about retries in a response: whether one may succeed, after which delay, and the remaining quota.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 
-/// Whether an answer of this status may be another one soon: too many requests, timeouts, and faults of the server or
-/// of a proxy (499 is nginx's, 522 Cloudflare's). Not 501, which is about the request.
+/// True if a status may be temporary: too many requests, timeouts, and failures of the server or of a proxy (499 is
+/// nginx's, 522 Cloudflare's). Not 501, which depends on the request.
 pub(super) fn passes(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 499 | 500 | 502 | 503 | 504 | 522)
 }
 
-/// How long an answer asks to wait, in seconds or until a date; the date counts from the server's own clock.
+/// The delay that a response asks for, in seconds or until a date by the server's own clock.
 pub(super) fn asked(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if !matches!(status.as_u16(), 429 | 503) {
         return None;
@@ -25,8 +25,8 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap) -> Option<Duration>
     Some(Duration::try_from(date(text)?.duration_since(now)).unwrap_or_default())
 }
 
-/// What an answer says of a quota that is used up, as Docker Hub words it: `ratelimit-limit: 100;w=21600`, one hundred
-/// in six hours. Requests beyond it may count as well.
+/// An exhausted quota in the headers of a response, in the form of Docker Hub: `ratelimit-limit: 100;w=21600`, one
+/// hundred in six hours. Requests beyond it may count as well.
 pub(super) fn quota(status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let remaining = text("ratelimit-remaining").filter(|_| status == StatusCode::TOO_MANY_REQUESTS)?;

@@ -1,11 +1,11 @@
-//! How requests are sent.
+//! Settings for requests.
 
 use std::time::Duration;
 
 use super::{rate_limit::Rate, retry::Backoff};
 use crate::progress::Observer;
 
-/// How requests are sent. `Options` explains the fields.
+/// Settings for requests. See `Options` for the fields.
 #[derive(Default)]
 pub(in crate::stores::registry) struct HttpSettings {
     pub(in crate::stores::registry) user_agent: String,

@@ -1,26 +1,26 @@
-//! A body that trickles is told from one on a slow line.
+//! Detects a body that trickles, as opposed to a slow connection.
 
 use std::time::Duration;
 
-/// Slowest body, in bytes per second, over twice in succession the longest wait for its next piece.
+/// Slowest body, in bytes per second, over two consecutive windows of the length of the read timeout.
 pub(super) const MIN_SPEED: u64 = 1 << 10;
 
-/// Whether a body comes fast enough. Only time spent waiting for it counts, not what its reader takes.
+/// Detects slow bodies. Only time spent waiting for the body counts, not its reader's.
 pub(super) struct StallDetector {
     window: Duration,
     waited: Duration,
     bytes: u64,
-    /// Whether the window before this one was too slow.
+    /// True if the previous window was too slow.
     slow: bool,
 }
 
 impl StallDetector {
-    /// A pace that is looked at after so long a wait.
+    /// A detector with windows of this length.
     pub(super) fn new(window: Duration) -> Self {
         Self { window, waited: Duration::ZERO, bytes: 0, slow: false }
     }
 
-    /// Whether [`MIN_SPEED`] was reached in one of the last two windows, after a wait for so many bytes.
+    /// Records a wait for this many bytes; `false` if [`MIN_SPEED`] was reached in neither of the last two windows.
     pub(super) fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.bytes = self.bytes.saturating_add(bytes as u64);

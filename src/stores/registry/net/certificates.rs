@@ -1,4 +1,4 @@
-//! Certificates in the forms in which people keep them.
+//! Certificates in common encodings.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _}
 
 use crate::error::{Code, Error, Result};
 
-/// The certificate authorities of a system, in DER each. Called at most once by a client, when the first server shows
-/// its certificate: reading them takes longer than many a request.
+/// Returns the certificate authorities of a system, each in DER. Called at most once per client, on the first server
+/// certificate: reading them takes longer than many requests.
 pub type SystemRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
 
-/// Reads one certificate in DER, or any number in PEM. Errors: none.
+/// Parses one certificate in DER, or any number in PEM. Errors: no certificate.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     if bytes.starts_with(&[0x30]) {
         return Ok(vec![CertificateDer::from(bytes.to_vec())]);
@@ -18,22 +18,22 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>>
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match read {
         Ok(certificates) if certificates.is_empty() => {
-            Err(Error::invalid("there is no certificate in it").with_code(Code::NoCertificate))
+            Err(Error::invalid("no certificate found").with_code(Code::NoCertificate))
         }
         Ok(certificates) => Ok(certificates),
         Err(e) => Err(Error::invalid(format!("malformed certificates: {e}"))),
     }
 }
 
-/// Whether [`Options::roots`](crate::stores::registry::Options::roots) takes these bytes.
+/// Checks that these bytes are valid [`Options::roots`](crate::stores::registry::Options::roots).
 ///
-/// Errors: there is no certificate in them, or a malformed one.
+/// Errors: no certificate, or a malformed one.
 pub fn check_roots(bytes: &[u8]) -> Result<()> {
     certificates(bytes).map(drop)
 }
 
-/// A certificate that says who we are, and its key: shown to the registry itself when it asks for one, and to nobody
-/// else, be it storage or a token service of the registry, a mirror or a proxy.
+/// A client certificate and its key: shown on request to the registry itself and to no other server, be it its storage
+/// or token service, a mirror or a proxy.
 #[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "a secret has no text form")]
 pub struct ClientCertificate {
@@ -42,18 +42,17 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// A certificate, those that it is signed with behind it, and its key, PEM each; the two may be one text.
+    /// A certificate, followed by those of its issuers, and its key, each in PEM; both may be in one text.
     ///
-    /// Errors: no certificate, no key, a key that is encrypted. Whether the two belong together is seen when they are
-    /// used.
+    /// Errors: no certificate, no key, an encrypted key. Whether certificate and key match is checked on use.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self> {
         let chain = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| match e {
             _ if key.windows(9).any(|word| word == b"ENCRYPTED") => {
-                Error::unsupported("the key of a client certificate is encrypted")
+                Error::unsupported("the private key is encrypted, which is not supported")
             }
-            pem::Error::NoItemsFound => Error::invalid("no key in the file of a key"),
-            e => Error::invalid(format!("malformed key: {e}")),
+            pem::Error::NoItemsFound => Error::invalid("no private key found"),
+            e => Error::invalid(format!("malformed private key: {e}")),
         })?;
         Ok(Self { chain, key: Arc::new(key) })
     }

@@ -1,4 +1,4 @@
-//! The lines of a pool: over the network, or what a program puts in its place.
+//! Opening the connections of a pool: over the network, or by the program's own means.
 
 use std::{
     future::Future,
@@ -23,12 +23,12 @@ use super::{
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What opens the lines of a pool.
+/// Opens the connections of a pool.
 #[derive(Clone)]
 pub(super) enum Dialer {
-    /// The network.
+    /// Over the network.
     Net(Route),
-    /// What the program has put in its place.
+    /// By the program's own means.
     Given(Arc<dyn Dial>),
 }
 
@@ -61,11 +61,11 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// An open line, as the pools want it.
+/// An open connection, in the form that pools expect.
 pub(super) enum Opened {
     /// Over the network.
     Net(Box<tunnel::RoutedConnection>),
-    /// What the program has opened.
+    /// Opened by the program.
     Given(TokioIo<Box<dyn Duplex>>),
 }
 

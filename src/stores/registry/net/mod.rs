@@ -1,8 +1,7 @@
-//! A line to a host: names into addresses, TCP or what stands in its place, proxies and tunnels, TLS, and the pools that
-//! keep connections for the next request.
+//! Connections to hosts: name resolution, TCP or its replacement, proxies and tunnels, TLS, and connection pools.
 //!
-//! It knows hosts and how far they are trusted, and no repository. What a request asks for, what an answer means and who asks
-//! is not for here.
+//! This module knows hosts and their trust, but no repositories. The content of requests and responses, and
+//! authentication, are left to others.
 
 pub(super) mod certificates;
 pub(super) mod dial;

@@ -1,7 +1,7 @@
-//! Connections: TCP, proxies, TLS, and the pools of those that are kept for the next request.
+//! Connections: TCP, proxies, TLS, and pools for reuse.
 //!
-//! Where a host offers HTTP/2 (ALPN, RFC 9113 section 3.2), all that is small shares one connection; what is large has
-//! HTTP/1.1 and a connection to itself, since there a lost packet or a window that is full holds up nobody else.
+//! If a host offers HTTP/2 (ALPN, RFC 9113 section 3.2), all small requests share one connection; large ones use
+//! HTTP/1.1 with a connection each, so that a lost packet or a full window delays no other request.
 //!
 //! No setting is taken from the environment.
 
@@ -33,30 +33,30 @@ use crate::{
 
 pub(in crate::stores::registry) use hyper_util::client::legacy::Error as ClientError;
 
-/// The body of a request. Its error says why the source of the body failed.
+/// The body of a request. Its error gives the failure of the source of the body.
 pub(in crate::stores::registry) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 type Connector = HttpsConnector<Dialer>;
 
-/// Kept open this long without use; servers commonly close after 60 s or more.
+/// How long an unused connection is kept open; servers commonly close after 60 s or more.
 const IDLE: Duration = Duration::from_secs(30);
-/// Kernel buffers of a connection, in bytes: a large blob needs fewer wake-ups.
+/// Kernel buffers of a connection, in bytes: a large blob then needs fewer wake-ups.
 const SOCKET_BUFFER: usize = 1 << 20;
-/// What may be on its way to us over HTTP/2, in bytes: of one answer as much as goes over a shared connection at all,
-/// and of all that share it (RFC 9113 section 5.2).
+/// HTTP/2 window in bytes: per response, the maximum for a shared connection, and for all responses that share it (RFC
+/// 9113 section 5.2).
 pub(in crate::stores::registry) const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
-/// So long after the last sign of life a shared connection is asked for one, and given up without one: the requests of
-/// many hang on it.
+/// A shared connection idle for this long gets a ping, and is dropped without an answer within the same time: many
+/// requests depend on it.
 const PING: Duration = Duration::from_secs(10);
-/// Largest piece that is read from a connection at once, and largest head of a response, in bytes.
+/// Largest single read from a connection, and largest head of a response, in bytes.
 const READ_BUFFER: usize = 512 << 10;
 /// Most headers of a response.
 pub(in crate::stores::registry) const MAX_HEADERS: usize = 256;
 /// Most bytes of headers of a response.
 pub(in crate::stores::registry) const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// One pool for each kind of host: what one kind may do with a connection, another may not.
+/// One pool for each kind of trust, since their connections have different rights.
 pub(in crate::stores::registry) struct Pools {
     own: Pool,
     trusted: Pool,
@@ -64,14 +64,14 @@ pub(in crate::stores::registry) struct Pools {
 }
 
 impl Pools {
-    /// Errors: certificates and keys that cannot be used.
+    /// Errors: unusable certificates and keys.
     pub(in crate::stores::registry) fn new(settings: &NetSettings, nearest: &NearestScope) -> Result<Self> {
         let tls = Tls::new(settings)?;
         let pool = |host_trust| Pool::new(settings, &tls, nearest, host_trust);
         Ok(Self { own: pool(HostTrust::Own)?, trusted: pool(HostTrust::Trusted)?, foreign: pool(HostTrust::Foreign)? })
     }
 
-    /// The pool for hosts of this kind.
+    /// The pool for hosts with this trust.
     pub(in crate::stores::registry) fn of(&self, host_trust: HostTrust) -> &Pool {
         match host_trust {
             HostTrust::Own => &self.own,
@@ -81,28 +81,29 @@ impl Pools {
     }
 }
 
-/// Connections that are kept for the next request.
+/// Connections kept for reuse.
 pub(in crate::stores::registry) struct Pool {
-    /// Speaks what a host offers, and HTTP/1.1 alone.
+    /// One connector for all protocols that a host offers, and one for HTTP/1.1 only.
     connectors: (Connector, Connector),
     clients: Mutex<Clients>,
 }
 
 struct Clients {
-    /// For what is small.
+    /// For small requests.
     shared: Requests,
-    /// For what is large, where a shared connection would carry it.
+    /// For large requests, if a shared connection would otherwise carry them.
     alone: Requests,
     /// Whether hosts that have answered share a connection.
     shares: HashMap<Origin, bool>,
-    /// Whether HTTP/2 has failed: some servers and proxies offer what they break.
+    /// True if HTTP/2 has failed: some servers and proxies offer it but break it.
     broken: bool,
-    /// How often all kept connections were forgotten.
+    /// How often all kept connections were dropped.
     round: u64,
 }
 
 impl Clients {
-    /// Who sends a request, and whether that one speaks what the host offers. Whoever has not answered yet may share.
+    /// The client for a request, and whether it speaks all protocols that the host offers. A host that has not answered
+    /// yet may share.
     fn of(&self, origin: &Origin, large: bool) -> (Requests, bool) {
         let alone = large && origin.is_secure() && self.shares.get(origin) != Some(&false);
         if alone { (self.alone.clone(), false) } else { (self.shared.clone(), true) }
@@ -111,22 +112,22 @@ impl Clients {
 
 type Requests = Client<Connector, RequestBody>;
 
-/// A request that has no answer yet.
+/// A request without a response so far.
 struct Pending<'a> {
     pool: &'a Pool,
     round: Option<u64>,
 }
 
 impl Drop for Pending<'_> {
-    /// Without an answer, or given up: all kept connections are forgotten. Where one was closed from the other side, or
-    /// is dead, the others are, too.
+    /// Without a response, or if cancelled: drops all kept connections. If one was closed by the peer or is dead, the
+    /// others are likely to be, too.
     fn drop(&mut self) {
         self.round.into_iter().for_each(|round| self.pool.renew_clients(round));
     }
 }
 
 impl Pool {
-    /// A pool of connections to hosts of this kind.
+    /// A pool of connections to hosts with this trust.
     pub(super) fn new(
         settings: &NetSettings,
         tls: &Tls,
@@ -142,8 +143,8 @@ impl Pool {
         Ok(Self { connectors, clients })
     }
 
-    /// Sends a request over a kept connection, else over a new one. `large`: what is sent or comes back would be in the
-    /// way of others.
+    /// Sends a request over a kept connection, else over a new one. `large`: its body or response would delay others on
+    /// a shared connection.
     pub(in crate::stores::registry) async fn request(
         &self,
         origin: &Origin,
@@ -166,7 +167,7 @@ impl Pool {
             }
             Err(error) if breaks_http2(error) => {
                 let mut clients = self.clients();
-                // Whatever has been renewed meanwhile still speaks HTTP/2, unless somebody has been here before.
+                // Connections renewed meanwhile still speak HTTP/2, unless it failed before.
                 pending.round = (!clients.broken).then_some(clients.round);
                 clients.broken = true;
             }
@@ -175,7 +176,7 @@ impl Pool {
         response
     }
 
-    /// Begins with new connections, unless that was done since this round.
+    /// Starts with new connections, unless that was done since this round.
     fn renew_clients(&self, round: u64) {
         let mut clients = self.clients();
         if clients.round == round {
@@ -205,7 +206,7 @@ fn client(connector: Connector) -> Requests {
         .build(connector)
 }
 
-/// Whether a failure is one of HTTP/2, and not of the line below it or a server that ends in peace.
+/// True for a failure of HTTP/2 itself, not of the underlying connection, and not for a graceful shutdown.
 fn breaks_http2(error: &ClientError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(at) = cause {
@@ -234,11 +235,11 @@ fn connector(
         tcp.set_send_buffer_size(Some(SOCKET_BUFFER));
         tcp
     };
-    // A proxy is no part of the registry: it sees no certificate of ours, and may be at any address.
+    // A proxy is not part of the registry: it gets no client certificate, and may be at any address.
     let route =
         Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config(HostTrust::Foreign)?, &settings.proxies);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(host_trust)?).https_or_http().enable_http1();
-    // Which addresses are public is known of the network alone.
+    // Only the network can tell which addresses are public.
     let given = settings.dial.clone().filter(|_| host_trust != HostTrust::Foreign);
     let dialer = given.map_or(Dialer::Net(route), Dialer::Given);
     Ok(if http2 { https.enable_http2().wrap_connector(dialer) } else { https.wrap_connector(dialer) })

@@ -1,8 +1,8 @@
-//! Proxies: which one a request goes through, by the rules of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as Go's
-//! programs have them (golang.org/x/net/http/httpproxy), and how it is asked for a way through (RFC 9110, section 9.3.6).
+//! Proxies: the choice of a proxy for a request, by the rules of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` in Go
+//! programs (golang.org/x/net/http/httpproxy), and CONNECT requests (RFC 9110, section 9.3.6).
 //!
-//! The matcher of `hyper-util` has curl's rules: `NO_PROXY` knows no ports there, `.domain` is the domain itself, too, `*`
-//! is no address; and a proxy that it cannot use is none, where requests would then go out without one.
+//! The matcher of `hyper-util` follows curl's rules: its `NO_PROXY` ignores ports, `.domain` includes the domain
+//! itself, `*` is no address; and it ignores an unusable proxy, so that requests would bypass it.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -16,10 +16,10 @@ use crate::{
     stores::registry::origins::origin::Origin,
 };
 
-/// Which proxies there are, and what is reached without one.
+/// The proxies to use, and the hosts reached without one.
 ///
-/// `localhost` and the loopback addresses are never reached through a proxy that was not named for them alone. Behind a
-/// proxy, names are looked up by the proxy: that a name leads to no private address is then its business.
+/// `localhost` and loopback addresses are reached through a proxy only if it is set by [`Proxies::all`]. A proxy
+/// resolves names itself, and is then responsible for keeping them from leading to private addresses.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<Named>,
@@ -28,18 +28,18 @@ pub struct Proxies {
     loopback: bool,
 }
 
-/// A proxy, or what is wrong with it: told when it would be used, and not before.
+/// A proxy, or the error in its setting: reported on use, not before.
 type Named = Result<Arc<Proxy>, Unusable>;
 
-/// What is wrong with a proxy.
+/// The error in the setting of a proxy.
 type Unusable = (Code, String);
 
 impl Proxies {
-    /// The URL of the proxy for hosts of plain http, and of https; and, as in `NO_PROXY`, what needs none.
+    /// The proxies for http and for https hosts; and, as in `NO_PROXY`, the hosts reached without one.
     ///
-    /// A URL is `http://` or `https://`, user information, host and port, and may leave the scheme away. What is
-    /// reached without is a list of `host`, `.domain`, `address` or `address/bits`, each with or without a `:port`; `*`
-    /// is everything. A host stands for the names below it, too.
+    /// A URL consists of `http://` or `https://`, user information, host and port; the scheme is optional. Exceptions
+    /// are a list of `host`, `.domain`, `address` or `address/bits`, each with or without a `:port`; `*` means all. A
+    /// host includes the names below it.
     #[must_use]
     pub fn new(http: Option<&str>, https: Option<&str>, except: &str) -> Self {
         let named = |url: &str| Proxy::parse(url).map(Arc::new);
@@ -52,13 +52,13 @@ impl Proxies {
         }
     }
 
-    /// This proxy for everything, loopback addresses included.
+    /// One proxy for everything, including loopback addresses.
     #[must_use]
     pub fn all(url: &str) -> Self {
         Self { loopback: true, ..Self::new(Some(url), Some(url), "") }
     }
 
-    /// The proxy for this host. Errors: the proxy is malformed, or of a kind that is not supported.
+    /// The proxy for this host. Errors: a malformed or unsupported proxy URL.
     pub(in crate::stores::registry) fn of(&self, to: &Origin) -> Result<Option<&Arc<Proxy>>> {
         let scheme = if to.is_secure() { "https" } else { "http" };
         let named = if to.is_secure() { &self.https } else { &self.http };
@@ -83,22 +83,22 @@ impl fmt::Debug for Proxies {
 /// A proxy.
 pub(in crate::stores::registry) struct Proxy {
     origin: Origin,
-    /// Who we are to the proxy, as the value of `Proxy-Authorization`.
+    /// The login at the proxy, as the value of `Proxy-Authorization`.
     pub(in crate::stores::registry) login: Option<HeaderValue>,
-    /// The password, and what of the login is secret: no message repeats them.
+    /// The password and other secret parts of the login, to keep them out of messages.
     pub(in crate::stores::registry) secrets: Vec<String>,
 }
 
 impl Proxy {
-    /// Messages never quote the text: it may hold a password.
+    /// Messages never quote the text: it may contain a password.
     fn parse(text: &str) -> Result<Self, Unusable> {
         let malformed = |why: String| (Code::ProxyMalformed, why);
         let text = text.trim();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let mut url = Url::parse(&text).map_err(|e| malformed(format!("is not a URL: {e}")))?;
+        let mut url = Url::parse(&text).map_err(|e| malformed(format!("has a malformed URL: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             let code = if url.scheme().starts_with("socks") { Code::ProxyUnsupported } else { Code::ProxyMalformed };
-            return Err((code, format!("is of a kind that is not supported: `{}://`", url.scheme())));
+            return Err((code, format!("has an unsupported scheme: `{}://`", url.scheme())));
         }
         let (login, secrets) = login(&url).unzip();
         let bare = url.set_username("").and_then(|()| url.set_password(None));
@@ -131,7 +131,7 @@ fn login(url: &Url) -> Option<(HeaderValue, Vec<String>)> {
     Some((value, vec![String::from_utf8_lossy(&password).into_owned(), unpadded, basic]))
 }
 
-/// What is reached without a proxy.
+/// Hosts reached without a proxy.
 #[derive(Debug, PartialEq, Eq)]
 struct Exception {
     hosts: Hosts,
@@ -141,14 +141,14 @@ struct Exception {
 #[derive(Debug, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// An address, and how many of its leading bits count.
+    /// An address, and the number of leading bits that count.
     Network(IpAddr, u32),
-    /// `.domain`: the names below it; whether the domain itself is meant too.
+    /// `.domain`: the names below it, and with `true` the domain itself.
     Below(String, bool),
 }
 
 impl Exception {
-    /// `None` for what means nothing, as in Go.
+    /// `None` for a word without meaning, as in Go.
     fn parse(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
         if word == "*" {
@@ -187,12 +187,12 @@ impl Exception {
     }
 }
 
-/// The bits of an address.
+/// The number of bits of an address.
 fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// Whether two addresses of one kind have these leading bits in common.
+/// True if two addresses of one family agree in their leading bits.
 fn begins_alike(a: IpAddr, b: IpAddr, bits: u32) -> bool {
     let number = |address: IpAddr| match address {
         IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
@@ -264,10 +264,10 @@ mod tests {
     fn a_proxy_that_cannot_be_used_is_an_error_where_it_would_be() {
         let registry = Origin::of(&Url::parse("https://registry.test").unwrap()).unwrap();
         for (url, why) in [
-            ("socks5://u:canary@web:1080", "not supported: `socks5://`"),
-            ("http://u:canary@:80", "is not a URL"),
-            ("ftp://canary", "not supported"),
-            ("http://u:canary@web:x", "is not a URL"),
+            ("socks5://u:canary@web:1080", "unsupported scheme: `socks5://`"),
+            ("http://u:canary@:80", "has a malformed URL"),
+            ("ftp://canary", "unsupported scheme"),
+            ("http://u:canary@web:x", "has a malformed URL"),
         ] {
             let proxies = Proxies::new(None, Some(url), "");
             let error = proxies.of(&registry).err().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Names into addresses: the system's resolver, less the addresses that must not be connected to.
+//! Name resolution: the system's resolver, without forbidden addresses.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use crate::{
     stores::registry::origins::{address_scope::NearestScope, origin::HostTrust},
 };
 
-/// Looks names up, and leaves out the addresses that may not be used.
+/// Resolves names, and removes the addresses that are not permitted.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
     pub(super) host_trust: HostTrust,
     pub(super) nearest: NearestScope,
-    /// Names that are known without asking.
+    /// Names with preset addresses.
     pub(super) known: Arc<HashMap<String, Vec<IpAddr>>>,
 }
 
@@ -35,7 +35,7 @@ impl Resolver {
         let usable: Vec<SocketAddr> = all.iter().copied().filter(|at| self.may_use(&name, at.ip())).collect();
         if usable.is_empty() {
             let found = all.first().map_or_else(String::new, |at| format!(": `{}` is not public", at.ip()));
-            let error = Error::new(Kind::Unreachable, format!("`{name}` leads to no address that may be used{found}"));
+            let error = Error::new(Kind::Unreachable, format!("`{name}` has no permitted address{found}"));
             let trustable = self.host_trust == HostTrust::Foreign;
             return Err(io::Error::other(if trustable { error.with_code(Code::HostNotTrusted) } else { error }));
         }
@@ -43,7 +43,7 @@ impl Resolver {
     }
 
     fn may_use(&self, name: &str, ip: IpAddr) -> bool {
-        // `localhost` was granted plain http as a loopback name, so it must be one.
+        // `localhost` may use plain HTTP as a loopback name, so it must be one.
         if name == "localhost" && !ip.is_loopback() {
             return false;
         }
@@ -97,7 +97,7 @@ mod tests {
         };
         assert_eq!(found(HostTrust::Foreign, NearestScope::default(), "mixed.test").await.unwrap(), ["8.8.8.8"]);
         let error = found(HostTrust::Foreign, NearestScope::default(), "inside.test").await.unwrap_err();
-        assert_eq!(error, "`inside.test` leads to no address that may be used: `10.0.0.1` is not public");
+        assert_eq!(error, "`inside.test` has no permitted address: `10.0.0.1` is not public");
         assert_eq!(found(HostTrust::Foreign, nearest(&["10.9.9.9"]), "inside.test").await.unwrap(), ["10.0.0.1"]);
         assert_eq!(found(HostTrust::Trusted, NearestScope::default(), "inside.test").await.unwrap(), ["10.0.0.1"]);
         assert!(found(HostTrust::Own, NearestScope::default(), "localhost").await.is_err());

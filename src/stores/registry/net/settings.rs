@@ -1,4 +1,4 @@
-//! What connections are made with.
+//! Settings for connections.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
     proxy::Proxies,
 };
 
-/// What connections are made with. `Options` explains the fields.
+/// Settings for connections. See `Options` for the fields.
 #[derive(Default)]
 pub(in crate::stores::registry) struct NetSettings {
     pub(in crate::stores::registry) roots: Vec<Vec<u8>>,

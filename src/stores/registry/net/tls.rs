@@ -1,4 +1,4 @@
-//! TLS: whose certificates are taken, and who sees ours.
+//! TLS: verification of server certificates, and client certificates.
 
 use std::{
     fmt,
@@ -25,10 +25,10 @@ use crate::{
     stores::registry::origins::origin::{HostTrust, Origin},
 };
 
-/// How times are shown.
+/// Format of times in messages.
 const TIME: &str = "%Y-%m-%d %H:%M UTC";
 
-/// What all connections of one client to https have in common.
+/// TLS settings shared by all connections of one client.
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     trust: Arc<Trust>,
@@ -37,7 +37,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Errors: certificates among `roots` that cannot be understood.
+    /// Errors: unusable certificates among `roots`.
     pub(super) fn new(settings: &NetSettings) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trust = Trust::Signed(Box::new(Roots::new(settings)?), Arc::clone(&provider));
@@ -45,7 +45,7 @@ impl Tls {
         Ok(Self { trust: Arc::new(trust), provider, insecure: settings.insecure_tls, certificate })
     }
 
-    /// How hosts of this kind are connected to.
+    /// The configuration for hosts with this trust.
     pub(super) fn config(&self, host_trust: HostTrust) -> Result<ClientConfig> {
         let trust = match host_trust {
             HostTrust::Own | HostTrust::Trusted if self.insecure => Arc::new(Trust::Anyone(Arc::clone(&self.provider))),
@@ -58,14 +58,14 @@ impl Tls {
         let Some(own) = self.certificate.as_ref().filter(|_| host_trust == HostTrust::Own) else {
             return Ok(builder.with_no_client_auth());
         };
-        let unfit = |e| Error::invalid(format!("a client certificate and its key do not belong together: {e}"));
+        let unfit = |e| Error::invalid(format!("client certificate and private key do not match: {e}"));
         builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(unfit)
     }
 }
 
-/// Certificates that others may be signed with.
+/// Trusted certificates.
 struct Roots {
-    /// Those that the user gave.
+    /// Those given by the user.
     own: Vec<CertificateDer<'static>>,
     system: Option<SystemRoots>,
     store: OnceLock<RootCertStore>,
@@ -79,13 +79,13 @@ impl Roots {
         }
         let mut parsed = RootCertStore::empty();
         for certificate in &own {
-            let unusable = |e| Error::invalid(format!("a certificate that cannot be understood: {e}"));
+            let unusable = |e| Error::invalid(format!("unusable certificate: {e}"));
             parsed.add(certificate.clone()).map_err(unusable)?;
         }
         Ok(Self { own, system: settings.system_roots.clone(), store: OnceLock::new() })
     }
 
-    /// Whether the user gave this very certificate.
+    /// True if the user gave this very certificate.
     fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
         self.own.iter().any(|own| own.as_ref() == certificate.as_ref())
     }
@@ -94,19 +94,20 @@ impl Roots {
         self.store.get_or_init(|| {
             let mut store = RootCertStore::empty();
             let system = self.system.iter().flat_map(|roots| roots()).map(CertificateDer::from);
-            // A system's collection may hold a few that are too old to be understood.
+            // A system's collection may contain a few that are too old to be parsed.
             store.add_parsable_certificates(self.own.iter().cloned().chain(system));
             store
         })
     }
 }
 
-/// Which servers are believed to be who they say.
+/// The servers that are trusted.
 enum Trust {
-    /// All of them; what `insecure_tls` asks for.
+    /// All servers, as `insecure_tls` requests.
     Anyone(Arc<CryptoProvider>),
-    /// Those with a certificate that is valid now and for their name, and that an authority has signed or the user has
-    /// given: what `openssl req -x509` makes is an authority's (`CA:TRUE`), which is no server's to webpki.
+    /// Servers with a certificate that is valid now and for their name, and that is signed by an authority or given by
+    /// the user. `openssl req -x509` makes an authority's certificate (`CA:TRUE`), which webpki does not accept for a
+    /// server.
     Signed(Box<Roots>, Arc<CryptoProvider>),
 }
 
@@ -138,7 +139,7 @@ impl ServerCertVerifier for Trust {
             let algorithms = provider.signature_verification_algorithms.all;
             let store = roots.store();
             match verify_server_cert_signed_by_trust_anchor(&certificate, store, intermediates, now, algorithms) {
-                // Found only after the time has been checked.
+                // Detected only after the validity period was checked.
                 Err(rustls::Error::InvalidCertificate(why)) if is_authority(&why) && roots.holds(end_entity) => {}
                 other => other?,
             }
@@ -172,7 +173,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// `io::Error::source` skips the error that it wraps, so that one is looked for by hand, however deep.
+/// `io::Error::source` skips the error that it wraps, so this searches for it at any depth.
 pub(in crate::stores::registry) fn cause<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a rustls::Error> {
@@ -182,15 +183,15 @@ pub(in crate::stores::registry) fn cause<'a>(
     }
 }
 
-/// Why there is no https with this server, for people.
+/// Explains a failure of TLS with this server.
 pub(in crate::stores::registry) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
     let host = origin.authority();
     let (message, code) = match error {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            (format!("https was tried, and `{host}` answers in plain http"), Some(Code::PlainHttpAnswered))
+            (format!("`{host}` answers in plain http, not https"), Some(Code::PlainHttpAnswered))
         }
         rustls::Error::InvalidCertificate(why) => {
-            (format!("the certificate of `{host}` is not accepted: {}", unfit(why)), Some(code_of(why)))
+            (format!("the certificate of `{host}` is not trusted: {}", unfit(why)), Some(code_of(why)))
         }
         other => (format!("https with `{host}` failed: {other}"), None),
     };
@@ -209,26 +210,24 @@ fn code_of(why: &CertificateError) -> Code {
 }
 
 fn unfit(why: &CertificateError) -> String {
-    let now = format!("by this machine's clock it is {}", jiff::Timestamp::now().strftime(TIME));
+    let now = format!("this machine's clock says {}", jiff::Timestamp::now().strftime(TIME));
     match why {
-        CertificateError::ExpiredContext { not_after, .. } => format!("it ended on {}; {now}", time(*not_after)),
+        CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}; {now}", time(*not_after)),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it begins on {}; {now}", time(*not_before))
+            format!("it is not valid before {}; {now}", time(*not_before))
         }
-        CertificateError::UnknownIssuer => "no authority that is trusted here has signed it".into(),
-        _ if is_authority(why) => {
-            "it is an authority's (`CA:TRUE`), and not itself one of those that are trusted".into()
-        }
+        CertificateError::UnknownIssuer => "it is not signed by a trusted authority".into(),
+        _ if is_authority(why) => "it is an authority's certificate (`CA:TRUE`) and is not itself trusted".into(),
         _ => why.to_string(),
     }
 }
 
 fn time(time: UnixTime) -> String {
     let time = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "a day that no calendar has".into(), |time| time.strftime(TIME).to_string())
+    time.map_or_else(|| "an invalid date".into(), |time| time.strftime(TIME).to_string())
 }
 
-/// Whether a certificate is refused as a server's for being an authority's.
+/// True if a server's certificate is rejected for being an authority's.
 fn is_authority(why: &CertificateError) -> bool {
     matches!(why, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity")
 }

@@ -1,4 +1,4 @@
-//! The way to a host: a connection to it, or one that a proxy passes on.
+//! Routes to hosts: direct connections, or tunnels through a proxy.
 
 use std::{
     future::Future,
@@ -35,13 +35,13 @@ use super::{
     tls,
 };
 
-/// Longest head of an answer to CONNECT, in bytes.
+/// Longest head of a response to CONNECT, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Connects to hosts: over TCP, and through a proxy where there is one for the host.
+/// Connects to hosts over TCP, through a proxy if there is one for the host.
 #[derive(Clone)]
 pub(super) struct Route {
     direct: HttpConnector<Resolver>,
@@ -50,7 +50,8 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// `direct` connects to hosts, `any` to a proxy, which may be anywhere, with this TLS where it wants any.
+    /// `direct` connects to hosts, `any` to a proxy, which may be at any address, with this TLS configuration if it
+    /// uses TLS.
     pub(super) fn new(
         direct: HttpConnector<Resolver>,
         any: HttpConnector<Resolver>,
@@ -88,7 +89,7 @@ impl Service<Uri> for Route {
     }
 }
 
-/// Of a failure of TLS with a proxy only the text goes on: it must not be taken for one of the host.
+/// Passes on only the text of a TLS failure with a proxy: it must not be taken for one of the host.
 fn unreachable(proxy: &Proxy, error: BoxError) -> BoxError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
     while let Some(at) = cause {
@@ -100,7 +101,7 @@ fn unreachable(proxy: &Proxy, error: BoxError) -> BoxError {
     error
 }
 
-/// Asks a proxy to pass on what follows, unread. Nothing but the host's name and the proxy's own login is sent.
+/// Asks a proxy for a tunnel. Only the host's name and the proxy's own login are sent.
 async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream> {
     let mut io = TokioIo::new(stream);
     let to = format!("{}:{}", to.host(), to.port());
@@ -118,43 +119,43 @@ async fn tunnel(stream: Stream, to: &Origin, proxy: &Proxy) -> io::Result<Stream
             break end + 4;
         }
         if read == 0 || response.len() > MAX_HEAD {
-            return Err(io::Error::other(format!("the proxy `{proxy}` gives no answer to CONNECT")));
+            return Err(io::Error::other(format!("the proxy `{proxy}` did not answer CONNECT")));
         }
     };
     match status(&response) {
         Some((status, _)) if (200..300).contains(&status) && response.len() == end => Ok(io.into_inner()),
         Some((status, _)) if (200..300).contains(&status) => {
-            Err(io::Error::other(format!("the proxy `{proxy}` answers in the place of the host")))
+            Err(io::Error::other(format!("the proxy `{proxy}` answered in place of the host")))
         }
         Some((407, _)) => Err(io::Error::other(proxy_auth_error(proxy, ""))),
         Some((_, line)) => {
             let line = excerpt(&without_secrets(&line, &proxy.secrets));
-            Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with {line}")))
+            Err(io::Error::other(format!("the proxy `{proxy}` answered CONNECT with {line}")))
         }
-        None => Err(io::Error::other(format!("the proxy `{proxy}` answers CONNECT with something that is not HTTP"))),
+        None => Err(io::Error::other(format!("the proxy `{proxy}` answered CONNECT with malformed HTTP"))),
     }
 }
 
-/// What it means that a proxy answers with status 407; `before` goes in front.
+/// The error for status 407 of a proxy, with `before` in front.
 pub(in crate::stores::registry) fn proxy_auth_error(proxy: &Proxy, before: &str) -> Error {
     let (why, code) = match proxy.login {
-        Some(_) => ("does not take the user name and password that it was given", Code::ProxyFailed),
-        None => ("wants a user name and a password", Code::ProxyWantsLogin),
+        Some(_) => ("rejected the user name and password", Code::ProxyFailed),
+        None => ("requires a user name and password", Code::ProxyWantsLogin),
     };
     Error::new(Kind::Unreachable, format!("{before}the proxy `{proxy}` {why}")).with_code(code)
 }
 
-/// The status of an answer, and the whole of what it says in words.
+/// The status of a response, as a number and as text.
 fn status(response: &[u8]) -> Option<(u16, String)> {
     let line = String::from_utf8_lossy(response);
     let said = line.lines().next()?.strip_prefix("HTTP/1.")?.get(2..)?;
     Some((said.get(..3)?.parse().ok()?, said.to_owned()))
 }
 
-/// A connection, directly or through a proxy.
+/// A connection, direct or through a proxy.
 pub(super) struct RoutedConnection {
     stream: Stream,
-    /// Whether each request must name its host, since a proxy reads it.
+    /// True if each request must name its host, since a proxy reads it.
     absolute: bool,
 }
 

@@ -1,4 +1,4 @@
-//! From where an address can be reached: from this machine, from a private network, from everywhere.
+//! The scope of an address: this machine, a private network, or the internet.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -8,24 +8,24 @@ use std::{
     },
 };
 
-/// From how far an address is reached. Nobody's private network is asked on a stranger's word.
+/// The scope of an address. A registry must not direct us into a private network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AddressScope {
-    /// This machine alone.
+    /// This machine only.
     Loopback,
     /// A private network.
     Private,
-    /// Everywhere.
+    /// The internet.
     Public,
 }
 
-/// Metadata services of clouds that are not at an address of one link: of Alibaba Cloud, and of Amazon's over IPv6.
+/// Metadata services of clouds outside the link-local ranges: of Alibaba Cloud, and of Amazon over IPv6.
 const METADATA: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
 
 impl AddressScope {
-    /// By the special-purpose registries of RFC 6890; `None` for what is not one host's address: that of one link, of
-    /// many, of none, and of a metadata service.
+    /// By the special-purpose registries of RFC 6890; `None` for an address that is not of a single host: link-local,
+    /// multicast, unspecified, or of a metadata service.
     fn of(ip: IpAddr) -> Option<Self> {
         let ip = ip.to_canonical();
         let (private, public) = match ip {
@@ -44,13 +44,13 @@ impl AddressScope {
     }
 }
 
-/// How far away a registry is, at most, as its addresses were seen so far: it may send us no nearer to ourselves than
-/// that. Once public it stays so: whoever owns a name may change at any time where it leads.
+/// The widest scope of a registry's addresses seen so far: it may not send us to a narrower one. Once public it stays
+/// so, since the owner of a name may change its addresses at any time.
 #[derive(Debug, Clone, Default)]
 pub(in crate::stores::registry) struct NearestScope(Arc<AtomicU8>);
 
 impl NearestScope {
-    /// The registry was seen at this address.
+    /// Records an address of the registry.
     pub(in crate::stores::registry) fn saw(&self, ip: IpAddr) {
         let seen = match AddressScope::of(ip) {
             Some(AddressScope::Loopback) => 1,
@@ -60,8 +60,8 @@ impl NearestScope {
         self.0.fetch_max(seen, Ordering::Relaxed);
     }
 
-    /// Whether the registry may send us to this address. Before it was seen itself, to public ones only; never to those
-    /// of one link, which include the metadata services of clouds.
+    /// True if the registry may send us to this address. Before its own address is known, only public ones are
+    /// permitted; link-local ones, which include the metadata services of clouds, never.
     pub(in crate::stores::registry) fn allows(&self, ip: IpAddr) -> bool {
         match (AddressScope::of(ip), self.0.load(Ordering::Relaxed)) {
             (Some(AddressScope::Public), _)

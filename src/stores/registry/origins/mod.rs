@@ -1,7 +1,7 @@
-//! Where a registry may send us, and what may be shown of it: origins, which of them may receive credentials, which names
-//! and addresses belong together, what is known about single registries, and what a message must not repeat.
+//! Trust between hosts: origins, which of them may receive credentials, names and addresses that belong together,
+//! quirks of single registries, and the redaction of messages.
 //!
-//! Rules over values: nothing here opens a connection, sends a request, or knows what one is for.
+//! Pure rules over values: nothing here opens a connection or sends a request.
 
 pub(super) mod address_scope;
 pub(super) mod origin;

@@ -1,4 +1,4 @@
-//! Who is at the other end: scheme, host and port, and which other ends may be talked to on a registry's word.
+//! Origins: scheme, host and port, and which other origins a registry may refer us to.
 
 use std::{fmt, net::IpAddr};
 
@@ -10,10 +10,10 @@ use crate::{
     oci::without_userinfo,
 };
 
-/// How a registry is spoken to.
+/// The scheme for accessing a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
-    /// https; plain http only for `localhost` and the loopback addresses.
+    /// https; plain http only for `localhost` and loopback addresses.
     #[default]
     Auto,
     /// Plain http.
@@ -22,7 +22,7 @@ pub enum Protocol {
     Https,
 }
 
-/// Scheme, host and port: what a credential is bound to (RFC 6454).
+/// Scheme, host and port: the scope of a credential (RFC 6454).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     secure: bool,
@@ -31,13 +31,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of the registry `host[:port]`; Docker Hub's names stand for the host that serves its API.
+    /// The origin of the registry `host[:port]`; Docker Hub's names map to the host of its API.
     ///
-    /// Errors: anything that is not a host with an optional port.
+    /// Errors: anything but a host with an optional port.
     pub fn of_registry(registry: &str, protocol: Protocol) -> Result<Self> {
         let shown = without_userinfo(registry);
         let bad = || {
-            let error = Error::misuse(format!("`{shown}` is not a registry's `host[:port]`"));
+            let error = Error::misuse(format!("`{shown}` is not a registry; expected `host[:port]`"));
             if registry.contains("://") { error.with_code(Code::SchemeGiven) } else { error }
         };
         let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\%".contains(c);
@@ -52,12 +52,12 @@ impl Origin {
             Protocol::Auto if is_loopback(&secure) => plain,
             Protocol::Auto | Protocol::Https => secure,
         };
-        // One spelling for one host: certificates and credentials know none with a dot at its end.
+        // One spelling per host: certificates and credentials have no trailing dot.
         let origin = Self::of(&chosen)?;
         if origin.host.split('.').any(str::is_empty) { Err(bad()) } else { Ok(origin) }
     }
 
-    /// The origin of a URL. Errors: neither http nor https, no host, user information in it.
+    /// The origin of a URL. Errors: neither http nor https, no host, user information.
     pub fn of(url: &Url) -> Result<Self> {
         let bad = |why: &str| Error::invalid(format!("`{}` {why}", redacted(url)));
         let secure = match url.scheme() {
@@ -66,7 +66,7 @@ impl Origin {
             _ => return Err(bad("is neither http nor https")),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("holds user information"));
+            return Err(bad("contains user information"));
         }
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) if !host.is_empty() => Ok(Self { secure, host: host.to_owned(), port }),
@@ -74,7 +74,7 @@ impl Origin {
         }
     }
 
-    /// Whether this is https.
+    /// True for https.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
@@ -86,12 +86,12 @@ impl Origin {
         &self.host
     }
 
-    /// The port, be it written or implied.
+    /// The port, written or implied.
     pub(in crate::stores::registry) fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address that the host is written as; none for a name.
+    /// The address, if the host is one; `None` for a name.
     pub(in crate::stores::registry) fn address(&self) -> Option<IpAddr> {
         match self.parsed()? {
             Host::Domain(_) => None,
@@ -100,7 +100,7 @@ impl Origin {
         }
     }
 
-    /// `host[:port]`, without a port that the scheme implies.
+    /// `host[:port]`, without the scheme's default port.
     #[must_use]
     pub fn authority(&self) -> String {
         match (self.secure, self.port) {
@@ -109,7 +109,7 @@ impl Origin {
         }
     }
 
-    /// The URL of a path here.
+    /// The URL of a path at this origin.
     pub(in crate::stores::registry) fn url(&self, path: &str) -> Result<Url> {
         Url::parse(&format!("{self}{path}")).map_err(|e| Error::invalid(format!("{self}: {e}")))
     }
@@ -139,33 +139,33 @@ fn is_loopback(url: &Url) -> bool {
     Origin::of(url).is_ok_and(|origin| origin.is_loopback())
 }
 
-/// A URL for people and logs: without user information, query and fragment, which may hold secrets.
+/// A URL for messages and logs: without user information, query and fragment, which may contain secrets.
 pub(in crate::stores::registry) fn redacted(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Both fail only where there is no host, and then there is no user information either.
+    // Both fail only without a host, and then there is no user information either.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.as_str().chars().take(300).collect()
 }
 
-/// Whose addresses and trust apply to a request.
+/// Which addresses and certificates a host may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stores::registry) enum HostTrust {
-    /// The registry itself: any address, and what the user allows it.
+    /// The registry itself: any address, and the user's TLS settings.
     Own,
-    /// What the user or the rules below vouch for: any address.
+    /// Trusted by the user or by the rules below: any address.
     Trusted,
-    /// Where the registry sends us: https, and no nearer to us than the registry is itself.
+    /// A host that the registry refers to: https only, and no narrower address scope than the registry's own.
     Foreign,
 }
 
-/// May this registry send us there, by a redirect or by an upload's `Location`?
+/// May this registry refer us to that URL, by a redirect or by an upload's `Location`?
 ///
-/// Never from https to http. Another origin must be https at a public address, or at one no nearer than the registry's
-/// own (`nearest`); a loopback registry may use other loopback ports; hosts that the user listed may be anywhere. No
-/// credential goes along in any of these cases.
+/// Never from https to http. Another origin must be https at a public address, or at one of no narrower scope than the
+/// registry's own (`nearest`); a loopback registry may use other loopback ports; hosts listed by the user may be
+/// anywhere. Credentials are never sent along.
 pub(in crate::stores::registry) fn host_trust(
     registry: &Origin,
     to: &Origin,
@@ -175,26 +175,26 @@ pub(in crate::stores::registry) fn host_trust(
     if registry == to {
         return Ok(HostTrust::Own);
     }
-    let refused = |why: &str| Error::invalid(format!("{registry} sends us to {to}: {why}"));
+    let refused = |why: &str| Error::invalid(format!("refused redirect from {registry} to {to}: {why}"));
     if registry.secure && !to.secure {
-        return Err(refused("https never leads to http"));
+        return Err(refused("https to http"));
     }
     if is_listed(to, trusted) || (registry.is_loopback() && to.is_loopback()) {
         return Ok(HostTrust::Trusted);
     }
     if !to.secure {
-        return Err(refused("only https leads to another host").with_code(Code::HostNotTrusted));
+        return Err(refused("another host must use https").with_code(Code::HostNotTrusted));
     }
     if to.host == "localhost" || to.address().is_some_and(|ip| !nearest.allows(ip)) {
-        return Err(refused("that address is not public").with_code(Code::HostNotTrusted));
+        return Err(refused("its address is not public").with_code(Code::HostNotTrusted));
     }
     Ok(HostTrust::Foreign)
 }
 
-/// May credentials for this registry be sent to that token service, and where may it be?
+/// May credentials for this registry be sent to that token service, and with which trust?
 ///
 /// Yes to the same origin, to https on the same registrable domain, to another port of the same loopback address, and
-/// to what the user listed. An IP address is only ever equal to itself.
+/// to hosts listed by the user. An IP address matches only itself.
 pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trusted: &[String]) -> Option<HostTrust> {
     if registry == realm {
         return Some(HostTrust::Own);

@@ -1,19 +1,20 @@
-//! What is known about particular registries and must be written down somewhere: here, as data.
+//! Facts about particular registries, as data.
 
-/// Docker Hub's names: in references, in credential files, and the host that serves its API.
+/// Docker Hub's names: in references, in credential files, and the host of its API.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-/// The key under which `docker login` keeps Docker Hub's credentials.
+/// The key of Docker Hub's credentials as `docker login` writes it.
 pub(in crate::stores::registry) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// How many entries of a listing are asked for at a time: Amazon ECR refuses more, Docker Hub's default is a tenth.
+/// Page size of listings: Amazon ECR refuses more, Docker Hub's default is a tenth.
 pub(in crate::stores::registry) const PAGE: usize = 1000;
 
-/// Registries that take no large PATCH, with all names below these: GitHub's ends at 4 MiB, Google's have none at all.
+/// Registries, including all names below them, that accept no large PATCH: GitHub's limit is 4 MiB, Google's accept
+/// none at all.
 const PATCHLESS: [&str; 3] = ["ghcr.io", "gcr.io", "pkg.dev"];
 
-/// Domains whose owners let strangers have names below them at any depth, where the public suffix list does not tell the
-/// strangers apart: it lacks them, or knows no regions and services between the domain and a customer's name.
+/// Domains with names of unrelated customers below them, at any depth, that the public suffix list does not separate:
+/// it lacks the domain, or ignores regions and services between the domain and a customer's name.
 const SHARED_BY_STRANGERS: [&str; 20] = [
     "amazonaws.com",
     "azure.com",
@@ -37,28 +38,28 @@ const SHARED_BY_STRANGERS: [&str; 20] = [
     "windows.net",
 ];
 
-/// Whether this is one of Docker Hub's names.
+/// True for one of Docker Hub's names.
 pub(in crate::stores::registry) fn is_docker_hub(registry: &str) -> bool {
     DOCKER_HUB.contains(&registry.strip_suffix(":443").unwrap_or(registry).to_ascii_lowercase().as_str())
 }
 
-/// Whether this registry takes no large PATCH.
+/// True if this registry accepts no large PATCH.
 pub(in crate::stores::registry) fn is_patchless(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).to_ascii_lowercase();
     PATCHLESS.iter().any(|name| is_within(&host, name))
 }
 
-/// The `host[:port]` that serves this registry's API.
+/// The `host[:port]` of this registry's API.
 pub(in crate::stores::registry) fn api_host(registry: &str) -> &str {
     if is_docker_hub(registry) { "registry-1.docker.io" } else { registry }
 }
 
-/// Whether this name in lower case is, or is below, one whose names belong to different owners, however deep.
+/// True if this lower-case name is, or is below, a domain shared by unrelated owners.
 pub(super) fn is_shared_by_strangers(name: &str) -> bool {
     SHARED_BY_STRANGERS.iter().any(|shared| is_within(name, shared))
 }
 
-/// Whether a name is this domain or below it.
+/// True if a name is this domain or below it.
 fn is_within(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }

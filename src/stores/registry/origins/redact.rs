@@ -1,23 +1,22 @@
-//! What a server says, without what it must not repeat on our side: the secrets that it was sent, in whatever way it
-//! writes them.
+//! Redaction: text of a server, without the secrets that were sent to it, in whatever encoding it repeats them.
 
 use url::Url;
 
 use crate::oci::Digest;
 
-/// What is shown in the place of a secret.
+/// Replaces a secret.
 const BLOT: &str = "***";
-/// How deep a secret may be encoded: a form, within JSON, within a page.
+/// How often a secret may be encoded: in a form, inside JSON, inside a page.
 const DEPTH: usize = 3;
-/// Parameters of the distribution API and of the token protocol: no secrets, unlike what a server puts into an address.
+/// Parameters of the distribution API and of the token protocol, which are not secret, unlike others in a server's URL.
 const OURS: [&str; 11] =
     ["account", "artifactType", "client_id", "digest", "from", "last", "mount", "n", "scope", "service", "tag"];
-/// A value of fewer bytes than this hides nothing, and occurs by chance.
+/// A shorter value, in bytes, is no secret, and would match by chance.
 const SHORTEST: usize = 6;
-/// Longest text of a server that an error message quotes, in characters.
+/// Longest quote of a server's text in a message, in characters.
 const MAX_QUOTE: usize = 500;
 
-/// The text with these secrets blotted out; all of it where one is hidden in an encoding.
+/// The text with these secrets replaced, or replaced as a whole if a secret is hidden by an encoding.
 pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -34,7 +33,8 @@ pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String
     shown
 }
 
-/// A server's text, fit for a message: at most 500 characters and an ellipsis. Whoever shows it escapes it.
+/// A server's text, shortened for a message: at most 500 characters and an ellipsis. The caller that prints it escapes
+/// it.
 pub(in crate::stores::registry) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
@@ -42,7 +42,7 @@ pub(in crate::stores::registry) fn excerpt(text: &str) -> String {
     }
 }
 
-/// What may be secret in an address that a server gave us: the values of its parameters, such as a signature.
+/// Possible secrets in a URL from a server: the values of its parameters, such as a signature.
 pub(in crate::stores::registry) fn in_query(url: &Url) -> Vec<String> {
     let ours = |name: &str, value: &str| OURS.contains(&name) || value.parse::<Digest>().is_ok();
     let pairs = url.query_pairs().filter(|(name, value)| value.len() >= SHORTEST && !ours(name, value));
@@ -54,7 +54,7 @@ fn spaced(text: &str) -> String {
     text.replace('+', " ")
 }
 
-/// The text with the escapes of URLs, JSON and HTML undone, once.
+/// The text with the escapes of URLs, JSON and HTML undone once.
 fn decoded(text: &str) -> String {
     let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some(first) = rest.chars().next() {
@@ -79,7 +79,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// `%2f`: what it stands for, and its length.
+/// Decodes `%2f`, and returns the length of the escape.
 fn percent(text: &str) -> Option<(Vec<u8>, usize)> {
     Some((vec![u8::from_str_radix(text.get(1..3)?, 16).ok()?], 3))
 }

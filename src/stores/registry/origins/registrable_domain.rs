@@ -1,10 +1,10 @@
-//! Which names belong to one owner, as far as names tell.
+//! Domain ownership, as far as names show it.
 
 use url::Host;
 
 use super::quirks;
 
-/// Whether two hosts, as they stand in a URL, are names on one registrable domain.
+/// True if two hosts of URLs are names on one registrable domain.
 pub(super) fn same_registrable_domain(a: &str, b: &str) -> bool {
     match (Host::parse(a), Host::parse(b)) {
         (Ok(Host::Domain(a)), Ok(Host::Domain(b))) => {
@@ -14,9 +14,9 @@ pub(super) fn same_registrable_domain(a: &str, b: &str) -> bool {
     }
 }
 
-/// The registrable domain of a name in lower case: one label more than its public suffix, by the public suffix list with
-/// its private section, so that two customers of one cloud are two. None for a suffix itself and a single label; for a
-/// name with an empty label, a dot at its end included; and where strangers are neighbours and the list does not say so.
+/// The registrable domain of a lower-case name: its public suffix and one more label, by the public suffix list with
+/// its private section, which separates customers of one cloud. `None` for a suffix itself or a single label; for a
+/// name with an empty label, including a trailing dot; and for a domain shared by unrelated owners.
 fn registrable(name: &str) -> Option<&str> {
     if quirks::is_shared_by_strangers(name) || name.split('.').any(str::is_empty) {
         return None;

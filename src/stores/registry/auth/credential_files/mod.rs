@@ -1,5 +1,5 @@
-//! The files in which docker and podman keep credentials (docker's `config.json`; `auth.json` of
-//! containers-auth.json(5)), read from the paths that the caller gives, and written by login and logout.
+//! The credential files of docker and podman (docker's `config.json`; `auth.json` of containers-auth.json(5)), read
+//! from paths given by the caller, and written by login and logout.
 
 use std::{
     io::{self, Write as _},
@@ -21,20 +21,20 @@ use crate::{
     stores::registry::origins::origin::Origin,
 };
 
-/// Largest file of credentials that is read, in bytes.
+/// Largest credential file, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
 /// How long a helper may take.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Credentials from files, the first that knows a registry wins; login and logout write to the first file.
+/// Credentials from files, of which the first that knows a registry wins; login and logout write to the first file.
 ///
 /// In each file: the helper of `credHelpers` for the registry, else the one of `credsStore`, else the entry of `auths`
-/// whose key is the longest prefix of `host/repository`, at a slash.
+/// whose key is the longest prefix of `host/repository` that ends at a slash.
 #[derive(Debug, Clone)]
 pub struct AuthFiles {
-    /// The files, in order; those that do not exist are left out.
+    /// The files, in order; missing ones are skipped.
     pub files: Vec<PathBuf>,
-    /// Where helper programs are looked for, absolute.
+    /// Absolute directories to search for helper programs.
     pub helper_dirs: Vec<PathBuf>,
     /// How long a helper may take.
     pub helper_timeout: Duration,
@@ -85,7 +85,7 @@ impl AuthFiles {
         }
     }
 
-    /// The helper that this file names for the registry.
+    /// The helper for the registry in this file.
     fn helper(&self, config: &Map<String, Value>, origin: &Origin) -> Result<Option<Helper>> {
         let own = config.get("credHelpers").and_then(Value::as_object).and_then(|helpers| {
             helpers.iter().find(|(key, _)| matching(key, origin, "").is_some()).map(|(_, name)| name)
@@ -94,8 +94,8 @@ impl AuthFiles {
         name.map(|name| Helper::find(name, &self.helper_dirs, self.helper_timeout)).transpose()
     }
 
-    /// Keeps a credential: with the helper that the first file names, else in that file, which is replaced in one step,
-    /// readable by its owner only, all that is not about this registry unchanged.
+    /// Stores a credential: with the helper that the first file names, else in that file, which is replaced atomically,
+    /// is readable by its owner only, and keeps everything about other registries.
     pub async fn login(&self, credential: &Credential) -> Result<()> {
         let (path, mut config, origin) = (self.first()?, self.config()?, credential.origin());
         if let Some(helper) = self.helper(&config, origin)? {
@@ -110,7 +110,7 @@ impl AuthFiles {
         write_config(path, config).await
     }
 
-    /// Forgets the registry; whether anything was known.
+    /// Removes the credentials for the registry; `false` if there were none.
     pub async fn logout(&self, origin: &Origin) -> Result<bool> {
         let (path, mut config) = (self.first()?, self.config()?);
         let mut known = false;
@@ -128,7 +128,7 @@ impl AuthFiles {
     }
 
     fn first(&self) -> Result<&Path> {
-        self.files.first().map(PathBuf::as_path).ok_or_else(|| Error::invalid("no file to keep credentials in"))
+        self.files.first().map(PathBuf::as_path).ok_or_else(|| Error::invalid("no file to store credentials in"))
     }
 
     fn config(&self) -> Result<Map<String, Value>> {
@@ -136,7 +136,7 @@ impl AuthFiles {
     }
 }
 
-/// Reads a file of credentials; `None` when there is none. Messages never quote what is in it.
+/// Reads a credential file; `None` if there is none. Messages never quote its content.
 fn read_config(path: &Path) -> Result<Option<Map<String, Value>>> {
     let bytes = match fs::read_regular(path, MAX_CONFIG) {
         Ok(bytes) => bytes,
@@ -156,7 +156,7 @@ fn read_config(path: &Path) -> Result<Option<Map<String, Value>>> {
     }
 }
 
-/// Replaces a file in one step.
+/// Replaces a file atomically.
 async fn write_config(path: &Path, config: Map<String, Value>) -> Result<()> {
     let path = path.to_owned();
     fs::blocking(move || {
@@ -170,14 +170,14 @@ async fn write_config(path: &Path, config: Map<String, Value>) -> Result<()> {
     .await
 }
 
-/// Writes a small file that only its owner may read, in one step, into a directory that is made where it is missing. A
-/// link stays a link: the file that it leads to is replaced. Nothing is locked: this is for directories of the user's,
-/// whose file systems may know no locks, and for names that need not be text.
+/// Writes a small file atomically, readable by its owner only; a missing directory is created. A symbolic link is kept,
+/// and its target replaced. Takes no lock: the directory is the user's, and its file system may not support locks;
+/// names need not be UTF-8.
 fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
-    // Made readable by its owner only.
+    // Created readable by its owner only.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
