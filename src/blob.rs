@@ -1,4 +1,4 @@
-//! Bytes that can be opened again: whoever sends them can start over, from any offset.
+//! Bytes that can be opened again, from any offset, so that a failed transfer can start over.
 
 use std::{
     collections::VecDeque,
@@ -20,13 +20,13 @@ use crate::{
 /// A stream of chunks; an `Err` is its last item.
 pub type ByteStream = stream::BoxStream<'static, Result<Bytes>>;
 
-/// How much is read from a file at a time.
+/// Bytes read from a file at a time.
 pub const CHUNK: usize = 256 << 10;
-/// How much is read at a time from a file that has as much as [`LARGE`]: fewer turns between threads.
+/// Bytes read at a time from a file of at least [`LARGE`] bytes: fewer switches between threads.
 const LARGE_CHUNK: usize = 512 << 10;
-/// From this size on, in bytes, a file is large.
+/// Smallest size of a large file, in bytes.
 const LARGE: u64 = 8 << 20;
-/// How many buffers are watched for their return.
+/// Most buffers that are kept for reuse.
 const LENT: usize = 16;
 
 /// Bytes of known size that can be read more than once.
@@ -38,13 +38,13 @@ pub trait Blob: Send + Sync {
     /// A stream of the bytes from this offset to the end.
     async fn open(&self, from: u64) -> Result<ByteStream>;
 
-    /// Where the bytes lie in a local file, for stores that can take them without a copy.
+    /// The bytes as part of a local file, for stores that can take them without a copy.
     fn local(&self) -> Option<FileSlice> {
         None
     }
 
-    /// Whether the bytes lie on this machine and were hashed when they were described, so that a receiver that hashes
-    /// them again, as a registry does, need not be sent hashed ones. Bytes that come over a network are not.
+    /// True if the bytes are local and already hashed; a receiver that verifies, as a registry does, may then get them
+    /// unverified. False for bytes that come over a network.
     fn at_hand(&self) -> bool {
         self.local().is_some()
     }
@@ -62,13 +62,13 @@ impl Blob for Bytes {
     }
 }
 
-/// A stream of one chunk; of none when it is empty.
+/// A stream of one chunk, or of none if it is empty.
 #[must_use]
 pub fn once(bytes: Bytes) -> ByteStream {
     stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed()
 }
 
-/// At most the first `len` bytes of a stream; what comes after them is not asked for.
+/// The first `len` bytes of a stream, or all if it is shorter; nothing beyond them is polled.
 pub(crate) fn first(stream: ByteStream, len: u64) -> ByteStream {
     let next = |(mut stream, left): (ByteStream, u64)| async move {
         if left == 0 {
@@ -89,7 +89,7 @@ pub struct FileSlice {
     pub path: PathBuf,
     /// Where the bytes start.
     pub offset: u64,
-    /// How many there are.
+    /// Length in bytes.
     pub len: u64,
 }
 
@@ -109,7 +109,8 @@ impl Blob for FileSlice {
     }
 }
 
-/// A whole source file as it was when it was looked at: reading it after a change is an error, never other bytes.
+/// A whole source file as it was when it was first opened: reading it after a change fails and never returns other
+/// bytes.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     path: PathBuf,
@@ -117,33 +118,33 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// Looks at a regular file. Errors: it is not there, not readable, or not a regular file.
+    /// Records the state of a regular file. Errors: it does not exist, is not readable, or is not a regular file.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let (_, meta) = open_regular(&path)?;
         Ok(Self { stamp: Stamp::of(&meta), path })
     }
 
-    /// Looks at a regular file beneath a directory, and opens it. Errors: see [`Base::open`].
+    /// Opens a regular file beneath a directory and records its state. Errors: see [`Base::open`].
     pub fn beneath(base: &Base, path: &Path) -> Result<(Self, File)> {
         let (file, meta) = base.open(path)?;
         Ok((Self { stamp: Stamp::of(&meta), path: base.path().join(path) }, file))
     }
 
-    /// Where the file is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the file; an error of kind `Changed` when it is no longer what it was.
+    /// Opens the file again. Errors: kind `Changed` if it has changed.
     pub fn reopen(&self) -> Result<File> {
         let (file, meta) = open_regular(&self.path)?;
         self.unchanged(&meta)?;
         Ok(file)
     }
 
-    /// An error of kind `Changed` unless the open file is still what it was.
+    /// Checks that the open file has not changed. Errors: kind `Changed`.
     pub fn check(&self, file: &File) -> Result<()> {
         self.unchanged(&file.metadata().context(|| format!("cannot read `{}`", self.path.display()))?)
     }
@@ -152,7 +153,7 @@ impl SourceFile {
         if Stamp::of(meta) == self.stamp {
             return Ok(());
         }
-        Err(Error::new(Kind::Changed, format!("`{}` changed while it was read", self.path.display())))
+        Err(Error::new(Kind::Changed, format!("`{}` changed while being read", self.path.display())))
     }
 }
 
@@ -175,8 +176,8 @@ impl Blob for SourceFile {
     }
 }
 
-/// Streams `len` bytes of an open file; fewer bytes in the file are an error of kind `Changed`. Reading is by position,
-/// so that any number of streams may share one open file.
+/// Streams `len` bytes of an open file. Errors: kind `Changed` if the file ends early. Reads are positional, so that
+/// any number of streams may share one open file.
 pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -> ByteStream {
     let state = FileReader { file, buffers: Buffers::of(len), at: offset, left: len };
     stream::try_unfold((state, path), |(mut state, path)| async move {
@@ -186,10 +187,10 @@ pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -
         let work = tokio::task::spawn_blocking(move || state.chunk().map(|chunk| (chunk, state)));
         let (chunk, state) = work
             .await
-            .map_err(|e| Error::caused(Kind::Internal, "a reading thread failed", e))?
+            .map_err(|e| Error::caused(Kind::Internal, "read aborted", e))?
             .context(|| format!("cannot read `{}`", path.display()))?;
         if chunk.is_empty() {
-            let message = format!("`{}` became shorter while it was read", path.display());
+            let message = format!("`{}` shrank while being read", path.display());
             return Err(Error::new(Kind::Changed, message));
         }
         Ok(Some((chunk, (state, path))))
@@ -197,7 +198,6 @@ pub(crate) fn read_file(file: Arc<File>, path: PathBuf, offset: u64, len: u64) -
     .boxed()
 }
 
-/// A part of a file that is read piece by piece.
 struct FileReader {
     file: Arc<File>,
     buffers: Buffers,
@@ -206,7 +206,7 @@ struct FileReader {
 }
 
 impl FileReader {
-    /// The next piece, as long as a buffer unless the file ends.
+    /// The next chunk: a full buffer, except at the end.
     fn chunk(&mut self) -> std::io::Result<Bytes> {
         let mut chunk = self.buffers.take();
         chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -226,20 +226,21 @@ impl FileReader {
     }
 }
 
-/// Buffers that are filled again once nobody holds what was in them: new ones cost a page fault for every 4 KiB.
+/// Buffers that are reused once all clones of their content are dropped: a new buffer costs a page fault for every 4
+/// KiB.
 pub(crate) struct Buffers {
     size: usize,
     lent: VecDeque<Bytes>,
 }
 
 impl Buffers {
-    /// Buffers for reading so many bytes.
+    /// Buffers for reading `len` bytes.
     pub(crate) fn of(len: u64) -> Self {
         let most = if len < LARGE { CHUNK } else { LARGE_CHUNK };
         Self { size: usize::try_from(len).unwrap_or(most).min(most), lent: VecDeque::new() }
     }
 
-    /// A buffer, with anything in it.
+    /// A buffer with arbitrary content.
     pub(crate) fn take(&mut self) -> BytesMut {
         if let Some(oldest) = self.lent.pop_front() {
             match oldest.try_into_mut() {
@@ -251,7 +252,7 @@ impl Buffers {
         BytesMut::zeroed(self.size)
     }
 
-    /// The filled buffer, to be handed out.
+    /// Freezes a filled buffer and keeps track of it for reuse.
     pub(crate) fn lend(&mut self, filled: BytesMut) -> Bytes {
         let bytes = filled.freeze();
         if self.lent.len() < LENT {

@@ -19,12 +19,12 @@
 //! # let notes = scratch.path().join("notes.txt");
 //! # std::fs::write(&notes, "remember the milk")?;
 //! # let layout = format!("oci:{}:v1", scratch.path().join("layout").display());
-//! // One that knows nothing; `Context::from_environment` knows what this machine knows.
+//! // A context without configuration; `Context::from_environment` has that of this machine.
 //! let context = Context::new(scratch.path());
 //! let pushed = push(&notes, &layout, &context, &push::Options::default()).await?;
 //! println!("{}", pushed.reference());
 //!
-//! // Whatever refers to it comes along.
+//! // Referrers are copied along.
 //! let archive = format!("oci-archive:{}:v1", scratch.path().join("notes.tar").display());
 //! copy(&layout, &archive, &context, &CopyOptions::default()).await?;
 //!
@@ -33,8 +33,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The verbs are [`push()`], [`attach`], [`copy()`] and [`pull()`], with [`pull::unpack`] for files. Their parts, for those
-//! who compose them otherwise:
+//! The verbs are [`push()`], [`attach`], [`copy()`] and [`pull()`], with [`pull::unpack`] for files. The same steps,
+//! one by one:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,25 +55,27 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Words, with no synonyms: *source*, *artifact type*, *catalog* (the artifact types there are; "registry" alone is
-//! always an OCI registry), *plan*, *part* (a blob to be), *packed*, *blob*, *store*, *location* (a store's name),
-//! *referrer* (a manifest about another).
+//! Terms, without synonyms: *source*, *artifact type*, *catalog* (the artifact types there are; "registry" alone is
+//! always an OCI registry), *plan*, *part* (a future blob), *packed*, *blob*, *store*, *location* (a store's name),
+//! *referrer* (a manifest whose subject is another).
 //!
 //! # Features
 //!
-//! Without any (`default-features = false`): layouts, archives and memory, packing a plan, copying, unpacking, checking. The
-//! command line and the tests need all, so that is the default.
+//! With no features (`default-features = false`): layouts, archives and memory, packing a plan, copying, unpacking,
+//! checking. The command line and the tests need all features, so all are enabled by default.
 //!
-//! * `types`: artifact types, with the template engine and the validator that they need: [`types`], [`source`], [`push()`],
-//!   [`attach`], [`pull::unpack`], [`describe`].
-//! * `registry`: registries as stores, over the network: `stores::registry`. Without it, a location in a registry is refused.
-//! * `environment`: what this machine and its user have configured: `Context::from_environment`.
-//! * `serve`: a registry in front of any store: [`serve`]; `faults`: one on a bad day, for the tests of clients: [`fault`].
-//! * `exam`: what every store must do: [`exam`].
-//! * `cli`: the command line, which has all of them.
+//! * `types`: artifact types, with their template engine and validator: [`types`], [`source`], [`push()`], [`attach`],
+//!   [`pull::unpack`], [`describe`].
+//! * `registry`: registries as stores, over the network: `stores::registry`. Without it, a location in a registry is
+//!   refused.
+//! * `environment`: the configuration of this machine and its user: `Context::from_environment`.
+//! * `serve`: a registry in front of any store: [`serve`].
+//! * `faults`: a registry with injected faults, for the tests of clients: [`fault`].
+//! * `exam`: conformance tests for stores: [`exam`].
+//! * `cli`: the command line, with all features.
 //!
-//! What is deliberately absent: nothing here prints, prompts, or reads the environment; nothing panics on input;
-//! nothing that was carried is ever serialised again; no `unsafe`.
+//! Deliberately absent: printing, prompting, reading the environment (except in `Context::from_environment`), panics on
+//! input, re-serialising copied documents, `unsafe`.
 
 pub mod blob;
 pub mod check;

@@ -1,7 +1,7 @@
-//! What happens, told to whoever wants to show it: the one way out of everything that takes time.
+//! Progress events: the only output channel of every long operation.
 //!
-//! Packing, copying, unpacking and the registry's client take an [`Observer`] in their options. Whoever gives the same
-//! one to all of them hears everything, and has it counted.
+//! Packing, copying, unpacking and the registry client take an [`Observer`] in their options. One observer shared by
+//! all of them receives all events and counts them.
 
 use std::{
     fmt,
@@ -14,79 +14,79 @@ use std::{
 
 use crate::oci::{Descriptor, Digest};
 
-/// What happens.
+/// A progress event.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// What will be packed is known.
+    /// The files to pack are known.
     Packing {
-        /// How many files will be read.
+        /// Number of files to read.
         files: usize,
-        /// Their bytes, as far as they can be told.
+        /// Total size of the files in bytes, as far as known.
         bytes: u64,
     },
-    /// So many more bytes of files were read to be packed.
+    /// More bytes of source files were read for packing.
     Read(u64),
-    /// All that will move is known.
+    /// The content to move is known.
     Planned {
-        /// Manifests and blobs.
+        /// Number of manifests and blobs.
         items: usize,
-        /// Their bytes.
+        /// Their total size in bytes.
         bytes: u64,
     },
-    /// This content starts to move.
+    /// The transfer of this content started.
     Started(Descriptor),
-    /// So many more bytes of this content have moved.
+    /// More bytes of this content have moved.
     Moved(Digest, u64),
-    /// This content starts over from its first byte.
+    /// The transfer of this content restarts at the first byte.
     Restarted(Digest),
-    /// The transfer of this content goes on where an earlier one ended: so many bytes need not move again. Bytes that
-    /// were told before are not in it.
+    /// The transfer of this content resumes: this many bytes need not move again. Bytes already reported by this
+    /// process are not included.
     Resumed(Digest, u64),
     /// This content is at the destination.
     Done(Descriptor, Outcome),
-    /// Something that failed is tried again after this time; others may go on meanwhile.
+    /// A failed operation will be retried after a pause; others may continue meanwhile.
     Waiting {
-        /// What failed, on one line.
+        /// The failure, on one line.
         why: String,
-        /// How long is waited.
+        /// Length of the pause.
         time: Duration,
     },
-    /// The certificate of this registry is not looked at: whoever answers is believed.
+    /// TLS certificate verification is disabled for this registry.
     Unverified(String),
-    /// Another writer is at work where this one wants to write: its end is waited for, at most for this time.
+    /// Waiting for another writer.
     Busy {
-        /// What is waited for, on one line.
+        /// The reason, on one line.
         why: String,
-        /// The longest wait.
+        /// Maximum wait.
         time: Duration,
     },
-    /// Something that failed is tried again now.
+    /// A failed operation is being retried now.
     Retried {
-        /// What failed, on one line.
+        /// The failure, on one line.
         why: String,
     },
 }
 
-/// How content came to be at the destination.
+/// How content got to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was moved.
+    /// It was transferred.
     Moved,
-    /// It was there already.
+    /// It was already there.
     Present,
-    /// The destination took it from a neighbour.
+    /// The destination took it from another repository.
     Mounted,
 }
 
-/// One who is told what happens; called from several threads, must return at once.
+/// Receives events; called from several threads, must return quickly.
 pub trait Progress: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn event(&self, event: Event);
 }
 
-/// Tells one who listens what happens, if there is one, and counts what a summary needs. Cloning gives another handle
-/// on the same listener and the same counts.
+/// Passes events to a listener, if there is one, and counts them for a summary. A clone shares the listener and the
+/// counts.
 #[derive(Clone, Default)]
 pub struct Observer(Arc<Inner>);
 
@@ -97,7 +97,7 @@ struct Inner {
     retried: AtomicU64,
 }
 
-/// What went another way than planned.
+/// Deviations from an undisturbed run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bytes that did not have to move again.
@@ -107,7 +107,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What was counted since.
+    /// The difference from an earlier count.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -118,13 +118,13 @@ impl Counts {
 }
 
 impl Observer {
-    /// Tells this listener.
+    /// An observer with this listener.
     #[must_use]
     pub fn new(listener: Arc<dyn Progress>) -> Self {
         Self(Arc::new(Inner { listener: Some(listener), ..Inner::default() }))
     }
 
-    /// Whether anybody listens: what is only worth telling need not be found out otherwise.
+    /// True if there is a listener; without one, events that are costly to prepare can be skipped.
     #[must_use]
     pub fn listens(&self) -> bool {
         self.0.listener.is_some()
@@ -142,7 +142,7 @@ impl Observer {
         }
     }
 
-    /// What was counted so far, by all handles together.
+    /// The counts of all clones together.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { resumed: self.0.resumed.load(Ordering::Relaxed), retried: self.0.retried.load(Ordering::Relaxed) }

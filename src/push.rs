@@ -1,5 +1,5 @@
-//! Push: a source is read by an artifact type, packed, and carried to where it goes; attach is a push of something about
-//! what is there.
+//! Push: an artifact type reads a source, the result is packed and copied to a store. Attach pushes an artifact that
+//! refers to another.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -16,44 +16,44 @@ use crate::{
     types::{Detected, Inputs, Reference, plugin::Plugin},
 };
 
-/// How a source is pushed.
+/// Options for pushing a source.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The artifact type; found by looking at the source without it.
+    /// The artifact type; if `None`, detected from the source.
     pub type_name: Option<String>,
     /// Parameters of the type, as text.
     pub set: BTreeMap<String, String>,
-    /// Annotations of the manifest; they win over those of the type.
+    /// Annotations of the manifest; they override those of the type.
     pub annotations: BTreeMap<String, String>,
-    /// What the manifest gives as its artifact type, in the place of what the type says.
+    /// The artifact type in the manifest, instead of the type's own.
     pub artifact_type: Option<String>,
-    /// The artifact that it is about, in the same place. Without a tag in the location, it is then reached through that
-    /// only.
+    /// The artifact that this one refers to, in the same place. If the location has no tag, the new artifact gets none
+    /// and is reachable only as a referrer.
     pub subject: Option<Location>,
-    /// Further names.
+    /// Additional names.
     pub names: Vec<RefName>,
-    /// Looks for all content, also where a name says that it is there.
+    /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
-    /// What a name of a layout or archive stood for leaves its list.
+    /// In a layout or archive, unlists the manifest that a name stood for before.
     pub replace: bool,
-    /// Asks for every name again at the end: it must stand for what was stored.
+    /// Resolves every name again at the end and checks the digest.
     pub read_back: bool,
-    /// How many blobs move at a time; as many as pay, without it.
+    /// How many blobs move at a time; chosen automatically if `None`.
     pub concurrency: Option<usize>,
 }
 
-/// What read a source into a plan.
+/// What turned a source into a plan.
 #[derive(Debug, Clone)]
 pub enum Planner {
-    /// A definition: the type that was found or named, in a form of it.
+    /// The definition of a type, detected or named, in one of its forms.
     Definition(Detected),
-    /// The program that is the type.
+    /// A program that is a type.
     Program(Plugin),
 }
 
 impl Planner {
-    /// The form that the source has in its type; a program says nothing of forms.
+    /// The form of the source in its type; programs have no forms.
     #[must_use]
     pub fn form(&self) -> Option<&str> {
         match self {
@@ -62,82 +62,82 @@ impl Planner {
         }
     }
 
-    /// By what the source was known, in words.
+    /// How the type was chosen, in words.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
             Self::Definition(detected) => detected.why.clone(),
-            Self::Program(plugin) => format!("a program `{}`", plugin.program().display()),
+            Self::Program(plugin) => format!("the program `{}`", plugin.program().display()),
         }
     }
 }
 
-/// What will be made of a source, and what said so.
+/// The plan for a source, and its planner.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// What will be made. Its warnings are for the user.
+    /// The plan. Its warnings are for the user.
     pub plan: Plan,
-    /// What read the source.
+    /// What made the plan.
     pub planner: Planner,
 }
 
-/// What will be pushed, and where: nothing is packed yet, and nothing written.
+/// A planned push: nothing is packed or written yet.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// What will be made. Its warnings are for the user.
+    /// The plan. Its warnings are for the user.
     pub plan: Plan,
-    /// What read the source.
+    /// What made the plan.
     pub planner: Planner,
-    /// Where it goes, under the first of its names.
+    /// The target, with the first of its names.
     pub target: Location,
-    /// All names that it will have.
+    /// All names at the target.
     pub names: Vec<RefName>,
-    /// Where members of an index are that are stored already.
+    /// Places of index members that are already stored.
     places: Vec<Place>,
     options: Options,
 }
 
-/// What was pushed.
+/// The result of a push.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Pushed {
-    /// Where it is, under the first of its names.
+    /// Where the artifact is, under the first of its names.
     pub location: Location,
-    /// The artifact type that made it.
+    /// Its artifact type.
     pub type_name: String,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// What moved, and what became of each name.
+    /// What was transferred, and what became of each name.
     pub report: Report,
 }
 
 impl Pushed {
-    /// What stands for these very bytes wherever they go: the place with the digest, `registry.example/site@sha256:…`.
+    /// The immutable reference: the place with the digest, `registry.example/site@sha256:…`.
     #[must_use]
     pub fn reference(&self) -> String {
         format!("{}@{}", self.location.place, self.report.root.digest)
     }
 }
 
-/// Packs the file or directory at this path, and brings it to a location: `registry.example/team/site:v1`, `oci:dir`,
+/// Packs the file or directory at this path and pushes it to a location: `registry.example/team/site:v1`, `oci:dir`,
 /// `oci-archive:x.tar:v1`. Without a tag, the type may supply one, else it is `latest`.
 ///
-/// Errors: no such location; a source that no type fits, or several; whatever packing and copying can meet. No name has
-/// moved then.
+/// Errors: a malformed location; a source that no type fits, or several; any failure of packing and copying. No name
+/// has moved then.
 pub async fn push(source: impl Into<PathBuf>, location: &str, context: &Context, options: &Options) -> Result<Pushed> {
     prepare(source, &location.parse()?, context, options).await?.run(context).await
 }
 
-/// Packs the file or directory at this path, and attaches it to an artifact, in the same place: registries and layouts
-/// list it among what refers to that. It gets no name, unless the options have some.
+/// Packs the file or directory at this path and attaches it to an artifact in the same place: registries and layouts
+/// list it among the referrers of that artifact. It gets no name, unless the options give one.
 ///
-/// Errors: kind `NotFound` when the subject is not there; those of [`push`].
+/// Errors: kind `NotFound` if the subject does not exist; those of [`push`].
 pub async fn attach(subject: &str, source: impl Into<PathBuf>, context: &Context, options: &Options) -> Result<Pushed> {
     let (location, options) = about(&subject.parse()?, options);
     prepare(source, &location, context, &options).await?.run(context).await
 }
 
-/// Where what is about an artifact goes, and how: the same place, without a name of its own.
+/// The target and options of an attachment: the same place, without a name of its own.
 fn about(subject: &Location, options: &Options) -> (Location, Options) {
     let location = Location { tag: None, digest: None, ..subject.clone() };
     (location, Options { subject: Some(subject.clone()), ..options.clone() })
@@ -145,7 +145,7 @@ fn about(subject: &Location, options: &Options) -> (Location, Options) {
 
 /// Plans attachments to one artifact, each an artifact of its own: reads all sources, then finds the subject once.
 ///
-/// Errors: those of [`prepare`]; names in the options where there are several sources, as a name stands for one artifact.
+/// Errors: those of [`prepare`]; names in the options with several sources, since a name stands for one artifact.
 pub async fn prepare_attachments(
     subject: &Location,
     sources: &[PathBuf],
@@ -153,7 +153,7 @@ pub async fn prepare_attachments(
     options: &Options,
 ) -> Result<Vec<Prepared>> {
     if let ([_, _, ..], [name, ..]) = (sources, options.names.as_slice()) {
-        let message = format!("`{name}` can be the name of one artifact, and {} sources are given", sources.len());
+        let message = format!("`{name}` can name only one artifact, but there are {} sources", sources.len());
         return Err(Error::misuse(message));
     }
     let (location, options) = about(subject, options);
@@ -166,9 +166,9 @@ pub async fn prepare_attachments(
     Ok(all)
 }
 
-/// The plan that the chosen type, or the one that fits, makes of a source; `location` is where it would go.
+/// Plans an artifact for `location` with the named type, or the one that fits the source.
 ///
-/// A type that no definition has may be a program.
+/// A type without a definition may be a program.
 pub async fn plan(
     source: &Source,
     location: Option<&Location>,
@@ -203,8 +203,7 @@ pub async fn plan(
     Ok(Planned { plan, planner })
 }
 
-/// Finds out what is at the location of a member that is stored already. Errors (kind `Mismatch`): it is not what the plan
-/// says.
+/// Fills in the descriptor of a member that is already stored. Errors: kind `Mismatch` if it does not match the plan.
 async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
     let location: Location = stored.location.parse()?;
     let store = context.read(&location.place).await?;
@@ -213,7 +212,7 @@ async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
         compare(&wanted.digest, found.digest.clone())?;
         if wanted != found {
             let Descriptor { media_type, size, .. } = &found;
-            let message = format!("{} is `{media_type}` of {size} bytes, not what the plan says", found.digest);
+            let message = format!("{} is `{media_type}` of {size} bytes, which does not match the plan", found.digest);
             return Err(Error::mismatch(message));
         }
     }
@@ -223,7 +222,7 @@ async fn look_up(stored: &mut Stored, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Where the members are that are stored already, each place once.
+/// The places of members that are already stored, without duplicates.
 fn stored_places(plan: &mut Plan) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     for stored in plan.stored_mut() {
@@ -235,7 +234,7 @@ fn stored_places(plan: &mut Plan) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// What was packed, and where the rest of it is.
+/// The packed content and the stores of the rest.
 async fn origins(packed: Arc<dyn ReadStore>, places: &[Place], context: &Context) -> Result<Vec<Arc<dyn ReadStore>>> {
     let mut origins = vec![packed];
     for place in places {
@@ -244,7 +243,7 @@ async fn origins(packed: Arc<dyn ReadStore>, places: &[Place], context: &Context
     Ok(origins)
 }
 
-/// Plans a push: reads the source, and finds the subject.
+/// Plans a push: reads the source and finds the subject.
 pub async fn prepare(
     source: impl Into<PathBuf>,
     location: &Location,
@@ -258,7 +257,7 @@ pub async fn prepare(
     Ok(prepared)
 }
 
-/// Plans a push of what may have a subject, which is not looked for.
+/// Plans a push without looking up the subject.
 async fn planned(
     source: impl Into<PathBuf>,
     location: &Location,
@@ -279,14 +278,14 @@ async fn planned(
 /// The descriptor of a subject, as a manifest quotes it.
 async fn find(subject: &Location, target: &Location, context: &Context) -> Result<Descriptor> {
     if subject.place != target.place {
-        let message = format!("the subject {subject} is not in {}, where this is pushed", target.place);
+        let message = format!("the subject {subject} is not in {}, the target of the push", target.place);
         return Err(Error::misuse(message));
     }
     let store = context.read(&subject.place).await?;
     Ok(store.resolve(&name_in(store.as_ref(), subject).await?).await?.bare())
 }
 
-/// Packs a plan; large results wait in a temporary file.
+/// Packs a plan; large results go to a temporary file.
 pub async fn packed(plan: &Plan, context: &Context) -> Result<Packed> {
     pack_with(plan.clone(), None, context).await
 }
@@ -297,7 +296,7 @@ async fn pack_with(plan: Plan, outlet: Option<Arc<dyn Outlet>>, context: &Contex
 }
 
 impl Prepared {
-    /// What the push would do, and what it would make: the destination is asked, and nothing is written.
+    /// A dry run: what the push would do and create. Queries the destination and writes nothing.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
         let Self { plan, target, names, places, options, .. } = self;
         let packed = Arc::new(pack_with(plan, None, context).await?);
@@ -309,10 +308,10 @@ impl Prepared {
         Ok((packed, would.context(|| format!("push to {target}"))?.foresee()))
     }
 
-    /// Packs and carries it. To a registry, large files leave while they are hashed.
+    /// Packs the plan and copies the result. To a registry, large files are sent while they are hashed.
     pub async fn run(self, context: &Context) -> Result<Pushed> {
         let Self { plan, target, names, places, options, .. } = self;
-        // A layout is made when there is something to put into it.
+        // A layout is created only once there is something to put into it.
         let to = match &target.place {
             Place::Registry { .. } => Some(context.write(&target.place).await?),
             Place::Layout(_) | Place::Archive(_) => None,

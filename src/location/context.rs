@@ -1,4 +1,4 @@
-//! What it takes to open a store by its location: how registries are reached, who we are there, and what is configured.
+//! The settings needed to open a store by its location: transport, credentials and configuration.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,32 +17,32 @@ use crate::{
     stores::{Archive, Layout, Memory},
 };
 
-/// How stores are opened and sources are packed. What it has opened shares connections and tokens; its fields are to be set
-/// before. Cloning gives one that may be set otherwise, and that shares nothing with the first.
+/// Settings for opening stores and packing sources. Stores opened by one context share connections and tokens; set its
+/// fields before use. A clone can be set differently and shares nothing with the original.
 ///
-/// A new one knows nothing: no credentials, no certificate authorities, no proxies, no configuration, and the built-in
-/// types only. `Context::from_environment` (feature `environment`) knows what other tools on this machine know.
+/// A new context has no credentials, no certificate authorities, no proxies, no configuration, and only the built-in
+/// types. `Context::from_environment` (feature `environment`) adds what other tools on this machine use.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Context {
-    /// Who is told what happens, in all that is done.
+    /// Receives progress events of all operations.
     pub progress: Observer,
-    /// What holds for all registries: who we are there, proxies, certificate authorities, limits. Its `progress` gives way
-    /// to that of the context.
+    /// Settings for all registries: credentials, proxies, certificate authorities, limits. Its `progress` is overridden
+    /// by that of the context.
     #[cfg(feature = "registry")]
     pub registry: Options,
-    /// What is configured for single registries and repositories.
+    /// Configuration of single registries and repositories.
     pub hosts: HostFiles,
-    /// What counts more than `registry` and `hosts`, but for mirrors, which have credentials of their own.
+    /// Overrides `registry` and `hosts`, except for mirrors, which have their own credentials.
     #[cfg(feature = "registry")]
     pub amend: Option<Arc<Amend>>,
-    /// How long another writer of an archive is waited for; not at all without it.
+    /// How long to wait for another writer of an archive; `None` fails at once.
     pub patience: Option<Duration>,
     /// A directory for temporary files.
     pub scratch: PathBuf,
     /// Artifact types beyond the built-in ones.
     pub types: TypeFiles,
-    /// The time that counts as now where something is dated, in seconds since 1970; without it, nothing is.
+    /// The current time for everything dated, in seconds since 1970; `None` leaves dates out.
     pub now: Option<i64>,
     #[cfg(feature = "registry")]
     pub(super) clients: Clients,
@@ -50,23 +50,23 @@ pub struct Context {
     plugins: Programs,
 }
 
-/// The files with what is configured for single registries: see `stores::registry::Hosts::read`.
+/// Files that configure single registries: see `stores::registry::Hosts::read`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFiles {
-    /// Our own, in the form of `examples/hosts.yaml`.
+    /// Our own file, in the form of `examples/hosts.yaml`.
     pub ours: Option<PathBuf>,
-    /// Podman's `registries.conf` and what it consists of.
+    /// Podman's `registries.conf` and its drop-in files.
     pub podman: Vec<PathBuf>,
     /// Directories like `/etc/docker/certs.d`.
     pub certificates: Vec<PathBuf>,
 }
 
-/// Where artifact types come from, beyond the built-in ones.
+/// Sources of artifact types beyond the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TypeFiles {
-    /// Directories of definitions: a later one wins over an earlier.
+    /// Directories of definitions: a later one overrides an earlier.
     pub directories: Vec<PathBuf>,
-    /// Single definitions, which win over all.
+    /// Single definitions, which override all others.
     pub files: Vec<PathBuf>,
     /// Directories of programs `artifact-type-NAME`.
     pub programs: Vec<PathBuf>,
@@ -85,7 +85,7 @@ impl TypeFiles {
     }
 }
 
-/// The programs that are types, once they were looked for. A copy starts anew: its context may be set otherwise.
+/// The programs that are types, searched once. A clone starts empty, since its context may be set differently.
 #[cfg(feature = "types")]
 #[derive(Default)]
 struct Programs(std::sync::OnceLock<Plugins>);
@@ -98,7 +98,7 @@ impl Clone for Programs {
 }
 
 impl Context {
-    /// One that knows nothing but where temporary files go.
+    /// A context that knows only where temporary files go.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         Self {
             progress: Observer::default(),
@@ -124,9 +124,10 @@ impl Context {
         self.plugins.0.get_or_init(|| Plugins::new(self.types.programs.clone(), Timeouts::default()))
     }
 
-    /// The store of this place, to be read: a repository where the configuration says that it is, and from its mirrors.
+    /// Opens the store at this place for reading. The configuration may move a repository elsewhere and give it
+    /// mirrors.
     ///
-    /// Errors: kind `NotFound` when there is no such layout or archive; configuration that cannot be read.
+    /// Errors: kind `NotFound` if the layout or archive does not exist; unreadable configuration.
     pub async fn read(&self, place: &Place) -> Result<Arc<dyn ReadStore>> {
         Ok(match place.clone() {
             Place::Registry { registry, repository } => self.read_repository(&registry, &repository)?,
@@ -135,7 +136,7 @@ impl Context {
         })
     }
 
-    /// The store of this place, to be written to; a layout is made when it is not there.
+    /// Opens the store at this place for writing; a missing layout is created.
     pub async fn write(&self, place: &Place) -> Result<Arc<dyn Store>> {
         Ok(match place.clone() {
             Place::Registry { registry, repository } => self.write_repository(&registry, &repository)?,
@@ -150,7 +151,7 @@ impl Context {
         })
     }
 
-    /// The store of this place, to be changed, which must be there.
+    /// Opens the store at this place for changes. Errors: kind `NotFound` if it does not exist.
     pub async fn write_existing(&self, place: &Place) -> Result<Arc<dyn Store>> {
         match place {
             Place::Layout(path) | Place::Archive(path) if !path.exists() => {
@@ -160,7 +161,7 @@ impl Context {
         }
     }
 
-    /// The store of this place, as a dry run sees it: one that is not there lacks everything, and is not made.
+    /// Opens the store at this place for a dry run: a missing one counts as empty and is not created.
     pub async fn write_nothing(&self, place: &Place) -> Result<Arc<dyn Store>> {
         match self.write_existing(place).await {
             Err(e) if e.kind() == Kind::NotFound => Ok(Arc::new(Memory::new())),

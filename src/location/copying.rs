@@ -1,4 +1,4 @@
-//! The verb copy: one artifact, from a location to a location.
+//! The verb copy: one artifact, from one location to another.
 
 use super::{Context, Location, Opened, name_in, open};
 use crate::{
@@ -9,19 +9,19 @@ use crate::{
     store::Name,
 };
 
-/// How an artifact is copied from one location to another.
+/// Options for copying an artifact from one location to another.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Whether signatures, SBOMs and whatever else refers to it come along; they do by default.
+    /// Also copies signatures, SBOMs and all other referrers; true by default.
     pub referrers: bool,
-    /// Of an index, only the manifest for this platform.
+    /// For an index, copies only the manifest for this platform.
     pub platform: Option<Platform>,
-    /// Looks for all content, also where a name says that it is there.
+    /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
-    /// What a name of a layout or archive stood for leaves its list.
+    /// In a layout or archive, unlists the manifest that a name stood for before.
     pub replace: bool,
-    /// How many blobs move at a time; as many as pay, without it.
+    /// How many blobs move at a time; chosen automatically if `None`.
     pub concurrency: Option<usize>,
 }
 
@@ -31,15 +31,15 @@ impl Default for CopyOptions {
     }
 }
 
-/// Copies an artifact, and what refers to it, from one location to another, under the tag of the target, else under its
-/// own: from a registry into a layout, from an archive to a registry, whatever can be read to whatever can be written.
-/// Nothing is made at the target before the source is known to have it.
+/// Copies an artifact and its referrers from one location to another, under the tag of the target, else under its own:
+/// from a registry into a layout, from an archive to a registry, and so on. Nothing is created at the target before the
+/// artifact is found at the source.
 ///
-/// Both ends are reached by one context; [`Opened::copy_to`] is for two. Many artifacts at once, gates and plans are for
-/// the engine, [`mod@crate::copy`].
+/// Both ends are reached with one context; [`Opened::copy_to`] takes two. For many artifacts at once, gates and plans,
+/// see the engine, [`mod@crate::copy`].
 ///
-/// Errors: no such location; kind `NotFound` when it is not there, or not for this platform; whatever copying can meet. No
-/// name has moved then.
+/// Errors: a malformed location; kind `NotFound` if the artifact, or a manifest for the platform, does not exist; any
+/// failure of copying. No name has moved then.
 pub async fn copy(from: &str, to: &str, context: &Context, options: &CopyOptions) -> Result<Report> {
     let target: Location = to.parse()?;
     let copied = async { open(from, context).await?.copy_to(&target, context, options).await };
@@ -47,10 +47,10 @@ pub async fn copy(from: &str, to: &str, context: &Context, options: &CopyOptions
 }
 
 impl Opened {
-    /// The manifest that is meant, of an index the one for this platform, and the names that it gets at a target: those of
-    /// the target, else its own.
+    /// The manifest to copy, for an index the one for this platform, and its names at a target: those of the target,
+    /// else its own.
     ///
-    /// Errors: those of [`name_in`]; kind `NotFound` when it is not there, or not for this platform.
+    /// Errors: those of [`name_in`]; kind `NotFound` if the manifest, or one for the platform, does not exist.
     pub async fn root(&self, to: &Location, platform: Option<&Platform>) -> Result<Root> {
         let Self { location: from, store } = self;
         let name = name_in(store.as_ref(), from).await?;
@@ -62,7 +62,7 @@ impl Opened {
         Ok(Root::new(root, to.tag.clone().or(own).into_iter().collect()))
     }
 
-    /// Copies the artifact that is meant to another location, which may be reached by another context: see [`copy()`].
+    /// Copies the artifact to another location, which may be reached with another context: see [`copy()`].
     pub async fn copy_to(&self, to: &Location, context: &Context, options: &CopyOptions) -> Result<Report> {
         let root = self.root(to, options.platform.as_ref()).await?;
         let target = context.write(&to.place).await?;

@@ -1,6 +1,6 @@
 //! Where an artifact is, as users write it: `host/repo:tag`, `oci:dir:tag`, `oci-archive:x.tar:tag`.
 //!
-//! The only list of such forms. skopeo's and oras' habits are kept where they agree.
+//! This is the only list of such forms. It follows skopeo and oras where the two agree.
 
 mod context;
 mod copying;
@@ -23,23 +23,23 @@ use crate::{
     store::{Flaw, Name, NamePage, ReadStore},
 };
 
-/// Where an artifact is, or is to go.
+/// Where an artifact is, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// The store.
     pub place: Place,
-    /// The tag in it, if one was given; in a registry, a [`Tag`].
+    /// The tag in it, if given; in a registry, a [`Tag`].
     pub tag: Option<RefName>,
-    /// The digest in it, if one was given; it wins over the tag.
+    /// The digest in it, if given; it takes precedence over the tag.
     pub digest: Option<Pin>,
 }
 
-/// A digest, as a location gives it.
+/// A digest as a location gives it, whole or in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {
-    /// All of it.
+    /// A whole digest.
     Digest(Digest),
-    /// Its first digits; not for a registry.
+    /// The first digits of a digest; not for a registry.
     Prefix(DigestPrefix),
 }
 
@@ -96,7 +96,7 @@ impl Location {
         }
     }
 
-    /// The same place under this tag. Errors: a tag that the place cannot hold.
+    /// This place with another tag. Errors: a tag that the place cannot hold.
     pub fn with_tag(&self, tag: &RefName) -> Result<Self> {
         if matches!(self.place, Place::Registry { .. }) {
             tag.parse::<Tag>().map_err(Error::into_misuse)?;
@@ -104,19 +104,19 @@ impl Location {
         Ok(Self { place: self.place.clone(), tag: Some(tag.clone()), digest: None })
     }
 
-    /// Opens its store, to be read. Errors: kind `NotFound` when there is no such layout or archive.
+    /// Opens the store for reading. Errors: kind `NotFound` if the layout or archive does not exist.
     pub async fn open(&self, context: &Context) -> Result<Opened> {
         Ok(Opened { location: self.clone(), store: context.read(&self.place).await? })
     }
 
-    /// Where an artifact goes that has a wish of its own: a location with a tag is taken as it is; without one, the
-    /// wish's tag is used, and in a registry the wish's last component is appended to the repository where it is
-    /// missing, as `helm push` does.
+    /// The target of a push, filled in from the reference that the artifact prefers: a location with a tag is kept as
+    /// it is; without a tag, the preferred one is used, and in a registry the preferred last component is appended to
+    /// the repository if missing, as `helm push` does.
     ///
-    /// Errors: with [`ReferencePlan::strict`], a tag or a last component other than the wish's.
+    /// Errors: with [`ReferencePlan::strict`], a different tag or last component.
     pub fn fill(&self, wish: &ReferencePlan) -> Result<Self> {
         if self.digest.is_some() {
-            return Err(Error::misuse(format!("`{self}` names a digest; what is pushed gets its own")));
+            return Err(Error::misuse(format!("`{self}` has a digest, but a push computes its own")));
         }
         let mut filled = self.clone();
         if self.tag.is_none() {
@@ -136,12 +136,12 @@ impl Location {
     fn agrees(&self, wish: &ReferencePlan) -> Result<()> {
         let Place::Registry { repository, .. } = &self.place else { return Ok(()) };
         if let Some(name) = wish.repository.as_deref().filter(|name| *name != repository.last()) {
-            let message = format!("`{self}` must end in `/{name}`, the name of what is pushed");
+            let message = format!("`{self}` must end in `/{name}`, the name of the artifact");
             return Err(Error::misuse(message).with_code(Code::ReferenceFixed));
         }
         match wish.tag.as_deref().filter(|tag| self.tag.as_deref() != Some(tag)) {
             Some(tag) => {
-                let message = format!("`{self}` must have the tag `{tag}`, the version of what is pushed");
+                let message = format!("`{self}` must have the tag `{tag}`, the version of the artifact");
                 Err(Error::misuse(message).with_code(Code::ReferenceFixed))
             }
             None => Ok(()),
@@ -152,8 +152,8 @@ impl Location {
 impl FromStr for Location {
     type Err = Error;
 
-    /// Reads the forms of this module's head. A path that starts with `./`, `../` or `/` is a layout directory, or an
-    /// archive when it ends in `.tar`; everything without a scheme and without such a start is a registry.
+    /// Reads the forms given in the module documentation. A path that starts with `./`, `../` or `/` is a layout
+    /// directory, or an archive if it ends in `.tar`; anything else without a scheme is in a registry.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
             return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text))));
@@ -168,7 +168,7 @@ impl FromStr for Location {
             let path = split(text).0;
             if [".tar.gz", ".tgz", ".tar.zst"].iter().any(|end| path.ends_with(end)) {
                 let message =
-                    format!("`{text}` looks compressed; an archive is a plain `.tar`, and `oci:` names a directory");
+                    format!("`{text}` looks compressed; use an uncompressed `.tar`, or `oci:` for a directory");
                 return Err(Error::misuse(message));
             }
             let archive = path.ends_with(".tar");
@@ -178,18 +178,18 @@ impl FromStr for Location {
     }
 }
 
-/// A store that was opened by a location, to be read.
+/// A store opened for reading by its location.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Opened {
-    /// Where it is, and what is meant there.
+    /// The location that was opened.
     pub location: Location,
     /// The store.
     pub store: Arc<dyn ReadStore>,
 }
 
 impl Opened {
-    /// The manifest that is meant. Errors: those of [`name_in`]; kind `NotFound` when it is not there.
+    /// The manifest at the location. Errors: those of [`name_in`]; kind `NotFound` if it does not exist.
     pub async fn resolve(&self) -> Result<Descriptor> {
         self.store.resolve(&name_in(self.store.as_ref(), &self.location).await?).await
     }
@@ -201,18 +201,18 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Opens the store of a location, to be read: `registry.example/team/site:v1`, `oci:dir:v1`, `oci-archive:x.tar`.
+/// Opens the store of a location for reading: `registry.example/team/site:v1`, `oci:dir:v1`, `oci-archive:x.tar`.
 ///
-/// Errors: no such location; kind `NotFound` when there is no such layout or archive.
+/// Errors: a malformed location; kind `NotFound` if the layout or archive does not exist.
 pub async fn open(text: &str, context: &Context) -> Result<Opened> {
     text.parse::<Location>()?.open(context).await
 }
 
-/// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout
-/// or archive its only tag, else its only artifact.
+/// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout or
+/// archive its only tag, else its only artifact.
 ///
-/// Errors: kind `Ambiguous` where there are several tags and none is `latest`, or an entry that cannot be read beside
-/// the only one; the store cannot be asked.
+/// Errors: kind `Ambiguous` if there are several tags and none is `latest`, or an unreadable entry beside the only one;
+/// a store that fails.
 pub async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<Name> {
     if location.tag.is_some() || location.digest.is_some() || matches!(location.place, Place::Registry { .. }) {
         return Ok(location.name());
@@ -221,7 +221,7 @@ pub async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<Name>
     match (names.as_slice(), unreadable.first()) {
         ([only], None) => Ok(only.clone().into()),
         ([only], Some(Flaw { place, message, .. })) => {
-            let message = format!("{location} has tag `{only}` and an entry that cannot be read ({place}: {message})");
+            let message = format!("{location} has the tag `{only}` and an unreadable entry ({place}: {message})");
             Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTags))
         }
         ([], _) => Ok(Name::Only),
@@ -253,7 +253,8 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
         return Err(Error::misuse(format!("`{whole}` has an empty path or tag")));
     }
     let tag = tag.map(str::parse).transpose();
-    let tag = tag.map_err(|_: Error| Error::misuse(format!("`{whole}` has a tag that an OCI layout cannot hold")))?;
+    let tag =
+        tag.map_err(|_: Error| Error::misuse(format!("`{whole}` has a tag that is not valid in an OCI layout")))?;
     let digest = digest.map(str::parse).transpose();
     let digest = digest.map_err(|e: Error| Error::misuse(format!("`{whole}` is not a location: {}", e.message())))?;
     Ok(Location { place: place(path.into()), tag, digest })
@@ -338,7 +339,7 @@ mod tests {
         let fill = |text: &str| text.parse::<Location>().unwrap().fill(&wish).map(|l| l.to_string());
         assert_eq!(fill("oci:dir").unwrap(), "oci:dir:latest");
         let error = fill("localhost:5000/charts").unwrap_err().to_string();
-        assert!(error.contains("`charts/Web` is not the name of a repository"), "{error}");
+        assert!(error.contains("`charts/Web` is not a repository name"), "{error}");
     }
 
     #[test]
@@ -355,15 +356,15 @@ mod tests {
         for (text, why) in [
             ("localhost:5000/Repo:v1", "lower case"),
             ("repo:v1", "a registry and a repository"),
-            ("./x.tar.gz:v1", "plain `.tar`"),
+            ("./x.tar.gz:v1", "uncompressed `.tar`"),
             ("team/repo:v1", "must be a registry"),
             ("localhost:5000/a:", "not a reference"),
             ("localhost:5000/a/../b:v1", "not a reference"),
-            ("https://ghcr.io/a:v1", "leave its"),
+            ("https://ghcr.io/a:v1", "remove the"),
             ("oci:", "empty"),
             ("oci:x:", "empty"),
-            ("oci:x:a b", "cannot hold"),
-            (&format!("oci:x:{}", Digest::of(b"")), "cannot hold"),
+            ("oci:x:a b", "not valid in an OCI layout"),
+            (&format!("oci:x:{}", Digest::of(b"")), "not valid in an OCI layout"),
             ("ghcr.io/a\u{1b}[31m", "not a location"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();

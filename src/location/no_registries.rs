@@ -1,4 +1,4 @@
-//! What stands for the client of registries in a build without the feature `registry`: a location in one is refused.
+//! Replaces the registry client in builds without the feature `registry`: locations in registries are refused.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Context {
 }
 
 fn absent(registry: &str, repository: &str) -> Error {
-    Error::unsupported(format!("{registry}/{repository} is in a registry, and this build has no registry client"))
+    Error::unsupported(format!("cannot open {registry}/{repository}: this build has no registry client"))
 }
 
 #[cfg(test)]

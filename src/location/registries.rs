@@ -1,4 +1,4 @@
-//! Repositories in registries, as a context opens them: with what is configured, from mirrors, over shared connections.
+//! Repositories in registries, as a context opens them: configured, with mirrors, over shared connections.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,14 @@ use crate::{
     stores::registry::{Credentials, Hosts, Mirror, Mirrored, Options, Registry, Repository},
 };
 
-/// Changes the options of a registry: what counts more than all configuration, as the flags of a command do.
+/// Changes the options of a registry after all configuration is applied, as the flags of a command do.
 pub type Amend = dyn Fn(&mut Options) -> Result<()> + Send + Sync;
 
-/// What a context has opened and read. A copy starts anew: its context may be set otherwise.
+/// What a context has opened and read. A clone starts empty, since its context may be set differently.
 #[derive(Default)]
 pub(super) struct Clients {
     hosts: OnceLock<Hosts>,
-    /// By registry, and by what is configured about the repository: many repositories share connections and tokens.
+    /// Clients by registry and by the configuration of the repository: many repositories share connections and tokens.
     made: Mutex<HashMap<(String, Vec<String>), Registry>>,
 }
 
@@ -36,18 +36,18 @@ impl Context {
         self.connect(registry, &self.options(registry, "")?)
     }
 
-    /// A client of this registry with these credentials, whatever else is known.
+    /// A client of this registry with these credentials, overriding all others.
     pub fn client_with(&self, registry: &str, credentials: Arc<dyn Credentials>) -> Result<Registry> {
         self.connect(registry, &Options { credentials, ..self.options(registry, "")? })
     }
 
-    /// A repository, to be read.
+    /// Opens a repository for reading.
     pub(super) fn read_repository(&self, registry: &str, repository: &str) -> Result<Arc<dyn ReadStore>> {
         let origin = match self.moved(registry, repository)? {
             None => self.shared(registry, repository)?.repository(repository)?,
             Some(moved) => moved,
         };
-        // The next one in turn is a better second attempt.
+        // The next mirror is a better second attempt.
         let general = Options { retries: self.registry.retries.min(1), ..self.general() };
         let mut mirrors = Vec::new();
         for replica in self.known_hosts()?.replicas(registry, repository)? {
@@ -58,7 +58,7 @@ impl Context {
         Ok(if mirrors.is_empty() { Arc::new(origin) } else { Arc::new(Mirrored::new(mirrors, origin)) })
     }
 
-    /// A repository, to be written to.
+    /// Opens a repository for writing.
     pub(super) fn write_repository(&self, registry: &str, repository: &str) -> Result<Arc<dyn Store>> {
         Ok(Arc::new(self.shared(registry, repository)?.repository(repository)?))
     }
@@ -72,12 +72,12 @@ impl Context {
         Ok(self.clients.hosts.get_or_init(|| read))
     }
 
-    /// What holds for all registries.
+    /// The options for all registries.
     fn general(&self) -> Options {
         Options { progress: self.progress.clone(), ..self.registry.clone() }
     }
 
-    /// What holds for this repository, or for a registry when that is empty.
+    /// The options for this repository, or for the registry if `repository` is empty.
     fn options(&self, registry: &str, repository: &str) -> Result<Options> {
         let mut options = self.known_hosts()?.options(registry, repository, &self.general())?;
         self.amended(&mut options)?;
@@ -96,7 +96,7 @@ impl Context {
         Ok(client)
     }
 
-    /// A client of this registry, for this repository and others that are configured alike.
+    /// A client of this registry, shared by repositories with the same configuration.
     fn shared(&self, registry: &str, repository: &str) -> Result<Registry> {
         let made = || self.clients.made.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (registry.to_owned(), self.known_hosts()?.rules(registry, repository));
@@ -109,7 +109,7 @@ impl Context {
         Ok(client)
     }
 
-    /// Where podman's configuration moves a repository to.
+    /// The repository to which podman's configuration maps this one, if any.
     fn moved(&self, registry: &str, repository: &str) -> Result<Option<Repository>> {
         let hosts = self.known_hosts()?;
         let Some((host, name)) = hosts.moved(registry, repository)? else { return Ok(None) };

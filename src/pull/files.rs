@@ -1,4 +1,4 @@
-//! An artifact becomes files again.
+//! Unpacking an artifact into files.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,38 +13,38 @@ use crate::{
     unpack,
 };
 
-/// How an artifact becomes files.
+/// Options for unpacking an artifact.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct UnpackOptions {
-    /// The artifact type; the one that knows the artifact without it, else its titles.
+    /// The artifact type; if `None`, the type that recognises the artifact, else the titles of its layers.
     pub type_name: Option<String>,
-    /// The files of the type's own tool, or its content.
+    /// Whether to write the files of the type's own tool, or the content.
     pub view: View,
-    /// Of an index, the manifest for this platform.
+    /// For an index, the platform to unpack.
     pub platform: Option<Platform>,
-    /// Only files whose path matches one of these patterns, or that lie in a directory that does; all, when empty.
+    /// Patterns for paths; only matching files and the contents of matching directories are written. Empty means all.
     pub include: Vec<String>,
-    /// Whether files that are there already, and differ, are replaced.
+    /// Replaces existing files that differ.
     pub overwrite: bool,
 }
 
-/// What was written.
+/// The result of unpacking.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Unpacked {
-    /// The manifest that it was.
+    /// The manifest that was unpacked.
     pub root: Descriptor,
     /// The files.
     pub written: unpack::Report,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 /// Writes the files of an artifact into a directory: all of them or none.
 ///
-/// Errors: no such location; kind `NotFound` when it is not there; `UnknownType` when no type knows it and no layer has a
-/// title; an index, of which no platform was named (`Ambiguous`); what [`unpack::unpack`] gives.
+/// Errors: a malformed location; kind `NotFound` if the artifact does not exist; `UnknownType` if no type recognises it
+/// and no layer has a title; `Ambiguous` for an index without a platform; those of [`unpack::unpack`].
 pub async fn unpack(
     from: &Location,
     destination: &Path,
@@ -63,13 +63,13 @@ pub async fn unpack(
         Parsed::Manifest(manifest) => manifest,
         Parsed::Index(index) => return Err(platform_wanted(from, &index)),
         Parsed::Other(_) => {
-            let message = format!("{from} is a manifest of type `{}`, which has no files", root.media_type);
+            let message = format!("{from} has no files: its manifest is of type `{}`", root.media_type);
             return Err(Error::unsupported(message));
         }
     };
     let steps = unpacking(store, &manifest, context, options).await?;
     if steps.steps.is_empty() && !manifest.layers.is_empty() {
-        let message = format!("{from}: no artifact type knows it, and no layer has a title to be unpacked by");
+        let message = format!("cannot unpack {from}: no artifact type recognises it, and no layer has a title");
         return Err(Error::new(Kind::UnknownType, message));
     }
     let unpacking = unpack::Options {
@@ -84,16 +84,16 @@ pub async fn unpack(
     Ok(Unpacked { root, written, warnings: steps.warnings })
 }
 
-/// An index is not unpacked: its manifests are for one platform each.
+/// The error for an index without a platform.
 fn platform_wanted(from: &Location, index: &Index) -> Error {
     let platforms: Vec<String> =
         index.manifests.iter().filter_map(|member| Some(format!("`{}`", member.platform.as_deref()?))).collect();
-    let which = if platforms.is_empty() { "none has a platform".to_owned() } else { platforms.join(", ") };
-    let message = format!("{from} is an index; a platform picks one of its manifests: {which}");
+    let which = if platforms.is_empty() { "none of them has a platform".to_owned() } else { platforms.join(", ") };
+    let message = format!("{from} is an index; choose a platform: {which}");
     Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted)
 }
 
-/// The files that the chosen type, or the one that claims it, makes of this manifest; without any, its titles do.
+/// How to unpack this manifest: by the named type, else the type that recognises it, else its titles.
 async fn unpacking(
     store: &Arc<dyn ReadStore>,
     manifest: &Manifest,
@@ -116,7 +116,7 @@ async fn unpacking(
     Ok(unpacking)
 }
 
-/// What says which files a manifest becomes.
+/// The rule that maps a manifest to files.
 enum By {
     Definition(Arc<ArtifactType>),
     Program(Plugin),
@@ -135,11 +135,11 @@ impl By {
             return Ok(Self::Program(plugin));
         }
         let program = plugin.program().display();
-        let message = format!("`{name}` is a program, {program}, which packs and does not unpack");
+        let message = format!("`{name}` is a program, {program}, that packs but does not unpack");
         Err(Error::misuse(message).with_code(Code::TypeOnlyPacks))
     }
 
-    /// The definition that knows this manifest, else the program; with what is wrong with programs that were asked.
+    /// The definition that recognises this manifest, else the program, with warnings about failed programs.
     async fn recognising(manifest: &Manifest, catalog: &Catalog, context: &Context) -> (Self, Vec<Error>) {
         if let Some((kind, _)) = catalog.recognise(manifest) {
             return (Self::Definition(kind), Vec::new());

@@ -1,4 +1,4 @@
-//! Pull: an artifact comes into a layout, or becomes files again.
+//! Pull: copies an artifact into a layout, or unpacks it into files.
 
 #[cfg(feature = "types")]
 mod files;
@@ -12,30 +12,31 @@ use crate::{
     oci::Platform,
 };
 
-/// How an artifact is pulled.
+/// Options for pulling an artifact.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether signatures, SBOMs and whatever else refers to it come along.
+    /// Also pulls signatures, SBOMs and all other referrers.
     pub referrers: bool,
-    /// Of an index, only the manifest for this platform.
+    /// For an index, pulls only the manifest for this platform.
     pub platform: Option<Platform>,
-    /// Looks for all content, also where a name says that it is there.
+    /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
-    /// What a name of the layout or archive stood for leaves its list.
+    /// In the layout or archive, unlists the manifest that a name stood for before.
     pub replace: bool,
-    /// How many blobs move at a time; as many as pay, without it.
+    /// How many blobs move at a time; chosen automatically if `None`.
     pub concurrency: Option<usize>,
 }
 
-/// Copies an artifact into a layout or archive, and without asking for it nothing that refers to it. [`unpack`] makes
-/// files of one.
+/// Copies an artifact into a layout or archive, by default without its referrers. To get files, use [`unpack`].
 ///
-/// Errors: a target that is a registry; those of [`copy`](crate::copy()). No name has moved then.
+/// Errors: a target in a registry; those of [`copy`](crate::copy()). No name has moved then.
 pub async fn pull(from: &str, to: &str, context: &Context, options: &Options) -> Result<Report> {
     let target: Location = to.parse()?;
     if let Place::Registry { .. } = target.place {
-        return Err(Error::misuse(format!("`{to}` is in a registry: what is pulled goes into a layout or archive")));
+        return Err(Error::misuse(format!(
+            "cannot pull to `{to}`, which is in a registry; pull to a layout or archive"
+        )));
     }
     let Options { referrers, ref platform, recheck, replace, concurrency } = *options;
     let options = CopyOptions { referrers, platform: platform.clone(), recheck, replace, concurrency };

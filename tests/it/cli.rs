@@ -216,12 +216,12 @@ fn a_type_that_is_a_program_says_that_it_does_not_unpack() {
     let run = |line: &str| ran(world.command(line).env("PATH", world.path().join("bin")).output().unwrap());
     let pushed = run("push src oci:out:v1 --type mine");
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
-    let taken = format!("mine: a program `{}`\n", world.path().join("bin/artifact-type-mine").display());
+    let taken = format!("mine: the program `{}`\n", world.path().join("bin/artifact-type-mine").display());
     assert!(pushed.stderr.starts_with(&taken), "{}", pushed.stderr);
     let refused = run("pull oci:out:v1 files --unpack --type mine");
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     let program = world.path().join("bin/artifact-type-mine");
-    let error = format!("error: `mine` is a program, {}, which packs and does not unpack\n", program.display());
+    let error = format!("error: `mine` is a program, {}, that packs but does not unpack\n", program.display());
     assert!(refused.stderr.contains(&error), "{}", refused.stderr);
     let hint = refused.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
     assert!(hint.contains("without `--type`") && hint.contains("without `--unpack`"), "{}", refused.stderr);
@@ -372,7 +372,7 @@ fn the_first_digits_of_a_digest_name_a_manifest_of_a_layout_or_archive() {
         }
         assert_eq!(world.ok(&format!("inspect {place}@{short} -q")).trim(), talk);
         assert_eq!(world.ok(&format!("copy {place}@{short} oci:{} -q", place.len())).trim(), talk);
-        world.fails(&format!("inspect {place}@sha256:00000000"), 4, &["begins with sha256:00000000"]);
+        world.fails(&format!("inspect {place}@sha256:00000000"), 4, &["starting with sha256:00000000"]);
         world.fails(&format!("inspect {place}@{}", &talk[..14]), 2, &["first 8 digits"]);
         // Content that is no manifest does not count.
         let image = world.ok(&format!("inspect {place}:v2 --format json"));
@@ -476,7 +476,7 @@ fn of_several_sources_nothing_is_attached_when_one_cannot_be_read() {
         world.ok(&format!("push talk/slides.yaml {place}:v1"));
         world.fails(&format!("attach {place}:v1 report.json nothing.json"), 4, &["nothing.json"]);
         world.fails(&format!("attach {place}:v9 report.json talk/1.png"), 4, &["v9"]);
-        let one_name = ["`v2` can be the name of one artifact, and 2 sources are given"];
+        let one_name = ["`v2` can name only one artifact, but there are 2 sources"];
         world.fails(&format!("attach {place}:v1 report.json talk/1.png --tag v2"), 2, &one_name);
         assert!(referrers(&world, &place).is_empty(), "{place}");
         assert!(!world.ok(&format!("ls {place}")).contains("v2"));
@@ -519,7 +519,7 @@ fn the_only_tag_is_not_taken_for_granted_beside_what_cannot_be_read() {
         .push(serde_json::json!({"mediaType": "x", "digest": "md5:00", "size": 1}));
     std::fs::write(&path, index.to_string()).unwrap();
     for line in ["inspect oci:out", "copy oci:out oci:two", "pull oci:out files --unpack"] {
-        world.fails(line, 1, &["has tag `v1` and an entry that cannot be read"]);
+        world.fails(line, 1, &["has the tag `v1` and an unreadable entry"]);
     }
     world.ok("copy oci:out:v1 oci:two");
 }
@@ -613,9 +613,9 @@ fn a_registry_that_is_not_there_or_is_none_is_named() {
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
     });
-    world.fails(&format!("ls {addr}/talk"), 1, &[&addr.to_string(), "not what a registry sends"]);
-    world.fails(&format!("pull {addr}/talk:v1 out"), 1, &[&addr.to_string(), "not a registry"]);
-    world.fails(&format!("push talk/slides.yaml {addr}/talk:v1"), 1, &[&addr.to_string(), "not a registry"]);
+    world.fails(&format!("ls {addr}/talk"), 1, &[&addr.to_string(), "with unexpected `"]);
+    world.fails(&format!("pull {addr}/talk:v1 out"), 1, &[&addr.to_string(), "not an OCI registry"]);
+    world.fails(&format!("push talk/slides.yaml {addr}/talk:v1"), 1, &[&addr.to_string(), "not an OCI registry"]);
 }
 
 #[test]
@@ -659,7 +659,7 @@ fn files_that_are_named_on_the_command_line_are_read_up_to_a_limit() {
         ("ls 127.0.0.1:1/a --ca-file big.file", 2),
         ("ls 127.0.0.1:1/a --cert-file big.file", 2),
     ] {
-        world.fails(line, code, &["`big.file` has more than 1048576 bytes"]);
+        world.fails(line, code, &["`big.file` is larger than 1048576 bytes, the maximum"]);
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_pull_goes_into_no_registry() {
     let world = World::new().await;
     let pulled = pull(&world.at("oci", "from:v1"), "localhost:1/a:v1", &world.context, &pull::Options::default()).await;
     let error = pulled.unwrap_err();
-    assert!(error.kind() == Kind::Misuse && error.to_string().contains("goes into a layout or archive"), "{error}");
+    assert!(error.kind() == Kind::Misuse && error.to_string().contains("pull to a layout or archive"), "{error}");
 }
 
 #[tokio::test]
