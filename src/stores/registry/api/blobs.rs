@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
-    answers::said_digest,
     chunked_upload::{gone, read_through},
+    content_digest::checked_digest,
     repository::RepositoryApi,
     upload::Upload,
 };
@@ -106,7 +106,7 @@ impl RepositoryApi {
             _ => {}
         }
         let response = response.expect(&[201, 200, 204]).await?;
-        said_digest(&response, Some(&desc.digest))?;
+        checked_digest(&response, Some(&desc.digest))?;
         response.finish().await;
         Ok(true)
     }
@@ -169,7 +169,7 @@ impl RepositoryApi {
         };
         match response.status {
             StatusCode::CREATED => {
-                said_digest(&response, Some(&desc.digest))?;
+                checked_digest(&response, Some(&desc.digest))?;
                 response.finish().await;
                 Ok(Some(true))
             }

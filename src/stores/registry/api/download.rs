@@ -7,10 +7,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
-    answers::{refused, said_digest},
-    parallel_download::ParallelDownload,
-    repository::RepositoryApi,
-    resume::Download,
+    content_digest::checked_digest, errors::not_in_repository, parallel_download::ParallelDownload,
+    repository::RepositoryApi, resume::Download,
 };
 use crate::{
     blob::{self, Blob as _, ByteStream},
@@ -70,9 +68,9 @@ impl RepositoryApi {
             StatusCode::OK => response,
             // Some registries answer HEAD as if the manifest did not exist in its type, some not at all.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
-            _ => return Err(refused(response, name, self).await),
+            _ => return Err(not_in_repository(response, name, self).await),
         };
-        let said = said_digest(&response, wanted.as_ref())?;
+        let said = checked_digest(&response, wanted.as_ref())?;
         let (media_type, size) = (response.media_type(), response.number(header::CONTENT_LENGTH));
         match (wanted.or(said), size) {
             (Some(digest), Some(size)) if media_type::points(&media_type) => {
@@ -92,7 +90,7 @@ impl RepositoryApi {
                 format!("{what}: got an HTML page; this is not an OCI registry"),
             ));
         }
-        let said = said_digest(&response, wanted.as_ref())?;
+        let said = checked_digest(&response, wanted.as_ref())?;
         let bytes = response.bytes(2 * MAX_MANIFEST).await?;
         let algorithm = wanted.as_ref().or(said.as_ref()).map(Digest::algorithm).unwrap_or_default();
         let digest = Digest::with(algorithm, &bytes);
@@ -107,7 +105,11 @@ impl RepositoryApi {
     pub(super) async fn get_manifest(&self, name: &str) -> Result<Response> {
         let request = self.request(Method::GET, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
         let response = self.send(&request.whole(2 * MAX_MANIFEST), Access::Pull).await?;
-        if response.status == StatusCode::OK { Ok(response) } else { Err(refused(response, name, self).await) }
+        if response.status == StatusCode::OK {
+            Ok(response)
+        } else {
+            Err(not_in_repository(response, name, self).await)
+        }
     }
 
     /// The manifest that a tag stands for now: digest, media type and bytes; `None` if there is no such tag.
@@ -125,7 +127,7 @@ impl RepositoryApi {
     /// The bytes of a manifest, checked against the digest that the registry gives.
     pub(super) async fn manifest(&self, desc: &Descriptor) -> Result<Bytes> {
         let response = self.get_manifest(&desc.digest.to_string()).await?;
-        said_digest(&response, Some(&desc.digest))?;
+        checked_digest(&response, Some(&desc.digest))?;
         response.bytes(2 * MAX_MANIFEST).await
     }
 

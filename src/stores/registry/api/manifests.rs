@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
-use super::{answers::said_digest, repository::RepositoryApi};
+use super::{content_digest::checked_digest, repository::RepositoryApi};
 use crate::{
     error::{Context as _, Error, Result},
     oci::{Algorithm, Descriptor, MAX_MANIFEST, Parsed, RefName, Role, Tag},
@@ -86,7 +86,7 @@ impl RepositoryApi {
         request.payload = Payload::Bytes(bytes.clone());
         let response = self.send(&request, Access::Push).await?.expect(&[201, 200, 202]).await;
         let response = response.map_err(|e| e.with_digest(&desc.digest))?;
-        said_digest(&response, Some(&desc.digest))?;
+        checked_digest(&response, Some(&desc.digest))?;
         let listed = response.headers.contains_key(SUBJECT);
         let values = response.headers.get_all(TAGGED).iter().filter_map(|value| value.to_str().ok());
         let tagged = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();

@@ -4,10 +4,11 @@
 //! Requests go through the transport, which decides on targets and credentials. Connections, TLS and user configuration
 //! are left to other modules.
 
-mod answers;
 mod blobs;
 mod chunked_upload;
+mod content_digest;
 pub(super) mod download;
+mod errors;
 mod manifests;
 mod max_body;
 mod pages;

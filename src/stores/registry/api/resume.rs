@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{answers::refused, registry::RegistryApi, repository::RepositoryApi};
+use super::{errors::not_in_repository, registry::RegistryApi, repository::RepositoryApi};
 use crate::{
     blob::ByteStream,
     error::{Error, Facts, Kind, Result},
@@ -165,7 +165,7 @@ impl Download {
                 self.whole = true;
                 Err(Failure::passing(response.into_error().await))
             }
-            _ => Err(Failure::Final(refused(response, &self.desc.digest.to_string(), &self.place).await)),
+            _ => Err(Failure::Final(not_in_repository(response, &self.desc.digest.to_string(), &self.place).await)),
         }
     }
 
