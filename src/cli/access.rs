@@ -1,4 +1,4 @@
-//! How a registry is reached and who we are there, by flags: for all registries of a command, or for one side of a copy.
+//! Connection and login flags: for all registries of a command, or for one side of a copy.
 
 use std::{
     fmt,
@@ -15,34 +15,34 @@ use artifact::{
 };
 use async_trait::async_trait;
 
-/// Largest file of certificates or keys that is read, in bytes.
+/// Size limit of a certificate or key file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// Longest password that is read, in bytes.
+/// Length limit of a password, in bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// How registries are reached, and who we are there.
+/// Connection and login flags.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct Access {
-    /// Speak http, not https; `=false` speaks https to loopback addresses, too
+    /// Use HTTP instead of HTTPS; `=false` uses HTTPS for loopback addresses too
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     plain_http: Option<bool>,
-    /// Take any certificate of the registry: whoever answers is believed
+    /// Do not verify the registry's TLS certificate
     #[arg(long, alias = "insecure-skip-tls-verify")]
     insecure: bool,
-    /// Trust the certificates in this PEM file too
+    /// Also trust the certificates in this PEM file
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Show this certificate to the registry when it asks for one, PEM
+    /// Client certificate for registries that request one, PEM
     #[arg(long, value_name = "FILE")]
     cert_file: Option<PathBuf>,
-    /// The key of that certificate, when it is in a file of its own, PEM
+    /// Private key of the client certificate, PEM; by default read from the certificate file
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     key_file: Option<PathBuf>,
-    /// The credentials file, in Docker's format
+    /// Credentials file in Docker's format
     #[arg(long, value_name = "FILE", aliases = ["authfile", "registry-config"])]
     auth_file: Option<PathBuf>,
-    /// The user's name, where no credentials file is to be asked; the password is asked for
+    /// User name; overrides the credentials file and prompts for the password
     #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
     /// Read the password from stdin
@@ -52,7 +52,7 @@ pub(crate) struct Access {
     password: Password,
 }
 
-/// A password that was read, so that it is read once. It has no text form.
+/// A password that is read once; `Debug` does not show it.
 #[derive(Clone, Default)]
 struct Password(Arc<Mutex<Option<String>>>);
 
@@ -64,35 +64,35 @@ impl fmt::Debug for Password {
 
 macro_rules! side {
     ($name:ident, $side:literal, $other:literal, $place:literal) => {
-        #[doc = concat!("The same for ", $place, " alone.")]
+        #[doc = concat!("Connection and login flags for ", $place, " alone.")]
         #[derive(Debug, Clone, Default, clap::Args)]
-        #[command(next_help_heading = concat!("Registry of ", $place, ", where it differs"))]
+        #[command(next_help_heading = concat!("Registry of ", $place, ", if different"))]
         pub(crate) struct $name {
-            /// Speak http to it; `=false`: https, to a loopback address too
+            /// Use HTTP instead of HTTPS; `=false` uses HTTPS for loopback addresses too
             #[arg(id = concat!($side, "-plain-http"), long = concat!($side, "-plain-http"))]
             #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
             plain_http: Option<bool>,
-            /// Take any certificate of it
+            /// Do not verify its TLS certificate
             #[arg(id = concat!($side, "-insecure"), long = concat!($side, "-insecure"))]
             insecure: bool,
-            /// Trust the certificates in this PEM file too
+            /// Also trust the certificates in this PEM file
             #[arg(id = concat!($side, "-ca-file"), long = concat!($side, "-ca-file"), value_name = "FILE")]
             ca_file: Option<PathBuf>,
-            /// Show it this certificate when it asks for one
+            /// Client certificate, PEM
             #[arg(id = concat!($side, "-cert-file"), long = concat!($side, "-cert-file"), value_name = "FILE")]
             cert_file: Option<PathBuf>,
-            /// The key of that certificate
+            /// Private key of the client certificate, PEM
             #[arg(id = concat!($side, "-key-file"), long = concat!($side, "-key-file"), value_name = "FILE")]
             #[arg(requires = concat!($side, "-cert-file"))]
             key_file: Option<PathBuf>,
-            /// The credentials file for it
+            /// Credentials file in Docker's format
             #[arg(id = concat!($side, "-auth-file"), long = concat!($side, "-auth-file"), value_name = "FILE")]
             #[arg(alias = concat!($side, "-registry-config"))]
             auth_file: Option<PathBuf>,
-            /// The user's name there
+            /// User name
             #[arg(id = concat!($side, "-username"), long = concat!($side, "-username"), value_name = "NAME")]
             username: Option<String>,
-            /// Read that user's password from stdin
+            /// Read the password from stdin
             #[arg(id = concat!($side, "-password-stdin"), long = concat!($side, "-password-stdin"))]
             #[arg(requires = concat!($side, "-username"), conflicts_with_all = ["password_stdin", concat!($other, "-password-stdin")])]
             password_stdin: bool,
@@ -120,7 +120,7 @@ side!(FromArgs, "from", "to", "FROM");
 side!(ToArgs, "to", "from", "TO");
 
 impl Access {
-    /// This, and where it says nothing, the other. Who we are is one thing, and so is a certificate with its key.
+    /// Fills unset flags from `other`. Login flags go together, as do a certificate and its key.
     pub(crate) fn or(self, other: &Self) -> Self {
         let login = if self.auth_file.is_some() || self.username.is_some() { self.clone() } else { other.clone() };
         let certificate = if self.cert_file.is_some() { self.clone() } else { other.clone() };
@@ -134,7 +134,7 @@ impl Access {
         }
     }
 
-    /// Writes down what the flags say of the way to the registry. Errors: a file that is not what it should be.
+    /// Applies the connection flags to `options`. Errors: an unreadable or invalid certificate or key file.
     pub(crate) fn apply(&self, options: &mut Options) -> Result<()> {
         if let Some(plain) = self.plain_http {
             options.protocol = if plain { Protocol::Http } else { Protocol::Https };
@@ -155,7 +155,7 @@ impl Access {
         Ok(())
     }
 
-    /// Who we are: the user that was named, else who the files know. Errors: a file was named that is not there.
+    /// The named user's credentials, else those of the files. Errors: the named file does not exist.
     pub(crate) fn credentials(&self) -> Result<Arc<dyn Credentials>> {
         if self.username.is_some() {
             return Ok(Arc::new(self.clone()));
@@ -167,18 +167,17 @@ impl Access {
         Ok(Arc::new(self.files()))
     }
 
-    /// The files with credentials.
     pub(crate) fn files(&self) -> AuthFiles {
         let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
         AuthFiles::new(files, environment::program_dirs())
     }
 
-    /// Whether a password comes from stdin, which nothing else can be read from then.
+    /// Whether stdin holds the password and can serve nothing else.
     pub(crate) fn reads_stdin(&self) -> bool {
         self.password_stdin
     }
 
-    /// The file that credentials are written to.
+    /// The file in which `login` stores credentials.
     pub(crate) fn login_file(&self) -> Result<PathBuf> {
         self.auth_file.clone().map_or_else(environment::login_file, Ok)
     }
@@ -186,7 +185,9 @@ impl Access {
     /// User name and password, from the flags, stdin or the terminal.
     pub(crate) fn login(&self, origin: &Origin) -> Result<Credential> {
         if !self.password_stdin && !io::stdin().is_terminal() {
-            return Err(Error::misuse("no terminal to ask for the password; `--password-stdin` reads it from stdin"));
+            return Err(Error::misuse(
+                "cannot prompt for the password: stdin is not a terminal; `--password-stdin` reads it from stdin",
+            ));
         }
         let username = match &self.username {
             Some(name) => name.clone(),
@@ -195,7 +196,7 @@ impl Access {
         Ok(Credential::password(origin, username, self.password()?)?.found_in("the command line"))
     }
 
-    /// The password, read once, whatever the number of registries that want it.
+    /// The password, read once for all registries.
     fn password(&self) -> Result<String> {
         let mut known = self.password.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(password) = known.as_ref() {
@@ -203,7 +204,8 @@ impl Access {
         }
         let password = if self.password_stdin {
             let bytes = fs::up_to(io::stdin(), MAX_PASSWORD).context(|| "cannot read the password")?;
-            let bytes = bytes.ok_or_else(|| Error::limit(format!("a password of more than {MAX_PASSWORD} bytes")))?;
+            let bytes =
+                bytes.ok_or_else(|| Error::limit(format!("the password is longer than {MAX_PASSWORD} bytes")))?;
             let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the password is not UTF-8"))?;
             text.trim_end_matches(['\n', '\r']).to_owned()
         } else {
@@ -216,7 +218,7 @@ impl Access {
     }
 }
 
-/// The user that was named, for whichever registry of the command asks who we are.
+/// The named user logs in to every registry of the command.
 #[async_trait]
 impl Credentials for Access {
     async fn get(&self, origin: &Origin, _: &str) -> Result<Option<Credential>> {
@@ -226,13 +228,13 @@ impl Credentials for Access {
 
 fn prompt(question: &str) -> Result<String> {
     let mut err = io::stderr().lock();
-    err.write_all(question.as_bytes()).and_then(|()| err.flush()).context(|| "cannot ask")?;
+    err.write_all(question.as_bytes()).and_then(|()| err.flush()).context(|| "cannot write the prompt")?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context(|| "cannot read the answer")?;
+    io::stdin().read_line(&mut answer).context(|| "cannot read the user name")?;
     Ok(answer.trim().to_owned())
 }
 
-/// A file that a flag names: not of the kind of an artifact that is not there.
+/// Reads a file named by a flag. A missing one is a configuration error, not a missing artifact.
 fn read_flag_file(file: &Path) -> Result<Vec<u8>> {
     fs::read(file, MAX_FILE).map_err(Error::of_configuration)
 }

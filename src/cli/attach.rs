@@ -1,4 +1,4 @@
-//! `artifact attach`: something about what is there.
+//! `artifact attach`: artifacts about another artifact.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
@@ -14,28 +14,28 @@ use serde_json::{Map, Value};
 
 use super::{copy::Outcome, plan::PackArgs, push::carried, report::Report, session::RegistryArgs};
 
-/// Pack sources and attach them to an artifact: a report, an SBOM, a licence, anything about it.
+/// Pack sources and attach them to an artifact: reports, SBOMs, licences.
 ///
-/// Each goes where the artifact is, and is listed among what refers to that; `inspect` shows it, and `copy` takes it along.
-/// Several sources are so many artifacts, all of which are read before one is stored. None has a tag unless one is given.
+/// Each source becomes a referrer of the artifact, in the same store; `inspect` lists referrers, `copy` includes them.
+/// All sources are packed before the first is stored. Attached artifacts have no tag unless --tag sets one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What it is about, by tag or digest
+    /// The artifact to attach to, by tag or digest
     #[arg(index = 1)]
     subject: Location,
-    /// The files or directories to pack, each by itself
+    /// Files or directories; each becomes an artifact of its own
     #[arg(index = 2, required = true, value_name = "SOURCE")]
     sources: Vec<PathBuf>,
-    /// What it is, as those who look for it will ask: a media type such as application/spdx+json
+    /// Artifact type by which clients filter referrers: a media type such as application/spdx+json
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     artifact_type: Option<String>,
-    /// Set this tag on it; with one source only
+    /// Tag the attached artifact; with one source only
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<RefName>,
-    /// Pack, ask the destination, say what would move, and attach nothing
+    /// Pack, compare with the destination, report, and attach nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -68,13 +68,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             });
         }
         done.push(attached);
-        // What the next one takes is counted from here.
+        // The next attachment has its own account.
         drop(shown.take());
     }
     print_outcomes(&done, args.dry_run, report)
 }
 
-/// One artifact is printed as a push prints it; several are a list of the same, or their lines.
+/// Prints one artifact as `push` does, several as a list.
 fn print_outcomes(done: &[Outcome], dry_run: bool, report: &Report) -> Result<ExitCode> {
     if let [one] = done {
         return one.print(report);
@@ -90,7 +90,6 @@ fn print_outcomes(done: &[Outcome], dry_run: bool, report: &Report) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a media type.
 fn media_type(text: &str) -> std::result::Result<String, String> {
     if media_type::is_valid(text) { Ok(text.into()) } else { Err("expected a media type such as `text/plain`".into()) }
 }

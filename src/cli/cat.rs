@@ -12,15 +12,15 @@ use futures_util::TryStreamExt as _;
 
 use super::{report::Report, session::RegistryArgs, text::count};
 
-/// How many parts a message names.
+/// Limit of the parts named in a message.
 const SHOWN: usize = 10;
 
-/// Print the manifest, the config, or one layer, byte for byte.
+/// Print the manifest, the config or one layer, byte for byte.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The artifact
     location: Location,
-    /// `config`, a layer's title, its position from 0, or a digest; without it, the manifest
+    /// `config`, or a layer's title, position (from 0) or digest [default: the manifest]
     part: Option<String>,
     #[command(flatten)]
     registry: RegistryArgs,
@@ -62,6 +62,8 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
             all if all.len() > SHOWN => format!("{} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN),
             all => all.join(", "),
         };
-        Error::not_found(format!("no part `{part}`; there are: {there}")).with_code(Code::NoSuchPart).with_name(part)
+        Error::not_found(format!("no part `{part}`; the parts are: {there}"))
+            .with_code(Code::NoSuchPart)
+            .with_name(part)
     })
 }

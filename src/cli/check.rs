@@ -16,12 +16,12 @@ use super::{
     text::{count, escape},
 };
 
-/// Verify a store: documents, digests, the rules of artifact types, and that nothing is missing.
+/// Verify a store: documents, digests, the rules of artifact types, missing content.
 ///
-/// With a tag or a digest, only what that artifact consists of. Exits with 3 when something is damaged.
+/// With a tag or digest, verify that artifact only. Exit code 3 means damage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A layout, an archive, or a repository
+    /// A layout, archive or repository
     location: Location,
     #[command(flatten)]
     types: CatalogArgs,
@@ -53,12 +53,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     }
     let warnings = findings.iter().filter(|f| f.severity == Severity::Warning).count();
     let wrong =
-        if warnings > 0 { format!("{}, no errors", count(warnings, "warning")) } else { "nothing is wrong".into() };
+        if warnings > 0 { format!("{}, no errors", count(warnings, "warning")) } else { "no problems found".into() };
     report.say(format!("{}: {wrong}", args.location));
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the artifact types say about manifests.
+/// Checks manifests by the rules of their artifact types.
 struct ByType(Catalog);
 
 impl Rules for ByType {

@@ -1,4 +1,4 @@
-//! `artifact completions`: what a shell needs to complete commands and flags.
+//! `artifact completions`: shell completion scripts.
 
 use std::process::ExitCode;
 
@@ -7,12 +7,12 @@ use clap::CommandFactory as _;
 
 use super::{Cli, report::Report};
 
-/// Print the completion script of a shell.
+/// Print a shell completion script.
 ///
 /// For bash: `artifact completions bash > ~/.local/share/bash-completion/completions/artifact`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which shell
+    /// The shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }

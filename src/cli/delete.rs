@@ -13,28 +13,27 @@ use artifact::{
 
 use super::{report::Report, session::RegistryArgs};
 
-/// Delete a tag, or with a digest the manifest itself.
+/// Delete a tag, or, with a digest, the manifest itself.
 ///
-/// `repo:tag` removes the tag and leaves the manifest to other tags; `repo@sha256:…` removes the manifest, and with it
-/// every tag that points at it. What refers to it, and what cosign keeps about it under tags of its own, is named and
-/// stays, unless --referrers is given.
+/// `repo:tag` removes the tag and keeps the manifest; `repo@sha256:…` removes the manifest and every tag that points to
+/// it. Its referrers, including those that cosign keeps under tags, are listed and kept, unless --referrers is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to delete; a tag or a digest must be given
+    /// Location with a tag or digest
     #[arg(value_parser = named)]
     location: Location,
-    /// Delete what refers to the manifest as well: signatures, SBOMs and what cosign keeps under tags of its own
+    /// Also delete the manifest's referrers: signatures, SBOMs, and those that cosign keeps under tags
     #[arg(long)]
     referrers: bool,
     #[command(flatten)]
     registry: RegistryArgs,
 }
 
-/// Reads a location with a tag or a digest.
+/// Parses a location with a tag or digest.
 fn named(text: &str) -> std::result::Result<Location, String> {
     let location: Location = text.parse().map_err(|e: Error| e.to_string())?;
     if location.tag.is_none() && location.digest.is_none() {
-        return Err("it names neither a tag nor a digest".into());
+        return Err("expected a tag or digest, as in `repository:tag`".into());
     }
     Ok(location)
 }
@@ -47,7 +46,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             let desc = store.resolve(&digest.clone().into()).await?;
             let about = match about(store.as_ref(), &desc).await {
                 Err(e) if !referrers => {
-                    report.warn(format!("whether something is left that refers to it was not answered: {e}"));
+                    report.warn(format!("cannot list the remaining referrers: {e}"));
                     Vec::new()
                 }
                 about => about?,
@@ -58,7 +57,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             (deleted, left)
         }
         (None, _) if *referrers => {
-            return Err(Error::misuse("`--referrers` goes with a manifest, `LOCATION@DIGEST`: a tag leaves it there"));
+            return Err(Error::misuse(
+                "`--referrers` needs a manifest, `LOCATION@DIGEST`; deleting a tag keeps the manifest",
+            ));
         }
         (None, tag) => {
             if let Some(tag) = tag.clone() {
@@ -69,12 +70,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     report.say(format!("deleted {location}"));
     for related in deleted.iter().rev().skip(1) {
-        report.say(format!("deleted {}{related}, which referred to it", location.place));
+        report.say(format!("deleted {}{related}, a referrer of it", location.place));
     }
     for related in &left {
         let place = &location.place;
         report.warn(format!(
-            "{} refers to it and is still there: `artifact delete {place}{related}`",
+            "{} refers to it and was kept: `artifact delete {place}{related}` deletes it",
             related.desc.digest
         ));
     }
@@ -84,15 +85,15 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A manifest that is about another one.
+/// A referrer, or a manifest that cosign keeps under a tag.
 struct Related {
     desc: Descriptor,
-    /// Of what cosign keeps: its tag.
+    /// The tag of a manifest kept by cosign.
     tag: Option<Tag>,
 }
 
 impl fmt::Display for Related {
-    /// As the end of a location.
+    /// Writes the end of a location: `:tag` or `@digest`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.tag {
             Some(tag) => write!(f, ":{tag}"),
@@ -101,7 +102,7 @@ impl fmt::Display for Related {
     }
 }
 
-/// Removes all of these at once. A manifest that cosign's tag stands for and another name, too, loses that tag only.
+/// Removes all of these at once. A manifest with other names besides cosign's tag loses only that tag.
 async fn remove(store: &dyn Store, all: &[Related]) -> Result<()> {
     let (mut removals, mut names) = (Vec::new(), Vec::new());
     for Related { desc, tag } in all {
@@ -126,13 +127,13 @@ async fn is_named_otherwise(store: &dyn ReadStore, desc: &Descriptor, tag: &Tag)
     Ok(false)
 }
 
-/// What refers to a manifest, what refers to that, and so on, with cosign's: the last comes first, so that whoever stops
-/// half way leaves nothing that refers to what is gone.
+/// All direct and indirect referrers of a manifest, with cosign's. Referrers precede their subjects, so that an
+/// interrupted deletion leaves none without its subject.
 async fn about(store: &dyn ReadStore, subject: &Descriptor) -> Result<Vec<Related>> {
     let mut known: HashSet<Digest> = [subject.digest.clone()].into();
     let (mut found, mut next) = (Vec::new(), vec![subject.clone()]);
     while let Some(subject) = next.pop() {
-        let asked = || format!("ask what refers to {}", subject.digest);
+        let asked = || format!("list the referrers of {}", subject.digest);
         let listed = store.referrers(&subject).await.context(asked)?.into_iter().map(|desc| (None, desc));
         let kept = graph::companions(store, &subject.digest).await.context(asked)?.into_iter();
         for (tag, desc) in listed.chain(kept.map(|(tag, desc)| (Some(tag), desc))) {

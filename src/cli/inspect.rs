@@ -1,4 +1,4 @@
-//! `artifact inspect`: what an artifact is, in the words of its type.
+//! `artifact inspect`: the description of an artifact.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use super::{
     text::{escape, size, table},
 };
 
-/// Show what an artifact is: its type, config, layers or members, annotations, and what refers to it.
+/// Show an artifact's type, config, layers or members, annotations and referrers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The artifact
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What there is to say about an artifact, for people.
+/// The description of an artifact as lines of text.
 pub(super) fn text(location: Option<&Location>, description: &Description) -> Vec<String> {
     let mut facts: Vec<_> =
         location.map(|location| row("location", escape(&location.to_string()))).into_iter().collect();
@@ -47,7 +47,7 @@ pub(super) fn text(location: Option<&Location>, description: &Description) -> Ve
     facts.extend(description.type_name.iter().map(|name| row("type", escape(name))));
     let given = description.artifact_type.as_ref();
     let config = description.config.as_ref().map(|config| &config.descriptor);
-    // Where a manifest gives none, its config's media type stands for it, and is in the next line.
+    // A manifest without an artifact type has its config's media type, which is on the next line.
     let own = given.filter(|given| config.is_none_or(|config| config.media_type != **given));
     facts.extend(own.map(|name| row("artifact type", escape(name))));
     facts.extend(config.map(|config| row("config", format!("{} ({})", escape(&config.media_type), size(config.size)))));

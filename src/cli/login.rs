@@ -1,4 +1,4 @@
-//! `artifact login` and `logout`: credentials, proved against the registry before they are kept.
+//! `artifact login` and `logout`: credentials, verified with the registry before they are stored.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -11,19 +11,19 @@ use serde_json::json;
 
 use super::{report::Report, session::RegistryArgs};
 
-/// Log in to a registry and keep the credentials where Docker and podman find them too.
+/// Log in to a registry and store the credentials where Docker and podman find them too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
-    /// `host[:port]`
+    /// Registry, `host[:port]`
     registry: String,
     #[command(flatten)]
     options: RegistryArgs,
 }
 
-/// Forget the credentials of a registry.
+/// Remove the stored credentials of a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogoutArgs {
-    /// `host[:port]`
+    /// Registry, `host[:port]`
     registry: String,
     #[command(flatten)]
     options: RegistryArgs,
@@ -36,11 +36,11 @@ pub(crate) async fn login(args: LoginArgs, report: &Report) -> Result<ExitCode> 
     let refused = |e: Error| if e.kind() == Kind::Unauthorized { e.with_code(Code::LoginRefused) } else { e };
     let greeting = client.ping().await.map_err(refused).context(|| format!("log in to {}", args.registry))?;
     if greeting == Greeting::Open {
-        report.warn(format!("{} lets everybody in; the credentials were not looked at", args.registry));
+        report.warn(format!("{} requires no login; the credentials were not verified", args.registry));
     }
     let file = args.options.access.login_file()?;
     AuthFiles::new(vec![file.clone()], environment::program_dirs()).login(&credential).await?;
-    report.say(format!("logged in to {}; kept by {}", args.registry, file.display()));
+    report.say(format!("logged in to {}; credentials stored in {}", args.registry, file.display()));
     report.result(None, &json!({ "registry": args.registry, "file": file }), &[])?;
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +56,7 @@ pub(crate) async fn logout(args: LogoutArgs, report: &Report) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whom the credentials are for. The file that they are kept in need not be there.
+/// The origin that the credentials are for. The credentials file need not exist.
 fn origin(options: &RegistryArgs, registry: &str, report: &Report) -> Result<Origin> {
     Ok(options.context(report)?.client_with(registry, Arc::new(Anonymous))?.origin().clone())
 }

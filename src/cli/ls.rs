@@ -11,7 +11,7 @@ use artifact::{
 
 use super::{report::Report, session::RegistryArgs, text::escape};
 
-/// List tags, or with a bare `host[:port]` the repositories of a registry.
+/// List tags, or, with a bare `host[:port]`, the repositories of a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A location, or a registry
@@ -34,11 +34,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let store = args.registry.read(&location.place, report).await?;
         let NamePage { names, unreadable, .. } = store.list_names().await?;
         if !unreadable.is_empty() {
-            report.warn(format!("not all of the list of {location} can be read: `artifact check` says more"));
+            report.warn(format!("the list of {location} is incomplete; `artifact check` shows why"));
         }
         if names.is_empty() && matches!(location.place, Place::Registry { .. }) {
-            // Registries say the same of a repository that they do not know.
-            let message = format!("{location} is not there, or has no tags");
+            // Registries respond the same for an unknown repository.
+            let message = format!("{location} does not exist or has no tags");
             return Err(Error::not_found(message).with_code(Code::NoTags));
         }
         names.into_iter().map(String::from).collect()

@@ -1,4 +1,4 @@
-//! What is said about a command line that cannot be parsed.
+//! Messages about a command line that cannot be parsed.
 
 use std::{
     borrow::Cow,
@@ -14,8 +14,8 @@ use super::{
     text::{escape, harmful},
 };
 
-/// What is wrong with the command line, or the help that it asks for. A password that somebody put in front of a host is
-/// not repeated, and what talks to terminals in an argument is shown as escapes.
+/// Prints the usage error, or the requested help. Passwords in front of a host are redacted, and control characters in
+/// arguments escaped.
 pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = error.render();
@@ -42,7 +42,7 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// A text of several lines that repeats these arguments, or the values in them.
+/// Escapes these arguments and their values in a text of several lines.
 fn escape_lines<'a>(mut text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
     for argument in arguments.filter(|argument| argument.contains(harmful)) {
         let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);

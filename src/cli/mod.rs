@@ -1,4 +1,4 @@
-//! The list of commands, and what happens around every one of them: parse, run, report, exit code.
+//! The commands and the steps common to all: parse, run, report, exit code.
 //!
 //! One file a command: a clap struct whose doc comments are the help text, and one `run`. Output goes through
 //! [`report`], advice through [`hint`], the environment through [`environment`]; nothing else reads or prints.
@@ -39,7 +39,7 @@ use clap::{Parser, Subcommand};
 
 use report::Report;
 
-/// Pack anything into OCI artifacts and move them: registries, layouts, archives.
+/// Pack files into OCI artifacts, and move artifacts between registries, layouts and archives.
 ///
 /// A location is `host[:port]/repository[:tag][@digest]`, `oci:DIRECTORY[:tag]` or `oci-archive:FILE.tar[:tag]`;
 /// a path that starts with `./`, `../` or `/` is a layout directory, or an archive when it ends in `.tar`.
@@ -50,7 +50,7 @@ struct Cli {
     output: report::Args,
     #[command(flatten)]
     log: log::LogArgs,
-    /// Write what the run has cost to this file, as JSON, when it ends: `hashed`, in bytes
+    /// At the end, write the costs of the run to this file as JSON: `hashed`, in bytes
     #[arg(long, global = true, hide = true, value_name = "FILE")]
     costs: Option<PathBuf>,
     #[command(subcommand)]
@@ -98,7 +98,7 @@ pub(crate) fn main() -> ExitCode {
     let graceful = matches!(cli.command, Command::Serve(_));
     let (code, patience) = runtime.block_on(async {
         let inner = report.clone();
-        // The server stops by itself, when what is under way is done.
+        // The server stops by itself, after its open requests.
         let stopped = (!graceful).then(stop::signalled);
         let mut task = tokio::spawn(async move { dispatch(cli.command, &inner).await });
         let stopped = async {

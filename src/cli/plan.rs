@@ -1,4 +1,4 @@
-//! `artifact plan`: what push would make, digests included, without the registry it would go to.
+//! `artifact plan`: the artifact that push would create, without contacting a registry.
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -19,23 +19,23 @@ use super::{
     session::TypeArgs,
 };
 
-/// Show what `push` would make of a source, digests included, without the registry it would go to.
+/// Show the artifact that `push` would create, with digests, without contacting a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file or directory to pack
     #[arg(index = 1)]
     source: PathBuf,
-    /// Where it would go
+    /// Destination of the push
     #[arg(index = 2)]
     location: Option<Location>,
-    /// Print the plan itself, the JSON that plug-in types print
+    /// Print the plan itself, in the JSON format of plug-in types
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
     pack: PackArgs,
 }
 
-/// How a source is packed.
+/// Packing flags.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PackArgs {
     /// Set a parameter of the type; `artifact types show TYPE` lists them
@@ -56,7 +56,7 @@ fn pair(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
-/// Pairs by key. Errors: a key is given twice, when one of the values would be lost.
+/// Pairs by key. Errors: a key given twice, since one value would be lost.
 fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for (key, value) in pairs {
@@ -68,11 +68,11 @@ fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap
 }
 
 impl PackArgs {
-    /// What the flags say of how the source is packed.
+    /// The push options set by the flags.
     pub(super) fn options(&self) -> Result<push::Options> {
         let mut options = push::Options::default();
         options.type_name.clone_from(&self.types.name);
-        options.set = once(&self.set, "--set", "; a list is written `KEY=A,B`")?;
+        options.set = once(&self.set, "--set", "; write a list as `KEY=A,B`")?;
         options.annotations = once(&self.annotation, "--annotation", "")?;
         Ok(options)
     }
@@ -98,13 +98,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the source was taken for, and why.
+/// Reports the detected type of the source and the reason.
 pub(super) fn told(type_name: &str, planner: &Planner, report: &Report) {
     let form = planner.form().map(|form| format!(" ({form})")).unwrap_or_default();
     report.say(format!("{type_name}{form}: {}", planner.why()));
 }
 
-/// What was packed, as JSON and as lines.
+/// The packed artifact as JSON and as lines.
 pub(super) fn described(
     type_name: &str,
     planner: &Planner,

@@ -1,4 +1,4 @@
-//! `artifact pull`: into an OCI layout, or with `--unpack` into files.
+//! `artifact pull`: an artifact into an OCI layout or, with `--unpack`, into files.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
@@ -20,30 +20,30 @@ use super::{
     text::{count, size},
 };
 
-/// Pull an artifact into an OCI layout, or with --unpack into files.
+/// Pull an artifact into an OCI layout or, with --unpack, into files.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The artifact
     location: Location,
-    /// Where it goes: a directory, a location, or a file that ends in `.tar`; by default a directory named after the
-    /// repository
+    /// Destination: a directory, a location, or a file that ends in `.tar` [default: a directory named after the
+    /// repository]
     dest: Option<String>,
-    /// Write files instead of a layout: those of the type's own tool (native), or its content (tree)
+    /// Write files instead of a layout: in the form that the type's own tools use (native), or the plain content (tree)
     #[arg(long, value_name = "VIEW", num_args = 0..=1, require_equals = true, default_missing_value = "native")]
     unpack: Option<View>,
-    /// With --unpack, write only files whose path matches
+    /// With --unpack, write only files with a matching path
     #[arg(long, value_name = "GLOB", requires = "unpack")]
     include: Vec<String>,
-    /// With --unpack, replace files that are there
+    /// With --unpack, replace existing files
     #[arg(long, requires = "unpack")]
     overwrite: bool,
-    /// Take signatures, SBOMs and whatever else refers to the artifact along
+    /// Also pull signatures, SBOMs and other referrers
     #[arg(long, conflicts_with = "unpack")]
     referrers: bool,
-    /// Of an index, take the manifest for this platform
+    /// Pull only the manifest for this platform from an index
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     report_done(report, &done, &target)?.print(report)
 }
 
-/// A location as it is, a bare path as the layout or archive that it would be with `./` in front.
+/// Parses a destination; a bare path is read as if it started with `./`.
 fn destination(from: &Location, dest: Option<&str>) -> Result<Location> {
     match dest {
         Some(dest) if dest.starts_with("oci:") || dest.starts_with("oci-archive:") => dest.parse(),
@@ -84,7 +84,7 @@ fn basename(from: &Location) -> Result<String> {
         Place::Registry { repository, .. } => Some(repository.last().into()),
         Place::Layout(path) | Place::Archive(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
     };
-    name.ok_or_else(|| Error::misuse(format!("`{from}` has no name to call the destination by; give one")))
+    name.ok_or_else(|| Error::misuse(format!("cannot derive a destination from `{from}`: give one")))
 }
 
 async fn unpacked(args: Args, view: View, context: &Context, report: &Report) -> Result<ExitCode> {

@@ -18,35 +18,35 @@ use super::{
 
 /// Pack a source and push it: to a registry, a layout or an archive.
 ///
-/// The type is found by looking at the source. Same source, same digest, on every machine; what is there already does
-/// not move.
+/// The type is detected from the source. The same source has the same digest on every machine. Content that the
+/// destination already has is not transferred.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file or directory to pack
     #[arg(index = 1)]
     source: PathBuf,
-    /// Where it goes; without a tag, the type may supply one, else it is `latest`
+    /// Destination; without a tag, the type's own tag or `latest`
     #[arg(index = 2)]
     location: Location,
-    /// Set this tag too
+    /// Additional tag
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<RefName>,
-    /// Attach it to this artifact, in the same repository; without a tag it is then reached through its subject only
+    /// Attach it to this artifact in the same repository; it is then untagged unless a tag is given
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
-    /// Pack, ask the destination, say what would move, and push nothing
+    /// Pack, compare with the destination, report, and push nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Ask for every tag again at the end: it must stand for what was stored
+    /// At the end, resolve every tag and compare it with the pushed digest
     #[arg(long)]
     read_back: bool,
-    /// In a layout or archive, drop what the tag stood for from the list; by default it stays listed without a tag
+    /// In a layout or archive, remove the tag's previous manifest from the index; by default it stays, untagged
     #[arg(long)]
     replace: bool,
-    /// Look for all content, also where a tag of the registry says that it is there
+    /// Check for every blob, even if the registry's tag already names the same manifest
     #[arg(long)]
     recheck: bool,
-    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     carried(prepared, args.dry_run, &context, report).await?.print(report)
 }
 
-/// Pushes what was prepared, or says what that would do.
+/// Pushes a prepared artifact, or reports the dry run.
 pub(super) async fn carried(prepared: Prepared, dry_run: bool, context: &Context, report: &Report) -> Result<Outcome> {
     told(&prepared.plan.type_name, &prepared.planner, report);
     prepared.plan.warnings.iter().for_each(|warning| report.warn(warning));

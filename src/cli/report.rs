@@ -1,4 +1,4 @@
-//! All output: data to stdout, talk to stderr, and nothing that an artifact or a registry supplied unescaped.
+//! All output: data to stdout, messages to stderr, with text from artifacts and registries escaped.
 
 use std::{
     fmt::Display,
@@ -24,20 +24,20 @@ use super::{
     text::{escape, without_controls},
 };
 
-/// Longest error that is shown, in characters.
+/// Length limit of a printed error, in characters.
 const MAX_ERROR: usize = 4000;
 
-/// Options that every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Args {
-    /// What stdout holds: lines for people, or one JSON document
+    /// Format of stdout: text, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
-    /// Print the digest only: no progress, no talk
+    /// Print only the digest: no progress, no messages
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say more: every blob that moves, every request that is served
+    /// Show every blob transferred and every request served
     #[arg(short, long, global = true)]
     verbose: bool,
 }
@@ -49,7 +49,7 @@ enum Format {
     Json,
 }
 
-/// The one way out.
+/// The output of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     format: Format,
@@ -76,22 +76,22 @@ impl Report {
         Self { format, quiet, verbose, closed: Arc::default(), screen, display, observer }
     }
 
-    /// The one who is told what happens.
+    /// The observer that receives progress events.
     pub(crate) fn observer(&self) -> Observer {
         self.observer.clone()
     }
 
-    /// Shows what happens, until this is dropped or the work has ended.
+    /// Shows progress until the result is dropped or the work has ended.
     pub(crate) fn shows(&self) -> Shown {
         self.display.show()
     }
 
-    /// Shows no more of the work, which is over; what it took.
+    /// Ends the progress display and returns the costs of the work.
     pub(crate) fn ended(&self) -> Account {
         self.display.end()
     }
 
-    /// A result: a JSON document with `--format json`, its digest with `--quiet`, else its lines.
+    /// Prints a result: a JSON document with `--format json`, the digest with `--quiet`, else lines.
     pub(crate) fn result(&self, digest: Option<&dyn Display>, json: &impl Serialize, lines: &[String]) -> Result<()> {
         match (self.format, digest) {
             (Format::Json, _) => self.document(json),
@@ -100,26 +100,26 @@ impl Report {
         }
     }
 
-    /// A JSON document on stdout, whatever the format.
+    /// Prints a JSON document on stdout, regardless of `--format`.
     pub(crate) fn document(&self, json: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(json).map_err(|e| Error::invalid(e.to_string()))?;
         self.bytes(format!("{}\n", without_controls(&text)).as_bytes())
     }
 
-    /// An error with `--format json`, for output that no document can hold.
+    /// Errors: `--format json`, for output without a JSON form.
     pub(crate) fn lines_only(&self, what: &str) -> Result<()> {
         match self.format {
-            Format::Json => Err(Error::misuse(format!("{what} has no JSON form; leave `--format json` away"))),
+            Format::Json => Err(Error::misuse(format!("{what} does not support `--format json`"))),
             Format::Text => Ok(()),
         }
     }
 
-    /// A line on stdout; the caller has escaped what came from elsewhere.
+    /// Prints a line on stdout; the caller escapes external text.
     pub(crate) fn line(&self, line: impl Display) -> Result<()> {
         self.bytes(format!("{line}\n").as_bytes())
     }
 
-    /// Bytes on stdout. A reader that has gone away (`artifact cat … | head`) ends the command without a word.
+    /// Writes bytes to stdout. A closed pipe (`artifact cat … | head`) ends the command silently.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         let write = || {
             let mut out = io::stdout().lock();
@@ -133,26 +133,26 @@ impl Report {
         })
     }
 
-    /// Whether the reader of stdout has gone away.
+    /// Whether the reader has closed stdout.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Talk on stderr, unless `--quiet`.
+    /// Prints a message on stderr, unless `--quiet`.
     pub(crate) fn say(&self, line: impl Display) {
         if !self.quiet {
             self.talk("note", &line);
         }
     }
 
-    /// Talk on stderr with `--verbose` only.
+    /// Prints a message on stderr with `--verbose` only.
     pub(crate) fn detail(&self, line: impl Display) {
         if self.verbose {
             self.talk("note", &line);
         }
     }
 
-    /// Something that the user should know, on stderr, even with `--quiet`.
+    /// Prints a warning on stderr, even with `--quiet`.
     pub(crate) fn warn(&self, line: impl Display) {
         match self.format {
             Format::Json => self.talk("warning", &line),
@@ -160,7 +160,7 @@ impl Report {
         }
     }
 
-    /// What failed and why, then what was being done, then how to fix it.
+    /// Prints the failure and its cause, the context, and a hint.
     pub(crate) fn error(&self, error: &Error) {
         let hint = hint::for_error(error);
         if self.format == Format::Json {
@@ -170,7 +170,7 @@ impl Report {
                 .object(&json!({ "event": "error", "code": code, "message": message, "facts": facts, "hint": hint }));
         }
         let (places, reason): (Vec<_>, _) = (error.contexts().collect(), error.reason());
-        // A short context is a part of the sentence; where there are several, each has a line.
+        // A single context is part of the sentence; several have a line each.
         match places.as_slice() {
             [] => self.talk("error", &format_args!("error: {}", shortened(&reason))),
             [only] => self.talk("error", &format_args!("error: {}", shortened(&format!("{only}: {reason}")))),
@@ -186,22 +186,22 @@ impl Report {
         }
     }
 
-    /// Whether stdout holds JSON, and stderr objects.
+    /// True with `--format json`: stdout holds a document, stderr objects.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
 
-    /// A line of the log on stderr, which is escaped.
+    /// Writes an escaped line of the log to stderr.
     pub(crate) fn log(&self, line: &str) {
         self.screen.above(|| stderr(&format!("{line}\n")));
     }
 
-    /// Whether every blob and every request is worth a line.
+    /// Whether every blob and every request gets a line.
     pub(crate) fn is_verbose(&self) -> bool {
         self.verbose
     }
 
-    /// A line, escaped here and nowhere else, or with `--format json` an object of this event.
+    /// Prints a line, escaped here and nowhere else, or, with `--format json`, an object.
     fn talk(&self, event: &str, line: &dyn Display) {
         match self.format {
             Format::Json => self.object(&json!({ "event": event, "message": line.to_string() })),
@@ -214,7 +214,7 @@ impl Report {
     }
 }
 
-/// An error as far as somebody reads it: an artifact's own texts may be as long as a manifest.
+/// Cuts an error to a readable length: text from an artifact can be as long as a manifest.
 fn shortened(message: &str) -> String {
     let (shown, more) = message.char_indices().nth(MAX_ERROR).map_or((message, ""), |(at, _)| message.split_at(at));
     match more.chars().count() {
@@ -223,7 +223,7 @@ fn shortened(message: &str) -> String {
     }
 }
 
-/// A value as a JSON object, to which more keys are added.
+/// Converts a value to a JSON object, for more keys.
 pub(crate) fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(value) {
         Ok(Value::Object(object)) => Ok(object),

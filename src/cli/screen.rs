@@ -1,49 +1,49 @@
-//! The lower end of the terminal: a block of lines that is drawn over and over, below everything that is said.
+//! The bottom of the terminal: a block of lines that is redrawn below all other output.
 //!
-//! The cursor rests at the start of the block, not behind it: whatever a terminal does to the lines when its size
-//! changes, all that was drawn is behind the cursor, and is erased with one command.
+//! The cursor stays at the start of the block: however a terminal reflows lines when its size changes, the block is
+//! after the cursor, and one command erases it.
 
 use std::{
     io::{self, Write as _},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What is said and drawn on stderr; one at a time.
+/// Serialises messages and drawing on stderr.
 #[derive(Debug, Default)]
 pub(crate) struct Screen(Mutex<Block>);
 
 #[derive(Debug, Default)]
 struct Block {
-    /// Whether anything may be drawn.
+    /// Whether drawing is allowed.
     open: bool,
-    /// Whether something is.
+    /// Whether a block is visible.
     drawn: bool,
 }
 
-/// From the cursor to the end of the screen: nothing.
+/// Erases from the cursor to the end of the screen.
 const ERASE: &str = "\r\u{1b}[J";
 
 impl Screen {
-    /// Runs something that writes to the terminal, with nothing drawn in its way.
+    /// Erases the block and runs `write`, which writes to the terminal.
     pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         let mut block = self.block();
         block.erase();
         write()
     }
 
-    /// Draws from now on.
+    /// Allows drawing.
     pub(super) fn open(&self) {
         self.block().open = true;
     }
 
-    /// Takes away what is drawn, and draws no more.
+    /// Erases the block and stops drawing.
     pub(super) fn close(&self) {
         let mut block = self.block();
         block.erase();
         block.open = false;
     }
 
-    /// Draws these lines, which must fit, in the place of those before.
+    /// Replaces the block by these lines, which must fit the terminal.
     pub(super) fn draw(&self, lines: &[String]) {
         let mut block = self.block();
         if block.open {
@@ -65,7 +65,7 @@ impl Block {
     }
 }
 
-/// Lines, none of which a terminal breaks even if it is narrower than was thought, and the way back.
+/// Escape sequences that draw the lines without wrapping, even on a narrower terminal, and return the cursor.
 fn drawing(lines: &[String]) -> String {
     let up = match lines.len() {
         0 | 1 => String::new(),
@@ -76,12 +76,12 @@ fn drawing(lines: &[String]) -> String {
 }
 
 pub(crate) fn stderr(text: &str) {
-    // When this fails, nowhere is left to complain to.
+    // If this fails, there is no other output for the error.
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
-/// Columns and rows of the terminal; those of a usual one when it does not say.
+/// Columns and rows of the terminal, or common defaults if unknown.
 pub(super) fn dimensions() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),

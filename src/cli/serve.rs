@@ -1,4 +1,4 @@
-//! `artifact serve`: an OCI registry in front of layouts and archives.
+//! `artifact serve`: layouts and archives as an OCI registry.
 
 use std::{
     net::SocketAddr,
@@ -19,32 +19,32 @@ use artifact::{
 
 use super::{report::Report, stop::signalled, text::size};
 
-/// Largest file of faults that is read, in bytes.
+/// Size limit of a fault file, in bytes.
 const MAX_FAULTS: u64 = 1 << 20;
 
 /// Serve layouts and archives as an OCI registry, read-only unless --writable.
 ///
-/// A layout or archive is the repository called by its file name; tags in it that are whole references are served
-/// under the repository that they name. A single directory that is no layout is a tree of layouts: `a/b` in it is the
-/// repository `a/b`. Without any STORE the registry is empty and in memory.
+/// A layout or archive becomes a repository with its file name; tags that are whole references are served under the
+/// repository that they contain. A single directory that is not a layout is a tree of layouts: `a/b` in it is the
+/// repository `a/b`. Without STORE, the registry is empty and in memory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Layouts and archives, or one directory of layouts
     #[arg(value_name = "STORE")]
     stores: Vec<String>,
-    /// The address to listen on; port 0 picks a free one
+    /// The address to listen on; port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS:PORT", value_parser = address)]
     listen: SocketAddr,
-    /// Take pushes and deletions
+    /// Accept pushes and deletions
     #[arg(long)]
     writable: bool,
-    /// Go wrong as this file says, to try a client with; `examples/client-conformance` has the language
+    /// Inject the faults in this file, to test clients; `examples/client-conformance` documents the format
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Of several scenarios in the file of faults, the one with this name
+    /// Use the scenario with this name from the fault file
     #[arg(long, requires = "faults", value_name = "NAME")]
     scenario: Option<String>,
-    /// A name that clients may call this registry by, besides localhost and IP addresses
+    /// Accept requests for this host name, besides localhost and IP addresses
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 }
@@ -62,10 +62,10 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     if !server.addr().ip().is_loopback() {
         let what = if args.writable { "read and write" } else { "read" };
-        report.warn(format!("everybody who can reach {} can {what}, without a password", server.addr()));
+        report.warn(format!("every client that can reach {} can {what} without a password", server.addr()));
     }
     if faults.is_some() {
-        report.warn("things go wrong here on purpose");
+        report.warn("faults are injected on purpose");
     }
     let stopped = signalled();
     report.line(format!("http://{}", server.addr()))?;
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(signal.await.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128 + signal)))
 }
 
-/// What goes wrong: a list of faults, or the scenario of this name.
+/// Reads the faults: a list, or the scenario with this name.
 fn read_faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let place = || format!("`{}`", path.display());
     let text = fs::read_text(path, MAX_FAULTS).map_err(Error::of_configuration)?;
@@ -90,7 +90,7 @@ fn read_faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let found = all.iter().find(|scenario| scenario.name == name);
     let none = || {
         let names: Vec<_> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-        Error::misuse(format!("no scenario `{name}`; there are `{}`", names.join("`, `"))).context(place())
+        Error::misuse(format!("no scenario `{name}`; the scenarios are `{}`", names.join("`, `"))).context(place())
     };
     found.map(|scenario| Arc::new(scenario.faults())).ok_or_else(none)
 }
@@ -103,7 +103,7 @@ fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
         && is_tree(Path::new(only), args.writable)
     {
         if args.writable {
-            std::fs::create_dir_all(only).context(|| format!("cannot make `{only}`"))?;
+            std::fs::create_dir_all(only).context(|| format!("cannot create `{only}`"))?;
         }
         return Ok(Arc::new(Tree::open(only)?));
     }
@@ -112,12 +112,12 @@ fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
     Ok(Arc::new(mounted))
 }
 
-/// A directory that is no layout; when it may be written to, also one that is not there yet.
+/// Whether the path is a directory that is not a layout; if `writable`, it need not exist.
 fn is_tree(path: &Path, writable: bool) -> bool {
     (path.is_dir() && !path.join("oci-layout").exists()) || (writable && !path.exists() && path.extension().is_none())
 }
 
-/// Adds one store under the name of its file.
+/// Adds one store under its file name.
 fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
     let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
     let full = path.canonicalize().map_err(|e| {
@@ -128,9 +128,9 @@ fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted>
         if named { error.with_code(Code::StoreWithName) } else { error }
     })?;
     let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: RepositoryName = stem.parse().context(|| format!("`{store}` has no name that a repository can have"))?;
+    let name: RepositoryName = stem.parse().context(|| format!("cannot derive a repository name from `{store}`"))?;
     if full.is_file() && writable {
-        let message = format!("`{store}` is an archive; only layouts take pushes one by one");
+        let message = format!("cannot serve `{store}` with `--writable`: it is an archive; only layouts accept pushes");
         return Err(Error::new(Kind::Unsupported, message));
     }
     Ok(match (full.is_file(), writable) {
@@ -140,7 +140,7 @@ fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted>
     })
 }
 
-/// Reads an address to listen on: without a host, or with the host `localhost`, it is of this machine alone.
+/// Parses an address to listen on; without a host, or with `localhost`, it is a loopback address.
 fn address(text: &str) -> std::result::Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").unwrap_or(text).parse::<u16>();
     let loopback = port.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
@@ -150,7 +150,7 @@ fn address(text: &str) -> std::result::Result<SocketAddr, String> {
     })
 }
 
-/// A line a request, as web servers write it.
+/// Logs one line per request, as web servers do.
 fn log(report: &Report) -> Log {
     let report = report.clone();
     Arc::new(move |line: &LogLine| {

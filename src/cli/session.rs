@@ -1,4 +1,4 @@
-//! What commands share: opening the store of a location, and the catalog.
+//! Steps that commands share: opening the store of a location, loading the catalog.
 
 use std::{
     num::NonZeroU64,
@@ -17,36 +17,36 @@ use artifact::{
 
 use super::{access::Access, report::Report};
 
-/// How registries are talked to.
+/// Flags for registries.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryArgs {
     #[command(flatten)]
     pub(crate) access: Access,
-    /// What is configured per host: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
+    /// Per-host configuration: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Transfer no more than so many bytes a second, up and down, all blobs together: 500K, 10M, 1G
+    /// Limit the total rate of transfers, in bytes per second: 500K, 10M, 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
-    /// How often a request that failed is sent again, if the reason may pass; 0 is never
+    /// Retry a request up to N times after a temporary failure
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = retries)]
     retries: u32,
-    /// After how many seconds without a byte a transfer is tried again; an answer may take twice as long to begin
+    /// Retry a transfer that is idle for SECONDS; wait twice as long for a response to start
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = seconds)]
     timeout: u64,
-    /// What these flags make of what this machine knows: the same connections for all that a command does.
+    /// The context with these flags applied, so that a command shares its connections.
     #[arg(skip)]
     known: Arc<OnceLock<Context>>,
 }
 
 impl RegistryArgs {
-    /// Takes other flags for the way to the registry.
+    /// Replaces the connection and login flags.
     pub(crate) fn with(&self, access: impl Into<Access>) -> Self {
         Self { access: access.into().or(&self.access), known: Arc::default(), ..self.clone() }
     }
 
-    /// How stores are opened: as this machine knows it, and as the flags say.
+    /// The context for opening stores: this machine's configuration and the flags.
     pub(crate) fn context(&self, report: &Report) -> Result<&Context> {
         if let Some(known) = self.known.get() {
             return Ok(known);
@@ -72,57 +72,57 @@ impl RegistryArgs {
         Ok(self.known.get_or_init(|| context))
     }
 
-    /// The store of this place, which must exist.
+    /// Opens an existing store for reading.
     pub(crate) async fn read(&self, place: &Place, report: &Report) -> Result<Arc<dyn ReadStore>> {
         self.context(report)?.read(place).await
     }
 
-    /// The store of this place, made when it is not there.
+    /// Opens a store for writing; creates it if missing.
     pub(crate) async fn write(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         self.context(report)?.write(place).await
     }
 
-    /// The store of this place, to be changed, which must exist.
+    /// Opens an existing store for writing.
     pub(crate) async fn write_existing(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         self.context(report)?.write_existing(place).await
     }
 }
 
-/// Which artifact types there are, and which one it is.
+/// Flags for the catalog and the type.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Type")]
 pub(crate) struct TypeArgs {
-    /// The artifact type; found by looking at the source or manifest when it is not given
+    /// Artifact type [default: detected from the source or manifest]
     #[arg(short = 't', long = "type", value_name = "NAME")]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     catalog: CatalogArgs,
 }
 
-/// Which artifact types there are.
+/// Flags for the catalog.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Type")]
 pub(crate) struct CatalogArgs {
-    /// Use the definition in this file too; it wins over one of the same name
+    /// Add the definition in this file; it overrides another of the same name
     #[arg(long = "type-file", value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 impl CatalogArgs {
-    /// What this machine knows, with the definitions that were given.
+    /// This machine's context with the given definitions.
     pub(crate) fn context(&self) -> Result<Context> {
         let mut context = Context::from_environment()?;
         context.types.files.clone_from(&self.files);
         Ok(context)
     }
 
-    /// The built-in types, the user's, the project's, and those given.
+    /// The types: built-in, the user's, the project's, and those given.
     pub(crate) fn load(&self, report: &Report) -> Result<Catalog> {
         catalog(&self.context()?, report)
     }
 }
 
-/// All definitions; of those that cannot be used, the user is warned.
+/// All definitions; warns of those that are invalid.
 pub(crate) fn catalog(context: &Context, report: &Report) -> Result<Catalog> {
     let catalog = context.types.catalog()?;
     catalog.broken().iter().for_each(|broken| report.warn(broken));
@@ -130,7 +130,7 @@ pub(crate) fn catalog(context: &Context, report: &Report) -> Result<Catalog> {
 }
 
 impl TypeArgs {
-    /// Adds the definitions that were given to a context.
+    /// Adds the given definitions to a context.
     pub(crate) fn context(&self, context: &Context) -> Context {
         let mut context = context.clone();
         context.types.files.clone_from(&self.catalog.files);
@@ -138,18 +138,16 @@ impl TypeArgs {
     }
 }
 
-/// Reads a number of attempts.
 fn retries(text: &str) -> std::result::Result<u32, String> {
-    text.parse().map_err(|_| "expected a number, 0 for no second attempt".into())
+    text.parse().map_err(|_| "expected a number; 0 disables retries".into())
 }
 
-/// Reads a time.
 fn seconds(text: &str) -> std::result::Result<u64, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
-    seconds.ok_or_else(|| "expected seconds, from 1 to 3600".into())
+    seconds.ok_or_else(|| "expected a number of seconds from 1 to 3600".into())
 }
 
-/// Reads bytes a second as curl and wget do: a number, and K, M or G for powers of 1024.
+/// Parses a rate as curl and wget do: a number, and K, M or G for powers of 1024.
 fn rate(text: &str) -> std::result::Result<Rate, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (text.get(..at), 1_u64 << 10),
@@ -160,5 +158,5 @@ fn rate(text: &str) -> std::result::Result<Rate, String> {
     let digits = number.filter(|n| n.starts_with(|c: char| c.is_ascii_digit()));
     let number: Option<f64> = digits.and_then(|n| n.parse().ok());
     let bytes = number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new);
-    bytes.map(Rate::new).ok_or_else(|| "expected bytes a second, such as 500K, 10M or 1.5G".into())
+    bytes.map(Rate::new).ok_or_else(|| "expected bytes per second, such as 500K, 10M or 1.5G".into())
 }

@@ -1,4 +1,4 @@
-//! Being told to stop: by which signals, and what is still done then.
+//! Stopping on signals, and the cleanup before the end.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::{
 
 use super::environment;
 
-/// How long a command that ends early may take to undo what it has begun: with [`BLOCKING`] less than a second.
+/// Time limit for the cleanup of a stopped command; with [`BLOCKING`], less than a second.
 const GRACE: Duration = Duration::from_millis(600);
-/// How long file operations that cannot be broken off are waited for at the end.
+/// Time limit at the end for file operations that cannot be cancelled.
 pub(super) const BLOCKING: Duration = Duration::from_millis(250);
 
-/// Listens for SIGINT, SIGTERM and SIGHUP from now on, and gives the number of the first that comes.
+/// Listens for SIGINT, SIGTERM and SIGHUP from the call on; resolves to the number of the first.
 ///
-/// A signal that whoever started us wants ignored stays ignored: `nohup`, and shells without job control, rely on that.
+/// A signal that the parent process set to be ignored stays ignored, as `nohup` and shells without job control expect.
 pub(super) fn signalled() -> impl Future<Output = u8> {
     let wanted = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [mut interrupt, mut terminate, mut hangup] =
@@ -42,7 +42,7 @@ async fn comes(signal: &mut Option<Signal>) {
     }
 }
 
-/// Ends a command early: what it holds is dropped, so that unfinished files go.
+/// Stops a command: dropping it removes unfinished files.
 pub(super) async fn abort_command<T>(command: JoinHandle<T>) {
     command.abort();
     let undone = async {
@@ -52,7 +52,7 @@ pub(super) async fn abort_command<T>(command: JoinHandle<T>) {
     let _ = timeout(GRACE, undone).await;
 }
 
-/// Waits for what was begun to be undone: dropped uploads are cancelled at their registry by tasks of their own.
+/// Waits for the cleanup: tasks of their own cancel dropped uploads at the registry.
 pub(super) async fn undo_finished() {
     let runtime = Handle::current().metrics();
     let undone = async {

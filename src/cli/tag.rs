@@ -1,4 +1,4 @@
-//! `artifact tag`: further names for what is there.
+//! `artifact tag`: more tags for an artifact.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use super::{
     session::RegistryArgs,
 };
 
-/// Give an artifact further tags.
+/// Add tags to an artifact.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The artifact
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let (place, to) = (&args.location.place, &to.digest);
         report.say(match from {
             Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
-            Some(_) => format!("{place}:{name} is the same: {to}"),
+            Some(_) => format!("{place}:{name} is unchanged: {to}"),
             None => format!("{place}:{name} is new: {to}"),
         });
     }

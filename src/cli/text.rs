@@ -1,14 +1,14 @@
-//! Text for people: escaped where it came from elsewhere, sizes and counts, tables.
+//! Text for people: escaping of external text, sizes and counts, tables.
 
 use std::fmt::Display;
 
-/// Whether a character talks to terminals, reorders text or cannot be seen.
+/// Whether a character controls terminals, reorders text or is invisible.
 pub(super) fn harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Text from elsewhere, safe on a terminal: control characters and what reorders text are shown as escapes.
+/// Makes external text safe for a terminal: control, reordering and invisible characters become escapes.
 pub(crate) fn escape(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' | '\r' => c.escape_default().to_string(),
@@ -18,8 +18,8 @@ pub(crate) fn escape(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Some characters are legal in JSON strings and still talk to terminals: in a document they are written as escapes,
-/// which read back as the same text. White space between values stays.
+/// Escapes characters that JSON strings may contain but that control terminals. The document parses to the same text.
+/// White space between values stays.
 pub(super) fn without_controls(json: &str) -> String {
     let replace = |c: char| harmful(c) && c > '\u{7e}';
     json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
@@ -46,7 +46,7 @@ pub(crate) fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> Stri
     if n == N::from(1) { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-/// Rows with their columns aligned, two spaces apart; the last column runs free.
+/// Aligns the columns of rows, two spaces apart; the last column is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);

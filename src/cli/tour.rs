@@ -1,7 +1,7 @@
-//! `artifact tour`: the main job, on an embedded registry, in five seconds.
+//! `artifact tour`: a demonstration of the main commands on an embedded registry, in five seconds.
 //!
-//! Every step is a command line, printed and then run by the same parser and the same code as when a user types it;
-//! only the server is started directly, to have a free port.
+//! Every step is a command line, printed and then run by the parser and code that the user's own commands take; only
+//! the server is started directly, on a free port.
 
 use std::{
     env,
@@ -25,20 +25,20 @@ static DECK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/deck");
 static CHART: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/chart");
 static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/docs");
 
-/// Show what artifact does: push a sample of each type to an embedded registry, pull, unpack, check.
+/// Demonstrate artifact: push a sample of each type to an embedded registry, pull, unpack, check.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Keep everything that the tour makes in this directory, which must not exist
+    /// Keep all files of the tour in this directory, which must not exist
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     report.lines_only("the tour")?;
-    let temporary = tempfile::tempdir().context(|| "cannot make a temporary directory")?;
+    let temporary = tempfile::tempdir().context(|| "cannot create a temporary directory")?;
     let dir = match args.keep {
         Some(dir) => {
-            std::fs::create_dir(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
+            std::fs::create_dir(&dir).context(|| format!("cannot create `{}`", dir.display()))?;
             dir
         }
         None => temporary.path().to_path_buf(),
@@ -48,17 +48,17 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         std::fs::create_dir(&target).and_then(|()| sample.extract(&target)).context(|| "cannot write the samples")?;
     }
     restore(&dir).context(|| "cannot write the samples")?;
-    env::set_current_dir(&dir).context(|| format!("cannot go to `{}`", dir.display()))?;
+    env::set_current_dir(&dir).context(|| format!("cannot change to the directory `{}`", dir.display()))?;
     let server = Server::bind(([127, 0, 0, 1], 0), Registry::new(Options::in_memory())).await?;
     let registry = server.addr().to_string();
     let server = server.spawn();
     let outcome = steps(&registry, report).await;
     outcome.and(server.stop().await)?;
-    report.line("\nThat was real: an OCI registry on a free port, and everything above went through it.")?;
+    report.line("\nAll of the above ran against a real OCI registry, embedded, on a free port.")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What embedding forgets: the documents hold a link and a program.
+/// Restores a symbolic link and an executable bit that embedding loses.
 fn restore(dir: &Path) -> std::io::Result<()> {
     let link = dir.join("docs/START-HERE.md");
     std::fs::remove_file(&link)?;
@@ -73,18 +73,18 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
     say("The types are data. These are built in:")?;
     step("types list", report).await?;
 
-    say("A slide deck: its specification becomes the config, every distinct slide a layer.")?;
+    say("A slide deck: the specification becomes the config, every distinct slide a layer.")?;
     step(&format!("push slides/slides.yaml {registry}/talk:v1"), report).await?;
-    say("Pushed again, nothing moves.")?;
+    say("Push it again: nothing moves.")?;
     step(&format!("push slides/slides.yaml {registry}/talk:v1"), report).await?;
     say("A Markdown deck, a Helm chart from its directory, a directory of documents.")?;
     step(&format!("push deck/deck.md {registry}/deck:v1"), report).await?;
     step(&format!("push chart {registry}/charts"), report).await?;
     step(&format!("push docs {registry}/docs:v1"), report).await?;
-    say("Something about the talk, attached to it.")?;
+    say("Attach a document to the talk.")?;
     step(&format!("attach {registry}/talk:v1 deck/deck.md --type file-bundle"), report).await?;
 
-    say("What is there now?")?;
+    say("List and inspect the result.")?;
     step(&format!("ls {registry}"), report).await?;
     step(&format!("ls {registry}/talk"), report).await?;
     step(&format!("inspect {registry}/talk:v1"), report).await?;
@@ -92,13 +92,13 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
     report.line("")?;
     report.line("")?;
 
-    say("Pull into an OCI layout, carry it on as one tar file, check both.")?;
+    say("Pull into an OCI layout, copy that into one tar file, check both.")?;
     step(&format!("pull {registry}/talk:v1 layout --referrers"), report).await?;
     step("copy oci:layout:v1 oci-archive:talk.tar:v1", report).await?;
     step("check oci:layout", report).await?;
     step("check oci-archive:talk.tar", report).await?;
 
-    say("And back into files.")?;
+    say("Unpack into files.")?;
     step("pull oci-archive:talk.tar:v1 slides-again --unpack", report).await?;
     step(&format!("pull {registry}/docs:v1 docs-again --unpack"), report).await
 }

@@ -1,4 +1,4 @@
-//! `artifact types`: the catalog, and the tools for those who write definitions.
+//! `artifact types`: the catalog, and tools for authors of definitions.
 
 use std::{
     fmt::Display,
@@ -22,17 +22,17 @@ use super::{
 /// List, show, write and test artifact types.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List the artifact types, and where each comes from
+    /// List the artifact types and their origins
     List(ListArgs),
     /// Print the definition of a type
     Show(ShowArgs),
     /// Write a definition to start from
     New(NewArgs),
-    /// Say what is wrong with definitions, with line and column
+    /// Report errors in definitions, with line and column
     Lint(FilesArgs),
-    /// Run the tests that definitions carry
+    /// Run the tests in definitions
     Test(FilesArgs),
-    /// Print the JSON Schema of definitions, for editors, or of the plans that programs print
+    /// Print the JSON Schema of definitions, for editors, or of the plans that plug-ins print
     Schema(SchemaArgs),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// The type
+    /// Name of the type
     name: String,
     #[command(flatten)]
     types: CatalogArgs,
@@ -54,20 +54,20 @@ pub(crate) struct ShowArgs {
 pub(crate) struct NewArgs {
     /// Name of the type: lower-case letters, digits and dashes
     name: String,
-    /// The file to write, `-` for stdout [default: artifact-types/NAME.yaml]
+    /// Output file, `-` for stdout [default: artifact-types/NAME.yaml]
     file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaArgs {
-    /// The schema of plans: what a program that is a type prints (artifact-plan/v1)
+    /// Print the schema of plans, which plug-in types print (artifact-plan/v1)
     #[arg(long)]
     plan: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FilesArgs {
-    /// Definitions: files, or names of types; all types when there are none
+    /// Definition files or names of types [default: all types]
     #[arg(value_name = "FILE|NAME")]
     definitions: Vec<String>,
 }
@@ -90,7 +90,7 @@ async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
     let catalog = catalog(context, report)?;
     let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
     let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
-    // A definition is used before a program of its name.
+    // A definition overrides a program of the same name.
     for (name, program) in plugin::list(&context.types.programs) {
         if catalog.get(&name).is_ok() {
             continue;
@@ -98,7 +98,7 @@ async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
         match context.plugins().get(&name).await {
             Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
             Ok(None) => {}
-            Err(e) => report.warn(format!("an artifact type is left out: {e}")),
+            Err(e) => report.warn(format!("an artifact type is not listed: {e}")),
         }
     }
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
@@ -119,9 +119,10 @@ fn show_type(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
 /// The error for a type that no definition describes.
 fn no_definition(name: &str, context: &Context, unknown: Error) -> Error {
     match plugin::find(name, &context.types.programs) {
-        Some(program) => {
-            Error::unsupported(format!("`{name}` is a program, {}: it has no definition", program.display()))
-        }
+        Some(program) => Error::unsupported(format!(
+            "artifact type `{name}` has no definition: it is the program {}",
+            program.display()
+        )),
         None if unknown.kind() == Kind::UnknownType => unknown.into_kind(Kind::NotFound),
         None => unknown,
     }
@@ -150,14 +151,14 @@ fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The definitions asked for, those that cannot be used included: text and origin.
+/// Text and origin of the requested definitions, invalid ones included.
 fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
     let context = Context::from_environment()?;
     let catalog = context.types.catalog()?;
     let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
     let read = |path: PathBuf| Ok((fs::read_text(&path, types::MAX_DEFINITION)?, Origin::File(path)));
     if args.definitions.is_empty() {
-        // One that is right by itself, and has the name of another, has nothing wrong that lint could show.
+        // A valid definition with the name of another has no finding that lint could show.
         if let Some(twice) = catalog.broken().iter().find(|broken| broken.error.kind() == Kind::Exists) {
             return Err(Error::new(Kind::Exists, twice.error.to_string()));
         }

@@ -1,13 +1,13 @@
-//! What names many artifacts: the lines of a list, and the ends of a copy that are more than one location.
+//! The sources and destinations of a copy of many artifacts: list files, and whole registries.
 
 use std::{fmt, io, path::Path, str::FromStr};
 
 use artifact::{Error, Result, error::Context as _, fs, location::Location, oci::RegistryName};
 
-/// Largest list that is read, in bytes.
+/// Size limit of a list, in bytes.
 const MAX_LIST: u64 = 4 << 20;
 
-/// An end of a copy: a location, or where it is about many artifacts, a whole registry.
+/// A source or destination: a location, or, for many artifacts, a whole registry.
 #[derive(Debug, Clone)]
 pub(crate) enum End {
     Registry(RegistryName),
@@ -15,7 +15,7 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// The location. Errors: a registry is none.
+    /// The location. Errors: it is a whole registry.
     pub(super) fn location(&self) -> Result<Location> {
         match self {
             Self::Registry(registry) => registry.parse(),
@@ -30,7 +30,7 @@ impl FromStr for End {
     fn from_str(text: &str) -> Result<Self> {
         match text.parse() {
             Ok(location) => Ok(Self::At(location)),
-            // What could be a file as well is more likely one that lacks its `./`.
+            // A word that could also be a file name is more likely a path without its `./`.
             Err(e) if text.ends_with(".tar") || !RegistryName::is_meant_by(text) => Err(e),
             Err(e) => text.parse().map(Self::Registry).map_err(|_| e),
         }
@@ -53,14 +53,14 @@ pub(super) struct ListLine {
     pub(super) to: Option<Location>,
 }
 
-/// Reads a list; `-` is stdin. Errors name all lines that are wrong.
+/// Reads a list; `-` is stdin. Errors name every invalid line.
 pub(super) fn read_list(path: &Path) -> Result<Vec<ListLine>> {
     if path != Path::new("-") {
         let text = fs::read_text(path, MAX_LIST).map_err(|e| Error::invalid(e.to_string()))?;
         return parse_list(&text).context(|| format!("`{}`", path.display()));
     }
     let bytes = fs::up_to(io::stdin(), MAX_LIST).context(|| "cannot read the list from stdin")?;
-    let bytes = bytes.ok_or_else(|| Error::limit(format!("a list of more than {MAX_LIST} bytes")))?;
+    let bytes = bytes.ok_or_else(|| Error::limit(format!("the list on stdin is larger than {MAX_LIST} bytes")))?;
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the list on stdin is not UTF-8"))?;
     parse_list(&text).context(|| "the list on stdin")
 }
@@ -80,7 +80,7 @@ fn parse_list(text: &str) -> Result<Vec<ListLine>> {
     }
 }
 
-/// `FROM`, or `FROM -> TO`; what follows a `#` at the start of a word is a comment.
+/// Parses `FROM` or `FROM -> TO`; a `#` at the start of a word begins a comment.
 fn line(text: &str) -> Result<Option<ListLine>> {
     let comment = text.char_indices().find(|(at, c)| {
         let before = text.get(..*at).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Many artifacts at once: which they are, what each is called where it goes, and one plan over all of them.
+//! A copy of many artifacts: their sources, their names at the destination, and one plan over all of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,24 +27,24 @@ use super::{
     open_destination,
 };
 
-/// How many questions are asked at a time.
+/// Limit of concurrent requests.
 const QUESTIONS: usize = 32;
 
-/// An artifact that was asked for.
+/// A requested artifact.
 struct Wish {
-    /// Where it is, for people.
+    /// Its location, for messages.
     from: Location,
-    /// The store that has it, by position.
+    /// Index of its store.
     store: u16,
     /// The tag or digest to look for.
     name: Name,
-    /// What it is called there.
+    /// Its name at the source.
     called: SourceName,
-    /// Where it goes, if a list says so.
+    /// Its destination, if a list gives one.
     to: Option<Location>,
 }
 
-/// The stores that are read from, each opened once.
+/// The source stores, each opened once.
 #[derive(Default)]
 struct Stores {
     open: Vec<Arc<dyn ReadStore>>,
@@ -57,25 +57,26 @@ impl Stores {
         if let Some(at) = self.by_place.get(&key) {
             return Ok(*at);
         }
-        let at = u16::try_from(self.open.len()).map_err(|_| Error::limit("more than 65536 places to copy from"))?;
+        let at =
+            u16::try_from(self.open.len()).map_err(|_| Error::limit("more than 65536 source stores in one copy"))?;
         self.open.push(registry.read(place, report).await?);
         self.by_place.insert(key, at);
         Ok(at)
     }
 
     fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {
-        self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a store that was not opened"))
+        self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a source store was not opened"))
     }
 }
 
-/// All that is to be copied: from where, and where to.
+/// The sources of a copy and their destinations.
 pub(super) struct Many {
     from: Vec<Arc<dyn ReadStore>>,
-    /// Each place with what it is to have.
+    /// Each destination with its roots.
     to: Vec<(Place, Vec<Root>)>,
 }
 
-/// A place, however its path is written.
+/// The key of a place; spellings of one path have the same key.
 fn key(place: &Place) -> String {
     let absolute = |path: &std::path::PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
     match place {
@@ -86,9 +87,9 @@ fn key(place: &Place) -> String {
 }
 
 impl Many {
-    /// Finds all artifacts and gives each its name. Nothing is made anywhere.
+    /// Finds all artifacts and names each; writes nothing.
     ///
-    /// Errors: two sources for one name; all sources that are not there, at once.
+    /// Errors: two sources for one name; one error for all missing sources.
     pub(super) async fn find(args: &Args, registry: &RegistryArgs, report: &Report) -> Result<Self> {
         let naming = Naming { maps: args.map.clone(), keep_host: args.keep_host };
         let mut stores = Stores::default();
@@ -121,7 +122,7 @@ impl Many {
         Ok(Self { from: stores.open, to })
     }
 
-    /// What goes to each place, with its store.
+    /// Opens the destinations.
     pub(super) async fn destinations(self, args: &Args, report: &Report) -> Result<Ends> {
         let (mut destinations, mut places) = (Vec::new(), Vec::new());
         for (place, roots) in self.to {
@@ -131,7 +132,7 @@ impl Many {
         Ok((self.from, destinations, places))
     }
 
-    /// How many artifacts there are, each counted at every place that it goes to, and how many places.
+    /// The number of artifacts, counted per destination, and of destinations.
     pub(super) fn len(&self) -> (usize, usize) {
         (self.to.iter().map(|(_, roots)| roots.len()).sum(), self.to.len())
     }
@@ -162,7 +163,7 @@ async fn wishes(
     of_store(&from, args, whole, stores, ways).await
 }
 
-/// An artifact that a list names.
+/// An artifact named in a list.
 async fn of_location(
     from: &Location,
     to: Option<Location>,
@@ -180,7 +181,7 @@ async fn of_location(
     Ok(Wish { from: from.clone(), store, name, called, to })
 }
 
-/// What the repositories of a registry hold, by its catalog.
+/// All tags of the repositories in a registry's catalog.
 async fn of_repositories(
     place: &End,
     stores: &mut Stores,
@@ -210,7 +211,7 @@ async fn of_repositories(
         let store = Arc::clone(stores.get(*store)?);
         asking.push(async move {
             match store.list_names().await {
-                // Registries keep the names of repositories that have nothing any more.
+                // Catalogs still list repositories that are empty.
                 Err(e) if e.kind() == Kind::NotFound => Ok(NamePage::default()),
                 other => other.context(|| format!("list the tags of {store}")),
             }
@@ -230,7 +231,7 @@ async fn of_repositories(
     Ok(wishes)
 }
 
-/// A tag of a repository; `whole`: it is called by its whole reference.
+/// A tag of a repository; with `whole`, the name is the whole reference.
 fn of_tag(place: &Place, store: u16, name: RefName, whole: bool) -> Result<Wish> {
     let tag: Tag = name.parse()?;
     let called = match whole {
@@ -241,7 +242,7 @@ fn of_tag(place: &Place, store: u16, name: RefName, whole: bool) -> Result<Wish>
     Ok(Wish { from, store, name: name.into(), called, to: None })
 }
 
-/// All that has a name in one repository, layout or archive.
+/// All names of one repository, layout or archive.
 async fn of_store(
     from: &Location,
     args: &Args,
@@ -273,19 +274,19 @@ async fn of_store(
     Ok(wishes)
 }
 
-/// Errors: a name in the store that cannot be read, as nobody can say what all of its names are.
+/// Errors: an unreadable name in the store, which makes its list of names incomplete.
 fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage) -> Result<()> {
     let Some(flaw) = page.unreadable.first() else { return Ok(()) };
     let more = match page.unreadable.len().saturating_sub(1) {
         0 => String::new(),
         more => format!(", and {more} more like this"),
     };
-    let message = format!("not all that has a tag in {store} can be known: {}: {}{more}", flaw.place, flaw.message);
+    let message = format!("cannot list all tags of {store}: {}: {}{more}", flaw.place, flaw.message);
     Err(Error::invalid(message))
 }
 
-/// Leaves out what belongs to an artifact that names its repository: it comes along with that artifact, into its
-/// repository. By its own name, which says none, it would go somewhere else.
+/// Leaves out cosign's tags for an artifact whose name contains a repository: they follow that artifact into its
+/// repository, which their own names do not contain.
 async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) -> Result<()> {
     let subject = |wish: &Wish| match &wish.called {
         SourceName::Bare(name) => naming::subject_of_companion(name),
@@ -302,23 +303,25 @@ async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) ->
     Ok(())
 }
 
-/// Gives each artifact its place and name; one that was named twice is there once.
+/// Gives each artifact its destination and name; duplicates become one.
 fn name_all(args: &Args, naming: &Naming, wishes: Vec<Wish>, report: &Report) -> Result<Vec<Named>> {
     for map in naming.maps.iter().filter(|map| !wishes.iter().any(|wish| map.fits(&wish.called))) {
-        report.warn(format!("`--map {map}` fits nothing that is copied"));
+        report.warn(format!("`--map {map}` matches no artifact in this copy"));
     }
     let is_local = |wish: &Wish| match (&wish.to, &args.to) {
         (Some(to), _) | (None, Some(End::At(to))) => !matches!(to.place, Place::Registry { .. }),
         _ => false,
     };
     if (!naming.maps.is_empty() || naming.keep_host) && wishes.iter().all(is_local) {
-        report.warn("`--map` and `--keep-host` count at registries: a layout or archive has whole references as names");
+        report.warn(
+            "`--map` and `--keep-host` apply to registries only: layouts and archives use whole references as names",
+        );
     }
     let mut taken: HashMap<(String, Option<RefName>, Option<String>), Location> = HashMap::new();
     let mut named = Vec::new();
     for wish in wishes {
         let (place, name) = target(args, naming, &wish).context(|| format!("copy {}", wish.from))?;
-        // What has no name there is told apart by its source.
+        // Untagged artifacts are told apart by their sources.
         let untagged = name.is_none().then(|| wish.from.to_string());
         match taken.get(&(key(&place), name.clone(), untagged.clone())) {
             None => {
@@ -335,7 +338,7 @@ fn name_all(args: &Args, naming: &Naming, wishes: Vec<Wish>, report: &Report) ->
     Ok(named)
 }
 
-/// Where an artifact goes, and what it is called there.
+/// The destination and name of an artifact.
 fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<RefName>)> {
     let called = &wish.called;
     let at_registry = |registry: &RegistryName, base| {
@@ -346,10 +349,10 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<Re
         (Some(to), _) => (to, true),
         (None, Some(End::At(to))) => (to, false),
         (None, Some(End::Registry(registry))) => return at_registry(registry, None),
-        (None, None) => return Err(Error::misuse("nothing says where it goes: add ` -> TO` to its line, or give TO")),
+        (None, None) => return Err(Error::misuse("no destination: add ` -> TO` to its line, or give TO")),
     };
     if to.digest.is_some() {
-        return Err(Error::misuse(format!("`{to}` names a digest; what is copied keeps its own")));
+        return Err(Error::misuse(format!("`{to}` has a digest; a destination takes only a tag")));
     }
     match (&to.place, &to.tag) {
         (place, Some(tag)) => Ok((place.clone(), Some(tag.clone()))),
@@ -359,10 +362,10 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<Re
     }
 }
 
-/// What is wanted, where it goes, and what it is called there.
+/// A requested artifact, its destination, and its name there.
 type Named = (Wish, Place, Option<RefName>);
 
-/// What all names stand for, of those that can be resolved; the others have failed.
+/// Resolves all names; failures go to `failed`.
 async fn resolve_all(
     args: &Args,
     stores: &Stores,
@@ -394,8 +397,8 @@ async fn resolve_all(
     Ok((resolved, found))
 }
 
-/// Leaves out the tags of a registry under which cosign keeps what belongs to an artifact that goes to the same layout
-/// or archive: it comes along with that, and is found there under its own tag only.
+/// Leaves out cosign's tags for artifacts that go to the same layout or archive: they follow their artifact, and are
+/// found there under their own tags only.
 fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Descriptor>) {
     let going: HashSet<(String, u16, Digest)> = named
         .iter()
@@ -415,10 +418,10 @@ fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Descriptor>) {
     found.retain(|_| keep.next().unwrap_or(true));
 }
 
-/// How many sources an error names; all of more are warned of, each by itself.
+/// Limit of the sources named in an error; if there are more, each gets a warning.
 const NAMED: usize = 20;
 
-/// All failures as one, of the kind of the worst.
+/// One error for all failures, of the kind of the worst.
 fn all_of(failed: &[(String, Error)], total: usize, report: &Report) -> Error {
     if failed.len() > NAMED {
         failed.iter().for_each(|(from, e)| report.warn(format!("{from}: {e}")));

@@ -1,4 +1,4 @@
-//! `artifact copy`: any store to any store.
+//! `artifact copy`: artifacts between stores.
 
 mod list;
 mod many;
@@ -31,58 +31,58 @@ use super::{
     text::{count, size},
 };
 
-/// Copy artifacts, and all that refers to them, from any store to any store.
+/// Copy artifacts and their referrers between registries, layouts and archives.
 ///
-/// Nothing that the destination has is moved. Names are set last.
+/// Content that the destination already has is not transferred. Tags are set last.
 ///
-/// Many artifacts are named by a list, by a registry's catalog, or by all tags of one place, and copied at once. A layout
-/// or archive then has whole references as names. At a registry, each goes to its own repository below TO, without the
-/// name of the registry that it came from: `ghcr.io/a/b:v1` becomes TO/a/b:v1. --map and --keep-host choose other
-/// repositories. With --all-tags, the tags of a repository stay tags, and become those of TO.
+/// --list, --repositories and --all-tags copy many artifacts at once. A layout or archive then uses whole references as
+/// names. In a registry, each artifact goes to its own repository below TO, without the source registry's name:
+/// `ghcr.io/a/b:v1` becomes TO/a/b:v1. --map and --keep-host choose other repositories. With --all-tags, the tags of
+/// the source repository become tags of TO.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "artifact copy [OPTIONS] FROM TO\n       \
     artifact copy [OPTIONS] --all-tags FROM TO\n       \
     artifact copy [OPTIONS] --list FILE [TO]\n       \
     artifact copy [OPTIONS] --repositories REGISTRY[/PREFIX] TO")]
 pub(crate) struct Args {
-    /// Where it is; without a tag: `latest`, or the only tag of a layout or archive
+    /// Source; without a tag: `latest`, or the only tag of a layout or archive
     #[arg(required_unless_present_any = ["list", "repositories"])]
     from: Option<End>,
-    /// Where it goes; without a tag, under the tag it has. Many may also go to a whole registry, `host[:port]`
+    /// Destination; without a tag, the source's tag. For many artifacts, also a whole registry, `host[:port]`
     #[arg(required_unless_present_any = ["list", "repositories"])]
     to: Option<End>,
     /// Copy every tag of the repository, layout or archive
     #[arg(long, group = "many", conflicts_with = "platform")]
     all_tags: bool,
-    /// Copy what this file names, `-` for stdin: `FROM` or `FROM -> TO` on each line, comments after `#`
+    /// Copy the artifacts listed in this file, `-` for stdin: one `FROM` or `FROM -> TO` a line, comments after `#`
     #[arg(long, group = "many", value_name = "FILE")]
     list: Option<PathBuf>,
-    /// Copy every tag of every repository of a registry, or of those below a prefix, as its catalog lists them
+    /// Copy every tag of every repository in a registry's catalog, or of those below a prefix
     #[arg(long, group = "many", value_name = "REGISTRY[/PREFIX]", conflicts_with = "platform")]
     repositories: Option<End>,
-    /// Put what comes from FROM, a registry or a repository, or from below it, at TO, a path below the destination; of
-    /// several, the longest FROM counts
+    /// Copy artifacts from FROM (a registry or repository) and below to TO, a path below the destination; the longest
+    /// matching FROM wins
     #[arg(long, requires = "many", value_name = "FROM=TO")]
     map: Vec<Map>,
-    /// At a registry, keep the name of the registry that it came from: TO/ghcr.io/a/b:v1
+    /// Keep the source registry's name in the destination repository: TO/ghcr.io/a/b:v1
     #[arg(long, requires = "many")]
     keep_host: bool,
-    /// Leave signatures, SBOMs and whatever else refers to the artifact behind
+    /// Do not copy signatures, SBOMs and other referrers
     #[arg(long)]
     no_referrers: bool,
-    /// Of an index, copy the manifest for this platform only
+    /// Copy only the manifest for this platform from an index
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// In a layout or archive, drop what the tag stood for from the list; by default it stays listed without a tag
+    /// In a layout or archive, remove the tag's previous manifest from the index; by default it stays, untagged
     #[arg(long)]
     replace: bool,
-    /// Look for all content, also where a tag of the registry says that it is there
+    /// Check for every blob, even if the registry's tag already names the same manifest
     #[arg(long)]
     recheck: bool,
-    /// Say what would move, and move nothing
+    /// Report what would be transferred, and transfer nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How many blobs move at a time [default: 6, up to 32 small ones where answers take long]
+    /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Where a single artifact is, or all the tags.
+    /// The source location, of one artifact or of all tags.
     fn source(&self) -> Result<Location> {
         self.from.as_ref().ok_or_else(|| Error::misuse("FROM is missing"))?.location()
     }
@@ -110,12 +110,13 @@ impl Args {
             && self.all_tags
             && (from.tag.is_some() || from.digest.is_some())
         {
-            let message = format!("`{from}` names one artifact; `--all-tags` copies all that its place has");
+            let message = format!("`{from}` names one artifact; `--all-tags` takes a location without a tag or digest");
             return Err(Error::misuse(message));
         }
         match &self.to {
             Some(End::At(to)) if self.is_many() && (to.tag.is_some() || to.digest.is_some()) => {
-                let message = format!("`{to}` names one artifact; many go to a repository, a layout or an archive");
+                let message =
+                    format!("`{to}` names one artifact; the destination of many is a repository, layout or archive");
                 Err(Error::misuse(message))
             }
             _ => Ok(()),
@@ -129,19 +130,17 @@ impl Args {
         match (self.from.take(), self.to.take()) {
             (Some(from), Some(_)) => {
                 let option = if self.list.is_some() { "--list" } else { "--repositories" };
-                return Err(Error::misuse(format!(
-                    "`{option}` says what is copied; `{from}` is one location too many"
-                )));
+                return Err(Error::misuse(format!("`{option}` names the sources; `{from}` is one location too many")));
             }
             (from, to) => self.to = from.or(to),
         }
         if self.to.is_none() && self.repositories.is_some() {
-            return Err(Error::misuse("nothing says where the repositories go: give TO"));
+            return Err(Error::misuse("no destination for the repositories: give TO"));
         }
         let access = [&self.registry.access, &self.from_access.clone().into(), &self.to_access.clone().into()]
             .map(|access: &Access| access.reads_stdin());
         if access.contains(&true) && self.list.as_deref() == Some(Path::new("-")) {
-            return Err(Error::misuse("stdin has the password or the list, not both: give one of them as a file"));
+            return Err(Error::misuse("stdin cannot hold both the password and the list: put one of them in a file"));
         }
         Ok(())
     }
@@ -184,7 +183,7 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
         true => plan.foresee(),
         false => plan.approve(&[]).await.context(what)?.run(&options).await.context(what)?,
     };
-    // Where each of many goes is said with its name.
+    // Of many artifacts, each message names the destination.
     let to = match (args.is_many(), places.as_slice()) {
         (true, [one]) => one.to_string(),
         (true, all) => count(all.len(), "place"),
@@ -196,8 +195,8 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
 
 type Ends = (Vec<Arc<dyn ReadStore>>, Vec<Destination>, Vec<Place>);
 
-/// The one artifact, and where it goes, under the tag of the target, else under its own. Nothing is made at the target
-/// before the source is known to have it.
+/// Source and destination of one artifact, with the target's tag or else its own. Nothing is created at the target
+/// before the source is resolved.
 async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
     let source = args.source()?;
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
@@ -207,7 +206,7 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     Ok((vec![from.store], vec![Destination { store, roots: vec![root] }], vec![target.place]))
 }
 
-/// Many artifacts, and where they go.
+/// Sources and destinations of many artifacts.
 async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
     let many = Many::find(args, read_from, report).await?;
     let (artifacts, places) = many.len();
@@ -215,7 +214,7 @@ async fn many(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<
     many.destinations(args, report).await
 }
 
-/// Opens the store that is written to; with --dry-run, nothing is made.
+/// Opens the destination store; with --dry-run, creates nothing.
 async fn open_destination(args: &Args, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
     if args.dry_run {
         return args.registry.context(report)?.write_nothing(place).await;
@@ -225,7 +224,7 @@ async fn open_destination(args: &Args, place: &Place, report: &Report) -> Result
     Ok(store)
 }
 
-/// What a command that carried one artifact prints.
+/// The output of a command that copied one artifact.
 pub(super) struct Outcome {
     digest: Digest,
     pub(super) json: serde_json::Map<String, Value>,
@@ -238,19 +237,18 @@ impl Outcome {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The digest of the artifact.
     pub(super) fn digest(&self) -> &Digest {
         &self.digest
     }
 }
 
-/// Says what a copy of one artifact did; its digest is for stdout.
+/// Reports a finished copy of one artifact; its digest is for stdout.
 pub(super) fn report_done(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
     let digest = done.root.digest.clone();
     account(report, &CopyText::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
 }
 
-/// Says what a copy of one artifact would do, beside what is known of the artifact itself.
+/// Reports a dry run for one artifact, with the description of the artifact.
 pub(super) fn report_planned(
     report: &Report,
     would: &copy::Report,
@@ -272,17 +270,17 @@ fn account(
     Ok(Outcome { digest: done.root.digest.clone(), json, lines })
 }
 
-/// What there is to tell of a copy, besides what the engine reports.
+/// The facts about a copy that the engine does not report.
 struct CopyText {
-    /// Where it went, as given.
+    /// The destination as given.
     to: String,
-    /// All names, as they are written with the places that they are in.
+    /// All names with their places.
     locations: Vec<String>,
-    /// What was asked for.
+    /// The requested artifacts.
     roots: Vec<Digest>,
-    /// Nothing was done.
+    /// Whether this is a dry run.
     dry: bool,
-    /// Many were asked for: each is told with the place that it went to.
+    /// Whether there are many artifacts: messages then name the place of each.
     many: bool,
 }
 
@@ -301,7 +299,7 @@ impl CopyText {
     fn talk(&self, report: &Report, done: &copy::Report, account: Account) {
         let to = &self.to;
         if self.dry {
-            report.say("nothing was moved: this is a dry run");
+            report.say("dry run: nothing was moved");
         }
         done.notes.iter().for_each(|note| report.warn(note));
         self.tell_names(report, done);
@@ -316,8 +314,8 @@ impl CopyText {
         });
     }
 
-    /// Says of each name whether it is new, stands for something else now, or for the same. A name that moved has a line
-    /// of its own also where it is the only one: whoever relied on it will want to know.
+    /// Reports for each name whether it is new, moved or unchanged. A moved name always gets a line of its own, since
+    /// other users may rely on it.
     fn tell_names(&self, report: &Report, done: &copy::Report) {
         let moves = if self.dry { "would move" } else { "moved" };
         for (named, location) in done.names.iter().zip(&self.locations) {
@@ -326,13 +324,13 @@ impl CopyText {
             match from {
                 Some(from) if from != to => report.say(format!("{name} {moves} from {from} to {to}")),
                 _ if done.names.len() == 1 && !self.many => {}
-                Some(_) => report.say(format!("{name} is the same: {to}")),
+                Some(_) => report.say(format!("{name} is unchanged: {to}")),
                 None => report.say(format!("{name} is new: {to}")),
             }
         }
     }
 
-    /// On stdout: each digest that was asked for, once.
+    /// Prints each requested digest once.
     fn document(&self, report: &Report, done: &copy::Report, account: Account) -> Result<ExitCode> {
         let json = self.json(done, account)?;
         let mut known = HashSet::new();
@@ -343,7 +341,7 @@ impl CopyText {
     }
 
     fn json(&self, done: &copy::Report, account: Account) -> Result<serde_json::Map<String, Value>> {
-        // Names were resolved and sources read before the copy began: that counts, too.
+        // Resolving names and reading sources preceded the copy and count too.
         let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
         let mut object = object(&done)?;
         object.insert("seconds".into(), account.seconds().into());
@@ -361,16 +359,16 @@ impl CopyText {
     }
 }
 
-/// What became of the only name, unless it moved: the start of a sentence.
+/// The result for the only name, unless it moved: the start of a sentence.
 fn the_name(done: &copy::Report) -> String {
     match done.names.as_slice() {
         [NameReport { name, from: None, .. }] => format!("new tag `{name}`, "),
-        [NameReport { name, from: Some(from), to, .. }] if from == to => format!("tag `{name}` is the same, "),
+        [NameReport { name, from: Some(from), to, .. }] if from == to => format!("tag `{name}` is unchanged, "),
         _ => String::new(),
     }
 }
 
-/// What moved and what did not.
+/// The counts of moved, mounted and present items.
 fn sentence(done: &copy::Report) -> String {
     let moved = format!("{} moved ({})", count(done.moved, "item"), size(done.bytes));
     let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
@@ -378,7 +376,7 @@ fn sentence(done: &copy::Report) -> String {
     format!("{moved}{mounted}{present}")
 }
 
-/// What would move and what would not. Without trying, nobody knows what could be mounted.
+/// The counts for a dry run. Whether a registry would mount a blob is unknown until tried.
 fn conditional(would: &copy::Report) -> String {
     let moves = match would.moved {
         0 => "nothing would move".to_owned(),

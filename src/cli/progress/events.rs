@@ -1,11 +1,11 @@
-//! What happens as JSON, one object a line, for programs that watch.
+//! Progress events as JSON, one object a line, for programs.
 
 use artifact::progress::{Event, Outcome};
 use serde_json::{Value, json};
 
 use super::state::State;
 
-/// The object of an event that was noted already.
+/// The object for an event that `state` already counts.
 pub(super) fn object(event: &Event, state: &State) -> Option<Value> {
     Some(match event {
         Event::Packing { files, bytes } => json!({ "event": "packing", "files": files, "bytes": bytes }),
@@ -28,7 +28,7 @@ pub(super) fn object(event: &Event, state: &State) -> Option<Value> {
     })
 }
 
-/// What became of content, in one word.
+/// The outcome of a transfer in one word.
 pub(super) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Moved => "moved",

@@ -1,4 +1,4 @@
-//! What a display shows, as lines of text that fit.
+//! The progress display as lines of text that fit the terminal.
 
 use std::time::{Duration, Instant};
 
@@ -8,20 +8,20 @@ use super::{
     width::{cut_to_width, without_path},
 };
 
-/// Content is worth a line of its own when it moves for longer than this: small blobs would only flicker.
+/// A transfer gets a line of its own after this time, so that small blobs do not flicker.
 const WORTH: Duration = Duration::from_millis(500);
-/// The rate of what took less than this says nothing.
+/// Shorter transfers show no rate.
 const SHOWN: Duration = Duration::from_secs(1);
-/// Most blobs that have a line.
+/// Limit of blobs with a line of their own.
 const MOST: usize = 8;
-/// From this many columns on, everything has its place.
+/// From this many columns on, fields are aligned.
 const WIDE: usize = 60;
-/// Widest bar, in columns.
+/// Maximum width of a bar, in columns.
 const BAR: usize = 30;
-/// Narrowest bar worth drawing.
+/// Minimum width of a bar, in columns.
 const NARROW: usize = 8;
 
-/// A block of at most `height` lines of at most `width` columns: the total, what is waited for, what moves.
+/// A block of at most `height` lines of at most `width` columns: the total, the waits, the transfers.
 pub(super) fn block(state: &State, now: Instant, width: usize, height: usize) -> Vec<String> {
     let mut lines = vec![total_line(state, now, width)];
     let waits = state.waits(now);
@@ -34,7 +34,7 @@ pub(super) fn block(state: &State, now: Instant, width: usize, height: usize) ->
     }
     let mut blobs = state.blobs();
     blobs.retain(|blob| now.saturating_duration_since(blob.since) >= WORTH);
-    // Not the whole screen: what was said before stays in view.
+    // Half the screen at most, so that earlier output stays visible.
     let room = MOST.min((height / 2).saturating_sub(lines.len()));
     let shown = if blobs.len() > room { room.saturating_sub(1) } else { blobs.len() };
     lines.extend(blobs.iter().take(shown).map(|blob| blob_line(blob, width)));
@@ -45,7 +45,7 @@ pub(super) fn block(state: &State, now: Instant, width: usize, height: usize) ->
     lines.into_iter().map(|line| cut_to_width(&line, width)).collect()
 }
 
-/// The line of the whole. What matters less gives way where the terminal is narrow.
+/// The line for the total. On narrow terminals, minor fields are dropped.
 fn total_line(state: &State, now: Instant, width: usize) -> String {
     if state.phase == Phase::Looking {
         return format!("reading, {} s", now.saturating_duration_since(state.start).as_secs());
@@ -53,10 +53,10 @@ fn total_line(state: &State, now: Instant, width: usize) -> String {
     let word = if state.phase == Phase::Packing { "packing " } else { "" };
     let percent = format!("{word}{:>3} %", percent(state));
     let items = if state.phase == Phase::Moving { format!("{}/{}", state.done, state.items) } else { String::new() };
-    // In the order in which they go.
+    // In the order in which they are dropped.
     let mut extras = [items, bytes(state), rate(state), left(state)];
     if width >= WIDE {
-        // So that the bar does not change its width with every digit.
+        // Fixed widths keep the bar from changing its width with every digit.
         let widths = extras.iter_mut().zip([0, 20, 10, 9]).filter(|(text, _)| !text.is_empty());
         widths.for_each(|(text, width)| *text = format!("{text:>width$}"));
     }
@@ -75,7 +75,7 @@ fn total_line(state: &State, now: Instant, width: usize) -> String {
     }
 }
 
-/// The line of one blob; its name comes last, and gives way.
+/// The line for one blob; its name comes last and is cut to fit.
 fn blob_line(blob: &Blob, width: usize) -> String {
     let fraction = if blob.desc.size == 0 { 1.0 } else { blob.at as f64 / blob.desc.size as f64 };
     let bar = if width >= WIDE { format!("  [{}]", bar(fraction, 12)) } else { String::new() };
@@ -92,7 +92,7 @@ fn blob_line(blob: &Blob, width: usize) -> String {
     cut_to_width(&line, width)
 }
 
-/// One line for those who read a log.
+/// One line for a log.
 pub(super) fn log_line(state: &State) -> Option<String> {
     let doing = match state.phase {
         Phase::Looking => return None,
@@ -104,7 +104,7 @@ pub(super) fn log_line(state: &State) -> Option<String> {
     Some(format!("{doing}{} %, {}{extras}", percent(state), bytes(state)))
 }
 
-/// Whole percents; all is there only when all is there.
+/// Whole percents, rounded down: 100 only when complete.
 fn percent(state: &State) -> u64 {
     (state.fraction() * 100.0).floor() as u64
 }
@@ -138,7 +138,7 @@ fn bar(fraction: f64, width: usize) -> String {
     format!("{}{head}{}", "=".repeat(full), " ".repeat(width.saturating_sub(full + head.len())))
 }
 
-/// What is worth saying at the end besides what moved: what came again, how long it took, how fast so many bytes were.
+/// The end of a summary: resumed bytes, retries, time, and the rate of `bytes`.
 pub(super) fn account(bytes: u64, resumed: u64, retried: u64, took: Duration) -> String {
     let resumed = if resumed > 0 { format!(", {} resumed", size(resumed)) } else { String::new() };
     let retried = match retried {

@@ -1,6 +1,6 @@
-//! What happens, shown on stderr: lines that move on a terminal, now and then a line elsewhere, JSON for programs.
+//! Progress on stderr: a moving display on a terminal, occasional lines elsewhere, JSON for programs.
 //!
-//! It turns events into lines. Results, errors and what commands say are not for here.
+//! It turns events into lines. Results, errors and other messages of commands are in `report`.
 
 mod events;
 mod lines;
@@ -29,29 +29,29 @@ use super::{
     text::{escape, size, without_controls},
 };
 
-/// How often a terminal is drawn anew.
+/// Interval between updates of a terminal.
 const TICK: Duration = Duration::from_millis(100);
-/// What is over sooner is not drawn.
+/// Work that ends sooner is not drawn.
 const SOON: Duration = Duration::from_millis(300);
-/// How often work that takes long gets a line where no terminal is.
+/// Interval between lines about long work, without a terminal.
 const PLAIN: Duration = Duration::from_secs(10);
-/// How often the bytes of one blob are told to programs.
+/// Interval between JSON events about the bytes of one blob.
 const TOLD: Duration = Duration::from_secs(1);
 
-/// How it is shown.
+/// The form of the display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Not at all.
+    /// None.
     Quiet,
-    /// On a terminal.
+    /// A moving display on a terminal.
     Drawn,
-    /// As lines.
+    /// Occasional lines.
     Lines,
-    /// As JSON.
+    /// JSON objects.
     Json,
 }
 
-/// Shows what happens.
+/// Shows progress.
 pub(crate) struct Display {
     mode: Mode,
     verbose: bool,
@@ -61,27 +61,27 @@ pub(crate) struct Display {
 
 struct Inner {
     state: State,
-    /// Since when there is something to show, and until when there was.
+    /// The start of the current display, and the end of the last.
     shown: Option<Instant>,
     ended: Option<Instant>,
-    /// When there was a line last.
+    /// The time of the last line.
     said: Instant,
-    /// Until when it was said that something is waited for.
+    /// The end of the longest announced wait.
     waits: Instant,
-    /// The registries that were warned of.
+    /// The registries with a warning so far.
     unverified: Vec<String>,
-    /// When the bytes of this content were told last; those that are packed have no digest.
+    /// The time of the last event per blob; content being packed has no digest.
     told: HashMap<Option<Digest>, Instant>,
 }
 
 impl Inner {
-    /// What there is to say of a registry whose certificate is not looked at, once.
+    /// The warning about disabled certificate verification, once per registry.
     fn unverified_message(&mut self, registry: &str) -> Option<String> {
         if self.unverified.iter().any(|known| known == registry) {
             return None;
         }
         self.unverified.push(registry.to_owned());
-        Some(format!("the certificate of {registry} is not looked at: whoever answers is believed"))
+        Some(format!("TLS certificate verification is disabled for {registry}"))
     }
 
     fn warning_line(&mut self, registry: &str) -> Option<String> {
@@ -89,30 +89,30 @@ impl Inner {
     }
 }
 
-/// Something to show, until it is dropped.
+/// Shows progress until dropped.
 pub(crate) struct Shown {
     display: Arc<Display>,
-    /// Dropped to stop the thread that draws.
+    /// Dropped to stop the drawing thread.
     stop: Option<Sender<()>>,
 }
 
-/// What it took.
+/// The costs of finished work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
     pub(crate) took: Duration,
-    /// Bytes that did not have to move again.
+    /// Bytes kept from earlier transfers.
     pub(crate) resumed: u64,
     /// Attempts beyond the first.
     pub(crate) retried: u64,
 }
 
 impl Account {
-    /// The end of a summary, when so many bytes moved.
+    /// The end of a summary of a transfer of `bytes`.
     pub(crate) fn text(&self, bytes: u64) -> String {
         lines::account(bytes, self.resumed, self.retried, self.took)
     }
 
-    /// How long it took, in seconds, to the millisecond.
+    /// Duration in seconds, to the millisecond.
     pub(crate) fn seconds(&self) -> f64 {
         (self.took.as_secs_f64() * 1000.0).round() / 1000.0
     }
@@ -133,7 +133,7 @@ impl Display {
         Arc::new(Self { mode, verbose, screen, inner: Mutex::new(inner) })
     }
 
-    /// Starts to show what happens from now on.
+    /// Starts the display.
     pub(crate) fn show(self: &Arc<Self>) -> Shown {
         let now = Instant::now();
         {
@@ -146,7 +146,7 @@ impl Display {
         Shown { display: Arc::clone(self), stop: moves.then(|| ticker(Arc::clone(self))) }
     }
 
-    /// Shows no more; what it took.
+    /// Ends the display and returns the costs.
     pub(crate) fn end(&self) -> Account {
         let mut inner = self.inner();
         let now = Instant::now();
@@ -162,7 +162,7 @@ impl Display {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows where it is.
+    /// Updates the display.
     fn tick(&self) {
         let (now, mut inner) = (Instant::now(), self.inner());
         inner.state.sample(now);
@@ -170,7 +170,7 @@ impl Display {
         match self.mode {
             Mode::Drawn if now.saturating_duration_since(start) >= SOON => {
                 let (width, height) = screen::dimensions();
-                // The last column is left alone: some terminals go to the next line there.
+                // The last column stays empty: some terminals wrap the line there.
                 let block = lines::block(&inner.state, now, width.saturating_sub(1), height.saturating_sub(1));
                 drop(inner);
                 self.screen.draw(&block);
@@ -189,13 +189,13 @@ impl Display {
         self.screen.above(|| stderr(&format!("{line}\n")));
     }
 
-    /// The line that an event is worth.
+    /// The line for an event, if it gets one.
     fn text_line(&self, event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
         match event {
             Event::Waiting { why, time } => {
                 let drawn = self.mode == Mode::Drawn && inner.shown.is_some() && inner.ended.is_none();
                 let until = now + *time;
-                // Transfers that wait at the same time are told once.
+                // Simultaneous waits share a line.
                 if !self.verbose && (drawn || until < inner.waits + TOLD) {
                     return None;
                 }
@@ -265,7 +265,7 @@ impl Drop for Shown {
     }
 }
 
-/// Moves what is shown until the sender is dropped; in a thread, because the work may keep all others busy.
+/// Updates the display until the sender is dropped, on a thread of its own since the work can occupy all others.
 fn ticker(display: Arc<Display>) -> Sender<()> {
     let (stop, stopped) = channel();
     std::thread::spawn(move || {
@@ -276,7 +276,7 @@ fn ticker(display: Arc<Display>) -> Sender<()> {
     stop
 }
 
-/// A line about one blob.
+/// A line for one blob.
 fn blob_line(word: &str, desc: &Descriptor, bytes: u64) -> String {
     let name = escape(desc.title().unwrap_or(&desc.media_type));
     format!("{word:<7}  {}  {:>8}  {name}", desc.digest.short(), size(bytes))

@@ -1,4 +1,4 @@
-//! What a display knows: events in, numbers out. Nothing here draws or reads a clock.
+//! The state of a display: events in, numbers out. Nothing here draws or reads a clock.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,15 +10,15 @@ use artifact::{
     progress::{Event, Outcome},
 };
 
-/// Over how long a rate is taken.
+/// The period over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(10);
-/// A rate over less than this says nothing.
+/// Minimum period for a rate.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// What is going on.
+/// The phase of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Reading what there is to do.
+    /// Sources and destinations are read, to plan the work.
     Looking,
     /// Files are read and packed.
     Packing,
@@ -26,22 +26,22 @@ pub(super) enum Phase {
     Moving,
 }
 
-/// Content that moves now.
+/// A transfer in progress.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) desc: Descriptor,
     pub(super) since: Instant,
-    /// Where its transfer is.
+    /// Bytes so far in this attempt.
     pub(super) at: u64,
-    /// As far as it ever came: what starts over does not take back what the total counts.
+    /// Most bytes of any attempt, so that a restart does not reduce the total.
     high: u64,
     /// Whether it started over.
     pub(super) again: bool,
-    /// Whether it goes on from where an earlier transfer ended.
+    /// Whether it continues an earlier transfer.
     pub(super) resumed: bool,
 }
 
-/// Why nothing moves for a while, and until when.
+/// A wait: its reason and end.
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
     pub(super) why: String,
@@ -54,17 +54,17 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// Files to pack, or manifests and blobs to move.
     pub(super) items: usize,
-    /// How many of them are done.
+    /// Finished items.
     pub(super) done: usize,
-    /// Bytes of all of them.
+    /// Bytes of all items.
     pub(super) total: u64,
-    /// Bytes of those that are done.
+    /// Bytes of finished items.
     finished: u64,
     blobs: HashMap<Digest, Blob>,
     waits: Vec<Wait>,
-    /// Bytes that passed in this phase, those that passed twice included.
+    /// Bytes transferred in this phase, repeated ones included.
     passed: u64,
-    /// Bytes that did not have to move again.
+    /// Bytes kept from earlier transfers.
     pub(super) resumed: u64,
     /// Attempts beyond the first.
     pub(super) retried: u64,
@@ -89,7 +89,6 @@ impl State {
         }
     }
 
-    /// Counts an event.
     pub(super) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Packing { files, bytes } => self.enter_phase(Phase::Packing, *files, *bytes),
@@ -143,7 +142,7 @@ impl State {
         }
     }
 
-    /// Notes how far it is, so that there is a rate.
+    /// Records the bytes so far, for the rate.
     pub(super) fn sample(&mut self, now: Instant) {
         self.samples.push_back((now, self.passed));
         while self.samples.front().is_some_and(|(then, _)| now.saturating_duration_since(*then) > WINDOW) {
@@ -151,43 +150,42 @@ impl State {
         }
     }
 
-    /// How many bytes of the total are where they belong; it never becomes less while a phase lasts.
+    /// Bytes of the total that have arrived; never decreases during a phase.
     pub(super) fn position(&self) -> u64 {
         let moving = self.blobs.values().fold(0_u64, |sum, blob| sum.saturating_add(blob.high));
         self.finished.saturating_add(moving).min(self.total)
     }
 
-    /// From zero to one; an artifact without bytes is done.
+    /// Completed fraction, 0 to 1; an artifact without bytes is complete.
     pub(super) fn fraction(&self) -> f64 {
         if self.total == 0 { 1.0 } else { self.position() as f64 / self.total as f64 }
     }
 
-    /// Bytes a second, lately.
+    /// Recent rate in bytes per second.
     pub(super) fn rate(&self) -> Option<f64> {
         let ((then, before), (now, passed)) = (self.samples.front()?, self.samples.back()?);
         let time = now.saturating_duration_since(*then);
         (time >= SHORTEST).then(|| passed.saturating_sub(*before) as f64 / time.as_secs_f64())
     }
 
-    /// How long the rest will take at this rate.
+    /// Remaining time at this rate.
     pub(super) fn left(&self) -> Option<Duration> {
         let rate = self.rate().filter(|rate| *rate >= 1.0)?;
         Duration::try_from_secs_f64(self.total.saturating_sub(self.position()) as f64 / rate).ok()
     }
 
-    /// A transfer that goes on now.
     pub(super) fn blob(&self, digest: &Digest) -> Option<&Blob> {
         self.blobs.get(digest)
     }
 
-    /// What moves now, in the order in which it started.
+    /// Transfers in progress, oldest first.
     pub(super) fn blobs(&self) -> Vec<&Blob> {
         let mut blobs: Vec<&Blob> = self.blobs.values().collect();
         blobs.sort_by(|a, b| (a.since, &a.desc.digest).cmp(&(b.since, &b.desc.digest)));
         blobs
     }
 
-    /// The waits that are not over, the longest last.
+    /// Current waits, the longest last.
     pub(super) fn waits(&self, now: Instant) -> Vec<&Wait> {
         let mut waits: Vec<&Wait> = self.waits.iter().filter(|wait| wait.until > now).collect();
         waits.sort_by_key(|wait| wait.until);

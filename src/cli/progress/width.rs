@@ -1,13 +1,13 @@
-//! Text that has to fit into a line of a terminal.
+//! Text that must fit a terminal line.
 
 use unicode_width::UnicodeWidthChar as _;
 
-/// How many columns a terminal needs for a text.
+/// The width of a text on a terminal, in columns.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// A failure without the path that it is about: `GET https://host/path: 429 …` becomes `host: 429 …`.
+/// Shortens a URL in an error to its host: `GET https://host/path: 429 …` becomes `host: 429 …`.
 pub(super) fn without_path(why: &str) -> String {
     let host = |word: &str| Some(word.split_once("://")?.1.split('/').next()?.trim_end_matches(':').to_owned());
     let words: Vec<&str> = why.split(' ').collect();
@@ -19,9 +19,9 @@ pub(super) fn without_path(why: &str) -> String {
     [before, &[format!("{host}:").as_str()], after].concat().join(" ")
 }
 
-/// The text, or as much of it as fits into so many columns, and `…`.
+/// The text, cut to `width` columns with `…` if longer.
 pub(super) fn cut_to_width(text: &str, width: usize) -> String {
-    // Characters without a width are bounded, too: a name may consist of nothing else.
+    // Zero-width characters are limited too: a name may consist of nothing else.
     if columns(text) <= width && text.chars().count() <= width.saturating_mul(2) {
         return text.to_owned();
     }

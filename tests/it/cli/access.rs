@@ -97,7 +97,7 @@ fn the_proxy_of_the_environment_is_used_and_its_failures_have_advice() {
     assert_eq!(proxy.lines()[0], "GET http://registry.test:5000/v2/a/tags/list?n=1000");
     for (value, words) in [
         (format!("http://ann:canary@{}", proxy.host()), ["answered in place of the host", "captive portal"]),
-        ("socks5://ann:canary@x".into(), ["`socks5://`", "http proxy"]),
+        ("socks5://ann:canary@x".into(), ["`socks5://`", "HTTP proxy"]),
     ] {
         let refused = run("ls registry.test/a --retries 0", "HTTPS_PROXY", &value);
         assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);

@@ -41,7 +41,7 @@ const TEXTS: [&str; 44] = [
     "the quota is exhausted",
     "the title",
     "are named",
-    "there already",
+    "different files exist",
     "the manifest has",
     "file-bundle layer of its own",
     "cannot remove single tags",
@@ -144,15 +144,15 @@ async fn advice_about_a_registry_fits_what_it_did() {
     let elsewhere = ("www-authenticate", r#"Bearer realm="https://elsewhere.test/token""#);
     let immutable = r#"{"errors":[{"code":"PRECONDITION","message":"immutable"}]}"#.to_owned();
     for (status, header, body, advice) in [
-        (400, None, "Client sent an HTTP request to an HTTPS server.".to_owned(), "uses https"),
+        (400, None, "Client sent an HTTP request to an HTTPS server.".to_owned(), "uses HTTPS"),
         (409, None, json("TAG_IMMUTABLE"), "choose another tag"),
-        (405, None, json("UNSUPPORTED"), "does not allow that"),
+        (405, None, json("UNSUPPORTED"), "does not support the operation"),
         (507, None, json("UNKNOWN"), "delete artifacts"),
         (429, Some(("ratelimit-remaining", "0;w=21600")), json("TOOMANYREQUESTS"), "may raise the limit"),
         (401, Some(elsewhere), json("UNAUTHORIZED"), "if you trust it, list its host"),
         (307, Some(("location", "http://elsewhere.test/x")), String::new(), "if you trust that host"),
         (401, None, json("UNAUTHORIZED"), "stores credentials for it"),
-        (403, None, json("DENIED"), "do not allow it"),
+        (403, None, json("DENIED"), "this user lacks the permission"),
         (412, None, immutable, "none: "),
     ] {
         let registry = answering(status, header, &body);
@@ -175,7 +175,7 @@ async fn advice_about_a_registry_fits_what_it_did() {
     assert!(said.contains("lost content"), "{said}");
     let plain = answering(200, None, "{}");
     assert!(
-        given(&world, &format!("ls {}/a --plain-http=false", plain.host()), &[]).contains("`--plain-http` uses http")
+        given(&world, &format!("ls {}/a --plain-http=false", plain.host()), &[]).contains("`--plain-http` uses HTTP")
     );
     let empty = answering(200, None, r#"{"name":"a","tags":[]}"#);
     assert!(given(&world, &format!("ls {}/a", empty.host()), &[]).contains("LOCATION@DIGEST"));
@@ -190,10 +190,10 @@ fn advice_about_a_proxy_fits_what_is_wrong_with_it() {
     let wants = answering(407, None, "");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     for (proxy, advice) in [
-        ("socks5://127.0.0.1:1", "set an http proxy"),
-        ("ftp://127.0.0.1:1", "it is set in `HTTPS_PROXY`"),
-        ("http://[", "it is set in `HTTPS_PROXY`"),
-        (wants.host(), "into the proxy's URL"),
+        ("socks5://127.0.0.1:1", "set an HTTP proxy"),
+        ("ftp://127.0.0.1:1", "set `HTTPS_PROXY`, `HTTP_PROXY`"),
+        ("http://[", "set `HTTPS_PROXY`, `HTTP_PROXY`"),
+        (wants.host(), "to the proxy's URL"),
         (free.as_str(), "check the proxy"),
     ] {
         let said = given(&world, "ls registry.test/a --retries 0", &[("HTTPS_PROXY", proxy)]);
@@ -220,7 +220,7 @@ fn advice_about_names_fits_what_was_named() {
     assert!(given(&world, "push chart localhost:1/web:v9", &[]).contains("strict=false"));
     let twin = world.ok("types show helm-chart").replace("name: helm-chart", "name: twin");
     world.write("twin.yaml", &twin.replace("aliases: [helm, chart]", "aliases: []"));
-    assert!(given(&world, "push chart oci:two --type-file twin.yaml", &[]).contains("pick one with `--type NAME`"));
+    assert!(given(&world, "push chart oci:two --type-file twin.yaml", &[]).contains("select one with `--type NAME`"));
 }
 
 /// Runs the command that a hint has between its first backquotes.

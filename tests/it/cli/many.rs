@@ -115,7 +115,7 @@ fn repositories_are_those_of_the_catalog_below_a_prefix() {
     world.fails(&format!("copy --repositories {at}/nobody oci:out"), 4, &["has no repository with a tag"]);
     assert!(!world.path().join("out").exists());
     let unused = world.run(&format!("copy --repositories {at}/team oci:out --map {at}/tea=x"));
-    assert!(unused.code == 0 && unused.stderr.contains("fits nothing"), "{}", unused.stderr);
+    assert!(unused.code == 0 && unused.stderr.contains("matches no artifact in this copy"), "{}", unused.stderr);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn where_each_of_many_goes_is_said_also_of_one() {
         assert!(done.stderr.contains(&format!("\n{to}/{place}: ")), "{line}: {}", done.stderr);
     }
     let flags = world.run(&format!("copy --repositories {at} oci:x --map {at}=one"));
-    assert!(flags.code == 0 && flags.stderr.contains("count at registries"), "{}", flags.stderr);
+    assert!(flags.code == 0 && flags.stderr.contains("apply to registries only"), "{}", flags.stderr);
     world.fails(&format!("copy --all-tags {at}/lone/z:v1 oci:y"), 2, &["names one artifact"]);
     world.fails(&format!("copy --all-tags {at}/lone/z@{one} oci:y"), 2, &["names one artifact"]);
 }
@@ -227,7 +227,7 @@ fn a_line_may_say_where_it_goes() {
     }
     assert_eq!(world.ok("ls oci:out"), format!("{at}/a:v1\n"));
     let nowhere = with_stdin(&world, "copy --list -", &format!("{at}/a:v1\n"));
-    assert!(nowhere.code == 2 && nowhere.stderr.contains("nothing says where it goes"), "{}", nowhere.stderr);
+    assert!(nowhere.code == 2 && nowhere.stderr.contains("no destination: add"), "{}", nowhere.stderr);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn every_name_is_new_or_moved_or_the_same() {
         assert!(again.stderr.contains(&format!("{place}:v1 is up to date: nothing moved")), "{}", again.stderr);
         assert!(other.stderr.contains(&format!("tag `v1` moved from {one} to {two}\n")), "{}", other.stderr);
         let several = world.run(&format!("{} --tag v2 --tag v3", line("two")));
-        for line in [&format!("tag `v1` is the same: {two}\n"), &format!("tag `v3` is new: {two}\n")] {
+        for line in [&format!("tag `v1` is unchanged: {two}\n"), &format!("tag `v3` is new: {two}\n")] {
             assert!(several.stderr.contains(line), "{}", several.stderr);
         }
         let told = json(&world, &line("one"));
@@ -336,10 +336,10 @@ fn what_makes_no_sense_is_refused() {
         ("copy --list list.txt oci:a oci:b", &["`oci:a` is one location too many"][..]),
         ("copy --list bad.txt oci:b", &["`bad.txt`", "line 2", "line 3"]),
         ("copy --list list.txt oci:b:v1", &["names one artifact"]),
-        ("copy --repositories ghcr.io", &["nothing says where"]),
+        ("copy --repositories ghcr.io", &["no destination for the repositories"]),
         ("copy --repositories oci:x oci:y", &["is not REGISTRY[/PREFIX]"]),
         ("copy oci:a ghcr.io", &["expected a registry and a repository"]),
-        ("copy --list - oci:b -u me --password-stdin", &["stdin has the password or the list"]),
+        ("copy --list - oci:b -u me --password-stdin", &["stdin cannot hold both the password and the list"]),
     ] {
         world.fails(line, 2, words);
     }
@@ -401,7 +401,7 @@ async fn of_what_a_list_names_one_platform_is_taken() {
         }
     }
     let whole = world.run("pull oci:all:one files --unpack");
-    assert!(whole.code == 1 && whole.stderr.contains("hint: `--platform OS/ARCH` picks one"), "{}", whole.stderr);
+    assert!(whole.code == 1 && whole.stderr.contains("hint: `--platform OS/ARCH` selects one"), "{}", whole.stderr);
     assert!(!world.path().join("files").exists());
     let lacking = world.run("copy --list list.txt oci:other --platform windows/amd64");
     assert!(

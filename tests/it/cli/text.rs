@@ -14,13 +14,13 @@ fn named(name: &str) -> String {
 fn letters_of_all_scripts_are_shown_as_they_are() {
     let world = World::new();
     world.write("über.yaml", &named("über"));
-    let message = "über.yaml:3:18: `über` is not a name such as `helm-chart`";
+    let message = "über.yaml:3:18: `über` is not a valid name";
     world.fails("types list --type-file über.yaml", 2, &[message]);
     world.fails_as_json("types list --type-file über.yaml", 2, message);
     for (line, code, word) in [
         ("push übung oci:out", 4, "`übung`"),
         ("push talk oci:out --type übung", 2, "there is no artifact type `übung`"),
-        ("push talk oci:out --set übung=1", 2, "there is no parameter `übung`"),
+        ("push talk oci:out --set übung=1", 2, "no parameter `übung`"),
         ("push talk oci:out --set created=ü", 2, "`ü`"),
         ("inspect oci:übung", 4, "übung"),
         ("tag oci:übung:v1 v2", 4, "übung"),
