@@ -1,4 +1,4 @@
-//! A type of artifact: all that can be asked of a definition, and what a source is as one of a type.
+//! [`ArtifactType`], a checked definition with its operations, and [`Detected`], a source with its type.
 
 use std::{
     fmt,
@@ -20,16 +20,16 @@ use crate::{
     source::Source,
 };
 
-/// Largest config that is read to unpack an artifact, in bytes.
+/// Size limit of a config that is read to unpack an artifact, in bytes.
 pub const MAX_CONFIG: u64 = 4 << 20;
 
-/// Why a source counts as one of a type that the user named.
+/// The reason for a type that the user named.
 const NAMED: &str = "named by the user";
 
-/// Where a definition comes from.
+/// The origin of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// This program.
+    /// Built in, with its file name.
     Builtin(String),
     /// A file.
     File(PathBuf),
@@ -44,14 +44,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A type of artifact: a checked definition, and where it comes from.
+/// A type of artifact: a checked definition and its origin.
 #[derive(Clone)]
 pub struct ArtifactType {
     definition: Definition,
     text: String,
     origin: Origin,
     engine: Engine,
-    /// For `unpack`, whose texts name files; made when the first of them is wanted.
+    /// The engine for `unpack`, whose texts name files; created on first use.
     paths: OnceLock<Engine>,
 }
 
@@ -63,20 +63,20 @@ impl ArtifactType {
         Ok(Self { definition, text: text.into(), origin, engine, paths: OnceLock::new() })
     }
 
-    /// One of ours. A test has checked it; what there is to evaluate in it is compiled when it is wanted.
+    /// Reads a built-in definition, which a test has checked; expressions are compiled on first use.
     pub(super) fn built_in(text: &str, origin: Origin) -> Result<Self> {
         let definition = Definition::built_in(text, &origin.to_string())?;
         Ok(Self { definition, text: text.into(), origin, engine: Engine::new(), paths: OnceLock::new() })
     }
 
-    /// Its name.
+    /// The name of the type.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.definition.metadata.name
     }
 
-    /// What is wrong with an index of this type, where the type makes indexes: a member says that it is of another type.
-    /// Of other types, whoever made the index may have put anything into it.
+    /// The flaws of an index of this type: one message for every member that declares another type. None if the type
+    /// does not create indexes, since such an index may have any members.
     #[must_use]
     pub fn flaws(&self, index: &Index) -> Vec<String> {
         if self.definition.index.is_none() {
@@ -90,47 +90,47 @@ impl ArtifactType {
             .collect()
     }
 
-    /// The role of every layer of a manifest of this type, in their order.
+    /// The role of every layer of a manifest of this type, in layer order.
     ///
-    /// Errors (kind `Mismatch`): a role has too many or too few layers, or a layer has none where that is an error.
+    /// Errors (kind `Mismatch`): too many or too few layers of a role; a layer without a role, if `accept` forbids it.
     pub fn roles<'a>(&'a self, manifest: &Manifest) -> Result<Vec<Option<&'a str>>> {
         self.definition.accept.roles(manifest)
     }
 
-    /// What it packs, in one sentence.
+    /// The description of the type, one sentence.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.definition.metadata.description
     }
 
-    /// Where its definition comes from.
+    /// The origin of the definition.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Its definition.
+    /// The definition.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
 
-    /// The text of its definition.
+    /// The text of the definition.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// This source as one of this type, because the user says so: forms that are only for that count, too.
-    /// [`Catalog::detect`](super::Catalog::detect) is for when nobody says so.
+    /// Finds the form of a source whose type the user named; `explicit` forms count too. To detect the type instead,
+    /// call [`Catalog::detect`](super::Catalog::detect).
     ///
-    /// Errors (kind `UnknownType`): it has no form; the message says what was looked for.
+    /// Errors (kind `UnknownType`): no form fits; the message describes the forms.
     pub fn named(self: &Arc<Self>, source: &Source) -> Result<Detected> {
         let form = detect::form_of(&self.definition, source).context(|| self.about(source))?;
         Ok(Detected { kind: Arc::clone(self), form, why: NAMED.into() })
     }
 
-    /// What will be made of this source as one of this type: [`ArtifactType::named`], then [`Detected::plan`].
+    /// Plans an artifact of this type: [`ArtifactType::named`], then [`Detected::plan`].
     pub fn plan(self: &Arc<Self>, source: &Source, inputs: &Inputs) -> Result<Plan> {
         self.named(source)?.plan(source, inputs)
     }
@@ -139,7 +139,7 @@ impl ArtifactType {
         self.paths.get_or_init(Engine::for_paths)
     }
 
-    /// What a message about this source begins with.
+    /// The start of a message about this source.
     fn about(&self, source: &Source) -> String {
         format!("{} `{source}`", self.name())
     }
@@ -150,19 +150,18 @@ impl ArtifactType {
         unpack::reads_config(&self.definition, self.paths(), view)
     }
 
-    /// The files that this manifest becomes. An index has none of its own: a platform picks one of its manifests.
+    /// The files of this manifest. An index has none of its own: select one of its manifests by platform first.
     ///
-    /// `config` are the bytes of its config blob, at most [`MAX_CONFIG`]; they may be empty where
-    /// [`ArtifactType::reads_config`] says that they are not needed. Errors
-    /// (kind `Mismatch`): the manifest is not of this type, layers are missing or do not belong.
+    /// `config` holds the bytes of the config blob, at most [`MAX_CONFIG`], or none if [`ArtifactType::reads_config`]
+    /// is false. Errors (kind `Mismatch`): the manifest is not of this type, or has missing or unexpected layers.
     pub fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         if self.definition.accept.recognises(manifest.into()).is_none() && !self.definition.accept.claims().is_empty() {
             let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
-            let message = format!("an artifact of type `{}` is not a {}", kind, self.name());
+            let message = format!("the artifact has the type `{}` and is not a {}", kind, self.name());
             return Err(Error::mismatch(message));
         }
         if config.len() as u64 > MAX_CONFIG {
-            return Err(Error::limit(format!("a config of {} bytes; {MAX_CONFIG} are allowed", config.len())));
+            return Err(Error::limit(format!("the config has {} bytes; the limit is {MAX_CONFIG}", config.len())));
         }
         unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())
     }
@@ -174,23 +173,23 @@ impl fmt::Debug for ArtifactType {
     }
 }
 
-/// What a source is: [`Catalog::detect`](super::Catalog::detect) found it, or the user said it ([`ArtifactType::named`]).
+/// The type and form of a source, from [`Catalog::detect`](super::Catalog::detect) or [`ArtifactType::named`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Detected {
     /// The type.
     pub kind: Arc<ArtifactType>,
-    /// The form that the source has in it.
+    /// The form of the source.
     pub form: String,
-    /// By what it was known, in words: the rule that fits, or that the user named the type.
+    /// The reason, in words: the rule that fits, or that the user named the type.
     pub why: String,
 }
 
 impl Detected {
-    /// What will be made of this source, in this form.
+    /// Plans the artifact for this source.
     ///
-    /// Equal sources and inputs give equal plans, on every machine. Errors name the layer, set, document or parameter at
-    /// fault, and the line where a document is.
+    /// Equal sources and inputs give equal plans on every machine. Errors name the layer, set, document or parameter at
+    /// fault, and the line in a document.
     pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let kind = &self.kind;
         let plan = planning::plan(&kind.definition, &kind.engine, source, inputs, &self.form);

@@ -1,15 +1,14 @@
-//! Artifact types as data: a definition reads a source into a [`Plan`](crate::plan::Plan), recognises manifests, and says which files they
-//! become.
+//! Artifact types as data: a definition turns a source into a [`Plan`](crate::plan::Plan), recognises manifests, and
+//! turns them back into files.
 //!
-//! * [`Catalog`]: the types there are, by name, by source ([`Catalog::detect`]) and by manifest
-//!   ([`Catalog::recognise`]).
-//! * [`Detected`]: what a source is, and why; [`Detected::plan`].
-//! * [`ArtifactType`]: one of them; [`ArtifactType::named`] and [`ArtifactType::unpacking`].
-//! * [`plugin`]: types that need code, programs that print a plan.
-//! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: for those who write definitions.
+//! * [`Catalog`]: the known types, by name, by source ([`Catalog::detect`]) and by manifest ([`Catalog::recognise`]).
+//! * [`Detected`]: the type and form of a source, with the reason; [`Detected::plan`].
+//! * [`ArtifactType`]: one type; [`ArtifactType::named`] and [`ArtifactType::unpacking`].
+//! * [`plugin`]: types that need code, as programs that print a plan.
+//! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: tools for authors of definitions.
 //!
-//! A definition can name files, but reads only those in its declared sets, below the source; its expressions cannot
-//! reach files, the network, the environment or another program.
+//! A definition reads only the files in its declared sets, below the source. Its expressions have no access to files,
+//! the network, the environment or other programs.
 
 // Each of these uses only those in front of it: `language`, `definition`, `check`, `probe`, `planning`, `unpacking`,
 // `artifact_type`, then `schema`, `skeleton`, `test`, `plugin` and `catalog`.

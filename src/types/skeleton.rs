@@ -1,14 +1,14 @@
-//! A definition to begin with.
+//! A definition to start from.
 
 use super::definition::metadata::is_name;
 use crate::error::{Code, Error, Result};
 
-/// The text of a definition with this name that packs single files, ready to be changed.
+/// The text of a definition with this name that packs single files, as a template for authors.
 ///
-/// Errors (kind `Misuse`): the name is not one that a type can have.
+/// Errors (kind `Misuse`): not a valid name of a type.
 pub fn skeleton(name: &str) -> Result<String> {
     if !is_name(name) {
-        return Err(Error::misuse(format!("`{name}` is not the name of a type")).with_code(Code::NotATypeName));
+        return Err(Error::misuse(format!("`{name}` is not a valid type name")).with_code(Code::NotATypeName));
     }
     let quoted = serde_json::Value::from(name).to_string();
     Ok(SKELETON.replace("NAME", name).replace(&format!("name: {name}\n"), &format!("name: {quoted}\n")))

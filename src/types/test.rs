@@ -1,4 +1,4 @@
-//! Runs the tests that a definition holds: each is a source, and what it must become.
+//! Runs the tests in a definition: sources with expected results.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,17 +13,17 @@ use crate::{
     source::{Source, relative},
 };
 
-/// What came of a test.
+/// The outcome of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The test's name.
     pub name: String,
-    /// What is wrong; nothing when it passed.
+    /// The failure; `None` if it passed.
     pub failure: Option<String>,
 }
 
-/// Runs the tests of a type's definition, with their sources in a temporary directory in `scratch`. Errors: it cannot
-/// be made.
+/// Runs the tests in a type's definition, with their sources in a temporary directory in `scratch`. Errors: the
+/// directory cannot be created.
 pub fn run(kind: &Arc<ArtifactType>, scratch: &Path) -> Result<Vec<Outcome>> {
     let run = |case: &TestCase| {
         let failure = case.run(kind, scratch).map(|()| None).or_else(|e| match e.kind() {
@@ -37,7 +37,7 @@ pub fn run(kind: &Arc<ArtifactType>, scratch: &Path) -> Result<Vec<Outcome>> {
 
 impl TestCase {
     fn run(&self, kind: &Arc<ArtifactType>, scratch: &Path) -> Result<()> {
-        let dir = tempfile::tempdir_in(scratch).context(|| "cannot make a directory for a test")?;
+        let dir = tempfile::tempdir_in(scratch).context(|| "cannot create a directory for a test")?;
         self.write_files(dir.path())?;
         let path = match &self.source {
             Some(path) => dir.path().join(relative(path)?),
@@ -45,9 +45,9 @@ impl TestCase {
         };
         let inputs = Inputs { set: self.set.clone(), now: self.now, ..Inputs::default() };
         match (Source::open(path).and_then(|source| kind.plan(&source, &inputs)), &self.error) {
-            (Ok(_), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, and there was none"))),
+            (Ok(_), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, got none"))),
             (Err(e), Some(wanted)) if e.to_string().contains(wanted) => Ok(()),
-            (Err(e), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, not `{e}`"))),
+            (Err(e), Some(wanted)) => Err(Error::invalid(format!("expected the error `{wanted}`, got `{e}`"))),
             (plan, None) => self.compare_plan(&plan?),
         }
     }
@@ -65,27 +65,28 @@ impl TestCase {
     }
 
     fn compare_plan(&self, plan: &Plan) -> Result<()> {
-        let actual = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot write a plan", e))?;
+        let actual =
+            serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot encode a plan", e))?;
         first_difference("", &Json::Object(self.expect.clone()), &actual)
             .map_or(Ok(()), |why| Err(Error::invalid(why)))?;
         let digest = plan_digest(plan)?.to_string();
         match &self.plan_digest {
             Some(wanted) if *wanted != digest => {
-                Err(Error::mismatch(format!("expected the plan {wanted}, not {digest}")))
+                Err(Error::mismatch(format!("expected the plan {wanted}, got {digest}")))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// The digest of a plan as canonical JSON, its `base` left out: equal for equal plans, wherever the source lies.
+/// The digest of a plan as canonical JSON without `base`: independent of the source's location.
 pub fn plan_digest(plan: &Plan) -> Result<Digest> {
-    let mut value = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot write a plan", e))?;
+    let mut value = serde_json::to_value(plan).map_err(|e| Error::caused(Kind::Internal, "cannot encode a plan", e))?;
     value.as_object_mut().and_then(|map| map.remove("base"));
     Ok(Digest::of(&Encoding::Canonical.encode(&value)?))
 }
 
-/// The first difference between what is expected and what is there.
+/// The first difference between the expected and the actual value.
 fn first_difference(at: &str, wanted: &Json, actual: &Json) -> Option<String> {
     match (wanted, actual) {
         (Json::Object(wanted), Json::Object(actual)) => wanted.iter().find_map(|(key, value)| {
@@ -99,6 +100,6 @@ fn first_difference(at: &str, wanted: &Json, actual: &Json) -> Option<String> {
             pairs.into_iter().find_map(|(i, (wanted, actual))| first_difference(&format!("{at}/{i}"), wanted, actual))
         }
         (wanted, actual) if wanted == actual => None,
-        (wanted, actual) => Some(format!("`{at}` is {actual}, not {wanted}")),
+        (wanted, actual) => Some(format!("`{at}` is {actual}, expected {wanted}")),
     }
 }

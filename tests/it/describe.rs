@@ -43,7 +43,7 @@ async fn a_packed_artifact_is_described_in_the_words_of_its_type() {
         &artifact::oci::Parsed::Manifest(manifest),
         &Catalog::builtin().unwrap(),
     );
-    assert!(odd.warnings[0].contains("0 layers of the role `chart`"), "{:?}", odd.warnings);
+    assert!(odd.warnings[0].contains("layers of the role `chart`: expected 1, found 0"), "{:?}", odd.warnings);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ fn a_parameter_that_does_not_fit_is_an_error_that_says_what_does() {
         ("layuot", "files", "did you mean `layout`"),
         ("layout", "flies", "did you mean `files`"),
         ("artifactType", "text/plain; charset=x", "not a media type"),
-        ("a[4294967295]", "x", "there is no parameter"),
+        ("a[4294967295]", "x", "no parameter"),
     ] {
         let error = plan_with(&dir.path().join("d"), &set(&[(key, value)])).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");

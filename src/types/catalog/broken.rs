@@ -1,4 +1,4 @@
-//! Definitions that were found and cannot be used.
+//! Invalid definitions in the catalog's directories.
 
 use std::{
     fmt,
@@ -13,20 +13,20 @@ use crate::{
     types::definition::MAX_DEFINITION,
 };
 
-/// A definition that was found and cannot be used.
+/// An invalid definition.
 #[derive(Debug, Clone)]
 pub struct Broken {
     /// The file.
     pub file: PathBuf,
-    /// What is wrong with it.
+    /// The error.
     pub error: Arc<Error>,
-    /// What it would be called: by what it says, and by its file.
+    /// Its probable names: those in its text, and its file name.
     pub(super) names: Vec<String>,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an artifact type is left out: {}", self.told())
+        write!(f, "ignored an invalid artifact type: {}", self.told())
     }
 }
 
@@ -41,12 +41,12 @@ impl Broken {
         Self { file: file.to_owned(), error: Arc::new(error), names: stem.into_iter().chain(declared()).collect() }
     }
 
-    /// The error for who needs it.
+    /// The error for a request of this type.
     pub(super) fn wanted(&self) -> Error {
-        Error::new(self.error.kind(), format!("the artifact type cannot be used: {}", self.told()))
+        Error::new(self.error.kind(), format!("the artifact type is invalid: {}", self.told()))
     }
 
-    /// What is wrong, with the file.
+    /// The error with the file name.
     fn told(&self) -> String {
         let (file, error) = (self.file.display().to_string(), self.error.to_string());
         if error.contains(&file) { error } else { format!("`{file}`: {error}") }

@@ -1,4 +1,4 @@
-//! Files with definitions, and the directories that hold them.
+//! Definition files and their directories.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// Most definitions in a directory.
+/// Limit of definitions in a directory.
 const MAX_FILES: usize = 1000;
 
-/// The files with definitions (`*.yaml`) of a directory, sorted; one that is not there has none.
+/// The definition files (`*.yaml`, `*.yml`) of a directory, sorted; none if it does not exist.
 pub(super) fn definitions(directory: &Path) -> Result<Vec<PathBuf>> {
     let fail = || format!("cannot read `{}`", directory.display());
     let entries = match std::fs::read_dir(directory) {
@@ -37,7 +37,7 @@ pub(super) fn is_definition(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "yaml" || e == "yml")
 }
 
-/// The type that this file defines.
+/// Reads the type in a definition file.
 pub(super) fn read_definition(path: &Path) -> Result<ArtifactType> {
     let text = fs::text(fs::read_regular(path, MAX_DEFINITION)?, path)?;
     ArtifactType::parse(&text, Origin::File(path.to_owned()))

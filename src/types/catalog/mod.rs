@@ -1,6 +1,6 @@
-//! The types there are: built in, the user's, the project's, single files. A name belongs to one definition.
+//! The catalog of types: built-in, the user's, the project's, single files. Names are unique.
 //!
-//! A catalog asks every type; how one reads a source or a manifest is not for here, and plug-ins are not in it.
+//! A catalog asks every type; how a type reads a source or manifest is elsewhere. Plug-ins are not included.
 
 mod broken;
 mod files;
@@ -29,25 +29,25 @@ use crate::{
 
 static BUILTIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/artifact-types");
 
-/// All types that are known, by name.
+/// All known types by name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     types: BTreeMap<String, Arc<ArtifactType>>,
     aliases: BTreeMap<String, String>,
     broken: Vec<Broken>,
-    /// Types in the place of which a definition was to come that cannot be used, with its position in `broken`: whoever
-    /// means them means that one.
+    /// Types that an invalid definition would have overridden, with its index in `broken`: requests for them get its
+    /// error.
     held_back: Vec<(Arc<ArtifactType>, usize)>,
 }
 
 impl Catalog {
-    /// A catalog of nothing.
+    /// An empty catalog.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The types that are built in.
+    /// The built-in types.
     pub fn builtin() -> Result<Self> {
         let mut catalog = Self::empty();
         let mut files: Vec<_> = BUILTIN.files().filter(|f| is_definition(f.path())).collect();
@@ -61,12 +61,12 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The types that are built in and those of these directories, each read if it is there.
+    /// The built-in types and those of these directories; missing directories are skipped.
     ///
-    /// A directory's definition takes the place of one of the same name that is built in or in a directory before it. One
-    /// that cannot be used is in [`Catalog::broken`], and an error for those who need it.
+    /// A definition overrides those of the same name that are built in or in earlier directories. An invalid one is in
+    /// [`Catalog::broken`], and requests for its type fail.
     ///
-    /// Errors: a directory that cannot be read.
+    /// Errors: an unreadable directory.
     pub fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut catalog = Self::builtin()?;
         for directory in directories {
@@ -92,7 +92,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Takes out the types in the place of which something broken was to come: what was found from this position on.
+    /// Removes the types that the invalid definitions from index `from` on would have overridden.
     fn hold_back(&mut self, from: usize) {
         for (at, broken) in self.broken.iter().enumerate().skip(from) {
             for name in &broken.names {
@@ -104,13 +104,13 @@ impl Catalog {
         }
     }
 
-    /// The definitions that were found and cannot be used.
+    /// The invalid definitions.
     #[must_use]
     pub fn broken(&self) -> &[Broken] {
         &self.broken
     }
 
-    /// Adds a type. Errors (kind `Exists`): its name or an alias is taken; the message names both origins.
+    /// Adds a type. Errors (kind `Exists`): its name or an alias is in use; the message names both origins.
     pub fn add(&mut self, kind: impl Into<Arc<ArtifactType>>) -> Result<()> {
         let kind = kind.into();
         for name in std::iter::once(kind.name()).chain(kind.definition().metadata.aliases.iter().map(String::as_str)) {
@@ -123,8 +123,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Adds a type in the place of one of the same name that lies further away. Errors: those of [`Catalog::add`],
-    /// when its name is another type's alias, or an alias of its own is taken.
+    /// Adds a type that overrides one of the same name. Errors: those of [`Catalog::add`], if its name is another
+    /// type's alias or one of its aliases is in use.
     fn shadow(&mut self, kind: Arc<ArtifactType>) -> Result<()> {
         if self.types.remove(kind.name()).is_some() {
             self.aliases.retain(|_, name| name != kind.name());
@@ -133,7 +133,7 @@ impl Catalog {
         self.add(kind)
     }
 
-    /// Adds a type in the place of one that has its name: what the user picked wins.
+    /// Adds a type that overrides all others with its names, since the user selected it.
     pub fn replace(&mut self, kind: ArtifactType) {
         let kind = Arc::new(kind);
         self.aliases.retain(|_, name| name != kind.name());
@@ -153,13 +153,13 @@ impl Catalog {
         self.add(read_definition(path)?)
     }
 
-    /// Adds the definition in this file, in the place of one that has its name.
+    /// Adds the definition in this file, which overrides others with its names.
     pub fn replace_file(&mut self, path: &Path) -> Result<()> {
         self.replace(read_definition(path)?);
         Ok(())
     }
 
-    /// Adds all definitions (`*.yaml`) of this directory; one that is not there has none.
+    /// Adds all definitions (`*.yaml`, `*.yml`) of this directory; a missing directory has none.
     pub fn add_directory(&mut self, directory: &Path) -> Result<()> {
         definitions(directory)?.iter().try_for_each(|path| self.add_file(path))
     }
@@ -168,7 +168,7 @@ impl Catalog {
         self.types.get(name).or_else(|| self.types.get(self.aliases.get(name)?))
     }
 
-    /// The type of this name or alias. Errors (kind `UnknownType`): there is none; the message names the nearest.
+    /// The type with this name or alias. Errors (kind `UnknownType`): none; the message suggests a similar name.
     pub fn get(&self, name: &str) -> Result<Arc<ArtifactType>> {
         self.find(name).cloned().ok_or_else(|| {
             if let Some(broken) = self.broken.iter().find(|broken| broken.names.iter().any(|own| own == name)) {
@@ -188,11 +188,11 @@ impl Catalog {
         self.types.values()
     }
 
-    /// What this source is: its type, its form, and by what it was known.
+    /// Detects the type and form of a source.
     ///
-    /// Types that are declared fallbacks count only when no other fits. Errors: kind `UnknownType` when none fits, with
-    /// what was looked for; kind `Ambiguous` when several fit, with their names; a document that a type claims by its
-    /// name and that is malformed; kind `Limit` when whether a type fits cannot be said.
+    /// Fallback rules count only if no other fits. Errors: kind `UnknownType` if none fits, with the rules; kind
+    /// `Ambiguous` if several fit, with their names; a malformed document whose file name a type claims; kind `Limit`
+    /// if a limit prevents an answer.
     pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
             let mut found = Vec::new();
@@ -219,12 +219,12 @@ impl Catalog {
             }
         }
         let wanted: Vec<_> = self.list().flat_map(|t| detect::wanted(t.definition())).collect();
-        let message = format!("no artifact type fits `{source}`; looked for {}", wanted.join("; "));
+        let message = format!("no artifact type fits `{source}`; the types expect {}", wanted.join("; "));
         Err(Error::new(Kind::UnknownType, message))
     }
 
-    /// The type of this manifest or index, and by what it was recognised: its artifact type, else its config's media
-    /// type, else those of its layers, else annotations. `None` when no type claims it: then
+    /// The type of this manifest or index, with the evidence: its artifact type, else its config's media type, else
+    /// those of its layers, else annotations. `None` if no type claims it: then
     /// [`super::unpacking::generic::unpacking`] applies.
     #[must_use]
     pub fn recognise<'a>(&self, document: impl Into<Identity<'a>>) -> Option<(Arc<ArtifactType>, Evidence)> {
@@ -238,10 +238,12 @@ impl Catalog {
     }
 }
 
-/// The rule of this type that fits. Errors: where a limit was hit, they say which question that leaves open.
+/// The rule of this type that fits. Errors: a limit prevents an answer; the message names the source and type.
 fn fitting_rule<'a>(kind: &'a ArtifactType, source: &Source, fallback: bool) -> Result<Option<&'a Detect>> {
     detect::fitting_rule(kind.definition(), source, fallback).map_err(|e| match e.kind() {
-        Kind::Limit => e.context(format!("is `{source}` a {}", kind.name())).with_code(Code::TypeUndecided),
+        Kind::Limit => {
+            e.context(format!("cannot decide whether `{source}` is a {}", kind.name())).with_code(Code::TypeUndecided)
+        }
         _ => e,
     })
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a definition, found without a source: errors, which keep it from being used, and warnings.
+//! Errors and warnings about a definition, found without a source.
 
 use super::{names, placed::Placed};
 use crate::{
@@ -15,18 +15,18 @@ use crate::{
     },
 };
 
-/// Something that is wrong with a definition.
+/// An error or warning about a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where: `file:line:column`.
+    /// The place: `file:line:column`.
     pub place: String,
-    /// Whether it is an error.
+    /// Whether it is an error, which makes the definition invalid.
     pub error: bool,
-    /// What.
+    /// The message.
     pub message: String,
 }
 
-/// All that is wrong with a definition. Errors: it cannot be read at all.
+/// All findings about a definition. Errors: it cannot be parsed.
 pub fn lint(text: &str, origin: &str) -> Result<Vec<Finding>> {
     let placed = Placed::read(text, origin)?;
     let mut findings = errors(&placed, &Engine::new());
@@ -34,7 +34,7 @@ pub fn lint(text: &str, origin: &str) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The findings that keep a definition from being used. What there is to evaluate in it, this engine has compiled then.
+/// The errors in a definition. Afterwards `engine` holds its compiled expressions.
 pub(in crate::types) fn errors(placed: &Placed, engine: &Engine) -> Vec<Finding> {
     let definition = &placed.definition;
     let mut found = Vec::new();
@@ -83,7 +83,7 @@ fn sections(definition: &Definition, found: &mut Found) {
     for (name, document) in &definition.source.documents {
         let at = format!("/source/documents/{name}");
         if names::RESERVED.contains(&name.as_str()) {
-            found.push((at.clone(), format!("a document may not be called `{name}`")));
+            found.push((at.clone(), format!("a document cannot have the reserved name `{name}`")));
         }
         put_error(found, format!("{at}/schema"), document.validator().map(drop));
     }
@@ -100,7 +100,7 @@ fn sections(definition: &Definition, found: &mut Found) {
     }
 }
 
-/// Names of sets, documents, forms and roles that one section uses and another defines.
+/// Checks the names of sets, documents, forms and roles that other sections define.
 fn references(definition: &Definition, found: &mut Found) {
     for (at, text) in definition.all_texts() {
         let Text::Name(part, name) = text else { continue };
@@ -112,7 +112,7 @@ fn references(definition: &Definition, found: &mut Found) {
     }
 }
 
-/// What a part is called, and the names of those that there are.
+/// The word for a kind of part, and the defined names.
 fn defined(definition: &Definition, part: Part) -> (&'static str, Vec<&str>) {
     match part {
         Part::Set => ("the set", definition.source.sets.keys().map(String::as_str).collect()),
@@ -122,7 +122,7 @@ fn defined(definition: &Definition, part: Part) -> (&'static str, Vec<&str>) {
     }
 }
 
-/// Media types that are written out.
+/// The literal media types.
 fn media_types(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
     definition.all_texts().filter_map(|(at, text)| match text {
         Text::MediaType(own) if !is_template(own) => Some((at, own)),
@@ -152,7 +152,7 @@ fn warnings(placed: &Placed) -> Vec<Finding> {
     placed_findings(placed, found, false)
 }
 
-/// Forms that nobody can get: a rule that asks exactly what one above it asks.
+/// Warns of unreachable forms: their rule repeats the conditions of an earlier one.
 fn unreachable(definition: &Definition, found: &mut Found) {
     for (i, rule) in definition.detect.iter().enumerate() {
         let above = definition.detect.iter().take(i);
@@ -161,16 +161,16 @@ fn unreachable(definition: &Definition, found: &mut Found) {
         if above.filter(|o| o.fallback == rule.fallback).any(|o| same(&o)) {
             found.push((
                 format!("/detect/{i}"),
-                format!("the form `{}` is unreachable: a rule above asks the same", rule.form),
+                format!("the form `{}` is unreachable: an earlier rule has the same conditions", rule.form),
             ));
         }
     }
     if definition.detect.is_empty() {
-        found.push(("".into(), "there is no `detect`: no source can be of this type".into()));
+        found.push(("".into(), "`detect` is missing: no source can have this type".into()));
     }
 }
 
-/// Layers that are written and would not be unpacked.
+/// Warns of layers that are packed but never unpacked.
 fn unpackable(definition: &Definition, found: &mut Found) {
     let unpack = &definition.unpack;
     let rules = || unpack.native.iter().chain(&unpack.tree).filter_map(|r| r.layer.as_deref());
@@ -179,26 +179,26 @@ fn unpackable(definition: &Definition, found: &mut Found) {
         let taken = rules().any(|r| r == "*" || r == layer.id);
         let titled = layer.title.is_some() || layer.annotations.contains_key(crate::oci::annotation::TITLE);
         if (has_rules && !taken) || (!has_rules && !titled) {
-            found.push((format!("/layers/items/{i}"), format!("nothing unpacks the layer `{}`", layer.id)));
+            found.push((format!("/layers/items/{i}"), format!("no rule in `unpack` covers the layer `{}`", layer.id)));
         }
     }
 }
 
-/// What is written and would not be recognised.
+/// Warns of media types that are packed but not recognised.
 fn produced(definition: &Definition, found: &mut Found) {
     let accept = &definition.accept;
     let literal = |m: &str| !is_template(m);
     if let Some(own) = definition.manifest.artifact_type.as_ref().filter(|t| literal(&t.0))
         && !accept.artifact_types.0.contains(&own.0)
     {
-        found.push(("/manifest/artifactType".into(), format!("`accept` does not know the artifact type `{}`", own.0)));
+        found.push(("/manifest/artifactType".into(), format!("`accept` does not list the artifact type `{}`", own.0)));
     }
     for (i, config) in definition.config.0.iter().enumerate() {
         let own = config.media_type.as_ref().filter(|m| literal(&m.0));
         if let Some(own) = own.filter(|own| !accept.config.0.contains(&own.0)) {
             found.push((
                 format!("{}/mediaType", definition.config_at(i)),
-                format!("`accept` does not know the config `{}`", own.0),
+                format!("`accept` does not list the config media type `{}`", own.0),
             ));
         }
     }
@@ -210,7 +210,7 @@ fn produced(definition: &Definition, found: &mut Found) {
         if let Some(own) = own.filter(|own| !knows(&own.0)) {
             found.push((
                 format!("/layers/items/{i}/mediaType"),
-                format!("no role of `accept` takes the layer type `{}`", own.0),
+                format!("no role of `accept` covers the layer media type `{}`", own.0),
             ));
         }
     }

@@ -1,7 +1,6 @@
-//! From the text of a definition to one that can be used: what is wrong with it is found before a source is there, names that
-//! do not exist included.
+//! Checks a definition before there is a source, including the names in its expressions.
 //!
-//! It compiles what the language has and evaluates nothing: sources, plans and manifests are not for here.
+//! It compiles expressions and evaluates none. Sources, plans and manifests are elsewhere.
 
 pub mod lint;
 mod names;
@@ -20,20 +19,20 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Definition {
-    /// Reads and checks a definition; `origin` names it in errors, which read `file:line:column: what`.
+    /// Reads and checks a definition; `origin` is the file name in errors, `file:line:column: message`.
     ///
     /// Errors: malformed YAML, an unknown or missing key, a value of the wrong type, a malformed expression, an
-    /// expression that names what does not exist, sections that contradict each other.
+    /// undefined name in an expression, contradictory sections.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         Self::compile(text, origin, &Engine::new())
     }
 
-    /// Reads a definition of ours, which a test has checked.
+    /// Reads a built-in definition, which a test has checked.
     pub(super) fn built_in(text: &str, origin: &str) -> Result<Self> {
         Placed::read(text, origin).map(|placed| placed.definition)
     }
 
-    /// Reads and checks a definition. This engine compiles what there is to evaluate in it, once.
+    /// Reads and checks a definition, and compiles its expressions in `engine`.
     pub(super) fn compile(text: &str, origin: &str, engine: &Engine) -> Result<Self> {
         let placed = Placed::read(text, origin)?;
         let findings = lint::errors(&placed, engine);
@@ -44,8 +43,7 @@ impl Definition {
     }
 }
 
-/// The names that some texts of a definition use; those of typed values are not looked for. A definition that was checked
-/// has no malformed texts.
+/// The names that some texts of a definition use, typed values excluded. A checked definition has no malformed texts.
 pub(super) fn used_names<'a>(engine: &Engine, texts: impl FnOnce(&mut Texts<'a>)) -> BTreeSet<String> {
     let mut all = Texts::at("");
     texts(&mut all);

@@ -1,4 +1,4 @@
-//! The names that each part of a definition may use, checked before a source is there.
+//! Checks the names in expressions, without a source.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use crate::types::{
     language::{expr::Engine, scope::unknown_name, typed},
 };
 
-/// What is known of the keys of a name.
+/// The known keys of a name.
 #[derive(Debug, Clone)]
 enum Shape<'a> {
-    /// Nothing: any key may be there.
+    /// Unknown: any key is allowed.
     Open,
     /// These keys.
     Keys(Vec<&'a str>),
     /// These keys, each with a shape of its own.
     Tree(BTreeMap<&'a str, Shape<'a>>),
-    /// What a JSON Schema says.
+    /// The keys in a JSON Schema.
     Schema(&'a Json),
 }
 
 type Names<'a> = BTreeMap<&'a str, Shape<'a>>;
 
-/// What is wrong with the templates and expressions of a definition, and with the names in them: the pointer to the text,
-/// and a sentence. The engine has compiled all of them then.
+/// Errors in templates and expressions and in their names, each with the pointer to the text. Afterwards the engine
+/// holds them compiled.
 pub(super) fn check(definition: &Definition, engine: &Engine) -> Vec<(String, String)> {
     let mut check = Check { engine, found: Vec::new() };
     let base = base(definition);
@@ -48,12 +48,12 @@ pub(super) fn check(definition: &Definition, engine: &Engine) -> Vec<(String, St
     check.found
 }
 
-/// What expressions see of a file.
+/// The keys of a file in expressions.
 const FILE: [&str; 6] = ["path", "name", "stem", "ext", "mime", "size"];
-/// The sections that are evaluated for each member of an index.
+/// Sections evaluated for each member of an index.
 const OF_A_MEMBER: [&str; 6] = ["vars", "config", "layers", "manifest", "index", "validate"];
 
-/// The sections that hold expressions, each with the names that it alone has.
+/// The sections with expressions, each with its own names.
 fn sections() -> [(&'static str, Vec<(&'static str, Shape<'static>)>); 9] {
     let file = ("file", Shape::Keys(FILE.to_vec()));
     let quotes = ("layer", Shape::Keys(vec!["digest", "diffId", "size"]));
@@ -81,7 +81,7 @@ fn sections() -> [(&'static str, Vec<(&'static str, Shape<'static>)>); 9] {
     ]
 }
 
-/// The names that are there from the start.
+/// The names available in all sections.
 fn base(definition: &Definition) -> Names<'_> {
     let keys = |keys: Vec<&'static str>| Shape::Keys(keys);
     let mut names: Names<'_> = BTreeMap::from([
@@ -99,7 +99,7 @@ fn base(definition: &Definition) -> Names<'_> {
     names
 }
 
-/// Names that a definition may not give to a document.
+/// Reserved names, which documents cannot have.
 pub(super) const RESERVED: [&str; 14] = [
     "source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item",
     "member",
@@ -166,7 +166,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks syntax, then every name that is used.
+    /// Checks the syntax, then every name.
     fn names(&mut self, source: &str, template: bool, pointer: &str, names: &Names<'_>) {
         let used = match self.engine.names(source, template) {
             Ok(used) => used,
@@ -180,7 +180,7 @@ impl Check<'_> {
     }
 }
 
-/// The shape of the items of a list, when the expression is the plain name of one.
+/// The shape of the items of a list, if the expression is a plain name.
 fn items_of<'a>(list: &str, names: &Names<'a>) -> Shape<'a> {
     let mut parts = list.split('.');
     let mut shape = parts.next().and_then(|first| names.get(first)).cloned();
@@ -196,7 +196,7 @@ fn items_of<'a>(list: &str, names: &Names<'a>) -> Shape<'a> {
     }
 }
 
-/// The sentence about the first part of `a.b.c` that does not exist.
+/// The message about the first undefined part of `a.b.c`.
 fn unknown_part(dotted: &str, names: &Names<'_>) -> Option<String> {
     let mut parts = dotted.split('.');
     let first = parts.next()?;
@@ -213,7 +213,7 @@ fn unknown_part(dotted: &str, names: &Names<'_>) -> Option<String> {
     None
 }
 
-/// The shape behind a key; the keys that there are, when it is none of them.
+/// The shape of a key. Errors: the known keys, if this is none of them.
 fn shape_behind<'a>(shape: &Shape<'a>, key: &str) -> Result<Shape<'a>, Vec<&'a str>> {
     match shape {
         Shape::Open => Ok(Shape::Open),

@@ -1,4 +1,4 @@
-//! A definition as it is read: its syntax and its keys.
+//! A definition with positions, after parsing.
 
 use serde_json::Value as Json;
 
@@ -17,7 +17,7 @@ pub(in crate::types) struct Placed {
 }
 
 impl Placed {
-    /// Reads the syntax and the keys of a definition; what it means is not checked yet.
+    /// Parses a definition: syntax and keys only.
     pub(in crate::types) fn read(text: &str, origin: &str) -> Result<Self> {
         let options = Options { limit: MAX_DEFINITION, aliases: 0, ..Options::default() };
         let document = Document::parse(text.as_bytes(), origin, &options)?;

@@ -1,4 +1,4 @@
-//! The section `accept`: which manifests are of this type.
+//! The section `accept`: recognises manifests of this type.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use super::{count::Count, many::Many, texts::Texts};
 use crate::oci::Annotations;
 
-/// The section `accept`.
+/// The section `accept`: recognises manifests of this type.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accept {
-    /// Artifact types of such manifests.
+    /// Artifact types of the manifests.
     #[serde(default)]
     pub artifact_types: Many<String>,
-    /// Media types of their configs.
+    /// Media types of the configs.
     #[serde(default)]
     pub config: Many<String>,
-    /// Annotations of such manifests, values as globs: the last way to know one.
+    /// Annotations of the manifests, values as globs; used only if nothing else identifies a manifest.
     #[serde(default)]
     pub annotations: Annotations,
-    /// The roles that layers have; a layer has the first role that fits.
+    /// Roles of layers; a layer has the first role that fits.
     #[serde(default)]
     pub layers: BTreeMap<String, Role>,
-    /// What becomes of layers without a role.
+    /// Treatment of layers without a role.
     #[serde(default)]
     pub other_layers: OtherLayers,
-    /// Older shapes: read, never written.
+    /// Older formats: read, never written.
     #[serde(default)]
     pub also: Vec<Accept>,
 }
@@ -36,18 +36,18 @@ pub struct Accept {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Role {
-    /// Media types of such layers; any when there are none.
+    /// Media types of the layers [default: any].
     #[serde(default)]
     pub media_types: Many<String>,
-    /// Annotations that such layers have.
+    /// Annotations of the layers.
     #[serde(default)]
     pub annotation: Annotations,
-    /// How many there are: `1`, `0..1`, `1..`; any number when nothing is said.
+    /// Number of layers: `1`, `0..1`, `1..` [default: any].
     #[serde(default)]
     pub count: Count,
 }
 
-/// What becomes of layers without a role.
+/// Treatment of layers without a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OtherLayers {
@@ -61,7 +61,7 @@ pub enum OtherLayers {
 }
 
 impl Accept {
-    /// The texts that mean something.
+    /// Collects the texts with a meaning.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.media_types("artifactTypes", &self.artifact_types);
         texts.media_types("config", &self.config);
@@ -72,7 +72,7 @@ impl Accept {
         });
     }
 
-    /// Everything that manifests are recognised by, older shapes included.
+    /// All evidence for this type, older formats included.
     pub(in crate::types) fn claims(&self) -> Vec<(&'static str, &str)> {
         let types = self.artifact_types.0.iter().map(|t| ("artifact type", t.as_str()));
         let configs = self.config.0.iter().map(|c| ("config", c.as_str()));

@@ -1,4 +1,4 @@
-//! The section `config`: the one blob that says what the artifact is.
+//! The section `config`: the config blob of the artifact.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,39 +14,39 @@ use crate::{
     plan::EncodingSchema,
 };
 
-/// A config; exactly one of `empty`, `typedEmpty`, `document`, `raw` and `value` says what it is.
+/// A config, with exactly one of `empty`, `typedEmpty`, `document`, `raw` and `value`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// The forms that have this one; all when nothing is said.
+    /// Forms with this config [default: all].
     #[serde(default)]
     pub forms: Vec<String>,
-    /// Its media type; needless with `empty`.
+    /// Media type; not needed with `empty`.
     #[serde(default)]
     pub media_type: Option<Template>,
     /// The OCI empty descriptor.
     #[serde(default)]
     pub empty: bool,
-    /// `{}`, with a media type of its own.
+    /// `{}` with the given media type.
     #[serde(default)]
     pub typed_empty: bool,
-    /// This document as JSON, keys in its own order.
+    /// The document with this name as JSON, keys in source order.
     #[serde(default)]
     pub document: Option<String>,
-    /// The one file of this set, unchanged.
+    /// The set with this name, which has one file; its bytes, unchanged.
     #[serde(default)]
     pub raw: Option<String>,
     /// A typed value.
     #[serde(default)]
     pub value: Option<Json>,
-    /// How JSON becomes bytes.
+    /// JSON encoding.
     #[serde(default)]
     #[schemars(with = "EncodingSchema")]
     pub json: Encoding,
 }
 
 impl Config {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("forms", Part::Form, &self.forms);
         texts.media_type("mediaType", self.media_type.as_ref());
@@ -55,13 +55,13 @@ impl Config {
         texts.value("value", self.value.as_ref());
     }
 
-    /// An error unless exactly one key says what it is.
+    /// Errors: not exactly one kind of content.
     pub(in crate::types) fn check(&self) -> Result<()> {
         let (document, raw, value) = (self.document.is_some(), self.raw.is_some(), self.value.is_some());
         let kinds = [self.empty, self.typed_empty, document, raw, value].into_iter().filter(|k| *k).count();
         if kinds != 1 {
             return Err(Error::invalid(
-                "a config has exactly one of `empty`, `typedEmpty`, `document`, `raw` and `value`",
+                "a config needs exactly one of `empty`, `typedEmpty`, `document`, `raw` and `value`",
             ));
         }
         if !self.empty && self.media_type.is_none() {

@@ -1,11 +1,11 @@
-//! How many layers a role has, as definitions write it.
+//! The number of layers of a role.
 
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A number, or a range whose end may be open.
+/// A number, or a range with an optional end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
     least: usize,
@@ -73,7 +73,7 @@ impl Count {
         }
     }
 
-    /// Whether this number lies in the range.
+    /// Whether `n` is in the range.
     pub(in crate::types) fn allows(self, n: usize) -> bool {
         n >= self.least && self.most.is_none_or(|most| n <= most)
     }

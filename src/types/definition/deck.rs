@@ -1,11 +1,11 @@
-//! Decks of slides as documents: what there is in one.
+//! Decks of slides as documents: their keys.
 
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
 
-/// The schema of a deck. `localLinks` are files that are there, `missingLinks` those that are not, `outsideLinks` those
-/// that lie outside the source.
+/// The schema of a deck. `localLinks` are existing files in the source, `missingLinks` missing ones, `outsideLinks`
+/// files outside the source.
 pub(in crate::types) fn schema() -> &'static Json {
     static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
         let strings = json!({"type": "array", "items": {"type": "string"}});

@@ -1,4 +1,4 @@
-//! The section `detect`: how sources of a type are told from others.
+//! The section `detect`: detects sources of a type.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,68 +10,68 @@ use crate::{
     source::Magic,
 };
 
-/// A way to know a source; all that it says must hold. It names the form that the source then has.
+/// A detection rule; all its conditions must hold. It gives the source its form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Detect {
-    /// The form: `archive`, `tree`.
+    /// Name of the form, such as `archive` or `tree`.
     pub form: String,
-    /// The source is a file.
+    /// Conditions for a file.
     #[serde(default)]
     pub file: Option<FileTest>,
-    /// The source is a directory.
+    /// Conditions for a directory.
     #[serde(default)]
     pub dir: Option<DirTest>,
-    /// Only when the user names the type.
+    /// Applies only if the user names the type.
     #[serde(default)]
     pub explicit: bool,
-    /// Only when no other type fits.
+    /// Applies only if no other type fits.
     #[serde(default)]
     pub fallback: bool,
 }
 
-/// What is asked of a file; all of it must hold, of each list one.
+/// Conditions for a file; all must hold, and at least one item of each list.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileTest {
-    /// Its name is one of these. A file of this name that cannot be read as what it should be is an error.
+    /// File names. A malformed file with such a name is an error.
     #[serde(default)]
     pub name: Many<String>,
-    /// Its name matches one of these globs.
+    /// Globs for the file name.
     #[serde(default)]
     pub glob: Many<String>,
-    /// It is a YAML document with these keys. A value is a glob that a scalar matches (`*`: anything but null), or a list
-    /// of globs: a list of which every item matches one.
+    /// Keys of a YAML document. A value is a glob for a scalar (`*`: anything but null), or a list of globs for a list,
+    /// of which every item must match one.
     #[serde(default)]
     pub yaml: Map<String, Json>,
-    /// The same for JSON.
+    /// Keys of a JSON document, in the format of `yaml`.
     #[serde(default)]
     pub json: Map<String, Json>,
-    /// What it is by its first bytes.
+    /// File format by its first bytes.
     #[serde(default)]
     pub magic: Option<Magic>,
-    /// It is a tar archive, plain or compressed, that holds an entry which matches this glob.
+    /// Glob for an entry of a tar archive, plain or compressed.
     #[serde(default)]
     pub contains: Option<String>,
-    /// It is Markdown with front matter.
+    /// Markdown with front matter.
     #[serde(default)]
     pub front_matter: bool,
 }
 
-/// What is asked of a directory.
+/// Conditions for a directory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DirTest {
-    /// It holds something that one of these globs matches.
+    /// Globs, of which one must match something in the directory.
     #[serde(default)]
     pub contains: Many<String>,
 }
 
 impl Detect {
-    /// An error unless the rule is for files or for directories.
+    /// Errors: neither `file` nor `dir`, or both.
     pub(in crate::types) fn check(&self) -> Result<()> {
         match self.file.is_some() == self.dir.is_some() {
-            true => Err(Error::invalid("a rule has either `file` or `dir`")),
+            true => Err(Error::invalid("a rule needs either `file` or `dir`")),
             false => Ok(()),
         }
     }

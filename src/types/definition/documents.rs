@@ -1,4 +1,4 @@
-//! The section `source.documents`: files that are read, not only packed.
+//! The section `source.documents`: files that expressions can read.
 
 use jsonschema::{PatternOptions, Validator};
 use schemars::JsonSchema;
@@ -19,29 +19,29 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DocumentRule {
-    /// The forms that have it; all when nothing is said. In the others it is blank.
+    /// Forms with this document [default: all]. In other forms it is blank.
     #[serde(default)]
     pub forms: Vec<String>,
-    /// Its file.
+    /// Path of the file.
     pub path: Template,
-    /// Take the file from inside an archive.
+    /// Archive that holds the file.
     #[serde(default)]
     pub inside: Option<Inside>,
-    /// How it is written.
+    /// File format.
     #[serde(default)]
     pub format: DocumentFormat,
-    /// What unquoted scalars of YAML mean: `strict`, or `go-yaml` as Go programs read them into typed fields.
+    /// Rules for unquoted YAML scalars: `strict`, or `go-yaml`, as Go programs read them into typed fields.
     #[serde(default)]
     #[schemars(with = "ScalarsSchema")]
     pub scalars: Scalars,
-    /// `printable`: white space becomes a space and what does not print is dropped, in the fields the schema lists.
+    /// `printable`: in fields listed in the schema, white space becomes a space and unprintable characters are dropped.
     #[serde(default)]
     #[schemars(with = "StringsSchema")]
     pub strings: Strings,
-    /// Values of keys that are missing.
+    /// Default values of missing keys.
     #[serde(default)]
     pub defaults: Map<String, Json>,
-    /// JSON Schema that it must satisfy, and that says which names expressions may use.
+    /// JSON Schema for the document; it also defines the names for expressions.
     #[serde(default)]
     pub schema: Option<Json>,
     /// Whether the file may be missing; the document is then blank.
@@ -49,21 +49,21 @@ pub struct DocumentRule {
     pub optional: bool,
 }
 
-/// An archive to look into.
+/// An archive that holds a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inside {
-    /// The forms in which the file lies in the archive; in the others it is an ordinary file.
+    /// Forms in which the file is in the archive; in other forms it is an ordinary file.
     #[serde(default)]
     pub forms: Vec<String>,
-    /// The archive: a tar, plain or compressed with gzip or zstd. `path` is then the entry.
+    /// Path of the archive: a tar file, plain or compressed with gzip or zstd. `path` then names the entry.
     pub archive: Template,
-    /// How many leading components of the names of entries are dropped.
+    /// Number of leading path components to strip from entry names.
     #[serde(default)]
     pub strip: usize,
 }
 
-/// How a document is written.
+/// The format of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentFormat {
@@ -95,7 +95,7 @@ enum StringsSchema {
 }
 
 impl DocumentRule {
-    /// The schema that says which names there are: the deck's own, for a deck.
+    /// The schema that defines the names; for a deck, the built-in one.
     pub(in crate::types) fn shape(&self) -> Option<&Json> {
         match self.format {
             DocumentFormat::Deck => Some(deck::schema()),
@@ -103,7 +103,7 @@ impl DocumentRule {
         }
     }
 
-    /// The texts that must be known before this document is.
+    /// Collects the texts needed to read this document.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("forms", Part::Form, &self.forms);
         texts.template("path", &self.path);
@@ -115,15 +115,15 @@ impl DocumentRule {
         }
     }
 
-    /// What checks the document by its schema: it runs linear regular expressions and fetches nothing.
+    /// The schema validator. It uses linear-time regular expressions and does not fetch references.
     ///
-    /// Errors: the schema is malformed.
+    /// Errors: the schema is invalid.
     pub(in crate::types) fn validator(&self) -> Result<Option<Validator>> {
         let Some(schema) = &self.schema else { return Ok(None) };
         let options = jsonschema::draft202012::options().with_pattern_options(PatternOptions::regex());
         let options = options.should_validate_formats(true);
         let options = options.with_format("semver", |text: &str| semver::Version::parse(text).is_ok());
         let built = options.build(schema).map(Some);
-        built.map_err(|e| Error::invalid(format!("the schema is malformed: {e}").replace('\n', " ")))
+        built.map_err(|e| Error::invalid(format!("the schema is invalid: {e}").replace('\n', " ")))
     }
 }

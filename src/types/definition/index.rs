@@ -1,4 +1,4 @@
-//! The section `index`: the artifact is an index, with a member for each of some files or directories.
+//! The section `index`: the artifact is an index with one member per file or directory.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IndexRule {
-    /// One member for each file of this set, or, where the set is a `dir`, for each file and directory that lies in that.
-    /// `config`, `layers` and `manifest` say what a member is: there, the set holds what belongs to it, and its file or
-    /// directory is `member`.
+    /// Set whose files become members; of a `dir` set, the direct children, files and directories. `config`, `layers`
+    /// and `manifest` define a member: in them the set holds only the member's files, and `member` is its file or
+    /// directory.
     pub each: String,
-    /// The platform that a member is for, `os/architecture[/variant]`; blank for none.
+    /// Platform of a member, `os/architecture[/variant]`; blank for none.
     #[serde(default)]
     pub platform: Option<Template>,
 }
 
 impl IndexRule {
-    /// The texts that mean something.
+    /// Collects the texts with a meaning.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("each", Part::Set, [&self.each]);
         texts.template("platform", &self.platform);

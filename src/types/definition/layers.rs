@@ -1,4 +1,4 @@
-//! The section `layers`: which blobs there are, of what, in which order.
+//! The section `layers`: the layers, their content and their order.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,15 +14,15 @@ use crate::{
     plan::Order,
 };
 
-/// The section `layers`.
+/// The section `layers`: the layers, their content and their order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Layers {
-    /// In which order they stand in the manifest.
+    /// Order in the manifest.
     #[serde(default)]
     #[schemars(with = "OrderSchema")]
     pub order: Order,
-    /// The layers, or rules that give several.
+    /// Layers, and rules for several layers.
     #[serde(default)]
     pub items: Vec<Layer>,
 }
@@ -36,47 +36,47 @@ enum OrderSchema {
     Digest,
 }
 
-/// A layer, or one for every file of some sets. Its content is one of `raw`, `tar` and `text`; with `each` alone, the file.
+/// A layer, or one per file of some sets. Its content is one of `raw`, `tar` and `text`; with `each` alone, the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Layer {
-    /// Its role.
+    /// Role of the layer.
     pub id: String,
-    /// The forms that have it; all when nothing is said.
+    /// Forms with this layer [default: all].
     #[serde(default)]
     pub forms: Vec<String>,
-    /// Whether there is such a layer at all.
+    /// Condition for the layer.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// One layer for every file of these sets; the file is `file` in all templates below.
+    /// One layer per file of these sets; the layer's templates see the file as `file`.
     #[serde(default)]
     pub each: Many<String>,
-    /// Its media type. When nothing is said: that of the file by its name, or that of an OCI tar layer.
+    /// Media type [default: that of the file by its name, or that of an OCI tar layer].
     #[serde(default)]
     pub media_type: Option<Template>,
-    /// The set whose one file it is, unchanged; an empty set gives no layer.
+    /// Set with one file, whose bytes are the layer, unchanged; an empty set gives no layer.
     #[serde(default)]
     pub raw: Option<String>,
-    /// A tar archive.
+    /// Tar archive of a set.
     #[serde(default)]
     pub tar: Option<Tar>,
-    /// This text.
+    /// Text content.
     #[serde(default)]
     pub text: Option<Template>,
-    /// How a tar archive is compressed: `none` (the default), `gzip`, `zstd`, with a level behind a colon.
+    /// Compression of a tar archive: `none` (the default), `gzip` or `zstd`, with an optional level, as in `zstd:19`.
     #[serde(default)]
     pub compress: Option<Template>,
-    /// The name that it has on disk: the title annotation, and on a tar archive the annotations that say it is one.
+    /// Name on disk: sets the title annotation and, for a tar archive, those that mark it as a directory.
     #[serde(default)]
     pub title: Option<Template>,
-    /// Annotations, strings or typed values; blank ones are left out. `layer.digest`, `layer.diffId` and `layer.size`
-    /// quote the layer itself.
+    /// Annotations, strings or typed values; blank ones are omitted. `layer.digest`, `layer.diffId` and `layer.size`
+    /// refer to the layer itself.
     #[serde(default)]
     pub annotations: Map<String, Json>,
 }
 
 impl Layers {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.part("items", |texts| {
             self.items.iter().enumerate().for_each(|(i, layer)| texts.part(i, |texts| layer.texts(texts)));
@@ -98,11 +98,11 @@ impl Layer {
         texts.values("annotations", &self.annotations);
     }
 
-    /// An error unless there is exactly one content.
+    /// Errors: not exactly one kind of content.
     pub(in crate::types) fn check(&self) -> Result<()> {
         let contents = [self.raw.is_some(), self.tar.is_some(), self.text.is_some()].into_iter().filter(|c| *c).count();
         if contents > 1 || (contents == 0 && self.each.is_empty()) {
-            return Err(Error::invalid("a layer has exactly one of `raw`, `tar` and `text`, or `each` alone"));
+            return Err(Error::invalid("a layer needs exactly one of `raw`, `tar` and `text`, or `each` alone"));
         }
         if self.compress.is_some() && self.tar.is_none() {
             return Err(Error::invalid("`compress` needs `tar`"));

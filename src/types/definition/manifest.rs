@@ -1,4 +1,4 @@
-//! The section `manifest`: the artifact type, and annotations as ordered blocks of which a later one wins.
+//! The section `manifest`: the artifact type, and annotations in blocks, of which later ones override earlier ones.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,21 +10,21 @@ use super::{
 };
 use crate::{oci::json::Encoding, plan::EncodingSchema};
 
-/// The section `manifest`.
+/// The section `manifest`: artifact type and annotations.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestRule {
-    /// The artifact type; blank leaves it out.
+    /// Artifact type; blank omits it.
     #[serde(default)]
     pub artifact_type: Option<Template>,
-    /// `omit` leaves out the manifest's own `mediaType`, as Helm does.
+    /// `omit` omits the manifest's own `mediaType`, as Helm does.
     #[serde(default)]
     pub media_type: Option<Omit>,
-    /// How the manifest becomes bytes.
+    /// JSON encoding of the manifest.
     #[serde(default)]
     #[schemars(with = "EncodingSchema")]
     pub json: Encoding,
-    /// Blocks of annotations, applied in order. Those that the user gives come last, unless a block merges
+    /// Blocks of annotations, applied in order. The user's annotations come last, unless a block merges
     /// `cli.annotations`.
     #[serde(default)]
     pub annotations: Vec<Block>,
@@ -34,7 +34,7 @@ pub struct ManifestRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Omit {
-    /// Leave it out.
+    /// Omit the key.
     Omit,
 }
 
@@ -42,13 +42,13 @@ pub enum Omit {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Block {
-    /// Whether the block counts.
+    /// Condition for the block.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// Whether blank values are left out.
+    /// Whether to omit blank values.
     #[serde(default)]
     pub omit_blank: bool,
-    /// Take all entries of this map.
+    /// Map whose entries become annotations.
     #[serde(default)]
     pub merge: Option<Expression>,
     /// Annotations, strings or typed values.
@@ -57,7 +57,7 @@ pub struct Block {
 }
 
 impl ManifestRule {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.media_type("artifactType", self.artifact_type.as_ref());
         texts.part("annotations", |texts| {

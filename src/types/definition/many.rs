@@ -1,4 +1,4 @@
-//! Shapes that recur in definitions: one or many, a list or an expression, templates and expressions.
+//! Common types of values in definitions: one or many, a list or an expression, templates and expressions.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -20,14 +20,14 @@ impl<T> Default for Many<T> {
 }
 
 impl<T> Many<T> {
-    /// Whether there are none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Written out, because serde's `untagged` would lose the position of every error inside.
+/// Implemented by hand, because serde's `untagged` would lose the position of errors.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Shape<T>(PhantomData<T>);
@@ -69,13 +69,13 @@ impl<T: JsonSchema> JsonSchema for Many<T> {
     }
 }
 
-/// A list of strings, each a template, or an expression that gives one.
+/// A list of strings, each a template, or an expression for a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Strings {
     /// The strings.
     List(Vec<String>),
-    /// An expression whose value is a list of strings.
+    /// An expression for a list of strings.
     Expression(String),
 }
 
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Strings {
             type Value = Strings;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of strings, or an expression that gives one")
+                f.write_str("a list of strings, or an expression for one")
             }
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
@@ -112,13 +112,13 @@ impl JsonSchema for Strings {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "a list of strings, or an expression that gives one",
+            "description": "a list of strings, or an expression for one",
             "anyOf": [{ "type": "array", "items": { "type": "string" } }, { "type": "string" }],
         })
     }
 }
 
-/// A string that may hold `{{ … }}`; compiled when the definition is checked.
+/// A string with optional `{{ … }}`; compiled when the definition is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Template(pub String);

@@ -1,8 +1,7 @@
-//! A definition as data: a file for each section, with its keys, the texts in it that mean something, and what is wrong
-//! with values that are written out.
+//! A definition as data. Each section has a file with its keys, its texts with a meaning, and checks of literals.
 //!
-//! A new key has its place here, and where the file of the same name in `probe`, `planning` or `unpacking` evaluates it.
-//! Definitions do not know the language of their expressions, and no source, plan or manifest is evaluated here.
+//! Add a new key here, and to the file of the same name in `probe`, `planning` or `unpacking`, which evaluates it.
+//! Definitions do not depend on the expression language, and nothing here evaluates a source, plan or manifest.
 
 pub(super) mod accept;
 pub(super) mod config;
@@ -51,10 +50,10 @@ use self::{
 
 /// The version of the language.
 pub const API_VERSION: &str = "artifact-type/v1";
-/// Largest definition, in bytes.
+/// Size limit of a definition, in bytes.
 pub const MAX_DEFINITION: u64 = 1 << 20;
 
-/// The sections with texts that mean something.
+/// The sections with texts that have a meaning.
 const SECTIONS: [&str; 10] =
     ["source", "vars", "layers", "config", "manifest", "index", "reference", "validate", "accept", "unpack"];
 
@@ -69,51 +68,51 @@ pub struct Definition {
     /// `ArtifactType`.
     #[schemars(extend("const" = "ArtifactType"))]
     pub kind: String,
-    /// What it is called.
+    /// Name and description.
     pub metadata: Metadata,
-    /// What it needs of the program.
+    /// Needed features of the program.
     #[serde(default)]
     pub requires: Requires,
-    /// Typed inputs that are not in the source.
+    /// Parameters: typed inputs that are not in the source.
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
-    /// How sources of this type are told from others.
+    /// Rules that detect sources of this type.
     #[serde(default)]
     pub detect: Vec<Detect>,
-    /// What is read.
+    /// Files that are read.
     #[serde(default)]
     pub source: SourceRule,
-    /// Values that are used more than once, strings or typed.
+    /// Variables, strings or typed values.
     #[serde(default)]
     pub vars: Map<String, Json>,
-    /// The config; the empty one when nothing is said.
+    /// The config [default: the OCI empty config].
     #[serde(default)]
     pub config: Many<Config>,
     /// The layers.
     #[serde(default)]
     pub layers: Layers,
-    /// The manifest, or each of an index.
+    /// The manifest, or that of every member of an index.
     #[serde(default)]
     pub manifest: ManifestRule,
-    /// The index, where the artifact is one.
+    /// The index, if the artifact is one.
     #[serde(default)]
     pub index: Option<IndexRule>,
-    /// Where it wants to go.
+    /// The natural repository and tag.
     #[serde(default)]
     pub reference: ReferenceRule,
-    /// What must hold.
+    /// Assertions.
     #[serde(default)]
     pub validate: Vec<Assertion>,
-    /// Which other artifacts and images it speaks of; kept for bundles.
+    /// References to other artifacts and images; reserved for bundles.
     #[serde(default)]
     pub refs: Map<String, Json>,
-    /// Which manifests are of this type.
+    /// Recognition of manifests of this type.
     #[serde(default)]
     pub accept: Accept,
-    /// Which files it becomes.
+    /// The files that artifacts become.
     #[serde(default)]
     pub unpack: Unpack,
-    /// Sources with what they must become.
+    /// Tests: sources with expected results.
     #[serde(default)]
     pub tests: Vec<TestCase>,
 }
@@ -124,7 +123,7 @@ impl Definition {
         SECTIONS.into_iter().flat_map(|section| self.texts(section).found)
     }
 
-    /// The texts of a section that mean something.
+    /// The texts of a section with a meaning.
     pub(super) fn texts(&self, section: &str) -> Texts<'_> {
         let mut texts = Texts::at(format!("/{section}"));
         match section {
@@ -156,12 +155,12 @@ impl Definition {
         texts
     }
 
-    /// Where a config stands: the section may be one, or a list.
+    /// The pointer to a config: the section can be one config or a list.
     pub(super) fn config_at(&self, i: usize) -> String {
         if self.config.0.len() == 1 { "/config".into() } else { format!("/config/{i}") }
     }
 
-    /// The forms that a source may have.
+    /// The forms of sources.
     pub(super) fn forms(&self) -> Vec<&str> {
         let mut forms: Vec<&str> = self.detect.iter().map(|d| d.form.as_str()).collect();
         forms.dedup();

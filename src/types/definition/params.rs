@@ -11,25 +11,25 @@ use crate::document::nearest;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Param {
-    /// Its type; `string` when nothing is said.
+    /// Type [default: `string`].
     #[serde(rename = "type", default)]
     pub kind: ParamType,
-    /// The values it may have.
+    /// Allowed values.
     #[serde(rename = "enum", default)]
     pub choices: Vec<String>,
-    /// Its value when none is given.
+    /// Default value.
     #[serde(default)]
     pub default: Option<Json>,
-    /// Whether a value must be given.
+    /// Whether the user must give a value.
     #[serde(default)]
     pub required: bool,
-    /// What the text must look like.
+    /// Required format of the text.
     #[serde(default)]
     pub format: Option<ParamFormat>,
     /// A regular expression that the text must match.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// What it is for.
+    /// Purpose, shown to users.
     #[serde(default)]
     pub description: String,
 }
@@ -51,7 +51,7 @@ pub enum ParamType {
     Array,
 }
 
-/// What the text of a parameter must look like.
+/// The required format of a parameter's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ParamFormat {
@@ -64,7 +64,7 @@ pub enum ParamFormat {
 }
 
 impl Param {
-    /// What is wrong with a value of the right type.
+    /// Checks a value of the right type.
     pub(in crate::types) fn check(&self, value: &Json) -> Result<(), String> {
         let texts: Vec<&str> = match value {
             Json::Array(items) => items.iter().filter_map(Json::as_str).collect(),
@@ -97,7 +97,8 @@ impl Param {
             return Err(format!("is not {example}"));
         }
         if let Some(pattern) = &self.pattern {
-            let regex = Regex::new(pattern).map_err(|_| format!("cannot be checked: `{pattern}` is malformed"))?;
+            let regex =
+                Regex::new(pattern).map_err(|_| format!("cannot be checked: the pattern `{pattern}` is malformed"))?;
             if !regex.is_match(text) {
                 return Err(format!("does not match `{pattern}`"));
             }
@@ -105,7 +106,7 @@ impl Param {
         Ok(())
     }
 
-    /// What is wrong with the parameter itself.
+    /// Checks the parameter itself.
     pub(in crate::types) fn lint(&self) -> Result<(), String> {
         if let Some(pattern) = &self.pattern {
             Regex::new(pattern).map_err(|e| format!("`pattern`: {}", e.to_string().replace('\n', " ")))?;
@@ -119,7 +120,7 @@ impl Param {
             ParamType::Array => default.as_array().is_some_and(|a| a.iter().all(Json::is_string)),
         };
         if !fits {
-            return Err("`default` is not of the type of the parameter".into());
+            return Err("`default` does not have the parameter's type".into());
         }
         self.check(default).map_err(|why| format!("`default` {why}"))
     }

@@ -1,4 +1,4 @@
-//! The section `reference`: which repository and tag the artifact wants.
+//! The section `reference`: the natural repository and tag of the artifact.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,26 +8,26 @@ use super::{
     texts::Texts,
 };
 
-/// The section `reference`.
+/// The section `reference`: natural repository and tag.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReferenceRule {
-    /// A last component that the repository must have, appended where it is missing.
+    /// Last component of the repository, appended if missing.
     #[serde(default)]
     pub append_repository: Option<Template>,
-    /// The tag when the user gives none; blank for none.
+    /// Default tag; blank for none.
     #[serde(default)]
     pub tag: Option<Template>,
-    /// Replacements that make a tag of it: `+` may not be in a tag.
+    /// Replacements that make `tag` a valid tag: tags cannot contain `+`, for example.
     #[serde(default)]
     pub encode: Vec<Replacement>,
-    /// Replacements that make a version of a tag.
+    /// Replacements that turn a tag back into a version.
     #[serde(default)]
     pub decode: Vec<Replacement>,
-    /// Whether a tag given by the user must equal `tag`.
+    /// Whether a tag from the user must equal `tag`.
     #[serde(default)]
     pub strict: Option<Expression>,
-    /// What must hold of a reference given by the user, known as `ref`.
+    /// Assertions about a reference from the user, in expressions `ref`.
     #[serde(default)]
     pub assert: Vec<ReferenceAssertion>,
 }
@@ -36,27 +36,27 @@ pub struct ReferenceRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Replacement {
-    /// What is replaced.
+    /// Text to replace.
     pub from: String,
-    /// By what.
+    /// Replacement.
     pub to: String,
 }
 
-/// What must hold of a reference.
+/// An assertion about a reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReferenceAssertion {
-    /// Whether it matters.
+    /// Condition for the assertion.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// What must hold.
+    /// Expression that must be true.
     pub that: Expression,
-    /// What is said when it does not.
+    /// Message on failure.
     pub message: Template,
 }
 
 impl ReferenceRule {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.template("appendRepository", &self.append_repository);
         texts.template("tag", &self.tag);

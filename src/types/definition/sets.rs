@@ -1,4 +1,4 @@
-//! The section `source.sets`: which files a type reads. Nothing else is packed.
+//! The section `source.sets`: the files that a type reads. No others are packed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,70 +12,70 @@ use crate::{
     source::{Dialect, Irregular, Symlinks},
 };
 
-/// A named set of files; exactly one of `path`, `list`, `globs` and `dir` says which.
+/// A named set of files, with exactly one of `path`, `list`, `globs` and `dir`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileSet {
-    /// The forms that have this set; all when nothing is said. In the others it is empty.
+    /// Forms with this set [default: all]. In other forms it is empty.
     #[serde(default)]
     pub forms: Vec<String>,
-    /// Whether there is such a set at all.
+    /// Condition for the set; if false, it is empty.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// One file.
+    /// Path of one file.
     #[serde(default)]
     pub path: Option<Template>,
-    /// The files that an expression lists, in its order, each once.
+    /// Expression for a list of files; its order is kept, duplicates are dropped.
     #[serde(default)]
     pub list: Option<Expression>,
-    /// The files that these globs match, in byte-lexical order.
+    /// Globs for files; sorted byte-lexically.
     #[serde(default)]
     pub globs: Option<Strings>,
-    /// Everything below a directory, in byte-lexical order.
+    /// Directory with all its content, sorted byte-lexically.
     #[serde(default)]
     pub dir: Option<Template>,
-    /// Whether `path` and `list` may name files that are not there; they are left out.
+    /// Whether files in `path` and `list` may be missing; they are skipped.
     #[serde(default)]
     pub optional: bool,
-    /// Globs of what is taken from `dir`; everything when there are none.
+    /// Globs to include from `dir` [default: everything].
     #[serde(default)]
     pub include: Option<Strings>,
-    /// Globs of what is left out of `dir` and `globs`.
+    /// Globs to exclude from `dir` and `globs`.
     #[serde(default)]
     pub exclude: Option<Strings>,
     /// Ignore rules for `dir` and `globs`.
     #[serde(default)]
     pub ignore: Option<IgnoreRules>,
-    /// What happens to symbolic links; an error when nothing is said.
+    /// Treatment of symbolic links [default: error].
     #[serde(default)]
     #[schemars(with = "SymlinksSchema")]
     pub symlinks: Symlinks,
-    /// What happens to FIFOs, sockets and devices; an error when nothing is said.
+    /// Treatment of FIFOs, sockets and devices [default: error].
     #[serde(default)]
     #[schemars(with = "IrregularSchema")]
     pub irregular: Irregular,
-    /// What may be in it.
+    /// Size limits.
     #[serde(default)]
     pub limits: SetLimits,
 }
 
-/// Which files are left out.
+/// Ignore rules.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IgnoreRules {
-    /// A file of rules in the directory, used when it is there.
+    /// Name of an optional file of rules in the directory.
     #[serde(default)]
     pub file: Option<String>,
-    /// How rules are read: `gitignore` when nothing is said.
+    /// Syntax of the rules [default: `gitignore`].
     #[serde(default)]
     #[schemars(with = "DialectSchema")]
     pub dialect: Option<Dialect>,
-    /// Rules that hold whatever the file says.
+    /// Rules that always apply, regardless of the file.
     #[serde(default)]
     pub always: Vec<String>,
 }
 
-/// What a set may hold; more is an error.
+/// Size limits of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetLimits {
@@ -118,7 +118,7 @@ enum DialectSchema {
 }
 
 impl FileSet {
-    /// The texts that must be known before this set is.
+    /// Collects the texts needed to read this set.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("forms", Part::Form, &self.forms);
         texts.expression("when", &self.when);
@@ -130,12 +130,12 @@ impl FileSet {
         texts.strings("exclude", self.exclude.as_ref());
     }
 
-    /// An error unless exactly one key says which files.
+    /// Errors: not exactly one kind of content.
     pub(in crate::types) fn check(&self) -> Result<()> {
         let ways = [self.path.is_some(), self.list.is_some(), self.globs.is_some(), self.dir.is_some()];
         match ways.into_iter().filter(|w| *w).count() {
             1 => Ok(()),
-            _ => Err(Error::invalid("a set has exactly one of `path`, `list`, `globs` and `dir`")),
+            _ => Err(Error::invalid("a set needs exactly one of `path`, `list`, `globs` and `dir`")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The section `source`: what is read.
+//! The section `source`: the files that are read.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{documents::DocumentRule, sets::FileSet, texts::Texts};
 
-/// The section `source`.
+/// The section `source`: the files that are read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceRule {
     /// Named sets of files.
     #[serde(default)]
     pub sets: BTreeMap<String, FileSet>,
-    /// Files that are read.
+    /// Documents, which expressions can read.
     #[serde(default)]
     pub documents: BTreeMap<String, DocumentRule>,
 }
 
 impl SourceRule {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.part("sets", |texts| {
             self.sets.iter().for_each(|(name, set)| texts.part(name, |texts| set.texts(texts)));

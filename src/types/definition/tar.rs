@@ -1,4 +1,4 @@
-//! Layers that are tar archives: which entries there are, and what their headers say.
+//! Tar layers: entries and headers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,33 @@ use crate::{
     plan::Compression,
 };
 
-/// Level of gzip where none is said.
+/// Default gzip level.
 const GZIP: u32 = 6;
 
-/// Level of zstd where none is said: the format's own, which its tools use.
+/// Default zstd level, that of the zstd tool.
 const ZSTD: i32 = 3;
 
-/// A tar archive of a set. Owners are always 0 and have no names.
+/// A tar archive of a set. Owner and group are always 0, without names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tar {
-    /// The set.
+    /// Name of the set.
     pub set: String,
-    /// A directory that every entry is put in; `.` for none. The layer's title when nothing is said.
+    /// Directory that contains all entries; `.` for none [default: the layer's title].
     #[serde(default)]
     pub root: Option<Template>,
-    /// Which entries there are.
+    /// Kinds of entries.
     #[serde(default)]
     pub entries: Entries,
-    /// Globs of the files that come first, in this order; the rest follow byte-lexically.
+    /// Globs for the files that come first, in this order; the rest is sorted byte-lexically.
     #[serde(default)]
     pub first: Vec<String>,
-    /// What the headers say.
+    /// Header fields.
     #[serde(default)]
     pub header: Header,
 }
 
-/// Which entries a tar archive has.
+/// The kinds of entries of a tar archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Entries {
@@ -49,13 +49,13 @@ pub enum Entries {
     Files,
 }
 
-/// What the headers of a tar archive say.
+/// The header fields of tar entries.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Header {
-    /// Permission bits of files. When nothing is said: 0755 for a file that its owner may execute, else 0644, so that no
-    /// umask shows, as git keeps files. Octal digits in quotes: these. `keep`: those of the file, without write
-    /// permission for group and others. Directories have 0755.
+    /// Permission bits of files: quoted octal digits, or `keep` for those of the file without write permission for
+    /// group and others. Default: 0755 for files that their owner can execute, else 0644, independent of the umask, as
+    /// in git. Directories have 0755.
     #[serde(default)]
     pub mode: Option<String>,
     /// Modification time.
@@ -63,40 +63,44 @@ pub struct Header {
     pub mtime: Mtime,
 }
 
-/// Which modification time entries have.
+/// The modification time of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mtime {
     /// 1970.
     #[default]
     Zero,
-    /// The time that the caller gives for `now`, else 1970.
+    /// The caller's `now`, else 1970.
     SourceDateEpoch,
 }
 
 impl Header {
-    /// What is wrong with it.
+    /// Errors: an invalid mode.
     pub(super) fn check(&self) -> Result<()> {
         let good = |m: &str| m == "keep" || u32::from_str_radix(m, 8).is_ok_and(|mode| mode <= 0o777);
         match self.mode.as_deref().filter(|m| !good(m)) {
-            Some(mode) => Err(Error::invalid(format!("`mode` is `keep` or octal digits such as `0644`, not `{mode}`"))),
+            Some(mode) => {
+                Err(Error::invalid(format!("`mode` must be `keep` or octal digits such as `0644`, not `{mode}`")))
+            }
             None => Ok(()),
         }
     }
 }
 
 impl Tar {
-    /// The texts that mean something.
+    /// Collects the texts with a meaning.
     pub(super) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("set", Part::Set, [&self.set]);
         texts.template("root", &self.root);
     }
 }
 
-/// Reads `none`, `gzip`, `zstd`, with a level behind a colon.
+/// Parses `none`, `gzip` or `zstd`, the latter two with an optional level, as in `zstd:19`.
 pub(in crate::types) fn compression(text: &str) -> Result<Compression> {
     let bad = || {
-        Error::invalid(format!("`compress` is `none`, `gzip` or `zstd`, with a level as in `zstd:19`, not `{text}`"))
+        Error::invalid(format!(
+            "`compress` must be `none`, `gzip` or `zstd`, with a level as in `zstd:19`, not `{text}`"
+        ))
     };
     let (name, level) = match text.split_once(':') {
         Some((name, level)) => (name, Some(level.parse::<u32>().map_err(|_| bad())?)),

@@ -1,4 +1,4 @@
-//! The section `tests`: sources written out, with what they must become.
+//! The section `tests`: literal sources with expected results.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-/// A source, and what it must become.
+/// A test: a source and its expected plan or error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestCase {
-    /// What is shown, a sentence.
+    /// Name of the test, a sentence.
     pub name: String,
-    /// The files of a directory, by relative path.
+    /// Files by relative path.
     pub files: BTreeMap<String, String>,
-    /// The file or directory in it that is the source; the directory itself when nothing is said.
+    /// Path of the source among the files [default: the directory of all files].
     #[serde(default)]
     pub source: Option<String>,
-    /// Parameters, as text.
+    /// Parameters as text.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
-    /// The time that counts as now, in seconds since 1970.
+    /// Time for `now`, in seconds since 1970.
     #[serde(default)]
     pub now: Option<i64>,
-    /// Parts of the plan that must be there: objects may have other keys, lists may not have other items.
+    /// Expected parts of the plan: objects may have more keys, lists must be equal.
     #[serde(default)]
     pub expect: Map<String, Json>,
-    /// The digest of the plan as canonical JSON, its `base` left out.
+    /// Expected digest of the plan as canonical JSON without `base`.
     #[serde(default)]
     pub plan_digest: Option<String>,
-    /// Instead: a part of the message of the error that it must be.
+    /// Instead of a plan: part of the expected error message.
     #[serde(default)]
     pub error: Option<String>,
 }

@@ -1,18 +1,17 @@
-//! What the texts of a definition mean, and where each stands: what is evaluated, what is a media type, and what names
-//! a part that another section defines. Every section gives its own, in the file that has the field, so that what a text
-//! is comes from the field that holds it; the keys of typed values are somebody's data and say nothing. Checking, lint and
-//! the order of reading all use this one list.
+//! The texts of a definition with their meaning and position: evaluated texts, media types, and names of parts that
+//! other sections define. Every section lists its own texts, next to the field; the keys of typed values are data and
+//! have no meaning. Checks, lint and the reading order all use this list.
 
 use serde_json::{Map, Value as Json};
 
 use super::many::{Expression, Many, Strings, Template};
 
-/// A text that means something, or several.
+/// One or several texts with a meaning.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::types) enum Text<'a> {
-    /// A string that may hold `{{ … }}`.
+    /// A string with optional `{{ … }}`.
     Template(&'a str),
-    /// A template that gives a media type, or a media type.
+    /// A media type, or a template for one.
     MediaType(&'a str),
     /// An expression.
     Expression(&'a str),
@@ -20,11 +19,11 @@ pub(in crate::types) enum Text<'a> {
     Value(&'a Json),
     /// Typed values by name.
     Values(&'a Map<String, Json>),
-    /// The name of a part that is defined elsewhere.
+    /// The name of a part that another section defines.
     Name(Part, &'a str),
 }
 
-/// What a name is a name of.
+/// The kind of a named part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::types) enum Part {
     /// A set of `source`.
@@ -45,12 +44,12 @@ pub(in crate::types) struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    /// None yet, of the part that this pointer leads to.
+    /// An empty collection for the part at this pointer.
     pub(in crate::types) fn at(pointer: impl Into<String>) -> Self {
         Self { at: pointer.into(), found: Vec::new() }
     }
 
-    /// Those of the part under this key.
+    /// Adds the texts of the part with this key.
     pub(in crate::types) fn part(&mut self, key: impl std::fmt::Display, texts: impl FnOnce(&mut Self)) {
         let length = self.at.len();
         self.at = below(&self.at, &key.to_string());
@@ -66,17 +65,17 @@ impl<'a> Texts<'a> {
         template.into().into_iter().for_each(|template| self.put(key, Text::Template(&template.0)));
     }
 
-    /// A template that gives a media type.
+    /// Adds a template for a media type.
     pub(in crate::types) fn media_type(&mut self, key: &str, template: Option<&'a Template>) {
         template.into_iter().for_each(|template| self.put(key, Text::MediaType(&template.0)));
     }
 
-    /// Media types that are written out.
+    /// Adds literal media types.
     pub(in crate::types) fn media_types(&mut self, key: &str, all: &'a Many<String>) {
         all.0.iter().for_each(|one| self.put(key, Text::MediaType(one)));
     }
 
-    /// Names of parts that are defined elsewhere.
+    /// Adds names of parts that other sections define.
     pub(in crate::types) fn names(&mut self, key: &str, of: Part, names: impl IntoIterator<Item = &'a String>) {
         names.into_iter().for_each(|name| self.put(key, Text::Name(of, name)));
     }

@@ -1,5 +1,5 @@
-//! The section `unpack`: which files an artifact becomes, in two views. `native` gives the files that the type's own
-//! tool would have saved, `tree` the content itself.
+//! The section `unpack`: the files of an artifact in two views. `native` has the files that the type's own tool would
+//! save, `tree` the plain content.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Permission bits of a file that nothing is said about.
+/// Default permission bits of a file.
 const MODE: u32 = 0o644;
 
-/// Which files an artifact becomes.
+/// A view: the form of an unpacked artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum View {
-    /// The files that the type's own tool would have saved.
+    /// The files that the type's own tool would save.
     #[default]
     Native,
-    /// The content itself: archives are extracted.
+    /// The plain content: archives are extracted.
     Tree,
 }
 
@@ -33,70 +33,70 @@ impl std::str::FromStr for View {
         match text {
             "native" => Ok(Self::Native),
             "tree" => Ok(Self::Tree),
-            _ => Err(Error::invalid(format!("a view is `native` or `tree`, not `{text}`"))),
+            _ => Err(Error::invalid(format!("the view must be `native` or `tree`, not `{text}`"))),
         }
     }
 }
 
-/// The section `unpack`. A view without rules is the other one; without any, layers go under their titles.
+/// The section `unpack`. A view without rules equals the other; without any rules, layers become files by title.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unpack {
-    /// The files that the type's own tool would have saved.
+    /// The files that the type's own tool would save.
     #[serde(default)]
     pub native: Vec<Rule>,
-    /// The content itself.
+    /// The plain content.
     #[serde(default)]
     pub tree: Vec<Rule>,
-    /// How `artifact view` shows it.
+    /// Settings for `artifact view`.
     #[serde(default)]
     pub view: Option<Json>,
 }
 
-/// What becomes of a layer, or of the config.
+/// A rule for layers or the config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
-    /// The layers of this role; `*` for all.
+    /// Role of the layers; `*` for all.
     #[serde(default)]
     pub layer: Option<String>,
-    /// The config.
+    /// Applies to the config.
     #[serde(default)]
     pub config: bool,
-    /// Whether the rule counts.
+    /// Condition for the rule.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// The path of the file that it becomes; `layer.title` may hold separators, other values may not.
+    /// Path of the file; `layer.title` may contain separators, other values may not.
     #[serde(default)]
     pub write: Option<Template>,
-    /// Permission bits of that file, octal: `0644` when nothing is said.
+    /// Permission bits of the file, octal [default: `0644`].
     #[serde(default)]
     pub mode: Option<String>,
-    /// Extract it instead.
+    /// Extracts the archive instead.
     #[serde(default)]
     pub extract: Option<Extract>,
 }
 
-/// How a tar archive is extracted.
+/// Extraction of a tar archive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Extract {
-    /// Where to; `.` for the destination itself.
+    /// Target directory; `.` for the destination itself.
     #[serde(default)]
     pub to: Option<Template>,
-    /// A first component that every entry must have, and that is stripped.
+    /// First path component, which every entry must have; it is stripped.
     #[serde(default)]
     pub root: Option<Template>,
-    /// `none`, `gzip` or `zstd`; what the media type says when nothing is said.
+    /// Compression: `none`, `gzip` or `zstd` [default: by the media type].
     #[serde(default)]
     pub compress: Option<String>,
-    /// Whether symbolic links that stay inside are made; otherwise a link is an error.
+    /// Whether to create symbolic links that stay inside; otherwise links are errors.
     #[serde(default)]
     pub links: bool,
 }
 
 impl Unpack {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         for (view, rules) in [("native", &self.native), ("tree", &self.tree)] {
             texts.part(view, |texts| {
@@ -107,7 +107,7 @@ impl Unpack {
 }
 
 impl Rule {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("layer", Part::Role, &self.layer);
         texts.expression("when", &self.when);
@@ -120,13 +120,13 @@ impl Rule {
         }
     }
 
-    /// What is wrong with it.
+    /// Errors: contradictory keys, an invalid mode or compression.
     pub(in crate::types) fn check(&self) -> Result<()> {
         if self.layer.is_some() == self.config {
-            return Err(Error::invalid("a rule has either `layer` or `config`"));
+            return Err(Error::invalid("a rule needs either `layer` or `config`"));
         }
         if self.write.is_some() == self.extract.is_some() {
-            return Err(Error::invalid("a rule has either `write` or `extract`"));
+            return Err(Error::invalid("a rule needs either `write` or `extract`"));
         }
         if let Some(compress) = self.extract.as_ref().and_then(|e| e.compress.as_deref()) {
             compression(compress)?;
@@ -138,6 +138,6 @@ impl Rule {
     pub(in crate::types) fn mode(&self) -> Result<u32> {
         let Some(text) = &self.mode else { return Ok(MODE) };
         let mode = u32::from_str_radix(text, 8).ok().filter(|m| *m <= 0o777);
-        mode.ok_or_else(|| Error::invalid(format!("`mode` is octal digits such as `0644`, not `{text}`")))
+        mode.ok_or_else(|| Error::invalid(format!("`mode` must be octal digits such as `0644`, not `{text}`")))
     }
 }

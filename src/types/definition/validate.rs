@@ -1,4 +1,4 @@
-//! The section `validate`: what must hold of the source and of what was planned.
+//! The section `validate`: assertions about the source and the plan.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,38 +8,38 @@ use super::{
     texts::{Part, Texts},
 };
 
-/// What must hold.
+/// An assertion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assertion {
-    /// The forms that it matters in; all when nothing is said.
+    /// Forms with this assertion [default: all].
     #[serde(default)]
     pub forms: Vec<String>,
-    /// Whether it matters.
+    /// Condition for the assertion.
     #[serde(default)]
     pub when: Option<Expression>,
-    /// What must hold.
+    /// Expression that must be true.
     pub that: Expression,
-    /// Whether a failure is an error or a warning.
+    /// Severity of a failure.
     #[serde(default)]
     pub level: Level,
-    /// What is said when it does not hold.
+    /// Message on failure.
     pub message: Template,
 }
 
-/// How bad a failure is.
+/// The severity of a failed assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing is packed.
     #[default]
     Error,
-    /// The user is told.
+    /// The user gets a warning.
     Warn,
 }
 
 impl Assertion {
-    /// The texts that are evaluated.
+    /// Collects the evaluated texts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("forms", Part::Form, &self.forms);
         texts.expression("when", &self.when);

@@ -1,9 +1,9 @@
-//! The expression engine: templates give strings, expressions give values; neither can read, write, loop for ever or
-//! grow without bound.
+//! The expression engine: templates give strings, expressions give values. Neither can read or write files, run forever
+//! or grow without limit.
 //!
 //! Jinja's syntax, evaluated by `minijinja` with strict undefined names, a fuel limit, no loader and an explicit list
-//! of filters and tests. A name or key that may exist and does not (an optional field) is *blank*: it prints as
-//! nothing, is false in a condition, and has no items. A name that cannot exist is an error.
+//! of filters and tests. A missing optional name or key is *blank*: it prints as nothing, is false in a condition, and
+//! has no items. An undefined name is an error.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,16 +20,16 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Instructions that one evaluation may execute.
+/// Limit of instructions per evaluation.
 const FUEL: u64 = 1_000_000;
 
-/// Evaluates the templates and expressions of one definition. Each is compiled when it is first seen, which is when the
-/// definition is checked, and never again; clones share what was compiled.
+/// Evaluates the templates and expressions of one definition. Each is compiled once, usually when the definition is
+/// checked; clones share the compiled code.
 #[derive(Clone)]
 pub(in crate::types) struct Engine(Arc<Compiled>);
 
 struct Compiled {
-    /// Keeps the templates, under their texts.
+    /// The templates, with their texts as names.
     env: Environment<'static>,
     templates: Once<Names>,
     expressions: Once<(Expression<'static, 'static>, Names)>,
@@ -38,7 +38,7 @@ struct Compiled {
 /// The names that a template or an expression uses, with their attributes: `chart.name`.
 type Names = BTreeSet<String>;
 
-/// What was made of texts, each once.
+/// A cache of values computed from texts, each once.
 struct Once<T> {
     made: Mutex<HashMap<String, Arc<T>>>,
 }
@@ -59,7 +59,7 @@ impl<T> Once<T> {
     }
 }
 
-/// What the language has.
+/// The features of the language.
 fn language() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -72,12 +72,12 @@ fn language() -> Environment<'static> {
 }
 
 impl Engine {
-    /// The engine for reading a source.
+    /// An engine for reading sources.
     pub(in crate::types) fn new() -> Self {
         Self::with(language())
     }
 
-    /// The engine for naming files: what is interpolated may not bring in a separator, unless it was checked as a path.
+    /// An engine for file names: interpolated values cannot contain separators, unless checked as a path.
     pub(in crate::types) fn for_paths() -> Self {
         let mut env = language();
         env.set_formatter(print_name);
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     fn with(mut env: Environment<'static>) -> Self {
-        // A template has its text for a name: this reads nothing.
+        // The template's name is its text: nothing is read.
         env.set_loader(|text| Ok(Some(text.to_owned())));
         Self(Arc::new(Compiled { env, templates: Once::new(), expressions: Once::new() }))
     }
@@ -102,7 +102,7 @@ impl Engine {
         compiled.render_captured_to(scope.to_value(), &mut out).map_err(fail)?;
         let text = String::from_utf8_lossy(&out.0).into_owned();
         if values::holds_quote(&text) {
-            let message = "a digest is not known yet: quote it alone, with `$expr`";
+            let message = "the digest is not known yet; use it alone, with `$expr`";
             return Err(Error::invalid(format!("`{}`: {message}", shorten_source(template))));
         }
         Ok(text)
@@ -117,14 +117,14 @@ impl Engine {
         if value.is_undefined() { Err(fail(ErrorKind::UndefinedError.into())) } else { Ok(value) }
     }
 
-    /// Whether an expression holds.
+    /// Whether an expression is true.
     pub(in crate::types) fn truth(&self, expression: &str, scope: &Scope) -> Result<bool> {
         Ok(self.value(expression, scope)?.is_true())
     }
 
     /// The names that a template or expression uses, with their attributes: `chart.name`.
     ///
-    /// Errors: it is malformed, or uses what the language does not have.
+    /// Errors: malformed syntax, or an unsupported feature.
     pub(in crate::types) fn names(&self, source: &str, template: bool) -> Result<BTreeSet<String>> {
         match template {
             true if !is_template(source) => Ok(BTreeSet::new()),
@@ -162,18 +162,18 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// What is wrong with a template or an expression that cannot be compiled.
+/// The error for a template or expression that does not compile.
 fn malformed(source: &str, error: &minijinja::Error) -> Error {
     explain_failure(source, error, &Names::new(), &Scope::default())
 }
 
-/// A writer that refuses to grow.
+/// A writer with a size limit.
 struct Bounded(Vec<u8>);
 
 impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_TEXT {
-            return Err(std::io::Error::other(format!("a text of more than {MAX_TEXT} bytes")));
+            return Err(std::io::Error::other(format!("the text is longer than {MAX_TEXT} bytes")));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -184,7 +184,7 @@ impl std::io::Write for Bounded {
     }
 }
 
-/// Blank prints as nothing.
+/// Prints a value; blank prints as nothing.
 fn print_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
     match value.kind() {
         ValueKind::None => Ok(()),
@@ -198,7 +198,7 @@ fn print_name(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) ->
     let text = value.to_string();
     let harmful = text.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control()) || text.contains("..");
     if harmful && !value.is_safe() {
-        let message = format!("`{text}` may not become part of a file name");
+        let message = format!("`{text}` cannot be part of a file name");
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
     }
     if value.is_none() || text.trim().is_empty() {
@@ -207,7 +207,7 @@ fn print_name(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) ->
     print_value(out, state, value)
 }
 
-/// What went wrong, and for an unknown name which one was meant.
+/// The error of an evaluation; for an unknown name, with a suggestion.
 fn explain_failure(source: &str, error: &minijinja::Error, names: &Names, scope: &Scope) -> Error {
     let shown = shorten_source(source);
     if error.kind() == ErrorKind::UndefinedError {
@@ -241,7 +241,7 @@ mod unit {
     };
 
     thread_local! {
-        /// How many templates and expressions this thread has compiled.
+        /// The number of templates and expressions compiled by this thread.
         pub(super) static COMPILED: Cell<usize> = const { Cell::new(0) };
     }
 

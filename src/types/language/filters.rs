@@ -1,8 +1,8 @@
-//! The filters and tests that expressions have.
+//! The filters and tests of expressions.
 
 use minijinja::{Environment, ErrorKind, Value, filters, tests};
 
-/// Longest text that a template, or one filter in it, may produce, in bytes.
+/// Length limit of the output of a template or filter, in bytes.
 pub(super) const MAX_TEXT: usize = 1 << 20;
 
 /// All filters.
@@ -86,7 +86,7 @@ pub(super) fn add_tests(env: &mut Environment<'static>) {
     env.add_test("ne", tests::is_ne);
 }
 
-/// The `replace` and `join` of minijinja multiply two lengths.
+/// `replace` with a size limit: the result of minijinja's own can grow with the product of two lengths.
 fn replace_all(text: String, from: String, to: String) -> Result<String, minijinja::Error> {
     let matches = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&from).count() };
     check_length(text.len().saturating_add(matches.saturating_mul(to.len())))?;
@@ -110,5 +110,5 @@ fn check_length(len: usize) -> Result<(), minijinja::Error> {
     if len <= MAX_TEXT {
         return Ok(());
     }
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("a text of more than {MAX_TEXT} bytes")))
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("the text is longer than {MAX_TEXT} bytes")))
 }

@@ -1,7 +1,6 @@
-//! The language of definitions: expressions and templates, the names that they can use, the values that they see, and trees
-//! of typed values.
+//! The language of definitions: expressions, templates, names, values, and trees of typed values.
 //!
-//! It knows values and names. What a section of a definition means, and where names get their values, is not for here.
+//! Other modules give sections of a definition their meaning, and names their values.
 
 pub(super) mod expr;
 mod filters;

@@ -1,4 +1,4 @@
-//! The names that an expression can use.
+//! Names in expressions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,13 +38,13 @@ impl Object for Names {
 }
 
 impl Scope {
-    /// This scope and one more name.
+    /// This scope with one more name.
     #[must_use]
     pub(in crate::types) fn with(&self, name: impl Into<String>, value: Value) -> Self {
         Self(Arc::new(Names { own: BTreeMap::from([(name.into(), value)]), outer: Some(Arc::clone(&self.0)) }))
     }
 
-    /// This scope and more names.
+    /// This scope with more names.
     #[must_use]
     pub(in crate::types) fn with_all(&self, names: impl IntoIterator<Item = (String, Value)>) -> Self {
         Self(Arc::new(Names { own: names.into_iter().collect(), outer: Some(Arc::clone(&self.0)) }))
@@ -54,7 +54,7 @@ impl Scope {
         Value::from_dyn_object(Arc::clone(&self.0))
     }
 
-    /// The sentence about the first part of `a.b.c` that does not exist, if one does not.
+    /// The message about the first undefined part of `a.b.c`, if any.
     pub(super) fn unknown(&self, dotted: &str) -> Option<String> {
         let mut parts = dotted.split('.');
         let first = parts.next()?;
@@ -73,7 +73,7 @@ impl Scope {
     }
 }
 
-/// `chart.nam` is unknown: the sentence that says so, with the nearest known name.
+/// The message about an unknown name, with the nearest known one.
 pub(in crate::types) fn unknown_name<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(near) => format!("{what} `{name}` does not exist; did you mean `{near}`"),

@@ -1,4 +1,4 @@
-//! What a template or an expression may be written with, checked before the engine compiles it.
+//! Syntax limits of templates and expressions, checked before compilation.
 
 use std::sync::LazyLock;
 
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Longest template or expression, in bytes.
+/// Length limit of a template or expression, in bytes.
 const MAX_SOURCE: usize = 4096;
 
-/// Whether a string is a template, or stands for itself.
+/// Whether a string is a template rather than plain text.
 pub(in crate::types) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// `*` repeats strings a hundred million times, blocks other than these assign and accumulate: neither is needed.
+/// Refuses `*`, which can repeat strings a hundred million times, and blocks that assign and accumulate.
 pub(super) fn check_source(source: &str) -> Result<()> {
     static LITERAL: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#"'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*""#).ok());
     static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?s)\{\{.*?\}\}|\{%.*?%\}").ok());
     static BLOCK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{%[-+]?\s*(\w+)").ok());
     if source.len() > MAX_SOURCE {
-        return Err(Error::limit(format!("an expression of {} bytes; {MAX_SOURCE} are allowed", source.len())));
+        return Err(Error::limit(format!("the expression has {} bytes; the limit is {MAX_SOURCE}", source.len())));
     }
     let bare = LITERAL.as_ref().map_or_else(|| source.into(), |r| r.replace_all(source, "''"));
     let starred = match CODE.as_ref().filter(|_| is_template(source)) {
@@ -33,12 +33,15 @@ pub(super) fn check_source(source: &str) -> Result<()> {
         None => bare.contains('*'),
     };
     if starred {
-        return Err(Error::invalid(format!("`{}`: there is no `*` in expressions", shorten_source(source))));
+        return Err(Error::invalid(format!("`{}`: expressions do not support `*`", shorten_source(source))));
     }
     let blocks = BLOCK.iter().flat_map(|r| r.captures_iter(&bare)).filter_map(|c| c.get(1));
     for block in blocks.map(|m| m.as_str()) {
         if !matches!(block, "for" | "endfor" | "if" | "elif" | "else" | "endif") {
-            return Err(Error::invalid(format!("`{}`: there is no `{{% {block} %}}` here", shorten_source(source))));
+            return Err(Error::invalid(format!(
+                "`{}`: templates do not support `{{% {block} %}}`",
+                shorten_source(source)
+            )));
         }
     }
     match CODE.as_ref().filter(|_| is_template(source)) {
@@ -47,7 +50,7 @@ pub(super) fn check_source(source: &str) -> Result<()> {
     }
 }
 
-/// The engine looks filters and tests up when it comes to them; here, a missing one is found before.
+/// Checks the names of filters and tests, which the engine itself looks up only on use.
 fn check_words(code: &str, source: &str) -> Result<()> {
     static FILTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\|\s*([A-Za-z_]\w*)").ok());
     static TEST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bis\s+(?:not\s+)?([A-Za-z_]\w*)").ok());

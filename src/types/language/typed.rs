@@ -1,9 +1,9 @@
-//! Typed values: a tree in a definition becomes a JSON value, keys in the order given.
+//! Typed values: a tree in a definition becomes a JSON value, keys in the given order.
 //!
-//! A string is a template and gives a string. An object whose key starts with `$` gives a value of any type:
-//! `$expr` that of an expression; `$opt` the same, and the key that holds it is left out when it is blank; `$each` a
-//! list, one `value` for every item (named by `as`); `$when` its `value` if a condition holds, else its `else`, else
-//! nothing; `$pick` chosen fields of a document, or of several of which the later wins, in the order given.
+//! A string is a template and gives a string. An object with a key that starts with `$` gives a value of any type:
+//! `$expr`, an expression; `$opt`, an expression whose key is omitted if it is blank; `$each`, a list with one `value`
+//! per item (named by `as`); `$when`, its `value` if a condition is true, else its `else`, else nothing; `$pick`,
+//! selected fields of a document, or of several, of which later ones override earlier ones, in the given order.
 
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
@@ -14,14 +14,14 @@ use crate::{
     error::{Context as _, Error, Result},
 };
 
-/// The directives, each with the keys that may stand beside it.
+/// The directives, each with its other keys.
 pub(super) const DIRECTIVES: [(&str, &[&str]); 5] =
     [("$expr", &[]), ("$opt", &[]), ("$each", &["as", "value"]), ("$when", &["value", "else"]), ("$pick", &[])];
 
 /// The keys of a `$pick`.
 const PICK: [&str; 3] = ["from", "fields", "omitEmpty"];
 
-/// The directive that this object is, or an error when it is a malformed one.
+/// The directive of this object, if any. Errors: a malformed directive.
 pub(in crate::types) fn directive(map: &Map<String, Json>) -> Result<Option<&'static str>> {
     let Some(key) = map.keys().find(|k| k.starts_with('$')) else { return Ok(None) };
     let known = DIRECTIVES.iter().map(|(name, _)| *name);
@@ -30,12 +30,12 @@ pub(in crate::types) fn directive(map: &Map<String, Json>) -> Result<Option<&'st
         return Err(Error::invalid(format!("`{key}` is not a directive{near}")));
     };
     if let Some(other) = map.keys().find(|k| *k != key && !beside.contains(&k.as_str())) {
-        return Err(Error::invalid(format!("`{other}` may not stand beside `{key}`")));
+        return Err(Error::invalid(format!("`{other}` is not allowed next to `{key}`")));
     }
     Ok(Some(name))
 }
 
-/// The value of a tree; `None` when it is left out.
+/// The value of a tree; `None` if omitted.
 pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
     match tree {
         Json::String(template) => engine.text(template, scope).map(|text| Some(Json::String(text))),
@@ -120,7 +120,7 @@ pub(in crate::types) fn sources(pick: &Map<String, Json>) -> Option<Vec<&str>> {
     }
 }
 
-/// What the later one holds wins.
+/// Merges objects; values of `later` win.
 fn merge_into(into: &mut Json, later: Json) {
     match (into, later) {
         (_, Json::Null) => {}
@@ -129,8 +129,8 @@ fn merge_into(into: &mut Json, later: Json) {
     }
 }
 
-/// Chosen fields of an object, or of every object in a list. `name!` keeps a field even when it is empty, then as an
-/// empty string when it is missing; `{name: [fields]}` chooses within it.
+/// Selected fields of an object, or of every object in a list. `name!` keeps an empty field, and gives a missing one as
+/// an empty string; `{name: [fields]}` selects within it.
 fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
     if let Json::Array(items) = value {
         return items.iter().map(|item| project_fields(item, fields, omit)).collect();
@@ -142,7 +142,7 @@ fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
             Json::Object(map) if map.len() == 1 => {
                 map.iter().next().map(|(k, v)| (k.as_str(), Some(v))).unwrap_or_default()
             }
-            _ => return Err(Error::invalid("a field of `$pick` is a name, or one name with a list")),
+            _ => return Err(Error::invalid("a field of `$pick` must be a name, or one name with a list")),
         };
         let (name, forced) = name.strip_suffix('!').map_or((name, false), |n| (n, true));
         let mut found = value.get(name).cloned().unwrap_or(Json::Null);
@@ -159,12 +159,12 @@ fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
     Ok(Json::Object(out))
 }
 
-/// What `$opt` leaves out.
+/// Whether `$opt` omits the value.
 fn is_blank(value: &Json) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 
-/// What Go's `omitempty` leaves out: false, zero, and empty strings, lists and maps.
+/// Whether Go's `omitempty` omits the value: false, zero, and empty strings, lists and maps.
 fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null => true,

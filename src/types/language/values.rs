@@ -1,9 +1,8 @@
-//! JSON as expressions see it, and back.
+//! Conversion between JSON and the values of expressions.
 //!
-//! The rule for what is missing: a document with a schema knows its properties. A property that the schema lists and
-//! the document leaves out is its schema's default, else *blank*; so is a missing key where the schema allows any, and
-//! an index past the end. What the schema does not list does not exist, and naming it is an error. A document without
-//! a schema knows only what it holds.
+//! Missing values: a property that the schema lists and the document lacks has the schema's default, or else is
+//! *blank*. A missing key where the schema allows any, and an index past the end, are blank too. A property that the
+//! schema does not list is undefined, and its use an error. Without a schema, only the document's own keys are defined.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,13 +14,13 @@ use crate::{
     plan::Quote,
 };
 
-/// Marks a quote that was made part of a text; a noncharacter that no document should hold.
+/// Marks a quote inside a text; a noncharacter that no document should contain.
 const QUOTE_MARK: char = '\u{FDD0}';
 
-/// Deepest nesting that is turned back into JSON.
+/// Limit of nesting in the conversion to JSON.
 const MAX_DEPTH: usize = 64;
 
-/// A value of a document, seen through its schema.
+/// A value of a document with its schema.
 pub(in crate::types) fn view(value: &Json, schema: Option<&Json>) -> Value {
     match value {
         Json::Null => blank(schema),
@@ -40,7 +39,7 @@ pub(in crate::types) fn view(value: &Json, schema: Option<&Json>) -> Value {
     }
 }
 
-/// What stands for a value that is not there.
+/// The value for a missing one.
 pub(in crate::types) fn blank(schema: Option<&Json>) -> Value {
     let Some(schema) = schema else { return Value::from(()) };
     if let Some(default) = schema.get("default").filter(|d| !d.is_null()) {
@@ -80,12 +79,12 @@ fn number(n: &serde_json::Number) -> Value {
     }
 }
 
-/// An object; with a schema it also knows what it might have held.
+/// An object, with the optional keys of its schema.
 #[derive(Debug)]
 struct MapView {
     keys: Vec<String>,
     values: HashMap<String, Value>,
-    /// What stands for any other key, where any is allowed.
+    /// The value of any other key, if allowed.
     rest: Option<Value>,
     absent: bool,
 }
@@ -133,13 +132,13 @@ impl Object for SeqView {
     }
 }
 
-/// Whether this stands for an object or list that is not there.
+/// Whether the value is a missing object or list.
 pub(super) fn is_absent(value: &Value) -> bool {
     value.downcast_object_ref::<MapView>().is_some_and(|m| m.absent)
         || value.downcast_object_ref::<SeqView>().is_some_and(|s| s.absent)
 }
 
-/// A value of a layer that is not known yet.
+/// A layer's digest, diff ID or size, not yet known.
 #[derive(Debug)]
 struct QuoteView(Quote);
 
@@ -153,26 +152,26 @@ impl Object for QuoteView {
     }
 }
 
-/// A quote as expressions see it: opaque, and only good for being placed whole.
+/// A quote as an expression value: opaque, to be used whole.
 pub(in crate::types) fn quote(quote: Quote) -> Value {
     Value::from_object(QuoteView(quote))
 }
 
-/// Whether a quote was made part of this text.
+/// Whether the text contains a quote.
 pub(super) fn holds_quote(text: &str) -> bool {
     text.contains(QUOTE_MARK)
 }
 
-/// The JSON of a value; what is blank is `null`.
+/// Converts a value to JSON; blank becomes `null`.
 ///
-/// Errors: a key `$layer`, which would read as a quote; nesting of more than 64; a value that JSON does not have.
+/// Errors: a key `$layer`, which would read as a quote; nesting deeper than 64; a value that JSON cannot represent.
 pub(in crate::types) fn to_json(value: &Value) -> Result<Json> {
     to_json_at(value, 0)
 }
 
 fn to_json_at(value: &Value, depth: usize) -> Result<Json> {
     if depth > MAX_DEPTH {
-        return Err(Error::limit(format!("a value nested more than {MAX_DEPTH} deep")));
+        return Err(Error::limit(format!("the value is nested deeper than {MAX_DEPTH} levels")));
     }
     if let Some(quote) = value.downcast_object_ref::<QuoteView>() {
         return Ok(quote.0.to_value());
@@ -180,7 +179,7 @@ fn to_json_at(value: &Value, depth: usize) -> Result<Json> {
     if is_absent(value) {
         return Ok(Json::Null);
     }
-    let broken = |e: minijinja::Error| Error::caused(Kind::Invalid, "cannot make JSON of a value", e);
+    let broken = |e: minijinja::Error| Error::caused(Kind::Invalid, "cannot convert a value to JSON", e);
     match value.kind() {
         ValueKind::None | ValueKind::Undefined => Ok(Json::Null),
         ValueKind::Bool => Ok(Json::Bool(value.is_true())),
@@ -197,7 +196,7 @@ fn to_json_at(value: &Value, depth: usize) -> Result<Json> {
             }
             Ok(Json::Object(map))
         }
-        kind => Err(Error::invalid(format!("cannot make JSON of a value of kind {kind}"))),
+        kind => Err(Error::invalid(format!("cannot convert a value of kind {kind} to JSON"))),
     }
 }
 
@@ -215,19 +214,19 @@ fn json_number(value: &Value) -> Json {
 
 fn text_to_json(text: &str) -> Result<Json> {
     if holds_quote(text) {
-        return Err(Error::invalid("a digest is not known yet: quote it alone, with `$expr`"));
+        return Err(Error::invalid("the digest is not known yet; use it alone, with `$expr`"));
     }
     Ok(Json::String(text.into()))
 }
 
 fn checked_key(key: &str) -> Result<String> {
     if key == "$layer" {
-        return Err(Error::invalid("the key `$layer` is reserved, and may not come from a document"));
+        return Err(Error::invalid("the key `$layer` is reserved; a document cannot contain it"));
     }
     Ok(key.into())
 }
 
-/// An error when JSON that never passed through an expression has a key that reads as a quote.
+/// Errors: literal JSON has a key that would read as a quote.
 pub(in crate::types) fn refuse_quotes(value: &Json) -> Result<()> {
     match value {
         Json::Object(map) => map.iter().try_for_each(|(k, v)| checked_key(k).and_then(|_| refuse_quotes(v))),

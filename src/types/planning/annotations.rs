@@ -1,4 +1,4 @@
-//! Annotations of layers and manifests: typed values as annotations, and those that say what a layer is on disk.
+//! Annotations of layers and manifests: typed values, and annotations about a layer's form on disk.
 
 use serde_json::Value as Json;
 
@@ -8,12 +8,12 @@ use crate::{
     plan::{Compression, Content, Quote, Quoted},
 };
 
-/// Says that a layer is a directory packed as tar, where oras' own annotation would make oras fail: it reads gzip only.
+/// Marks a layer as a directory packed as tar, where oras' own annotation would make oras fail: it reads only gzip.
 pub const UNPACK: &str = "vnd.artifact.content.unpack";
 /// Digest of the uncompressed tar of such a layer.
 pub const UNPACK_DIGEST: &str = "vnd.artifact.content.digest";
 
-/// A typed value as an annotation: a string, or a quote; `None` when it is blank.
+/// A typed value as an annotation: a string or a quote; `None` if blank.
 pub(super) fn annotation_value(value: Option<Json>) -> Result<Option<Json>> {
     match value {
         None | Some(Json::Null) => Ok(None),
@@ -21,11 +21,11 @@ pub(super) fn annotation_value(value: Option<Json>) -> Result<Option<Json>> {
         Some(Json::Number(n)) => Ok(Some(n.to_string().into())),
         Some(quote) if Quote::from_value(&quote).is_some() => Ok(Some(quote)),
         Some(Json::String(text)) => Ok(Some(text.into())),
-        Some(_) => Err(Error::invalid("an annotation is a text, not a list or an object")),
+        Some(_) => Err(Error::invalid("an annotation must be a string, not a list or an object")),
     }
 }
 
-/// The annotations of a layer that is a file or directory of this name.
+/// The annotations of a layer for a file or directory with this name.
 pub(super) fn title_annotations(title: &str, index: usize, content: &Content) -> Vec<(String, Json)> {
     let mut out = vec![(annotation::TITLE.to_owned(), Json::from(title))];
     if let Content::Tar { compress, .. } = content {

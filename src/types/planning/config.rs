@@ -1,4 +1,4 @@
-//! The section `config`: the one blob that says what the artifact is.
+//! The section `config`: the config blob of the artifact.
 
 use serde_json::Value as Json;
 
@@ -24,7 +24,7 @@ pub(super) fn none() -> Part {
 }
 
 impl Config {
-    /// Plans the config; the layers are in the reading's names.
+    /// Plans the config; the reading's names include the layers.
     pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<Part> {
         if self.empty {
             return Ok(none());
@@ -41,13 +41,14 @@ impl Config {
         if let Some(set) = &self.raw {
             return match reading.set(set)? {
                 [file] => Ok(Content::File(file.path.clone().into())),
-                files => Err(Error::invalid(format!("the set `{set}` has {} files; one is expected", files.len()))),
+                files => Err(Error::invalid(format!("expected one file in the set `{set}`, found {}", files.len()))),
             };
         }
         let value = match (&self.document, &self.value) {
             (Some(name), _) => {
-                let read =
-                    reading.document(name).ok_or_else(|| Error::invalid(format!("there is no document `{name}`")))?;
+                let read = reading
+                    .document(name)
+                    .ok_or_else(|| Error::invalid(format!("the document `{name}` does not exist")))?;
                 values::refuse_quotes(&read.value)?;
                 read.value.clone()
             }

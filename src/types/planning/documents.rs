@@ -1,4 +1,4 @@
-//! The section `source.documents`: files that are read, not only packed.
+//! The section `source.documents`: files that expressions can read.
 
 use minijinja::Value;
 use serde_json::Value as Json;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl DocumentRule {
-    /// Reads the document; `None` when this form has none, or when it is optional and not there.
+    /// Reads the document; `None` if this form has none, or if it is optional and missing.
     pub(super) fn read(&self, reading: &Reading<'_>) -> Result<Option<Read>> {
         if !reading.has_form(&self.forms) {
             return Ok(None);
@@ -47,7 +47,7 @@ impl DocumentRule {
         Ok(Some(Read { value, document: Some(document) }))
     }
 
-    /// What expressions see.
+    /// The document as an expression value.
     pub(super) fn to_value(&self, read: Option<&Read>) -> Value {
         match (read, self.shape()) {
             (Some(read), shape) => values::view(&read.value, shape),
@@ -94,7 +94,7 @@ impl DocumentRule {
     }
 }
 
-/// Sorts the keys of maps whose keys the schema does not list: such a map is a Go map, and Go writes those sorted.
+/// Sorts the keys of maps whose keys the schema does not list: they are maps in Go, which writes them sorted.
 fn sort_free_maps(value: &mut Json, schema: Option<&Json>) {
     match value {
         Json::Array(items) => {

@@ -1,4 +1,4 @@
-//! Files of a source: how expressions see one, and what will be read of some.
+//! Files of a source: their values in expressions, and their reads.
 
 use minijinja::Value;
 
@@ -8,7 +8,7 @@ use crate::{
     source::{Member, MemberKind},
 };
 
-/// A file as expressions see it.
+/// A file as an expression value.
 pub(super) fn file_value(member: &Member) -> Value {
     let name = member.name();
     let (stem, ext) = match name.rsplit_once('.') {
@@ -25,13 +25,13 @@ pub(super) fn file_value(member: &Member) -> Value {
     ])
 }
 
-/// The natural media type of a file, by its name.
+/// The media type of a file by its name.
 pub(super) fn media_type_of(path: &str) -> String {
     let guess = mime_guess::from_path(path).first_raw();
     guess.filter(|m| media_type::is_valid(m)).unwrap_or(media_type::OCTET_STREAM).to_owned()
 }
 
-/// What is read of these members, as they were when they were listed.
+/// The reads of these members, with their state at listing.
 pub(super) fn reads(members: &[Member]) -> Reads {
     let mut reads = Reads::default();
     members.iter().filter(|member| member.kind == MemberKind::File).for_each(|file| reads.file(file.len));

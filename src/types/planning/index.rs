@@ -1,4 +1,4 @@
-//! The section `index`: the artifact is an index, with a member for each of some files or directories.
+//! The section `index`: the artifact is an index with one member per file or directory.
 
 use super::reading::Reading;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 impl IndexRule {
     /// Plans the index; `manifest` plans a member.
     ///
-    /// It has the artifact type that all members have, and the annotations that the user gives.
+    /// It has the members' common artifact type, and the user's annotations.
     pub(super) fn plan(
         &self,
         reading: &Reading<'_>,
@@ -28,7 +28,10 @@ impl IndexRule {
             members.push(Member { content, platform, annotations: Default::default() });
         }
         if members.is_empty() {
-            return Err(Error::invalid(format!("the set `{}` is empty: an index needs a member", self.each)));
+            return Err(Error::invalid(format!(
+                "the set `{}` is empty; an index needs at least one member",
+                self.each
+            )));
         }
         artifact_types.dedup();
         let artifact_type = artifact_types.pop().filter(|_| artifact_types.is_empty()).flatten();

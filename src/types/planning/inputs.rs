@@ -1,4 +1,4 @@
-//! What a type is given beside the source.
+//! The inputs of a type besides the source.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::RefName;
 
-/// What a type is given beside the source.
+/// The inputs of a type besides the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Inputs {
-    /// Parameters, as text: `--set key=value`.
+    /// Parameters as text: `--set key=value`.
     pub set: BTreeMap<String, String>,
-    /// Annotations of the manifest; they win over those of the definition.
+    /// Annotations of the manifest; they override those of the definition.
     pub annotations: BTreeMap<String, String>,
-    /// The time that counts as now, in seconds since 1970. Nothing is dated when there is none.
+    /// The current time in seconds since 1970; if `None`, nothing is dated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<i64>,
-    /// Where the artifact will go, as far as the user has said.
+    /// The destination, if the user gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
 
-/// Where an artifact will go.
+/// The destination of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reference {

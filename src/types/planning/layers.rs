@@ -1,4 +1,4 @@
-//! The section `layers`: which blobs there are, of what, in which order.
+//! The section `layers`: the layers, their content and their order.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Layer {
             let file = self.raw.as_ref().map(|set| reading.set(set)).transpose()?;
             return match file.map(<[Member]>::split_first) {
                 Some(None) => Ok(()),
-                Some(Some((_, [_, ..]))) => Err(Error::invalid("`raw` is a set of several files; use `each`")),
+                Some(Some((_, [_, ..]))) => Err(Error::invalid("the set of `raw` has several files; use `each`")),
                 Some(Some((file, []))) => self.plan_one(reading, Some(file), planned),
                 None => self.plan_one(reading, None, planned),
             };
@@ -54,7 +54,7 @@ impl Layer {
         for set in &self.each.0 {
             for file in reading.set(set)?.iter().filter(|f| f.kind != MemberKind::Directory) {
                 if let MemberKind::Symlink { .. } = file.kind {
-                    let message = format!("`{}` is a symbolic link: it cannot be a layer of its own", file.path);
+                    let message = format!("`{}` is a symbolic link and cannot be a layer", file.path);
                     let (error, params) = (Error::invalid(message), &reading.definition.params);
                     let keeps = params.get("layout").is_some_and(|layout| layout.choices.iter().any(|c| c == "tree"));
                     return Err(if keeps { error.with_code(Code::LinkAsLayer) } else { error });
@@ -92,7 +92,7 @@ impl Layer {
         Ok(())
     }
 
-    /// The content, and the members that it consists of.
+    /// The content and its members.
     fn content<'r>(
         &self,
         reading: &'r Reading<'_>,
@@ -104,7 +104,7 @@ impl Layer {
             return Ok((Content::Text(reading.text(text)?), &[]));
         }
         let Some(tar) = &self.tar else {
-            let file = file.ok_or_else(|| Error::new(Kind::Internal, "a layer without content"))?;
+            let file = file.ok_or_else(|| Error::new(Kind::Internal, "the layer has no content"))?;
             return Ok((Content::File(file.path.clone().into()), std::slice::from_ref(file)));
         };
         let root = match (&tar.root, title) {
@@ -130,7 +130,7 @@ impl Layer {
     }
 }
 
-/// The media type of content that nothing is said about.
+/// The default media type.
 fn default_media_type(content: &Content, compress: Compression) -> String {
     match (content, compress) {
         (Content::File(path), _) => media_type_of(&path.to_string_lossy()),

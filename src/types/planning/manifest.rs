@@ -1,4 +1,4 @@
-//! The section `manifest`: the artifact type, and annotations as ordered blocks of which a later one wins.
+//! The section `manifest`: the artifact type, and annotations in blocks, of which later ones override earlier ones.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl ManifestRule {
-    /// Plans the manifest of this config and these layers.
+    /// Plans the manifest with this config and these layers.
     pub(super) fn plan(
         &self,
         reading: &Reading<'_>,
@@ -33,7 +33,7 @@ impl ManifestRule {
         for block in &self.annotations {
             block.add_annotations(reading, &mut annotations).context(|| "annotations")?;
         }
-        // Of an index, the index has them.
+        // In an index, the index itself has them.
         if reading.member.is_none() && !self.merges_cli() {
             let given = reading.inputs.annotations.iter();
             annotations.extend(given.map(|(k, v)| (k.clone(), Json::from(v.as_str()))));

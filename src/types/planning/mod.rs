@@ -1,7 +1,7 @@
-//! From a source and the definition that fits it to a plan: `source` reads what is declared, and each section makes its
-//! part in the file of its name.
+//! Plans an artifact from a source and its definition: `source` reads the declared files, and each section plans its
+//! part in the file of the same name.
 //!
-//! It reads what the definition declares, below the source, and nothing else. Stores and artifacts are not for here.
+//! It reads only declared files below the source. Stores and artifacts are elsewhere.
 
 pub(super) mod annotations;
 mod config;
@@ -32,7 +32,7 @@ use crate::{
     source::Source,
 };
 
-/// What will be made of a source that has this form. Errors name the layer, set, document or parameter at fault.
+/// Plans a source with this form. Errors name the layer, set, document or parameter at fault.
 pub(super) fn plan(
     definition: &Definition,
     engine: &Engine,
@@ -59,7 +59,7 @@ pub(super) fn plan(
     Ok(Plan { type_name, base: PathBuf::from(source.base()), root, reference, warnings })
 }
 
-/// A manifest, and what was read with the layers that it has.
+/// Plans a manifest; also returns the reading with its layers.
 fn plan_manifest<'a>(reading: &Reading<'a>, warnings: &mut Vec<String>) -> Result<(ManifestPlan, Reading<'a>)> {
     let definition = reading.definition;
     let layers = definition.layers.plan(reading)?;

@@ -1,4 +1,4 @@
-//! The section `params`: the values that parameters have.
+//! The section `params`: the values of parameters.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::{
     },
 };
 
-/// Longest value of a parameter, in bytes.
+/// Length limit of a parameter's value, in bytes.
 const MAX_VALUE: usize = 64 << 10;
 
 impl Param {
-    /// The value that this text stands for. Errors say what is expected.
+    /// Parses a value. Errors describe the expected form.
     fn parse(&self, text: &str) -> Result<Json, String> {
         if text.len() > MAX_VALUE {
-            return Err(format!("has {} bytes; {MAX_VALUE} are allowed", text.len()));
+            return Err(format!("has {} bytes; the limit is {MAX_VALUE}", text.len()));
         }
         let value = match self.kind {
             ParamType::String => Json::String(text.into()),
             ParamType::Boolean => match text {
                 "true" => Json::Bool(true),
                 "false" => Json::Bool(false),
-                _ => return Err("is neither `true` nor `false`".into()),
+                _ => return Err("is not `true` or `false`".into()),
             },
-            ParamType::Integer => text.parse::<i64>().map(Json::from).map_err(|_| "is not a whole number")?,
+            ParamType::Integer => text.parse::<i64>().map(Json::from).map_err(|_| "is not an integer")?,
             ParamType::Number => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => Json::from(number),
                 _ => return Err("is not a number".into()),
@@ -42,9 +42,9 @@ impl Param {
     }
 }
 
-/// The value of every parameter, given or default; one that has neither is blank.
+/// The value of every parameter, given or default; blank if neither.
 ///
-/// Errors: a key that is no parameter, with the nearest one; a value that does not fit; a required one missing.
+/// Errors: an unknown parameter, with a suggestion; an invalid value; a missing required one.
 pub(super) fn values(
     params: &BTreeMap<String, Param>,
     set: &BTreeMap<String, String>,
@@ -53,9 +53,9 @@ pub(super) fn values(
         let near = nearest(key, params.keys().map(String::as_str)).map(|n| format!("; did you mean `{n}`"));
         let near = near.unwrap_or_else(|| match params.is_empty() {
             true => "; the type has none".into(),
-            false => format!("; there are `{}`", params.keys().cloned().collect::<Vec<_>>().join("`, `")),
+            false => format!("; the parameters are `{}`", params.keys().cloned().collect::<Vec<_>>().join("`, `")),
         });
-        let message = format!("there is no parameter `{key}`{near}");
+        let message = format!("no parameter `{key}`{near}");
         return Err(Error::misuse(message).with_code(Code::NoSuchParameter).with_name(key));
     }
     let mut values = BTreeMap::new();
@@ -65,7 +65,7 @@ pub(super) fn values(
                 param.parse(text).map_err(|why| Error::misuse(format!("parameter `{name}`: `{text}` {why}")))?
             }
             None if param.required && param.default.is_none() => {
-                return Err(Error::misuse(format!("parameter `{name}` must be given: {}", param.description)));
+                return Err(Error::misuse(format!("parameter `{name}` is required: {}", param.description)));
             }
             None => param.default.clone().unwrap_or(Json::Null),
         };
@@ -74,7 +74,7 @@ pub(super) fn values(
     Ok(values)
 }
 
-/// The parameters as expressions see them.
+/// The parameters as an expression value.
 pub(super) fn to_value(params: &BTreeMap<String, Param>, values: &BTreeMap<String, Json>) -> Value {
     Value::from_pairs(values.iter().map(|(name, value)| {
         let array = params.get(name).is_some_and(|p| p.kind == ParamType::Array);

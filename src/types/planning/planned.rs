@@ -1,4 +1,4 @@
-//! The layers that are planned, and how expressions see them.
+//! Planned layers, and their values in expressions.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use crate::{
     types::language::{scope::unknown_name, values},
 };
 
-/// The layers of a manifest, as far as they are planned.
+/// The planned layers of a manifest.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
     pub(super) parts: Vec<Part>,
-    /// What will be read for them.
+    /// Their reads.
     pub(super) reads: Reads,
     titles: BTreeMap<String, usize>,
 }
 
 impl Planned {
-    /// Whether the same content is there under the same title: a file that two sets name is stored once.
+    /// Whether a layer has this title and content: a file in two sets is stored once.
     pub(super) fn holds(&self, title: &str, content: &Content) -> bool {
         let part = self.titles.get(title).and_then(|i| self.parts.get(*i));
         matches!(content, Content::File(_)) && part.is_some_and(|p| p.content == *content)
     }
 
-    /// Takes a title for the layer with this index. Errors (kind `Exists`): another layer has it.
+    /// Reserves a title for the layer with this index. Errors (kind `Exists`): another layer has it.
     pub(super) fn claim(&mut self, title: &str, index: usize, content: &Content) -> Result<()> {
         let Some(first) = self.titles.insert(title.to_owned(), index) else { return Ok(()) };
         let mut message = format!("two layers would have the title `{title}`");
@@ -64,7 +64,7 @@ fn described(index: usize, part: &Part) -> Value {
     Value::from_pairs(own.into_iter().chain(quotes(index)))
 }
 
-/// What can be quoted of the layer with this index.
+/// The quotes of the layer with this index.
 pub(super) fn quotes(index: usize) -> [(&'static str, Value); 3] {
     let quote = |value| values::quote(Quote { layer: index, value });
     [("digest", quote(Quoted::Digest)), ("diffId", quote(Quoted::DiffId)), ("size", quote(Quoted::Size))]

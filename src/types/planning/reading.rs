@@ -1,4 +1,4 @@
-//! A source while it is read: the documents and sets that are known, and the names that they give to expressions.
+//! A source being read: its documents and sets so far, and their names in expressions.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -34,20 +34,20 @@ pub(super) struct Reading<'a> {
     pub(super) scope: Scope,
     documents: Arc<BTreeMap<String, Option<Read>>>,
     sets: Arc<BTreeMap<String, Vec<Member>>>,
-    /// Of a member of an index: the set that it is of, and where that begins here.
+    /// In a member of an index: the member's set, and that set's directory.
     pub(super) member: Option<(String, String)>,
 }
 
-/// A document that was read.
+/// A document after reading.
 #[derive(Debug, Clone)]
 pub(super) struct Read {
     pub(super) value: Json,
-    /// Where its parts are; decks have none.
+    /// The positions of its parts; decks have none.
     pub(super) document: Option<Document>,
 }
 
 impl<'a> Reading<'a> {
-    /// A source of which no document and no set is known yet.
+    /// A source without documents and sets.
     pub(super) fn new(
         definition: &'a Definition,
         engine: &'a Engine,
@@ -68,7 +68,7 @@ impl<'a> Reading<'a> {
         Ok(Self { definition, engine, source, inputs, form: form.into(), scope, documents, sets, member })
     }
 
-    /// Adds a document, and what expressions see of it.
+    /// Adds a document and its value in expressions.
     pub(super) fn add_document(&mut self, name: &str, value: Value, read: Option<Read>) {
         self.scope = self.scope.with(name, value);
         Arc::make_mut(&mut self.documents).insert(name.into(), read);
@@ -77,7 +77,7 @@ impl<'a> Reading<'a> {
     /// Adds a set, or replaces it.
     pub(super) fn add_set(&mut self, name: &str, members: Vec<Member>) {
         Arc::make_mut(&mut self.sets).insert(name.into(), members);
-        // As lists of paths; one that is not read yet cannot be named, the order of reading sees to that.
+        // As lists of paths. The reading order ensures that expressions name only sets read before.
         let sets = Value::from_pairs(self.sets.iter().map(|(name, members)| {
             let paths: Json = members.iter().map(|m| m.path.as_str()).collect();
             (name.clone(), values::view(&paths, Some(&Json::Object(Map::new()))))
@@ -85,23 +85,23 @@ impl<'a> Reading<'a> {
         self.scope = self.scope.with("sets", sets);
     }
 
-    /// With the variables, which see the names that there are here.
+    /// Adds the variables, which see the current names.
     pub(super) fn with_vars(mut self) -> Self {
         self.scope = self.scope.with("vars", vars(&self.definition.vars, self.engine, &self.scope));
         self
     }
 
-    /// With one more name.
+    /// Adds a name.
     pub(super) fn with(&self, name: &str, value: Value) -> Self {
         Self { scope: self.scope.with(name, value), ..self.clone() }.with_vars()
     }
 
-    /// With more names.
+    /// Adds names.
     pub(super) fn with_all(&self, names: Vec<(String, Value)>) -> Self {
         Self { scope: self.scope.with_all(names), ..self.clone() }.with_vars()
     }
 
-    /// Whether what is for these forms is for this one; no forms are all.
+    /// Whether `forms` includes this form; no forms means all.
     pub(super) fn has_form(&self, forms: &[String]) -> bool {
         forms.is_empty() || forms.contains(&self.form)
     }
@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
         self.engine.text(&template.0, &self.scope)
     }
 
-    /// The text of a template, where there is one.
+    /// The text of an optional template.
     pub(super) fn optional_text(&self, template: Option<&Template>) -> Result<Option<String>> {
         template.map(|template| self.text(template)).transpose()
     }
@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
         self.engine.truth(&expression.0, &self.scope)
     }
 
-    /// Whether a condition holds; one that is not there does.
+    /// Whether an optional condition is true; without one, it is.
     pub(super) fn holds(&self, condition: Option<&Expression>) -> Result<bool> {
         condition.map_or(Ok(true), |condition| self.truth(condition))
     }
@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The strings of the list that an expression gives; blank ones are left out.
+    /// The list of strings from an expression, without blank ones.
     pub(super) fn list(&self, expression: &str) -> Result<Vec<String>> {
         let bad = || Error::invalid(format!("`{expression}` is not a list of strings"));
         let value = self.engine.value(expression, &self.scope)?;
@@ -160,7 +160,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// What an index has members for: the files of a set, and of one that is a directory what lies in that.
+    /// The members of an index: the files of a set, or the direct children of a `dir` set.
     pub(super) fn members_of(&self, name: &str) -> Result<Vec<Member>> {
         let (set, dir) = (self.set(name)?, self.dir_of(name)?);
         if self.definition.source.sets.get(name).is_none_or(|rule| rule.dir.is_none()) {
@@ -173,7 +173,7 @@ impl<'a> Reading<'a> {
         Ok(set.iter().filter(inside).cloned().collect())
     }
 
-    /// For one member of an index: the set holds what belongs to it, and it is `member`.
+    /// The reading for one member of an index: the set holds only the member's files, and `member` is its name.
     pub(super) fn for_member(&self, set: &str, member: &Member) -> Result<Self> {
         let below = format!("{}/", member.path);
         let belongs = |other: &&Member| other.path == member.path || other.path.starts_with(&below);
@@ -188,7 +188,7 @@ impl<'a> Reading<'a> {
         Ok(reading.with("member", file_value(member)))
     }
 
-    /// The directory that a set began at: what is in front of the names of its members.
+    /// The directory of a set, the prefix of its members' paths.
     pub(super) fn dir_of(&self, name: &str) -> Result<String> {
         if let Some((_, dir)) = self.member.as_ref().filter(|(set, _)| set == name) {
             return Ok(dir.clone());
@@ -198,12 +198,12 @@ impl<'a> Reading<'a> {
         if dir.is_empty() { Ok(dir) } else { relative(&dir) }
     }
 
-    /// A document that was read.
+    /// A document after reading.
     pub(super) fn document(&self, name: &str) -> Option<&Read> {
         self.documents.get(name)?.as_ref()
     }
 
-    /// Where a document names this file, as `file:line:column`.
+    /// The position at which a document names this file, `file:line:column`.
     pub(super) fn position_of(&self, text: &str) -> Option<String> {
         self.documents.values().flatten().find_map(|read| {
             let pointer = find_text(&read.value, text, String::new())?;
@@ -218,7 +218,7 @@ impl fmt::Debug for Reading<'_> {
     }
 }
 
-/// The pointer of the first string in this value that equals a text.
+/// The pointer to the first string in this value that equals `text`.
 fn find_text(value: &Json, text: &str, at: String) -> Option<String> {
     match value {
         Json::String(s) => (s == text).then_some(at),
@@ -228,7 +228,7 @@ fn find_text(value: &Json, text: &str, at: String) -> Option<String> {
     }
 }
 
-/// The source as expressions see it.
+/// The source as an expression value.
 fn source_value(source: &Source) -> Value {
     let file = source.file();
     Value::from_pairs([
@@ -241,5 +241,5 @@ fn source_value(source: &Source) -> Value {
 /// Seconds since 1970 as RFC 3339 in UTC.
 fn rfc3339(seconds: i64) -> Result<String> {
     let time = jiff::Timestamp::from_second(seconds);
-    time.map(|t| t.to_string()).map_err(|_| Error::invalid(format!("{seconds} seconds since 1970 is no time")))
+    time.map(|t| t.to_string()).map_err(|_| Error::invalid(format!("{seconds} seconds since 1970 is out of range")))
 }

@@ -1,4 +1,4 @@
-//! The section `reference`: which repository and tag the artifact wants.
+//! The section `reference`: the natural repository and tag of the artifact.
 
 use minijinja::Value;
 
@@ -11,9 +11,9 @@ use crate::{
 };
 
 impl ReferenceRule {
-    /// Plans the reference; what the user gave is checked against it.
+    /// Plans the reference and checks the user's against it.
     ///
-    /// Also returns a warning when the natural tag is not one.
+    /// Also returns a warning if the natural tag is invalid.
     pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<(ReferencePlan, Option<String>)> {
         let repository = reading.optional_text(self.append_repository.as_ref())?.filter(|r| !r.is_empty());
         let wanted =
@@ -48,7 +48,7 @@ impl ReferenceRule {
         Ok(())
     }
 
-    /// A reference as expressions see it.
+    /// A reference as an expression value.
     fn reference_value(&self, repository: &str, tag: Option<&str>) -> Value {
         let basename = repository.rsplit('/').next().unwrap_or_default();
         let text = |t: Option<String>| t.map_or(Value::from(()), Value::from);

@@ -1,4 +1,4 @@
-//! The section `source.sets`: which files a type reads. Nothing else is packed.
+//! The section `source.sets`: the files that a type reads. No others are packed.
 
 use super::reading::Reading;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl FileSet {
-    /// The members of this set.
+    /// Lists the members of this set.
     pub(super) fn read(&self, reading: &Reading<'_>) -> Result<Vec<Member>> {
         if !reading.has_form(&self.forms) || !reading.holds(self.when.as_ref())? {
             return Ok(Vec::new());

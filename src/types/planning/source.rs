@@ -1,4 +1,4 @@
-//! The section `source`: documents and sets are read, each after those that it names.
+//! The section `source`: reads documents and sets, in order of their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,14 +39,14 @@ pub(super) fn read<'a>(
     Ok(reading.with_vars())
 }
 
-/// A document or set that is read.
+/// A document or set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Input<'a> {
     Document(&'a str),
     Set(&'a str),
 }
 
-/// All documents and sets, each after those that it names. Errors: they need each other.
+/// All documents and sets in order of their dependencies. Errors: a cycle.
 fn in_order<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input<'a>>> {
     let mut open: BTreeMap<Input<'a>, BTreeSet<Input<'a>>> = BTreeMap::new();
     for (name, rule) in &definition.source.documents {
@@ -59,7 +59,7 @@ fn in_order<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input
     while !open.is_empty() {
         let Some(next) = open.iter().find(|(_, needs)| needs.iter().all(|n| !open.contains_key(n))) else {
             let names: Vec<_> = open.keys().map(|(Input::Document(n) | Input::Set(n))| format!("`{n}`")).collect();
-            return Err(Error::invalid(format!("{} need each other", names.join(" and "))));
+            return Err(Error::invalid(format!("{} depend on each other", names.join(" and "))));
         };
         let next = *next.0;
         open.remove(&next);

@@ -1,4 +1,4 @@
-//! Tar layers: a set of files becomes entries, in an order and with headers that do not depend on the machine.
+//! Tar layers: entries for a set of files, with order and headers independent of the machine.
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
@@ -21,7 +21,7 @@ impl Header {
 }
 
 impl Tar {
-    /// The entries for these members of a listing that began at `dir`, below `root`.
+    /// The entries, below `root`, for members listed from `dir`.
     pub(super) fn entries(&self, members: &[Member], dir: &str, root: &str, now: Option<i64>) -> Result<Vec<Entry>> {
         let mtime = match self.header.mtime {
             Mtime::Zero => 0,
@@ -47,7 +47,7 @@ impl Tar {
     }
 }
 
-/// The directories that make up the root, outermost first: oras wants a parent before what is in it.
+/// The directories of the root, outermost first: oras needs parents before children.
 fn parents(root: &str, mtime: u64) -> Vec<Entry> {
     let ends = root.match_indices('/').map(|(at, _)| at).chain([root.len()]);
     let paths = ends.filter_map(|end| root.get(..end));

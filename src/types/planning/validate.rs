@@ -1,4 +1,4 @@
-//! The section `validate`: what must hold of the source and of what was planned.
+//! The section `validate`: assertions about the source and the plan.
 
 use super::reading::Reading;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     types::definition::validate::{Assertion, Level},
 };
 
-/// Checks all assertions: the warnings, or one error with all that failed.
+/// Checks all assertions and returns the warnings. Errors: all failed assertions, as one error.
 pub(super) fn check(assertions: &[Assertion], reading: &Reading<'_>) -> Result<Vec<String>> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (i, assertion) in assertions.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The section `vars`: values that are used more than once.
+//! The section `vars`: variables.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::types::language::{expr::Engine, scope::Scope, typed, values};
 
-/// The variables as expressions see them. Each is evaluated where it is used, with the names there, and sees those above it.
+/// The variables as an expression value. Each is evaluated on use, with the names there, and sees earlier variables.
 pub(super) fn vars(all: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Value {
     if all.is_empty() {
         return values::view(&Json::Object(Map::new()), None);

@@ -1,4 +1,4 @@
-//! What a program printed, checked: a plan stays within its source, and files below their destination.
+//! Checks of a plug-in's output: plans stay within the source, and files below the destination.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::{
     types::{planning::paths::checked_path, unpacking::generic},
 };
 
-/// Reads what a program printed.
+/// Parses the output of a plug-in.
 pub(super) fn read_answer<T: serde::de::DeserializeOwned>(answer: &[u8], what: &str) -> Result<T> {
-    plan::parse(answer).context(|| format!("it printed no {what} of version `{API_VERSION}`"))
+    plan::parse(answer).context(|| format!("expected a {what} of version `{API_VERSION}` on stdout"))
 }
 
-/// Makes the base absolute. Errors: a plan that reaches outside the source.
+/// Makes the base absolute. Errors: a plan with files outside the source.
 pub(super) fn confine_plan(plan: &mut Plan, source: &Source) -> Result<()> {
     let real = |path: &Path| path.canonicalize().context(|| format!("the base `{}`", plan.base.display()));
     let base = real(&source.base().join(&plan.base))?;
     if !base.starts_with(real(source.base())?) {
-        let message = format!("the base `{}` lies outside the source", plan.base.display());
+        let message = format!("the base `{}` is outside the source", plan.base.display());
         return Err(Error::new(Kind::Escape, message));
     }
     let manifests = plan.manifests().into_iter();
@@ -41,13 +41,12 @@ fn confine_part(part: &Part) -> Result<()> {
     }
 }
 
-/// What a program wants unpacked, with the manifest's own descriptors. Errors: blobs that are not of this manifest, paths
-/// that may not be.
+/// The plug-in's steps with the manifest's own descriptors. Errors: blobs that are not in this manifest, unsafe paths.
 pub(super) fn allowed_steps(wanted: Unpacking, manifest: &Manifest) -> Result<Unpacking> {
     let own = |blob: &Descriptor| {
         let mut all = manifest.layers.iter().chain([&manifest.config]);
         let found = all.find(|desc| desc.digest == blob.digest).cloned();
-        found.ok_or_else(|| Error::invalid(format!("{} is no blob of this manifest", blob.digest)))
+        found.ok_or_else(|| Error::invalid(format!("blob {} is not in this manifest", blob.digest)))
     };
     let path = |step: &Step| match &step.action {
         Action::Extract { .. } if step.path == "." => Ok(step.path.clone()),

@@ -1,17 +1,17 @@
-//! Types that need code: a program `artifact-type-NAME`, on the `PATH`.
+//! Plug-ins, for types that need code: programs `artifact-type-NAME` on the `PATH`.
 //!
-//! It is run in three ways, each with a JSON object on standard input and one expected on standard output
-//! (`artifact-plan/v1`; `artifact-types/plan.md` shows every key):
+//! There are three commands, each with a JSON object on standard input and one on standard output (`artifact-plan/v1`;
+//! `artifact-types/plan.md` documents every key):
 //!
 //! * `artifact-type-NAME describe`: [`About`], asked once;
 //! * `artifact-type-NAME plan SOURCE`: a [`PlanQuestion`] for a [`Plan`];
 //! * `artifact-type-NAME unpack`: an [`UnpackQuestion`] for an [`Unpacking`]; only where `describe` says so.
 //!
-//! A program that fails says why on standard error and exits with anything but 0. It runs with the rights of the user,
-//! like any program on the `PATH`; what it prints is still checked: a plan stays within the source, and files are written
-//! by us, below the destination.
+//! A plug-in that fails writes the reason to standard error and exits with a code other than 0. It runs with the user's
+//! permissions, like any program on the `PATH`. Its output is still checked: a plan stays within the source, and this
+//! program writes the files, below the destination.
 //!
-//! Definitions and the catalog are not for here.
+//! Definitions and the catalog are elsewhere.
 
 mod answers;
 mod plugins;
@@ -40,17 +40,17 @@ use crate::{
     source::Source,
 };
 
-/// What the name of such a program begins with.
+/// The prefix of a plug-in's program name.
 pub const PREFIX: &str = "artifact-type-";
 
-/// How long a program may take.
+/// Time limits of plug-ins.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// To say what it is.
+    /// For `describe`.
     pub describe: Duration,
-    /// To print a plan: it may look into all files.
+    /// For `plan`, which may read all files.
     pub plan: Duration,
-    /// To say which files there will be.
+    /// For `unpack`.
     pub unpack: Duration,
 }
 
@@ -61,26 +61,26 @@ impl Default for Timeouts {
     }
 }
 
-/// What a program says of itself.
+/// A plug-in's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct About {
     /// [`API_VERSION`].
     pub api_version: String,
-    /// The name of the type: that of the program.
+    /// The name of the type, as in the program's name.
     pub name: String,
-    /// What it packs, in one sentence.
+    /// The description of the type, one sentence.
     #[serde(default)]
     pub description: String,
-    /// The artifact types, or config media types, of manifests that are its own.
+    /// The artifact types, or config media types, of its manifests.
     #[serde(default)]
     pub artifact_types: Vec<String>,
-    /// Whether it answers `unpack`.
+    /// Whether it supports `unpack`.
     #[serde(default)]
     pub unpacks: bool,
 }
 
-/// A program that is a type.
+/// A plug-in.
 #[derive(Debug, Clone)]
 pub struct Plugin {
     program: PathBuf,
@@ -88,17 +88,17 @@ pub struct Plugin {
     timeouts: Timeouts,
 }
 
-/// What `plan` is asked.
+/// The input of `plan`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanQuestion {
     /// [`API_VERSION`].
     pub api_version: String,
-    /// What the user gave beside the source.
+    /// The user's inputs besides the source.
     pub inputs: Inputs,
 }
 
-/// What `unpack` is asked.
+/// The input of `unpack`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnpackQuestion {
@@ -106,14 +106,14 @@ pub struct UnpackQuestion {
     pub api_version: String,
     /// The manifest.
     pub manifest: Manifest,
-    /// Its config, where that is JSON.
+    /// The config, if it is JSON, else null.
     pub config: Value,
-    /// What the user wants to see.
+    /// The requested view.
     pub view: View,
 }
 
 impl Plugin {
-    /// What it says of itself.
+    /// The plug-in's description of itself.
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
@@ -125,13 +125,13 @@ impl Plugin {
         &self.program
     }
 
-    /// Lets it plan this source. Annotations that the user gives are added to what it plans.
+    /// Runs `plan` for this source and adds the user's annotations to the result.
     ///
-    /// Errors: it fails, hangs, or prints too much, or what is no plan; kind `Escape` when the plan reaches outside the
-    /// source.
+    /// Errors: the program fails, times out, or prints too much or an invalid plan; kind `Escape` if the plan has files
+    /// outside the source.
     pub async fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let question = question_bytes(&PlanQuestion { api_version: API_VERSION.into(), inputs: inputs.clone() })?;
-        // Absolute, so that it is the same for whoever looks at it, from wherever.
+        // Absolute, so that it does not depend on the working directory.
         let path = std::path::absolute(source.path()).context(|| format!("`{source}`"))?;
         let arguments = [OsStr::new("plan"), path.as_os_str()];
         let planned = async {
@@ -145,16 +145,16 @@ impl Plugin {
         planned.await.context(|| named(&self.program))
     }
 
-    /// Lets it say which files a manifest becomes. It sees the config where that is JSON.
+    /// Runs `unpack` for this manifest. The plug-in gets the config if that is JSON.
     ///
-    /// Errors: kind `Unsupported` when it only packs; it fails, hangs, or prints too much, or what may not be unpacked.
+    /// Errors: kind `Unsupported` if it only packs; the program fails, times out, or prints too much or unsafe paths.
     pub async fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         let config = serde_json::from_slice(config).unwrap_or(Value::Null);
         let api_version = API_VERSION.into();
         let question = question_bytes(&UnpackQuestion { api_version, manifest: manifest.clone(), config, view })?;
         let unpacked = async {
             if !self.about.unpacks {
-                return Err(Error::unsupported("it packs and does not unpack"));
+                return Err(Error::unsupported("it does not support unpacking"));
             }
             let answer = process::run(&self.program, &[OsStr::new("unpack")], question, self.timeouts.unpack).await?;
             allowed_steps(read_answer(&answer, "list of files")?, manifest)
@@ -163,11 +163,11 @@ impl Plugin {
     }
 }
 
-/// A program in a message.
+/// The name of a program in a message.
 fn named(program: &Path) -> String {
     format!("plug-in `{}`", program.display())
 }
 
 fn question_bytes(question: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(question).map_err(|e| Error::caused(Kind::Internal, "cannot write the question", e))
+    serde_json::to_vec(question).map_err(|e| Error::caused(Kind::Internal, "cannot encode the input", e))
 }

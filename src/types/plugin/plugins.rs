@@ -1,4 +1,4 @@
-//! The programs that are types: which there are, and what each says of itself.
+//! The available plug-ins and their descriptions.
 
 use std::{
     collections::HashMap,
@@ -19,11 +19,11 @@ use crate::{
     types::definition::metadata,
 };
 
-/// How many programs are asked at a time what they are.
+/// Limit of concurrent `describe` runs.
 const PARALLEL: usize = 8;
 
-/// The programs of some directories. What one says of itself is kept, by path, size and time, and so is what is wrong with
-/// its answer, or that none came.
+/// The plug-ins in some directories. Descriptions are cached by path, size and modification time, as are errors and
+/// timeouts.
 #[derive(Debug, Clone, Default)]
 pub struct Plugins {
     directories: Vec<PathBuf>,
@@ -31,20 +31,20 @@ pub struct Plugins {
     known: Arc<Mutex<HashMap<State, Answer>>>,
 }
 
-/// Which program, and in which state.
+/// A program with its size and modification time.
 type State = (PathBuf, u64, Option<SystemTime>);
 
-/// What a program says of itself, or what is wrong with that.
+/// A program's description, or its error.
 type Answer = Result<Arc<About>, (Kind, String)>;
 
 impl Plugins {
-    /// Those of these directories; an earlier one wins.
+    /// The plug-ins in these directories; earlier ones win.
     #[must_use]
     pub fn new(directories: Vec<PathBuf>, timeouts: Timeouts) -> Self {
         Self { directories, timeouts, known: Arc::default() }
     }
 
-    /// The type of this name, if a program is it. Errors: the program does not say what it is.
+    /// The plug-in for the type with this name, if any. Errors: `describe` fails.
     pub async fn get(&self, name: &str) -> Result<Option<Plugin>> {
         match find(name, &self.directories) {
             Some(program) => self.ask(name, program).await.map(Some),
@@ -52,10 +52,10 @@ impl Plugins {
         }
     }
 
-    /// The program that knows this manifest and unpacks it, if one does: by its artifact type, else by its config. Where
-    /// none does: what is wrong with programs that were asked.
+    /// The plug-in that recognises and unpacks this manifest, by its artifact type, else by its config. If there is
+    /// none, also the errors of the programs asked.
     pub async fn recognise(&self, manifest: &Manifest) -> (Option<Plugin>, Vec<Error>) {
-        // A config that is empty says nothing.
+        // An empty config identifies no type.
         let config = Some(&manifest.config.media_type).filter(|t| *t != media_type::EMPTY);
         let (mut known, mut broken) = (Vec::new(), Vec::new());
         let ask = |(name, program): (String, PathBuf)| {
@@ -72,7 +72,7 @@ impl Plugins {
         }
         let by = |own: &String| known.iter().find(|plugin| plugin.about.artifact_types.contains(own)).cloned();
         let found = manifest.artifact_type.as_ref().and_then(by).or_else(|| config.and_then(by));
-        // What is wrong with others does not matter to who has found one.
+        // With a match, errors of other plug-ins do not matter.
         if found.is_some() { (found, Vec::new()) } else { (None, broken) }
     }
 
@@ -98,7 +98,7 @@ impl Plugins {
     }
 }
 
-/// The program for the type of this name, in the first of these directories that has it.
+/// The program for the type with this name, in the first of these directories that has it.
 #[must_use]
 pub fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     let named = metadata::is_name(name);
@@ -106,7 +106,7 @@ pub fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     paths.into_iter().find(|path| is_program(path))
 }
 
-/// All such programs in these directories, by the name of their type; an earlier directory wins.
+/// All plug-in programs in these directories by type name; earlier directories win.
 #[must_use]
 pub fn list(directories: &[PathBuf]) -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
@@ -126,22 +126,22 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether an error of this kind is about what a program answered, or that it did not in time. One that could not be started
-/// may be the next time: a machine out of processes, an interpreter that is not installed yet.
+/// Whether an error of this kind is final: a wrong answer or a timeout. A program that did not start may start next
+/// time: the machine was out of processes, or an interpreter is not installed yet.
 fn is_answer(kind: Kind) -> bool {
     matches!(kind, Kind::Invalid | Kind::Unsupported | Kind::Limit | Kind::Unavailable)
 }
 
-/// Asks a program of this name what it is.
+/// Runs `describe` of a program.
 async fn ask_about(name: &str, program: &Path, timeout: Duration) -> Result<About> {
     let answer = process::run(program, &[OsStr::new("describe")], Vec::new(), timeout).await?;
     let about: About = read_answer(&answer, "description")?;
     if about.api_version != API_VERSION {
-        let message = format!("it speaks `{}`; this program speaks `{API_VERSION}`", about.api_version);
+        let message = format!("it uses version `{}`; expected `{API_VERSION}`", about.api_version);
         return Err(Error::unsupported(message));
     }
     if about.name != name {
-        return Err(Error::invalid(format!("it says that its name is `{}`, not `{name}`", about.name)));
+        return Err(Error::invalid(format!("its description has the name `{}`, not `{name}`", about.name)));
     }
     Ok(about)
 }

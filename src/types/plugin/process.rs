@@ -1,5 +1,4 @@
-//! One run of a program: a question on standard input, an answer on standard output, and no way to take more time or more
-//! memory than it may.
+//! One run of a plug-in: input on standard input, output on standard output, within limits of time and memory.
 
 use std::{
     ffi::OsStr,
@@ -17,27 +16,27 @@ use tokio::{
 
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// Most that a program may print, in bytes.
+/// Size limit of a plug-in's output, in bytes.
 pub const MAX_ANSWER: u64 = 16 << 20;
-/// How often a program that is being written is tried again, and after how long.
+/// Retries, and their interval, for a program that is being written.
 const BUSY: usize = 20;
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long what a program wrote is read after its end.
+/// Time limit for reading output after the program's end.
 const AFTERWARDS: Duration = Duration::from_secs(1);
-/// How much of standard error is kept, in bytes.
+/// Limit of standard error that is kept, in bytes.
 const MAX_STDERR: u64 = 64 << 10;
 
-/// Runs a program with these arguments and this question, and gives what it prints.
+/// Runs a program with these arguments and this input, and returns its output.
 ///
-/// Errors: it cannot be started; it fails, with the first line that it wrote to standard error; it takes longer than
-/// `timeout`; it prints more than 16 MiB. What it started ends with it, unless that left its process group.
+/// Errors: it cannot be started; it fails, with its first line on standard error; it takes longer than `timeout`; it
+/// prints more than 16 MiB. Its child processes end with it, unless they left its process group.
 pub(super) async fn run(program: &Path, arguments: &[&OsStr], question: Vec<u8>, timeout: Duration) -> Result<Vec<u8>> {
     let answer = tokio::time::timeout(timeout, ask(program, arguments, question)).await;
-    let late = |_| Error::new(Kind::Unavailable, format!("no answer within {} seconds", timeout.as_secs_f32()));
+    let late = |_| Error::new(Kind::Unavailable, format!("timed out after {} seconds", timeout.as_secs_f32()));
     answer.map_err(late).and_then(|answer| answer)
 }
 
-/// A program in a process group of its own, which ends when this is dropped, whoever in it still runs.
+/// A program in a process group of its own; dropping this kills the whole group.
 struct Running {
     child: Child,
     group: Option<Pid>,
@@ -46,12 +45,12 @@ struct Running {
 impl Running {
     fn end_group(&mut self) {
         if let Some(group) = self.group.take() {
-            // Gone already is as good.
+            // An error means that the group has ended.
             rustix::process::kill_process_group(group, Signal::KILL).ok();
         }
     }
 
-    /// Waits for the program, and ends what it leaves behind: while it is not reaped, nobody else can have its number.
+    /// Waits for the program and kills its remaining children; until it is reaped, no other process gets its number.
     async fn wait(&mut self) -> Result<ExitStatus> {
         if let Some(pid) = self.group {
             let ended =
@@ -59,7 +58,7 @@ impl Running {
             tokio::task::spawn_blocking(ended).await.ok();
         }
         self.end_group();
-        self.child.wait().await.context(|| "cannot be waited for")
+        self.child.wait().await.context(|| "cannot wait for its end")
     }
 }
 
@@ -73,13 +72,13 @@ async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    let child = started(&mut command).await.context(|| "cannot be started")?;
+    let child = started(&mut command).await.context(|| "cannot start")?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let mut running = Running { child, group };
     let mut stdin = running.child.stdin.take();
     let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
     let write = async move {
-        // A program that needs no question may close its end.
+        // A program that needs no input may close the pipe.
         if let Some(stdin) = &mut stdin {
             stdin.write_all(&question).await.ok();
         }
@@ -93,7 +92,7 @@ async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>) -> Result<
     Ok(printed)
 }
 
-/// Starts a program. One that another process still has open for writing (ETXTBSY) is tried again.
+/// Starts a program; retries while another process has it open for writing (ETXTBSY).
 async fn started(command: &mut Command) -> io::Result<Child> {
     for _ in 0..BUSY {
         match command.spawn() {
@@ -104,7 +103,7 @@ async fn started(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// How a program ended, once all that it wrote was read. Whoever left its group and keeps its pipes open is not waited for.
+/// The exit status, after reading all output. Processes that left the group and keep the pipes open are not awaited.
 async fn ended<T>(running: &mut Running, talk: impl Future<Output = Result<T>>) -> Result<ExitStatus> {
     let mut talk = std::pin::pin!(talk);
     let status = tokio::select! {
@@ -120,25 +119,25 @@ async fn ended<T>(running: &mut Running, talk: impl Future<Output = Result<T>>) 
     }
 }
 
-/// Takes all that is printed. Errors: more than is allowed.
+/// Reads all output. Errors: too much.
 async fn bounded(from: Option<impl AsyncRead + Unpin>, printed: &mut Vec<u8>) -> Result<()> {
     let Some(from) = from else { return Ok(()) };
-    from.take(MAX_ANSWER + 1).read_to_end(printed).await.context(|| "cannot read what it prints")?;
+    from.take(MAX_ANSWER + 1).read_to_end(printed).await.context(|| "cannot read its output")?;
     if printed.len() as u64 > MAX_ANSWER {
-        return Err(Error::limit(format!("it printed more than {MAX_ANSWER} bytes")));
+        return Err(Error::limit(format!("its output is larger than {MAX_ANSWER} bytes")));
     }
     Ok(())
 }
 
-/// Takes the beginning; the rest is read, so that nobody waits, and dropped.
+/// Keeps the beginning and discards the rest, so that the program does not block.
 async fn drained(from: Option<impl AsyncRead + Unpin>, start: &mut Vec<u8>) -> Result<()> {
     let Some(mut from) = from else { return Ok(()) };
-    (&mut from).take(MAX_STDERR).read_to_end(start).await.context(|| "cannot read its errors")?;
-    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its errors")?;
+    (&mut from).take(MAX_STDERR).read_to_end(start).await.context(|| "cannot read its standard error")?;
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.context(|| "cannot read its standard error")?;
     Ok(())
 }
 
-/// The first line that is not blank.
+/// The first non-blank line.
 fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -149,6 +148,6 @@ fn succeeded(status: ExitStatus, complaint: &str) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let why = if complaint.is_empty() { "without a word" } else { complaint };
+    let why = if complaint.is_empty() { "no message on standard error" } else { complaint };
     Err(Error::invalid(format!("failed ({status}): {why}")))
 }

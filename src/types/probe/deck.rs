@@ -1,4 +1,4 @@
-//! Markdown decks as documents: what expressions see of one.
+//! Markdown decks as documents.
 
 use serde_json::Value as Json;
 
@@ -7,7 +7,7 @@ use crate::{
     source::{DECK_LIMIT, Deck, Source, relative},
 };
 
-/// Reads a deck, and looks which of the files that it links to are there.
+/// Reads a deck, and checks which of its linked files exist.
 pub(in crate::types) fn read(path: &str, source: &Source) -> Result<Json> {
     let deck: Deck = source.deck(path, DECK_LIMIT)?;
     let (mut local, mut missing, mut outside) = (Vec::new(), Vec::new(), Vec::new());
@@ -19,7 +19,7 @@ pub(in crate::types) fn read(path: &str, source: &Source) -> Result<Json> {
             Err(e) => return Err(e),
         }
     }
-    let broken = |e| Error::caused(Kind::Internal, "cannot write a deck", e);
+    let broken = |e| Error::caused(Kind::Internal, "cannot encode a deck", e);
     let mut value = serde_json::to_value(&deck).map_err(broken)?;
     if let Some(map) = value.as_object_mut() {
         for (key, links) in [("localLinks", local), ("missingLinks", missing), ("outsideLinks", outside)] {

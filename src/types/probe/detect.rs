@@ -1,4 +1,4 @@
-//! The section `detect`: how sources of a type are told from others.
+//! The section `detect`: detects sources of a type.
 
 use globset::GlobBuilder;
 use serde_json::{Map, Value as Json};
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The rule of this definition that fits a source, if one does; asked for fallbacks only, or for the others only.
+/// The rule of this definition that fits a source, among the fallbacks or among the others.
 pub(in crate::types) fn fitting_rule<'a>(
     definition: &'a Definition,
     source: &Source,
@@ -27,10 +27,10 @@ pub(in crate::types) fn fitting_rule<'a>(
     Ok(None)
 }
 
-/// The form that a source has when the user says that it is of this type: the first rule that fits, explicit ones
-/// included, else the first for a source that is a file or directory as this one is: what is wrong with it, its plan says.
+/// The form of a source whose type the user named: the first rule that fits, explicit ones included, else the first for
+/// the same kind of source, file or directory; errors in the source then appear in planning.
 ///
-/// Errors: kind `Limit` when a rule cannot be answered, since the form would be a guess.
+/// Errors: kind `Limit` if a limit prevents an answer for a rule.
 pub(in crate::types) fn form_of(definition: &Definition, source: &Source) -> Result<String> {
     let mut likely = None;
     for rule in &definition.detect {
@@ -43,12 +43,12 @@ pub(in crate::types) fn form_of(definition: &Definition, source: &Source) -> Res
     }
     likely.ok_or_else(|| {
         let wanted = wanted(definition).join("; ");
-        let message = format!("`{source}` is no source of a {}, which is {wanted}", definition.metadata.name);
+        let message = format!("`{source}` is not a source of a {}; expected {wanted}", definition.metadata.name);
         Error::new(Kind::UnknownType, message)
     })
 }
 
-/// What a definition looks for, in words.
+/// The rules of a definition in words.
 pub(in crate::types) fn wanted(definition: &Definition) -> Vec<String> {
     let name = &definition.metadata.name;
     definition.detect.iter().filter(|d| !d.explicit).map(|d| format!("{name}: {}", d.describe())).collect()
@@ -67,18 +67,18 @@ impl Detect {
         }
     }
 
-    /// What it asks, in words.
+    /// The conditions in words.
     fn describe(&self) -> String {
         self.words(|_| true)
     }
 
-    /// Why this source fits, in words: of the names that would do, only its own is said.
+    /// Why this source fits, in words: of the alternative names, only the matching one.
     pub(in crate::types) fn why(&self, source: &Source) -> String {
         let own = self.file.iter().any(|file| file.name.0.iter().any(|name| source.file() == Some(name)));
         self.words(|name| !own || source.file() == Some(name))
     }
 
-    /// What it asks, in words, with these names of files.
+    /// The conditions in words, with the file names selected by `said`.
     fn words(&self, said: impl Fn(&str) -> bool) -> String {
         let mut words = Vec::new();
         if let Some(file) = &self.file {
@@ -89,7 +89,7 @@ impl Detect {
             if !keys.is_empty() {
                 words.push(format!("with {}", keys.join(" and ")));
             }
-            words.extend(file.contains.iter().map(|glob| format!("that holds `{glob}`")));
+            words.extend(file.contains.iter().map(|glob| format!("that contains `{glob}`")));
             if file.front_matter {
                 words.push("with front matter".into());
             }
@@ -136,8 +136,8 @@ impl DirTest {
     }
 }
 
-/// Whether a document has these keys. A malformed one does not, unless its name says that it should; of one that is too
-/// large nobody knows.
+/// Whether a document has these keys. A malformed one does not, or is an error if a rule claims its name; one that is
+/// too large is an error.
 fn holds_keys(keys: &Map<String, Json>, format: Format, name: &str, named: bool, source: &Source) -> Result<bool> {
     let document: Document = match source.document(name, &Options { format, ..Options::default() }) {
         Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),

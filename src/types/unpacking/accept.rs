@@ -1,4 +1,4 @@
-//! The section `accept`: which manifests are of this type, and what is wrong with those that claim to be.
+//! The section `accept`: recognises manifests of this type, and checks their layers.
 
 use globset::Glob;
 
@@ -14,14 +14,14 @@ impl Role {
         kind && self.annotation.iter().all(|(k, v)| layer.annotations.get(k) == Some(v))
     }
 
-    /// Whether a layer of this role says by itself which type the artifact is of: by a media type that is nobody else's.
+    /// Whether a layer of this role identifies the artifact's type, by a vendor's media type.
     fn tells(&self, layer: &Descriptor) -> bool {
         let own = |m: &str| m.starts_with("application/vnd.") && !m.starts_with("application/vnd.oci.");
         self.fits(layer) && self.media_types.0.iter().any(|m| own(m) && *m == layer.media_type)
     }
 }
 
-/// By what a manifest was recognised, the surest first.
+/// The evidence by which a manifest was recognised, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// Its artifact type.
@@ -34,7 +34,7 @@ pub enum Evidence {
     Annotations,
 }
 
-/// What tells the type of a manifest or of an index, which has no config and no layers.
+/// The parts that identify the type of a manifest, or of an index, which has no config and no layers.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
     artifact_type: Option<&'a str>,
@@ -63,7 +63,7 @@ impl<'a> From<&'a Parsed> for Identity<'a> {
 }
 
 impl Accept {
-    /// By what this manifest or index is of this type, if it is.
+    /// The evidence that this manifest or index has this type, if any.
     pub(in crate::types) fn recognises(&self, identity: Identity<'_>) -> Option<Evidence> {
         let Identity { manifest, .. } = identity;
         let own = [
@@ -98,8 +98,8 @@ impl Accept {
         !self.annotations.is_empty() && self.annotations.iter().all(matches)
     }
 
-    /// The role of every layer, in their order. Errors (kind `Mismatch`): a role has too many or too few layers, or a
-    /// layer has none where that is an error.
+    /// The role of every layer, in layer order. Errors (kind `Mismatch`): too many or too few layers of a role; a layer
+    /// without a role, if that is an error.
     pub(in crate::types) fn roles<'a>(&'a self, manifest: &Manifest) -> Result<Vec<Option<&'a str>>> {
         let main = self.assign(manifest);
         if main.is_ok() {
@@ -114,15 +114,14 @@ impl Accept {
         for (name, role) in &self.layers {
             let count = roles.iter().filter(|r| **r == Some(name)).count();
             if !role.count.allows(count) {
-                let message =
-                    format!("the manifest has {count} layers of the role `{name}`; {} are expected", role.count);
+                let message = format!("layers of the role `{name}`: expected {}, found {count}", role.count);
                 return Err(Error::mismatch(message));
             }
         }
         let stranger = manifest.layers.iter().zip(&roles).find(|(_, role)| role.is_none());
         if let (OtherLayers::Error, Some((layer, _))) = (self.other_layers, stranger) {
             let kind = &layer.media_type;
-            return Err(Error::mismatch(format!("a layer of type `{kind}` does not belong into the artifact")));
+            return Err(Error::mismatch(format!("unexpected layer of type `{kind}`")));
         }
         Ok(roles)
     }

@@ -1,4 +1,4 @@
-//! Unpacking what no definition knows: every titled layer goes under its title, as oras does it.
+//! Unpacking without a definition: layers become files named by their titles, as in oras.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ use crate::{
 
 /// The steps that unpack any manifest by its titles.
 ///
-/// A layer that is a directory packed as tar is extracted under its title, which is also the first component of the
-/// names inside (oras-go `content/file`). Layers without a title are left out, with a warning. Errors: kind `Exists`
-/// for two layers with one title; a title that is not a relative path.
+/// A directory packed as tar is extracted under its title, which is also the first component of the names inside
+/// (oras-go `content/file`). Layers without a title are skipped, with a warning. Errors: kind `Exists` for two layers
+/// with one title; a title that is not a relative path.
 pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
     let mut out = Unpacking::default();
     let mut untitled = Vec::new();
@@ -30,20 +30,20 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
     if !untitled.is_empty() {
         let kinds = untitled.join("`, `");
         out.warnings.push(format!(
-            "{} layers have no title and are left out (`{kinds}`); name the artifact's type to unpack them",
-            untitled.len()
+            "{} skipped for lack of a title (`{kinds}`); name the artifact's type to unpack all layers",
+            if untitled.len() == 1 { "1 layer was".into() } else { format!("{} layers were", untitled.len()) }
         ));
     }
     refuse_same_paths(&out.steps)?;
     Ok(out)
 }
 
-/// What becomes of a titled layer.
+/// The step for a titled layer.
 pub(super) fn titled_step(layer: &Descriptor) -> Result<Step> {
     let title = checked_path(layer.title().unwrap_or_default())?;
     let says = |key: &str| layer.annotations.get(key).is_some_and(|v| v == "true");
     let (compress, digest) = if says(annotation::UNPACK) {
-        // oras packs with gzip whatever the media type says, and its users may name any.
+        // oras always packs with gzip, and its users may set any media type.
         (Compression::Gzip(0), annotation::UNPACK_DIGEST)
     } else if says(UNPACK) {
         (compression_of(&layer.media_type), UNPACK_DIGEST)
@@ -55,7 +55,7 @@ pub(super) fn titled_step(layer: &Descriptor) -> Result<Step> {
     Ok(Step { blob: layer.clone(), path: title, action })
 }
 
-/// How content of this media type is compressed, by its suffix.
+/// The compression of a media type, by its suffix.
 pub(super) fn compression_of(media_type: &str) -> Compression {
     match media_type {
         m if m.ends_with("+zstd") => Compression::Zstd(0),
@@ -64,7 +64,7 @@ pub(super) fn compression_of(media_type: &str) -> Compression {
     }
 }
 
-/// An error of kind `Exists` when two steps would make the same file.
+/// Errors: kind `Exists` if two steps would create the same file.
 pub(in crate::types) fn refuse_same_paths(steps: &[Step]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for step in steps.iter().filter(|s| s.path != ".") {

@@ -1,6 +1,6 @@
-//! From an artifact back to files: whether a manifest is of a type, what is wrong with it, and which files its layers become.
+//! From an artifact back to files: recognises and checks manifests, and plans the files of their layers.
 //!
-//! It sees manifests and configs, and decides; nothing here reads a layer or writes a file, and sources are not for here.
+//! It sees only manifests and configs; other modules read layers and write files.
 
 pub(super) mod accept;
 pub mod generic;

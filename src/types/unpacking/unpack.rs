@@ -1,4 +1,4 @@
-//! The section `unpack`: the steps that make files of an artifact.
+//! The section `unpack`: the steps that turn an artifact into files.
 
 use minijinja::Value;
 use serde_json::Value as Json;
@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Rule {
-    /// Whether it names a value of the config.
+    /// Whether the rule uses a value of the config.
     fn reads_config(&self, engine: &Engine) -> bool {
         let names = used_names(engine, |texts| self.texts(texts));
         names.iter().any(|name| name.split('.').next() == Some("config"))
@@ -78,7 +78,7 @@ pub(in crate::types) fn reads_config(definition: &Definition, engine: &Engine, w
 
 /// The steps that unpack this manifest, by the rules of this definition.
 ///
-/// Errors: kind `Mismatch` when layers are missing or do not belong; a path that may not be; two files of one name.
+/// Errors: kind `Mismatch` for missing or unexpected layers; an unsafe path; two files with one name.
 pub(in crate::types) fn plan(
     definition: &Definition,
     engine: &Engine,
@@ -111,12 +111,12 @@ pub(in crate::types) fn plan(
     Ok(out)
 }
 
-/// What becomes of a layer that no rule took and that has no role.
+/// Adds a step or warning for a layer without a rule and without a role.
 fn leave_or_keep(definition: &Definition, layer: &Descriptor, out: &mut Unpacking) -> Result<()> {
     match (definition.accept.other_layers, layer.title()) {
         (OtherLayers::Keep, Some(_)) => out.steps.push(generic::titled_step(layer)?),
         _ => out.warnings.push(format!(
-            "{} is not part of a {} and is left out",
+            "{} is not part of a {} and was skipped",
             name_of(layer),
             definition.metadata.name
         )),
@@ -124,7 +124,7 @@ fn leave_or_keep(definition: &Definition, layer: &Descriptor, out: &mut Unpackin
     Ok(())
 }
 
-/// A layer in a message.
+/// The name of a layer in a message.
 fn name_of(layer: &Descriptor) -> String {
     match layer.title() {
         Some(title) => format!("layer `{title}`"),
@@ -132,13 +132,13 @@ fn name_of(layer: &Descriptor) -> String {
     }
 }
 
-/// A config as expressions see it: every key that it lacks is blank.
+/// The config as an expression value: missing keys are blank.
 fn config_value(config: &[u8]) -> Value {
     let json: Json = serde_json::from_slice(config).unwrap_or(Json::Null);
     values::view(&json, Some(&serde_json::json!({"type": "object"})))
 }
 
-/// A layer as expressions see it. Its title has been checked as a relative path, and may be used as one.
+/// A layer as an expression value. Its title is checked as a relative path and usable as one.
 fn layer_value(layer: &Descriptor) -> Result<Value> {
     let title = layer.title().map(checked_path).transpose()?;
     let annotations = serde_json::to_value(&layer.annotations).unwrap_or(Json::Null);

@@ -76,7 +76,7 @@ fn a_broken_definition_stops_those_who_need_it() {
     let told: Vec<String> = catalog.broken().iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
-        told[0].contains("is left out: ")
+        told[0].contains("ignored an invalid artifact type: ")
             && told[0].contains("broken.yaml:")
             && told[0].contains("did you mean `layers`"),
         "{told:?}"
@@ -87,12 +87,12 @@ fn a_broken_definition_stops_those_who_need_it() {
     // The definition was to come in the place of the built-in one: that is not used behind the user's back.
     let error = detect("chart").unwrap_err();
     assert!(
-        error.to_string().contains("cannot be used: ") && error.to_string().contains("types/helm-chart.yaml"),
+        error.to_string().contains("is invalid: ") && error.to_string().contains("types/helm-chart.yaml"),
         "{error}"
     );
     for name in ["verse", "broken", "helm-chart"] {
         let error = catalog.get(name).unwrap_err();
-        assert!(error.kind() == Kind::Invalid && error.to_string().contains("cannot be used"), "{name}: {error}");
+        assert!(error.kind() == Kind::Invalid && error.to_string().contains("is invalid"), "{name}: {error}");
     }
     assert!(catalog.get("slideshow").is_ok());
     // What lies nearer and is fine wins, whatever lies farther away.
@@ -111,7 +111,7 @@ fn where_nothing_fits_the_error_says_what_was_looked_for() {
     let dir = tree(&[("a", "")]);
     let error = catalog.detect(&Source::open(dir.path()).unwrap()).unwrap_err();
     assert_eq!(error.kind(), Kind::UnknownType);
-    assert!(error.to_string().ends_with("looked for t: a directory with `values.yaml`"), "{error}");
+    assert!(error.to_string().ends_with("the types expect t: a directory with `values.yaml`"), "{error}");
 }
 
 #[test]
@@ -176,15 +176,15 @@ fn what_is_too_large_to_be_known_is_an_error_and_not_another_type() {
     std::fs::write(dir.path().join("a-1.0.0.tgz"), chart.finish().unwrap()).unwrap();
     let catalog = Catalog::builtin().unwrap();
     for (file, name, message) in [
-        ("large.yaml", "slideshow", "`large.yaml` has more than the 1048576 bytes that are allowed here"),
+        ("large.yaml", "slideshow", "`large.yaml` is larger than the limit of 1048576 bytes"),
         ("deep.yaml", "slideshow", "recursion limit exceeded"),
-        ("deck.md", "slideshow", "`deck.md` has more than the 8388608 bytes that are allowed here"),
-        ("a-1.0.0.tgz", "helm-chart", "a name of 5000 bytes; 4096 are allowed"),
+        ("deck.md", "slideshow", "`deck.md` is larger than the limit of 8388608 bytes"),
+        ("a-1.0.0.tgz", "helm-chart", "the name has 5000 bytes; the limit is 4096"),
     ] {
         let source = Source::open(dir.path().join(file)).unwrap();
         let error = catalog.detect(&source).expect_err(file);
         assert_eq!((error.kind(), error.code()), (Kind::Limit, Some(Code::TypeUndecided)), "{file}: {error}");
-        let asked = format!("is `{source}` a {name}: ");
+        let asked = format!("cannot decide whether `{source}` is a {name}: ");
         assert!(error.to_string().starts_with(&asked) && error.to_string().ends_with(message), "{file}: {error}");
         // Nor is a form guessed for a type that is named.
         let named = catalog.get(name).unwrap().named(&source).unwrap_err();

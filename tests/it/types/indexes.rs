@@ -175,12 +175,12 @@ async fn two_members_for_one_platform_are_refused_and_so_are_none_and_half_a_pla
     };
     let odd = r#"{"stored":{"location":"x"},"platform":{"os":"linux"}}"#;
     for (members, message) in
-        [("", "an index without members"), (odd, "the platform of member 0 (linux/): expected OS/ARCH")]
+        [("", "the index has no members"), (odd, "the platform of member 0 (linux/): expected OS/ARCH")]
     {
         let refused = artifact::pack(&index(members), &artifact::pack::Options::new(source.path())).await.unwrap_err();
         assert!(refused.to_string().contains(message), "{refused}");
     }
-    assert!(error.to_string().contains("members 0 and 1 are for linux/arm64"), "{error}");
+    assert!(error.to_string().contains("members 0 and 1 have the same platform, linux/arm64"), "{error}");
 }
 
 #[tokio::test]

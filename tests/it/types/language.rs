@@ -77,9 +77,9 @@ fn a_config_quotes_digests_and_a_document_cannot_forge_a_quote() {
 fn expressions_cannot_run_away_or_reach_out() {
     for (expression, message) in [
         ("{% for a in range(9) %}{% endfor %}", "`range`"),
-        ("{{ 'x' * 100000000 }}", "no `*`"),
-        ("{% set a = 1 %}", "no `{% set %}`"),
-        ("{% include 'x' %}", "no `{% include %}`"),
+        ("{{ 'x' * 100000000 }}", "do not support `*`"),
+        ("{% set a = 1 %}", "do not support `{% set %}`"),
+        ("{% include 'x' %}", "do not support `{% include %}`"),
         ("{{ env.HOME }}", "`env` does not exist"),
         ("{{ source.path | open }}", "the filter `open` does not exist"),
         ("{{ debug() }}", "`debug` does not exist"),
@@ -178,9 +178,9 @@ fn lint_finds_what_would_go_wrong_later() {
     for part in [
         "t.yaml:8:32 `application/x-foo` is unregistered",
         "the form `b` is unreachable",
-        "nothing unpacks the layer `x`",
-        "does not know the artifact type `application/vnd.a.v1`",
-        "no role of `accept` takes the layer type",
+        "no rule in `unpack` covers the layer `x`",
+        "does not list the artifact type `application/vnd.a.v1`",
+        "no role of `accept` covers the layer media type",
     ] {
         assert!(shown.iter().any(|s| s.contains(part)), "{part}\n{shown:#?}");
     }
@@ -197,7 +197,7 @@ fn a_test_in_a_definition_can_fail() {
     let outcomes = types::test::run(&define(&text).unwrap(), &std::env::temp_dir()).unwrap();
     assert_eq!(
         outcomes[0].failure.as_deref(),
-        Some("`/manifest/layers/1/file` is \"slides/b.png\", not \"slides/c.png\"")
+        Some("`/manifest/layers/1/file` is \"slides/b.png\", expected \"slides/c.png\"")
     );
 }
 
@@ -232,7 +232,7 @@ fn documents_and_sets_that_need_each_other_are_an_error() {
     let dir = tree(&[("a", "")]);
     let source = Source::open(dir.path().join("a")).unwrap();
     let error = define(&text).unwrap().plan(&source, &Inputs::default()).unwrap_err();
-    assert!(error.to_string().ends_with("`d` and `s` need each other"), "{error}");
+    assert!(error.to_string().ends_with("`d` and `s` depend on each other"), "{error}");
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn what_is_wrong_with_a_plan_is_told_with_its_place() {
         (
             r#""empty": {}"#,
             r#""empty": {}, "text": "x""#,
-            "`index.members[0].manifest.config`: a blob has exactly one of",
+            "`index.members[0].manifest.config`: a blob needs exactly one of",
         ),
         (r#""location""#, r#""place""#, "`index.members[1].stored.place`: unknown field `place`"),
         (r#""stored": {"#, r#""stored_": {"#, "`index.members[1].stored_`: unknown field"),
@@ -103,5 +103,5 @@ fn what_is_wrong_with_a_plan_is_told_with_its_place() {
         assert!(error.to_string().contains(message), "{error}");
     }
     let twice = plan::parse::<Plan>(format!("{plan}{plan}").as_bytes()).unwrap_err();
-    assert!(twice.to_string().contains("more than one document"), "{twice}");
+    assert!(twice.to_string().contains("expected one JSON document, found more"), "{twice}");
 }

@@ -138,7 +138,7 @@ async fn a_program_that_cannot_be_started_is_asked_again() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("/bin/sh", &interpreter.display().to_string())).unwrap();
     let plugins = programs.plugins(Duration::from_secs(20));
-    assert!(plugins.get("sh").await.unwrap_err().to_string().contains("cannot be started"));
+    assert!(plugins.get("sh").await.unwrap_err().to_string().contains("cannot start"));
     std::os::unix::fs::symlink("/bin/sh", interpreter).unwrap();
     assert!(plugins.get("sh").await.is_ok());
 }
@@ -204,9 +204,11 @@ async fn a_program_plans_an_index_and_unpacks_a_manifest_that_it_knows() {
 async fn what_a_program_wants_unpacked_stays_below_the_destination_and_is_of_the_manifest() {
     let known = manifest(Some("application/vnd.sh"), media_type::EMPTY, &[("text/plain", &[])]);
     let (own, other) = (known.layers[0].digest.to_string(), Digest::of(b"other").to_string());
-    for (path, digest, message) in
-        [("../x", &own, "leads out of the destination"), ("/x", &own, "leads out"), ("x", &other, "is no blob of this")]
-    {
+    for (path, digest, message) in [
+        ("../x", &own, "is outside the destination"),
+        ("/x", &own, "is outside"),
+        ("x", &other, "is not in this manifest"),
+    ] {
         let answer = format!(
             r#"echo '{{"steps":[{{"path":"{path}","action":{{"write":{{}}}},"blob":{{"mediaType":"a/b","digest":"{digest}","size":1}}}}]}}'"#
         );
@@ -224,13 +226,21 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
             Kind::Invalid,
             "failed (exit status: 3): \u{1b}[31mno such deck",
         ),
-        ("exit 1".to_owned(), Kind::Invalid, "without a word"),
-        ("echo hello".to_owned(), Kind::Invalid, "it printed no plan of version `artifact-plan/v1`: expected value"),
-        ("yes 0123456789".to_owned(), Kind::Limit, "more than 16777216 bytes"),
-        (printed("/", "etc/passwd"), Kind::Escape, "lies outside the source"),
-        (printed("$2/..", "x"), Kind::Escape, "lies outside the source"),
+        ("exit 1".to_owned(), Kind::Invalid, "no message on standard error"),
+        (
+            "echo hello".to_owned(),
+            Kind::Invalid,
+            "expected a plan of version `artifact-plan/v1` on stdout: expected value",
+        ),
+        ("yes 0123456789".to_owned(), Kind::Limit, "larger than 16777216 bytes"),
+        (printed("/", "etc/passwd"), Kind::Escape, "is outside the source"),
+        (printed("$2/..", "x"), Kind::Escape, "is outside the source"),
         (printed("$2", "../x"), Kind::Escape, "leads upwards"),
-        (printed("$2", "a.txt").replace("plan/v1", "plan/v2"), Kind::Invalid, "a plan of version `artifact-plan/v2`"),
+        (
+            printed("$2", "a.txt").replace("plan/v1", "plan/v2"),
+            Kind::Invalid,
+            "the plan has version `artifact-plan/v2`",
+        ),
         (
             printed("$2", "a.txt").replace("\"file\"", "\"fiel\""),
             Kind::Invalid,
@@ -252,8 +262,8 @@ async fn a_program_that_misbehaves_is_an_error_that_says_how() {
 #[tokio::test]
 async fn a_program_that_does_not_say_what_it_is_is_an_error_that_says_how() {
     for (describe, kind, message) in [
-        (ABOUT.replace("plan/v1", "plan/v2"), Kind::Unsupported, "it speaks `artifact-plan/v2`"),
-        (ABOUT.replace("\"sh\"", "\"zsh\""), Kind::Invalid, "its name is `zsh`, not `sh`"),
+        (ABOUT.replace("plan/v1", "plan/v2"), Kind::Unsupported, "it uses version `artifact-plan/v2`"),
+        (ABOUT.replace("\"sh\"", "\"zsh\""), Kind::Invalid, "its description has the name `zsh`, not `sh`"),
         (ABOUT.replace("unpacks", "unpack"), Kind::Invalid, "`unpack`: unknown field"),
         ("echo usage >&2; exit 2".to_owned(), Kind::Invalid, "usage"),
     ] {

@@ -23,7 +23,7 @@ fn a_chart_unpacks_to_the_file_that_helm_saves_or_to_its_directory() {
     let Action::Extract { root, links, .. } = &tree.steps[0].action else { panic!("{tree:?}") };
     assert_eq!((tree.steps[0].path.as_str(), root.as_deref(), *links), ("web", Some("web"), false));
     for (bad, message) in [
-        (manifest(None, HELM_CONFIG, &[]), "has 0 layers of the role `chart`; 1 are expected"),
+        (manifest(None, HELM_CONFIG, &[]), "layers of the role `chart`: expected 1, found 0"),
         (manifest(None, "application/vnd.other+json", &[("text/plain", &[])]), "is not a helm-chart"),
     ] {
         let error = chart.unpacking(&bad, config, View::Native).unwrap_err();
@@ -72,7 +72,7 @@ fn any_manifest_unpacks_by_its_titles() {
     assert_eq!((root.as_deref(), diff_id.as_ref().unwrap()), (Some("docs/sub"), &Digest::of(b"tar")));
     assert!(matches!(unpacking.steps[2].action, Action::Extract { compress: Compression::Zstd(_), .. }));
     assert_eq!(unpacking.warnings.len(), 1);
-    assert!(unpacking.warnings[0].contains("1 layers have no title"), "{:?}", unpacking.warnings);
+    assert!(unpacking.warnings[0].contains("1 layer was skipped for lack of a title"), "{:?}", unpacking.warnings);
 }
 
 #[test]
