@@ -1,4 +1,4 @@
-//! What is refused before a byte is read.
+//! Checks of a plan, before any file is read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::{
     tarball::compress,
 };
 
-/// An error unless a plan can become an artifact that every registry takes.
+/// Errors: the plan cannot become an artifact that every registry accepts.
 pub(super) fn document(document: &Document) -> Result<()> {
     below(document, 1)
 }
@@ -22,7 +22,7 @@ fn below(document: &Document, depth: usize) -> Result<()> {
     match document {
         Document::Manifest(planned) => manifest(planned),
         Document::Index(_) if depth >= MAX_DEPTH => {
-            Err(Error::limit(format!("indexes in indexes, more than {MAX_DEPTH} deep")))
+            Err(Error::limit(format!("indexes are nested more than {MAX_DEPTH} deep")))
         }
         Document::Index(planned) => index(planned, depth),
     }
@@ -32,7 +32,7 @@ fn index(planned: &IndexPlan, depth: usize) -> Result<()> {
     let subject = planned.subject.iter().map(|subject| &subject.media_type);
     planned.artifact_type.iter().chain(subject).try_for_each(|t| valid(t)).context(|| "index")?;
     if planned.members.is_empty() {
-        return Err(Error::invalid("an index without members"));
+        return Err(Error::invalid("the index has no members"));
     }
     let mut platforms = HashMap::new();
     for (at, member) in planned.members.iter().enumerate() {
@@ -42,7 +42,8 @@ fn index(planned: &IndexPlan, depth: usize) -> Result<()> {
         let Some(platform) = &member.platform else { continue };
         platform.to_string().parse::<Platform>().context(|| format!("the platform of {}", named(at, member)))?;
         if let Some(first) = platforms.insert(platform, at) {
-            let message = format!("members {first} and {at} are for {platform}: only one would ever be pulled");
+            let message =
+                format!("members {first} and {at} have the same platform, {platform}: clients would pull only one");
             return Err(Error::new(Kind::Exists, message));
         }
     }
@@ -59,7 +60,7 @@ fn manifest(planned: &ManifestPlan) -> Result<()> {
     fields(planned).context(|| "manifest")
 }
 
-/// What the manifest says beyond config and layers.
+/// Checks the manifest's other fields.
 fn fields(planned: &ManifestPlan) -> Result<()> {
     let subject = planned.subject.iter().map(|subject| &subject.media_type);
     planned.artifact_type.iter().chain(subject).try_for_each(|t| valid(t))?;
@@ -74,7 +75,7 @@ fn layer(part: &Part, layers: usize) -> Result<()> {
     if let Content::Json { value, .. } = &part.content
         && !quote::all(value)?.is_empty()
     {
-        return Err(Error::invalid("the content of a layer may not quote layers; only configs and annotations may"));
+        return Err(Error::invalid("the content of a layer cannot contain quotes; only configs and annotations can"));
     }
     self::part(part, layers)
 }
@@ -82,10 +83,10 @@ fn layer(part: &Part, layers: usize) -> Result<()> {
 fn part(part: &Part, layers: usize) -> Result<()> {
     valid(&part.media_type)?;
     if media_type::points(&part.media_type) {
-        return Err(Error::invalid(format!("`{}` is a type of manifests, not of blobs", part.media_type)));
+        return Err(Error::invalid(format!("`{}` is a media type of manifests, not of blobs", part.media_type)));
     }
     if part.media_type == media_type::EMPTY && !is_empty(&part.content) {
-        return Err(Error::invalid(format!("content of type `{}` is always `{{}}`", media_type::EMPTY)));
+        return Err(Error::invalid(format!("content of type `{}` must be `{{}}`", media_type::EMPTY)));
     }
     quotes(part.annotations.values(), layers)?;
     match &part.content {
@@ -122,7 +123,7 @@ fn quotes<'a>(values: impl IntoIterator<Item = &'a Value>, layers: usize) -> Res
     Ok(())
 }
 
-/// An error of kind `Exists` when two layers have the same title: on pull, one would replace the other.
+/// Errors (kind `Exists`): two layers have the same title; on pull, one would replace the other.
 pub(super) fn titles<'a>(titles: impl Iterator<Item = Option<&'a str>>) -> Result<()> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for (index, title) in titles.enumerate() {
@@ -136,7 +137,7 @@ pub(super) fn titles<'a>(titles: impl Iterator<Item = Option<&'a str>>) -> Resul
     Ok(())
 }
 
-/// An error of kind `Exists` when two members of an archive have the same name.
+/// Errors (kind `Exists`): two members of an archive have the same name.
 fn names(entries: &[Entry]) -> Result<()> {
     let mut seen = HashSet::with_capacity(entries.len());
     for entry in entries {

@@ -1,4 +1,4 @@
-//! From a planned index to its bytes, after its members.
+//! Packs an index after its members.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     plan::{IndexPlan, Member, MemberContent},
 };
 
-/// Packs the members that are planned with it, then the index.
+/// Packs the planned members, then the index.
 pub(super) async fn pack(
     packing: &Arc<Packing>,
     planned: IndexPlan,
@@ -22,12 +22,12 @@ pub(super) async fn pack(
         let desc = match content {
             MemberContent::Planned(member) => {
                 let desc = document(packing, member, made).await.context(|| name)?;
-                // image-spec descriptor.md, `artifactType`: what the manifest itself says.
+                // image-spec descriptor.md, `artifactType`: as in the manifest itself.
                 let artifact_type = made.last().and_then(|made| made.parsed.own_artifact_type());
                 Descriptor { artifact_type: artifact_type.map(Into::into), ..desc }
             }
             MemberContent::Stored(stored) => stored.descriptor.ok_or_else(|| {
-                Error::invalid(format!("{name}: `{}` was not looked up before packing", stored.location))
+                Error::invalid(format!("{name}: `{}` was not resolved before packing", stored.location))
             })?,
         };
         manifests.push(Descriptor { platform: platform.map(Box::new), annotations, ..desc });
@@ -42,7 +42,7 @@ pub(super) async fn pack(
     MadeDocument::of(media_type::INDEX, bytes, Parsed::Index(Box::new(index)))
 }
 
-/// What a member is called when something is wrong with it.
+/// The name of a member in errors.
 pub(super) fn named(at: usize, member: &Member) -> String {
     match &member.platform {
         Some(platform) => format!("member {at} ({platform})"),

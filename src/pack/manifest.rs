@@ -1,4 +1,4 @@
-//! From a planned manifest to its bytes, and the blobs that it points at.
+//! Packs a manifest after its blobs.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// Packs the blobs, then the manifest.
 pub(super) async fn pack(packing: &Arc<Packing>, mut planned: ManifestPlan) -> Result<MadeDocument> {
-    // There may be very many, which go as soon as their descriptors say it all.
+    // There may be very many; they are freed as soon as the descriptors are complete.
     let parts = Arc::new(std::mem::take(&mut planned.layers));
     let mut layers = layer::all(packing, &parts).await?;
     let packing = Arc::clone(packing);
@@ -34,7 +34,7 @@ pub(super) async fn pack(packing: &Arc<Packing>, mut planned: ManifestPlan) -> R
     layer::working(rest).await
 }
 
-/// The config blob; only a JSON config may hold quotes.
+/// Packs the config; only a JSON config can contain quotes.
 fn config(packing: &Packing, part: &Part, layers: &[Made]) -> Result<Made> {
     let mut made = match &part.content {
         Content::Json { value, encoding } => {
@@ -46,10 +46,10 @@ fn config(packing: &Packing, part: &Part, layers: &[Made]) -> Result<Made> {
     Ok(made)
 }
 
-/// The layers in the order of the manifest, and in that of the plan where it is another one.
+/// The layers in manifest order and, if different, in plan order.
 fn ordered(planned: Vec<Descriptor>, order: Order) -> (Vec<Descriptor>, Option<Vec<Descriptor>>) {
     if planned.is_empty() {
-        // The schema of the image specification wants at least one layer (manifest.md, "Guidance for an Empty
+        // The schema of the image specification needs at least one layer (manifest.md, "Guidance for an Empty
         // Descriptor").
         return (vec![Descriptor::empty()], Some(planned));
     }

@@ -1,8 +1,8 @@
-//! A plan becomes blobs, manifests and indexes: [`Packed`], a read-only store whose blobs stay where they are.
+//! Packs a plan into blobs, manifests and indexes: [`Packed`], a read-only store whose blobs stay in place.
 //!
-//! Each source file is read once: a raw layer for its digest, a member of a tar for the tar, its compression and both
-//! digests in one pass. Nothing of the environment gets into the bytes: the same plan over the same files has the same
-//! digest everywhere.
+//! Each source file is read once: a raw layer for its digest; a tar member for the tar, its compression and both
+//! digests in one pass. The bytes do not depend on the environment: a plan over equal files has the same digest
+//! everywhere.
 
 mod check;
 mod index;
@@ -35,21 +35,21 @@ pub use outlet::{Leaving, Outlet};
 pub use packed::{Packed, PackedDocument, Summary};
 use spool::BlobContent;
 
-/// How a plan is packed; nothing here shows in the digests.
+/// Options for packing; none affects digests.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// A directory for temporary files: archives that are too large for memory, until the [`Packed`] is dropped.
+    /// Directory for temporary files: archives too large for memory, kept until the [`Packed`] is dropped.
     pub scratch: PathBuf,
-    /// How many threads read, hash and compress.
+    /// Number of threads that read, hash and compress.
     pub threads: usize,
-    /// What takes files while they are hashed.
+    /// Receiver of files during hashing.
     pub outlet: Option<Arc<dyn Outlet>>,
-    /// Who is told what happens.
+    /// Observer of progress.
     pub progress: Observer,
 }
 
 impl Options {
-    /// As many threads as the machine runs at a time.
+    /// Options with one thread per CPU.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self { scratch: scratch.into(), threads, outlet: None, progress: Observer::default() }
@@ -58,15 +58,15 @@ impl Options {
 
 /// Packs a plan: reads and hashes all files, compresses, fills in quotes and writes manifests and indexes.
 ///
-/// Errors: a plan that is malformed, or quotes what is not there (`Invalid`); two layers or two members of an archive
-/// with one name, two members of an index for one platform (`Exists`); a file that is outside the source (`Escape`),
-/// missing (`NotFound`) or changes while it is read (`Changed`); a manifest of more than 4 MiB (`Limit`); a full disk
-/// (`NoSpace`). Dropping the future stops the work.
+/// Errors: a malformed plan or an invalid quote (`Invalid`); two layers or two members of an archive with one name, two
+/// members of an index with one platform (`Exists`); a file outside the source (`Escape`), missing (`NotFound`) or
+/// changed during reading (`Changed`); a manifest larger than 4 MiB (`Limit`); a full disk (`NoSpace`). Dropping the
+/// future stops the work.
 pub async fn pack(plan: &Plan, options: &Options) -> Result<Packed> {
     pack_owned(plan.clone(), options).await
 }
 
-/// The same for a plan that nobody needs any more: it may be large.
+/// Packs a plan and frees it early, since it can be large.
 pub(crate) async fn pack_owned(plan: Plan, options: &Options) -> Result<Packed> {
     let stop = Arc::new(AtomicBool::new(false));
     let _guard = StopOnDrop(Arc::clone(&stop));
@@ -97,22 +97,22 @@ async fn pack_until(plan: Plan, options: &Options, stop: Arc<AtomicBool>) -> Res
     Ok(Packed::of(plan.type_name, root, made))
 }
 
-/// A manifest or index that is packed, with the blobs that it points at.
+/// A packed manifest or index with its blobs.
 #[derive(Debug)]
 struct MadeDocument {
     desc: Descriptor,
     bytes: Bytes,
     parsed: Parsed,
-    /// The layers in the order of the plan, where the manifest has another one.
+    /// The layers in plan order, if the manifest has a different order.
     planned: Option<Vec<Descriptor>>,
     blobs: Vec<(Digest, BlobContent)>,
 }
 
 impl MadeDocument {
-    /// Errors: it has more bytes than registries take.
+    /// Errors: larger than registries accept.
     fn of(media_type: &str, bytes: Vec<u8>, parsed: Parsed) -> Result<Self> {
         if bytes.len() as u64 > MAX_MANIFEST {
-            let message = format!("the manifest has {} bytes; registries take at most {MAX_MANIFEST}", bytes.len());
+            let message = format!("the manifest has {} bytes; registries accept at most {MAX_MANIFEST}", bytes.len());
             return Err(Error::limit(message).with_code(Code::ManifestTooLarge));
         }
         let bytes = Bytes::from(bytes);
@@ -120,7 +120,7 @@ impl MadeDocument {
     }
 }
 
-/// Packs a manifest, or an index after its members. Gives its descriptor; `made` gets all of it, members first.
+/// Packs a manifest, or an index after its members. Returns its descriptor and adds all documents to `made`.
 fn document<'a>(
     packing: &'a Arc<Packing>,
     planned: Document,
@@ -137,7 +137,7 @@ fn document<'a>(
     })
 }
 
-/// Tells how much will be read: what changes meanwhile is noticed later.
+/// Reports the expected reads; changed files are noticed later.
 fn announce(plan: &Plan, progress: &Observer) {
     if !progress.listens() {
         return;
@@ -150,7 +150,7 @@ fn announce(plan: &Plan, progress: &Observer) {
     progress.tell(Event::Packing { files, bytes });
 }
 
-/// What will be read for a manifest whose planner did not say.
+/// Determines the reads of a manifest without a figure from its planner.
 fn on_disk(manifest: &ManifestPlan, base: &Path) -> Reads {
     let mut reads = Reads::default();
     let mut add = |path: &Path| reads.file(std::fs::metadata(base.join(path)).map_or(0, |meta| meta.len()));

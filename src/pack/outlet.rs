@@ -1,4 +1,4 @@
-//! The way out for files that leave while they are hashed: all that packing knows of it.
+//! The interface for taking files while they are hashed.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use crate::{blob::SourceFile, oci::Digest};
 
 /// Takes files while they are hashed, so that they need not be read again.
 pub trait Outlet: fmt::Debug + Send + Sync {
-    /// Lets a file leave that begins with these bytes; `None` where it is not to. Must not block.
+    /// Starts to take a file that begins with these bytes; `None` to decline. Must not block.
     fn open(&self, file: &SourceFile, start: &Bytes) -> Option<Box<dyn Leaving>>;
 }
 
-/// A file that leaves. Dropped before its digest is known, it is given up.
+/// A file being taken. Dropping it before [`Self::known`] abandons the file.
 #[async_trait]
 pub trait Leaving: Send {
-    /// Takes the next piece of the file. Must not block. `false`: there is no room behind it, and [`Self::room`] comes
-    /// before the next piece.
+    /// Takes the next chunk of the file. Must not block. `false` means that the buffer is now full: call [`Self::room`]
+    /// before the next chunk.
     fn offer(&mut self, chunk: Bytes) -> bool;
 
-    /// Waits for room for as long as that pays. What finds none then is not offered again.
+    /// Waits for space, as long as that is worthwhile; after that, the file is abandoned.
     async fn room(&mut self);
 
-    /// Says what the whole is.
+    /// Reports the digest of the whole file.
     fn known(self: Box<Self>, digest: &Digest);
 }

@@ -1,4 +1,4 @@
-//! What packing gives: a store that is read only.
+//! The result of packing: a read-only store.
 
 use std::{collections::HashMap, fmt, ops::Range};
 
@@ -15,33 +15,33 @@ use crate::{
     store::{Item, Name, NamePage, Presence, ReadStore, one_page},
 };
 
-/// A packed artifact: its manifests and indexes, and its blobs where they lie: in memory, in source files (verified to be
-/// unchanged when they are read again), in temporary files that are deleted when this is dropped. Members of an index
-/// that are stored elsewhere are not here.
+/// A packed artifact: its manifests and indexes, and its blobs in place: in memory, in source files (verified as
+/// unchanged on reading), in temporary files that are deleted on drop. Members of an index that are stored elsewhere
+/// are not included.
 #[derive(Debug)]
 pub struct Packed {
     type_name: String,
-    /// The root is the last.
+    /// The documents, the root last.
     documents: Vec<PackedDocument>,
     root: Descriptor,
     blobs: HashMap<Digest, BlobContent>,
 }
 
-/// A manifest or index that was packed.
+/// A packed manifest or index.
 #[derive(Debug, Clone)]
 pub struct PackedDocument {
-    /// Its type, digest and size.
+    /// Media type, digest and size.
     pub desc: Descriptor,
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Bytes,
-    /// What it says.
+    /// The parsed content.
     pub parsed: Parsed,
-    /// The layers in the order of the plan, where the manifest has another one.
+    /// The layers in plan order, if the manifest has a different order.
     planned: Option<Vec<Descriptor>>,
 }
 
 impl PackedDocument {
-    /// The descriptors of the planned layers, in the order of the plan; the manifest may have another order.
+    /// The descriptors of the planned layers in plan order, which can differ from that of the manifest.
     #[must_use]
     pub fn layers(&self) -> &[Descriptor] {
         match (&self.planned, &self.parsed) {
@@ -65,19 +65,18 @@ impl Packed {
         Self { type_name, documents, root, blobs }
     }
 
-    /// The descriptor of the manifest or index that is all of it.
+    /// The descriptor of the root manifest or index.
     #[must_use]
     pub fn root(&self) -> &Descriptor {
         &self.root
     }
 
-    /// All manifests and indexes, members before what lists them; the last is the root.
+    /// All manifests and indexes, members before their index; the root is last.
     #[must_use]
     pub fn documents(&self) -> &[PackedDocument] {
         &self.documents
     }
 
-    /// The document with this digest.
     fn document(&self, digest: &Digest) -> Option<&PackedDocument> {
         self.documents.iter().find(|document| document.desc.digest == *digest)
     }
@@ -89,12 +88,12 @@ impl Packed {
         self.documents.last().map_or(&NONE, |document| &document.bytes)
     }
 
-    /// What the root says: a manifest or an index.
+    /// The parsed root.
     fn parsed(&self) -> Option<&Parsed> {
         self.documents.last().map(|document| &document.parsed)
     }
 
-    /// The descriptor of the config, as it stands in the manifest; an index has none.
+    /// The descriptor of the config in the manifest; an index has none.
     #[must_use]
     pub fn config(&self) -> Option<&Descriptor> {
         match self.parsed() {
@@ -109,7 +108,7 @@ impl Packed {
         self.documents.last().map_or(&[], PackedDocument::layers)
     }
 
-    /// What was packed, for people and programs.
+    /// A summary of the root, for people and programs.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let parsed = self.parsed();
@@ -138,30 +137,30 @@ impl Packed {
     }
 }
 
-/// What was packed: the root in short, with its own digest.
+/// A summary of a packed artifact's root, with its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Digest of the manifest or index.
     pub digest: Digest,
-    /// Size of it in bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Media type of it.
+    /// Its media type.
     pub media_type: String,
-    /// Type of the artifact.
+    /// The artifact type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Bytes of manifests, configs and layers, each content once.
+    /// Bytes of manifests, configs and layers; equal content counts once.
     pub total_size: u64,
     /// The config of a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Descriptor>,
-    /// The layers of a manifest, in its order.
+    /// The layers of a manifest, in manifest order.
     pub layers: Vec<Descriptor>,
-    /// The members of an index, in its order.
+    /// The members of an index, in index order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Descriptor>,
-    /// What the artifact is about.
+    /// The subject of the artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Its annotations.

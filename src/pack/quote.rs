@@ -1,4 +1,4 @@
-//! Quotes: what a config or an annotation says about a layer, filled in once the layer is packed.
+//! Quotes: values of a layer in a config or annotation, filled in after the layer is packed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     plan::{Quote, Quoted},
 };
 
-/// All quotes in a JSON value. Errors: an object with `$layer` that is no quote.
+/// All quotes in a JSON value. Errors: an object with `$layer` that is not a quote.
 pub(super) fn all(value: &Value) -> Result<Vec<Quote>> {
     let mut found = Vec::new();
     match value {
@@ -40,7 +40,7 @@ pub(super) fn annotations(planned: &BTreeMap<String, Value>, layers: &[Made]) ->
     let text = |value: &Value| match fill(value, layers)? {
         Value::String(text) => Ok(text),
         Value::Number(number) if value.is_object() => Ok(number.to_string()),
-        _ => Err(Error::invalid("the value is neither a string nor a quote")),
+        _ => Err(Error::invalid("the value must be a string or a quote")),
     };
     let one = |(key, value): (&String, &Value)| {
         let text = text(value).context(|| format!("annotation `{key}`"))?;
@@ -64,7 +64,7 @@ fn resolve(quote: Quote, layers: &[Made]) -> Result<Value> {
     })
 }
 
-/// What a quote of a layer that is not there is told.
+/// The error for a quote of a missing layer.
 pub(super) fn missing(layer: usize, layers: usize) -> Error {
-    Error::invalid(format!("a quote of layer {layer}; there are {layers} layers, counted from 0"))
+    Error::invalid(format!("the quote of layer {layer} is out of range; the plan has {layers} layers, counted from 0"))
 }

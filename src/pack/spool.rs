@@ -1,4 +1,4 @@
-//! Where the bytes of a blob are kept: small ones in memory, archives in temporary files.
+//! Storage for the bytes of blobs: small ones in memory, archives in temporary files.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use crate::{
     oci::{Digest, Hasher},
 };
 
-/// How many bytes of an archive are kept in memory; an artifact may have hundreds of them.
+/// Limit of bytes per archive in memory; an artifact can have hundreds of archives.
 const IN_MEMORY: usize = 64 << 10;
 
 /// The bytes of a blob.
@@ -24,7 +24,7 @@ const IN_MEMORY: usize = 64 << 10;
 pub(super) enum BlobContent {
     /// In memory.
     Memory(Bytes),
-    /// In a file of the user's, as it was when it was hashed.
+    /// In a source file, as it was when hashed.
     Source(SourceFile),
     /// In a temporary file.
     Temporary(Nameless),
@@ -40,11 +40,11 @@ impl BlobContent {
     }
 }
 
-/// A temporary file without a name: it is gone with its last handle, also when the process is killed.
+/// An unnamed temporary file: it disappears with its last handle, even if the process is killed.
 #[derive(Debug)]
 pub(super) struct Nameless {
     file: Arc<File>,
-    /// The directory that it is in, for messages.
+    /// Its directory, for messages.
     dir: PathBuf,
     size: u64,
 }
@@ -64,7 +64,7 @@ impl Blob for Nameless {
     }
 }
 
-/// Keeps what is written to it, in memory as long as it is small, and hashes it.
+/// A writer that hashes and stores its data, in memory if small.
 pub(super) struct Spool<'a> {
     scratch: &'a Path,
     memory: Vec<u8>,
@@ -78,7 +78,7 @@ impl<'a> Spool<'a> {
         Self { scratch, memory: Vec::new(), file: None, hasher: Hasher::default(), size: 0 }
     }
 
-    /// Digest, size and place of what was written.
+    /// Digest, size and place of the data.
     pub(super) fn finish(self) -> (Digest, u64, BlobContent) {
         let held = match self.file {
             None => BlobContent::Memory(self.memory.into()),
@@ -91,7 +91,7 @@ impl<'a> Spool<'a> {
         (self.hasher.finish(), self.size, held)
     }
 
-    /// The file, made and filled with what was in memory when it is needed first.
+    /// The file; on first use, creates it and writes the data in memory to it.
     fn file(&mut self) -> Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
@@ -114,7 +114,7 @@ impl Write for Spool<'_> {
             self.file()
                 .and_then(|file| Ok(file.write(bytes)?))
                 .map_err(|e| e.with_path(scratch))
-                .context(|| format!("write a temporary file in `{}`", scratch.display()))?
+                .context(|| format!("cannot write a temporary file in `{}`", scratch.display()))?
         };
         self.hasher.update(bytes.get(..taken).unwrap_or_default());
         self.size = self.size.saturating_add(taken as u64);

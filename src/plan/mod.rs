@@ -1,9 +1,9 @@
-//! What will be made, as a printable value, before a byte is packed: the outcome of reading a source by a type.
+//! Plans: the artifact that a type makes of a source, as a printable value, before packing.
 //!
-//! A plan is a tree: a manifest, or an index whose members are planned with it or stored already. It holds no digests of
-//! what is planned. Where a config or an annotation has to quote one, it holds a *quote*, the JSON object
-//! `{"$layer": 0, "value": "digest"}`, which [`mod@crate::pack`] replaces. Plans are what plug-in programs print, so their
-//! JSON form is a public interface: `artifact-plan/v1`, described in `artifact-types/plan.md`.
+//! A plan is a tree: a manifest, or an index with members that are planned or already stored. It contains no digests
+//! of planned content. A config or annotation with a layer's digest contains a *quote* instead, the JSON object
+//! `{"$layer": 0, "value": "digest"}`, which [`mod@crate::pack`] replaces. Plug-ins print plans, so the JSON form is a
+//! public interface: `artifact-plan/v1`, documented in `artifact-types/plan.md`.
 
 mod wire;
 
@@ -23,23 +23,23 @@ pub(crate) use self::wire::{EncodingSchema, Plan as Wire};
 /// The version of the JSON form.
 pub const API_VERSION: &str = "artifact-plan/v1";
 
-/// What will be made.
+/// A planned artifact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "wire::Plan", into = "wire::Plan")]
 pub struct Plan {
-    /// Name of the artifact type that made it.
+    /// Name of the artifact type that planned it.
     pub type_name: String,
-    /// The directory that the paths of files are relative to.
+    /// The base directory of file paths.
     pub base: PathBuf,
-    /// The manifest or index that names stand for, and all below it.
+    /// The manifest or index that tags will point to, with its content.
     pub root: Document,
-    /// Where it wants to go.
+    /// The natural repository and tag.
     pub reference: ReferencePlan,
-    /// What the user should know before it is pushed.
+    /// Warnings for the user before the push.
     pub warnings: Vec<String>,
 }
 
-/// What a name or an index points at.
+/// A planned manifest or index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
     /// A manifest.
@@ -48,54 +48,53 @@ pub enum Document {
     Index(Box<IndexPlan>),
 }
 
-/// A manifest to be.
+/// A planned manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestPlan {
     /// The config blob.
     pub config: Part,
-    /// The layers, in the order that quotes count them.
+    /// The layers; quotes refer to this order.
     #[serde(default)]
     pub layers: Vec<Part>,
     /// The artifact type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Whether the manifest's own `mediaType` is left out, as Helm does.
+    /// Whether to omit the manifest's own `mediaType`, as Helm does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub omit_media_type: bool,
-    /// How the manifest becomes bytes.
+    /// JSON encoding of the manifest.
     #[serde(default)]
     #[cfg_attr(feature = "types", schemars(with = "wire::EncodingSchema"))]
     pub encoding: Encoding,
-    /// In which order the layers stand.
+    /// Order of the layers in the manifest.
     #[serde(default)]
     pub order: Order,
     /// Annotations; a value is a string or a quote.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, Value>,
-    /// What the artifact is about.
+    /// The subject of the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub subject: Option<Descriptor>,
-    /// What packing reads from files for the config and the layers, where the planner knows it: a figure for progress, and
-    /// no promise. Packing asks the disk where it is `None`, as it is in a plan that was read from JSON. Who changes the
-    /// parts sets it anew.
+    /// Expected file reads for the config and the layers, an estimate for progress. If `None`, as in a plan parsed from
+    /// JSON, packing determines it from the disk. Update it after changing parts.
     #[serde(skip)]
     pub reads: Option<Reads>,
 }
 
-/// What is read from files.
+/// Amount of file reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reads {
-    /// How many files; one that is read twice counts twice.
+    /// Number of files; a file read twice counts twice.
     pub files: usize,
-    /// Their bytes.
+    /// Total bytes.
     pub bytes: u64,
 }
 
 impl Reads {
-    /// Counts a file of this length, too.
+    /// Adds a file of this length.
     pub fn file(&mut self, len: u64) {
         *self += Self { files: 1, bytes: len };
     }
@@ -108,24 +107,24 @@ impl std::ops::AddAssign for Reads {
     }
 }
 
-/// An index to be.
+/// A planned index.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IndexPlan {
-    /// Its members, in order of preference.
+    /// The members, in order of preference.
     pub members: Vec<Member>,
     /// The artifact type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// How the index becomes bytes.
+    /// JSON encoding of the index.
     #[serde(default)]
     #[cfg_attr(feature = "types", schemars(with = "wire::EncodingSchema"))]
     pub encoding: Encoding,
     /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// What the artifact is about.
+    /// The subject of the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub subject: Option<Descriptor>,
@@ -137,38 +136,38 @@ pub struct IndexPlan {
 #[serde(try_from = "wire::Member", into = "wire::Member")]
 #[cfg_attr(feature = "types", schemars(with = "wire::Member"))]
 pub struct Member {
-    /// What it is.
+    /// The content.
     pub content: MemberContent,
-    /// The platform that it is for.
+    /// The platform.
     pub platform: Option<Platform>,
-    /// Annotations of its descriptor.
+    /// Annotations of the descriptor.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a member of an index is.
+/// The content of a member of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MemberContent {
     /// Planned with the index.
     Planned(Document),
-    /// Stored already; it is carried along.
+    /// Already stored; copied along.
     Stored(Stored),
 }
 
-/// An artifact that is in a store already.
+/// An artifact that is already in a store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stored {
-    /// Where it is, as on a command line: `registry.example/team/tool:v1`, `oci:dir:v1`.
+    /// Location as on the command line: `registry.example/team/tool:v1`, `oci:dir:v1`.
     pub location: String,
-    /// What is there. Where it is not given, the location is asked; where it is, the location must have it.
+    /// Descriptor of the artifact; the location must have it. If missing, the location is resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<wire::DescriptorSchema>"))]
     pub descriptor: Option<Descriptor>,
 }
 
 impl Plan {
-    /// The manifest, where this is not an index.
+    /// The manifest, unless this is an index.
     #[must_use]
     pub fn manifest(&self) -> Option<&ManifestPlan> {
         match &self.root {
@@ -177,7 +176,7 @@ impl Plan {
         }
     }
 
-    /// The manifest, to be changed.
+    /// The manifest, mutable, unless this is an index.
     pub fn manifest_mut(&mut self) -> Option<&mut ManifestPlan> {
         match &mut self.root {
             Document::Manifest(manifest) => Some(manifest),
@@ -185,7 +184,7 @@ impl Plan {
         }
     }
 
-    /// All manifests that will be made, members before what lists them.
+    /// All planned manifests, members before their index.
     #[must_use]
     pub fn manifests(&self) -> Vec<&ManifestPlan> {
         let mut all = Vec::new();
@@ -193,7 +192,7 @@ impl Plan {
         all
     }
 
-    /// All members that are stored already.
+    /// All members that are already stored.
     pub fn stored_mut(&mut self) -> Vec<&mut Stored> {
         let mut all = Vec::new();
         self.root.stored(&mut all);
@@ -202,7 +201,7 @@ impl Plan {
 }
 
 impl ManifestPlan {
-    /// A manifest with this config, and nothing else.
+    /// A manifest with only this config.
     #[must_use]
     pub fn of(config: Part) -> Self {
         Self {
@@ -232,7 +231,7 @@ impl From<IndexPlan> for Document {
 }
 
 impl Document {
-    /// Sets the artifact type, in the place of what the type says.
+    /// Overrides the artifact type.
     pub fn set_artifact_type(&mut self, artifact_type: String) {
         match self {
             Self::Manifest(manifest) => manifest.artifact_type = Some(artifact_type),
@@ -240,7 +239,7 @@ impl Document {
         }
     }
 
-    /// Adds annotations, which win over those that are there.
+    /// Adds annotations, which override existing ones.
     pub fn annotate(&mut self, annotations: impl IntoIterator<Item = (String, String)>) {
         match self {
             Self::Manifest(manifest) => {
@@ -250,7 +249,7 @@ impl Document {
         }
     }
 
-    /// What it is about.
+    /// The subject.
     #[must_use]
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
@@ -259,7 +258,7 @@ impl Document {
         }
     }
 
-    /// Says what it is about.
+    /// Sets the subject.
     pub fn set_subject(&mut self, subject: Descriptor) {
         match self {
             Self::Manifest(manifest) => manifest.subject = Some(subject),
@@ -291,43 +290,43 @@ impl Document {
     }
 }
 
-/// A blob to be: the config or a layer.
+/// A planned blob: the config or a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(try_from = "wire::Part", into = "wire::Part")]
 #[cfg_attr(feature = "types", schemars(with = "wire::Part"))]
 pub struct Part {
-    /// Its role in the type: `chart`, `slide`.
+    /// Role in the type, such as `chart` or `slide`.
     pub id: String,
-    /// Its media type.
+    /// Media type.
     pub media_type: String,
-    /// What it consists of.
+    /// The content.
     pub content: Content,
-    /// Annotations of its descriptor; a value is a string or a quote.
+    /// Annotations of the descriptor; a value is a string or a quote.
     pub annotations: BTreeMap<String, Value>,
 }
 
-/// What a blob consists of.
+/// The content of a planned blob.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// The two bytes `{}`; with media type [`crate::oci::media_type::EMPTY`], the OCI empty descriptor.
     Empty {},
-    /// This text.
+    /// A text.
     Text(String),
-    /// A JSON document; it may hold quotes.
+    /// A JSON document, optionally with quotes.
     Json {
-        /// The document, its keys in order.
+        /// The document, keys in order.
         value: Value,
-        /// How it becomes bytes.
+        /// JSON encoding.
         encoding: Encoding,
     },
-    /// The bytes of this file, relative to [`Plan::base`].
+    /// The bytes of a file; path relative to [`Plan::base`].
     File(PathBuf),
-    /// A tar archive of these entries, in this order.
+    /// A tar archive.
     Tar {
-        /// What is in it.
+        /// The entries, in order.
         entries: Vec<Entry>,
-        /// How it is compressed.
+        /// Compression.
         compress: Compression,
     },
 }
@@ -337,25 +336,25 @@ pub enum Content {
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Entry {
-    /// Its name in the archive: relative, `/` between components, none of them `..`.
+    /// Name in the archive: a relative path with `/` between components, without `..`.
     pub path: String,
     /// Permission bits.
     pub mode: u32,
-    /// Seconds since 1970.
+    /// Modification time in seconds since 1970.
     #[serde(default)]
     pub mtime: u64,
-    /// What it is.
+    /// Kind and content.
     pub kind: EntryKind,
 }
 
-/// What a member of a tar archive is.
+/// The kind and content of a member of a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EntryKind {
     /// A directory.
     Directory,
-    /// A regular file with the bytes of this one, relative to [`Plan::base`].
+    /// A regular file with the bytes of this file; path relative to [`Plan::base`].
     File(PathBuf),
     /// A regular file with this text.
     Text(String),
@@ -363,12 +362,12 @@ pub enum EntryKind {
     Symlink(String),
 }
 
-/// How a tar archive is compressed. The bytes depend on algorithm and level only, never on the number of threads.
+/// The compression of a tar archive. The bytes depend only on algorithm and level, not on the number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
     /// gzip, at this level (0 to 9).
@@ -377,7 +376,7 @@ pub enum Compression {
     Zstd(i32),
 }
 
-/// In which order layers stand in the manifest.
+/// The order of layers in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -389,48 +388,48 @@ pub enum Order {
     Digest,
 }
 
-/// Where an artifact wants to go.
+/// The natural repository and tag of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReferencePlan {
-    /// A last component that the repository must have, appended where it is missing.
+    /// Last component of the repository, appended if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The tag, when the user gives none.
+    /// Default tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<String>"))]
     pub tag: Option<Tag>,
-    /// Whether tag and last component given by the user must equal these.
+    /// Whether the user's tag and last component must equal these.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
 }
 
-/// A value of a layer that is known only once it is packed.
+/// A value of a layer that is known only after packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quote {
-    /// Which layer, counted from 0 in [`ManifestPlan::layers`].
+    /// Index of the layer in [`ManifestPlan::layers`].
     #[serde(rename = "$layer")]
     pub layer: usize,
-    /// Which value.
+    /// The value.
     pub value: Quoted,
 }
 
-/// What can be quoted of a layer.
+/// The values of a layer that can be quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Quoted {
-    /// The digest of its blob.
+    /// The digest of the blob.
     Digest,
-    /// The digest of its content before compression.
+    /// The digest of the content before compression.
     DiffId,
-    /// The size of its blob, a number.
+    /// The size of the blob, a number.
     Size,
 }
 
 impl Quote {
-    /// This quote as the JSON object that stands for it in a plan.
+    /// The JSON form of this quote in a plan.
     #[must_use]
     pub fn to_value(self) -> Value {
         let value = match self.value {
@@ -441,7 +440,7 @@ impl Quote {
         serde_json::json!({ "$layer": self.layer, "value": value })
     }
 
-    /// The quote that this JSON object stands for, if it is one.
+    /// The quote in this JSON object, if it is one.
     #[must_use]
     pub fn from_value(value: &Value) -> Option<Self> {
         value.get("$layer")?;
@@ -449,55 +448,55 @@ impl Quote {
     }
 }
 
-/// What will be written when an artifact is unpacked, before a file is touched.
+/// The plan for unpacking an artifact, before any file is written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unpacking {
-    /// What to write, in order.
+    /// Steps, in order.
     pub steps: Vec<Step>,
-    /// What the user should know.
+    /// Warnings for the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// One thing to write.
+/// A step: one blob to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
-    /// The blob to take.
+    /// The blob.
     #[cfg_attr(feature = "types", schemars(with = "wire::DescriptorSchema"))]
     pub blob: Descriptor,
-    /// Where it goes, relative to the destination: `/` between components; checked again by the writer.
+    /// Path relative to the destination, `/` between components; the writer checks it again.
     pub path: String,
-    /// How it becomes files.
+    /// Conversion to files.
     pub action: Action,
 }
 
-/// How a blob becomes files.
+/// The conversion of a blob to files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
-    /// The blob is one file.
+    /// Write the blob as one file.
     Write {
-        /// Permission bits; set-id bits and write permission of others are never given.
+        /// Permission bits; set-id bits and write permission for others are never set.
         #[serde(default = "wire::plain_mode")]
         mode: u32,
     },
-    /// The blob is a tar archive whose members are written below [`Step::path`].
+    /// Extract the blob, a tar archive, below [`Step::path`].
     Extract {
-        /// How the archive is compressed, by its media type.
+        /// Compression, by the media type.
         #[serde(default)]
         compress: Compression,
-        /// A first component that every member must have, and that is stripped.
+        /// First path component, which every member must have; it is stripped.
         #[serde(default)]
         root: Option<String>,
-        /// Whether symbolic links that stay inside are made; otherwise a link is an error.
+        /// Whether to create symbolic links that stay inside; otherwise links are errors.
         #[serde(default)]
         links: bool,
-        /// Digest of the uncompressed archive, where it is known.
+        /// Digest of the uncompressed archive, if known.
         #[serde(default)]
         #[cfg_attr(feature = "types", schemars(with = "Option<String>"))]
         diff_id: Option<crate::oci::Digest>,

@@ -1,7 +1,7 @@
-//! The JSON form of plans, `artifact-plan/v1`: the structs that read and write it, and its schema is made from them.
+//! The JSON form of plans, `artifact-plan/v1`: structs for reading, writing and the schema.
 //!
-//! What is one of several things is a key each, of which exactly one is there. serde can say so by `flatten`, but not
-//! together with `deny_unknown_fields`, and a misspelled key must not be dropped.
+//! Alternatives are keys, of which exactly one is present. serde's `flatten` cannot express that together with
+//! `deny_unknown_fields`, and a misspelled key must be an error.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -18,8 +18,8 @@ use crate::{
     oci::{Platform, json::Encoding},
 };
 
-/// Reads the JSON form of a plan, or of [`super::Unpacking`]. Errors (kind `Invalid`): the path of the key at fault
-/// (`manifest.layers[2].file`), and what is wrong there.
+/// Parses the JSON form of a plan, or of [`super::Unpacking`]. Errors (kind `Invalid`): the path of the invalid key
+/// (`manifest.layers[2].file`) and the reason.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
@@ -27,7 +27,7 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
         let place = if path == "." { String::new() } else { format!("`{path}`: ") };
         Error::new(Kind::Invalid, format!("{place}{}", e.into_inner()))
     })?;
-    reader.end().map_err(|e| Error::caused(Kind::Invalid, "more than one document", e))?;
+    reader.end().map_err(|e| Error::caused(Kind::Invalid, "expected one JSON document, found more", e))?;
     Ok(value)
 }
 
@@ -40,83 +40,83 @@ pub(crate) struct Plan {
     /// `artifact-plan/v1`.
     #[cfg_attr(feature = "types", schemars(extend("const" = API_VERSION)))]
     api_version: String,
-    /// Name of the artifact type that made it.
+    /// Name of the artifact type that planned it.
     #[serde(rename = "type")]
     type_name: String,
-    /// The directory that the paths of files are relative to: the source or below it. Relative to the source, or absolute.
+    /// Base directory of file paths: the source or a directory in it. Relative to the source, or absolute.
     base: PathBuf,
-    /// The manifest that will be made.
+    /// The planned manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manifest: Option<ManifestPlan>,
-    /// The index that will be made.
+    /// The planned index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<IndexPlan>,
-    /// Where it wants to go.
+    /// The natural repository and tag.
     #[serde(default)]
     reference: ReferencePlan,
-    /// What the user should know before it is pushed.
+    /// Warnings for the user before the push.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-/// A blob to be: exactly one of `empty`, `text`, `json`, `file` and `tar`.
+/// A planned blob with exactly one of `empty`, `text`, `json`, `file` and `tar`.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "types", schemars(transform = one_of_contents))]
 pub(super) struct Part {
-    /// Its role in the type: `chart`, `slide`.
+    /// Role in the type, such as `chart` or `slide`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     id: String,
-    /// Its media type.
+    /// Media type.
     media_type: String,
     /// The two bytes `{}`; with media type `application/vnd.oci.empty.v1+json`, the OCI empty descriptor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     empty: Option<Empty>,
-    /// This text.
+    /// Text content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// A JSON document; in a config it may hold quotes.
+    /// A JSON document; in a config, it can contain quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     json: Option<Json>,
-    /// The bytes of this file, relative to the plan's `base`.
+    /// Path of a file, relative to the plan's `base`; its bytes are the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
-    /// A tar archive of these entries, in this order.
+    /// A tar archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tar: Option<Tar>,
-    /// Annotations of its descriptor; a value is a string or a quote.
+    /// Annotations of the descriptor; a value is a string or a quote.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, Value>,
 }
 
-/// Nothing: `{}`.
+/// An empty object, `{}`.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
-/// A JSON document to be.
+/// A planned JSON document.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Json {
-    /// The document, its keys in order.
+    /// The document, keys in order.
     value: Value,
-    /// How it becomes bytes.
+    /// JSON encoding.
     #[serde(default)]
     #[cfg_attr(feature = "types", schemars(with = "EncodingSchema"))]
     encoding: Encoding,
 }
 
-/// A tar archive to be.
+/// A planned tar archive.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "types", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Tar {
-    /// What is in it.
+    /// The entries, in order.
     entries: Vec<Entry>,
-    /// How it is compressed.
+    /// Compression.
     #[serde(default)]
     compress: Compression,
 }
@@ -127,30 +127,30 @@ struct Tar {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "types", schemars(transform = one_of_members))]
 pub(super) struct Member {
-    /// A manifest that is planned with the index.
+    /// A manifest planned with the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manifest: Option<ManifestPlan>,
-    /// An index that is planned with the index.
+    /// An index planned with the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<IndexPlan>,
-    /// An artifact that is in a store already.
+    /// An artifact that is already in a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored: Option<Stored>,
-    /// The platform that it is for.
+    /// The platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "types", schemars(with = "Option<PlatformSchema>"))]
     platform: Option<Platform>,
-    /// Annotations of its descriptor.
+    /// Annotations of the descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
 }
 
-/// The one that is there. Errors: none is, or several are.
+/// The one present value. Errors: none or several.
 fn exactly_one<T, const N: usize>(what: &str, keys: [&str; N], values: [Option<T>; N]) -> Result<T, String> {
     let mut there = values.into_iter().flatten();
     match (there.next(), there.next()) {
         (Some(one), None) => Ok(one),
-        _ => Err(format!("{what} has exactly one of `{}`", keys.join("`, `"))),
+        _ => Err(format!("{what} needs exactly one of `{}`", keys.join("`, `"))),
     }
 }
 
@@ -163,7 +163,7 @@ impl TryFrom<Plan> for super::Plan {
 
     fn try_from(plan: Plan) -> Result<Self, String> {
         if plan.api_version != API_VERSION {
-            return Err(format!("a plan of version `{}`; this program reads `{API_VERSION}`", plan.api_version));
+            return Err(format!("the plan has version `{}`; expected `{API_VERSION}`", plan.api_version));
         }
         let root = [plan.manifest.map(Document::from), plan.index.map(Document::from)];
         Ok(Self {
@@ -277,7 +277,7 @@ fn one_of_members(schema: &mut Schema) {
     one_of(schema, &MEMBERS);
 }
 
-/// Permission bits of a file that nothing is said about.
+/// Default permission bits of a file.
 pub(super) fn plain_mode() -> u32 {
     0o644
 }

@@ -281,25 +281,25 @@ async fn plans_that_cannot_become_artifacts_are_refused() {
         }),
         ("config: `` is not a media type", Kind::Invalid, |p| p.config.media_type = String::new()),
         ("type of manifests", Kind::Invalid, |p| p.layers[0].media_type = media_type::INDEX.into()),
-        ("is always `{}`", Kind::Invalid, |p| p.layers[0].media_type = media_type::EMPTY.into()),
+        ("must be `{}`", Kind::Invalid, |p| p.layers[0].media_type = media_type::EMPTY.into()),
         ("two files are named `same` (layers 0 and 1)", Kind::Exists, |p| {
             for layer in &mut p.layers {
                 layer.annotations.insert(TITLE.into(), "same".into());
             }
         }),
-        ("a quote of layer 2; there are 2 layers", Kind::Invalid, |p| {
+        ("the quote of layer 2 is out of range; the plan has 2 layers", Kind::Invalid, |p| {
             p.config = json(json!([Quote { layer: 2, value: Quoted::Size }.to_value()]));
         }),
-        ("a quote of layer 7", Kind::Invalid, |p| {
+        ("the quote of layer 7", Kind::Invalid, |p| {
             p.layers[1].annotations.insert("k".into(), Quote { layer: 7, value: Quoted::Size }.to_value());
         }),
         ("is not a quote", Kind::Invalid, |p| {
             p.annotations.insert("k".into(), json!({"$layer": 0, "value": "colour"}));
         }),
-        ("annotation `k`: the value is neither", Kind::Invalid, |p| {
+        ("annotation `k`: the value must be a string or a quote", Kind::Invalid, |p| {
             p.annotations.insert("k".into(), json!(5));
         }),
-        ("may not quote", Kind::Invalid, |p| {
+        ("cannot contain quotes", Kind::Invalid, |p| {
             p.layers[1] = json(json!({"x": Quote { layer: 0, value: Quoted::Digest }.to_value()}));
         }),
         ("the manifest has 5", Kind::Limit, |p| {

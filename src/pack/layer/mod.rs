@@ -1,4 +1,4 @@
-//! From a part of a plan to a blob with a digest, several parts at a time.
+//! Packs parts of a plan into blobs with digests, several at a time.
 
 mod tar;
 
@@ -25,7 +25,7 @@ use crate::{
     progress::Event,
 };
 
-/// What a part is called when something is wrong with it.
+/// The name of a part in errors.
 pub(super) fn named(index: usize, part: &Part) -> String {
     match part.id.as_str() {
         "" => format!("layer {index}"),
@@ -33,19 +33,19 @@ pub(super) fn named(index: usize, part: &Part) -> String {
     }
 }
 
-/// A blob that is packed.
+/// A packed blob.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// Its descriptor; the annotations come later.
+    /// The descriptor, still without annotations.
     pub(super) desc: Descriptor,
-    /// The digest of its content before compression.
+    /// The digest of the content before compression.
     pub(super) diff_id: Digest,
-    /// Where its bytes are.
+    /// The bytes or their place.
     pub(super) held: BlobContent,
 }
 
 impl Made {
-    /// A blob of these bytes.
+    /// A blob in memory.
     pub(super) fn of(media_type: &str, bytes: Bytes) -> Self {
         let mut desc = Descriptor::of(media_type, &bytes);
         if media_type == media_type::EMPTY && bytes == "{}" {
@@ -55,14 +55,14 @@ impl Made {
     }
 }
 
-/// What the threads that pack share.
+/// The state shared by packing threads.
 pub(super) struct Packing {
     path: PathBuf,
     base: OnceLock<Base>,
     pub(super) options: Options,
-    /// Set from outside when nobody wants the outcome any more.
+    /// Set by the caller to cancel the work.
     stop: Arc<AtomicBool>,
-    /// Set when a part failed, so that the others end early.
+    /// Set after a failure, so that other threads end early.
     failed: AtomicBool,
 }
 
@@ -72,12 +72,12 @@ impl Packing {
         Self { path, base: OnceLock::new(), options, stop, failed: AtomicBool::new(false) }
     }
 
-    /// How many threads may work at a time.
+    /// The number of threads.
     pub(super) fn threads(&self) -> usize {
         self.options.threads.max(1)
     }
 
-    /// A regular file beneath the base. The base is opened with the first file, because not every plan has files.
+    /// Opens a regular file below the base. The base is opened with the first file, since not every plan has files.
     fn open(&self, path: &Path) -> Result<(SourceFile, File)> {
         let base = match self.base.get() {
             Some(base) => base,
@@ -89,12 +89,12 @@ impl Packing {
         SourceFile::beneath(base, path)
     }
 
-    /// Tells that so many more bytes of files were read.
+    /// Reports bytes read from files.
     fn read(&self, bytes: usize) {
         self.options.progress.tell(Event::Read(bytes as u64));
     }
 
-    /// An error when the work is in vain.
+    /// Errors: the work was cancelled or has failed.
     fn go_on(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Internal, STOPPED));
@@ -103,10 +103,10 @@ impl Packing {
     }
 }
 
-/// The message of an error that only says that another error, or the caller, ended the work.
+/// The message of the error in threads that end early, after another failure or on cancellation.
 const STOPPED: &str = "packing was stopped";
 
-/// Packs all layers, as many at a time as there are threads. What fails first ends all.
+/// Packs all layers, one per thread at a time. The first failure ends all threads.
 pub(super) async fn all(packing: &Arc<Packing>, parts: &Arc<Vec<Part>>) -> Result<Vec<Made>> {
     let threads = packing.threads();
     let archives = parts.iter().filter(|part| matches!(part.content, Content::Tar { .. })).count();
@@ -116,7 +116,7 @@ pub(super) async fn all(packing: &Arc<Packing>, parts: &Arc<Vec<Part>>) -> Resul
     let queue = Arc::new(Queue { packing, parts, next: AtomicUsize::new(0), share });
     let mut done = try_join_all((0..workers).map(|_| worker(Arc::clone(&queue)))).await?;
     let mut done: Vec<_> = done.drain(..).flatten().collect();
-    // The cause comes before its consequences; among causes, the first layer's.
+    // Report a cause rather than its consequences; among causes, that of the first layer.
     done.sort_by_key(|(index, made)| (matches!(made, Err(e) if e.message() == STOPPED), *index));
     done.into_iter().map(|(_, made)| made).collect()
 }
@@ -130,10 +130,10 @@ fn panicked() -> Error {
     Error::new(Kind::Internal, "a packing thread failed")
 }
 
-/// Parts by their index, and what became of them.
+/// The results of parts, with their indexes.
 type Done = Vec<(usize, Result<Made>)>;
 
-/// Packs one part after the other, until there are none. No thread waits for a file that has to leave first.
+/// Packs parts until the queue is empty. A thread never blocks on an outlet.
 async fn worker(queue: Arc<Queue>) -> Result<Done> {
     let (mut done, mut halted) = (Vec::new(), None);
     loop {
@@ -149,18 +149,18 @@ async fn worker(queue: Arc<Queue>) -> Result<Done> {
     }
 }
 
-/// The parts that are still to be packed.
+/// The parts left to pack.
 struct Queue {
     packing: Arc<Packing>,
     parts: Arc<Vec<Part>>,
     next: AtomicUsize,
-    /// How many threads an archive gets.
+    /// The number of threads per archive.
     share: usize,
 }
 
 impl Queue {
-    /// Works until there are no more parts, or until a file has to leave before it can be hashed on; that one is given
-    /// back. It may be one that was begun before.
+    /// Works until the queue is empty, or until the outlet has no space for a file, which may be `halted` itself; that
+    /// file is returned.
     fn work(&self, mut halted: Option<(usize, Hashing)>) -> (Done, Option<(usize, Hashing)>) {
         let mut done = Vec::new();
         loop {
@@ -192,15 +192,15 @@ impl Queue {
     }
 }
 
-/// How far a part has come.
+/// The progress of a part.
 enum Stage {
-    /// It is packed.
+    /// Packed.
     Made(Made),
-    /// It goes on when there is room for what leaves of it.
+    /// Waiting for the outlet.
     Halted(Hashing),
 }
 
-/// Packs one part; `threads` are for compression.
+/// Packs one part, with this number of threads for compression.
 pub(super) fn one(packing: &Packing, part: &Part, threads: usize) -> Result<Made> {
     packing.go_on()?;
     match &part.content {
@@ -216,7 +216,7 @@ pub(super) fn one(packing: &Packing, part: &Part, threads: usize) -> Result<Made
     }
 }
 
-/// A file that is hashed, and stays where it is; it may leave at the same time.
+/// A file being hashed in place, optionally with an outlet that takes its bytes.
 struct Hashing {
     source: SourceFile,
     file: File,
@@ -234,7 +234,7 @@ impl Hashing {
         Ok(Self { source, file, hasher: Hasher::default(), size: 0, buffers, leaving: None })
     }
 
-    /// Hashes to the end: `true`; or until what leaves has no room: `false`.
+    /// Hashes to the end (`true`) or until the outlet is full (`false`).
     fn run(&mut self, packing: &Packing, outlet: Option<&dyn Outlet>) -> Result<bool> {
         while self.size < self.source.size() {
             packing.go_on()?;
@@ -258,7 +258,7 @@ impl Hashing {
         Ok(true)
     }
 
-    /// The blob, when all of it is hashed.
+    /// The blob, after hashing.
     fn made(mut self, media_type: &str) -> Result<Made> {
         at_end(&self.source, &mut self.file)?;
         let desc = Descriptor::new(media_type, self.hasher.finish(), self.size);
@@ -278,9 +278,9 @@ fn read(source: &SourceFile, file: &mut File, chunk: &mut [u8]) -> Result<usize>
     }
 }
 
-/// An error of kind `Changed` when a file that was read to its size goes on, or is not what it was before.
+/// Errors (kind `Changed`): the file, read to its size, has more bytes or has changed.
 fn at_end(source: &SourceFile, file: &mut File) -> Result<()> {
-    // Files of `/proc` have size 0 and content: only reading shows it.
+    // Files in `/proc` have size 0 but content, which only reading shows.
     if read(source, file, &mut [0])? > 0 {
         return Err(changed(source));
     }
@@ -288,5 +288,5 @@ fn at_end(source: &SourceFile, file: &mut File) -> Result<()> {
 }
 
 fn changed(source: &SourceFile) -> Error {
-    Error::new(Kind::Changed, format!("`{}` changed while it was read", source.path().display()))
+    Error::new(Kind::Changed, format!("`{}` changed during reading", source.path().display()))
 }

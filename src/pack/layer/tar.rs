@@ -1,4 +1,4 @@
-//! A tar layer: one thread reads files and writes the tar, another hashes, compresses and keeps it.
+//! Tar layers: one thread reads files and writes the tar, another hashes, compresses and stores it.
 
 use std::{
     fs::File,
@@ -16,10 +16,10 @@ use crate::{
     tarball::{compress::Compressor, write::Writer},
 };
 
-/// How many chunks are read ahead of the compression.
+/// Limit of chunks read ahead of the compression.
 const AHEAD: usize = 8;
 
-/// Packs these entries. A tar is never in memory as a whole, nor written to disk uncompressed before it is compressed.
+/// Packs these entries. The whole tar is never in memory, nor on disk before compression.
 pub(super) fn pack(
     packing: &Packing,
     media_type: &str,
@@ -32,7 +32,7 @@ pub(super) fn pack(
         let writer = scope.spawn(|| write(packing, entries, chunks));
         let made = keep(packing, media_type, queue, compression, threads);
         let written = writer.join().map_err(|_| panicked())?;
-        // When keeping failed, writing did too, for want of somebody to write to: that is not the cause.
+        // If the storing thread failed, so did the writing one, but that is not the cause.
         let made = made?;
         written.map(|()| made)
     })
@@ -83,7 +83,7 @@ fn keep(
     Ok(Made { desc: Descriptor::new(media_type, digest, size), diff_id, held })
 }
 
-/// A file whose reading is told.
+/// A file whose reads are reported.
 struct CountedFile<'a> {
     packing: &'a Packing,
     file: &'a mut File,
@@ -97,7 +97,7 @@ impl Read for CountedFile<'_> {
     }
 }
 
-/// Sends what is written to it to another thread, in chunks of [`CHUNK`] bytes.
+/// A writer that sends its data to another thread in chunks of [`CHUNK`] bytes.
 struct Chunks {
     chunk: Vec<u8>,
     to: SyncSender<Vec<u8>>,
