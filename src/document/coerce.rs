@@ -1,4 +1,4 @@
-//! A tree becomes a value: scalars get their meaning, guided by a schema where Go's rules ask for the target type.
+//! Converts a tree to a value: interprets scalars, by a schema if Go's rules need the target type.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use super::{
     printable, strict,
 };
 
-/// How many `$ref` may follow one another.
+/// Limit of chained `$ref`s.
 const MAX_REFS: usize = 16;
 
 /// The value of a tree.
@@ -31,11 +31,11 @@ pub(super) fn key(scalar: &Scalar, scalars: Scalars) -> Result<Option<String>, S
     }
 }
 
-/// Where in a document a node is.
+/// The place of a node in a document.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     schema: Option<&'a Value>,
-    /// Whether strings are cleaned here, if they are at all: not in free maps.
+    /// Whether [`super::Strings`] applies here: not in free maps.
     clean: bool,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Coercion<'a> {
 
     fn item(&self, node: &Node, place: Place<'a>) -> Result<Value, Located> {
         let value = self.node(node, place)?;
-        // Go leaves an element that is null at its zero value.
+        // In Go, a null element has its zero value.
         match value.is_null() && self.go() && place.schema.is_some_and(is_text) {
             true => Ok(Value::from("")),
             false => Ok(value),
@@ -77,7 +77,7 @@ impl<'a> Coercion<'a> {
         let free = place.schema.and_then(|s| self.child(s.get("additionalProperties")));
         let clean = place.clean && (named.is_some() || place.schema.is_none());
         let value = self.item(node, Place { schema: named.or(free), clean })?;
-        // A field that is null is as good as absent; decided before the zero value of a string.
+        // A null field counts as missing; this precedes the zero value of a string.
         let absent = self.go() && named.is_some() && self.is_null(node);
         Ok((!absent).then_some(value))
     }
@@ -108,7 +108,7 @@ impl<'a> Coercion<'a> {
         schema.filter(|s| s.is_object()).map(|s| self.target(s))
     }
 
-    /// The schema that a `$ref` within the same document leads to.
+    /// Resolves a `$ref` within the same schema.
     fn target(&self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..MAX_REFS {
             let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
@@ -121,7 +121,7 @@ impl<'a> Coercion<'a> {
     }
 }
 
-/// Whether a schema allows strings and nothing else (but null).
+/// Whether a schema allows only strings, and null.
 fn is_text(schema: &Value) -> bool {
     let texts = |values: &[Value]| !values.is_empty() && values.iter().all(Value::is_string);
     match schema.get("type") {

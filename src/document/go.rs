@@ -1,5 +1,5 @@
-//! Scalars as Go programs read them through `sigs.k8s.io/yaml`: YAML 1.1 booleans (`yes`, `on`, `y`), numbers with other
-//! bases and underscores, and the form that a number takes where a Go struct has a string.
+//! Scalars as in Go programs with `sigs.k8s.io/yaml`: YAML 1.1 booleans (`yes`, `on`, `y`), numbers with other bases
+//! and underscores, and the text of a number in a string field.
 
 use serde_json::Value;
 
@@ -8,19 +8,19 @@ use super::{
     scalar::{integer, is_float, unsigned},
 };
 
-/// What Go makes of a scalar before it knows where it goes.
+/// A scalar in Go, before its target type is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum GoScalar {
     Null,
     Bool(bool),
-    /// A whole number of 64 bits.
+    /// A 64-bit integer.
     Int(Value),
     Float(f64),
     Text(String),
 }
 
 impl GoScalar {
-    /// The error says what is wrong with the scalar.
+    /// Interprets a scalar. Errors: a description of the defect.
     pub(super) fn of(scalar: &Scalar) -> Result<Self, String> {
         let text = scalar.text.as_str();
         let tag = match scalar.style {
@@ -38,7 +38,7 @@ impl GoScalar {
         }
     }
 
-    /// The value where no string is expected. A float without fraction is whole, as in Go's JSON.
+    /// The value for a target other than a string. A float without fraction is an integer, as in Go's JSON.
     pub(super) fn value(self) -> Result<Value, String> {
         match self {
             Self::Null => Ok(Value::Null),
@@ -50,7 +50,7 @@ impl GoScalar {
         }
     }
 
-    /// The text where a string is expected; `None` for null.
+    /// The text for a string target; `None` for null.
     pub(super) fn text(self) -> Option<String> {
         match self {
             Self::Null => None,
@@ -61,7 +61,7 @@ impl GoScalar {
         }
     }
 
-    /// The name as the key of a map; `None` for null, which is none.
+    /// The name as a map key; `None` for null, which cannot be a key.
     pub(super) fn key(self) -> Option<String> {
         let name = self.text()?;
         Some(match name.as_str() {
@@ -89,7 +89,7 @@ fn number(text: &str) -> Option<GoScalar> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+')) {
         return None;
     }
-    // After a point they have to be between digits; elsewhere Go drops underscores wherever they are.
+    // Go drops underscores anywhere, except after a point, where they must be between digits.
     if text.starts_with('.') && !text.split('_').zip(text.split('_').skip(1)).all(|(a, b)| between_digits(a, b)) {
         return None;
     }
@@ -105,7 +105,7 @@ fn between_digits(before: &str, after: &str) -> bool {
     before.ends_with(|c: char| c.is_ascii_digit()) && after.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A prefix gives the base; a leading zero alone means octal, as in YAML 1.1.
+/// Parses an integer: a prefix gives the base; a leading zero alone means octal, as in YAML 1.1.
 fn whole_number(text: &str) -> Option<Value> {
     let size = unsigned(text);
     let (radix, digits) = match size.as_bytes() {
@@ -115,7 +115,7 @@ fn whole_number(text: &str) -> Option<Value> {
         [b'0', _, ..] => (8, size.get(1..)?),
         _ => (10, size),
     };
-    // What does not fit 63 bits may not have a sign.
+    // A number of 64 bits cannot have a sign.
     integer(text.starts_with('-'), digits, radix).filter(|number| number.is_i64() || size == text)
 }
 
@@ -145,7 +145,7 @@ fn shortest(number: f64) -> String {
         let fraction = i32::try_from(digits).unwrap_or(0) - 1 - exponent;
         return format!("{number:.*}", usize::try_from(fraction).unwrap_or(0));
     }
-    // Halfway between two shortest forms Go takes the even one, as rounding to so many digits does.
+    // Halfway between two shortest forms, Go takes the even one, as rounding does.
     let scientific = format!("{number:.*e}", digits.saturating_sub(1));
     let (mantissa, _) = scientific.split_once('e').unwrap_or((mantissa, ""));
     let sign = if exponent < 0 { '-' } else { '+' };

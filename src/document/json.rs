@@ -1,4 +1,4 @@
-//! JSON text becomes a tree: `serde_json` says whether it is JSON, and a scanner that relies on it finds the positions.
+//! Parses JSON into a tree: `serde_json` validates the text, then a scanner finds the positions.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{
     node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, too_deep, twice},
 };
 
-/// The tree of a JSON text; nothing for an empty one.
+/// The tree of a JSON text; null for an empty one.
 pub(super) fn parse(text: &str) -> Result<Node, Located> {
     if text.trim().is_empty() {
         return Ok(Node::nothing());
@@ -27,7 +27,7 @@ fn syntax(text: &str, error: &serde_json::Error) -> Located {
     invalid(Position { line, column }, message)
 }
 
-/// Walks a text that is known to be JSON. Where that turns out wrong it stops, with an error.
+/// Scans a validated JSON text. Errors: it is malformed after all.
 struct Scanner<'a> {
     rest: &'a str,
     at: Position,
@@ -75,7 +75,7 @@ impl<'a> Scanner<'a> {
         Ok(Kind::List(items))
     }
 
-    /// Passes a separator; true when the end was there instead, and passed.
+    /// Skips a separator; true if it found and skipped `end` instead.
     fn closes(&mut self, end: char) -> Result<bool, Located> {
         self.space();
         if self.rest.is_empty() {
@@ -109,7 +109,7 @@ impl<'a> Scanner<'a> {
         self.take(self.rest.len() - trimmed.len());
     }
 
-    /// Passes so many bytes and hands them out.
+    /// Skips and returns `len` bytes.
     fn take(&mut self, len: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, ""));
         for c in taken.chars() {

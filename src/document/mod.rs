@@ -1,7 +1,7 @@
-//! Documents: YAML and JSON as values whose every part knows its line and column.
+//! Documents: YAML and JSON as values with the line and column of every part.
 //!
-//! Text becomes a tree of nodes, which remembers positions and how scalars were written; only then is each
-//! scalar given a meaning, by the rules of YAML 1.2 or by those of Go's YAML reader.
+//! Parsing gives a tree of nodes with positions and the text of scalars. Then scalars are interpreted, by the rules of
+//! YAML 1.2 or by those of Go's YAML reader.
 
 mod coerce;
 mod go;
@@ -27,10 +27,10 @@ use crate::{
     fs::escape,
 };
 
-/// Largest document, in bytes, unless the caller says otherwise.
+/// Default size limit of a document, in bytes.
 pub const DOCUMENT_LIMIT: u64 = 1 << 20;
 
-/// How a document is written.
+/// The format of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -41,43 +41,43 @@ pub enum Format {
     Json,
 }
 
-/// What an unquoted scalar of a YAML document means.
+/// The rules for unquoted scalars of YAML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scalars {
-    /// The core schema of YAML 1.2. What a reader of YAML 1.1 takes for another number (`0644`) is an error.
+    /// The core schema of YAML 1.2. A number with another meaning in YAML 1.1 (`0644`) is an error.
     #[default]
     Strict,
-    /// As `sigs.k8s.io/yaml` reads into a Go struct: YAML 1.1 booleans and numbers, numbers under a string field become
-    /// strings, and null is the same as nothing.
+    /// As `sigs.k8s.io/yaml` reads into a Go struct: YAML 1.1 booleans and numbers, numbers in string fields become
+    /// strings, and null counts as missing.
     GoYaml,
 }
 
-/// What happens to strings.
+/// Treatment of strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strings {
-    /// They stay.
+    /// Unchanged.
     #[default]
     Keep,
-    /// Those under `properties` of the schema pass through [`printable`]; those in free maps stay, as Helm does it.
+    /// Strings under `properties` of the schema pass through [`printable`]; those in free maps do not, as in Helm.
     Printable,
 }
 
-/// How a document is read.
+/// Options for parsing a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// How it is written.
+    /// The format.
     pub format: Format,
-    /// What unquoted scalars mean.
+    /// The rules for unquoted scalars.
     pub scalars: Scalars,
-    /// What happens to strings.
+    /// Treatment of strings.
     pub strings: Strings,
-    /// The JSON Schema that says which fields are strings; it is not checked here.
+    /// The JSON Schema, which tells string fields; it is not validated here.
     pub schema: Option<&'a Value>,
-    /// Largest document, in bytes.
+    /// Size limit in bytes.
     pub limit: u64,
-    /// How often YAML aliases (`*name`) may be used.
+    /// Limit of uses of YAML aliases (`*name`).
     pub aliases: usize,
 }
 
@@ -94,7 +94,7 @@ impl Default for Options<'_> {
     }
 }
 
-/// Where something begins: line and column, counted from 1, the column in characters.
+/// The start of a part: line and column, counted from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -103,22 +103,22 @@ pub struct Position {
     pub column: usize,
 }
 
-/// A document: its value, keys in the order of the text, and where each part of it begins.
+/// A document: its value, keys in source order, and the position of each part.
 #[derive(Debug, Clone)]
 pub struct Document {
     /// The value.
     pub value: Value,
-    /// Where the text comes from, for messages.
+    /// The origin of the text, for messages.
     pub origin: String,
     root: Node,
 }
 
 impl Document {
-    /// Reads the one document of a text; an empty text is null. `origin` names it in errors, which read
-    /// `file:line:column: what`.
+    /// Parses a text with one document; an empty text is null. `origin` is the file name in errors,
+    /// `file:line:column: message`.
     ///
-    /// Errors: it is malformed, not UTF-8, larger than the limit or deeper than 64; a key comes twice; a number does not
-    /// fit 64 bits; there is more than one document.
+    /// Errors: malformed, not UTF-8, larger than the limit or nested deeper than 64; a duplicate key; a number that
+    /// does not fit 64 bits; more than one document.
     pub fn parse(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<Self> {
         let mut all = Self::parse_stream(bytes, origin, options)?;
         if all.len() > 1 {
@@ -130,7 +130,7 @@ impl Document {
         }
     }
 
-    /// Reads all documents of a text; JSON has one. Documents without content are left out.
+    /// Parses all documents of a text; JSON has one. Empty documents are skipped.
     pub fn parse_stream(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<Vec<Self>> {
         let text = text::decode(bytes, options.limit).context(|| escape(origin))?;
         let roots = match options.format {
@@ -145,13 +145,13 @@ impl Document {
         roots.map_err(place)?.into_iter().filter(|root| !root.is_nothing()).map(document).collect()
     }
 
-    /// Where the part at this JSON pointer begins; `None` when there is no such part.
+    /// The position of the part at this JSON pointer; `None` if there is none.
     #[must_use]
     pub fn position(&self, pointer: &str) -> Option<Position> {
         self.root.find(pointer).map(|node| node.at)
     }
 
-    /// Where the part at this JSON pointer, or the innermost one around it that exists, begins, as `file:line:column`.
+    /// The position of the part at this JSON pointer, or of its innermost existing parent, as `file:line:column`.
     #[must_use]
     pub fn place(&self, pointer: &str) -> String {
         let mut rest = pointer;
@@ -171,10 +171,10 @@ impl Document {
     }
 }
 
-/// An error and where it is.
+/// An error with its position.
 type Located = (Position, Error);
 
-/// An error of kind `Invalid` at this place.
+/// An error of kind `Invalid` at this position.
 fn invalid(at: Position, message: impl Into<String>) -> Located {
     (at, Error::invalid(message))
 }

@@ -1,12 +1,12 @@
-//! The tree between text and value: what stands where, scalars still as they were written.
+//! The tree between text and value: parts with positions, scalars as text.
 
 use super::{Located, Position, invalid};
 use crate::error::Error;
 
-/// Deepest nesting of lists and maps.
+/// Limit of nesting of lists and maps.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// What a node weighs beyond its text, in bytes.
+/// Memory of a node without its text, in bytes.
 const NODE_WEIGHT: u64 = 64;
 
 #[derive(Debug, Clone)]
@@ -22,17 +22,17 @@ pub(super) enum Kind {
     Map(Vec<(Key, Node)>),
 }
 
-/// A scalar as it was written.
+/// A scalar as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scalar {
     pub(super) text: String,
     pub(super) style: Style,
 }
 
-/// What the way a scalar was written says about its meaning.
+/// The style of a scalar, which affects its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// Unquoted: the text decides.
+    /// Unquoted: the text determines the type.
     Plain,
     /// Quoted, a block, or tagged `!!str`: a string.
     Text,
@@ -42,7 +42,7 @@ pub(super) enum Style {
     Json,
 }
 
-/// The scalar types of the core schema that are no strings.
+/// The scalar types of the core schema except strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Null,
@@ -51,7 +51,7 @@ pub(super) enum Tag {
     Float,
 }
 
-/// The key of a map, by the name that it has in a value.
+/// The key of a map, with its name in a value.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) at: Position,
@@ -59,18 +59,18 @@ pub(super) struct Key {
 }
 
 impl Node {
-    /// What an empty text holds.
+    /// The null of an empty text.
     pub(super) fn nothing() -> Self {
         let scalar = Scalar { text: String::new(), style: Style::Plain };
         Self { at: Position { line: 1, column: 1 }, kind: Kind::Scalar(scalar) }
     }
 
-    /// Whether this is what a document without content holds. The parser writes it as `~`.
+    /// Whether this is the null of an empty document, for which the parser gives `~`.
     pub(super) fn is_nothing(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(s) if matches!(s.text.as_str(), "" | "~") && s.style == Style::Plain)
     }
 
-    /// About how much memory this node takes without what is in it, in bytes.
+    /// Approximate memory of this node without its children, in bytes.
     pub(super) fn own_weight(&self) -> u64 {
         let text = match &self.kind {
             Kind::Scalar(scalar) => scalar.text.len(),
@@ -79,7 +79,7 @@ impl Node {
         NODE_WEIGHT + text as u64
     }
 
-    /// About how much memory this node takes with all that is in it, in bytes.
+    /// Approximate memory of this node with its children, in bytes.
     pub(super) fn weight(&self) -> u64 {
         self.own_weight()
             + match &self.kind {
@@ -89,7 +89,7 @@ impl Node {
             }
     }
 
-    /// How deep lists and maps are nested in this one.
+    /// The nesting of lists and maps in this node.
     pub(super) fn depth(&self) -> usize {
         match &self.kind {
             Kind::Scalar(_) => 0,
@@ -114,12 +114,12 @@ impl Node {
     }
 }
 
-/// The error for something nested too deeply.
+/// The error for excessive nesting.
 pub(super) fn too_deep(at: Position) -> Located {
     (at, Error::limit(format!("nested deeper than {MAX_DEPTH} levels")))
 }
 
-/// The error for a key that comes twice.
+/// The error for a duplicate key.
 pub(super) fn twice(key: &Key, first: Position) -> Located {
     invalid(key.at, format!("the key `{}` comes twice; the first is in line {}", super::escape(&key.name), first.line))
 }

@@ -1,8 +1,8 @@
-//! Numbers as both sets of rules need them.
+//! Numbers, common to both sets of rules.
 
 use serde_json::{Number, Value};
 
-/// An integer whose digits are in this base; `None` when there are no digits, others, or they do not fit 64 bits.
+/// An integer in this base; `None` for no digits, invalid ones, or more than 64 bits.
 pub(super) fn integer(negative: bool, digits: &str, radix: u32) -> Option<Value> {
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return None;
@@ -30,12 +30,12 @@ pub(super) fn is_float(text: &str) -> bool {
     well_formed && exponent.is_none_or(|e| digits(unsigned(e)))
 }
 
-/// Without its sign.
+/// The text without its sign.
 pub(super) fn unsigned(text: &str) -> &str {
     text.strip_prefix(['-', '+']).unwrap_or(text)
 }
 
-/// A finite float; `None` when it is too large.
+/// A finite float; `None` if it is too large.
 pub(super) fn float(text: &str) -> Option<Value> {
     let number: f64 = text.parse().ok()?;
     Number::from_f64(number).map(Value::Number)

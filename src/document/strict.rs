@@ -1,5 +1,5 @@
-//! The core schema of YAML 1.2 (chapter 10.3), without its traps: a number that does not fit 64 bits, that JSON lacks
-//! (`.inf`, `.nan`), or that YAML 1.1 reads as another number (`0644`, `0b1`, `1_000`) is an error rather than a guess.
+//! The core schema of YAML 1.2 (chapter 10.3), with errors for ambiguous numbers: those that do not fit 64 bits, that
+//! JSON lacks (`.inf`, `.nan`), or that YAML 1.1 reads as other numbers (`0644`, `0b1`, `1_000`).
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{
     scalar::{float, integer, is_float, unsigned},
 };
 
-/// The value of a scalar; the error says what is wrong with it.
+/// The value of a scalar. Errors: a description of the defect.
 pub(super) fn value(scalar: &Scalar) -> Result<Value, String> {
     let text = scalar.text.as_str();
     match scalar.style {
@@ -19,7 +19,7 @@ pub(super) fn value(scalar: &Scalar) -> Result<Value, String> {
     }
 }
 
-/// A literal of JSON. What it would silently round, an integer beyond 64 bits, is an error.
+/// A literal of JSON. An integer beyond 64 bits, which would be rounded, is an error.
 fn json(text: &str) -> Result<Value, String> {
     let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     match value.is_f64() && !text.contains(['.', 'e', 'E']) {
@@ -73,7 +73,7 @@ fn number(text: &str) -> Result<Option<Value>, String> {
     Ok(None)
 }
 
-/// Whether YAML 1.1 reads a number where YAML 1.2 reads text: `0b101`, `1_000`.
+/// Whether the text is a number in YAML 1.1 but not in YAML 1.2: `0b101`, `1_000`.
 fn is_number_elsewhere(size: &str) -> bool {
     let binary = size.strip_prefix("0b").is_some_and(|d| !d.is_empty() && d.bytes().all(|b| matches!(b, b'0' | b'1')));
     binary || size.starts_with(|c: char| c.is_ascii_digit()) && size.contains('_') && is_float(&size.replace('_', ""))

@@ -1,11 +1,11 @@
-//! Bytes as text, and text as Helm wants it.
+//! Decoding of bytes, and Helm's printable text.
 
 use crate::error::{Error, Result};
 
 /// A document's text, without a byte order mark. Errors: more than `limit` bytes, not UTF-8, a NUL.
 pub(crate) fn decode(bytes: &[u8], limit: u64) -> Result<&str> {
     if bytes.len() as u64 > limit {
-        return Err(Error::limit(format!("{} bytes; {limit} are allowed for a document", bytes.len())));
+        return Err(Error::limit(format!("the document has {} bytes; the limit is {limit}", bytes.len())));
     }
     let text =
         std::str::from_utf8(bytes).map_err(|e| Error::invalid(format!("byte {} is not UTF-8", e.valid_up_to())))?;
@@ -15,13 +15,13 @@ pub(crate) fn decode(bytes: &[u8], limit: u64) -> Result<&str> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// A string in which any Unicode white space is a space, and characters that do not print are left out.
+/// Replaces Unicode white space by spaces and drops unprintable characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| prints(*c)).collect()
 }
 
-/// Whether a character prints: no control, format, private or unassigned character, nor a separator but the space.
+/// Whether a character is printable: not a control, format, private or unassigned one, nor a separator except space.
 fn prints(c: char) -> bool {
     use unicode_general_category::{GeneralCategory as G, get_general_category};
     c == ' '

@@ -1,4 +1,4 @@
-//! Documents as values of our own types, and the word that was meant.
+//! Deserialises documents into Rust types, and suggests similar words.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// A document, which YAML 1.2's rules were read by, as a value of this type: where text is asked for, a number or a
-/// boolean is taken as it was written. Errors say where they are, and which key was meant.
+/// Deserialises a document parsed by the rules of YAML 1.2. A number or boolean for a text field becomes its source
+/// text. Errors have a position, and suggest similar keys.
 pub(crate) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T> {
     T::deserialize(Reader(&document.root)).map_err(|flaw| {
         let at = flaw.at.unwrap_or(document.root.at);
@@ -27,7 +27,7 @@ pub(crate) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T> {
     })
 }
 
-/// What is wrong, and where: in the innermost part that is known.
+/// An error with the position of the innermost known part.
 #[derive(Debug)]
 struct Flaw {
     message: String,
@@ -114,13 +114,15 @@ impl<'a> Deserializer<'a> for Reader<'a> {
                     (None, Some(number)) => visitor.visit_i64(number),
                     (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
                 },
-                Value::Array(_) | Value::Object(_) => Err(de::Error::custom("a scalar is a list or a map")),
+                Value::Array(_) | Value::Object(_) => {
+                    Err(de::Error::custom("expected a scalar, found a list or a map"))
+                }
             },
         };
         read.map_err(|flaw: Flaw| flaw.at(self.0.at))
     }
 
-    /// Where only a boolean is asked for, the words of YAML 1.1 can mean nothing else.
+    /// For a boolean field, the words of YAML 1.1 are unambiguous.
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Flaw> {
         match &self.0.kind {
             Kind::Scalar(Scalar { text, style: Style::Plain }) => match text.to_ascii_lowercase().as_str() {
@@ -167,7 +169,7 @@ impl<'a> Deserializer<'a> for Reader<'a> {
         read.map_err(|flaw: Flaw| flaw.at(self.0.at))
     }
 
-    /// A list is none, though `serde` would take its items for the fields, in their order.
+    /// Refuses lists, whose items `serde` would take for the fields in order.
     fn deserialize_struct<V: Visitor<'a>>(
         self,
         _: &'static str,
@@ -214,12 +216,12 @@ impl<'a> MapAccess<'a> for Entries<'a> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Flaw> {
-        let value = self.value.take().ok_or_else(|| Flaw { message: "a value without a key".into(), at: None })?;
+        let value = self.value.take().ok_or_else(|| Flaw { message: "the value has no key".into(), at: None })?;
         seed.deserialize(Reader(value)).map_err(|flaw| flaw.at(value.at))
     }
 }
 
-/// `{KIND: VALUE}`.
+/// An enum variant as a map, `{KIND: VALUE}`.
 struct Variant<'a>(&'a (Key, Node));
 
 impl<'a> EnumAccess<'a> for Variant<'a> {
@@ -253,7 +255,7 @@ impl<'a> VariantAccess<'a> for Variant<'a> {
     }
 }
 
-/// The known word that is most like this one, if any is much like it.
+/// The most similar known word, if any is similar enough.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&word.to_lowercase(), &k.to_lowercase()), k));
     scored.filter(|(score, _)| *score > 0.78).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)

@@ -1,7 +1,7 @@
-//! YAML text becomes trees, one for each document, within budgets: depth, memory, uses of aliases.
+//! Parses YAML into trees, one per document, within limits of depth, memory and uses of aliases.
 //!
-//! This sits on the events of a parser rather than on a deserializer: Go's rules need scalars as they were written, and
-//! schema violations need the position of every part.
+//! This uses parser events rather than a deserializer: Go's rules need the text of scalars, and schema violations need
+//! the position of every part.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// How many bytes of memory a document may take for each byte that its text may have.
+/// Limit of memory per byte of the size limit, in bytes.
 const MEMORY: u64 = 40;
 
 /// The trees of all documents of a text.
@@ -49,7 +49,7 @@ struct Builder<'a> {
     weight: u64,
 }
 
-/// A list or a map whose end has not come.
+/// An unfinished list or map.
 struct Frame {
     at: Position,
     anchor: usize,
@@ -61,14 +61,14 @@ enum Content {
     Map { entries: Vec<(Key, Node)>, seen: HashMap<String, Position>, key: Pending, merged: Merged },
 }
 
-/// What merge keys bring into a map.
+/// The entries of a map from merge keys.
 #[derive(Default)]
 struct Merged {
     entries: Vec<(Key, Node)>,
     names: HashSet<String>,
 }
 
-/// What the next node of a map is.
+/// The role of the next node in a map.
 enum Pending {
     Key,
     Value(Key),
@@ -117,7 +117,7 @@ impl<'a> Builder<'a> {
             Some("int") => Ok(Style::Tagged(Tag::Int)),
             Some("float") => Ok(Style::Tagged(Tag::Float)),
             _ if tag.parts() == ("", "!") || tag.parts() == ("!", "") => Ok(Style::Text),
-            // Go takes a scalar with a tag that it does not know for text, but decodes binary ones.
+            // Go reads a scalar with an unknown tag as text, but decodes binary ones.
             _ if self.options.scalars == Scalars::GoYaml && tag.suffix() != "binary" => Ok(Style::Text),
             _ => Err(unsupported(tag, at)),
         }
@@ -155,7 +155,7 @@ impl<'a> Builder<'a> {
         self.finish(Node { at, kind }, anchor)
     }
 
-    /// Files a complete node, and remembers it when it has an anchor.
+    /// Places a complete node, and records it if it has an anchor.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Located> {
         self.weigh(node.at, node.own_weight())?;
         if anchor != 0 {
@@ -176,7 +176,7 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, at: Position) -> Result<(), Located> {
         self.aliases += 1;
         if self.aliases > self.options.aliases {
-            let message = format!("{} aliases; {} are allowed", self.aliases, self.options.aliases);
+            let message = format!("the document uses {} aliases; the limit is {}", self.aliases, self.options.aliases);
             return Err((at, Error::limit(message)));
         }
         let Some(node) = self.anchors.get(&anchor) else {
@@ -190,7 +190,7 @@ impl<'a> Builder<'a> {
         self.place(node)
     }
 
-    /// Puts a complete node where it belongs: into what is open, or among the roots.
+    /// Adds a complete node to the open list or map, or to the roots.
     fn place(&mut self, node: Node) -> Result<(), Located> {
         let scalars = self.options.scalars;
         match self.open.last_mut().map(|frame| &mut frame.content) {
@@ -228,7 +228,7 @@ fn next_key(node: &Node, scalars: Scalars, seen: &mut HashMap<String, Position>)
     }
 }
 
-/// Takes over the entries of a map, or of each map of a list, for keys that have none yet.
+/// Merges the entries of a map, or of each map of a list, for keys without an entry.
 fn merge(node: Node, merged: &mut Merged) -> Result<(), Located> {
     let at = node.at;
     match node.kind {

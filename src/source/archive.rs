@@ -1,4 +1,4 @@
-//! Looking inside a tar archive that is a file of the source: names, and single members in memory. Nothing is unpacked.
+//! Reads a tar archive in the source: names, and single members in memory. Nothing is unpacked.
 
 use std::{
     collections::HashSet,
@@ -29,15 +29,15 @@ pub struct Archive {
     shown: String,
     compress: Compression,
     len: u64,
-    /// How many leading components of names are dropped.
+    /// Number of leading components to strip from names.
     strip: usize,
 }
 
 impl Source {
-    /// The tar archive in the file at this relative path; its first bytes say how it is compressed.
+    /// Opens the tar archive at this relative path; its first bytes determine the compression.
     ///
-    /// `strip` leading components are dropped from the names of members. Errors: those of [`Source::resolve`]; it is
-    /// compressed by anything but gzip or zstd, or no archive at all.
+    /// `strip` leading components are stripped from the names of members. Errors: those of [`Source::resolve`]; not a
+    /// tar archive, or a compression other than gzip and zstd.
     pub fn archive(&self, path: &str, strip: usize) -> Result<Archive> {
         let member = self.resolve(path)?;
         let shown = escape(&member.path);
@@ -45,17 +45,21 @@ impl Source {
             Some(Magic::Gzip) => Compression::Gzip(0),
             Some(Magic::Zstd) => Compression::Zstd(0),
             Some(Magic::Tar) => Compression::None,
-            _ => return Err(Error::invalid(format!("`{shown}` is no tar archive, plain, gzip or zstd"))),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "`{shown}` is not a tar archive, plain or compressed with gzip or zstd"
+                )));
+            }
         };
         Ok(Archive { source: self.clone(), path: member.path, shown, compress, len: member.len, strip })
     }
 }
 
 impl Archive {
-    /// All members, in byte-lexical order of their names, once leading components are dropped.
+    /// All members, sorted byte-lexically by stripped name.
     ///
-    /// Errors: the archive is malformed or beyond a limit; a name is absolute, leads upwards, comes twice, or belongs to a
-    /// file without so many leading components; a hard link.
+    /// Errors: the archive is malformed or exceeds a limit; a name is absolute, contains `..`, is a duplicate, or has
+    /// too few components to strip; a hard link.
     pub fn list(&self, limits: Limits) -> Result<Vec<Member>> {
         let mut members = Vec::new();
         self.each(limits, |found, _| {
@@ -65,15 +69,15 @@ impl Archive {
         members.sort_by(|a, b| a.path.cmp(&b.path));
         let mut seen = HashSet::new();
         match members.iter().find(|member| !seen.insert(&member.path)) {
-            Some(twice) => Err(Error::new(Kind::Exists, format!("`{}` comes twice", escape(&twice.path))))
+            Some(twice) => Err(Error::new(Kind::Exists, format!("`{}` is in the archive twice", escape(&twice.path))))
                 .context(|| self.shown.clone()),
             None => Ok(members),
         }
     }
 
-    /// The bytes of the first file of this name, once leading components are dropped.
+    /// The bytes of the first file with this stripped name.
     ///
-    /// Errors: kind `NotFound` when there is none; it has more than `limit` bytes; what comes before it is malformed.
+    /// Errors: kind `NotFound` if there is none; more than `limit` bytes; a malformed member before it.
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
         let path = relative(path)?;
         match self.first(limit, |name| self.stripped(name).is_ok_and(|short| short == Some(path.clone())))? {
@@ -82,7 +86,7 @@ impl Archive {
         }
     }
 
-    /// Name and bytes of the first file that this glob matches, once leading components are dropped.
+    /// Stripped name and bytes of the first file that matches this glob.
     pub fn find(&self, glob: &str, limit: u64) -> Result<Option<(String, Vec<u8>)>> {
         let globs = Globs::new(&[glob.to_owned()])?;
         let matches = |name: &str| matches!(self.stripped(name), Ok(Some(short)) if globs.matches(&short));
@@ -90,7 +94,7 @@ impl Archive {
         found.map(|(name, bytes)| Ok((self.stripped(&name)?.unwrap_or_default(), bytes))).transpose()
     }
 
-    /// Whether a file or a directory that this glob matches is inside. Reading ends with the first.
+    /// Whether a file or directory in the archive matches this glob. Reading stops at the first match.
     pub fn contains(&self, glob: &str) -> Result<bool> {
         let globs = Globs::new(&[glob.to_owned()])?;
         let mut found = false;
@@ -108,7 +112,7 @@ impl Archive {
                 return Ok(true);
             }
             if member.size > limit {
-                let message = format!("`{}` has {} bytes; {limit} are allowed", escape(&member.path), member.size);
+                let message = format!("`{}` has {} bytes; the limit is {limit}", escape(&member.path), member.size);
                 return Err(Error::limit(message));
             }
             let mut bytes = Vec::new();
@@ -119,7 +123,7 @@ impl Archive {
         Ok(found)
     }
 
-    /// Shows each member until `see` has seen enough.
+    /// Calls `see` for each member until it stops.
     fn each(
         &self,
         limits: Limits,
@@ -147,7 +151,7 @@ impl Archive {
         let Some(path) = self.stripped(&found.path)? else {
             return match found.kind {
                 read::MemberKind::Directory => Ok(None),
-                _ => Err(Error::invalid(format!("`{}` lies beside the top directory", escape(&found.path)))),
+                _ => Err(Error::invalid(format!("`{}` is outside the archive's top directory", escape(&found.path)))),
             };
         };
         let kind = match &found.kind {
@@ -155,13 +159,16 @@ impl Archive {
             read::MemberKind::Directory => MemberKind::Directory,
             read::MemberKind::Symlink(target) => MemberKind::Symlink { target: target.clone() },
             read::MemberKind::HardLink(_) => {
-                return Err(Error::unsupported(format!("`{}` is a hard link", escape(&found.path))));
+                return Err(Error::unsupported(format!(
+                    "`{}` is a hard link, which is not supported",
+                    escape(&found.path)
+                )));
             }
         };
         Ok(Some(Member { path, kind, len: found.size, mode: found.mode, mtime: found.mtime.as_secs() }))
     }
 
-    /// A name without leading components; `None` when nothing is left of it.
+    /// A stripped name; `None` if it is empty.
     fn stripped(&self, name: &str) -> Result<Option<String>> {
         let path = relative(name)?;
         let short = path.splitn(self.strip + 1, '/').nth(self.strip).unwrap_or_default();

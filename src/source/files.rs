@@ -1,4 +1,4 @@
-//! Files of a source by name: every name that a document gives passes through here.
+//! Files of a source by name; all names from documents are resolved here.
 
 use std::{
     fs::{self, File, Metadata},
@@ -17,10 +17,11 @@ use crate::{
 };
 
 impl Source {
-    /// The file at this relative path.
+    /// Resolves the file at this relative path.
     ///
-    /// Errors: kind `NotFound` when it is missing (the message names the most similar file beside it); kind `Escape` when
-    /// the path is absolute, has a `..`, or leaves the base through a link; kind `Invalid` when it is no regular file.
+    /// Errors: kind `NotFound` if it is missing (the message suggests a similar file in the same directory); kind
+    /// `Escape` if the path is absolute, contains `..`, or leaves the base through a link; kind `Invalid` if it is not
+    /// a regular file.
     pub fn resolve(&self, path: &str) -> Result<Member> {
         let path = relative(path)?;
         let shown = escape(&path);
@@ -28,7 +29,7 @@ impl Source {
             Ok(meta) => meta,
             Err(e) if e.kind() == ErrorKind::NotFound => return Err(self.missing(&path)),
             Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-                return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.place())));
+                return Err(escapes(format!("`{shown}` is a link to a place outside `{}`", self.place())));
             }
             Err(e) => return Err(Error::from(e).context(format!("cannot read `{shown}`"))),
         };
@@ -39,8 +40,8 @@ impl Source {
         Ok(Member::of(path, MemberKind::File, &meta))
     }
 
-    /// The regular files that one of these globs matches, in byte-lexical order. `listing` gives policies and limits;
-    /// its own `include` is not used. No match is no error.
+    /// The regular files that match one of these globs, sorted byte-lexically. `listing` gives policies and limits; its
+    /// `include` is ignored. No match is not an error.
     pub fn expand(&self, globs: &[String], listing: &Listing) -> Result<Vec<Member>> {
         if globs.is_empty() {
             return Ok(Vec::new());
@@ -55,32 +56,32 @@ impl Source {
         let member = self.resolve(path)?;
         let shown = escape(&member.path);
         let bytes = up_to(self.open_file(&member.path)?, limit).context(|| format!("cannot read `{shown}`"))?;
-        let more = || Error::limit(format!("`{shown}` has more than the {limit} bytes that are allowed here"));
+        let more = || Error::limit(format!("`{shown}` is larger than the limit of {limit} bytes"));
         bytes.ok_or_else(more)
     }
 
-    /// The document in the file at this relative path. Errors: those of [`Source::resolve`] and [`Document::parse`].
+    /// Reads the document at this relative path. Errors: those of [`Source::resolve`] and [`Document::parse`].
     pub fn document(&self, path: &str, options: &Options<'_>) -> Result<Document> {
         Document::parse(&self.read(path, options.limit)?, path, options)
     }
 
-    /// All documents in the file at this relative path.
+    /// Reads all documents in the file at this relative path.
     pub fn documents(&self, path: &str, options: &Options<'_>) -> Result<Vec<Document>> {
         Document::parse_stream(&self.read(path, options.limit)?, path, options)
     }
 
-    /// What is at this relative path. The file that the user pointed at may be a link to anywhere.
+    /// The metadata at this relative path. The source file itself may be a link to anywhere.
     fn look(&self, path: &str) -> io::Result<Metadata> {
         if self.file() == Some(path) { fs::metadata(self.locate(path)) } else { self.base.look(Path::new(path)) }
     }
 
-    /// The file at this relative path, by the same rule.
+    /// Opens the file at this relative path, by the rule of [`Self::look`].
     pub(super) fn open_file(&self, path: &str) -> Result<File> {
         let own = self.file() == Some(path);
         Ok(if own { open_regular(&self.locate(path)) } else { self.base.open_real(Path::new(path)) }?.0)
     }
 
-    /// Where the file at this relative path lies.
+    /// The full path of the file at this relative path.
     pub(super) fn locate(&self, path: &str) -> PathBuf {
         self.base().join(path)
     }
@@ -93,7 +94,7 @@ impl Source {
         }
     }
 
-    /// The file in the same directory whose name is most like the one asked for.
+    /// The file in the same directory with the most similar name.
     fn similar(&self, path: &str) -> Option<String> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entries = fs::read_dir(self.base().join(dir)).ok()?;

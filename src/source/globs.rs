@@ -1,11 +1,11 @@
-//! Globs over relative paths: `*` and `?` stay within a component, `**` crosses them, `{a,b}` and `[a-z]` choose.
+//! Globs for relative paths: `*` and `?` match within a component, `**` across components, `{a,b}` and `[a-z]` select.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{escapes, names::escape};
 use crate::error::{Error, Result};
 
-/// Longest glob, in bytes, and most globs in a list: compiled sizes stay small.
+/// Limits that keep compiled globs small: bytes of a glob, globs of a list.
 const MAX_GLOB: usize = 1024;
 const MAX_GLOBS: usize = 10_000;
 
@@ -14,10 +14,11 @@ const MAX_GLOBS: usize = 10_000;
 pub(super) struct Globs(GlobSet);
 
 impl Globs {
-    /// Compiles a list. Errors: kind `Escape` for an absolute glob or one with `..`, kind `Invalid` for a malformed one.
+    /// Compiles a list. Errors: kind `Escape` for an absolute glob or one with `..`, kind `Invalid` for a malformed
+    /// one.
     pub(super) fn new(globs: &[String]) -> Result<Self> {
         if globs.len() > MAX_GLOBS {
-            return Err(Error::limit(format!("{} globs; {MAX_GLOBS} are allowed", globs.len())));
+            return Err(Error::limit(format!("the list has {} globs; the limit is {MAX_GLOBS}", globs.len())));
         }
         let mut set = GlobSetBuilder::new();
         for glob in globs {
@@ -28,18 +29,18 @@ impl Globs {
         set.build().map(Self).map_err(|e| Error::invalid(format!("the globs are too complex: {e}")))
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of them matches this relative path.
+    /// Whether a glob matches this relative path.
     pub(super) fn matches(&self, path: &str) -> bool {
         self.0.is_match(path)
     }
 }
 
-/// A glob without a leading `./`; one that ends in `/` stands for everything below.
+/// A glob without a leading `./`; one that ends in `/` matches everything below.
 fn tidy(glob: &str) -> Result<String> {
     let shown = escape(glob);
     if glob.is_empty() || glob.len() > MAX_GLOB {

@@ -1,26 +1,26 @@
-//! A directory as a list of members: what is in it once globs, ignore rules and policies have spoken.
+//! A directory as a list of members, after globs, ignore rules and policies.
 
 use std::fs::Metadata;
 
 use super::{Source, globs::Globs, ignore::Ignore, names::relative, seconds, walk::SourceWalk};
 use crate::error::Result;
 
-/// One thing in a directory.
+/// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Its path relative to [`Source::base`], `/` between components.
     pub path: String,
-    /// What it is.
+    /// The kind of entry.
     pub kind: MemberKind,
-    /// Size in bytes; 0 unless it is a file.
+    /// Size in bytes; 0 except for files.
     pub len: u64,
     /// Permission bits, set-id and sticky bits included (`0o7777`).
     pub mode: u32,
-    /// When it was changed last, in seconds since 1970.
+    /// Modification time in seconds since 1970.
     pub mtime: u64,
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberKind {
     /// A regular file.
@@ -29,7 +29,7 @@ pub enum MemberKind {
     Directory,
     /// A symbolic link that stays inside the base.
     Symlink {
-        /// Its target, as it is stored.
+        /// Its target, as stored in the link.
         target: String,
     },
 }
@@ -48,40 +48,40 @@ impl Member {
     }
 }
 
-/// What happens to symbolic links.
+/// Treatment of symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Symlinks {
-    /// They are read through. A target outside the base is an error of kind `Escape`, and so is a loop.
+    /// Follow them. A target outside the base, or a loop, is an error of kind `Escape`.
     Follow,
-    /// They are listed as links. A target outside the base is an error of kind `Escape`.
+    /// List them as links. A target outside the base is an error of kind `Escape`.
     Keep,
-    /// They are left out.
+    /// Skip them.
     Skip,
-    /// They are errors.
+    /// Fail.
     #[default]
     Error,
 }
 
-/// What happens to what is neither file, directory nor link: FIFOs, sockets, devices.
+/// Treatment of FIFOs, sockets and devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Irregular {
-    /// It is left out.
+    /// Skip them.
     Skip,
-    /// It is an error.
+    /// Fail.
     #[default]
     Error,
 }
 
-/// What a listing may hold; more is an error of kind `Limit`.
+/// Limits of a listing; exceeding one is an error of kind `Limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one file.
     pub file: u64,
     /// Bytes of all files.
     pub total: u64,
-    /// Entries that are looked at, those left out included.
+    /// Entries examined, skipped ones included.
     pub entries: u64,
     /// Components of a path.
     pub depth: usize,
@@ -93,31 +93,31 @@ impl Default for Limits {
     }
 }
 
-/// How a directory is listed.
+/// Options for listing a directory.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// A directory below the base to begin at, or nothing for the base. Paths of members stay relative to the base;
-    /// globs and ignore rules are relative to this directory.
+    /// Directory below the base to list, or `None` for the base. Paths of members stay relative to the base; globs and
+    /// ignore rules are relative to this directory.
     pub dir: Option<String>,
-    /// Files are listed when one of these globs matches, and directories when they hold such files. None: everything.
+    /// Globs for files to list, with their directories. If empty, everything is listed.
     pub include: Vec<String>,
-    /// What these globs match is left out, with everything below it.
+    /// Globs for entries to skip, with everything below them.
     pub exclude: Vec<String>,
     /// Ignore rules.
     pub ignore: Option<Ignore>,
-    /// What happens to symbolic links.
+    /// Treatment of symbolic links.
     pub symlinks: Symlinks,
-    /// What happens to FIFOs, sockets and devices.
+    /// Treatment of FIFOs, sockets and devices.
     pub irregular: Irregular,
-    /// What may be listed.
+    /// Limits.
     pub limits: Limits,
 }
 
 impl Source {
-    /// Lists the base directory, in byte-lexical order of paths.
+    /// Lists the directory, sorted byte-lexically by path.
     ///
-    /// Errors name the entry. Kinds: `Escape` (a link that leaves the base), `Limit`, `Invalid` (a name that cannot be
-    /// carried; a link or a FIFO where the policy says so; a malformed glob), `Changed` (an entry that vanished), `Io`.
+    /// Errors name the entry. Kinds: `Escape` (a link to a place outside the base), `Limit`, `Invalid` (a name that is
+    /// not portable; a link or FIFO, by policy; a malformed glob), `Changed` (an entry that vanished), `Io`.
     pub fn list(&self, listing: &Listing) -> Result<Vec<Member>> {
         let dir = listing.dir.as_deref().map(relative).transpose()?.unwrap_or_default();
         let rules = listing.ignore.as_ref().map(|ignore| ignore.load(self, &dir)).transpose()?;

@@ -1,10 +1,11 @@
-//! Reading what the user points at: a file or a directory becomes facts. Nothing here writes, and nothing is read
-//! outside the source's base directory.
+//! Reads sources: files and directories that the user names. Nothing here writes, or reads outside the source's base
+//! directory.
 //!
-//! * [`Source`]: what was pointed at, and files in it by name ([`Source::resolve`], [`Source::read`]).
+//! * [`Source`]: the file or directory, and files in it by name ([`Source::resolve`], [`Source::read`]).
 //! * [`Listing`]: a directory as [`Member`]s, with globs, [`Ignore`] rules, link policy and limits.
-//! * [`Document`]: YAML and JSON with positions; [`Deck`]: markdown slides.
-//! * [`Archive`]: a tar archive, looked into. [`Magic`], [`Source::contains`] and their like: what detection asks.
+//! * [`Document`]: YAML and JSON with positions; [`Deck`]: Markdown slides.
+//! * [`Archive`]: the content of a tar archive.
+//! * [`Magic`], [`Source::contains`] and others: probes for type detection.
 
 mod archive;
 mod deck;
@@ -37,12 +38,12 @@ use crate::{
     fs::{Base, open_regular},
 };
 
-/// A file or a directory that the user points at.
+/// A file or directory named by the user.
 #[derive(Debug, Clone)]
 pub struct Source {
     path: PathBuf,
     base: Arc<Base>,
-    /// `base` without links: what the real place of a directory is compared with.
+    /// `base` with links resolved, to compare real paths with.
     real: PathBuf,
     file: Option<String>,
     name: String,
@@ -50,15 +51,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// Looks at a file or a directory. Errors: it is not there, not readable, neither of the two (a FIFO, a device),
-    /// or its name cannot be carried (not UTF-8, control characters).
+    /// Opens a file or directory. Errors: it is missing, unreadable, another kind of file (a FIFO, a device), or has a
+    /// name that is not portable (not UTF-8, control characters).
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if path.as_os_str().is_empty() {
-            return Err(Error::invalid("a source needs a path"));
+            return Err(Error::invalid("the path of the source is empty"));
         }
         if path.as_os_str() == "-" && !path.exists() {
-            return Err(Error::invalid("standard input cannot be packed").with_code(Code::NotARegularFile));
+            return Err(Error::invalid("cannot pack standard input").with_code(Code::NotARegularFile));
         }
         let meta = fs::metadata(&path).context(|| format!("cannot read `{}`", path.display()))?;
         match meta.is_dir() {
@@ -78,7 +79,7 @@ impl Source {
 
     fn single(path: PathBuf) -> Result<Self> {
         let (_, meta) = open_regular(&path)?;
-        let file = path.file_name().ok_or_else(|| Error::invalid(format!("`{}` has no name", path.display())))?;
+        let file = path.file_name().ok_or_else(|| Error::invalid(format!("`{}` has no file name", path.display())))?;
         let file = names::component(file)?.to_owned();
         let base = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -95,7 +96,7 @@ impl Source {
         &self.path
     }
 
-    /// The directory that everything is confined to: the directory itself, or the one that holds the file.
+    /// The base directory, to which all reads are confined: the source itself, or the parent of a file.
     #[must_use]
     pub fn base(&self) -> &Path {
         self.base.path()
@@ -106,19 +107,19 @@ impl Source {
         escape(self.base())
     }
 
-    /// The file's name, when the source is a file.
+    /// The file's name, if the source is a file.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// The last component of the real path: the name of the file, or of the directory (`.` has one, too).
+    /// The last component of the real path: the name of the file or directory (even for `.`).
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// When it was changed last, in seconds since 1970; 0 for anything before.
+    /// Modification time in seconds since 1970; 0 for anything before.
     #[must_use]
     pub fn mtime(&self) -> u64 {
         self.mtime

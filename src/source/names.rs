@@ -1,4 +1,4 @@
-//! Names of files: which can be carried to another machine.
+//! Checks that names of files are portable.
 
 use std::ffi::OsStr;
 
@@ -6,19 +6,19 @@ use super::escapes;
 use crate::error::{Error, Result};
 pub use crate::fs::escape;
 
-/// Longest relative path, in bytes.
+/// Length limit of a relative path, in bytes.
 const MAX_PATH: usize = 4096;
 
-/// Longest component of a path, in bytes.
+/// Length limit of a path component, in bytes.
 const MAX_COMPONENT: usize = 255;
 
-/// Whether a name may hold this character. Control characters forge terminals and logs, direction overrides make a name
-/// look like another, and a backslash is a separator elsewhere.
+/// Whether a name may contain this character. Control characters can manipulate terminals and logs, direction overrides
+/// make a name look like another, and a backslash is a separator on Windows.
 fn carried(c: char) -> bool {
     !c.is_control() && c != '\\' && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// One component of a path. Errors: it is not UTF-8, longer than 255 bytes, or holds a character that is not carried.
+/// Checks a component of a path. Errors: not UTF-8, longer than 255 bytes, or a character that is not portable.
 pub(super) fn component(name: &OsStr) -> Result<&str> {
     let reject = |why: &str| Err(Error::invalid(format!("the file name `{}` {why}", escape(name))));
     let Some(text) = name.to_str() else {
@@ -33,16 +33,16 @@ pub(super) fn component(name: &OsStr) -> Result<&str> {
     Ok(text)
 }
 
-/// A relative path in its shortest form: `./a//b/` becomes `a/b`, and `.` the empty path.
+/// Normalises a relative path: `./a//b/` becomes `a/b`, and `.` the empty path.
 ///
-/// Errors: kind `Escape` when it is absolute or has a `..`; kind `Invalid` when it is empty, longer than 4096 bytes, or
-/// holds what no file name may.
+/// Errors: kind `Escape` if it is absolute or contains `..`; kind `Invalid` if it is empty, longer than 4096 bytes, or
+/// has an invalid component.
 pub fn relative(path: &str) -> Result<String> {
     if path.is_empty() {
-        return Err(Error::invalid("an empty path names no file"));
+        return Err(Error::invalid("the path is empty"));
     }
     if path.len() > MAX_PATH {
-        return Err(Error::invalid(format!("a path of {} bytes; {MAX_PATH} are allowed", path.len())));
+        return Err(Error::invalid(format!("the path has {} bytes; the limit is {MAX_PATH}", path.len())));
     }
     if path.starts_with('/') {
         return Err(escapes(format!("`{}` is an absolute path", escape(path))));

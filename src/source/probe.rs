@@ -1,5 +1,5 @@
-//! The questions that detection asks: names, first bytes, what is inside. The answer to all of them is yes or no; a file
-//! that cannot be what is asked for is a no. Where a disk fails or a limit ends the search there is no answer: an error.
+//! Probes for type detection: names, first bytes, content. Each answers yes or no; a malformed file is a no. If a disk
+//! fails or a limit ends the search, there is no answer but an error.
 
 use std::{
     fs,
@@ -10,13 +10,13 @@ use std::{
 use super::{Source, globs::Globs, names::relative};
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// How many first bytes of a file are looked at.
+/// Number of bytes read from the start of a file.
 const HEAD: u64 = 512;
 
-/// How many entries of a directory are looked at for a marker: as many as a listing may have.
+/// Limit of directory entries searched for a marker, equal to that of a listing.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// What a file is by its first bytes.
+/// A file format, recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Magic {
@@ -54,7 +54,7 @@ pub enum Magic {
     Webp,
 }
 
-/// Where which bytes stand.
+/// The magic bytes with their offsets.
 const MAGICS: &[(Magic, usize, &[u8])] = &[
     (Magic::Gzip, 0, b"\x1f\x8b"),
     (Magic::Zstd, 0, b"\x28\xb5\x2f\xfd"),
@@ -66,7 +66,7 @@ const MAGICS: &[(Magic, usize, &[u8])] = &[
     (Magic::Wasm, 0, b"\0asm"),
     (Magic::Elf, 0, b"\x7fELF"),
     (Magic::Rpm, 0, b"\xed\xab\xee\xdb"),
-    // A SIF file begins with a line that makes it runnable.
+    // A SIF file begins with a line that makes it executable.
     (Magic::Sif, 32, b"SIF_MAGIC\0"),
     (Magic::Gguf, 0, b"GGUF"),
     (Magic::Pdf, 0, b"%PDF-"),
@@ -77,7 +77,7 @@ const MAGICS: &[(Magic, usize, &[u8])] = &[
 ];
 
 impl Magic {
-    /// What begins with these bytes; 512 are enough.
+    /// The format that begins with these bytes; 512 are enough.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
         let stands = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
@@ -86,13 +86,13 @@ impl Magic {
 }
 
 impl Source {
-    /// Whether the source is a file whose name one of these globs matches. Errors: a malformed glob.
+    /// Whether the source is a file with a name that matches one of these globs. Errors: a malformed glob.
     pub fn is_named(&self, globs: &[String]) -> Result<bool> {
         let globs = Globs::new(globs)?;
         Ok(self.file().is_some_and(|name| globs.matches(name)))
     }
 
-    /// What the file at this relative path is by its first bytes. Errors: those of [`Source::resolve`].
+    /// The format of the file at this relative path. Errors: those of [`Source::resolve`].
     pub fn magic(&self, path: &str) -> Result<Option<Magic>> {
         let member = self.resolve(path)?;
         let mut head = Vec::new();
@@ -103,10 +103,10 @@ impl Source {
         Ok(Magic::of(&head))
     }
 
-    /// Whether something that this glob matches is inside: in the directory, or in the tar archive that the source is.
-    /// In a directory, `**` is not looked for.
+    /// Whether the source, a directory or tar archive, contains an entry that matches this glob. In a directory, `**`
+    /// is not supported.
     ///
-    /// Errors: a malformed glob, or one that leads upwards; kind `Limit` when it was not found as far as is looked.
+    /// Errors: a malformed glob, or one with `..`; kind `Limit` if the search found nothing before reaching a limit.
     pub fn contains(&self, glob: &str) -> Result<bool> {
         let Some(file) = self.file() else {
             Globs::new(&[glob.to_owned()])?;
@@ -116,7 +116,7 @@ impl Source {
         no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
     }
 
-    /// Whether the file that the source is holds a markdown deck with front matter. Errors: it is too large to say.
+    /// Whether the source is a Markdown deck with front matter. Errors: the file exceeds the limit.
     pub fn has_front_matter(&self) -> Result<bool> {
         let Some(file) = self.file() else {
             return Ok(false);
@@ -125,7 +125,7 @@ impl Source {
     }
 }
 
-/// What is malformed or not there is not what was asked for; what is too large might be.
+/// Turns errors about malformed or missing content into a no; limits stay errors.
 fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
     match answer {
         Err(e) if !matches!(e.kind(), Kind::Io | Kind::Internal | Kind::Changed | Kind::Limit) => Ok(false),
@@ -133,8 +133,8 @@ fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
     }
 }
 
-/// Whether something below this directory is matched, component by component: only directories on the way are read, and
-/// links are not followed. Errors: a directory has more than `most` entries, and nothing was found among those.
+/// Whether an entry below this directory matches, component by component: reads only matching directories and does not
+/// follow links. Errors: a directory has more than `most` entries, none of which matches.
 fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
     let Some((part, rest)) = parts.split_first() else {
         return Ok(true);
@@ -148,8 +148,8 @@ fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
             {
                 Ok(false)
             }
-            // What cannot be looked at may be there.
-            Err(e) => Err(e).context(|| format!("cannot look at `{}`", super::escape(&next))),
+            // An unreadable entry may exist.
+            Err(e) => Err(e).context(|| format!("cannot read `{}`", super::escape(&next))),
         };
     }
     let globs = Globs::new(&[(*part).to_owned()])?;

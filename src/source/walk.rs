@@ -1,4 +1,4 @@
-//! The walk behind a listing: one `stat` for each member, none for what is left out, and nothing is ever opened.
+//! The directory walk of a listing: one `stat` per listed member, none for skipped ones; files are never opened.
 
 use std::{
     fs::{self, DirEntry, FileType, Metadata},
@@ -22,20 +22,20 @@ pub(super) struct SourceWalk<'a> {
     include: Globs,
     exclude: Globs,
     rules: Option<Rules>,
-    /// How many bytes of a path come before what rules and globs see: they are relative to where the listing begins.
+    /// Length of the path prefix that rules and globs do not see: they are relative to the listed directory.
     prefix: usize,
     members: Vec<Member>,
     entries: u64,
     total: u64,
-    /// Device and inode of the directories that are open: one of them again, below itself, is a loop.
+    /// Device and inode of the open directories; one of them below itself is a loop.
     open: Vec<(u64, u64)>,
 }
 
-/// What is to be done with an entry whose name is known.
+/// The treatment of an entry, by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Listed,
-    /// Listed only as the way to something that is.
+    /// Listed only if it contains a listed entry.
     Way,
     Left,
 }
@@ -52,13 +52,13 @@ impl<'a> SourceWalk<'a> {
         Self { source, listing, include, exclude, rules, prefix: 0, members, entries: 0, total: 0, open }
     }
 
-    /// Lists this directory, which is the base when it is empty; the members are in no order.
+    /// Lists this directory, or the base if `dir` is empty; members are unsorted.
     pub(super) fn run(mut self, dir: &str) -> Result<Vec<Member>> {
         let start = self.source.locate(dir);
         let fail = || format!("cannot read `{}`", escape(&start));
         let real = fs::canonicalize(&start).context(fail)?;
         if !real.starts_with(&self.source.real) {
-            return Err(escapes(format!("`{}` is a link that leaves `{}`", escape(dir), self.source)));
+            return Err(escapes(format!("`{}` is a link to a place outside `{}`", escape(dir), self.source)));
         }
         let meta = fs::metadata(&start).context(fail)?;
         if !meta.is_dir() {
@@ -72,7 +72,7 @@ impl<'a> SourceWalk<'a> {
     fn directory(&mut self, dir: &Path, path: &str, meta: &Metadata) -> Result<()> {
         let id = (meta.dev(), meta.ino());
         if self.open.contains(&id) {
-            return Err(escapes(format!("`{}` is a link to a directory that it lies in", escape(path))));
+            return Err(escapes(format!("`{}` is a link to one of its parent directories", escape(path))));
         }
         if self.open.len() > self.listing.limits.depth {
             let depth = self.listing.limits.depth;
@@ -117,7 +117,7 @@ impl<'a> SourceWalk<'a> {
         if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip || self.exclude.matches(relative) {
             return Verdict::Left;
         }
-        // A link counts as what it leads to where links are followed, and as a file elsewhere, as in git.
+        // If links are followed, a link counts as its target, else as a file, as in git.
         let directory =
             kind.is_dir() || kind.is_symlink() && self.listing.symlinks == Symlinks::Follow && full.is_dir();
         let ignored = self.rules.as_ref().is_some_and(|rules| rules.ignores(relative, directory));
@@ -136,7 +136,7 @@ impl<'a> SourceWalk<'a> {
         if kind.is_symlink() {
             return self.link(&entry.path(), path, verdict);
         }
-        // The type of an entry comes with its name; a size is needed only of what is listed.
+        // The type of an entry comes with its name; only listed entries need a size.
         if !kind.is_dir() && !kind.is_file() {
             return self.irregular(&path);
         }
@@ -172,7 +172,7 @@ impl<'a> SourceWalk<'a> {
     fn weigh(&mut self, path: &str, len: u64) -> Result<()> {
         let limits = self.listing.limits;
         if len > limits.file {
-            let message = format!("`{}` has {len} bytes; {} are allowed for a file", escape(path), limits.file);
+            let message = format!("`{}` has {len} bytes; the limit for a file is {}", escape(path), limits.file);
             return Err(Error::limit(message));
         }
         self.total = self.total.saturating_add(len);
@@ -195,7 +195,7 @@ impl<'a> SourceWalk<'a> {
         let shown = escape(&path);
         let real = fs::canonicalize(full).context(|| format!("cannot follow the link `{shown}`"))?;
         if !real.starts_with(&self.source.real) {
-            return Err(escapes(format!("`{shown}` is a link that leaves `{}`", self.source)));
+            return Err(escapes(format!("`{shown}` is a link to a place outside `{}`", self.source)));
         }
         let meta = fs::metadata(&real).context(|| format!("cannot follow the link `{shown}`"))?;
         self.member(&real, path, &meta, verdict)
@@ -210,9 +210,9 @@ impl<'a> SourceWalk<'a> {
     }
 }
 
-/// The target of a link at this path, when it stays below the directory that the path is relative to.
+/// The target of a link at this path. Errors: it leaves the base of the path.
 ///
-/// Only leading `..` are taken: after a name they would depend on what that name links to.
+/// Only leading `..` are allowed: after a name, the meaning of `..` would depend on links.
 fn confined(path: &str, target: &Path) -> Result<String> {
     let leaves = || escapes(format!("`{}` is a link to `{}`, outside the source", escape(path), escape(target)));
     let mut up = path.matches('/').count();
@@ -234,9 +234,7 @@ fn confined(path: &str, target: &Path) -> Result<String> {
 
 fn vanished(error: io::Error, path: &str) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            Error::new(Kind::Changed, format!("`{}` vanished while it was listed", escape(path)))
-        }
+        io::ErrorKind::NotFound => Error::new(Kind::Changed, format!("`{}` vanished during listing", escape(path))),
         _ => Error::from(error).context(format!("cannot read `{}`", escape(path))),
     }
 }

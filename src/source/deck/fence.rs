@@ -1,33 +1,33 @@
 //! Fenced code (CommonMark 0.31, 4.5): three or more backticks or tildes, closed by at least as many of the same.
 //!
-//! A fence that nothing closes is no fence here: it must not swallow the slides that follow.
+//! An unclosed fence is ignored, so that it does not hide the following slides.
 
 use std::collections::HashMap;
 
 /// The fences of a text.
 #[derive(Debug, Default)]
 pub(super) struct Fences {
-    /// Where code begins.
+    /// The starts of fenced code.
     pub(super) opening: Vec<Opening>,
-    /// For each line, whether it belongs to fenced code.
+    /// For each line, whether it is fenced code.
     covered: Vec<bool>,
 }
 
 /// The first line of fenced code.
 #[derive(Debug)]
 pub(super) struct Opening {
-    /// Which line, counted from 0.
+    /// The line, counted from 0.
     pub(super) at: usize,
-    /// Whether it is made of tildes.
+    /// Whether the marks are tildes.
     pub(super) tilde: bool,
-    /// What follows them.
+    /// The info string after the marks.
     pub(super) info: String,
 }
 
 impl Fences {
     pub(super) fn find(lines: &[&str]) -> Self {
         let mut fences = Self { opening: Vec::new(), covered: vec![false; lines.len()] };
-        // What is known to be unclosed need not be sought again: each kind with the least length that found no end.
+        // For each kind of mark, the shortest length known to be unclosed, which needs no further search.
         let mut unclosed: HashMap<char, usize> = HashMap::new();
         let mut at = 0;
         while let Some(line) = lines.get(at) {
@@ -54,13 +54,13 @@ impl Fences {
         fences
     }
 
-    /// Whether this line belongs to fenced code.
+    /// Whether this line is fenced code.
     pub(super) fn cover(&self, at: usize) -> bool {
         self.covered.get(at).copied().unwrap_or(false)
     }
 }
 
-/// The mark, its length, and what follows it.
+/// The mark, its length, and the info string.
 fn opens(line: &str) -> Option<(char, usize, &str)> {
     let (mark, len, rest) = run(line)?;
     let info = rest.trim();

@@ -1,12 +1,12 @@
-//! The local files that markdown refers to: `![](a.png)`, `[](b.md)`, `[id]: c.png`, and `src` and `href` of HTML tags.
+//! Links to local files in Markdown: `![](a.png)`, `[](b.md)`, `[id]: c.png`, and `src` and `href` of HTML tags.
 
 use std::collections::HashSet;
 
-/// Longest destination, in bytes, and deepest parentheses within one: what is beyond is no link.
+/// Limits of a destination: length in bytes, and nesting of parentheses. Beyond, it is not a link.
 const MAX_DESTINATION: usize = 4096;
 const MAX_PARENTHESES: usize = 32;
 
-/// The local files among the destinations in these lines, in order, each once.
+/// The local files linked in these lines, in order, without duplicates.
 pub(super) fn local<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut found = Vec::new();
     let mut comment = false;
@@ -21,7 +21,7 @@ pub(super) fn local<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     files.filter(|file| seen.insert(file.clone())).collect()
 }
 
-/// The file that a destination names; `None` for what lies elsewhere (`https:`, `//host`) or in the same text (`#part`).
+/// The file of a destination; `None` for remote ones (`https:`, `//host`) and for fragments (`#part`).
 fn file(destination: &str) -> Option<String> {
     let path = destination.split(['#', '?']).next().unwrap_or_default().trim();
     let scheme = path.split_once(':').is_some_and(|(scheme, _)| {
@@ -34,7 +34,7 @@ fn file(destination: &str) -> Option<String> {
     Some(percent_decoded(path))
 }
 
-/// `%20` is a space; what does not decode to UTF-8 stays as it is.
+/// Decodes `%20` and the like; text that does not decode to UTF-8 is unchanged.
 fn percent_decoded(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -72,7 +72,7 @@ fn without_comments(line: &str, comment: &mut bool) -> String {
     }
 }
 
-/// A line without code spans: what lies between two runs of equally many backticks.
+/// A line without code spans, the text between two runs of backticks of equal length.
 fn without_code(line: &str) -> String {
     let mut kept = String::new();
     let mut rest = line;
@@ -82,7 +82,7 @@ fn without_code(line: &str) -> String {
         let body = code.trim_start_matches('`');
         let (ticks, _) = code.split_at(code.len() - body.len());
         rest = body;
-        // A long run that nothing closes costs one search; there are few different ones in a line.
+        // An unclosed run costs one search per length, and a line has few different lengths.
         let end = body.match_indices(ticks).find(|(at, _)| alone(body, *at, ticks.len()));
         if let Some((at, _)) = end {
             rest = body.get(at + ticks.len()..).unwrap_or_default();
@@ -92,14 +92,14 @@ fn without_code(line: &str) -> String {
     kept
 }
 
-/// Whether the run of backticks here is exactly this long.
+/// Whether the run of backticks at `at` has exactly this length.
 fn alone(text: &str, at: usize, len: usize) -> bool {
     let bytes = text.as_bytes();
     let tick = |at: Option<usize>| at.and_then(|at| bytes.get(at)) == Some(&b'`');
     !tick(at.checked_sub(1)) && !tick(Some(at + len))
 }
 
-/// `[id]: destination`
+/// Finds `[id]: destination`.
 fn definition(line: &str, found: &mut Vec<String>) {
     let bare = line.trim_start_matches(' ');
     let Some((id, rest)) = bare.strip_prefix('[').and_then(|rest| rest.split_once("]:")) else {
@@ -111,7 +111,7 @@ fn definition(line: &str, found: &mut Vec<String>) {
     }
 }
 
-/// `[text](destination)`, with or without a `!`.
+/// Finds `[text](destination)`, with or without a `!`.
 fn inline(line: &str, found: &mut Vec<String>) {
     for (at, mark) in line.match_indices("](") {
         let escaped = line.get(..at).is_some_and(|before| before.ends_with('\\'));
@@ -121,7 +121,7 @@ fn inline(line: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A destination: in `<>`, or up to white space, or to the parenthesis that closes what is around it.
+/// A destination: in `<>`, or up to white space, or up to the unmatched closing parenthesis.
 fn destination(text: &str, enclosed: bool) -> Option<String> {
     if let Some(rest) = text.strip_prefix('<') {
         return near(rest).split_once('>').map(|(destination, _)| destination.to_owned());
@@ -147,17 +147,17 @@ fn destination(text: &str, enclosed: bool) -> Option<String> {
         }
         destination.push(c);
     }
-    // A title may follow; without a parenthesis to come this was no link.
+    // A title may follow; without a closing parenthesis, this is not a link.
     let closed = !enclosed || near(rest).contains(')');
     (closed && !destination.is_empty()).then_some(destination)
 }
 
-/// As much of a text as a destination may take.
+/// The text, cut to the length limit of a destination.
 fn near(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_DESTINATION)).unwrap_or(text)
 }
 
-/// `src="…"`, `href="…"` and the like, within tags.
+/// Finds `src="…"`, `href="…"` and the like in tags.
 fn html(line: &str, found: &mut Vec<String>) {
     for tag in line.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap_or_default();

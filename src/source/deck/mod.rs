@@ -1,5 +1,5 @@
-//! Markdown decks: front matter, slides, and what they need, by the conventions of `maaslalani/slides`, but aware of
-//! fenced code.
+//! Markdown decks: front matter, slides and their files, by the conventions of `maaslalani/slides`, but aware of fenced
+//! code.
 
 mod fence;
 mod links;
@@ -16,30 +16,30 @@ use crate::{
     error::{Context as _, Result},
 };
 
-/// Largest deck, in bytes, unless the caller says otherwise.
+/// Default size limit of a deck, in bytes.
 pub const DECK_LIMIT: u64 = 8 << 20;
 
-/// Keys that make a first chunk front matter even where no `---` opens it.
+/// Keys that identify front matter without an opening `---`.
 const KNOWN: [&str; 4] = ["theme", "author", "date", "paging"];
 
 /// The line between two slides.
 const SEPARATOR: &str = "---";
 
-/// A markdown deck.
+/// A Markdown deck.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deck {
-    /// The map before the first slide; null when there is none.
+    /// The map before the first slide; null if there is none.
     pub front_matter: Value,
-    /// The title that the front matter gives, else the first heading.
+    /// The title in the front matter, else the first heading.
     pub title: Option<String>,
     /// The slides, in order.
     pub slides: Vec<Slide>,
-    /// Local files that slides show or link to, in order, each once. They may be absolute or lead upwards.
+    /// Local files linked in slides, in order, without duplicates. Paths may be absolute or contain `..`.
     pub local_links: Vec<String>,
-    /// Blocks that `slides` replaces by the output of a program when the deck is executable.
+    /// Blocks that `slides` replaces by the output of a program if the deck is executable.
     pub preprocess: Vec<Preprocess>,
-    /// Where `slides` itself sees another deck.
+    /// Places that `slides` itself reads differently.
     pub differs: Vec<Difference>,
 }
 
@@ -47,11 +47,11 @@ pub struct Deck {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slide {
-    /// Its markdown.
+    /// Its Markdown.
     pub text: String,
     /// The text of its first heading.
     pub heading: Option<String>,
-    /// The line that it begins in, counted from 1.
+    /// Its first line, counted from 1.
     pub line: usize,
 }
 
@@ -59,24 +59,24 @@ pub struct Slide {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preprocess {
-    /// The line that it begins in.
+    /// Its first line, counted from 1.
     pub line: usize,
-    /// The command, which gets the block on its standard input.
+    /// The command, which gets the block on standard input.
     pub command: String,
 }
 
-/// A place where `slides` splits a deck in another way.
+/// A place that `slides` reads differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// The line.
     pub line: usize,
-    /// What `slides` makes of it.
+    /// The reading of `slides`.
     pub what: &'static str,
 }
 
 impl Deck {
-    /// Reads a deck. `origin` names it in errors: not UTF-8, more than `limit` bytes.
+    /// Parses a deck; `origin` is its name in errors. Errors: not UTF-8, more than `limit` bytes.
     pub fn parse(bytes: &[u8], origin: &str, limit: u64) -> Result<Self> {
         let text = document::decode(bytes, limit).context(|| super::escape(origin))?.replace('\r', "");
         let (opened, text) = text.strip_prefix("---\n").map_or((false, text.as_str()), |rest| (true, rest));
@@ -85,18 +85,18 @@ impl Deck {
 }
 
 impl Source {
-    /// The deck in the file at this relative path. Errors: those of [`Source::resolve`] and [`Deck::parse`].
+    /// Reads the deck at this relative path. Errors: those of [`Source::resolve`] and [`Deck::parse`].
     pub fn deck(&self, path: &str, limit: u64) -> Result<Deck> {
         Deck::parse(&self.read(path, limit)?, path, limit)
     }
 }
 
-/// A deck on its way.
+/// The state of parsing.
 struct Reader<'a> {
     lines: Vec<&'a str>,
     /// The number of the first of them.
     first: usize,
-    /// Whether a `---` came before them.
+    /// Whether a `---` precedes them.
     opened: bool,
 }
 
@@ -118,7 +118,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Lines between separators. A separator is a line `---` with a line before it that is none, and one after it.
+    /// The lines between separators. A separator is a line `---` between two lines, the first of them not a separator.
     fn split(&self, fences: &Fences) -> (Vec<Range<usize>>, Vec<Difference>) {
         let (mut chunks, mut differs) = (Vec::new(), Vec::new());
         let mut start = 0;
@@ -137,8 +137,9 @@ impl Reader<'_> {
         (chunks, differs)
     }
 
-    /// Takes the first chunk away when it is front matter. `slides` takes whatever is YAML there, a slide of nothing
-    /// but `# headings` too, which are comments to YAML; here it has to be a map, and opened by `---` or well known.
+    /// Removes and returns the front matter, if the first chunk is that. `slides` accepts any YAML, even a slide of
+    /// only
+    /// `# headings`, which are comments in YAML; here it must be a map, with an opening `---` or a well-known key.
     fn front_matter(&self, chunks: &mut Vec<Range<usize>>, differs: &mut Vec<Difference>) -> Value {
         let Some(chunk) = chunks.first().filter(|_| chunks.len() > 1).cloned() else {
             return Value::Null;
@@ -168,7 +169,7 @@ impl Reader<'_> {
         Slide { text: lines.join("\n"), heading, line: self.first + chunk.start }
     }
 
-    /// The lines that are no code.
+    /// The lines outside of code.
     fn text_lines<'a>(&'a self, range: Range<usize>, fences: &'a Fences) -> impl Iterator<Item = &'a str> {
         let start = range.start;
         let lines = self.lines.get(range).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The rules of Docker: patterns count from the top, the last one that matches a path or a directory above it decides,
-//! and `!` brings back what an earlier one took.
+//! Docker's rules: patterns are relative to the top directory; the last one that matches a path or a parent decides,
+//! and `!` includes files that an earlier one ignored.
 
 use regex::Regex;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// What makes a pattern more than its text. Docker takes `**` before mere text for "ends in": `**.log` is any log.
+/// Special characters. In Docker, `**` before text without them means a suffix: `**.log` is any log.
 const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '/'];
 
 #[derive(Debug)]
@@ -45,10 +45,10 @@ impl Rule {
         let (exception, rest) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         let clean: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if rest.is_empty() || exception && clean.is_empty() && rest.starts_with('/') {
-            return Err(malformed(at, line, "excepts nothing"));
+            return Err(malformed(at, line, "has nothing after `!`"));
         }
         if clean.is_empty() {
-            // `.` and `/` are the whole context, which cannot be ignored.
+            // `.` and `/` mean the whole context, which cannot be ignored.
             return Ok(None);
         }
         let clean = clean.join("/");

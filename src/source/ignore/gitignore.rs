@@ -1,4 +1,4 @@
-//! The rules of git: the last pattern that matches decides, and an excluded directory takes all below it along.
+//! Git's rules: the last matching pattern decides, and an ignored directory includes everything below it.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 

@@ -1,5 +1,5 @@
-//! The rules of Helm: the first rule that decides ends the search, and `!` turns a rule around, so that everything it does
-//! *not* match is ignored.
+//! Helm's rules: the first rule that decides ends the search, and `!` inverts a rule, so that everything it does *not*
+//! match is ignored.
 
 use regex::Regex;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Hidden files among the templates are never part of a chart.
+/// Hidden files in `templates` are never part of a chart.
 const BUILT_IN: &str = "templates/.?*";
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Rule {
             return Ok(None);
         }
         if line.contains("**") {
-            return Err(malformed(at, line, "has `**`, which Helm does not know"));
+            return Err(malformed(at, line, "has `**`, which Helm does not support"));
         }
         let (negated, rest) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest));
         let (directories, rest) = rest.strip_suffix('/').map_or((false, rest), |rest| (true, rest));

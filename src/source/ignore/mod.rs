@@ -1,4 +1,4 @@
-//! Ignore rules: one dialect a file, all behind [`Rules::ignores`].
+//! Ignore rules: a module for each dialect, with [`Rules::ignores`] for all.
 
 mod docker;
 mod gitignore;
@@ -8,38 +8,38 @@ mod pattern;
 use super::{Source, escapes, names::escape};
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// Largest ignore file, in bytes.
+/// Size limit of an ignore file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Most rules in one list, and longest rule in bytes.
+/// Limits: rules of a list, bytes of a rule.
 const MAX_RULES: usize = 10_000;
 const MAX_RULE: usize = 4096;
 
-/// Which rules an ignore file is written in.
+/// The syntax of ignore rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// As git reads `.gitignore`; one file, at the top.
+    /// Git's `.gitignore`; only the file in the top directory.
     Gitignore,
-    /// As Docker reads `.dockerignore`.
+    /// Docker's `.dockerignore`.
     Docker,
-    /// As Helm reads `.helmignore`; `templates/.?*` is always ignored.
+    /// Helm's `.helmignore`; `templates/.?*` is always ignored.
     Helm,
 }
 
-/// What a listing ignores.
+/// The ignore rules of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignore {
-    /// How the patterns are read.
+    /// The syntax of the patterns.
     pub dialect: Dialect,
-    /// Name of the ignore file in the directory that is listed; a missing file holds no rules.
+    /// Name of an optional ignore file in the listed directory.
     pub file: Option<String>,
-    /// Patterns that hold whatever the file says.
+    /// Patterns that always apply, regardless of the file.
     pub always: Vec<String>,
 }
 
 impl Ignore {
-    /// The rules of the file in this directory of the source. Errors: it is larger than 1 MiB, or a pattern is malformed.
+    /// Reads the rules in this directory of the source. Errors: a file larger than 1 MiB, a malformed pattern.
     pub(super) fn load(&self, source: &Source, dir: &str) -> Result<Rules> {
         let mut text = Vec::new();
         let mut origin = String::new();
@@ -71,9 +71,9 @@ enum List {
 }
 
 impl Rules {
-    /// Compiles the text of an ignore file, and patterns that hold whatever it says.
+    /// Compiles the text of an ignore file and patterns that always apply.
     ///
-    /// Errors name the line: kind `Escape` for a pattern with `..`, kind `Invalid` for one that is malformed.
+    /// Errors name the line: kind `Escape` for a pattern with `..`, kind `Invalid` for a malformed one.
     pub fn new(dialect: Dialect, text: &str, always: &[String]) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self {
@@ -82,14 +82,14 @@ impl Rules {
         })
     }
 
-    /// Whether this relative path is ignored. Directories are asked before what lies in them: what is below an ignored
-    /// directory is ignored too, unless [`Rules::reincludes`].
+    /// Whether this relative path is ignored. Check directories before their content: content of an ignored directory
+    /// is ignored too, unless [`Rules::reincludes`].
     #[must_use]
     pub fn ignores(&self, path: &str, directory: bool) -> bool {
         self.always.ignores(path, directory) || self.file.ignores(path, directory)
     }
 
-    /// Whether something below an ignored directory may be wanted after all.
+    /// Whether files in an ignored directory can be included again.
     #[must_use]
     pub fn reincludes(&self) -> bool {
         matches!(&self.file, List::Docker(list) if list.reincludes())
@@ -121,22 +121,22 @@ impl List {
     }
 }
 
-/// Errors: a rule that is too long, or that leads upwards (no dialect gives `..` a meaning that is of use).
+/// Errors: a rule that is too long or contains `..`, which no dialect supports usefully.
 fn check(line: &str) -> Result<()> {
     if line.len() > MAX_RULE {
-        return Err(Error::limit(format!("an ignore rule of {} bytes; {MAX_RULE} are allowed", line.len())));
+        return Err(Error::limit(format!("the ignore rule has {} bytes; the limit is {MAX_RULE}", line.len())));
     }
     if line.starts_with('#') {
         return Ok(());
     }
     let pattern = line.trim().trim_start_matches('!').trim();
     if pattern.split('/').any(|part| part == "..") {
-        return Err(escapes(format!("the pattern `{}` leads upwards", escape(line))));
+        return Err(escapes(format!("the pattern `{}` contains `..`", escape(line))));
     }
     Ok(())
 }
 
-/// The error for a pattern that does not follow its dialect.
+/// The error for a pattern that is invalid in its dialect.
 fn malformed(at: usize, pattern: &str, why: impl std::fmt::Display) -> Error {
     Error::invalid(format!("line {at}: the pattern `{}` {why}", escape(pattern)))
 }

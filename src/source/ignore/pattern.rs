@@ -1,21 +1,21 @@
-//! Go's path patterns as regular expressions, which are matched in linear time: `*` and `?` stay within a component,
-//! `[a-z]` and `[^a-z]` are classes, a backslash takes the next character as it is.
+//! Go's path patterns as regular expressions, which match in linear time: `*` and `?` match within a component, `[a-z]`
+//! and `[^a-z]` are classes, a backslash escapes the next character.
 
 use regex::Regex;
 
-/// Largest compiled pattern, in bytes.
+/// Size limit of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// What `**` means.
+/// The meaning of `**`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stars {
-    /// The same as `*`, as in Go's `filepath.Match`.
+    /// Equal to `*`, as in Go's `filepath.Match`.
     One,
     /// Any number of components, as in `.dockerignore`.
     Any,
 }
 
-/// Compiles a pattern that has to match a whole path. The error says what is wrong with it.
+/// Compiles a pattern for whole paths. Errors: a description of the defect.
 pub(super) fn compile(pattern: &str, stars: Stars) -> Result<Regex, String> {
     let mut regex = String::from("^(?s:");
     let mut rest = pattern.chars().peekable();
@@ -36,7 +36,7 @@ pub(super) fn compile(pattern: &str, stars: Stars) -> Result<Regex, String> {
     build(&regex)
 }
 
-/// A pattern that any path matches that ends in this text.
+/// Compiles a pattern for paths that end in this text.
 pub(super) fn suffix(text: &str) -> Result<Regex, String> {
     build(&format!("{}$", regex::escape(text)))
 }
@@ -52,7 +52,7 @@ fn literal(c: char, regex: &mut String) {
     regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
 }
 
-/// Translates a class whose `[` has been read.
+/// Translates a class, after its `[`.
 fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, regex: &mut String) -> Result<(), String> {
     regex.push_str(if rest.next_if_eq(&'^').is_some() { "[^" } else { "[" });
     let mut empty = true;
@@ -66,9 +66,9 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, regex: &mut String
             Some(_) => class_char(rest)?,
             None => low,
         };
-        // Go takes a range that runs backwards as one that holds nothing; here that is a mistake worth telling.
+        // In Go, a reversed range is empty; here it is an error.
         if high < low {
-            return Err("has a range that runs backwards".to_owned());
+            return Err("has a reversed range".to_owned());
         }
         regex.push_str(&format!("\\x{{{:x}}}-\\x{{{:x}}}", u32::from(low), u32::from(high)));
         empty = false;
