@@ -1,6 +1,6 @@
-//! Decompression with a limit on what comes out: gzip of one or many members, zstd of one or many frames.
+//! Decompression with a limit on the output: gzip of one or more members, zstd of one or more frames.
 //!
-//! The compression is what a media type says it is, and is never guessed: bytes of another kind are an error.
+//! The media type determines the compression; data in another format is an error.
 
 use std::{
     fmt,
@@ -14,23 +14,23 @@ use crate::{
     plan::Compression,
 };
 
-/// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, zstd's own default.
+/// Limit of a zstd frame's window, as a power of two: 128 MiB, zstd's own default.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
-/// How zstd names a frame that asks for a larger one (`ZSTD_error_frameParameter_windowTooLarge`).
+/// zstd's error for a larger window (`ZSTD_error_frameParameter_windowTooLarge`).
 const TOO_MUCH_MEMORY: &str = "Frame requires too much memory";
 
 const BUFFER: usize = 128 << 10;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// How many bytes a blob of this size may become, unless somebody knows better: 100 times as many, at least 1 GiB.
+/// Default limit of the decompressed size, in bytes, for a blob of this size: 100 times as much, at least 1 GiB.
 #[must_use]
 pub fn allowance(blob: u64) -> u64 {
     blob.saturating_mul(100).max(1 << 30)
 }
 
-/// The content of a compressed blob. Reading yields at most as many bytes as were allowed, then an error.
+/// The content of a compressed blob. Reading gives at most the allowed number of bytes, then an error.
 pub struct Decompressed<'a> {
     source: Box<dyn Read + Send + 'a>,
     name: &'static str,
@@ -45,16 +45,16 @@ impl fmt::Debug for Decompressed<'_> {
 }
 
 impl<'a> Decompressed<'a> {
-    /// The content of `source`, of which at most `limit` bytes may come. With [`Compression::None`], the bytes as they
-    /// are; then they may not look like gzip or zstd. The level in `compress` says nothing here.
+    /// Decompresses `source`, at most `limit` bytes of output. With [`Compression::None`], the bytes are unchanged, and
+    /// must not look like gzip or zstd. The level in `compress` is ignored.
     ///
-    /// Errors: the first bytes are not those of the compression said; what the source itself fails with.
+    /// Errors: the first bytes do not match the compression; those of the source.
     pub fn new(source: impl Read + Send + 'a, compress: Compression, limit: u64) -> Result<Self> {
         let (name, source) = open(source, compress)?;
         Ok(Self { source, name, limit, left: limit })
     }
 
-    /// Tells corrupt data from a source that failed.
+    /// Distinguishes corrupt data from a failed source.
     fn explain(&self, error: io::Error) -> io::Error {
         let own = error.get_ref().is_some_and(|e| e.is::<Error>());
         if own || error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
@@ -62,7 +62,7 @@ impl<'a> Decompressed<'a> {
         }
         if error.to_string().contains(TOO_MUCH_MEMORY) {
             let window = 1_u64 << MAX_ZSTD_WINDOW_LOG;
-            return Error::limit(format!("the {} data wants a window of more than {window} bytes", self.name)).into();
+            return Error::limit(format!("the {} data needs a window of more than {window} bytes", self.name)).into();
         }
         let what = if error.kind() == io::ErrorKind::UnexpectedEof { "is truncated" } else { "is corrupt" };
         Error::mismatch(format!("the {} data {what}: {error}", self.name)).into()
@@ -101,7 +101,7 @@ fn open<'a>(
         Compression::Zstd(_) => "zstd",
     };
     if found != expected {
-        return Err(Error::mismatch(format!("{expected} data was expected, but this is {found}")));
+        return Err(Error::mismatch(format!("expected {expected} data, found {found}")));
     }
     let whole = Cursor::new(start).chain(source);
     Ok((
@@ -118,7 +118,7 @@ fn open<'a>(
     ))
 }
 
-/// What data that starts like this is. A zstd stream may start with a skippable frame (RFC 8878, 3.1.2).
+/// The format of data with this start. A zstd stream may start with a skippable frame (RFC 8878, 3.1.2).
 fn recognise(start: &[u8]) -> &'static str {
     match start {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18] => "zstd",
@@ -195,7 +195,7 @@ mod tests {
             }
         }
         let error = read(&all[2], KINDS[1], 99).unwrap_err().to_string();
-        assert_eq!(error, "gzip data was expected, but this is zstd");
+        assert_eq!(error, "expected gzip data, found zstd");
     }
 
     #[test]

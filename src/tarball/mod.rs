@@ -1,4 +1,4 @@
-//! Tar archives and their compression, on blocking `std::io`: written deterministically, read with bounds.
+//! Tar archives and their compression, on blocking `std::io`: written deterministically, read within limits.
 
 pub mod compress;
 pub mod decompress;

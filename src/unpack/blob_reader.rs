@@ -1,5 +1,4 @@
-//! The way of blobs from a store, which is async, to the one thread that writes: verified, in order, through a bounded
-//! channel.
+//! Sends blobs from an async store to the writing thread: verified, in order, through a bounded channel.
 
 use std::{io, sync::Arc};
 
@@ -18,15 +17,15 @@ use crate::{
     store::{self, Item, ReadStore},
 };
 
-/// How many chunks wait for the writing thread.
+/// Limit of chunks in the channel.
 pub(super) const WAITING: usize = 8;
 
-/// Blobs up to this size are fetched ahead, whole and each in a task of its own, so that many small ones neither wait for
-/// each other nor are hashed one after the other.
+/// Blobs up to this size, in bytes, are fetched ahead, each whole and in a task of its own, so that many small blobs
+/// are fetched and hashed in parallel.
 const SMALL: u64 = 1 << 20;
 const AHEAD: usize = 8;
 
-/// Sends the content of these blobs, an empty chunk after each. What fails is sent too, and is the last.
+/// Sends the content of these blobs, with an empty chunk after each. An error is sent too, and ends the transfer.
 pub(super) async fn send(
     store: Arc<dyn ReadStore>,
     blobs: Vec<Descriptor>,
@@ -39,7 +38,7 @@ pub(super) async fn send(
             if desc.size > SMALL {
                 return Ok((desc, None));
             }
-            // A set of one ends its task when nobody waits for it any more.
+            // A set of one task cancels it when dropped.
             let (mut task, wanted) = (JoinSet::new(), desc.clone());
             task.spawn(async move { store::read(store.as_ref(), &Item::blob(wanted), SMALL).await });
             let read = task.join_next().await.transpose();
@@ -62,7 +61,7 @@ pub(super) async fn send(
     }
 }
 
-/// Sends one blob; `false` when nobody wants more.
+/// Sends one blob; `false` if the receiver is closed.
 async fn send_one(
     store: &dyn ReadStore,
     desc: Descriptor,
@@ -91,7 +90,7 @@ async fn send_one(
     Ok(true)
 }
 
-/// The receiving end: one blob after the other, each read to its end.
+/// The receiving end: blobs one after the other, each read to its end.
 pub(super) struct BlobReader {
     from: Receiver<Result<Bytes>>,
     chunk: Bytes,
@@ -103,7 +102,7 @@ impl BlobReader {
         Self { from, chunk: Bytes::new(), ended: false }
     }
 
-    /// The next chunk of the current blob; `None` behind its last, when all of it has been verified.
+    /// The next chunk of the current blob; `None` at its end, when it is verified.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>> {
         if self.ended {
             return Ok(None);
@@ -117,14 +116,14 @@ impl BlobReader {
                 self.ended = chunk.is_empty();
                 Ok((!self.ended).then_some(chunk))
             }
-            None => Err(Error::new(Kind::Io, "it was interrupted")),
+            None => Err(Error::new(Kind::Io, "the work was cancelled")),
         }
     }
 
-    /// Goes on to the next blob. Errors: there was more of this one.
+    /// Goes on to the next blob. Errors: this one has more data.
     pub(super) fn end(&mut self) -> Result<()> {
         if self.next()?.is_some() {
-            return Err(Error::mismatch("there is more data behind its end"));
+            return Err(Error::mismatch("unexpected data after the end of the archive"));
         }
         self.ended = false;
         Ok(())

@@ -1,4 +1,4 @@
-//! From an archive to files: which members become what, and where.
+//! Extracts the members of an archive.
 
 use std::io::{self, BufRead as _, Read, Write as _};
 
@@ -20,23 +20,23 @@ use crate::{
     },
 };
 
-/// How an archive becomes files.
+/// The extraction of an archive.
 pub(super) struct Extract<'a> {
     pub(super) compress: Compression,
-    /// The components that every member must start with, and that are stripped.
+    /// The first components of every member's name, which are stripped.
     pub(super) root: Name,
     pub(super) links: bool,
     pub(super) diff_id: Option<&'a Digest>,
-    /// Where its files go.
+    /// The target directory.
     pub(super) place: &'a Name,
     pub(super) limits: &'a Limits,
-    /// How many bytes it may have uncompressed.
+    /// Limit of the uncompressed size, in bytes.
     pub(super) allowance: u64,
     pub(super) select: &'a Select,
 }
 
 impl Extract<'_> {
-    /// Writes the members of the archive that comes out of `feed`, which is read to its end.
+    /// Writes the members of the current blob, an archive, and reads it to its end.
     pub(super) fn run(&self, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
         self.members(&mut *blobs, writer)?;
         blobs.end()
@@ -62,7 +62,7 @@ impl Extract<'_> {
     fn member<R: Read>(&self, member: &Member, reader: &mut Reader<R>, writer: &mut Writer) -> Result<()> {
         let inner = self.inner(&member.path)?;
         if inner.is_empty() && (member.kind != MemberKind::Directory || member.mode & 0o700 != 0o700) {
-            return Err(Error::invalid("the archive's own directory is not a directory that can be entered"));
+            return Err(Error::invalid("the archive's root entry must be a directory with owner rwx"));
         }
         let name = self.place.join(&inner);
         if member.attributes {
@@ -85,25 +85,31 @@ impl Extract<'_> {
         }
     }
 
-    /// What a member is called below the place that the archive goes to.
+    /// The name of a member below the target directory.
     fn inner(&self, path: &str) -> Result<Name> {
         Name::parse(path, self.limits)?
             .below(&self.root)
-            .ok_or_else(|| Error::new(Kind::Escape, format!("it is not in {}", quote(self.root.as_str()))))
+            .ok_or_else(|| Error::new(Kind::Escape, format!("the member is not below {}", quote(self.root.as_str()))))
     }
 
     fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<LinkTarget>> {
         let (MemberKind::Symlink(text) | MemberKind::HardLink(text)) = kind else { return Ok(None) };
         if !self.links {
-            return Err(Error::unsupported(format!("a link to {}, in an archive without links", quote(text))));
+            return Err(Error::unsupported(format!(
+                "unexpected link to {}: the artifact type does not allow links",
+                quote(text)
+            )));
         }
         if matches!(kind, MemberKind::Symlink(_)) {
             check_target(text, inner)?;
             return Ok(Some(LinkTarget::Symbolic(text.clone())));
         }
-        let target = self.place.join(&self.inner(text).context(|| "its target")?);
+        let target = self.place.join(&self.inner(text).context(|| "target of the link")?);
         if !writer.claims.has(target.as_str(), NameUse::File) || !self.select.includes(&target) {
-            return Err(Error::invalid(format!("a hard link to {}, which is no file before it", quote(text))));
+            return Err(Error::invalid(format!(
+                "the hard link to {} needs an earlier file with that name",
+                quote(text)
+            )));
         }
         Ok(Some(LinkTarget::Hard(target.to_string())))
     }
@@ -125,7 +131,7 @@ fn write<R: Read>(member: &Member, name: &Name, reader: &mut Reader<R>, writer: 
     stamp(&file, member.mtime).context(|| "cannot set the time")
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes its data.
 struct Hashed<R> {
     source: R,
     hasher: Option<Hasher>,

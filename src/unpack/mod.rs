@@ -1,7 +1,7 @@
-//! From an artifact to files: the only code that writes under names that came from elsewhere.
+//! Unpacks artifacts into files: the only code that writes files with names from artifacts.
 //!
-//! Files are first written to a staging directory that nobody else reads, and become visible once every byte has been
-//! verified. On any error the destination is as it was.
+//! Files are first written to a staging directory, and moved to the destination after all content is verified. On any
+//! error the destination is unchanged.
 
 mod blob_reader;
 mod extract;
@@ -39,18 +39,18 @@ use crate::{
     },
 };
 
-/// What [`unpack`] does beyond writing everything to a new place.
+/// Options for [`unpack`].
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Whether files that are at the destination already, and differ, are replaced.
+    /// Whether to replace existing files that differ.
     pub overwrite: bool,
-    /// Only files whose path matches one of these patterns, or that lie in a directory that does; all, when empty.
+    /// Patterns for paths of files or directories to unpack; if empty, everything is unpacked.
     pub include: Vec<String>,
-    /// What an archive may demand.
+    /// Limits of archives.
     pub limits: Limits,
-    /// How many bytes one archive may have uncompressed; otherwise 100 times the blob, at least 1 GiB.
+    /// Limit of an archive's uncompressed size in bytes; default: 100 times the blob, at least 1 GiB.
     pub allowance: Option<u64>,
-    /// Who is told what happens.
+    /// Observer of progress.
     pub progress: Observer,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What was written.
+/// The result of [`unpack`]: counts of written files.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Report {
     /// Regular files.
@@ -73,24 +73,23 @@ pub struct Report {
     pub links: u64,
     /// Bytes of files.
     pub bytes: u64,
-    /// What the user should know: permissions that were not given, attributes that were not read, files that stayed.
+    /// Notes for the user: dropped permissions and attributes, unchanged files.
     pub notes: Vec<String>,
 }
 
-/// Writes the files of an artifact below `dest`, which is made when it is not there.
+/// Writes the files of an artifact below `dest`, which is created if missing.
 ///
-/// A file that is there already with the same content and permissions stays, and is not in the way.
+/// An existing file with the same content and permissions is kept and is not a conflict.
 ///
-/// When the process is killed, some of the files may be in an existing destination, each of them whole, and all or
-/// nothing of a new one; the next run finishes. After a power cut, files may be empty or damaged: they are not synced,
-/// as `tar` and `oras pull` do not sync them either (GNU tar 1.34, oras 1.3.3, by strace), since they can be unpacked
-/// again, and to wait for the disk means to wait for what everybody else writes to it. Unpacking once more then names
-/// the files that are damaged, as they are in the way, and [`Options::overwrite`] mends them. What must not be lost
-/// belongs into a layout, whose content is synced.
+/// If the process is killed, an existing destination may have some of the files, each complete, and a new one all or
+/// none; the next run completes the work. Files are not synced to disk, as `tar` and `oras pull` do not sync either
+/// (GNU tar 1.34, oras 1.3.3, by strace): they can be unpacked again, and a sync also waits for writes of other
+/// programs. After a power failure, files may therefore be empty or damaged. Unpacking again reports these as
+/// conflicts, and [`Options::overwrite`] repairs them. For durable storage, use a layout, whose content is synced.
 ///
-/// Errors, after which the destination is as it was: kind `Exists` for files that are in the way or names that are
-/// there twice, `Escape` for what would be written elsewhere, `Mismatch` for content that is not what was described,
-/// `Limit`, `NoSpace`, and those of the store. Dropping the future stops the work and cleans up.
+/// Errors leave the destination unchanged: kind `Exists` for conflicting files or duplicate names, `Escape` for paths
+/// outside the destination, `Mismatch` for content that differs from its descriptor, `Limit`, `NoSpace`, and those of
+/// the store. Dropping the future stops the work and cleans up.
 pub async fn unpack(
     store: Arc<dyn ReadStore>,
     unpacking: &Unpacking,
@@ -107,7 +106,7 @@ pub async fn unpack(
     writing.await.map_err(|e| Error::caused(Kind::Internal, "the writing thread failed", e))?
 }
 
-/// All that the writing thread has to know.
+/// The work of the writing thread.
 struct Job {
     tasks: Vec<Task>,
     dest: PathBuf,
@@ -158,7 +157,7 @@ impl Job {
         }
         let same = publish::publish(staging, self.overwrite)?;
         if same > 0 {
-            report.notes.push(format!("files that were there already, with the same content: {same}"));
+            report.notes.push(format!("unchanged files, already at the destination: {same}"));
         }
         Ok(report)
     }
@@ -182,7 +181,7 @@ impl Job {
         }
     }
 
-    /// How many bytes will certainly be written.
+    /// Minimum number of bytes to write.
     fn needed(&self) -> u64 {
         if self.select.is_partial() {
             return 0;
@@ -202,12 +201,12 @@ fn is_file(step: &Step) -> bool {
 fn place(step: &Step, limits: &Limits) -> Result<Name> {
     let name = Name::parse(&step.path, limits)?;
     if is_file(step) && (name.is_empty() || step.path.ends_with('/')) {
-        return Err(Error::invalid("not the name of a file"));
+        return Err(Error::invalid("the path is not a file name"));
     }
     Ok(name)
 }
 
-/// Writes a blob that is one file.
+/// Writes a blob as one file.
 fn write(place: &Name, mode: u32, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
     let mut file = writer.file(place, mode)?;
     while let Some(chunk) = blobs.next()? {

@@ -1,4 +1,4 @@
-//! Names that may become files: relative, without a way out, and safe on every system that could read them.
+//! Checks names of files: relative, below the destination, and safe on all operating systems.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,32 +9,32 @@ use crate::{
     tarball::read::{Limits, quote},
 };
 
-/// What our own temporary directories start with; no artifact may bring such a name.
+/// Prefix of this program's temporary directories; names in artifacts must not have it.
 pub(super) const OWN: &str = ".artifact-";
 
-/// A safe relative path: components joined by `/`; empty for the place itself.
+/// A safe relative path: components joined by `/`; empty for the base itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Name(String);
 
 impl Name {
-    /// Reads a path; empty components and `.` are dropped, as every tar program does.
+    /// Parses a path; empty components and `.` are dropped, as in all tar programs.
     ///
-    /// Errors: kind `Escape` for absolute paths and `..`, `Limit` for long ones, `Invalid` for names that some system
-    /// would take for something else.
+    /// Errors: kind `Escape` for absolute paths and `..`, `Limit` for long ones, `Invalid` for names with a special
+    /// meaning on some system.
     pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self> {
         if text.starts_with('/') {
-            return Err(escape("an absolute path"));
+            return Err(escape("the path is absolute"));
         }
         if text.len() > limits.path {
-            return Err(Error::limit(format!("a path of {} bytes; {} are allowed", text.len(), limits.path)));
+            return Err(Error::limit(format!("the path has {} bytes; the limit is {}", text.len(), limits.path)));
         }
         let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if parts.len() > limits.depth {
-            return Err(Error::limit(format!("more than {} directories deep", limits.depth)));
+            return Err(Error::limit(format!("the path is more than {} directories deep", limits.depth)));
         }
         parts.iter().try_for_each(|part| check(part, limits))?;
         if parts.first().is_some_and(|first| fold(first).starts_with(OWN)) {
-            return Err(Error::invalid(format!("a name with `{OWN}` in front is ours")));
+            return Err(Error::invalid(format!("names that start with `{OWN}` are reserved")));
         }
         Ok(Self(parts.join("/")))
     }
@@ -47,7 +47,7 @@ impl Name {
         self.0.is_empty()
     }
 
-    /// `other` below this.
+    /// The path `other` below this one.
     pub(super) fn join(&self, other: &Self) -> Self {
         match (self.is_empty(), other.is_empty()) {
             (true, _) => other.clone(),
@@ -56,7 +56,7 @@ impl Name {
         }
     }
 
-    /// What this is called below `root`; `None` when it is not below it.
+    /// This path relative to `root`; `None` if it is not below it.
     pub(super) fn below(&self, root: &Self) -> Option<Self> {
         if root.is_empty() {
             return Some(self.clone());
@@ -65,7 +65,7 @@ impl Name {
         if rest.is_empty() { Some(Self::default()) } else { rest.strip_prefix('/').map(|rest| Self(rest.into())) }
     }
 
-    /// How many components it has.
+    /// The number of components.
     pub(super) fn depth(&self) -> usize {
         if self.is_empty() { 0 } else { self.0.split('/').count() }
     }
@@ -77,45 +77,45 @@ impl fmt::Display for Name {
     }
 }
 
-/// The directory of a path, and its last component.
+/// The directory and last component of a path.
 pub(super) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
-/// All directories that a path lies in, the outermost first, without the place itself.
+/// All parent directories of a path, outermost first, without the base.
 pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').filter_map(|(at, _)| path.get(..at))
 }
 
-/// An error unless this target of a symbolic link at `at` stays within the place that `at` is relative to.
+/// Errors: the target of a symbolic link at `at` leaves the base of `at`.
 ///
-/// A `..` is followed only at the start, where it climbs through true directories: behind another component, which may
-/// itself be a link, nobody can say where it leads.
+/// A `..` is allowed only at the start, where it refers to real directories: after another component, which may be a
+/// link, its meaning is unknown.
 pub(super) fn check_target(target: &str, at: &Name) -> Result<()> {
     let shown = || quote(target);
     if target.is_empty() || target.starts_with('/') || target.contains(is_unsafe) {
-        return Err(escape(&format!("a link to {}, which is not a safe relative path", shown())));
+        return Err(escape(&format!("the link to {} is not a safe relative path", shown())));
     }
     let parts = || target.split('/').filter(|part| !matches!(*part, "" | "."));
     let up = parts().take_while(|part| *part == "..").count();
     let inside = at.depth().checked_sub(1).and_then(|depth| depth.checked_sub(up));
     let Some(kept) = inside.filter(|_| !parts().skip(up).any(|part| part == "..")) else {
-        return Err(escape(&format!("a link to {}, which leads out of the place it is confined to", shown())));
+        return Err(escape(&format!("the link to {} is outside the destination", shown())));
     };
     let resolved: Vec<&str> = at.as_str().split('/').take(kept).chain(parts().skip(up)).collect();
     if resolved.join("/") == at.as_str() {
-        return Err(Error::invalid("a link to itself"));
+        return Err(Error::invalid("the link points to itself"));
     }
     Ok(())
 }
 
-/// The form in which names are compared: two names with one form may be one file on some system.
+/// The form for comparing names: names with equal forms can be the same file on some system.
 pub(super) fn fold(name: &str) -> Cow<'_, str> {
     if name.is_ascii() {
         let upper = name.bytes().any(|b| b.is_ascii_uppercase());
         return if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
     }
-    // Upper case unites what lower case alone keeps apart (`ß` and `ss`, `ı` and `i`), except for a capital `ẞ`.
+    // Upper case makes names equal that lower case alone keeps apart (`ß` and `ss`, `ı` and `i`), except `ẞ`.
     let plain = name.nfkd().filter(|c| !is_ignorable(*c));
     let upper = plain.flat_map(char::to_lowercase).flat_map(char::to_uppercase);
     let lower: String = upper.flat_map(char::to_lowercase).nfkd().collect();
@@ -128,25 +128,25 @@ fn escape(what: &str) -> Error {
 
 fn check(part: &str, limits: &Limits) -> Result<()> {
     if part == ".." {
-        return Err(escape("a path with `..`"));
+        return Err(escape("the path contains `..`"));
     }
     if part.len() > limits.component {
-        return Err(Error::limit(format!("a component of more than {} bytes", limits.component)));
+        return Err(Error::limit(format!("a path component is longer than {} bytes", limits.component)));
     }
     let bad = |what: &str| Err(Error::invalid(format!("the name {} {what}", quote(part))));
     if part.contains(is_unsafe) {
-        return bad("has a control character, a backslash or a colon in it");
+        return bad("contains a control character, a backslash or a colon");
     }
     if part.ends_with(['.', ' ']) {
         return bad("ends with a dot or a space");
     }
     if is_device(part) {
-        return bad("is that of a device on Windows");
+        return bad("is a device name on Windows");
     }
     Ok(())
 }
 
-/// Characters that change what a terminal shows, or what a path means on Windows.
+/// Whether a character changes a terminal's output, or the meaning of a path on Windows.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\\' | ':')
@@ -154,12 +154,12 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Characters without a shape that some file systems do not compare: joiners and variation selectors.
+/// Whether a character is invisible and ignored by some file systems: joiners and variation selectors.
 fn is_ignorable(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
-/// Names that Windows reserves, whatever extension follows ("Naming Files, Paths, and Namespaces").
+/// Whether Windows reserves a name, with any extension ("Naming Files, Paths, and Namespaces").
 fn is_device(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {

@@ -1,5 +1,4 @@
-//! Making files visible: one rename where the destination is new, else moves that are taken back when one of them
-//! fails.
+//! Moves staged files to the destination: one rename for a new destination, else moves that are undone if one fails.
 
 use std::{
     ffi::{CStr, CString},
@@ -25,21 +24,21 @@ use crate::{
     tarball::read::quote,
 };
 
-/// How many names an error lists.
+/// Limit of the names in an error.
 const LISTED: usize = 10;
 
-/// Publishes what was staged, and counts the files that were there already. Errors of kind `Exists`: files are in the
-/// way; without `overwrite` all that differ, with it those that are directories here and files there, or the other way
-/// round. Then nothing has changed. What was staged and is not wanted is removed; that this fails is an error, too, as a
-/// directory of ours does not belong among the files of the user.
+/// Publishes staged files, and returns the number of unchanged files. Errors, which leave the destination unchanged:
+/// kind `Exists` for conflicting files: without `overwrite` all that differ, with it those that are a file on one side
+/// and a directory on the other. Afterwards the staging directory is removed; a failure to remove it is an error too,
+/// since it would stay among the user's files.
 pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     let Staging { dir, fd, allowed, target } = staging;
     match target {
         Destination::New(dest) => {
             let mode = Mode::from_raw_mode(0o755 & allowed);
             rustix::fs::fchmod(&fd, mode).map_err(io::Error::from).context(|| "cannot publish")?;
-            appear(dir.path(), &dest).context(|| format!("cannot make `{}`", dest.display()))?;
-            // What was removed on failure is the destination now.
+            appear(dir.path(), &dest).context(|| format!("cannot create `{}`", dest.display()))?;
+            // The staging directory is the destination now and must not be removed.
             drop(dir.keep());
             Ok(0)
         }
@@ -56,8 +55,7 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     }
 }
 
-/// An error of kind `Exists` that lists in whose way something else is at the destination: before work is done for
-/// them.
+/// Errors (kind `Exists`): files at the destination conflict with these names; checked before any work.
 pub(super) fn refuse_existing<'a>(
     staging: &Staging,
     files: impl Iterator<Item = (&'a str, &'a Descriptor)>,
@@ -67,7 +65,7 @@ pub(super) fn refuse_existing<'a>(
     for (path, content) in files {
         let (parent, name) = split(path);
         let Ok(directory) = directory_beneath(dest, parent) else { continue };
-        let name = CString::new(name).map_err(|_| Error::invalid("a name with a NUL"))?;
+        let name = CString::new(name).map_err(|_| Error::invalid("the file name contains a NUL"))?;
         let free = match look(&directory, &name).map_err(io::Error::from).context(|| quote(path))? {
             Some(there) => has(&directory, &name, &there, content).context(|| quote(path))?,
             None => true,
@@ -79,7 +77,7 @@ pub(super) fn refuse_existing<'a>(
     refuse(in_the_way, false)
 }
 
-/// What is in the way of a file; with `overwrite`, only what no file can replace.
+/// The error for conflicting paths; with `overwrite`, they are a file on one side and a directory on the other.
 fn refuse(mut in_the_way: Vec<String>, overwrite: bool) -> Result<()> {
     if in_the_way.is_empty() {
         return Ok(());
@@ -90,37 +88,41 @@ fn refuse(mut in_the_way: Vec<String>, overwrite: bool) -> Result<()> {
     if more > 0 {
         listed.push(format!("{more} more"));
     }
-    let what = if overwrite { "a directory meets what is none" } else { "there already" };
+    let what = if overwrite {
+        "cannot replace a file by a directory, or a directory by a file"
+    } else {
+        "different files exist at the destination"
+    };
     let error = Error::new(Kind::Exists, format!("{what}: {}", listed.join(", ")));
     Err(if overwrite { error } else { error.with_code(Code::DestinationTaken) })
 }
 
-/// Renames the staging directory to the destination, whose missing parents are made.
+/// Renames the staging directory to the destination, and creates missing parents.
 fn appear(staged: &Path, dest: &Path) -> Result<()> {
     let parents = dest.ancestors().skip(1).filter(|a| !a.as_os_str().is_empty());
     let missing: Vec<PathBuf> = parents.take_while(|a| a.symlink_metadata().is_err()).map(Into::into).collect();
     let renamed = missing.iter().rev().try_for_each(fs::create_dir).and_then(|()| {
         match renameat_with(CWD, staged, CWD, dest, RenameFlags::NOREPLACE) {
-            // A file system without that flag; a rename then fails all the same unless an empty directory is replaced.
+            // The file system does not support the flag; a plain rename replaces at most an empty directory.
             Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(CWD, staged, CWD, dest)?),
             renamed => Ok(renamed?),
         }
     });
     if renamed.is_err() {
-        // Those that hold something by now are not ours alone, and stay.
+        // Directories that now have other content stay.
         missing.iter().map(fs::remove_dir).for_each(drop);
     }
     Ok(renamed?)
 }
 
-/// Moves a tree of files into another one.
+/// Moves a tree of files into another.
 struct Merge<'a> {
     from: rustix::fd::BorrowedFd<'a>,
     to: rustix::fd::BorrowedFd<'a>,
     overwrite: bool,
     in_the_way: Vec<String>,
     done: Vec<(String, Done)>,
-    /// Files that need not be moved.
+    /// The number of unchanged files.
     same: u64,
 }
 
@@ -129,13 +131,13 @@ enum Done {
     Swapped,
 }
 
-/// What stands at a name in both trees.
+/// The relation of the entries with one name in both trees.
 enum Meeting {
     /// Nothing at the destination.
     Free,
     /// Two directories.
     Directories,
-    /// Two files or links that are the same.
+    /// Two equal files or links.
     Same,
     /// Two files or links that may differ.
     Files,
@@ -144,7 +146,7 @@ enum Meeting {
 }
 
 impl Merge<'_> {
-    /// Notes all that is in the way below this path.
+    /// Collects all conflicts below this path.
     fn survey(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
             match this.meeting(from, to, name).context(|| quote(&full))? {
@@ -157,7 +159,7 @@ impl Merge<'_> {
         })
     }
 
-    /// Moves everything below this path; whole directories where the destination has none.
+    /// Moves everything below this path, whole directories if the destination has none with the name.
     fn all(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
             let done = match this.meeting(from, to, name).context(|| quote(&full))? {
@@ -178,7 +180,7 @@ impl Merge<'_> {
         })
     }
 
-    /// What meets at this name. Files are compared unless they are replaced anyway.
+    /// Compares the entries with this name. Contents of files are compared unless they will be replaced anyway.
     fn meeting(&self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Meeting> {
         let Some(there) = look(to, name)? else { return Ok(Meeting::Free) };
         let here = look(from, name)?.ok_or(Errno::NOENT)?;
@@ -190,7 +192,7 @@ impl Merge<'_> {
         })
     }
 
-    /// Takes everything back, as far as the system lets us.
+    /// Undoes all moves, as far as possible.
     fn undo(&mut self) {
         for (path, done) in self.done.drain(..).rev() {
             let (parent, name) = split(&path);
@@ -225,7 +227,7 @@ fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
-/// Renames; where the file system knows no such flag, plainly, after the survey has said that it may.
+/// Renames with flags, or without if the file system does not support them; the survey has checked for conflicts.
 fn shift(from: &OwnedFd, to: &OwnedFd, name: &CStr, flags: RenameFlags) -> rustix::io::Result<()> {
     match renameat_with(from, name, to, name, flags) {
         Err(Errno::INVAL | Errno::NOSYS) => renameat(from, name, to, name),

@@ -1,5 +1,5 @@
-//! Whether what is at the destination is what would be written there: then it is not in the way. A run that was killed
-//! while it moved files into place leaves such files, and the next one is to finish.
+//! Compares existing files with those to write: equal files are not conflicts. A run that was killed while moving files
+//! leaves such files, and the next run completes the work.
 
 use std::{
     ffi::CStr,
@@ -15,11 +15,11 @@ use rustix::{
 
 use crate::oci::{Descriptor, Hasher};
 
-/// How much is read at a time.
+/// Size of reads, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// Whether two files of this name have the same content and the same permissions, or are links with the same text.
-/// What may not be read is not the same.
+/// Whether two files with this name have equal content and permissions, or are links with equal targets. Unreadable
+/// files are different.
 pub(super) fn same(from: &OwnedFd, to: &OwnedFd, name: &CStr, here: &Stat, there: &Stat) -> io::Result<bool> {
     if (here.st_mode, here.st_size) != (there.st_mode, there.st_size) {
         return Ok(false);
@@ -34,7 +34,7 @@ pub(super) fn same(from: &OwnedFd, to: &OwnedFd, name: &CStr, here: &Stat, there
     }
 }
 
-/// Whether the file of this name has this content.
+/// Whether the file with this name has this content.
 pub(super) fn has(directory: &OwnedFd, name: &CStr, stat: &Stat, content: &Descriptor) -> io::Result<bool> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if !regular || u64::try_from(stat.st_size) != Ok(content.size) {
@@ -53,7 +53,7 @@ pub(super) fn has(directory: &OwnedFd, name: &CStr, stat: &Stat, content: &Descr
     }
 }
 
-/// Opens a file; `None` when that is not allowed. Something else that took its name meanwhile is not waited for.
+/// Opens a file; `None` without permission. Does not block if a FIFO has replaced it.
 fn open(directory: &OwnedFd, name: &CStr) -> io::Result<Option<BufReader<File>>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     match fs::openat(directory, name, flags, Mode::empty()) {

@@ -1,36 +1,36 @@
-//! Which files are wanted, when not all are.
+//! Selects files by patterns.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::name::{Name, ancestors};
 use crate::error::{Error, Result};
 
-/// The files that are wanted: those that match a pattern, or lie in a directory that does.
+/// The selected files: those that match a pattern, or are in a directory that does.
 #[derive(Debug)]
 pub(super) struct Select(Option<GlobSet>);
 
 impl Select {
-    /// All files, when there are no patterns. In a pattern, `*` and `?` stay within a component and `**` does not.
+    /// Selects all files if there are no patterns. `*` and `?` match within a component, `**` across components.
     pub(super) fn new(patterns: &[String]) -> Result<Self> {
         if patterns.is_empty() {
             return Ok(Self(None));
         }
         let mut all = GlobSetBuilder::new();
         for pattern in patterns {
-            let bad = |e: globset::Error| Error::misuse(format!("`{pattern}` is no pattern: {e}"));
+            let bad = |e: globset::Error| Error::misuse(format!("malformed pattern `{pattern}`: {e}"));
             all.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?);
         }
         let all = all.build().map_err(|e| Error::invalid(format!("patterns: {e}")))?;
         Ok(Self(Some(all)))
     }
 
-    /// Whether this file or directory is wanted.
+    /// Whether this file or directory is selected.
     pub(super) fn includes(&self, name: &Name) -> bool {
         let Some(set) = &self.0 else { return true };
         set.is_match(name.as_str()) || ancestors(name.as_str()).any(|directory| set.is_match(directory))
     }
 
-    /// Whether anything is left out.
+    /// Whether there are patterns.
     pub(super) fn is_partial(&self) -> bool {
         self.0.is_some()
     }

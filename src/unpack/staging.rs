@@ -1,5 +1,5 @@
-//! The directory that files are written to before they become visible: beside the destination, or in it when it
-//! exists, so that publishing is a rename and nothing is left behind on failure.
+//! The staging directory, for files before publication: next to the destination, or inside if that exists, so that
+//! publishing is a rename and a failure leaves nothing behind.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -13,30 +13,30 @@ use tempfile::TempDir;
 use super::name::OWN;
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// A staging directory, removed with its content when it is dropped, unless it was published.
+/// A staging directory, removed with its content on drop, unless published.
 pub(super) struct Staging {
-    /// Where it is.
+    /// Its path.
     pub(super) dir: TempDir,
-    /// The directory itself; locked, so that others do not take it for a leftover.
+    /// The open directory; locked, so that other processes do not remove it as a leftover.
     pub(super) fd: File,
-    /// The permission bits that the umask leaves.
+    /// The permission bits allowed by the umask.
     pub(super) allowed: u32,
-    /// What becomes of it.
+    /// The destination.
     pub(super) target: Destination,
 }
 
-/// Where files are published.
+/// The destination of published files.
 pub(super) enum Destination {
-    /// The destination is not there: the staging directory becomes it.
+    /// A new destination: the staging directory becomes it.
     New(PathBuf),
-    /// The destination is a directory: the content of the staging directory is moved into it.
+    /// An existing directory: the staged content is moved into it.
     Into(File),
 }
 
 impl Staging {
-    /// Looks at the destination and makes a staging directory for it.
+    /// Checks the destination and creates a staging directory for it.
     ///
-    /// Errors: the destination is something else than a directory (kind `Exists`); fewer than `needed` bytes are free
+    /// Errors: the destination is not a directory (kind `Exists`); fewer than `needed` bytes are free
     /// (kind `NoSpace`).
     pub(super) fn new(dest: &Path, needed: u64) -> Result<Self> {
         let (base, target) = place(dest)?;
@@ -51,7 +51,7 @@ impl Staging {
     }
 }
 
-/// Which existing directory the staging directory goes to, and how its content is published.
+/// The parent of the staging directory, and the kind of destination.
 fn place(dest: &Path) -> Result<(&Path, Destination)> {
     let shown = || format!("`{}`", dest.display());
     match File::open(dest).and_then(|file| Ok((file.metadata()?, file))) {
@@ -61,15 +61,15 @@ fn place(dest: &Path) -> Result<(&Path, Destination)> {
         Err(e) => return Err(Error::from(e).context(format!("cannot write to {}", shown()))),
     }
     if dest.file_name().is_none() {
-        return Err(Error::invalid(format!("{} cannot be made", shown())));
+        return Err(Error::invalid(format!("cannot create {}", shown())));
     }
     let base = dest.ancestors().skip(1).find(|a| a.as_os_str().is_empty() || a.symlink_metadata().is_ok());
     Ok((base.unwrap_or(Path::new("")), Destination::New(dest.to_owned())))
 }
 
-/// A new, locked directory; `None` when somebody's sweep was faster than the lock.
+/// Creates a locked directory; `None` if another process removed it before the lock.
 fn make(base: &Path) -> io::Result<Option<(TempDir, File, u32)>> {
-    // The mode that is left of this one shows the umask, which cannot be asked for without changing it.
+    // The resulting mode shows the umask, which cannot be read without changing it.
     let mode = fs::Permissions::from_mode(0o755);
     let dir = tempfile::Builder::new().prefix(&prefix()).permissions(mode).tempdir_in(base)?;
     let fd = open(dir.path())?;
@@ -92,7 +92,7 @@ fn prefix() -> String {
     format!("{OWN}unpack-")
 }
 
-/// Removes what a killed process of ours has left: our own staging directories that nobody holds the lock of.
+/// Removes leftovers of killed processes: the user's own staging directories that are not locked.
 fn sweep(base: &Path) {
     let me = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
@@ -101,7 +101,7 @@ fn sweep(base: &Path) {
         }
         let Ok(fd) = open(&entry.path()) else { continue };
         if fd.metadata().is_ok_and(|m| m.uid() == me) && fd.try_lock().is_ok() {
-            // Whatever cannot be removed now is left for the next time.
+            // Leftovers that cannot be removed stay for the next run.
             drop(fs::remove_dir_all(entry.path()));
         }
     }
@@ -116,9 +116,9 @@ fn open(path: &Path) -> io::Result<File> {
 fn check_space(base: &Path, needed: u64) -> Result<()> {
     let Ok(found) = rustix::fs::statvfs(base) else { return Ok(()) };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
-    // Some file systems know no sizes and say 0 for all of them.
+    // Some file systems report 0 for all sizes.
     if found.f_blocks > 0 && needed > free {
-        let message = format!("{needed} bytes are needed in `{}`, and {free} are free", base.display());
+        let message = format!("`{}` has {free} free bytes; {needed} are needed", base.display());
         return Err(Error::new(Kind::NoSpace, message));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Which names are taken: every file once, no file as a directory, no two names that some system takes for one.
+//! Keeps names unique: no duplicate files, no file and directory with one name, no names that are equal on some system.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,10 +11,10 @@ use crate::{
     tarball::read::quote,
 };
 
-/// What a name was taken for.
+/// The use of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NameUse {
-    /// A directory, said or implied by what lies in it.
+    /// A directory, explicit or implied by its content.
     Directory,
     /// A file.
     File,
@@ -22,20 +22,20 @@ pub(super) enum NameUse {
     Link,
 }
 
-/// The names taken so far. They are kept as hashes under random keys: a million names of any length fit into memory,
-/// and a collision, which nobody can arrange, is an error.
+/// The names in use. They are stored as hashes with random keys, so that a million names of any length fit into memory;
+/// a collision, which cannot be forced, is an error.
 #[derive(Debug, Default)]
 pub(super) struct TakenNames {
     taken: HashMap<u64, (u64, NameUse)>,
     keys: RandomState,
-    /// The directory of the name that was claimed last: its parents need no second look.
+    /// The directory of the last claimed name, whose parents are already claimed.
     last: String,
 }
 
 impl TakenNames {
-    /// Takes a name, and its parents as directories. A directory may be taken again.
+    /// Claims a name, and its parents as directories. A directory can be claimed again.
     ///
-    /// Errors of kind `Exists`: the name, or one that differs only in case or Unicode form, is taken.
+    /// Errors of kind `Exists`: the name, or one that differs only in case or Unicode form, is in use.
     pub(super) fn claim(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let (parent, _) = split(name);
         if parent != self.last {
@@ -47,7 +47,7 @@ impl TakenNames {
         if name.is_empty() { Ok(()) } else { self.take(name, claim) }
     }
 
-    /// Whether this very name was taken for this.
+    /// Whether exactly this name has this use.
     pub(super) fn has(&self, name: &str, claim: NameUse) -> bool {
         let exact = self.keys.hash_one(name);
         self.taken.get(&self.keys.hash_one(fold(name).as_ref())) == Some(&(exact, claim))
@@ -63,7 +63,7 @@ impl TakenNames {
             Entry::Occupied(taken) if *taken.get() == (exact, NameUse::Directory) && claim == NameUse::Directory => {
                 Ok(())
             }
-            Entry::Occupied(taken) if taken.get().0 == exact => Err(exists("there is another member with this name")),
+            Entry::Occupied(taken) if taken.get().0 == exact => Err(exists("another member has the same name")),
             Entry::Occupied(_) => Err(exists("another name differs from it only in case or Unicode form")),
         }
     }

@@ -1,5 +1,5 @@
-//! The one writer of files whose names come from elsewhere: everything it makes is made through descriptors of
-//! directories inside its staging directory, files are created and never opened, and links come last.
+//! The only writer of files with names from artifacts. It works through descriptors of directories inside the staging
+//! directory, creates files but never opens existing ones, and creates links last.
 
 use std::{collections::HashMap, fs::File, os::fd::OwnedFd, rc::Rc, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::{
     tarball::read::quote,
 };
 
-/// How many directories are held open.
+/// Limit of open directories.
 const OPEN: usize = 64;
 
-/// How many bytes of names are kept for the end: of links, and of directories with a mode or time of their own.
+/// Limit of bytes of names kept until the end: of links, and of directories with a mode or time.
 const MAX_KEPT: usize = 64 << 20;
 
-/// Makes files below a directory. Nothing is followed, replaced, or made elsewhere.
+/// Creates files below a directory. It follows and replaces nothing, and creates nothing elsewhere.
 pub(super) struct Writer {
     root: Rc<OwnedFd>,
-    /// The permission bits that the umask leaves.
+    /// The permission bits allowed by the umask.
     allowed: u32,
     open: HashMap<String, Rc<OwnedFd>>,
     directories: Vec<(String, u32, Duration)>,
@@ -36,7 +36,7 @@ pub(super) struct Writer {
     kept: usize,
     pub(super) claims: TakenNames,
     pub(super) report: Report,
-    /// Members with attributes that were not read.
+    /// The number of members with ignored attributes.
     pub(super) ignored: u64,
     dropped: Dropped,
 }
@@ -47,15 +47,15 @@ struct Link {
     mtime: Duration,
 }
 
-/// Where a link leads.
+/// The target of a link.
 pub(super) enum LinkTarget {
-    /// A symbolic link with this text, which has been checked.
+    /// The checked text of a symbolic link.
     Symbolic(String),
-    /// Another name of this file, which has been made before.
+    /// An existing file, for a hard link.
     Hard(String),
 }
 
-/// How many members asked for more permissions than they got.
+/// Counts of members with dropped permissions.
 #[derive(Default)]
 struct Dropped {
     special: u64,
@@ -64,7 +64,7 @@ struct Dropped {
 }
 
 impl Writer {
-    /// A writer below this directory; `allowed` are the permission bits that the umask leaves.
+    /// A writer below this directory; `allowed` has the permission bits allowed by the umask.
     pub(super) fn new(root: OwnedFd, allowed: u32) -> Self {
         Self {
             root: Rc::new(root),
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Creates a file; its name must have been claimed. [`stamp`] gives it its time when it is written.
+    /// Creates a file; its name must have been claimed. After writing, [`stamp`] sets its time.
     pub(super) fn file(&mut self, name: &Name, mode: u32) -> Result<File> {
         let (parent, last) = split(name.as_str());
         let directory = self.directory_at(parent)?;
@@ -90,12 +90,12 @@ impl Writer {
         Ok(File::from(file.map_err(std::io::Error::from).context(|| "cannot create the file")?))
     }
 
-    /// Makes a directory, or takes one that a member in it has implied.
+    /// Creates a directory, or reuses one implied by a member.
     pub(super) fn directory(&mut self, name: &Name, mode: u32, mtime: Duration) -> Result<()> {
         if mode & 0o700 != 0o700 {
             self.dropped.locked = self.dropped.locked.saturating_add(1);
         }
-        // A directory that its owner cannot enter could neither be filled nor be removed again.
+        // A directory without owner access could neither be filled nor removed.
         let mode = self.permissions(mode) | 0o700;
         self.directory_at(name.as_str())?;
         self.keep(name.as_str().len())?;
@@ -103,12 +103,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes a directory, and its parents, unless they are there.
+    /// Creates a directory and its parents, unless they exist.
     pub(super) fn implied(&mut self, name: &Name) -> Result<()> {
         self.directory_at(name.as_str()).map(drop)
     }
 
-    /// Notes a link, made by [`Self::finish`].
+    /// Adds a link, to be created by [`Self::finish`].
     pub(super) fn link(&mut self, name: &Name, target: LinkTarget, mtime: Duration) -> Result<()> {
         let (LinkTarget::Symbolic(text) | LinkTarget::Hard(text)) = &target;
         self.keep(name.as_str().len().saturating_add(text.len()))?;
@@ -116,7 +116,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the links, then gives directories their modes and times.
+    /// Creates the links, then sets modes and times of directories.
     pub(super) fn finish(mut self) -> Result<Report> {
         for link in std::mem::take(&mut self.links) {
             self.make_link(&link).context(|| quote(&link.name))?;
@@ -145,12 +145,12 @@ impl Writer {
                 fs::linkat(&*from, name, &*directory, last, AtFlags::empty())
             }
         };
-        made.map_err(std::io::Error::from).context(|| "cannot make the link")?;
+        made.map_err(std::io::Error::from).context(|| "cannot create the link")?;
         self.report.links = self.report.links.saturating_add(1);
         Ok(())
     }
 
-    /// The directory at this path, made with its parents where it is missing.
+    /// Opens the directory at this path; creates it and its parents if missing.
     fn directory_at(&mut self, path: &str) -> Result<Rc<OwnedFd>> {
         if path.is_empty() {
             return Ok(Rc::clone(&self.root));
@@ -176,10 +176,10 @@ impl Writer {
         let made =
             fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| directory_beneath(&*parent, last));
         self.report.directories = self.report.directories.saturating_add(1);
-        made.map_err(std::io::Error::from).context(|| format!("cannot make the directory {}", quote(path)))
+        made.map_err(std::io::Error::from).context(|| format!("cannot create the directory {}", quote(path)))
     }
 
-    /// What is left of a mode: never set-id or sticky bits, never write permission for others. The system then applies
+    /// The allowed bits of a mode: no set-id or sticky bits, no write permission for others. The system then applies
     /// the umask.
     fn permissions(&mut self, mode: u32) -> u32 {
         if mode & 0o7000 != 0 {
@@ -191,12 +191,12 @@ impl Writer {
         mode & 0o755
     }
 
-    /// Says once what members did not get.
+    /// Adds one note per kind of dropped attribute.
     fn note(&mut self) {
         for (count, what) in [
             (self.dropped.special, "lost set-user-id, set-group-id or sticky bits"),
             (self.dropped.shared, "lost write permission for group and others"),
-            (self.dropped.locked, "gained access for their owner, being directories"),
+            (self.dropped.locked, "are directories and gained access for their owner"),
             (self.ignored, "lost extended attributes"),
         ] {
             if count > 0 {
@@ -208,13 +208,13 @@ impl Writer {
     fn keep(&mut self, bytes: usize) -> Result<()> {
         self.kept = self.kept.saturating_add(bytes);
         if self.kept > MAX_KEPT {
-            return Err(Error::limit(format!("names of directories and links have more than {MAX_KEPT} bytes")));
+            return Err(Error::limit(format!("the names of directories and links exceed {MAX_KEPT} bytes")));
         }
         Ok(())
     }
 }
 
-/// Gives a file its time.
+/// Sets the modification time of a file.
 pub(super) fn stamp(file: &File, mtime: Duration) -> std::io::Result<()> {
     Ok(fs::futimens(file, &times(mtime))?)
 }

@@ -1,7 +1,7 @@
-//! One gzip member (RFC 1952) whose deflate blocks are compressed side by side.
+//! One gzip member (RFC 1952) with deflate blocks compressed in parallel.
 //!
-//! Every block of content starts with the 32 KiB before it as dictionary and ends at a byte border (a sync flush), so
-//! that the pieces only have to be put one after the other.
+//! Every block of content has the preceding 32 KiB as dictionary and ends at a byte boundary (a sync flush), so that
+//! the compressed blocks can be concatenated.
 
 use std::{
     collections::VecDeque,
@@ -17,22 +17,22 @@ use zlib_rs::{Deflate, DeflateError, DeflateFlush};
 
 use crate::error::Result;
 
-/// Bytes of content per block: a part of the format of our output.
+/// Bytes of content per block; changing it changes the output.
 const BLOCK: usize = 256 << 10;
-/// How far deflate looks back: two to the power of this.
+/// The window of deflate, as a power of two.
 const WINDOW_BITS: u8 = 15;
 const WINDOW: usize = 1 << WINDOW_BITS;
-/// An empty final block: what ends a deflate stream.
+/// An empty final block, which ends a deflate stream.
 const END: [u8; 2] = [3, 0];
 
-/// Compresses what is written to it.
+/// A writer that compresses its data.
 pub(super) struct Gzip<W: Write> {
     sink: W,
     block: Vec<u8>,
-    /// The end of the block before.
+    /// The end of the preceding block.
     before: Vec<u8>,
     crc: Crc,
-    /// Bytes of content modulo 2^32, as the trailer wants them.
+    /// Bytes of content modulo 2^32, for the trailer.
     size: u32,
     workers: Workers,
 }
@@ -96,13 +96,13 @@ impl<W: Write> Write for Gzip<W> {
     }
 }
 
-/// Content to compress.
+/// A block of content.
 struct Block {
     content: Vec<u8>,
     dictionary: Vec<u8>,
 }
 
-/// Compressed content, and the checksum of what it was.
+/// A compressed block, with the checksum of its content.
 struct CompressedBlock {
     bytes: Vec<u8>,
     crc: Crc,
@@ -110,7 +110,7 @@ struct CompressedBlock {
 
 type Job = (Block, SyncSender<io::Result<CompressedBlock>>);
 
-/// Threads that compress blocks; with at most one, the caller's own. Pieces come back in the order of the blocks.
+/// Threads that compress blocks; with at most one, the caller's own. Results keep the order of the blocks.
 struct Workers {
     jobs: Option<Sender<Job>>,
     level: u32,
@@ -124,7 +124,7 @@ impl Workers {
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..if threads > 1 { threads } else { 0 } {
             let queue = Arc::clone(&queue);
-            // The thread ends when the queue does: with the compressor, finished or dropped.
+            // The thread ends with the queue, when the compressor is finished or dropped.
             std::thread::Builder::new().name("gzip".into()).spawn(move || work(&queue, level))?;
         }
         Ok(Self { jobs: (threads > 1).then_some(jobs), level, pending: VecDeque::new(), most: threads * 2 })
@@ -143,7 +143,7 @@ impl Workers {
         }
     }
 
-    /// The oldest piece not taken yet; waits for it.
+    /// Waits for the next compressed block.
     fn next(&mut self) -> io::Result<Option<CompressedBlock>> {
         self.pending.pop_front().map(|piece| piece.recv().map_err(|_| ended())?).transpose()
     }
@@ -157,18 +157,18 @@ fn work(queue: &Mutex<Receiver<Job>>, level: u32) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((block, reply)) = job else { return };
-        // A compressor that was dropped does not wait for its pieces.
+        // The compressor was dropped.
         let _ = reply.send(deflate(level, &block));
     }
 }
 
 /// Compresses one block by raw deflate.
 ///
-/// By `zlib-rs` itself, and not by way of `flate2`: that has another library under it where any crate of the program asks
-/// for one, and other bytes then.
+/// Uses `zlib-rs` itself rather than `flate2`, whose backend, and so its output, depends on features that other crates
+/// of the program enable.
 ///
-/// The state is made anew each time: what `Deflate::reset` leaves of the block before (zlib-rs 0.6) shows in the
-/// bytes, which then depend on which thread had which block.
+/// Creates new state for each block: `Deflate::reset` (zlib-rs 0.6) keeps some of the old state, so that the output
+/// would depend on the assignment of blocks to threads.
 fn deflate(level: u32, block: &Block) -> io::Result<CompressedBlock> {
     let failed = |e: DeflateError| io::Error::other(e.as_str());
     let mut state = Deflate::new(level.cast_signed(), false, WINDOW_BITS);

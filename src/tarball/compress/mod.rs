@@ -1,7 +1,7 @@
-//! Compression whose bytes depend on the content, the algorithm and the level, and never on the number of threads.
+//! Compression with output that depends on the content, the algorithm and the level, but not on the number of threads.
 //!
-//! The content is cut into blocks of fixed size, which threads compress side by side. For zstd the library does that;
-//! it cuts differently with and without threads, so that it is always told to use some.
+//! The content is divided into blocks of fixed size, which threads compress in parallel. For zstd, the library does
+//! that; it divides differently without threads, so it always gets some.
 
 mod gzip;
 
@@ -14,12 +14,12 @@ use crate::{
     plan::Compression,
 };
 
-/// Bytes of content per zstd job: a compromise between ratio and memory, and a part of the format of our output.
+/// Bytes of content per zstd job, a compromise between ratio and memory; changing it changes the output.
 const ZSTD_JOB: u32 = 2 << 20;
 
-/// Compresses what is written to it. Memory: a few blocks per thread.
+/// A writer that compresses its data. Memory: a few blocks per thread.
 ///
-/// `flush` does nothing, because a flush would show in the bytes; only [`Self::finish`] completes the output.
+/// `flush` does nothing, because a flush would change the output; only [`Self::finish`] completes it.
 pub struct Compressor<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
@@ -29,8 +29,8 @@ enum Inner<W: Write> {
 }
 
 impl<W: Write> Compressor<W> {
-    /// A compressor with so many threads beside the caller's. Errors: a level out of range (gzip 0 to 9, zstd 1
-    /// to 19).
+    /// A compressor with `threads` threads besides the caller's. Errors: a level out of range (gzip 0 to 9, zstd 1 to
+    /// 19).
     pub fn new(sink: W, compression: Compression, threads: usize) -> Result<Self> {
         check(compression)?;
         Ok(Self(match compression {
@@ -45,7 +45,7 @@ impl<W: Write> Compressor<W> {
         }))
     }
 
-    /// Compresses what is left and gives the sink back, not flushed.
+    /// Compresses the remaining data and returns the sink, not flushed.
     pub fn finish(self) -> Result<W> {
         Ok(match self.0 {
             Inner::None(sink) => sink,
@@ -55,14 +55,14 @@ impl<W: Write> Compressor<W> {
     }
 }
 
-/// An error unless the algorithm has this level.
+/// Errors: a level that the algorithm does not have.
 pub fn check(compression: Compression) -> Result<()> {
     match compression {
         Compression::Gzip(level) if level > 9 => {
-            Err(Error::invalid(format!("gzip level {level}; there are levels 0 to 9")))
+            Err(Error::invalid(format!("gzip level {level} is out of range, 0 to 9")))
         }
         Compression::Zstd(level) if !(1..=19).contains(&level) => {
-            Err(Error::invalid(format!("zstd level {level}; levels 1 to 19 are supported")))
+            Err(Error::invalid(format!("zstd level {level} is out of range, 1 to 19")))
         }
         _ => Ok(()),
     }

@@ -1,30 +1,30 @@
-//! What precedes a member and changes it: PAX records (POSIX.1-2001, "pax Extended Header") and GNU's long names.
+//! Extension headers before a member: PAX records (POSIX.1-2001, "pax Extended Header") and GNU's long names.
 
 use std::time::Duration;
 
 use super::header::{decimal, pax_time, utf8};
 use crate::error::{Error, Result};
 
-/// What extension headers say about the member that follows.
+/// The extension headers of the next member.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) path: Option<String>,
     pub(super) link: Option<String>,
     pub(super) size: Option<u64>,
     pub(super) mtime: Option<Duration>,
-    /// Whether there was something that is not read: extended attributes, access control lists.
+    /// Whether there are ignored attributes: extended attributes, access control lists.
     pub(super) attributes: bool,
     seen: Vec<u8>,
 }
 
 impl Extensions {
-    /// Whether nothing precedes.
+    /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }
 
-    /// Takes the data of an extension header of this type. PAX and GNU headers on one member, or two of one type, are
-    /// read differently by different programs, and refused.
+    /// Adds the data of an extension header of this type. Errors: PAX and GNU headers on one member, or two of one
+    /// type, which programs read differently.
     pub(super) fn take(&mut self, type_flag: u8, data: &[u8]) -> Result<()> {
         let gnu = |t: &u8| matches!(t, b'L' | b'K');
         if self.seen.iter().any(|t| *t == type_flag || gnu(t) != gnu(&type_flag)) {
@@ -40,14 +40,14 @@ impl Extensions {
     }
 
     fn record(&mut self, key: &str, value: &[u8]) -> Result<()> {
-        let bad = || Error::invalid(format!("the PAX record `{key}` of a tar member is not valid"));
+        let bad = || Error::invalid(format!("the PAX record `{key}` of a tar member is invalid"));
         let text = || utf8(value, "PAX value").ok().filter(|v| !v.is_empty() && !v.contains('\0')).ok_or_else(bad);
         match key {
             "path" => self.path = Some(text()?),
             "linkpath" => self.link = Some(text()?),
             "size" => self.size = Some(decimal(&text()?).ok_or_else(bad)?),
             "mtime" => self.mtime = Some(pax_time(&text()?)?),
-            _ if is_sparse(key) => return Err(Error::unsupported("a sparse file in a tar archive")),
+            _ if is_sparse(key) => return Err(Error::unsupported("sparse files in tar archives are not supported")),
             _ if key.starts_with("SCHILY.") || key.starts_with("LIBARCHIVE.") || key.starts_with("RHT.") => {
                 self.attributes = true;
             }
@@ -57,13 +57,13 @@ impl Extensions {
     }
 }
 
-/// A global PAX header: harmless where it is a comment, refused where it would change every member.
+/// Checks a global PAX header: comments are ignored, records that would change every member are errors.
 pub(super) fn global(data: &[u8]) -> Result<()> {
     records(data, |key, _| match key {
         "path" | "linkpath" | "size" | "mtime" => {
-            Err(Error::unsupported(format!("a global PAX header in a tar archive that sets `{key}`")))
+            Err(Error::unsupported(format!("global PAX headers that set `{key}` are not supported")))
         }
-        _ if is_sparse(key) => Err(Error::unsupported("a sparse file in a tar archive")),
+        _ if is_sparse(key) => Err(Error::unsupported("sparse files in tar archives are not supported")),
         _ => Ok(()),
     })
 }
@@ -72,12 +72,12 @@ fn is_sparse(key: &str) -> bool {
     key.starts_with("GNU.sparse.") || key == "SCHILY.realsize"
 }
 
-/// The text of a GNU long name, which ends with NULs.
+/// The text of a GNU long name, without its final NULs.
 fn long(data: &[u8], what: &str) -> Result<String> {
     let end = data.iter().rposition(|b| *b != 0).map_or(0, |last| last.saturating_add(1));
     let text = data.get(..end).unwrap_or_default();
     if text.is_empty() || text.contains(&0) {
-        return Err(Error::invalid(format!("the {what} of a tar member is empty or has a NUL in it")));
+        return Err(Error::invalid(format!("the {what} of a tar member is empty or contains a NUL")));
     }
     utf8(text, what)
 }
@@ -94,7 +94,7 @@ fn records(mut data: &[u8], mut take: impl FnMut(&str, &[u8]) -> Result<()>) -> 
 
 type Record<'a> = (&'a str, &'a [u8]);
 
-/// The first record, `LENGTH KEY=VALUE\n` where the length counts all of it, and what follows.
+/// The first record, `LENGTH KEY=VALUE\n`, with the length of all of it, and the rest.
 fn split(data: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let space = data.iter().take(7).position(|b| *b == b' ')?;
     let digits = std::str::from_utf8(data.get(..space)?).ok()?;

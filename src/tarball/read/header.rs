@@ -1,21 +1,21 @@
-//! One 512-byte header: V7, ustar (POSIX.1-1988) or GNU, checked by its own checksum and read strictly.
+//! One 512-byte header: V7, ustar (POSIX.1-1988) or GNU, with its checksum verified, read strictly.
 
 use std::time::Duration;
 
 use super::quote;
 use crate::error::{Error, Result};
 
-/// Headers and data come in blocks of this many bytes.
+/// Block size of headers and data, in bytes.
 pub(super) const BLOCK: usize = 512;
 
 /// The last second of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A header whose checksum is right.
+/// A header with a valid checksum.
 pub(super) struct Header<'a>(&'a [u8; BLOCK]);
 
 impl<'a> Header<'a> {
-    /// Errors: the checksum is missing or wrong.
+    /// Errors: a missing or wrong checksum.
     pub(super) fn new(block: &'a [u8; BLOCK]) -> Result<Self> {
         let this = Self(block);
         let claimed = octal(this.field(148, 8)).filter(|_| this.field(148, 8).iter().any(u8::is_ascii_digit));
@@ -25,13 +25,12 @@ impl<'a> Header<'a> {
         Ok(this)
     }
 
-    /// The sum of all bytes, those of the checksum counted as blanks.
+    /// The sum of all bytes, with blanks in place of the checksum.
     fn sum(&self) -> u64 {
         self.0.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum()
     }
 
-    /// Whether the checksum is written in one of the two ways that there are: six digits, NUL and blank, or seven
-    /// digits and NUL.
+    /// Whether the checksum has one of the two usual formats: six digits, NUL and blank, or seven digits and NUL.
     pub(super) fn has_usual_checksum(&self) -> bool {
         let sum = self.sum();
         [format!("{sum:06o}\0 "), format!("{sum:07o}\0")].iter().any(|usual| self.field(148, 8) == usual.as_bytes())
@@ -41,12 +40,12 @@ impl<'a> Header<'a> {
         self.0.get(start..start.saturating_add(len)).unwrap_or_default()
     }
 
-    /// What kind of member it announces.
+    /// The type of the member.
     pub(super) fn type_flag(&self) -> u8 {
         self.field(156, 1).first().copied().unwrap_or_default()
     }
 
-    /// The name, with the prefix that only POSIX headers have (GNU keeps times there).
+    /// The name, with the prefix of POSIX headers (GNU has times in that field).
     pub(super) fn path(&self) -> Result<String> {
         let name = text(self.field(0, 100), "name")?;
         if self.field(257, 6) != b"ustar\0" {
@@ -73,7 +72,7 @@ impl<'a> Header<'a> {
         Ok(u32::try_from(mode & 0o7777).unwrap_or_default())
     }
 
-    /// Time of the last change, since 1970.
+    /// Modification time since 1970.
     pub(super) fn mtime(&self) -> Result<Duration> {
         let seconds = number(self.field(136, 12)).ok_or_else(bad_time)?;
         time(seconds, 0)
@@ -81,7 +80,7 @@ impl<'a> Header<'a> {
 }
 
 fn bad_time() -> Error {
-    Error::invalid("the modification time of a tar member is not one between 1970 and 9999")
+    Error::invalid("the modification time of a tar member is not between 1970 and 9999")
 }
 
 /// A time since 1970. Errors: later than the year 9999.
@@ -92,7 +91,7 @@ pub(super) fn time(seconds: u64, nanos: u32) -> Result<Duration> {
     Ok(Duration::new(seconds, nanos))
 }
 
-/// A PAX time: decimal seconds, perhaps with a fraction, of which nanoseconds are kept.
+/// A PAX time: decimal seconds, optionally with a fraction, cut to nanoseconds.
 pub(super) fn pax_time(text: &str) -> Result<Duration> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let seconds = decimal(seconds).ok_or_else(bad_time)?;
@@ -103,18 +102,18 @@ pub(super) fn pax_time(text: &str) -> Result<Duration> {
     time(seconds, nanos.parse().map_err(|_| bad_time())?)
 }
 
-/// Decimal digits and nothing else.
+/// A number of decimal digits only.
 pub(super) fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// A field of text: up to the first NUL, behind which only NULs may follow.
+/// A text field, up to the first NUL, with only NULs after it.
 fn text(field: &[u8], what: &str) -> Result<String> {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     let (text, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
     if rest.iter().any(|b| *b != 0) {
         let shown = quote(&String::from_utf8_lossy(text));
-        return Err(Error::invalid(format!("the {what} {shown} of a tar member has a NUL in it")));
+        return Err(Error::invalid(format!("the {what} {shown} of a tar member contains a NUL")));
     }
     utf8(text, what)
 }
@@ -126,13 +125,13 @@ pub(super) fn utf8(text: &[u8], what: &str) -> Result<String> {
         .map_err(|_| Error::invalid(format!("the {what} {} of a tar member is not UTF-8", lossy())))
 }
 
-/// Octal digits, or GNU's base-256 when the first bit is set. `None`: neither, negative, or more than 64 bits.
+/// A number in octal digits, or in GNU's base-256 if the first bit is set. `None` if negative or beyond 64 bits.
 fn number(field: &[u8]) -> Option<u64> {
     let Some((0x80, rest)) = field.split_first() else { return octal(field) };
     rest.iter().try_fold(0_u64, |sum, b| sum.checked_mul(256)?.checked_add(u64::from(*b)))
 }
 
-/// Octal digits with blanks around them; blanks alone are 0, as V7 wrote it.
+/// A number in octal digits with blanks around them; blanks alone are 0, as in V7.
 fn octal(field: &[u8]) -> Option<u64> {
     let blank = |b: &u8| matches!(b, 0 | b' ');
     let start = field.iter().position(|b| *b != b' ').unwrap_or(field.len());

@@ -1,8 +1,8 @@
-//! The one tar reader: bounded, strict, and without an opinion of its own about what an odd header may mean.
+//! The tar reader: strict and within limits.
 //!
-//! It reads V7, ustar, GNU and PAX headers. Whatever programs are known to read differently from each other is an
-//! error, and so are devices, FIFOs, sparse files, unknown kinds, a missing end marker and data behind it. Names are
-//! UTF-8 of bounded length; whether a name is *safe* is for the one who writes files to judge.
+//! It reads V7, ustar, GNU and PAX headers. Headers that programs are known to read differently are errors, and so are
+//! devices, FIFOs, sparse files, unknown types, a missing end marker and data after it. Names are UTF-8 of limited
+//! length; the writer of files checks that they are *safe*.
 
 mod extension;
 mod header;
@@ -18,10 +18,10 @@ use self::{
 };
 use crate::error::{Context as _, Error, Result};
 
-/// How long a PAX header, a long name or a long link target may be, in bytes.
+/// Size limit of a PAX header, long name or long link target, in bytes.
 pub const MAX_EXTENSION: u64 = 64 << 10;
 
-/// What an archive may demand of its reader.
+/// Limits of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Members, extension headers included.
@@ -47,21 +47,21 @@ impl Default for Limits {
 /// One member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name as the archive has it: not empty, without NUL, perhaps with `./` in front or `..` within.
+    /// Its name in the archive: not empty, without NUL, possibly with a leading `./` or with `..`.
     pub path: String,
-    /// What it is.
+    /// The kind of member.
     pub kind: MemberKind,
-    /// Bytes of data; 0 unless it is a file.
+    /// Bytes of data; 0 except for files.
     pub size: u64,
     /// Permission bits, with set-id and sticky bits.
     pub mode: u32,
-    /// Time of the last change, since 1970.
+    /// Modification time since 1970.
     pub mtime: Duration,
-    /// Whether it has extended attributes or the like, which are not read.
+    /// Whether it has extended attributes or the like, which are ignored.
     pub attributes: bool,
 }
 
-/// What a member of an archive is.
+/// The kind of a member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberKind {
     /// A regular file.
@@ -70,7 +70,7 @@ pub enum MemberKind {
     Directory,
     /// A symbolic link to this target, relative to its own directory.
     Symlink(String),
-    /// A further name of the member with this name.
+    /// Another name for the member with this name.
     HardLink(String),
 }
 
@@ -81,7 +81,7 @@ pub struct Reader<R> {
     limits: Limits,
     entries: u64,
     total: u64,
-    /// Data of the current member that was not read yet.
+    /// Unread bytes of the current member.
     left: u64,
     /// Bytes between that data and the next header.
     padding: u64,
@@ -90,28 +90,28 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// A reader of the archive that `source` holds from here to its end.
+    /// A reader of the archive in `source`, up to its end.
     pub fn new(source: R, limits: Limits) -> Self {
         let source = BufReader::with_capacity(128 << 10, source);
         Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false, strict: false }
     }
 
-    /// The same, which also judges bytes that say nothing: what fills a block up must be zeros, and a checksum must be
-    /// written as all programs write it. A flipped bit there changes no member, and is a flipped bit.
+    /// Also checks bytes without meaning: padding must be zeros, and checksums must have a usual format. This detects
+    /// flipped bits that change no member.
     #[must_use]
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
     }
 
-    /// The next member, whose data [`Self::data`] then reads; `None` once the source was read to its very end.
+    /// The next member, whose data [`Self::data`] then reads; `None` after reading the source to its end.
     ///
-    /// Errors: what the module's head says, kind `Limit` for what goes beyond [`Limits`], and those of the source.
+    /// Errors: those in the module documentation, kind `Limit` for exceeded [`Limits`], and those of the source.
     pub fn next_member(&mut self) -> Result<Option<Member>> {
         self.skip().context(|| "tar archive")?;
         self.find_member().context(|| "tar archive")
     }
 
-    /// The data of the current member that was not read yet.
+    /// The unread data of the current member.
     pub fn data(&mut self) -> Data<'_, R> {
         Data(self)
     }
@@ -121,11 +121,11 @@ impl<R: Read> Reader<R> {
         while let Some(block) = self.block()? {
             let header = Header::new(&block)?;
             if self.strict && !header.has_usual_checksum() {
-                return Err(Error::invalid("the checksum of a header is not written as usual"));
+                return Err(Error::invalid("the checksum of a header has an unusual format"));
             }
             self.entries = self.entries.saturating_add(1);
             if self.entries > self.limits.entries {
-                return Err(Error::limit(format!("more than {} members", self.limits.entries)));
+                return Err(Error::limit(format!("the archive has more than {} members", self.limits.entries)));
             }
             match header.type_flag() {
                 flag @ (b'x' | b'L' | b'K') => extensions.take(flag, &self.extension(&header)?)?,
@@ -139,7 +139,7 @@ impl<R: Read> Reader<R> {
         Ok(None)
     }
 
-    /// The next header block; `None` at the end marker, with everything behind it read.
+    /// The next header block; `None` at the end marker, after reading the rest of the source.
     fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
         if self.ended {
             return Ok(None);
@@ -151,13 +151,13 @@ impl<R: Read> Reader<R> {
         }
         self.exact(&mut block)?;
         if block.iter().any(|b| *b != 0) {
-            return Err(Error::invalid("a lone zero block between members"));
+            return Err(Error::invalid("unexpected zero block between members"));
         }
         self.drain()?;
         Ok(None)
     }
 
-    /// Reads to the end of the source, where only zeros may be.
+    /// Reads to the end of the source. Errors: data other than zeros.
     fn drain(&mut self) -> Result<()> {
         loop {
             let rest = self.source.fill_buf()?;
@@ -166,7 +166,7 @@ impl<R: Read> Reader<R> {
                 return Ok(());
             }
             if rest.iter().any(|b| *b != 0) {
-                return Err(Error::invalid("data behind the end marker"));
+                return Err(Error::invalid("unexpected data after the end marker"));
             }
             let len = rest.len();
             self.source.consume(len);
@@ -177,11 +177,11 @@ impl<R: Read> Reader<R> {
         self.source.read_exact(buffer).map_err(truncated)
     }
 
-    /// The data of an extension header, at most [`MAX_EXTENSION`] bytes, refused by its header when it is more.
+    /// The data of an extension header. Errors: more than [`MAX_EXTENSION`] bytes.
     fn extension(&mut self, header: &Header<'_>) -> Result<Vec<u8>> {
         let size = header.size()?;
         if size > MAX_EXTENSION {
-            return Err(Error::limit(format!("an extension header of {size} bytes; {MAX_EXTENSION} are allowed")));
+            return Err(Error::limit(format!("the extension header has {size} bytes; the limit is {MAX_EXTENSION}")));
         }
         let mut data = vec![0; usize::try_from(size).unwrap_or_default()];
         self.exact(&mut data)?;
@@ -202,7 +202,7 @@ impl<R: Read> Reader<R> {
         let size = found.size.map_or_else(|| header.size(), Ok)?;
         let kind = self.kind(header, path, found.link)?;
         if size != 0 && kind != MemberKind::File {
-            return Err(Error::invalid(format!("{size} bytes of data, but it is no file")));
+            return Err(Error::invalid(format!("unexpected data ({size} bytes): the member is not a file")));
         }
         self.count(size)?;
         let mtime = found.mtime.map_or_else(|| header.mtime(), Ok)?;
@@ -213,7 +213,9 @@ impl<R: Read> Reader<R> {
         self.total = self.total.saturating_add(size);
         if size > self.limits.file || self.total > self.limits.total {
             let Limits { file, total, .. } = self.limits;
-            return Err(Error::limit(format!("files may have {file} bytes each and {total} bytes together")));
+            return Err(Error::limit(format!(
+                "the file exceeds the limits of {file} bytes per file and {total} bytes in total"
+            )));
         }
         Ok(())
     }
@@ -222,49 +224,49 @@ impl<R: Read> Reader<R> {
         let target = || {
             let target = link.clone().map_or_else(|| header.link(), Ok)?;
             if target.is_empty() || target.len() > self.limits.path {
-                return Err(Error::invalid("its link target is empty or too long"));
+                return Err(Error::invalid("the link target is empty or too long"));
             }
             Ok(target)
         };
         match (header.type_flag(), path.ends_with('/')) {
-            // Before there was a flag for directories, a slash at the end marked them.
+            // In V7, a final slash marks a directory.
             (0, true) | (b'5', _) => Ok(MemberKind::Directory),
             (0 | b'0', false) => Ok(MemberKind::File),
-            (b'0', true) => Err(Error::invalid("a file whose name ends with a slash")),
+            (b'0', true) => Err(Error::invalid("the name of a file ends with a slash")),
             (b'1', _) => Ok(MemberKind::HardLink(target()?)),
             (b'2', _) => Ok(MemberKind::Symlink(target()?)),
-            (b'3' | b'4', _) => Err(Error::unsupported("a device")),
-            (b'6', _) => Err(Error::unsupported("a FIFO")),
-            (b'S', _) => Err(Error::unsupported("a sparse file")),
-            (flag, _) => Err(Error::unsupported(format!("a member of kind `{}`", char::from(flag)))),
+            (b'3' | b'4', _) => Err(Error::unsupported("devices are not supported")),
+            (b'6', _) => Err(Error::unsupported("FIFOs are not supported")),
+            (b'S', _) => Err(Error::unsupported("sparse files are not supported")),
+            (flag, _) => Err(Error::unsupported(format!("members of type `{}` are not supported", char::from(flag)))),
         }
     }
 
     fn check_path(&self, path: &str) -> Result<()> {
         let Limits { path: max, component, depth, .. } = self.limits;
         if path.is_empty() {
-            return Err(Error::invalid("a member without a name"));
+            return Err(Error::invalid("the member has no name"));
         }
         if path.len() > max {
-            return Err(Error::limit(format!("a name of {} bytes; {max} are allowed", path.len())));
+            return Err(Error::limit(format!("the name has {} bytes; the limit is {max}", path.len())));
         }
         if path.split('/').any(|c| c.len() > component) {
-            return Err(Error::limit(format!("a component of its name has more than {component} bytes")));
+            return Err(Error::limit(format!("a component of the name is longer than {component} bytes")));
         }
         if path.split('/').filter(|c| !matches!(*c, "" | ".")).count() > depth {
-            return Err(Error::limit(format!("more than {depth} directories deep")));
+            return Err(Error::limit(format!("the name is more than {depth} directories deep")));
         }
         Ok(())
     }
 
-    /// Reads over what is left of the current member.
+    /// Skips the rest of the current member.
     fn skip(&mut self) -> Result<()> {
         let (data, padding) = (std::mem::take(&mut self.left), std::mem::take(&mut self.padding));
         self.pass(data, false)?;
         self.pass(padding, self.strict)
     }
 
-    /// Reads over so many bytes, which may have to be zeros.
+    /// Skips `left` bytes. Errors: `zeros` is set and one is not zero.
     fn pass(&mut self, mut left: u64, zeros: bool) -> Result<()> {
         while left > 0 {
             let bytes = self.source.fill_buf()?;
@@ -273,7 +275,7 @@ impl<R: Read> Reader<R> {
                 return Err(ends_early());
             }
             if zeros && bytes.iter().take(step).any(|b| *b != 0) {
-                return Err(Error::invalid("what fills up the last block of a member is not zeros"));
+                return Err(Error::invalid("the padding of a member is not zeros"));
             }
             self.source.consume(step);
             left = left.saturating_sub(step as u64);
@@ -283,12 +285,12 @@ impl<R: Read> Reader<R> {
 }
 
 impl<R: Read + Seek> Reader<R> {
-    /// Goes over the data of the current member without reading it, and returns where in the source it starts. That
-    /// the source ends before the data does is found by the next call of [`Self::next_member`].
+    /// Seeks past the data of the current member, and returns its offset in the source. The next call of
+    /// [`Self::next_member`] detects a source that ends within the data.
     pub fn jump(&mut self) -> Result<u64> {
         let start = self.source.stream_position()?;
         let mut left = std::mem::take(&mut self.left);
-        // What is to be judged is read.
+        // Bytes to check must be read.
         if !self.strict {
             left = left.saturating_add(std::mem::take(&mut self.padding));
         }
@@ -300,7 +302,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// The data of one member. Reading ends with its last byte; a source that ends before is an error.
+/// The data of one member. A source that ends before its last byte is an error.
 #[derive(Debug)]
 pub struct Data<'a, R>(&'a mut Reader<R>);
 
@@ -346,7 +348,7 @@ fn padding(size: u64) -> u64 {
 }
 
 fn ends_early() -> Error {
-    Error::mismatch("it ends before its end marker")
+    Error::mismatch("the archive ends before its end marker")
 }
 
 fn truncated(error: io::Error) -> Error {

@@ -1,17 +1,17 @@
-//! The header of one member, and the extensions that hold what ustar cannot.
+//! The header of one member, and extensions for values that ustar cannot represent.
 
 use crate::error::{Error, Kind, Result};
 
-/// Everything in a tar archive is a multiple of this many bytes.
+/// Block size of a tar archive, in bytes.
 pub const BLOCK: usize = 512;
 
-/// Largest number that eleven octal digits hold.
+/// Maximum of eleven octal digits.
 const MAX_OCTAL: u64 = (1 << 33) - 1;
 
-/// How long a name or link may be here, in bytes. Peers that read tars allow 1 MiB and more.
+/// Length limit of a name or link, in bytes. Other tar readers allow 1 MiB and more.
 const MAX_NAME: usize = 64 << 10;
 
-/// What a member is.
+/// The type of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// A regular file.
@@ -22,44 +22,44 @@ pub enum Type {
     Directory,
 }
 
-/// Which extension holds what ustar cannot.
+/// The extension for values that ustar cannot represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
-    /// POSIX: records `path`, `linkpath` and `size` in a member of their own in front, also for names beyond ASCII.
+    /// POSIX: records `path`, `linkpath` and `size` in a preceding member, also for names beyond ASCII.
     Pax,
-    /// GNU: a long name in a member in front, sizes from 8 GiB on in base 256 in the header itself; names beyond ASCII
-    /// as they are. A short name has exactly one block of header whatever the size.
+    /// GNU: a long name in a preceding member, sizes from 8 GiB on in base 256 in the header itself, names beyond ASCII
+    /// unchanged. With a short name, the header is one block for any size.
     Gnu,
 }
 
-/// What is said about one member. Owner is always 0 and has no name.
+/// The metadata of one member. Owner and group are always 0, without names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// What it is.
+    /// The type.
     pub kind: Type,
-    /// Its name: relative, without `..`.
+    /// The name: relative, without `..`.
     pub path: &'a str,
-    /// Where a symbolic link leads; else empty.
+    /// The target of a symbolic link, else empty.
     pub link: &'a str,
     /// Permission bits, at most `0o7777`.
     pub mode: u32,
-    /// Seconds since 1970, before the year 2242.
+    /// Modification time in seconds since 1970, before the year 2242.
     pub mtime: u64,
     /// Size of the content in bytes.
     pub size: u64,
 }
 
 impl<'a> Header<'a> {
-    /// A regular file with mode 0644 and time 0: what an archive of blobs consists of.
+    /// A regular file with mode 0644 and time 0, as in an archive of blobs.
     #[must_use]
     pub fn file(path: &'a str, size: u64) -> Self {
         Self { kind: Type::File, path, link: "", mode: 0o644, mtime: 0, size }
     }
 
-    /// The bytes in front of the content: one block, and the blocks of an extension where one is needed.
+    /// The bytes before the content: one block, plus the blocks of an extension if needed.
     ///
-    /// Errors: a name that is empty, absolute, has `..`, NUL or more than 64 KiB (kind `Escape` for the ones that
-    /// reach outside); a mode or time out of range.
+    /// Errors: a name that is empty, or contains NUL or more than 64 KiB; kind `Escape` for one that is absolute or
+    /// contains `..`; a mode or time out of range.
     pub fn encode(&self, extension: Extension) -> Result<Vec<u8>> {
         self.check()?;
         match extension {
@@ -76,14 +76,14 @@ impl<'a> Header<'a> {
             return Err(Error::new(Kind::Escape, message));
         }
         if self.path.is_empty() || self.path.contains('\0') || self.path.len() > MAX_NAME {
-            return bad("has a name that is empty, holds NUL or has more than 64 KiB");
+            return bad("has a name that is empty, contains a NUL or is longer than 64 KiB");
         }
         if self.kind == Type::File && self.path.ends_with('/') {
-            return bad("is a file and its name ends in `/`");
+            return bad("is a file, but its name ends in `/`");
         }
         let link = self.kind == Type::Symlink;
         if link == self.link.is_empty() || self.link.contains('\0') || self.link.len() > MAX_NAME {
-            return bad("has a link target that is empty, holds NUL or has more than 64 KiB");
+            return bad("has a link target that is empty, contains a NUL or is longer than 64 KiB");
         }
         if self.mode > 0o7777 || self.mtime > MAX_OCTAL {
             return bad("has a mode above 0o7777 or a time after the year 2242");
@@ -97,7 +97,7 @@ impl<'a> Header<'a> {
         if !fits(self.link, 100) {
             records.push_str(&record("linkpath", self.link));
         }
-        // Go adds the path to the records that another field made necessary, even where ustar could split it.
+        // If another field needs records, Go also adds the path, even if ustar could split it.
         if split.is_none() || (!fits(self.path, 100) && (!records.is_empty() || self.size > MAX_OCTAL)) {
             records.push_str(&record("path", self.path));
         }
@@ -153,7 +153,7 @@ fn extra(flag: u8, name: &str, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A PAX record: its own length in decimal, which counts itself, key and value.
+/// A PAX record: its total length in decimal, key and value.
 fn record(key: &str, value: &str) -> String {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
@@ -167,7 +167,7 @@ fn fits(name: &str, len: usize) -> bool {
     name.is_ascii() && name.len() <= len
 }
 
-/// Prefix and name as ustar splits a path; `None` when it cannot.
+/// Prefix and name of a path in ustar; `None` if it cannot be split.
 fn split(path: &str) -> Option<(&str, &str)> {
     if fits(path, 100) {
         return Some(("", path));
@@ -185,7 +185,7 @@ fn ascii(name: &str) -> String {
     name.chars().filter(char::is_ascii).collect()
 }
 
-/// One header block in the making: what does not depend on the extension is written.
+/// A header block under construction, with the fields that do not depend on the extension.
 struct Block([u8; BLOCK]);
 
 impl Block {
@@ -217,11 +217,11 @@ impl Block {
         self.finish(name, link)
     }
 
-    /// Name, link and, over all of them, the checksum: the sum of all bytes, itself counted as eight spaces.
+    /// Adds name, link and checksum: the sum of all bytes, with eight spaces in its own place.
     fn finish(mut self, name: &str, link: &str) -> [u8; BLOCK] {
         self.put(0, name.as_bytes(), 100);
         if name.len() > 100 && self.0.get(99) == Some(&b'/') {
-            // A cut name must not look like a directory's.
+            // A truncated name must not look like a directory's.
             let kept = name.get(..100).unwrap_or_default().trim_end_matches('/').len();
             self.put(kept, &[0], 1);
         }
@@ -232,13 +232,13 @@ impl Block {
         self.0
     }
 
-    /// Octal digits with leading zeros and a final NUL that fill the field.
+    /// Writes octal digits with leading zeros and a final NUL, which fill the field.
     fn octal(&mut self, at: usize, len: usize, value: u64) {
         let digits = format!("{value:0width$o}\0", width = len.saturating_sub(1));
         self.put(at, digits.as_bytes(), len);
     }
 
-    /// At most `len` bytes at this place.
+    /// Writes at most `len` bytes at this offset.
     fn put(&mut self, at: usize, bytes: &[u8], len: usize) {
         for (to, from) in self.0.iter_mut().skip(at).take(len).zip(bytes) {
             *to = *from;

@@ -1,9 +1,8 @@
-//! The one tar writer: the same entries give the same bytes, everywhere.
+//! The tar writer: equal entries give equal bytes on every machine.
 //!
-//! The layout is POSIX ustar (pax, "ustar Interchange Format"), no owner, no owner names; what ustar cannot hold goes
-//! into an extension. The choices are those of Go's `archive/tar`, whose tars have published digests: ustar unless an
-//! extension is needed, `/`-splitting at the last place that fits, two zero blocks at the end and no padding to a
-//! record.
+//! The layout is POSIX ustar (pax, "ustar Interchange Format") without owners; values that ustar cannot represent are
+//! in extensions. The choices equal those of Go's `archive/tar`, whose tars have published digests: ustar unless an
+//! extension is needed, paths split at the last possible `/`, two zero blocks at the end and no padding to a record.
 
 mod header;
 
@@ -13,17 +12,16 @@ pub use header::{BLOCK, Extension, Header, Type};
 
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// How much is read from a file at a time.
+/// Size of reads from a file, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// How many zero bytes follow this many bytes of content, up to the next block.
+/// The number of zero bytes after content of this size, up to the next block.
 #[must_use]
 pub fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }
 
-/// Writes a tar archive. Names are checked, sizes are kept: no sequence of calls gives a malformed archive but one
-/// that ends with an error.
+/// Writes a tar archive. Names and sizes are checked: without an error, the archive is well-formed.
 #[derive(Debug)]
 pub struct Writer<W> {
     sink: W,
@@ -32,12 +30,12 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// An archive without entries; long names become PAX records.
+    /// An empty archive; long names become PAX records.
     pub fn new(sink: W) -> Self {
         Self { sink, extension: Extension::Pax, chunk: Vec::new() }
     }
 
-    /// Writes a directory. Whether its name ends in `/` is the caller's choice.
+    /// Writes a directory. Its name may end in `/`, by the caller's choice.
     pub fn directory(&mut self, path: &str, mode: u32, mtime: u64) -> Result<()> {
         self.header(&Header { kind: Type::Directory, path, link: "", mode, mtime, size: 0 })
     }
@@ -47,7 +45,7 @@ impl<W: Write> Writer<W> {
         self.header(&Header { kind: Type::Symlink, path, link: target, mode, mtime, size: 0 })
     }
 
-    /// Writes a regular file of exactly `size` bytes. Errors: kind `Changed` when `content` ends before.
+    /// Writes a regular file of exactly `size` bytes. Errors: kind `Changed` if `content` is shorter.
     pub fn file(&mut self, path: &str, mode: u32, mtime: u64, size: u64, content: &mut dyn Read) -> Result<()> {
         self.header(&Header { kind: Type::File, path, link: "", mode, mtime, size })?;
         self.chunk.resize(CHUNK, 0);
@@ -60,7 +58,7 @@ impl<W: Write> Writer<W> {
                 other => other.context(|| format!("cannot read `{path}`"))?,
             };
             if read == 0 {
-                let message = format!("`{path}` became shorter while it was read");
+                let message = format!("`{path}` became shorter during reading");
                 return Err(Error::new(Kind::Changed, message));
             }
             self.sink.write_all(self.chunk.get(..read).unwrap_or_default())?;
@@ -69,7 +67,7 @@ impl<W: Write> Writer<W> {
         self.zeros(padding(size))
     }
 
-    /// Writes the end of the archive and gives the sink back, not flushed.
+    /// Writes the end of the archive and returns the sink, not flushed.
     pub fn finish(mut self) -> Result<W> {
         self.zeros(2 * BLOCK as u64)?;
         Ok(self.sink)

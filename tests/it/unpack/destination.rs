@@ -66,7 +66,7 @@ async fn files_in_the_way_are_all_named_and_kept_unless_asked_otherwise() {
     let mut job = Job::default().tar("", &bytes).await;
     let error = job.refused(&world, "files in the way").await;
     assert_eq!(error.kind(), Kind::Exists);
-    assert_eq!(error.message(), "there already: `kept/file`, `link`");
+    assert_eq!(error.message(), "different files exist at the destination: `kept/file`, `link`");
     job.options.overwrite = true;
     job.run(&world.dest()).await.unwrap();
     assert!(tree::content(&world.dest()).values().all(|text| text == "new" || text.is_empty()));
@@ -121,7 +121,7 @@ async fn permissions_are_at_most_those_of_everyday_files() {
         [
             "9 members lost set-user-id, set-group-id or sticky bits",
             "7 members lost write permission for group and others",
-            "4 members gained access for their owner, being directories",
+            "4 members are directories and gained access for their owner",
         ]
     );
 }
@@ -252,7 +252,7 @@ async fn a_run_that_was_killed_between_two_moves_is_finished_by_the_next() {
             content
         };
         assert!(content(&world) == content(&undisturbed), "killed before move {killed_at}: {:?}", content(&world));
-        let note = format!("files that were there already, with the same content: {killed_at}");
+        let note = format!("unchanged files, already at the destination: {killed_at}");
         assert_eq!(report.notes, if killed_at == 0 { vec![] } else { vec![note] });
     }
 }
@@ -292,7 +292,10 @@ async fn only_a_file_that_is_the_same_in_every_bit_and_in_its_mode_is_not_in_the
         }
         change();
         let error = job.refused(&world, name).await;
-        assert_eq!((error.kind(), error.message()), (Kind::Exists, &*format!("there already: `{name}`")));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (Kind::Exists, &*format!("different files exist at the destination: `{name}`"))
+        );
         assert!(!at("n").exists());
     }
 }
