@@ -1,4 +1,4 @@
-//! What an artifact is, as one value: for those who look at it, on a terminal, as JSON, or on a page.
+//! The description of an artifact as one value, for a terminal, JSON or a web page.
 
 use serde::Serialize;
 
@@ -10,59 +10,59 @@ use crate::{
     types::{ArtifactType, Catalog, Evidence},
 };
 
-/// What an artifact is.
+/// The description of an artifact.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Description {
     /// Digest of its manifest or index.
     pub digest: Digest,
-    /// Media type of that.
+    /// Media type of the manifest or index.
     pub media_type: String,
-    /// Size of that, in bytes.
+    /// Size of the manifest or index, in bytes.
     pub size: u64,
-    /// The platform that it is for, where whoever points at it says so.
+    /// The platform, if its descriptor gives one.
     pub platform: Option<Box<Platform>>,
     /// Annotations of the manifest or index.
     pub annotations: Annotations,
-    /// The artifact type that it gives, else the media type of its config.
+    /// The artifact type, else the media type of the config.
     pub artifact_type: Option<String>,
-    /// The definition that knows it.
+    /// Name of the definition that recognises it.
     #[serde(rename = "type")]
     pub type_name: Option<String>,
-    /// By what that knows it.
+    /// The evidence for that, in words.
     pub why: Option<String>,
-    /// What it is about.
+    /// The subject.
     pub subject: Option<Descriptor>,
-    /// Its config.
+    /// The config.
     pub config: Option<Content>,
-    /// Its layers, in their order; of a manifest that is not known here, all that it points at.
+    /// The layers in order; for an unknown kind of manifest, all content that it refers to.
     pub layers: Vec<Content>,
-    /// The manifests of an index, in their order.
+    /// The manifests of an index, in order.
     pub children: Vec<Content>,
-    /// The manifests that refer to it.
+    /// The referrers.
     pub referrers: Vec<Content>,
-    /// What cosign keeps about it under tags of its own.
+    /// The manifests that cosign keeps about it under tags.
     pub companions: Vec<Companion>,
-    /// What is not as its type says, and what could not be asked.
+    /// Violations of its type, and facts that could not be determined.
     pub warnings: Vec<String>,
 }
 
-/// Content of an artifact: how it is described, and what it is there.
+/// Content of an artifact: its descriptor, role and file name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Content {
-    /// How it is described.
+    /// The descriptor.
     #[serde(flatten)]
     pub descriptor: Descriptor,
-    /// Its role in the type.
+    /// The role in the type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The name of the file that it holds.
+    /// The file name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
 
-/// A manifest that cosign keeps about another one.
+/// A manifest that cosign keeps about another under a tag.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Companion {
     /// Its tag.
@@ -79,9 +79,9 @@ impl Content {
     }
 }
 
-/// What a store has under this descriptor: reads its manifest, and asks what there is about it.
+/// Describes the artifact with this descriptor: reads its manifest and lists its referrers.
 ///
-/// Errors: kind `NotFound` when it is not there; a malformed manifest; what refers to it cannot be asked.
+/// Errors: kind `NotFound` if it does not exist; a malformed manifest; a failure to list the referrers.
 pub async fn describe(store: &dyn ReadStore, root: &Descriptor, catalog: &Catalog) -> Result<Description> {
     let bytes = store::read_manifest(store, root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;
@@ -94,13 +94,13 @@ pub async fn describe(store: &dyn ReadStore, root: &Descriptor, catalog: &Catalo
             let companion = |(tag, descriptor)| Companion { tag, descriptor };
             description.companions = found.into_iter().map(companion).collect();
         }
-        Err(e) => description.warnings.push(format!("whether cosign keeps something about it was not answered: {e}")),
+        Err(e) => description.warnings.push(format!("cannot list the manifests that cosign keeps about it: {e}")),
     }
     Ok(description)
 }
 
 impl Description {
-    /// What a document says of itself, and what the types that are known say of it.
+    /// Describes a document, with its type from the catalog.
     #[must_use]
     pub fn of(root: &Descriptor, parsed: &Parsed, catalog: &Catalog) -> Self {
         let mut description = Self::bare(root, parsed);
@@ -112,7 +112,7 @@ impl Description {
         description
     }
 
-    /// What a document says of itself.
+    /// Describes a document without a catalog.
     #[must_use]
     pub fn bare(root: &Descriptor, parsed: &Parsed) -> Self {
         let all = parsed.children().into_iter().map(|(_, desc)| Content::of(desc, None));
@@ -159,7 +159,7 @@ impl Description {
     }
 }
 
-/// By what a type knows a manifest or index, in words.
+/// The evidence for a type in words.
 fn because(evidence: Evidence, parsed: &Parsed) -> String {
     let kind = parsed.artifact_type().unwrap_or_default();
     match evidence {

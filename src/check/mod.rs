@@ -1,6 +1,6 @@
-//! Whether a store holds what it claims to hold: the list, every manifest, every byte, and that nothing is missing.
+//! Verifies a store: its list, every manifest, every byte, and that nothing is missing.
 //!
-//! Nothing is changed. What can be wrong with a store is a [`Finding`]; an error is what kept the check from looking.
+//! Nothing is changed. A defect of the store is a [`Finding`]; an error means that the check itself failed.
 
 mod walk;
 
@@ -16,59 +16,59 @@ use crate::{
     store::{Inventory, Item, Name, NamePage, ReadStore, open},
 };
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Something is damaged or missing: whoever reads it gets an error.
+    /// Something is damaged or missing; reading it fails.
     Error,
-    /// Something will surprise somebody.
+    /// Something is unexpected and can cause problems.
     Warning,
-    /// Worth knowing, and no fault.
+    /// Information, not a defect.
     Note,
 }
 
-/// What is wrong, as a word that scripts can rely on.
+/// The kind of a finding, as a stable word for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum What {
-    /// The list of the store cannot be read.
+    /// The list of the store is unreadable.
     MalformedList,
-    /// An entry of the list cannot be read.
+    /// An entry of the list is unreadable.
     UnreadableEntry,
-    /// A tag stands for two manifests.
+    /// A tag names two manifests.
     DuplicateTag,
-    /// Something points at content that is not there.
+    /// Referenced content is missing.
     Missing,
-    /// Content is shorter or longer than it is described.
+    /// The size of content differs from its descriptor.
     WrongSize,
-    /// Content is not what its digest says.
+    /// The digest of content differs from its descriptor.
     WrongDigest,
-    /// Content is there and cannot be read: a symbolic link, a failing disk.
+    /// Content exists but is unreadable: a symbolic link, a failing disk.
     Unreadable,
-    /// A manifest is none, or not one that can be trusted.
+    /// A manifest is malformed or ambiguous.
     MalformedManifest,
     /// A manifest breaks a rule of its artifact type.
     TypeRule,
-    /// The list says something that nobody would have meant, or that a manifest does not bear out.
+    /// The list has an unlikely value, or one that contradicts a manifest.
     DoubtfulList,
-    /// Bytes of an archive that say nothing are not what they should be.
+    /// Padding or a checksum of an archive is unusual.
     DoubtfulArchive,
-    /// A manifest with a subject is not listed, so that nobody finds it from its subject.
+    /// A manifest with a subject is not listed, so that it cannot be found from its subject.
     UnlistedReferrer,
-    /// A manifest is about one that is not here.
+    /// The subject of a manifest is not in the store.
     AbsentSubject,
-    /// Nothing that is listed leads to this content.
+    /// No listed manifest refers to this content.
     Unreferenced,
-    /// An unfinished file that a crash left.
+    /// An unfinished file, left by a crash.
     Leftover,
     /// A file that does not belong to the format.
     Stray,
 }
 
 impl What {
-    /// How bad it is.
+    /// The severity.
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
@@ -86,36 +86,36 @@ impl What {
         }
     }
 
-    /// What can be done about it.
+    /// The remedy.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::MalformedList | Self::UnreadableEntry => "restore `index.json` from another copy of the store",
             Self::DoubtfulList => "compare `index.json` with another copy of the store",
-            Self::DoubtfulArchive => "the content is whole: copy it to a new archive",
+            Self::DoubtfulArchive => "the content is intact: copy it to a new archive",
             Self::DuplicateTag => "set the tag again",
             Self::Missing | Self::WrongSize => "copy the artifact here again",
             Self::WrongDigest | Self::Unreadable => "delete the content, then copy the artifact here again",
-            Self::MalformedManifest | Self::TypeRule => "ask its publisher for a correct one",
+            Self::MalformedManifest | Self::TypeRule => "ask the publisher for a correct artifact",
             Self::UnlistedReferrer => "tag it, or copy it here again",
             Self::AbsentSubject => "copy the subject here if it is needed",
-            Self::Unreferenced => "tag the manifest it belongs to, or collect garbage",
-            Self::Leftover => "nothing: the next writer goes on with it, or removes it",
-            Self::Stray => "remove the file if nobody needs it",
+            Self::Unreferenced => "tag the manifest that refers to it, or collect garbage",
+            Self::Leftover => "no action needed: the next writer resumes or removes it",
+            Self::Stray => "remove the file if it is not needed",
         }
     }
 }
 
-/// Something about a store that is wrong or worth knowing.
+/// A defect of a store, or information about it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What it is.
+    /// The kind.
     pub what: What,
-    /// Where: a digest, a tag or a path in the store.
+    /// The place: a digest, a tag or a path in the store.
     pub place: String,
-    /// The particulars, on one line.
+    /// The details, on one line.
     pub message: String,
 }
 
@@ -131,30 +131,30 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Rules that go beyond the OCI specifications: those of artifact types.
+/// Rules beyond the OCI specifications: those of artifact types.
 pub trait Rules: Send + Sync {
-    /// The largest config, in bytes, that is read to judge this manifest; `None` where the manifest alone tells. A
-    /// larger one breaks the rules.
+    /// Size limit, in bytes, of the config needed to check this manifest; a larger config is a finding. `None` if the
+    /// check needs no config.
     fn reads_config(&self, _manifest: &Parsed) -> Option<u64> {
         None
     }
 
-    /// What is wrong with this manifest, one line each. `config` is the content of its config, verified, where
-    /// [`Rules::reads_config`] asks for it, and empty otherwise. Not called where the config cannot be read: that is a
-    /// finding of its own.
+    /// The rules that this manifest breaks, one line each. `config` is the verified content of the config, or empty
+    /// unless [`Rules::reads_config`] asks for it. Not called if the config is unreadable, which is a finding of its
+    /// own.
     fn broken(&self, desc: &Descriptor, manifest: &Parsed, config: &[u8]) -> Vec<String>;
 }
 
-/// How [`check_with`] goes about it.
+/// Options for [`check_with`].
 #[derive(Clone)]
 pub struct Options {
-    /// Only what this tag or digest stands for, and what refers to it.
+    /// Check only the artifact with this tag or digest, and its referrers.
     pub only: Option<Name>,
-    /// How much content is hashed at a time.
+    /// Number of blobs hashed in parallel.
     pub parallel: usize,
     /// Rules of artifact types.
     pub rules: Option<Arc<dyn Rules>>,
-    /// Who is told what is read.
+    /// Observer of progress.
     pub progress: Observer,
 }
 
@@ -170,16 +170,16 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Checks all that a store holds; of a store that cannot list it, all that its tags lead to. Findings are sorted, the
-/// worst first.
+/// Checks all content of a store or, if it cannot list that, all content reachable from its tags. Findings are sorted,
+/// the worst first.
 ///
-/// Errors: the store cannot be asked (kinds such as `Unreachable`); kind `NotFound` where one that cannot list its content
-/// has no names.
+/// Errors: the store fails (kinds such as `Unreachable`); kind `NotFound` if a store that cannot list its content has
+/// no names.
 pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
     check_with(store, &Options::default()).await
 }
 
-/// The same with options.
+/// Checks a store as [`check`] does, with options.
 pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result<Vec<Finding>> {
     let mut walk = CheckWalk::new(store, options.rules.as_deref());
     if let Some(name) = &options.only {
@@ -201,8 +201,8 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
         None => {
             let page = store.list_names().await?;
             if page == NamePage::default() {
-                // Registries say the same of a repository that they do not know.
-                let message = format!("{store} is not there, or has no tags");
+                // Registries respond the same for an unknown repository.
+                let message = format!("{store} does not exist or has no tags");
                 return Err(Error::not_found(message).with_code(Code::NoTags));
             }
             walk.flaws(&page.unreadable);
@@ -217,7 +217,7 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
     finish(walk, inventory.as_ref(), store, options).await
 }
 
-/// Hashes what was met, and gives all findings in order.
+/// Hashes the content and returns all findings in order.
 async fn finish(
     walk: CheckWalk<'_>,
     inventory: Option<&Inventory>,
@@ -231,24 +231,24 @@ async fn finish(
     Ok(findings)
 }
 
-/// A failure that says something about the content, as a finding; any other is an error of the check.
+/// A failure caused by the content, as a finding; any other is an error of the check.
 fn finding_of(kind: Kind, what: What) -> Result<What> {
     match kind {
         Kind::NotFound => Ok(What::Missing),
         Kind::Mismatch => Ok(What::WrongDigest),
         Kind::Invalid | Kind::Limit | Kind::Unsupported => Ok(what),
         Kind::Escape | Kind::Io | Kind::Changed => Ok(What::Unreadable),
-        other => Err(Error::new(other, "the store cannot be checked")),
+        other => Err(Error::new(other, "cannot check the store")),
     }
 }
 
-/// Reads all this content to its end, some of it at a time; memory does not depend on its size.
+/// Reads all this content, several blobs in parallel; memory does not depend on its size.
 async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Item>, options: &Options) -> Result<Vec<Finding>> {
     let bytes = content.iter().fold(0_u64, |sum, item| sum.saturating_add(item.desc.size));
     options.progress.tell(Event::Planned { items: content.len(), bytes });
     let tasks = content.into_iter().map(|item| {
         let (store, progress) = (Arc::clone(store), options.progress.clone());
-        // A task of its own, so that hashing spreads over threads.
+        // A task per blob, so that hashing uses several threads.
         async move { tokio::spawn(async move { hash_one(store.as_ref(), &item, &progress).await }).await }
     });
     let found: Vec<Option<Finding>> = stream::iter(tasks)
@@ -277,7 +277,7 @@ async fn hash_one(store: &dyn ReadStore, item: &Item, progress: &Observer) -> Re
     }
 }
 
-/// What an inventory says about a digest.
+/// The size of content in an inventory.
 fn held(inventory: &Inventory, digest: &Digest) -> Option<u64> {
     inventory.blobs.get(digest).copied()
 }

@@ -1,4 +1,4 @@
-//! The way from the list of a store through all manifests to all content.
+//! The walk from the list of a store through all manifests to all content.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,34 +14,34 @@ use crate::{
     store::{self, Flaw, FlawKind, Inventory, Item, Name, ReadStore},
 };
 
-/// Most manifests and blobs that one check walks through: those of a large mirror.
+/// Limit of manifests and blobs in one check, enough for a large mirror.
 const MAX_NODES: usize = 10_000_000;
 
-/// What has been met so far.
+/// The state of the walk.
 pub(super) struct CheckWalk<'a> {
     store: &'a Arc<dyn ReadStore>,
     rules: Option<&'a dyn Rules>,
     findings: Vec<Finding>,
-    /// Content by digest and role: how it is described, and what points at it.
+    /// Content by digest and role: its descriptor, and the place that refers to it.
     met: BTreeMap<(Digest, Role), (Descriptor, String)>,
-    /// Content that was read and needs no second look.
+    /// Content that was read and verified.
     done: HashSet<(Digest, Role)>,
     subjects: Vec<(Digest, Digest)>,
-    /// What manifests that are listed say about themselves.
+    /// The identity of listed manifests by their own content.
     said: BTreeMap<Digest, Option<Said>>,
 }
 
-/// What a document says about itself.
+/// The identity of a document by its own content.
 struct Said {
     media_type: Option<String>,
     artifact_type: Option<String>,
-    /// Those of a document that is about another one.
+    /// The annotations of a document with a subject.
     annotations: Option<Annotations>,
 }
 
 impl Said {
     fn of(bytes: &[u8], parsed: &Parsed) -> Self {
-        /// What shows that a document without a type is a manifest.
+        /// The keys that identify a manifest without a media type.
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Document {
@@ -66,23 +66,23 @@ impl Said {
         }
     }
 
-    /// What an entry of the list says and this document does not.
+    /// The contradictions between an entry of the list and this document.
     fn doubts(&self, entry: &Descriptor) -> Vec<String> {
         let mut doubts = Vec::new();
         let own = self.media_type.as_ref().filter(|own| **own != entry.media_type);
-        // Read by the type of the entry already, and found good.
+        // Already parsed successfully by the entry's type.
         if let Some(own) = own.filter(|_| !media_type::points(&entry.media_type)) {
-            doubts.push(format!("is listed as `{:.128}` and is a `{own:.128}`", entry.media_type));
+            doubts.push(format!("is listed as `{:.128}` but is a `{own:.128}`", entry.media_type));
         }
         if let Some(listed) = entry.artifact_type.as_ref().filter(|listed| self.artifact_type.as_ref() != Some(listed))
         {
-            doubts.push(format!("is listed with the artifact type `{listed:.128}`, which is not its own"));
+            doubts.push(format!("is listed with the artifact type `{listed:.128}`, which differs from its own"));
         }
         let Some(own) = &self.annotations else { return doubts };
         let is_name = |(key, _): &(&String, &String)| *key == annotation::REF_NAME;
         let mut listed = entry.annotations.iter().filter(|pair| !is_name(pair)).peekable();
         if listed.peek().is_some() && !listed.eq(own.iter().filter(|pair| !is_name(pair))) {
-            doubts.push("is listed with annotations that are not its own".into());
+            doubts.push("is listed with annotations that differ from its own".into());
         }
         doubts
     }
@@ -105,7 +105,7 @@ impl<'a> CheckWalk<'a> {
         self.findings.push(Finding::new(what, place, message));
     }
 
-    /// What a store says about its own list and file.
+    /// Adds findings for the flaws that a store reports about its list and file.
     pub(super) fn flaws(&mut self, flaws: &[Flaw]) {
         for Flaw { kind, place, message } in flaws {
             let what = match kind {
@@ -126,7 +126,7 @@ impl<'a> CheckWalk<'a> {
             if let Some(name) = name
                 && names.insert(name, &entry.digest).is_some_and(|other| *other != entry.digest)
             {
-                self.find(What::DuplicateTag, name, "stands for two manifests");
+                self.find(What::DuplicateTag, name, "names two manifests");
             }
             let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{name}`"));
             self.follow(entry.clone(), from).await?;
@@ -142,7 +142,7 @@ impl<'a> CheckWalk<'a> {
         Ok(())
     }
 
-    /// Follows one tag or digest, and what refers to what it stands for.
+    /// Follows one tag or digest, and its referrers.
     pub(super) async fn tag(&mut self, tag: &Name) -> Result<()> {
         match self.store.resolve(tag).await {
             Ok(desc) => {
@@ -156,7 +156,7 @@ impl<'a> CheckWalk<'a> {
         Ok(())
     }
 
-    /// Reads a manifest and all below it.
+    /// Reads a manifest and all its content.
     async fn follow(&mut self, desc: Descriptor, from: String) -> Result<()> {
         let mut next = vec![(Role::Manifest, desc, from)];
         while let Some((role, desc, from)) = next.pop() {
@@ -173,11 +173,11 @@ impl<'a> CheckWalk<'a> {
         Ok(())
     }
 
-    /// Notes content in a role; `false` when it was known in this role.
+    /// Records content in a role; `false` if it is already known in this role.
     fn meet(&mut self, role: Role, desc: &Descriptor, from: String) -> Result<bool> {
         for known in [Role::Blob, Role::Manifest].map(|role| (desc.digest.clone(), role)) {
             if let Some((known, by)) = self.met.get(&known).filter(|(known, _)| known.size != desc.size) {
-                let message = format!("{by} says {} bytes and {from} says {}", known.size, desc.size);
+                let message = format!("{by} gives {} bytes and {from} gives {}", known.size, desc.size);
                 self.find(What::WrongSize, &desc.digest, message);
                 break;
             }
@@ -193,14 +193,14 @@ impl<'a> CheckWalk<'a> {
         Ok(true)
     }
 
-    /// A manifest, unless something is wrong with it.
+    /// Reads a manifest; `None` after a finding about it.
     async fn read(&mut self, desc: &Descriptor, from: &str) -> Result<Option<Parsed>> {
         let bytes = match store::read_manifest(self.store.as_ref(), desc).await {
             Ok(bytes) => bytes,
             Err(e) => {
                 let what = finding_of(e.kind(), What::MalformedManifest)?;
                 if what != What::Missing {
-                    self.find(what, &desc.digest, format!("{from} points at it: {e}"));
+                    self.find(what, &desc.digest, format!("{from} refers to it: {e}"));
                     self.done.insert((desc.digest.clone(), Role::Manifest));
                 }
                 return Ok(None);
@@ -226,7 +226,7 @@ impl<'a> CheckWalk<'a> {
         }
     }
 
-    /// What the rules of artifact types say about a manifest.
+    /// The rules of artifact types that a manifest breaks.
     async fn broken(&mut self, desc: &Descriptor, parsed: &Parsed) -> Result<Vec<String>> {
         let Some(rules) = self.rules else { return Ok(Vec::new()) };
         let (Parsed::Manifest(manifest), Some(limit)) = (parsed, rules.reads_config(parsed)) else {
@@ -238,16 +238,16 @@ impl<'a> CheckWalk<'a> {
                 Ok(rules.broken(desc, parsed, &config))
             }
             Err(e) if e.kind() == Kind::Limit => Ok(vec![e.to_string()]),
-            // The config is met as content, too, and what is wrong with it is found there.
+            // Defects of the config itself are found when it is checked as content.
             Err(e) => finding_of(e.kind(), What::Unreadable).map(|_| Vec::new()),
         }
     }
 
-    /// Compares with what is there: content that nothing leads to, and files that are no content.
+    /// Compares with the inventory: unreferenced content, and files that are not content.
     pub(super) async fn compare(&mut self, inventory: &Inventory) -> Result<()> {
         for (manifest, subject) in std::mem::take(&mut self.subjects) {
             if !inventory.blobs.contains_key(&subject) {
-                self.find(What::AbsentSubject, manifest, format!("is about {subject}, which is not here"));
+                self.find(What::AbsentSubject, manifest, format!("has the subject {subject}, which is not here"));
             }
         }
         for (digest, size) in &inventory.blobs {
@@ -256,10 +256,10 @@ impl<'a> CheckWalk<'a> {
             }
         }
         for path in &inventory.leftovers {
-            self.find(What::Leftover, path, "an unfinished file of a writer, at work or crashed");
+            self.find(What::Leftover, path, "an unfinished file of a running or crashed writer");
         }
         for path in &inventory.strays {
-            self.find(What::Stray, path, "does not belong to the format");
+            self.find(What::Stray, path, "is not part of the format");
         }
         Ok(())
     }
@@ -271,11 +271,11 @@ impl<'a> CheckWalk<'a> {
             && let Ok(parsed) = Parsed::read(&desc.media_type, &bytes)
             && let Some(subject) = parsed.subject()
         {
-            let message = format!("is about {} and is not listed", subject.digest);
+            let message = format!("has the subject {} but is not listed", subject.digest);
             self.find(What::UnlistedReferrer, digest, message);
             return Ok(());
         }
-        self.find(What::Unreferenced, digest, format!("nothing that is listed leads to it; {size} bytes"));
+        self.find(What::Unreferenced, digest, format!("no listed manifest refers to it; {size} bytes"));
         Ok(())
     }
 
@@ -283,19 +283,19 @@ impl<'a> CheckWalk<'a> {
         [Role::Blob, Role::Manifest].into_iter().any(|role| self.met.contains_key(&(digest.clone(), role)))
     }
 
-    /// What is still to be hashed, and what was found.
+    /// The content still to hash, and the findings.
     pub(super) fn finish(mut self, inventory: Option<&Inventory>) -> (Vec<Item>, Vec<Finding>) {
         let mut content = Vec::new();
         for ((digest, role), (desc, from)) in std::mem::take(&mut self.met) {
             let size = inventory.map(|inventory| held(inventory, &digest));
             match size {
                 _ if self.done.contains(&(digest.clone(), role)) => {}
-                Some(None) => self.find(What::Missing, &digest, format!("{from} points at it")),
+                Some(None) => self.find(What::Missing, &digest, format!("{from} refers to it")),
                 Some(Some(size)) if size != desc.size => {
-                    let message = format!("{from} says {} bytes; {size} are here", desc.size);
+                    let message = format!("{from} gives {} bytes; {size} are here", desc.size);
                     self.find(What::WrongSize, &digest, message);
                 }
-                // What is kept once was hashed when it was read as a manifest.
+                // Content in a single role was hashed when it was read as a manifest.
                 Some(Some(_)) if self.done.contains(&(digest.clone(), Role::Manifest)) => {}
                 _ => content.push(Item { desc: desc.bare(), role }),
             }

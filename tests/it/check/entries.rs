@@ -85,7 +85,7 @@ async fn an_entry_that_cannot_be_read_is_an_error_and_stops_a_copy_of_all_tags()
             assert!(!world.path().join("all").exists(), "{what}");
             assert_ne!(world.run(&format!("copy {place} oci:all --all-tags --dry-run")).code, 0, "{what}");
             let listed = world.run(&format!("ls {place}"));
-            assert!(listed.stderr.contains("not all of the list"), "{what}: {}", listed.stderr);
+            assert!(listed.stderr.contains("is incomplete; `artifact check` shows why"), "{what}: {}", listed.stderr);
         }
     }
 }
@@ -108,8 +108,8 @@ async fn what_a_list_says_that_nobody_would_mean_is_a_warning() {
     for (words, spoil) in [
         ("the unknown key `x`", set("x", "y")),
         ("an invalid media type", set("mediaType", "application")),
-        ("is listed as `application/x` and is a", set("mediaType", "application/x")),
-        ("artifact type `a/b`, which is not its own", set("artifactType", "a/b")),
+        ("is listed as `application/x` but is a", set("mediaType", "application/x")),
+        ("artifact type `a/b`, which differs from its own", set("artifactType", "a/b")),
         ("an invalid name", entry(|entry| entry["annotations"][NAME] = "a b".into())),
         ("`mediaType` is not", replaced("image.index.v1", "image.index.v2")),
         ("unknown key `sschemaVersion`", replaced("{", "{\"sschemaVersion\":2,")),
