@@ -1,4 +1,4 @@
-//! What is put is there, whole and under its digest, and nothing else is.
+//! Behaviours of content: stored content exists complete under its digest, and no other content does.
 
 use bytes::Bytes;
 

@@ -26,24 +26,24 @@ use crate::{
     },
 };
 
-/// A store of which so many calls that read or change content go well, and all after them fail.
+/// A store in which a number of calls that read or change content succeed, and all later ones fail.
 pub(super) struct Failing {
     inner: Arc<dyn Store>,
     left: Arc<Left>,
 }
 
-/// How many calls go well yet.
+/// The number of calls that still succeed.
 struct Left(AtomicUsize);
 
 impl Left {
     fn call(&self) -> Result<()> {
         let gone = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        gone.map(drop).map_err(|_| Error::new(Kind::Unreachable, "the line is dead"))
+        gone.map(drop).map_err(|_| Error::new(Kind::Unreachable, "the connection is lost"))
     }
 }
 
 impl Failing {
-    /// This store, from the call of this number on, counted from 0.
+    /// A store that fails from this call on, counted from 0.
     pub(super) fn from(inner: Arc<dyn Store>, call: usize) -> Self {
         Self { inner, left: Arc::new(Left(AtomicUsize::new(call))) }
     }
@@ -121,7 +121,7 @@ impl Store for Failing {
     }
 }
 
-/// A session of it, which fails with it.
+/// A session of a failing store, which fails too.
 struct FailingSession {
     inner: Arc<dyn Session>,
     left: Arc<Left>,
@@ -167,7 +167,7 @@ impl Session for FailingSession {
     }
 }
 
-/// A store that hands out half of one content and then nothing, which it tells.
+/// A store that returns half of one blob, then stalls and reports it.
 pub(super) struct Stalled {
     pub(super) inner: Arc<dyn ReadStore>,
     pub(super) digest: Digest,

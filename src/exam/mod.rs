@@ -1,8 +1,8 @@
-//! The exam: what every store must do, as a list of behaviours. Feature `exam`.
+//! The exam: the required behaviours of every store. Feature `exam`.
 //!
-//! A store sits it from its own tests. For each behaviour a [`Candidate`] is made, an empty store of its own, and
-//! [`Behaviour::run`] puts it to the test. A behaviour that the store does not show is a panic, as in any test; one that
-//! cannot be asked of it, by its [`crate::store::Abilities`], is an [`Outcome`] that says so.
+//! A store runs it in its own tests. For each behaviour, create a [`Candidate`], an empty store, and test it with
+//! [`Behaviour::run`]. A violation is a panic, as in any test. If a behaviour does not apply to a store, by its
+//! [`crate::store::Abilities`], the [`Outcome`] has the reason.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -18,9 +18,9 @@
 //! # }
 //! ```
 //!
-//! It runs on a runtime of tokio with more than one thread.
+//! It needs a tokio runtime with several threads.
 
-// A behaviour that is not shown is a panic, and so is a sample that cannot be made.
+// A violation is a panic, and so is a failure to create a sample.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 mod contents;
@@ -38,9 +38,9 @@ use futures_util::future::BoxFuture;
 
 use crate::store::{ReadStore, Store};
 
-/// A store that sits the exam, empty at first.
+/// A store for the exam, initially empty.
 pub struct Candidate {
-    /// The handle that is written through.
+    /// The handle for writes.
     pub store: Arc<dyn Store>,
     open: Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>,
     local: bool,
@@ -48,30 +48,31 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A store, and how another handle on the same content is opened, as another process would open it.
+    /// A candidate from a store and a function that opens another handle for the same content, as another process
+    /// would.
     pub fn new(store: Arc<dyn Store>, open: impl Fn() -> Arc<dyn Store> + Send + Sync + 'static) -> Self {
         Self { store, open: Box::new(open), local: false, _kept: Box::new(()) }
     }
 
-    /// The same, whose content lies in files of this machine, to be read where it is: [`ReadStore::local`].
+    /// Declares that the content is in local files, which can be read in place: [`ReadStore::local`].
     #[must_use]
     pub fn in_local_files(self) -> Self {
         Self { local: true, ..self }
     }
 
-    /// The same, together with what must live as long: a directory, a server.
+    /// Adds a value that must live as long as the store: a directory, a server.
     #[must_use]
     pub fn keeping(self, kept: impl Send + Sync + 'static) -> Self {
         Self { _kept: Box::new(kept), ..self }
     }
 
-    /// Another handle on the same content.
+    /// Opens another handle for the same content.
     #[must_use]
     pub fn open(&self) -> Arc<dyn Store> {
         (self.open)()
     }
 
-    /// The same, to read from.
+    /// Opens another handle for reading.
     #[must_use]
     pub fn again(&self) -> Arc<dyn ReadStore> {
         self.open()
@@ -84,34 +85,34 @@ impl fmt::Debug for Candidate {
     }
 }
 
-/// One thing that a store must do.
+/// A required behaviour of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Behaviour {
-    /// What it is, a sentence with `_` between the words.
+    /// Name, a sentence with `_` between the words.
     pub name: &'static str,
     run: fn(Candidate) -> BoxFuture<'static, Outcome>,
 }
 
 impl Behaviour {
-    /// Puts a store to the test.
+    /// Tests a store.
     ///
     /// # Panics
     ///
-    /// The store does not behave so.
+    /// The store violates the behaviour.
     #[must_use]
     pub fn run(&self, candidate: Candidate) -> BoxFuture<'static, Outcome> {
         (self.run)(candidate)
     }
 }
 
-/// How a behaviour was shown.
+/// The outcome of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it.
+    /// Passed completely.
     Passed,
-    /// All but what does not apply to this store, by what it says that it can do.
+    /// Passed except for a part that does not apply to this store, by its abilities.
     InPart(&'static str),
-    /// It does not apply to this store, by what it says that it can do.
+    /// Does not apply to this store, by its abilities.
     DoesNotApply(&'static str),
 }
 
@@ -125,7 +126,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A behaviour that applies to every store has nothing to say.
+/// The outcome of a behaviour that applies to every store.
 impl From<()> for Outcome {
     fn from((): ()) -> Self {
         Self::Passed
@@ -144,7 +145,7 @@ macro_rules! behaviours {
     };
 }
 
-/// All of the exam.
+/// All behaviours of the exam.
 pub const BEHAVIOURS: &[Behaviour] = behaviours! {
     contents:
         what_is_delivered_is_there_for_every_reader

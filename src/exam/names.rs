@@ -1,4 +1,4 @@
-//! What a name stands for, and what becomes of names.
+//! Behaviours of names.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ pub(super) async fn a_tag_is_set_on_what_is_there_and_on_nothing_else(c: Candida
     assert_eq!(c.again().list_names().await.unwrap().names, ["stable", "v1"]);
 }
 
-/// Whatever call of the copy fails: the handle then shows what everybody sees, and what it says it did is done.
+/// After a failure in any call of a copy, the handle shows the same as others, and reported changes are made.
 pub(super) async fn a_handle_after_a_failed_copy_is_as_good_as_a_new_one(c: Candidate) {
     let (one, two) = (sample(), Sample::of(&[b"another", &noise(300_000, 5)]));
     deliver(&c.store, &one, &["v1"]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Short forms of what the behaviours ask.
+//! Helper functions for behaviours.
 
 use bytes::Bytes;
 
@@ -18,38 +18,38 @@ pub(super) fn kind<T>(result: Result<T>) -> Kind {
     result.err().expect("an error").kind()
 }
 
-/// Content of a sample in its role: what is described as a manifest is one.
+/// Content of a sample with its role, by media type.
 pub(super) fn item(desc: &Descriptor) -> Item {
     let role = if media_type::points(&desc.media_type) { Role::Manifest } else { Role::Blob };
     Item { desc: desc.clone(), role }
 }
 
-/// Content from an offset to its end, unverified.
+/// Reads content from an offset to its end, unverified.
 pub(super) async fn fetch(store: &dyn ReadStore, desc: &Descriptor, from: u64) -> Result<ByteStream> {
     store.fetch(&item(desc), from..desc.size).await
 }
 
-/// Content, verified.
+/// Reads verified content.
 pub(super) async fn read(store: &dyn ReadStore, desc: &Descriptor, limit: u64) -> Result<Bytes> {
     store::read(store, &item(desc), limit).await
 }
 
-/// What a fresh handle reads, verified.
+/// Reads verified content through a new handle.
 pub(super) async fn content(c: &Candidate, desc: &Descriptor) -> Result<Bytes> {
     read(c.again().as_ref(), desc, 64 << 20).await
 }
 
-/// What the writing handle reads, verified.
+/// Reads verified content through the writing handle.
 pub(super) async fn content_now(c: &Candidate, desc: &Descriptor) -> Result<Bytes> {
     read(c.store.as_ref(), desc, 64 << 20).await
 }
 
-/// Whether content is there.
+/// Whether content exists.
 pub(super) async fn has(store: &dyn ReadStore, desc: &Descriptor) -> Result<bool> {
     store::contains(store, &item(desc)).await
 }
 
-/// How many bytes a blob has.
+/// The size of a blob in bytes.
 pub(super) async fn size(store: &dyn ReadStore, digest: &Digest) -> Result<u64> {
     store::size(store, digest, Role::Blob).await
 }

@@ -1,4 +1,4 @@
-//! What refers to what.
+//! Behaviours of referrers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Small artifacts, the way that they get into a store, and content that never comes whole.
+//! Small artifacts, functions that store them, and incomplete content.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub const TYPE: &str = "application/vnd.test.v1";
 /// The media type of the layers of a sample.
 pub const LAYER: &str = "text/plain";
 
-/// This text as a name to ask for.
+/// This text as a name to resolve.
 #[must_use]
 pub fn named(text: impl AsRef<str>) -> Name {
     text.as_ref().parse().unwrap()
@@ -48,13 +48,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// An artifact of an empty config and these layers.
+    /// An artifact with an empty config and these layers.
     #[must_use]
     pub fn of(layers: &[&[u8]]) -> Self {
         Self::new(layers, None)
     }
 
-    /// An artifact about another one.
+    /// An artifact with a subject.
     #[must_use]
     pub fn about(subject: &Descriptor, layer: &[u8]) -> Self {
         Self::new(&[layer], Some(subject.bare()))
@@ -65,7 +65,7 @@ impl Sample {
         Self::with_layers(layers.collect(), subject)
     }
 
-    /// An artifact of these layers, described by any algorithm.
+    /// An artifact with these layers, with digests of any algorithm.
     #[must_use]
     pub fn with_layers(layers: Vec<(Descriptor, Bytes)>, subject: Option<Descriptor>) -> Self {
         let manifest = Manifest {
@@ -97,31 +97,31 @@ impl Sample {
         all
     }
 
-    /// The manifest that leads to all of it.
+    /// The root manifest.
     #[must_use]
     pub fn root(&self) -> &Descriptor {
         &self.manifests.last().unwrap().0
     }
 
-    /// Its last layer.
+    /// The last layer.
     #[must_use]
     pub fn layer(&self) -> &(Descriptor, Bytes) {
         self.blobs.last().unwrap()
     }
 
-    /// Blobs and manifests.
+    /// All blobs and manifests.
     pub fn all(&self) -> impl Iterator<Item = &(Descriptor, Bytes)> {
         self.blobs.iter().chain(&self.manifests)
     }
 
-    /// A store that holds this and nothing else, its root tagged.
+    /// A store in memory with only this sample, its root tagged.
     pub async fn in_memory(&self, tags: &[&str]) -> Arc<dyn ReadStore> {
         let memory: Arc<dyn Store> = Arc::new(Memory::new());
         deliver(&memory, self, tags).await.unwrap();
         memory
     }
 
-    /// All that storing this artifact under these tags changes.
+    /// The intent to store this artifact with these tags.
     #[must_use]
     pub fn intent(&self, tags: &[&str]) -> Intent {
         let mut items: Vec<Item> = Vec::new();
@@ -140,13 +140,13 @@ impl Sample {
         Intent { items, listed, names: self.names(tags), removals: Vec::new() }
     }
 
-    /// These tags, set on its root.
+    /// Changes that set these tags on the root.
     #[must_use]
     pub fn names(&self, tags: &[&str]) -> Vec<NameChange> {
         tags.iter().map(|tag| NameChange::set(ref_name(tag), self.root().bare())).collect()
     }
 
-    /// Puts all of it, blobs first.
+    /// Stores all of it, blobs first.
     pub async fn put_into(&self, write: &Write) -> Result<()> {
         let puts = write.puts();
         for (desc, bytes) in &self.blobs {
@@ -159,7 +159,7 @@ impl Sample {
     }
 }
 
-/// Stores a sample the way that a copy does: all of it is announced, blobs, manifests, names, and then it commits.
+/// Stores a sample as a copy does: declares all content, stores blobs, manifests and names, then commits.
 pub async fn deliver(store: &Arc<dyn Store>, sample: &Sample, tags: &[&str]) -> Result<()> {
     let write = begin(store.as_ref(), sample.intent(tags)).await?;
     let put = sample.put_into(&write).await;
@@ -172,7 +172,7 @@ pub async fn deliver(store: &Arc<dyn Store>, sample: &Sample, tags: &[&str]) -> 
     }
 }
 
-/// Bytes that do not repeat, the same for the same seed.
+/// Pseudo-random bytes, equal for equal seeds.
 #[must_use]
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -185,7 +185,7 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Content that breaks off after two thirds.
+/// Content with an error after two thirds.
 #[derive(Debug)]
 pub struct Broken(pub Bytes);
 
@@ -202,7 +202,7 @@ impl Blob for Broken {
     }
 }
 
-/// Content of which half comes, and then nothing for ever; it tells when that is so.
+/// Content that stalls after half of its bytes, and then notifies.
 #[derive(Debug)]
 pub struct Stalling(pub Bytes, pub Arc<Notify>);
 

@@ -1,4 +1,4 @@
-//! What ends badly changes nothing, and whoever comes next finds a store that works.
+//! Behaviours of sessions: a failed one changes nothing, and the store works afterwards.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::{
     stores::Memory,
 };
 
-/// Brings a sample that was not there before, through a handle that has been through something, and looks for it
-/// through a fresh one. What was dropped may take a moment to let go of the store.
+/// Stores a new sample through a used handle, and checks for it through a new one. Dropped sessions may need a moment
+/// to release the store.
 async fn still_works(c: &Candidate) {
     let (sample, store) = (Sample::of(&[b"what comes later"]), &c.store);
     while let Err(e) = deliver(store, &sample, &["later"]).await {
@@ -38,7 +38,7 @@ async fn still_works(c: &Candidate) {
     }
 }
 
-/// No name, and nothing that is about this.
+/// Checks that there are no names, and no referrers of `subject`.
 async fn nothing_shows(c: &Candidate, subject: &Descriptor) {
     for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
         assert!(store.list_names().await.unwrap().names.is_empty());
@@ -75,7 +75,7 @@ pub(super) async fn a_commit_that_was_left_alone_may_be_asked_for_again(c: Candi
         session.manifest(desc, bytes).await.unwrap();
     }
     sample.names(&["v1"]).into_iter().for_each(|change| session.name(change).unwrap());
-    // Begun, and dropped wherever it waits first.
+    // Begun, and dropped at its first wait.
     if futures_util::poll!(session.commit()).is_pending() {
         session.commit().await.unwrap();
     }
@@ -91,7 +91,7 @@ pub(super) async fn a_handle_is_as_good_as_new_after_a_session_that_failed(c: Ca
     write.name(sample.names(&["v1"]).remove(0)).unwrap();
     write.abandon().await;
     nothing_shows(&c, sample.root()).await;
-    // A name without a manifest, which only the commit finds out.
+    // A name without a manifest, which only the commit detects.
     let write = begin(&*c.store, Intent::default()).await.unwrap();
     write.name(sample.names(&["v1"]).remove(0)).unwrap();
     assert_eq!(kind(write.commit().await), Kind::NotFound);
@@ -139,9 +139,9 @@ pub(super) async fn giving_up_while_content_is_on_its_way_frees_the_store(c: Can
         let puts = write.puts();
         write.abandon().await;
         let (manifest, bytes) = &sample.manifests[0];
-        assert!(puts.manifest(manifest, bytes).await.is_err(), "what was given up takes nothing more");
+        assert!(puts.manifest(manifest, bytes).await.is_err(), "an aborted session accepts no more content");
         assert!(c.again().resolve(&named("v1")).await.is_err());
-        // Free at once: nobody need wait for the content.
+        // Released at once, without a wait for the content.
         deliver(&c.store, &Sample::of(&[b"free"]), &["later"]).await.unwrap();
         putting.abort();
         assert!(!has(&*c.store, &sample.layer().0).await.unwrap());
@@ -149,7 +149,7 @@ pub(super) async fn giving_up_while_content_is_on_its_way_frees_the_store(c: Can
     still_works(&c).await;
 }
 
-/// A session that has put all of a sample, and will set this tag.
+/// A session with all of a sample stored, which will set this tag.
 async fn half_way(store: &dyn Store, sample: &Sample, tag: &str) -> Result<Write> {
     let write = begin(store, sample.intent(&[tag])).await?;
     sample.put_into(&write).await?;
@@ -164,10 +164,7 @@ pub(super) async fn two_sessions_at_once_both_have_their_way(c: Candidate) -> Ou
         Ok(other) => (Some(other), Outcome::Passed),
         Err(e) => {
             assert_eq!((e.kind(), c.store.abilities().needs_all), (Kind::Busy, true), "{e}");
-            (
-                None,
-                Outcome::InPart("it takes one session at a time: the second is turned away until the first has ended"),
-            )
+            (None, Outcome::InPart("it allows one session at a time: the second is refused until the first has ended"))
         }
     };
     assert!(c.again().list_names().await.unwrap().names.is_empty());
@@ -216,10 +213,10 @@ pub(super) async fn what_was_announced_and_never_came_changes_nothing(c: Candida
     }
     nothing_shows(&c, subject.root()).await;
     still_works(&c).await;
-    if judges { Outcome::InPart("how it refuses content that never came is its own affair") } else { Outcome::Passed }
+    if judges { Outcome::InPart("it refuses missing content in its own way") } else { Outcome::Passed }
 }
 
-/// Brings a sample, and sets two names on it: one that is free, and one that must be as expected.
+/// Stores a sample with two names: a free one, and one with an expectation.
 async fn expecting(c: &Candidate, sample: &Sample, name: &str, expect: Expect) -> Result<Committed> {
     let write = begin(&*c.store, sample.intent(&["aside", name])).await?;
     sample.put_into(&write).await?;
@@ -252,7 +249,7 @@ fn elsewhere() -> Arc<dyn Store> {
     Arc::new(Memory::new())
 }
 
-/// An index of an artifact and of another that carries the first one's manifest as its layer.
+/// An index of an artifact and of another that has the first one's manifest as a layer.
 fn carried_along() -> (Sample, Sample) {
     let inner = Sample::of(&[b"inner"]);
     let (desc, bytes) = &inner.manifests[0];
@@ -274,7 +271,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
     }
     assert_eq!(read(&*c.again(), &inner.layer().0, 100).await.unwrap(), "inner");
     copy::between(&c.again(), &named("v1"), &elsewhere(), &options).await.unwrap();
-    // Where content is one file, a manifest may be removed as one only.
+    // If content is one file, a manifest can only be removed as a manifest.
     let mut gone = delete(&*c.store, Item::blob(desc.clone())).await;
     if gone.as_ref().is_err_and(|e| e.kind() == Kind::Unsupported) {
         gone = delete(&*c.store, Item::manifest(desc.clone())).await;

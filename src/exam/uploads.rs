@@ -1,4 +1,4 @@
-//! Content whose digest is not known yet.
+//! Behaviours of content with a yet unknown digest.
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{Intent, begin},
 };
 
-const NO_STREAMS: Outcome = Outcome::DoesNotApply("it takes no content of unknown digest");
+const NO_STREAMS: Outcome = Outcome::DoesNotApply("it accepts no content with an unknown digest");
 
 pub(super) async fn content_of_unknown_digest_is_uploaded_in_pieces(c: Candidate) -> Outcome {
     if !streams(&c).await {
@@ -75,7 +75,7 @@ pub(super) async fn a_stream_that_is_dropped_leaves_nothing(c: Candidate) -> Out
     Outcome::Passed
 }
 
-/// Whether content of unknown digest is taken, as the store says itself.
+/// Whether the store accepts content with an unknown digest, by its abilities.
 async fn streams(c: &Candidate) -> bool {
     let write = begin(&*c.store, Intent::default()).await.unwrap();
     let stream = write.puts().stream(None).await;

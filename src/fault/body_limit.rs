@@ -1,4 +1,4 @@
-//! The body of a request, counted and cut off.
+//! Counts the body of a request, and truncates it.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// Counts the bytes of a request's body, and may keep the app from getting more of them than so many.
+/// Counts the bytes of a request's body, and optionally truncates it for the app.
 #[derive(Debug, Clone)]
 pub(super) struct BodyLimit {
     most: u64,
@@ -21,7 +21,7 @@ pub(super) struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// The app gets no more than `most` bytes, if this `cuts`.
+    /// A limit of `most` bytes; if `cuts`, the app gets no more.
     pub(super) fn new(most: u64, cuts: bool) -> Self {
         Self { most, cuts, seen: Arc::default() }
     }
@@ -31,7 +31,7 @@ impl BodyLimit {
         self.seen.load(Ordering::SeqCst) > self.most
     }
 
-    /// The body as far as the app gets it: an error stands for what is cut off.
+    /// The body for the app, with an error in place of truncated content.
     pub(super) fn apply(&self, body: ByteStream) -> ByteStream {
         let limit = self.clone();
         let limited = body.map(move |chunk| {
@@ -42,7 +42,7 @@ impl BodyLimit {
         limited.boxed()
     }
 
-    /// Counts a chunk of this length, and returns how much of it the app gets; `None` when it has all that it will get.
+    /// Counts a chunk of this length, and returns the length for the app; `None` after the limit.
     fn allowed(&self, len: usize) -> Option<usize> {
         let before = self.seen.fetch_add(len as u64, Ordering::SeqCst);
         if !self.cuts {
@@ -54,5 +54,5 @@ impl BodyLimit {
 }
 
 fn cut_off() -> Error {
-    Error::new(Kind::Unreachable, "the content of the request is cut off")
+    Error::new(Kind::Unreachable, "the body of the request is truncated")
 }

@@ -1,4 +1,4 @@
-//! A connection that is lost at exactly the byte that a fault names.
+//! A connection that a fault interrupts at an exact byte.
 
 use std::{
     io,
@@ -15,10 +15,10 @@ use tokio::{
 use super::{language::Means, loss::ConnectionLoss};
 use crate::serve::app::Stream;
 
-/// The time between two bytes of an answer that trickles.
+/// The time between two bytes of a slow answer.
 const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A stream around the stream of a connection.
+/// The stream of a connection with faults.
 pub(super) struct FaultyConnection {
     stream: Box<dyn Stream>,
     loss: ConnectionLoss,
@@ -30,7 +30,7 @@ impl FaultyConnection {
         Self { stream, loss, pause: None }
     }
 
-    /// Writes as far as a lost connection does.
+    /// Writes on a lost connection.
     fn poll_lost(&mut self, means: Means, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match means {
             Means::Close => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),

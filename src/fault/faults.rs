@@ -1,4 +1,4 @@
-//! All faults of an app, and what they have happened to.
+//! The faults of an app, with the requests so far.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// What goes wrong with an app, and what was asked of it. Counts from the first request on.
+/// The faults of an app, and a record of its requests from the first on.
 pub struct Faults {
     pub(super) rules: Vec<Rule>,
     pub(super) tokens: Option<Tokens>,
@@ -29,14 +29,14 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// These faults; `tokens`: every request needs a token, each of which can be used so often.
+    /// Creates the faults. With `tokens`, every request needs a token, and a token can be used `tokens` times.
     #[must_use]
     pub fn new(faults: Vec<Fault>, tokens: Option<usize>) -> Self {
         let rules = faults.into_iter().map(Rule::new).collect();
         Self { rules, tokens: tokens.map(Tokens::new), record: Record::default(), sent: Arc::default() }
     }
 
-    /// Reads the keys `faults` and `tokens` of a YAML document. Errors: anything else, with its line.
+    /// Parses a YAML document with the keys `faults` and `tokens`. Errors: anything else, with its line.
     pub fn parse(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -49,19 +49,19 @@ impl Faults {
         Ok(Self::new(document.faults, document.tokens))
     }
 
-    /// The requests so far, oldest first; of very many, the last 65,536.
+    /// The requests so far, oldest first, at most the last 65,536.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.record.seen()
     }
 
-    /// How many requests so far were of this pattern: `METHOD WHAT`, as [`Pattern`] has it. Errors: another text.
+    /// The number of requests so far that match this [`Pattern`], `METHOD WHAT`. Errors: a malformed pattern.
     pub fn count(&self, pattern: &str) -> Result<usize> {
         let pattern = pattern.parse::<Pattern>()?;
         Ok(self.seen().iter().filter(|seen| pattern.fits(&seen.method, &seen.uri)).count())
     }
 
-    /// How many bytes were sent so far, heads of answers included.
+    /// The number of bytes sent so far, including heads of answers.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)

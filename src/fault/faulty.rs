@@ -1,4 +1,4 @@
-//! The app around an app: most requests pass, and faults happen to some.
+//! An app with faults around another app: most requests pass unchanged.
 
 use std::{fmt, sync::Arc};
 
@@ -23,14 +23,14 @@ use crate::{
     },
 };
 
-/// An app that faults happen to.
+/// An app with faults.
 struct Faulty<A> {
     faults: Arc<Faults>,
     app: A,
 }
 
 impl Faults {
-    /// The app on a bad day: these faults happen to its requests and connections.
+    /// Wraps an app: these faults affect its requests and connections.
     #[must_use]
     pub fn around<A: App>(self: &Arc<Self>, app: A) -> impl App + use<A> {
         Faulty { faults: Arc::clone(self), app }
@@ -72,7 +72,7 @@ impl<A: App> App for Faulty<A> {
 }
 
 impl<A: App> Faulty<A> {
-    /// The response to a request, if the connection lives to see it.
+    /// The response to a request, unless the connection is lost.
     async fn answer_with_faults(&self, mut request: Request<ByteStream>) -> Response<Body> {
         let loss = request.extensions_mut().remove().unwrap_or_else(|| self.faults.new_connection());
         let mut injection = Injection::new(&self.faults.rules, &request);
@@ -90,7 +90,7 @@ impl<A: App> Faulty<A> {
         response
     }
 
-    /// The request, unless a fault or a missing token keeps it from the app.
+    /// The request for the app, unless a fault or a missing token stops it.
     async fn stop_early(
         &self,
         injection: &Injection<'_>,
@@ -126,7 +126,7 @@ impl<A: App> Faulty<A> {
         }
     }
 
-    /// What the app answers, and what faults make of that.
+    /// The app's answer, changed by faults.
     async fn pass_on(
         &self,
         injection: &mut Injection<'_>,
@@ -158,12 +158,12 @@ fn empty_response() -> Response<Body> {
     Response::new(Body::from(Bytes::new()))
 }
 
-/// Reads a body to its end, so that an answer is not lost to a reset.
+/// Reads a body to its end, so that a reset does not discard the answer.
 async fn drain_body(mut body: ByteStream) {
     while let Some(Ok(_)) = body.next().await {}
 }
 
-/// Takes away a header and a query parameter of this name.
+/// Removes the header and the query parameter with this name.
 fn hide_parameter<B>(request: &mut Request<B>, name: &str) {
     request.headers_mut().remove(name);
     let Some(query) = request.uri().query() else { return };

@@ -1,4 +1,4 @@
-//! What all faults together do to one request: at once, or when the length of its body or of its answer is known.
+//! The combined effect of all faults on one request, some of it known only with the length of its body or answer.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use super::{
     rule::Rule,
 };
 
-/// What all faults together do to one request.
+/// The combined effect of all faults on one request.
 #[derive(Default)]
 pub(super) struct Injection<'a> {
-    /// The numbers of the faults that happen.
+    /// The numbers of the active faults.
     pub(super) happened: Vec<usize>,
     pub(super) delay: Duration,
     pub(super) ignore: Vec<&'a str>,
     pub(super) refuse: Option<&'a Refusal>,
     pub(super) changes: Vec<&'a Change>,
     pub(super) lose: Option<&'a Loss>,
-    /// Faults that wait for the end of the request, whose length the client has not said.
+    /// Faults that depend on the length of the request, which the client did not declare.
     await_request: Vec<(usize, &'a Rule, BodyLimit)>,
-    /// Faults that wait for the answer.
+    /// Faults that depend on the answer.
     await_answer: Vec<(usize, &'a Rule)>,
 }
 
 impl<'a> Injection<'a> {
-    /// What happens to this request, as far as its head tells.
+    /// The effect on this request, as far as its head determines it.
     pub(super) fn new<B>(rules: &'a [Rule], request: &Request<B>) -> Self {
         let length = body_length(request.headers());
         let mut injection = Self::default();
@@ -60,13 +60,13 @@ impl<'a> Injection<'a> {
         self.add_to_answer(n, fault);
     }
 
-    /// Adds what a fault does before the app gets the request.
+    /// Adds a fault's effect on the request.
     fn add_to_request(&mut self, fault: &'a Fault) {
         self.delay += fault.delay.0;
         self.ignore.extend(fault.ignore.iter().map(String::as_str));
     }
 
-    /// Adds what a fault does instead of the answer, or to it.
+    /// Adds a fault's effect on the answer.
     fn add_to_answer(&mut self, n: usize, fault: &'a Fault) {
         self.happened.push(n);
         self.refuse = self.refuse.or(fault.refuse.as_ref());
@@ -81,7 +81,7 @@ impl<'a> Injection<'a> {
         lost.map(|after| BodyLimit::new(after, true)).or_else(first)
     }
 
-    /// Adds what depended on the body of the request, which has been read.
+    /// Adds effects that depend on the request's body, after reading it.
     pub(super) fn request_read(&mut self) {
         for (n, rule, limit) in std::mem::take(&mut self.await_request) {
             if limit.exceeded() && rule.count() {
@@ -90,7 +90,7 @@ impl<'a> Injection<'a> {
         }
     }
 
-    /// Adds what depends on the answer, whose body has this length.
+    /// Adds effects that depend on the answer, which has this length.
     pub(super) fn answered(&mut self, length: u64) {
         for (n, rule) in std::mem::take(&mut self.await_answer) {
             if rule.least_answer().is_some_and(|least| length > least) && rule.count() {
@@ -100,7 +100,7 @@ impl<'a> Injection<'a> {
     }
 }
 
-/// The length of a body, where it is said. A request that says nothing at all has none.
+/// The declared length of a body, if any. A request without any declaration has no body.
 pub(super) fn body_length(headers: &HeaderMap) -> Option<u64> {
     let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     said.or_else(|| (!headers.contains_key(header::TRANSFER_ENCODING)).then_some(0))

@@ -1,4 +1,4 @@
-//! The fault language: what goes wrong, and with which requests, as data.
+//! The fault language: faults and the requests that they affect, as data.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,105 +7,106 @@ use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
 use super::pattern::{Nth, Pattern};
 use crate::{document, error::Result};
 
-/// One thing that goes wrong. Without anything but `on`, nothing does: such a fault only counts.
+/// A fault. With only `on`, it has no effect but counts requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// With which requests.
+    /// The affected requests.
     pub on: Pattern,
-    /// With which of these: by default the first.
+    /// Positions among these requests; by default the first.
     #[serde(default)]
     pub nth: Nth,
-    /// With those only whose body is longer than this, in bytes.
+    /// Minimum length, exclusive, of the body in bytes.
     #[serde(default)]
     pub longer: Option<u64>,
-    /// Seconds that pass before anything else happens.
+    /// Delay in seconds before any other effect.
     #[serde(default)]
     pub delay: Seconds,
-    /// Headers and query parameters of the request that the registry does not see.
+    /// Headers and query parameters to hide from the registry.
     #[serde(default)]
     pub ignore: Vec<String>,
-    /// This is answered, and the registry hears nothing of the request.
+    /// Answer instead of the registry, which does not get the request.
     #[serde(default)]
     pub refuse: Option<Refusal>,
-    /// The registry's answer is another one.
+    /// Changes to the registry's answer.
     #[serde(default)]
     pub change: Option<Change>,
-    /// The connection does not last.
+    /// Loss of the connection.
     #[serde(default)]
     pub lose: Option<Loss>,
 }
 
-/// An answer that is not the registry's.
+/// An answer instead of the registry's.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// The status.
     pub status: u16,
-    /// Headers. `{host}` and `{path}` stand for those of the request, `{date}` for the time of day as HTTP writes it,
-    /// and `{date+N}` for the time in N seconds.
+    /// Headers. `{host}` and `{path}` are replaced by those of the request, `{date}` by the current time in HTTP's
+    /// format, and `{date+N}` by the time in N seconds.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body.
     #[serde(default)]
     pub body: String,
-    /// Answered before the request's body was read. What still comes of it is read and dropped.
+    /// Answer before reading the request's body, which is then read and discarded.
     #[serde(default)]
     pub early: bool,
 }
 
-/// What is different about an answer of the registry.
+/// Changes to the registry's answer.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The status.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Headers, written as in [`Refusal::headers`]; `null` takes one away.
+    /// Headers, in the format of [`Refusal::headers`]; `null` removes one.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<String>>,
-    /// One bit of this byte of the body.
+    /// Offset of a byte of the body in which one bit is flipped.
     #[serde(default)]
     pub flip: Option<u64>,
 }
 
-/// How a connection is lost.
+/// The loss of a connection.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
-    /// While what is on its way.
+    /// The direction in transfer: request or answer.
     pub what: What,
-    /// After so many bytes of its body; those of a request get to the registry. Shorter bodies are not hit. Without it,
-    /// before a single byte: of a request, the registry hears nothing; of an answer, not even the status comes.
+    /// Number of body bytes before the loss; those of a request reach the registry. Shorter bodies are not affected. By
+    /// default, the loss precedes the first byte: the registry does not get the request, or the client not even the
+    /// status.
     #[serde(default)]
     pub after: Option<u64>,
-    /// How.
+    /// The kind of loss.
     #[serde(default)]
     pub by: Means,
 }
 
-/// What is on its way.
+/// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// From the client.
     Request,
-    /// To the client: the registry has done what it was asked to.
+    /// To the client; the registry has processed the request.
     Answer,
 }
 
-/// How a connection is lost.
+/// The loss of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Means {
-    /// Closed in good form.
+    /// Closed regularly.
     #[default]
     Close,
     /// Reset.
     Reset,
-    /// It stays open, and nothing comes any more.
+    /// It stays open without further data.
     Silence,
-    /// It stays open, and every 20 ms comes a byte.
+    /// It stays open with one byte every 20 ms.
     Trickle,
 }
 
@@ -116,11 +117,11 @@ pub struct Seconds(pub Duration);
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         let seconds = Duration::try_from_secs_f64(f64::deserialize(from)?);
-        seconds.map(Self).map_err(|_| de::Error::custom("not a time in seconds"))
+        seconds.map(Self).map_err(|_| de::Error::custom("expected a time in seconds"))
     }
 }
 
-/// Reads a YAML document. Errors: malformed, unknown keys; with line and column.
+/// Parses a YAML document. Errors: malformed YAML or unknown keys, with line and column.
 pub(super) fn parse_document<T: DeserializeOwned>(text: &str) -> Result<T> {
     document::typed(&document::Document::parse(text.as_bytes(), "faults", &document::Options::default())?)
 }

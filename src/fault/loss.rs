@@ -1,4 +1,4 @@
-//! When and how a connection is to be lost, to the byte.
+//! The loss of a connection at an exact byte.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -7,14 +7,14 @@ use std::sync::{
 
 use super::language::Means;
 
-/// What ends the head of an answer.
+/// The end of the head of an answer.
 const END: &[u8] = b"\r\n\r\n";
 
-/// How a connection is to be lost: shared by the app, which decides that, and the connection itself.
+/// The loss of a connection, shared by the app, which decides on it, and the connection.
 #[derive(Clone)]
 pub(super) struct ConnectionLoss {
     state: Arc<Mutex<State>>,
-    /// How many bytes all connections have sent.
+    /// The number of bytes sent by all connections.
     sent: Arc<AtomicU64>,
 }
 
@@ -23,12 +23,12 @@ struct State {
     loss: Option<(Means, Left)>,
 }
 
-/// What may still be sent.
+/// The remaining bytes before the loss.
 #[derive(Clone, Copy)]
 enum Left {
-    /// The head, of whose end so many bytes have gone, and then so many bytes.
+    /// The head, with the number of bytes of its end already sent, then this number of body bytes.
     Head(usize, u64),
-    /// So many bytes.
+    /// This number of body bytes.
     Body(u64),
 }
 
@@ -37,22 +37,22 @@ impl ConnectionLoss {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that lasts. The number of bytes that it sends is added to `sent`.
+    /// A connection without loss. Its sent bytes are added to `sent`.
     pub(super) fn new(sent: Arc<AtomicU64>) -> Self {
         Self { state: Arc::default(), sent }
     }
 
-    /// Loses the connection after so many bytes of the body of the next answer, or before its first byte.
+    /// Loses the connection after `after` bytes of the next answer's body, or before its first byte.
     pub(super) fn lose(&self, means: Means, after: Option<u64>) {
         self.state().loss = Some((means, after.map_or(Left::Body(0), |after| Left::Head(0, after))));
     }
 
-    /// How many of these bytes may be sent, or how the connection is lost now.
+    /// The number of these bytes to send. Errors: the connection is lost now.
     pub(super) fn allowed(&self, bytes: &[u8]) -> Result<usize, Means> {
         self.state().allowed(bytes)
     }
 
-    /// Notes that these bytes were sent.
+    /// Records sent bytes.
     pub(super) fn sent(&self, bytes: &[u8]) {
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.state().sent(bytes);
@@ -82,7 +82,7 @@ impl State {
     }
 }
 
-/// How many of these bytes belong to the head, and how much of its end was seen with them.
+/// The number of these bytes in the head, and the length of its end matched so far.
 fn end_of_head(bytes: &[u8], mut matched: usize) -> (usize, usize) {
     for (at, byte) in bytes.iter().enumerate() {
         matched = match END.get(matched) {

@@ -1,8 +1,7 @@
-//! A registry on a bad day: what goes wrong with which of its requests, as data.
+//! Fault injection for registries: faults and the requests that they affect, as data.
 //!
-//! An instrument for those who write or choose a client. The registry behind it is a real one, and does what it should
-//! with every request that no fault is about: [`Faults::around`] makes an [`App`](crate::serve::App) of another app. The
-//! language is YAML:
+//! For authors and users of clients. The registry is a real one and processes all unaffected requests correctly:
+//! [`Faults::around`] wraps an [`App`](crate::serve::App). The language is YAML:
 //!
 //! ```yaml
 //! faults:
@@ -11,17 +10,17 @@
 //!   - on: GET|HEAD manifest
 //!     nth: 1-3
 //!     refuse: {status: 429, headers: {Retry-After: "2"}}
-//!   - on: PUT|PATCH upload            # a proxy that takes no more than ten mebibytes at once
+//!   - on: PUT|PATCH upload            # a proxy that accepts at most ten mebibytes at once
 //!     nth: all
 //!     longer: 10485760
 //!     refuse: {status: 413, early: true}
 //! tokens: 3                           # every token can be used three times
 //! ```
 //!
-//! [`Fault`] lists the keys. All faults that are about a request happen to it: headers are changed by each, and of those
-//! that answer it or lose its connection the first counts. A [`Scenario`] adds what a client must make of it.
+//! [`Fault`] documents the keys. All matching faults apply to a request: each changes headers; of those that answer it
+//! or lose its connection, the first one wins. A [`Scenario`] adds the required behaviour of a client.
 //!
-//! Nothing here knows what a registry answers, except for the paths that patterns name.
+//! Nothing here depends on a registry's answers, except for the paths in patterns.
 
 mod body_limit;
 mod connection;

@@ -1,4 +1,4 @@
-//! Which requests a fault is about: their method and path, and their number.
+//! The requests that a fault affects: method, path, position.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// The method and the path of requests: `METHOD WHAT`.
 ///
-/// METHOD is one, several with `|` between them, or `*`. WHAT is part of a path and query that starts with `/`, or a
+/// METHOD is one method, several separated by `|`, or `*`. WHAT is part of a path and query that starts with `/`, or a
 /// kind of request: `api` (`/v2/`), `manifest`, `blob`, `upload` (opening one, and sending to it), `mount`,
 /// `referrers`, `tags`, `token`, `any`.
 #[derive(Debug, Clone)]
@@ -22,16 +22,16 @@ const KINDS: [&str; 9] = ["api", "manifest", "blob", "upload", "mount", "referre
 
 impl Pattern {
     fn parse(text: &str) -> Result<Self, String> {
-        let (methods, what) = text.split_once(' ').ok_or("`on` is `METHOD WHAT`")?;
+        let (methods, what) = text.split_once(' ').ok_or("`on` must be `METHOD WHAT`")?;
         let methods = if methods == "*" { Vec::new() } else { methods.split('|').collect() };
-        let methods = methods.into_iter().map(|m| m.parse().map_err(|_| format!("`{m}` is no method")));
+        let methods = methods.into_iter().map(|m| m.parse().map_err(|_| format!("`{m}` is not a method")));
         if !what.starts_with('/') && !KINDS.contains(&what) {
-            return Err(format!("`{what}` is neither part of a path nor one of {}", KINDS.join(", ")));
+            return Err(format!("`{what}` must be part of a path, or one of {}", KINDS.join(", ")));
         }
         Ok(Self { methods: methods.collect::<Result<_, _>>()?, what: what.to_owned() })
     }
 
-    /// Whether this is such a request.
+    /// Whether a request matches.
     #[must_use]
     pub fn fits(&self, method: &Method, uri: &Uri) -> bool {
         let path = uri.path();
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-/// Which of several requests, counted from 1: `3`, `2-5`, `3-` or `all`.
+/// Positions among several requests, counted from 1: `3`, `2-5`, `3-` or `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nth {
     first: usize,
@@ -80,7 +80,7 @@ impl Default for Nth {
 }
 
 impl Nth {
-    /// Whether this one is among them.
+    /// Whether position `n` is included.
     #[must_use]
     pub fn holds(self, n: usize) -> bool {
         (self.first..=self.last).contains(&n)
@@ -109,7 +109,8 @@ impl<'de> Deserialize<'de> for Nth {
             Written::Number(n) => n.to_string(),
             Written::Text(text) => text,
         };
-        Self::parse(&text).ok_or_else(|| de::Error::custom("`nth` is `3`, `2-5`, `3-` or `all`"))
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom("`nth` must be a number or range such as `3`, `2-5` or `3-`, or `all`"))
     }
 }
 

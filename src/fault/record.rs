@@ -1,4 +1,4 @@
-//! The requests that came.
+//! A record of requests.
 
 use std::{
     collections::VecDeque,
@@ -8,13 +8,13 @@ use std::{
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::time::Instant;
 
-/// How many requests are remembered.
+/// Limit of recorded requests.
 const MAX_SEEN: usize = 1 << 16;
 
-/// A request that came.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// When its head had been read.
+    /// Time at the end of its head.
     pub at: Instant,
     /// Its method.
     pub method: Method,
@@ -22,32 +22,32 @@ pub struct Seen {
     pub uri: Uri,
     /// Its headers.
     pub headers: HeaderMap,
-    /// The faults that happened to it, by their number in the list, from 0.
+    /// The faults that affected it, as indexes of the list.
     pub faults: Vec<usize>,
 }
 
 impl Seen {
-    /// `GET /v2/?x`
+    /// Method and URI: `GET /v2/?x`.
     #[must_use]
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.uri)
     }
 
-    /// A header; empty when there is none.
+    /// The value of a header; empty if missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// The last requests, each known by its number.
+/// The last requests, with their numbers.
 #[derive(Default)]
 pub(super) struct Record(Mutex<Requests>);
 
 #[derive(Default)]
 struct Requests {
     seen: VecDeque<Seen>,
-    /// How many requests there were before those.
+    /// The number of earlier, forgotten requests.
     forgotten: usize,
 }
 
@@ -56,12 +56,12 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that are remembered, oldest first.
+    /// All recorded requests, oldest first.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.requests().seen.iter().cloned().collect()
     }
 
-    /// Adds a request, and returns its number.
+    /// Adds a request and returns its number.
     pub(super) fn add<B>(&self, request: &Request<B>) -> usize {
         let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
         let mut requests = self.requests();
@@ -73,7 +73,7 @@ impl Record {
         requests.forgotten + requests.seen.len() - 1
     }
 
-    /// Adds the faults that happened to the request of this number.
+    /// Adds the faults that affected the request with this number.
     pub(super) fn add_faults(&self, number: usize, faults: &[usize]) {
         let mut requests = self.requests();
         let at = number.checked_sub(requests.forgotten);

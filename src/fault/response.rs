@@ -1,4 +1,4 @@
-//! Responses that a fault makes, or changes.
+//! Responses created or changed by faults.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 use super::language::{Change, Refusal};
 use crate::{blob::ByteStream, serve::app::Body};
 
-/// The method, host, path and query of a request: what is left of it when the app has it.
+/// The method, host, path and query of a request, kept after the app has taken it.
 pub(super) struct RequestHead {
     pub(super) method: Method,
     uri: Uri,
@@ -21,7 +21,7 @@ impl RequestHead {
         Self { method: request.method().clone(), uri: request.uri().clone(), host: host.to_owned() }
     }
 
-    /// A header's value, with its placeholders replaced.
+    /// Replaces the placeholders in a header's value.
     fn fill_in(&self, value: &str) -> String {
         let mut value = value.replace("{host}", &self.host).replace("{path}", &self.uri.to_string());
         while let Some((before, rest)) = value.split_once("{date") {
@@ -35,7 +35,7 @@ impl RequestHead {
     }
 }
 
-/// The response that a fault makes.
+/// The response of a fault.
 pub(super) fn refusal_response(refusal: &Refusal, head: &RequestHead) -> Response<Body> {
     let body = if head.method == Method::HEAD { Bytes::new() } else { refusal.body.clone().into() };
     let mut response = Response::new(Body::from(body));
@@ -46,7 +46,7 @@ pub(super) fn refusal_response(refusal: &Refusal, head: &RequestHead) -> Respons
     response
 }
 
-/// The response of the app, as faults change it.
+/// The app's response, changed by faults.
 pub(super) fn change_response(mut response: Response<Body>, changes: &[&Change], head: &RequestHead) -> Response<Body> {
     for change in changes {
         if let Some(status) = change.status.and_then(|status| StatusCode::from_u16(status).ok()) {
@@ -71,7 +71,7 @@ pub(super) fn set_header(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// Flips one bit of the byte at this place.
+/// Flips one bit of the byte at this offset.
 fn flip_bit(content: ByteStream, place: u64) -> ByteStream {
     let mut start = 0_u64;
     let flipped = content.map(move |chunk| {

@@ -1,4 +1,4 @@
-//! Scenarios: a fault, and what a client must make of it.
+//! Scenarios: faults with the required behaviour of a client.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use super::{
 };
 use crate::error::Result;
 
-/// One fault or several, and what a client must make of them.
+/// Faults, and the required behaviour of a client.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// A sentence.
+    /// Name, a sentence.
     pub name: String,
-    /// What the client does meanwhile.
+    /// The client's operation.
     pub operation: Operation,
-    /// What is carried.
+    /// The transferred artifact.
     #[serde(default)]
     pub sample: Sample,
-    /// What goes wrong.
+    /// The faults.
     #[serde(default)]
     pub faults: Vec<Fault>,
-    /// How often a token can be used, where one is needed.
+    /// Number of uses of a token; if given, requests need tokens.
     #[serde(default)]
     pub tokens: Option<usize>,
-    /// What the client must make of it.
+    /// The required behaviour.
     #[serde(default)]
     pub client: Client,
-    /// When a client that has not ended hangs.
+    /// Time limit, after which a client counts as hung.
     pub limit: Seconds,
 }
 
-/// What a client does.
+/// The operation of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
-    /// It takes an artifact out of the registry.
+    /// Pulls an artifact.
     Pull,
-    /// It brings an artifact to the registry.
+    /// Pushes an artifact.
     Push,
 }
 
@@ -49,13 +49,13 @@ pub enum Operation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sample {
-    /// How many.
+    /// Number of layers.
     pub layers: usize,
-    /// How long each is, in bytes, or a little more.
+    /// Approximate size of each layer, in bytes.
     pub size: usize,
-    /// Whether it is about another artifact, as a signature is.
+    /// Whether it has a subject, as a signature has.
     pub subject: bool,
-    /// How many artifacts are about it. They come along with a pull, and not with a push.
+    /// Number of referrers. A pull includes them, a push does not.
     pub referrers: usize,
 }
 
@@ -66,42 +66,42 @@ impl Default for Sample {
     }
 }
 
-/// What a client must make of a fault.
+/// The required behaviour of a client.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Client {
-    /// How it must end.
+    /// The required end.
     pub must: Must,
-    /// How many requests it may make, of those that any of the faults is about.
+    /// Limit of its requests that match a fault.
     pub requests: Option<usize>,
-    /// How long it must leave alone what the first fault has happened to.
+    /// Minimum wait after the first fault before it repeats the request.
     pub waits: Option<Seconds>,
-    /// How many bytes it may be sent.
+    /// Limit of bytes sent to it.
     pub bytes: Option<u64>,
 }
 
-/// How a client must end.
+/// The required end of a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Must {
-    /// With success, and the right bytes at their place.
+    /// Success, with the right content stored.
     #[default]
     Succeed,
-    /// With a failure that it owns up to, and no wrong bytes at any place.
+    /// A reported failure, without wrong content stored.
     Fail,
 }
 
-/// How a client ended.
+/// The end of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It says that it succeeded. What it has stored is right, or not.
+    /// It reported success.
     Succeeded {
-        /// Whether it is.
+        /// Whether it stored the right content.
         right: bool,
     },
-    /// It says that it failed. What it has stored may pass for right and is not, or there is nothing of the kind.
+    /// It reported a failure.
     Failed {
-        /// Whether there is not.
+        /// Whether it stored no wrong content.
         clean: bool,
     },
     /// It did not end within the scenario's limit.
@@ -109,18 +109,18 @@ pub enum End {
 }
 
 impl Scenario {
-    /// Reads scenarios: YAML documents, one each. Errors: anything that is not one, with its line.
+    /// Parses scenarios, one per YAML document. Errors: an invalid document, with its line.
     pub fn parse(text: &str) -> Result<Vec<Self>> {
         text.split("\n---\n").map(parse_document).collect()
     }
 
-    /// The faults, none of which has happened yet.
+    /// The faults, with counts at zero.
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults::new(self.faults.clone(), self.tokens)
     }
 
-    /// What a client did wrong that ended in this way after it had asked for this; `None`: nothing.
+    /// The violation by a client with this end and these requests; `None` if it behaved as required.
     #[must_use]
     pub fn judge(&self, end: End, faults: &Faults) -> Option<String> {
         let seen = faults.seen();

@@ -1,26 +1,26 @@
-//! Tokens that wear out.
+//! Tokens with a limited number of uses.
 
 use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, Method, Uri, header};
 use serde_json::json;
 
-/// A token service, and the guard that asks for its tokens.
+/// A token service, and the check for its tokens.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    /// How often one can be used.
+    /// Number of uses of a token.
     uses: usize,
-    /// How often each that was issued can still be used.
+    /// Remaining uses of each issued token.
     issued: Mutex<Vec<usize>>,
 }
 
-/// What comes of a request.
+/// The result of the check of a request.
 pub(super) enum Gate {
-    /// It may pass.
+    /// The request is allowed.
     Open,
-    /// It asks for a token: this document.
+    /// The request gets a token, in this document.
     Issued(String),
-    /// It has no good token: this challenge.
+    /// The request has no valid token; the answer is this challenge.
     Asks(String),
 }
 
@@ -47,7 +47,7 @@ impl Tokens {
     }
 }
 
-/// The repository that a path is about.
+/// The repository in a path.
 fn repository(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/v2/")?;
     let end = ["/manifests/", "/blobs/", "/tags/", "/referrers/"].iter().find_map(|part| path.find(part))?;

@@ -1,4 +1,4 @@
-//! What a server serves: the trait [`App`], and what passes between an app and the server.
+//! The trait [`App`], and the types exchanged between an app and the server.
 
 use std::fmt;
 
@@ -13,39 +13,39 @@ use crate::blob::{self, ByteStream};
 /// Answers the requests that a [`Server`](super::Server) receives: a [`Registry`](super::Registry), or an app around
 /// one. All apps are in this library.
 pub trait App: fmt::Debug + Send + Sync + 'static {
-    /// Answers one request. A failure is an answer, too.
+    /// Answers one request. Failures are answers too.
     fn answer(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Body>>;
 
-    /// The limits that the server keeps.
+    /// The limits that the server enforces.
     fn limits(&self) -> &Limits;
 
-    /// Takes a line for every request.
+    /// The receiver of log lines, one per request.
     fn log(&self) -> Option<&Log>;
 
-    /// Returns what carries a new connection: the stream, or one around it. Every request of the connection gets these
-    /// extensions.
+    /// Returns the stream for a new connection: the given one, or one around it. Every request of the connection gets
+    /// these extensions.
     fn connect(&self, stream: Box<dyn Stream>, _extensions: &mut Extensions) -> Box<dyn Stream> {
         stream
     }
 
-    /// Drops what clients have left unfinished for too long. Called every minute.
+    /// Discards expired unfinished work of clients. Called every minute.
     fn expire(&self) {}
 
-    /// Drops all that clients have left unfinished. Called when the server has stopped.
+    /// Discards all unfinished work of clients. Called after the server has stopped.
     fn clear(&self) {}
 }
 
-/// Carries a connection.
+/// The stream of a connection.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Closing it after this resets the connection.
+    /// Makes closing reset the connection.
     fn reset(&mut self);
 }
 
 /// The body of a response.
 pub struct Body {
-    /// Its bytes; after an error the connection is closed.
+    /// The content; an error closes the connection.
     pub(crate) content: ByteStream,
-    /// Its length; `None` where a header has it.
+    /// The length; `None` if a header has it.
     pub(crate) length: Option<u64>,
 }
 
@@ -61,6 +61,6 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Why a request failed, where the client is not told: an extension of the response.
+/// The cause of a failure that is hidden from the client: an extension of the response.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);

@@ -1,23 +1,23 @@
-//! How much a client, or all clients together, may take.
+//! Limits for clients.
 
 use std::time::Duration;
 
-/// What one client, or all of them, may take.
+/// Limits for one client, or for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; more wait to be accepted.
+    /// Concurrent connections; more wait to be accepted.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may stay open between two requests.
+    /// Time limit for the head of a request, and for an idle connection between two requests.
     pub head: Duration,
-    /// How long a connection may stay open without a byte moving.
+    /// Time limit for a connection without data transfer.
     pub stall: Duration,
-    /// Upload sessions at a time; more are refused with 429.
+    /// Concurrent upload sessions; more are refused with 429.
     pub sessions: usize,
-    /// How long an upload session is kept without a request.
+    /// Time limit for an upload session without requests.
     pub session: Duration,
-    /// Largest blob that is taken, in bytes.
+    /// Size limit of an uploaded blob, in bytes.
     pub blob: u64,
-    /// How long requests in flight may take to finish when the server stops.
+    /// Time limit for open requests when the server stops.
     pub grace: Duration,
 }
 

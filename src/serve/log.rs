@@ -5,19 +5,19 @@ use std::sync::Arc;
 /// One finished request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// The method, as the client sent it.
+    /// The method as sent by the client.
     pub method: String,
-    /// Path and query, as the client sent them: escape them before they reach a terminal.
+    /// Path and query as sent by the client; escape them before printing.
     pub path: String,
     /// The status of the response.
     pub status: u16,
-    /// Bytes of the response's body that were handed to the connection.
+    /// Bytes of the response's body passed to the connection.
     pub bytes: u64,
-    /// From the end of the request's head to the end of the response, in microseconds.
+    /// Time from the end of the request's head to the end of the response, in microseconds.
     pub micros: u64,
-    /// Why it failed, where that is the server's own matter and not told to the client.
+    /// The cause of a failure that is hidden from the client.
     pub error: Option<String>,
 }
 
-/// Takes the log, line by line.
+/// Receiver of log lines.
 pub type Log = Arc<dyn Fn(&LogLine) + Send + Sync>;

@@ -1,8 +1,8 @@
-//! The embedded registry: any store behind the OCI distribution API (distribution-spec, 1.1 and what follows it).
+//! The embedded registry: any store with the OCI distribution API (distribution-spec 1.1 and later).
 //!
-//! HTTP/1.1 only, read-only unless told otherwise, on no address but the one given. Nothing here knows how content is
-//! kept: a [`Registry`] is a set of [`Repositories`], and each repository is a store. A [`Server`] does not know what a
-//! registry is: it serves an [`App`], which answers requests.
+//! HTTP/1.1 only, read-only by default, on the given address only. It does not depend on the storage of content: a
+//! [`Registry`] is a set of [`Repositories`], and each repository is a store. A [`Server`] does not depend on
+//! registries: it serves an [`App`], which answers requests.
 
 pub(crate) mod app;
 mod content;

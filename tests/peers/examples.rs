@@ -46,7 +46,7 @@ fn the_custom_store_passes_the_exam() {
     // All but content of unknown digest, which a store need not take.
     for name in BEHAVIOURS.iter().map(|behaviour| behaviour.name) {
         let line = printed.lines().find(|line| line.starts_with(&format!("{name}: "))).unwrap();
-        let upload = line.ends_with(": does not apply: it takes no content of unknown digest");
+        let upload = line.ends_with(": does not apply: it accepts no content with an unknown digest");
         assert!(line.ends_with(": passed") || upload, "{line}");
     }
     assert_eq!(printed.matches("does not apply").count(), 3, "{printed}");

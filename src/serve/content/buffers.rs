@@ -1,4 +1,4 @@
-//! Buffers that are used again.
+//! A pool of buffers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,12 +6,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::blob::CHUNK;
 
-/// How many unused buffers are kept: 8 MiB.
+/// Limit of unused buffers: 8 MiB.
 pub(super) const KEPT: usize = 32;
-/// How many files are read ahead of their connections at a time, by one buffer each.
+/// Limit of files read ahead of their connections, by one buffer each.
 pub(super) const AHEAD: usize = 8;
 
-/// Buffers of [`CHUNK`] bytes. A new one costs more than what is copied into it: its pages are mapped and cleared.
+/// Buffers of [`CHUNK`] bytes. Mapping and clearing the pages of a new one costs more than copying into it.
 #[derive(Debug)]
 pub(super) struct Buffers {
     unused: Mutex<Vec<Vec<u8>>>,
@@ -29,34 +29,34 @@ impl Buffers {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lends a buffer, which comes back when it is dropped.
+    /// Lends a buffer, which returns to the pool on drop.
     pub(super) fn lend(self: &Arc<Self>) -> Buffer {
         let used = self.unused().pop();
         Buffer { bytes: used.unwrap_or_else(|| vec![0; CHUNK]), len: 0, owner: Arc::clone(self) }
     }
 
-    /// Gives the right to fill a buffer before it is wanted, unless too many have it.
+    /// A permit to fill a buffer ahead, unless too many are in use.
     pub(super) fn permit_ahead(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.ahead).try_acquire_owned().ok()
     }
 
-    /// How many buffers are kept.
+    /// The number of unused buffers.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.unused().len()
     }
 }
 
-/// A buffer on loan.
+/// A lent buffer.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    /// How many bytes of it are filled.
+    /// The number of filled bytes.
     pub(super) len: usize,
     owner: Arc<Buffers>,
 }
 
 impl Buffer {
-    /// The first bytes, to be filled.
+    /// The first bytes, to fill.
     pub(super) fn space(&mut self, len: u64) -> &mut [u8] {
         let len = usize::try_from(len).unwrap_or(CHUNK).min(self.bytes.len());
         self.bytes.get_mut(..len).unwrap_or_default()

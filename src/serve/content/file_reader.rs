@@ -1,4 +1,4 @@
-//! Reads files into buffers that are used again, and without leaving the thread where the system has the bytes in memory.
+//! Reads files into pooled buffers, without a thread switch if the bytes are in the system's cache.
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
@@ -12,15 +12,15 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
 };
 
-/// A file that is being read.
+/// A reader of a file.
 pub(super) struct FileReader {
     file: Arc<File>,
     path: PathBuf,
     left: Range<u64>,
     buffers: Arc<Buffers>,
-    /// Whether the file system can read only what it has in memory.
+    /// Whether the file system supports reads from its cache only.
     reads_cached: bool,
-    /// The next chunk, and the right to hold it before it is wanted.
+    /// The next chunk, with its permit.
     ahead: Option<(ThreadRead, OwnedSemaphorePermit)>,
 }
 
@@ -28,12 +28,12 @@ pub(super) struct FileReader {
 type ThreadRead = JoinHandle<io::Result<Buffer>>;
 
 impl FileReader {
-    /// Reads these bytes of an open file; `path` is for messages.
+    /// A reader of these bytes of an open file; `path` is for messages.
     pub(super) fn new(file: Arc<File>, path: PathBuf, range: Range<u64>, buffers: Arc<Buffers>) -> Self {
         Self { file, path, left: range, buffers, reads_cached: true, ahead: None }
     }
 
-    /// All that is left. Errors: kind `Changed` when the file has fewer bytes.
+    /// The remaining bytes. Errors: kind `Changed` if the file is shorter.
     pub(super) fn stream(self) -> ByteStream {
         stream::try_unfold(
             self,
@@ -51,7 +51,7 @@ impl FileReader {
             None => self.read_chunk().await?,
         };
         if buffer.len == 0 {
-            let message = format!("`{}` became shorter while it was read", self.path.display());
+            let message = format!("`{}` became shorter during reading", self.path.display());
             return Err(Error::new(Kind::Changed, message));
         }
         self.left.start = self.left.start.saturating_add(buffer.len as u64);
@@ -68,7 +68,7 @@ impl FileReader {
         Ok(buffer)
     }
 
-    /// Starts to read the next chunk while this one leaves, where every read takes another thread.
+    /// Starts to read the next chunk while this one is sent, if every read uses another thread.
     fn read_ahead(&mut self) {
         if !self.reads_cached
             && !self.left.is_empty()
@@ -82,7 +82,7 @@ impl FileReader {
         self.left.end.saturating_sub(self.left.start)
     }
 
-    /// Reads what is in memory; `None` when that is nothing, or unknown.
+    /// Reads from the system's cache; `None` if the bytes are not in it, or that is unknown.
     #[cfg(target_os = "linux")]
     fn read_cached(&mut self, space: &mut [u8]) -> Option<usize> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -118,7 +118,7 @@ impl FileReader {
     }
 }
 
-/// Reads once, whatever interrupts it.
+/// Reads once; retries after interruptions.
 pub(super) fn read_at(file: &File, space: &mut [u8], at: u64) -> io::Result<usize> {
     loop {
         match file.read_at(space, at) {

@@ -1,4 +1,4 @@
-//! What is known about files: whether their content is right.
+//! A cache of verification results of files.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use tokio::sync::OnceCell;
 
 use crate::{blob::FileSlice, fs::StrictStamp, oci::Digest};
 
-/// How many verdicts are remembered.
+/// Limit of cached verdicts.
 const MAX_KNOWN: usize = 100_000;
 
-/// One state of a part of a file, and what it should be. Times alone can be forged: the change time only by root.
+/// A part of a file in one state, with its expected digest. Only root can forge the change time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) digest: Digest,
@@ -28,12 +28,12 @@ impl Key {
     }
 }
 
-/// Verdicts, by the state of the file that they are about.
+/// Verdicts by state of the file.
 #[derive(Debug, Default)]
 pub(super) struct Known(pub(super) Mutex<HashMap<Key, Arc<OnceCell<bool>>>>);
 
 impl Known {
-    /// The verdict on this state, which may not be known yet.
+    /// The verdict for this state, possibly not known yet.
     pub(super) fn cell(&self, key: &Key) -> Arc<OnceCell<bool>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {

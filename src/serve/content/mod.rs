@@ -1,6 +1,6 @@
-//! Content on its way out: files are read ahead into buffers, and verified while they are served.
+//! Serves content: reads files ahead into buffers, and verifies them during the transfer.
 //!
-//! It knows files, ranges and digests. Requests, repositories and who may have the content are not for here.
+//! It depends on files, ranges and digests. Requests, repositories and permissions are elsewhere.
 
 mod buffers;
 mod file_reader;

@@ -1,4 +1,4 @@
-//! Whether the content of a file is right: found on a thread of its own.
+//! Verifies the content of a file on a thread of its own.
 
 use std::{
     fs::File,
@@ -20,14 +20,14 @@ use crate::{
     oci::Hasher,
 };
 
-/// How much is hashed at a time.
+/// Size of hashing steps, in bytes.
 const STEP: usize = 1 << 20;
 
-/// A verdict that is being found. Dropping it gives up, unless others wait for it.
+/// A verification in progress. Dropping it cancels the work, unless others wait for it.
 pub(super) struct Verdict(JoinHandle<Result<bool>>);
 
 impl Verdict {
-    /// Hashes the file, unless its verdict is known or on its way.
+    /// Hashes the file, unless its verdict is known or in progress.
     pub(super) fn start(cell: Arc<OnceCell<bool>>, file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Self {
         Self(tokio::spawn(async move { cell.get_or_try_init(|| has_digest(file, key, threads)).await.copied() }))
     }
@@ -67,10 +67,10 @@ async fn has_digest(file: Arc<File>, key: Key, threads: Arc<Semaphore>) -> Resul
         }
         Ok(left == 0 && hasher.finish() == key.digest)
     });
-    verdict.await.context(|| "verify a blob")
+    verdict.await.context(|| "cannot verify a blob")
 }
 
-/// Tells a thread that nobody waits for it any more.
+/// Cancels a thread on drop.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {

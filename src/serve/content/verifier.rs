@@ -1,9 +1,8 @@
-//! Files are verified while they are served, and once only: a file whose content has been seen to be right is not hashed
-//! again until it changes. What was just uploaded is no exception: it was hashed as it came, and what others, or the disk,
-//! did meanwhile to the parts that were written shows in no time of the file, as our next write sets it again.
+//! Verifies files during transfers, once: a verified file is not hashed again until it changes. Fresh uploads are
+//! hashed again too: a concurrent change between our writes would leave no trace in mtime.
 //!
-//! Hashing runs beside the transfer, on a thread of its own. The last piece of every response waits for the verdict,
-//! so that neither a wrong blob nor a part of one is ever completed.
+//! Hashing runs in parallel with the transfer, on a thread of its own. The last chunk of every response waits for the
+//! verdict, so that no response with wrong content is completed.
 
 use std::{fs::File, ops::Range, sync::Arc};
 
@@ -24,12 +23,12 @@ use crate::{
     oci::{Descriptor, Digest},
 };
 
-/// How many files are hashed at a time; transfers beyond that run, and wait at their end.
+/// Limit of files hashed in parallel; further transfers run, and wait at their end.
 const THREADS: usize = 4;
-/// Content up to this size, in bytes, is hashed whenever it is read: remembering more files would cost more.
+/// Content up to this size, in bytes, is hashed on every read, since caching the verdict would cost more.
 const TINY: u64 = 16 << 10;
 
-/// What is known about files.
+/// Verifies files and caches the results.
 #[derive(Debug)]
 pub(in crate::serve) struct Verifier {
     known: Arc<Known>,
@@ -42,8 +41,8 @@ impl Verifier {
         Self { known: Arc::default(), threads: Arc::new(Semaphore::new(THREADS)), buffers: Arc::default() }
     }
 
-    /// Streams a range of this content, which lies in this part of a file. The stream fails before its last piece when
-    /// the content is wrong, or when the file changes meanwhile.
+    /// Streams a range of this content from a part of a file. The stream fails before its last chunk if the content is
+    /// wrong or the file changes.
     pub(in crate::serve) async fn stream(
         &self,
         slice: FileSlice,
@@ -75,19 +74,19 @@ impl Verifier {
         Ok(body.chain(stream::once(last)).boxed())
     }
 
-    /// Small content, in one piece.
+    /// Small content as one chunk.
     async fn whole(&self, slice: FileSlice, digest: &Digest) -> Result<Bytes> {
         let (known, digest) = (Arc::clone(&self.known), digest.clone());
         blocking(move || {
             let (file, meta) = open_regular(&slice.path)?;
             let bytes = read_exactly(&file, &slice, slice.offset..slice.offset.saturating_add(slice.len))?;
             let key = Key::of(&digest, &slice, &meta);
-            // Where the file changed while it was read, what was read of it is judged, and nothing remembered.
+            // If the file changed during reading, the bytes read are verified, but the verdict is not cached.
             let same = Key::of(&digest, &slice, &file.metadata()?) == key;
             let cell = (slice.len > TINY && same).then(|| known.cell(&key));
             let judge = || Digest::with(digest.algorithm(), &bytes) == digest;
             let right = cell.as_ref().and_then(|cell| cell.get().copied()).unwrap_or_else(judge);
-            // Fails when it is known already.
+            // Fails if it is already known.
             cell.into_iter().for_each(|cell| drop(cell.set(right)));
             if right { Ok(bytes) } else { Err(wrong(&digest)) }
         })
@@ -95,7 +94,7 @@ impl Verifier {
     }
 }
 
-/// All of a range; an error when the file ends before it.
+/// Reads all of a range. Errors: the file is shorter.
 fn read_exactly(file: &File, slice: &FileSlice, range: Range<u64>) -> Result<Bytes> {
     let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK).min(CHUNK);
     let (mut bytes, mut filled) = (vec![0; len], 0_usize);
@@ -110,10 +109,10 @@ fn read_exactly(file: &File, slice: &FileSlice, range: Range<u64>) -> Result<Byt
 }
 
 fn changed(slice: &FileSlice) -> Error {
-    Error::new(Kind::Changed, format!("`{}` changed while it was read", slice.path.display()))
+    Error::new(Kind::Changed, format!("`{}` changed during reading", slice.path.display()))
 }
 
-/// The last piece of a response: handed out when all content is known to be right and the file is still the same.
+/// The last chunk of a response, returned after all content is verified and the file is unchanged.
 async fn last_piece(
     file: Arc<File>,
     slice: FileSlice,

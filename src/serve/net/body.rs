@@ -1,4 +1,4 @@
-//! Bodies of requests and responses, as they pass through a connection that is watched.
+//! Bodies of requests and responses on a monitored connection.
 
 use std::{
     pin::Pin,
@@ -25,7 +25,7 @@ pub(super) fn request_body(body: Incoming, activity: Activity) -> ByteStream {
     }
     let chunk = move |data: hyper::Result<Bytes>| {
         activity.touch();
-        data.map_err(|e| Error::caused(Kind::Unreachable, "the content of the request broke off", e))
+        data.map_err(|e| Error::caused(Kind::Unreachable, "the body of the request is incomplete", e))
     };
     body.into_data_stream().map(chunk).boxed()
 }
@@ -37,7 +37,7 @@ pub(super) struct ResponseBody {
     activity: Activity,
 }
 
-/// Makes an app's answer a response of the server.
+/// Converts an app's answer to a response of the server.
 pub(super) fn response(mut answer: Response<Body>, mut entry: Entry, activity: Activity) -> Response<ResponseBody> {
     activity.touch();
     entry.line.status = answer.status().as_u16();

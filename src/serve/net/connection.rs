@@ -15,10 +15,10 @@ use super::{
 };
 use crate::serve::app::{App, Stream};
 
-/// Longest head of a request: the request line and all headers.
+/// Size limit of the head of a request, with all headers, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Answers what comes over a stream, until it ends or stalls.
+/// Answers the requests on a stream until it ends or stalls.
 pub(super) async fn serve_connection(stream: impl Stream, app: Arc<dyn App>, watcher: Watcher) {
     let stall = app.limits().stall;
     let activity = Activity::new();
@@ -34,7 +34,7 @@ pub(super) async fn serve_connection(stream: impl Stream, app: Arc<dyn App>, wat
         request.extensions_mut().extend(extensions.clone());
         async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, activity)) }
     });
-    // How a connection ends is the client's business; failures of ours are in the log of its request.
+    // Errors of the connection are ignored; the server's own failures are in the request log.
     tokio::select! {
         _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)) => {}
         () = activity.stalled(stall) => {}

@@ -1,7 +1,7 @@
 //! A server without a network: its connections are pipes within this process.
 //!
-//! There, time can be a test's own: in a runtime whose clock is paused, every wait and every timeout of both sides
-//! passes at once, since no byte is ever on its way through the kernel.
+//! Tests can control the time: in a runtime with a paused clock, all waits and timeouts of both sides elapse at once,
+//! since no data passes through the kernel.
 
 use std::{
     io,
@@ -23,17 +23,17 @@ use crate::{
     stores::registry::{Dial, Duplex},
 };
 
-/// How many bytes are on their way in each direction before a writer waits, as with a socket.
+/// Size of the buffer in each direction, as of a socket, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// Serves an app through [`Dial`], whatever the host: a client gets it with its options.
+/// Serves an app through [`Dial`] for any host; a client gets it in its options.
 #[derive(Debug, Clone)]
 pub struct Local {
     app: Arc<dyn App>,
 }
 
 impl Local {
-    /// Serves this app. Its connections are tasks of the runtime that opens them.
+    /// Serves this app. Connections are tasks of the runtime that opens them.
     #[must_use]
     pub fn new(app: impl App) -> Self {
         Self { app: Arc::new(app) }
@@ -48,7 +48,7 @@ impl Dial for Local {
         let ours = Pipe { stream: ours, broken: Arc::clone(&broken) };
         let app = Arc::clone(&self.app);
         tokio::spawn(async move {
-            // Never told to stop: it ends with its client.
+            // Never stopped: it ends with its client.
             let never = GracefulShutdown::new();
             serve_connection(ours, app, never.watcher()).await;
         });
@@ -56,7 +56,7 @@ impl Dial for Local {
     }
 }
 
-/// One end of a connection, which can break as a connection of TCP can.
+/// One end of a connection, which can be reset like a TCP connection.
 struct Pipe {
     stream: DuplexStream,
     broken: Arc<AtomicBool>,

@@ -1,7 +1,6 @@
-//! Connections: accepted, within this process too, watched while they run, finished before the server stops.
+//! Connections: accepts them, also within this process, monitors them, and finishes them before the server stops.
 //!
-//! It carries requests to an [`App`](super::App) and answers back. What they mean, and how content is kept, is not for
-//! here.
+//! It passes requests to an [`App`](super::App) and returns the answers. Their meaning, and storage, are elsewhere.
 
 mod body;
 mod connection;

@@ -1,4 +1,4 @@
-//! The server: it accepts connections up to a limit, and lets them finish before it stops.
+//! The server: accepts connections up to a limit, and finishes them before it stops.
 
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -16,17 +16,17 @@ use crate::{
     serve::app::{App, Stream},
 };
 
-/// How often an app is told to drop what has been left unfinished.
+/// Interval between calls of [`App::expire`].
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Stream for TcpStream {
     fn reset(&mut self) {
-        // Where the system refuses, the connection is closed in good form: broken all the same.
+        // If the system refuses, the connection is closed regularly, which interrupts it too.
         let _ = self.set_zero_linger();
     }
 }
 
-/// A server that is bound to an address and not yet running.
+/// A server bound to an address, not yet running.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -35,9 +35,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds to this address; port 0 takes a free one. Connections wait until the server runs.
+    /// Binds to this address; port 0 selects a free one. Connections wait until the server runs.
     ///
-    /// The address decides who can reach the app: on a loopback address, only this machine.
+    /// The address determines the reachable clients: with a loopback address, only those on this machine.
     pub async fn bind(addr: impl Into<SocketAddr>, app: impl App) -> Result<Self> {
         let addr = addr.into();
         let listener = TcpListener::bind(addr).await.map_err(|e| {
@@ -49,26 +49,26 @@ impl Server {
         Ok(Self { listener, addr, app: Arc::new(app) })
     }
 
-    /// The address that it is bound to, with the real port.
+    /// The bound address, with the actual port.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Runs in a task of its own until told to stop.
+    /// Runs in a task of its own until stopped.
     #[must_use]
     pub fn spawn(self) -> Running {
         let (stop, stopped) = oneshot::channel::<()>();
         let addr = self.addr;
         let task = tokio::spawn(self.run(async {
-            // Sent, or dropped with its handle: both mean stop.
+            // Sending and dropping the handle both mean stop.
             let _ = stopped.await;
         }));
         Running { addr, stop, task }
     }
 
-    /// Runs until `shutdown` is ready. Then nothing more is accepted, requests in flight may finish within the grace
-    /// time, and unfinished uploads are discarded.
+    /// Runs until `shutdown` is ready. Then it accepts no more connections, waits for open requests within the grace
+    /// time, and discards unfinished uploads.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
         let limits = self.app.limits().clone();
         let free = Arc::new(Semaphore::new(limits.connections));
@@ -84,7 +84,8 @@ impl Server {
                 Some(_) = connections.join_next() => {}
                 accepted = next_connection(&self.listener, &free) => {
                     let (stream, permit) = accepted?;
-                    // Without it, small responses wait for the acknowledgement of the one before; a failure only costs time.
+                    // Without this, small responses wait for the acknowledgement of the previous one; a failure only
+                    // costs time.
                     let _ = stream.set_nodelay(true);
                     let served = serve_connection(stream, Arc::clone(&self.app), graceful.watcher());
                     connections.spawn(async move {
@@ -95,7 +96,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        // Whoever has not finished by then is cut off with the tasks below.
+        // Connections still open are closed with the tasks below.
         let _ = timeout(limits.grace, graceful.shutdown()).await;
         connections.shutdown().await;
         self.app.clear();
@@ -103,7 +104,7 @@ impl Server {
     }
 }
 
-/// A server that runs in a task of its own. Dropping this tells it to stop, without waiting.
+/// A server running in a task of its own. Dropping this stops it without waiting.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
@@ -112,27 +113,27 @@ pub struct Running {
 }
 
 impl Running {
-    /// The address that it is bound to.
+    /// The bound address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Stops it, and waits until it has.
+    /// Stops the server and waits for its end.
     pub async fn stop(self) -> Result<()> {
         drop(self.stop);
         self.task.await.map_err(|e| Error::caused(Kind::Internal, "the server failed", e))?
     }
 }
 
-/// Waits for a free place first, so that others wait in the kernel's queue.
+/// Accepts a connection, after waiting for a free slot, so that others wait in the kernel's queue.
 async fn next_connection(listener: &TcpListener, free: &Arc<Semaphore>) -> Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(free).acquire_owned().await;
     let permit = permit.map_err(|e| Error::caused(Kind::Internal, "cannot accept connections", e))?;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return Ok((stream, permit)),
-            // A client that has gone again, or no file descriptor left: neither is a reason to stop serving.
+            // A closed connection or a lack of file descriptors is not a reason to stop serving.
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
     }

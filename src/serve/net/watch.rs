@@ -1,4 +1,4 @@
-//! What is known about a connection and its requests while they run: for the log, and to end what stalls.
+//! Monitors connections and their requests, for the log and to end stalled ones.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::serve::log::{Log, LogLine};
 
-/// The entry of one request: written to the log when it is dropped.
+/// The log entry of one request, written on drop.
 pub(super) struct Entry {
     pub(super) line: LogLine,
     start: Instant,
@@ -21,7 +21,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The entry of a request that has just been read.
+    /// An entry for a new request.
     pub(super) fn new<B>(request: &http::Request<B>, log: Option<Log>) -> Self {
         let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
         let method = request.method().to_string();
@@ -45,7 +45,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// When a connection last moved a byte.
+/// The time of a connection's last transfer.
 #[derive(Debug, Clone)]
 pub(super) struct Activity {
     since: Instant,
@@ -53,18 +53,18 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// The activity of a connection that has just been made.
+    /// The activity of a new connection.
     pub(super) fn new() -> Self {
         Self { since: Instant::now(), last: Arc::default() }
     }
 
-    /// Notes that a byte moved.
+    /// Records a transfer.
     pub(super) fn touch(&self) {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
     }
 
-    /// Returns when no byte has moved for this long.
+    /// Returns after this time without a transfer.
     pub(super) async fn stalled(&self, limit: Duration) {
         loop {
             let last = Duration::from_millis(self.last.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! Blobs: read whole or in part, never completed when they are not what their digest says.
+//! Blobs: reads of all or a part; a response with wrong content is never completed.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ impl Registry {
         Ok(headed(StatusCode::OK, digest).body(media_type::OCTET_STREAM, size, stream::empty().boxed()))
     }
 
-    /// A blob, or one range of it (RFC 9110, section 14).
+    /// Answers with a blob, or one range of it (RFC 9110, section 14).
     pub(super) async fn get_blob(
         &self,
         name: &RepositoryName,
@@ -56,7 +56,7 @@ impl Registry {
         let store = self.existing(name).await?;
         let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
         if store.resolve(&digest.clone().into()).await.is_ok() {
-            return Err(Refusal::new(Code::Unsupported, "this is a manifest: it is deleted as one"));
+            return Err(Refusal::new(Code::Unsupported, "this is a manifest; delete it under `/manifests/`"));
         }
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));
         store::delete(&*store, item).await.map_err(Refusal::reading(Code::BlobUnknown))?;
@@ -83,7 +83,7 @@ impl Registry {
     }
 }
 
-/// The headers of every answer with a blob.
+/// A reply with the headers common to all blobs.
 fn headed(status: StatusCode, digest: &Digest) -> Reply {
     Reply::new(status)
         .header(DOCKER_CONTENT_DIGEST, digest)
@@ -91,7 +91,7 @@ fn headed(status: StatusCode, digest: &Digest) -> Reply {
         .header(header::ETAG, format_args!("\"{digest}\""))
 }
 
-/// Splits the chunks of a stream into small ones, which show whether a slow client still reads.
+/// Splits the chunks of a stream, to notice whether a slow client still reads.
 fn in_small_chunks(bytes: ByteStream) -> ByteStream {
     let split = |chunk: Result<Bytes>| {
         let mut rest = Some(chunk);
@@ -107,7 +107,7 @@ fn in_small_chunks(bytes: ByteStream) -> ByteStream {
     bytes.flat_map(split).boxed()
 }
 
-/// A range as a client writes it.
+/// A requested range.
 #[derive(Debug, PartialEq, Eq)]
 enum ByteRange {
     /// `a-b` and `a-`
@@ -117,7 +117,7 @@ enum ByteRange {
 }
 
 impl ByteRange {
-    /// Reads the value of a `Range` header that has one range of bytes.
+    /// Parses the value of a `Range` header with one range of bytes.
     fn parse(range: &str) -> Option<Self> {
         let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
         let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
@@ -131,7 +131,7 @@ impl ByteRange {
         }
     }
 
-    /// The bytes meant; `None` when there are none.
+    /// The range in content of this size; `None` if it is empty.
     fn within(&self, size: u64) -> Option<Range<u64>> {
         let range = match *self {
             Self::From(start, end) => start..end.map_or(size, |end| end.saturating_add(1).min(size)),
@@ -141,8 +141,8 @@ impl ByteRange {
     }
 }
 
-/// The one range that the client wants. Several ranges, other units and malformed ranges mean the whole blob, as does
-/// a range of some other content (`If-Range`).
+/// The requested range, if there is exactly one. Several ranges, other units, malformed ranges, and ranges of other
+/// content (`If-Range`) mean the whole blob.
 fn requested_range(headers: &HeaderMap, desc: &Descriptor) -> Option<ByteRange> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let other = |tag: &str| tag != format!("\"{}\"", desc.digest);

@@ -1,4 +1,4 @@
-//! Who may ask: the `Host` and `Origin` headers against hostile web pages, and a user name with a password.
+//! Access control: `Host` and `Origin` headers against hostile web pages, and a user name with a password.
 
 use std::{fmt, net::IpAddr};
 
@@ -23,15 +23,15 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Refuses a request whose `Host` is neither `localhost`, nor an IP address, nor listed; `*` lists any.
+/// Refuses a request with a `Host` other than `localhost`, an IP address, or a listed name; `*` allows any.
 ///
-/// A web page cannot choose the header: it always carries the name that the browser resolved. A page of `evil.example`
-/// whose name suddenly resolves to this machine (DNS rebinding) is told apart by that.
+/// Web pages cannot set the header: it always has the name that the browser resolved. This detects a page of
+/// `evil.example` with a name that now resolves to this machine (DNS rebinding).
 pub(super) fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
-    let denied = || Refusal::new(Code::Denied, "this registry does not go by this name").status(421);
+    let denied = || Refusal::new(Code::Denied, "this registry does not accept this host name").status(421);
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::new(Code::Denied, "a request needs one `Host` header").status(400));
+        return Err(Refusal::new(Code::Denied, "the request needs exactly one `Host` header").status(400));
     };
     let authority: Authority = host.to_str().ok().and_then(|h| h.parse().ok()).ok_or_else(denied)?;
     let name = authority.host();
@@ -47,19 +47,19 @@ pub(super) fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), 
     }
 }
 
-/// Refuses a request that a web page of another origin makes.
+/// Refuses a request from a web page of another origin.
 pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let own = |origin: &str| origin.split_once("://").map(|(_, host)| host) == text(header::HOST);
     match headers.contains_key(header::ORIGIN) && !text(header::ORIGIN).is_some_and(own) {
-        true => Err(Refusal::new(Code::Denied, "web pages of other origins may not use this registry")),
+        true => Err(Refusal::new(Code::Denied, "this registry refuses requests from web pages of other origins")),
         false => Ok(()),
     }
 }
 
 /// Refuses a request without the right user name and password.
 ///
-/// Digests are compared instead of the texts, and all of both, so that the time taken tells nothing about either.
+/// Compares complete digests of both texts, so that the time reveals nothing about them.
 pub(super) fn check_credentials(headers: &HeaderMap, expected: &Credentials) -> Result<(), Refusal> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(basic);
     let given = given.unwrap_or_default();
@@ -68,7 +68,7 @@ pub(super) fn check_credentials(headers: &HeaderMap, expected: &Credentials) -> 
     let difference = given.as_bytes().iter().zip(expected.as_bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     match std::hint::black_box(difference) {
         0 => Ok(()),
-        _ => Err(Refusal::new(Code::Unauthorized, "a user name and a password are needed")
+        _ => Err(Refusal::new(Code::Unauthorized, "this registry requires a user name and password")
             .header(header::WWW_AUTHENTICATE, "Basic realm=\"artifact\", charset=\"UTF-8\"")),
     }
 }

@@ -1,4 +1,4 @@
-//! Lists: the repositories, the tags of one, the referrers of a manifest.
+//! Lists of repositories, tags and referrers.
 
 use http::{StatusCode, header};
 use serde_json::json;
@@ -14,31 +14,31 @@ use crate::{
 };
 
 impl Registry {
-    /// All repositories, page by page: Docker's `_catalog`, which the specification leaves out.
+    /// Lists all repositories in pages: Docker's `_catalog`, which is not in the specification.
     pub(super) async fn catalog(&self, query: &Query) -> Result<Reply, Refusal> {
         let names = self.options.repositories.names().await.map_err(Refusal::reading(Code::NameUnknown))?;
         let page = Page::of(names.iter().map(ToString::to_string).collect(), query)?;
         page.reply("/v2/_catalog", query, &json!({"repositories": page.items}))
     }
 
-    /// The tags of a repository, page by page (distribution-spec, "Listing Tags").
+    /// Lists the tags of a repository in pages (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let NamePage { names, unreadable, .. } =
             store.list_names().await.map_err(Refusal::reading(Code::NameUnknown))?;
-        // A list that is cut short in silence would be believed.
+        // Clients would take an incomplete list for complete.
         if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
-            let message = format!("not all tags can be known: {}: {}", flaw.place, flaw.message);
+            let message = format!("cannot list all tags: {}: {}", flaw.place, flaw.message);
             return Err(Refusal::new(Code::Unknown, message).status(500));
         }
-        // A layout can have names that no client could ask for.
+        // A layout can have names that clients cannot request.
         let tags = names.into_iter().filter(|name| name.parse::<Tag>().is_ok());
         let page = Page::of(tags.map(String::from).collect(), query)?;
         page.reply(&format!("/v2/{name}/tags/list"), query, &json!({"name": name.as_str(), "tags": page.items}))
     }
 
-    /// The manifests whose subject this is (distribution-spec, "Listing Referrers"). Never 404, which would tell clients
-    /// that there is no such API.
+    /// Lists the manifests with this subject (distribution-spec, "Listing Referrers"). Never 404, which would mean that
+    /// the registry lacks the API.
     pub(super) async fn referrers(
         &self,
         name: &RepositoryName,
@@ -60,14 +60,14 @@ impl Registry {
     }
 }
 
-/// A part of a sorted list, and whether there is more.
+/// A page of a sorted list, and whether there are more.
 struct Page {
     items: Vec<String>,
     more: bool,
 }
 
 impl Page {
-    /// What follows `last`, at most `n` of it.
+    /// The items after `last`, at most `n`.
     fn of(mut all: Vec<String>, query: &Query) -> Result<Self, Refusal> {
         all.sort_unstable();
         if let Some(last) = query.get("last") {
@@ -82,7 +82,7 @@ impl Page {
     fn reply(&self, path: &str, query: &Query, document: &serde_json::Value) -> Result<Reply, Refusal> {
         let reply = Reply::new(StatusCode::OK).json("application/json", document)?;
         let Some(last) = self.items.last().filter(|_| self.more) else { return Ok(reply) };
-        // Names and tags have no character that a URL would need escaped.
+        // Names and tags contain no characters that need escaping in URLs.
         let n = query.limit()?.unwrap_or_default();
         Ok(reply.header(header::LINK, format_args!("<{path}?n={n}&last={last}>; rel=\"next\"")))
     }

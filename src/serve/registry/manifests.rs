@@ -1,4 +1,4 @@
-//! Manifests: read by tag or digest, taken only when they are what they say and all their content is here.
+//! Manifests: read by tag or digest; accepted only if they are valid and all their content exists.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -18,7 +18,7 @@ use crate::{
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
-/// Most tags that one request may set.
+/// Limit of tags set by one request.
 const MAX_TAGS: usize = 100;
 
 impl Registry {
@@ -35,8 +35,8 @@ impl Registry {
         Ok(described(&desc, blob::once(bytes)))
     }
 
-    /// Stores a manifest (distribution-spec, "Pushing Manifests"): byte for byte, and only when its subject is the one
-    /// thing that it may lack.
+    /// Stores a manifest byte for byte (distribution-spec, "Pushing Manifests"). All its content must exist, except its
+    /// subject.
     pub(super) async fn put_manifest(
         &self,
         name: &RepositoryName,
@@ -50,13 +50,15 @@ impl Registry {
             Reference::Digest(digest) => (Some(digest), query.tags()?, true),
         };
         if tags.len() > MAX_TAGS {
-            return Err(Refusal::new(Code::Unsupported, format!("at most {MAX_TAGS} tags at once")).status(414));
+            return Err(
+                Refusal::new(Code::Unsupported, format!("the request sets more than {MAX_TAGS} tags")).status(414)
+            );
         }
         let bytes = content.collect(MAX_MANIFEST).await?;
         let algorithm = digest.as_ref().map_or_else(Default::default, Digest::algorithm);
         let found = Digest::with(algorithm, &bytes);
         if digest.is_some_and(|digest| digest != found) {
-            return Err(Refusal::new(Code::DigestInvalid, "the manifest has another digest"));
+            return Err(Refusal::new(Code::DigestInvalid, "the digest of the manifest does not match"));
         }
         let media_type = media_type_of(headers, &bytes)?;
         let parsed = Parsed::read(&media_type, &bytes).map_err(invalid)?;
@@ -96,9 +98,9 @@ impl Registry {
     }
 }
 
-/// A manifest's headers, and its bytes if they are asked for.
+/// A reply with a manifest and its headers.
 fn described(desc: &Descriptor, bytes: blob::ByteStream) -> Reply {
-    // A layout may describe anything as anything; a browser is never to be told that it is a page.
+    // A layout can give any media type; a browser must never get that of a web page.
     let known = media_type::points(&desc.media_type) || is_json(&desc.media_type);
     let media_type = if known { &desc.media_type } else { media_type::OCTET_STREAM };
     Reply::new(StatusCode::OK)
@@ -111,14 +113,14 @@ fn is_json(media_type: &str) -> bool {
     media_type::is_valid(media_type) && media_type.starts_with("application/") && media_type.ends_with("json")
 }
 
-/// What the client says that the manifest is, parameters aside, else what it says itself.
+/// The media type from the client, without parameters, else that in the manifest.
 fn media_type_of(headers: &HeaderMap, bytes: &Bytes) -> Result<String, Refusal> {
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match said.and_then(|said| said.split(';').next()).map(str::trim) {
         Some(said) if media_type::points(said) => Ok(said.to_owned()),
-        // Some clients send what their HTTP library defaults to.
+        // Some clients send the default of their HTTP library.
         None | Some("" | "application/json" | media_type::OCTET_STREAM) => Parsed::sniff(bytes).map_err(invalid),
-        Some(_) => Err(Refusal::new(Code::ManifestInvalid, "this is not the media type of a manifest or an index")),
+        Some(_) => Err(Refusal::new(Code::ManifestInvalid, "the `Content-Type` is not that of a manifest or index")),
     }
 }
 
@@ -127,7 +129,7 @@ fn invalid(error: Error) -> Refusal {
     if error.kind() == Kind::Limit { refusal.status(413) } else { refusal }
 }
 
-/// Refuses a manifest that points at content which is not here, or is here with another size.
+/// Refuses a manifest that refers to missing content, or content of another size.
 async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
     let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
     let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
@@ -148,8 +150,8 @@ async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusa
     Ok(())
 }
 
-/// Layers that must not be distributed stay at their `urls` (image-spec layer.md, "Non-Distributable Layers"; Docker
-/// calls them foreign).
+/// Whether content must exist in the repository. Non-distributable layers stay at their `urls` (image-spec layer.md,
+/// "Non-Distributable Layers"; Docker calls them foreign).
 fn must_be_here(desc: &Descriptor) -> bool {
     !desc.media_type.contains(".nondistributable.") && !desc.media_type.contains(".foreign.")
 }

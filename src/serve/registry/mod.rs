@@ -1,7 +1,6 @@
-//! The distribution API, from a request to its answer: guards first, then the one function that the path and the method
-//! name.
+//! The distribution API, from a request to its answer: access control, then the function for the path and method.
 //!
-//! It knows requests, repositories and their content. Connections, and how many there are, are not for here.
+//! It depends on requests, repositories and their content. Connections and their number are elsewhere.
 
 mod blobs;
 pub(super) mod guard;
@@ -40,7 +39,7 @@ use crate::{
     store::{ReadStore, Store},
 };
 
-/// A registry, to be served by a [`Server`](super::Server).
+/// A registry, for a [`Server`](super::Server).
 pub struct Registry {
     options: Options,
     uploads: Uploads,
@@ -89,7 +88,7 @@ impl Registry {
         Self { options, uploads, verifier: Verifier::new() }
     }
 
-    /// Refuses a request that does not get as far as its path.
+    /// Access control, before the path matters.
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         guard::check_host(request.headers(), &self.options.hosts)?;
         guard::check_origin(request.headers())?;
@@ -140,23 +139,25 @@ impl Registry {
         }
     }
 
-    /// The repository of this name, to read from.
+    /// The repository with this name, for reading.
     async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn ReadStore>, Refusal> {
-        let unknown = || Refusal::new(Code::NameUnknown, "there is no such repository");
+        let unknown = || Refusal::new(Code::NameUnknown, "the repository does not exist");
         let found = self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))?;
         found.ok_or_else(unknown)
     }
 
-    /// The repository of this name, to delete from: not made when there is none.
+    /// The repository with this name, for deletion; must exist.
     async fn existing(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.repository(name).await?;
         self.writable(name).await
     }
 
-    /// The repository of this name, to write to, made when there is none.
+    /// The repository with this name, for writing; created if missing.
     async fn writable(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.options.repositories.create(name).await.map_err(|error| match error.kind() {
-            Kind::Invalid | Kind::Exists => Refusal::new(Code::NameInvalid, "this name cannot be used here"),
+            Kind::Invalid | Kind::Exists => {
+                Refusal::new(Code::NameInvalid, "this registry cannot use the repository name")
+            }
             _ => error.into(),
         })
     }

@@ -1,4 +1,4 @@
-//! What a registry serves, and to whom.
+//! Options of a registry.
 
 use std::{fmt, sync::Arc};
 
@@ -9,26 +9,26 @@ use crate::serve::{
     repositories::{Repositories, memory::InMemory},
 };
 
-/// What a registry serves, to whom, and within which limits.
+/// Options of a registry: repositories, access, limits.
 #[derive(Clone)]
 pub struct Options {
-    /// The repositories. None in memory, unless set.
+    /// The repositories; by default an empty set in memory.
     pub repositories: Arc<dyn Repositories>,
-    /// Whether pushing and deleting are allowed. Otherwise every such request is refused with 405.
+    /// Whether to accept pushes and deletions; otherwise they are refused with 405.
     pub writable: bool,
-    /// Who may come in; everybody when there is none.
+    /// Required user name and password; `None` allows all clients.
     pub credentials: Option<Credentials>,
-    /// Names that clients may call this registry by (the `Host` header), besides `localhost` and IP addresses. `*` is
-    /// any name. A name that is not listed is refused, since a hostile web page can make its own name point here.
+    /// Accepted host names (the `Host` header) besides `localhost` and IP addresses; `*` accepts any. Others are
+    /// refused, since a hostile web page can make its own name resolve to this machine.
     pub hosts: Vec<String>,
-    /// Takes a line for every request.
+    /// Receiver of log lines, one per request.
     pub log: Option<Log>,
     /// Limits.
     pub limits: Limits,
 }
 
 impl Default for Options {
-    /// An empty registry in memory that only reads.
+    /// An empty, read-only registry in memory.
     fn default() -> Self {
         Self {
             repositories: Arc::new(InMemory::default()),
@@ -42,7 +42,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// An empty registry in memory that can be pushed to: for tests and for trying things out.
+    /// An empty, writable registry in memory, for tests and experiments.
     #[must_use]
     pub fn in_memory() -> Self {
         Self { writable: true, ..Self::default() }

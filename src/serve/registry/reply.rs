@@ -1,4 +1,4 @@
-//! What is answered: a reply with its body, or a refusal in the specification's JSON shape.
+//! Replies, and refusals in the specification's JSON format.
 
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -11,21 +11,21 @@ use crate::{
     serve::app::{Body, Cause},
 };
 
-/// A header that the distribution specification defines.
+/// A header of the distribution specification.
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// An answer, before it is HTTP.
+/// An answer, before conversion to HTTP.
 pub(super) struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     body: ByteStream,
     len: u64,
-    /// Why it failed, for the log; not for the client.
+    /// The cause of a failure, for the log but not for the client.
     cause: Option<String>,
 }
 
 impl Reply {
-    /// An answer without content.
+    /// A reply without content.
     pub(super) fn new(status: StatusCode) -> Self {
         Self { status, headers: Vec::new(), body: stream::empty().boxed(), len: 0, cause: None }
     }
@@ -77,7 +77,7 @@ impl From<Reply> for Response<Body> {
     }
 }
 
-/// The error codes of the distribution specification, and one for what is our own fault.
+/// The error codes of the distribution specification, and one for internal failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     BlobUnknown,
@@ -94,12 +94,12 @@ pub(super) enum Code {
     Denied,
     Unsupported,
     TooManyRequests,
-    /// Not the specification's: only with a 5xx status.
+    /// Not in the specification; only with a 5xx status.
     Unknown,
 }
 
 impl Code {
-    /// Its name on the wire, and the status that it comes with unless another is set.
+    /// Its name in responses, and its default status.
     fn meaning(self) -> (&'static str, u16) {
         match self {
             Self::BlobUnknown => ("BLOB_UNKNOWN", 404),
@@ -121,11 +121,11 @@ impl Code {
     }
 }
 
-/// A request that is not done, and why.
+/// A refused request, with the reason.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    /// What it is about.
+    /// The error code.
     pub(super) code: Code,
     message: String,
     headers: Vec<(HeaderName, String)>,
@@ -151,31 +151,31 @@ impl Refusal {
         self
     }
 
-    /// The refusal of a method that this path, or a read-only server, does not do.
+    /// The refusal of a method that this path, or a read-only server, does not support.
     pub(super) fn method(allowed: &str) -> Self {
-        Self::new(Code::Unsupported, format!("only {allowed} can be done here")).header(header::ALLOW, allowed)
+        Self::new(Code::Unsupported, format!("this path supports only {allowed}")).header(header::ALLOW, allowed)
     }
 
-    /// For reading what is here: what is not there has this code, every other failure is ours.
+    /// Converts errors of reads: missing content gets this code, other failures are internal.
     pub(super) fn reading(code: Code) -> impl FnOnce(Error) -> Self {
         move |error| match error.kind() {
-            Kind::NotFound => Self::new(code, "this is not in the repository"),
+            Kind::NotFound => Self::new(code, "not found in the repository"),
             _ => Self::internal(&error),
         }
     }
 
-    /// A failure of ours. Its text may name files of this machine, so only the log gets it.
+    /// An internal failure. Its message may contain file names, so only the log gets it.
     fn internal(error: &Error) -> Self {
-        let refusal = Self::new(Code::Unknown, "the registry failed");
+        let refusal = Self::new(Code::Unknown, "internal failure of the registry");
         Self { cause: Some(error.to_string()), ..refusal }
     }
 }
 
 impl From<Error> for Refusal {
-    /// For taking what a client sends.
+    /// Converts errors of writes.
     fn from(error: Error) -> Self {
         match error.kind() {
-            Kind::Mismatch => Self::new(Code::DigestInvalid, "the content has another digest"),
+            Kind::Mismatch => Self::new(Code::DigestInvalid, "the digest of the content does not match"),
             Kind::Limit => Self::new(Code::SizeInvalid, error.message()).status(413),
             Kind::ReadOnly | Kind::Unsupported => Self::new(Code::Unsupported, error.message()),
             Kind::NoSpace => {

@@ -1,4 +1,4 @@
-//! The body of a request: bounded, and written to the store while it arrives.
+//! The body of a request: limited, and written to the store while it arrives.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -13,15 +13,15 @@ use crate::{
     store::Sink,
 };
 
-/// From this size on, in bytes, a piece is passed on as it is; smaller ones are gathered, since each may keep a whole
+/// Chunks from this size on, in bytes, are passed on unchanged; smaller ones are merged, since each can hold a whole
 /// buffer of its connection in memory.
 const LARGE_PIECE: usize = 32 << 10;
 
-/// Why content did not arrive.
+/// The reason for incomplete content.
 pub(super) enum Broken {
-    /// The client stopped; what came so far stays.
+    /// The client stopped; the content so far is kept.
     Client(Refusal),
-    /// It was too much, or could not be kept.
+    /// The content was too large, or could not be stored.
     Upload(Refusal),
 }
 
@@ -33,7 +33,7 @@ impl From<Broken> for Refusal {
     }
 }
 
-/// The body of a request, and what the headers say about it.
+/// The body of a request, with its headers.
 pub(super) struct RequestBody {
     content: ByteStream,
     /// `Content-Length`
@@ -44,7 +44,7 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// Errors: a `Content-Range` that is not `<first>-<last>`, more than `most` bytes announced.
+    /// Errors: a `Content-Range` other than `<first>-<last>`, more than `most` declared bytes.
     pub(super) fn new(headers: &HeaderMap, content: ByteStream, most: u64) -> Result<Self, Refusal> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
@@ -57,7 +57,7 @@ impl RequestBody {
         Ok(Self { content, declared, range, most })
     }
 
-    /// All of it, in memory. Errors: more than `limit` bytes.
+    /// The whole body in memory. Errors: more than `limit` bytes.
     pub(super) async fn collect(mut self, limit: u64) -> Result<Bytes, Refusal> {
         if self.declared.is_some_and(|declared| declared > limit) {
             return Err(too_large(limit));
@@ -72,7 +72,7 @@ impl RequestBody {
         Ok(all.freeze())
     }
 
-    /// Writes all of it, in pieces that are worth a trip to the disk.
+    /// Writes the whole body, in chunks of an efficient size.
     pub(super) async fn write_to(mut self, sink: &mut dyn Sink, upload: Option<&Upload>) -> Result<(), Broken> {
         let mut left = match self.range {
             Some((start, end)) => end.saturating_sub(start).saturating_add(1),
@@ -112,12 +112,12 @@ impl RequestBody {
 
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let chunk = self.content.next().await.transpose();
-        chunk.map_err(|_| Refusal::new(Code::BlobUploadInvalid, "the content broke off"))
+        chunk.map_err(|_| Refusal::new(Code::BlobUploadInvalid, "the content is incomplete"))
     }
 }
 
 fn too_large(limit: u64) -> Refusal {
-    Refusal::new(Code::SizeInvalid, format!("more than {limit} bytes, or more than was announced")).status(413)
+    Refusal::new(Code::SizeInvalid, format!("the content is larger than {limit} bytes, or than declared")).status(413)
 }
 
 fn parse_range(text: &str) -> Option<(u64, u64)> {

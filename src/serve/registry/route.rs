@@ -1,4 +1,4 @@
-//! What a request asks for: its path and its query, parsed into values that cannot be wrong.
+//! Parses the path and query of a request into valid values.
 
 use super::reply::{Code, Refusal};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     store::Name,
 };
 
-/// What a path names. The numbers are those of the specification's table of endpoints.
+/// The endpoint of a path. The numbers are those of the specification's table of endpoints.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// `/v2/` (end-1)
@@ -27,7 +27,7 @@ pub(super) enum Route {
     Referrers(RepositoryName, Digest),
 }
 
-/// How a path names a manifest.
+/// The reference to a manifest in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
     /// By a tag.
@@ -55,9 +55,9 @@ impl From<Reference> for Name {
 }
 
 impl Route {
-    /// Reads a path. Parts are percent-decoded one by one, so that an escaped slash never separates.
+    /// Parses a path. Components are percent-decoded separately, so that an escaped slash is not a separator.
     pub(super) fn of(path: &str) -> Result<Self, Refusal> {
-        let nothing = || Refusal::new(Code::Unsupported, "there is nothing at this path").status(404);
+        let nothing = || Refusal::new(Code::Unsupported, "this path does not exist").status(404);
         let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return Err(nothing());
         };
@@ -85,12 +85,12 @@ impl Route {
 fn repository_name(parts: &[&str]) -> Result<RepositoryName, Refusal> {
     let slashed = parts.iter().any(|part| part.contains('/'));
     let name = (!slashed).then(|| parts.join("/").parse().ok()).flatten();
-    name.ok_or_else(|| Refusal::new(Code::NameInvalid, "this is not a repository name"))
+    name.ok_or_else(|| Refusal::new(Code::NameInvalid, "malformed repository name"))
 }
 
-/// A digest from a path or a query.
+/// Parses a digest in a path or query.
 pub(super) fn parse_digest(text: &str) -> Result<Digest, Refusal> {
-    text.parse().map_err(|_| Refusal::new(Code::DigestInvalid, "this is not a sha256 or sha512 digest"))
+    text.parse().map_err(|_| Refusal::new(Code::DigestInvalid, "malformed sha256 or sha512 digest"))
 }
 
 fn parse_reference(text: &str) -> Result<Reference, Refusal> {
@@ -101,16 +101,16 @@ fn parse_reference(text: &str) -> Result<Reference, Refusal> {
 }
 
 fn parse_tag(text: &str) -> Result<Tag, Refusal> {
-    text.parse().map_err(|_| Refusal::new(Code::ManifestInvalid, "this is neither a tag nor a digest"))
+    text.parse().map_err(|_| Refusal::new(Code::ManifestInvalid, "malformed tag or digest"))
 }
 
-/// The pairs behind the question mark.
+/// The query, as key-value pairs.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads a query. `+` stays `+`: no value of this API has a space, but media types have `+` and not every client
-    /// escapes it.
+    /// Parses a query. `+` stays `+`: values of this API have no spaces, but media types have `+`, which not every
+    /// client escapes.
     pub(super) fn of(query: Option<&str>) -> Result<Self, Refusal> {
         let pair = |pair: &str| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -125,14 +125,14 @@ impl Query {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
-    /// The digest under this key, if the key is there.
+    /// The digest with this key, if present.
     pub(super) fn digest(&self, key: &str) -> Result<Option<Digest>, Refusal> {
         self.get(key).map(parse_digest).transpose()
     }
 
-    /// The algorithm under `digest-algorithm`, else SHA-256.
+    /// The value of `digest-algorithm`, else SHA-256.
     pub(super) fn algorithm(&self) -> Result<Algorithm, Refusal> {
-        let unknown = |_| Refusal::new(Code::DigestInvalid, "this digest algorithm is not supported");
+        let unknown = |_| Refusal::new(Code::DigestInvalid, "unsupported digest algorithm");
         self.get("digest-algorithm").map_or(Ok(Algorithm::default()), |name| name.parse().map_err(unknown))
     }
 
@@ -141,15 +141,15 @@ impl Query {
         self.0.iter().filter(|(k, _)| k == "tag").map(|(_, v)| parse_tag(v)).collect()
     }
 
-    /// The number under `n`. Never used as the size of anything.
+    /// The value of `n`. Never used to allocate memory.
     pub(super) fn limit(&self) -> Result<Option<usize>, Refusal> {
-        let bad = || Refusal::new(Code::Unsupported, "`n` must be a number that is not negative").status(400);
+        let bad = || Refusal::new(Code::Unsupported, "`n` must be a non-negative integer").status(400);
         let parse = |n: &str| n.parse::<u64>().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).map_err(|_| bad());
         self.get("n").map(parse).transpose()
     }
 }
 
-/// `%xx` decoded; `None` when that is malformed, not UTF-8, or a control character.
+/// Decodes `%xx`; `None` if malformed, not UTF-8, or a control character.
 fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());

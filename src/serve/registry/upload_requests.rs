@@ -1,4 +1,4 @@
-//! Requests that upload: content that is hashed while it arrives, in one request or in many.
+//! Upload requests: content is hashed while it arrives, in one or more requests.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 impl Registry {
-    /// Mounts a blob, takes it whole, or starts an upload (distribution-spec, "Pushing blobs").
+    /// Mounts a blob, accepts it whole, or starts an upload (distribution-spec, "Pushing blobs").
     pub(super) async fn start_upload(
         &self,
         name: &RepositoryName,
@@ -47,18 +47,18 @@ impl Registry {
 
     async fn create_upload(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.writable(name).await?;
-        // The digest decides at the end; that the algorithm is known is said now.
+        // The digest is checked at the end, the algorithm now.
         query.algorithm()?;
         let id = self.uploads.start(name, BlobWriter::begin(&*store).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
-    /// Takes a blob from the repository that the client says it is in; from no other, even if another has it.
+    /// Mounts a blob from the repository named by the client, and from no other.
     async fn mount_blob(&self, name: &RepositoryName, digest: &Digest, query: &Query) -> Result<bool, Refusal> {
         let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok()) else {
             return Ok(false);
         };
-        // From itself: a client that asks whether the blob is there, and starts an upload if not, in one request.
+        // From itself: in one request, the client checks for the blob and otherwise starts an upload.
         if from == *name && store::size(&*self.writable(name).await?, digest, Role::Blob).await.is_ok() {
             return Ok(true);
         }
@@ -72,14 +72,14 @@ impl Registry {
         let desc = item.desc.clone();
         match write.puts().put(&desc, &Stored::new(source, item), &homes).await {
             Ok(_) => write.commit().await?,
-            // What the other repository has is not what its name says: let the client send it.
+            // The content in the other repository is wrong: let the client send it.
             Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
             Err(e) => return Err(e.into()),
         };
         Ok(true)
     }
 
-    /// Takes a chunk, or with no `Content-Range` as much as comes.
+    /// Accepts a chunk or, without `Content-Range`, a stream.
     pub(super) async fn continue_upload(
         &self,
         name: &RepositoryName,
@@ -94,7 +94,7 @@ impl Registry {
         Ok(progress(StatusCode::ACCEPTED, name, id, offset))
     }
 
-    /// Takes the last chunk, if any, and stores the blob.
+    /// Accepts the last chunk, if any, and stores the blob.
     pub(super) async fn finish_upload(
         &self,
         name: &RepositoryName,
@@ -104,7 +104,8 @@ impl Registry {
     ) -> Result<Reply, Refusal> {
         let upload = self.uploads.get(name, id)?;
         let guard = upload.lock_writer()?;
-        let missing = || Refusal::new(Code::DigestInvalid, "the last request of an upload names its `digest`");
+        let missing =
+            || Refusal::new(Code::DigestInvalid, "the last request of an upload needs the parameter `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &upload, &content)?;
         let expected = digest.clone();
@@ -120,7 +121,7 @@ impl Registry {
         Ok(stored(name, &digest))
     }
 
-    /// Forgets an upload that can take no more: it is stored, or failed. One whose request broke off goes on.
+    /// Removes an upload that is stored or has failed. An interrupted one can continue.
     fn end_if_over(&self, id: &str, upload: &Upload) {
         if upload.lock_writer().is_ok_and(|writer| writer.is_none()) {
             self.uploads.end(id);
@@ -138,7 +139,7 @@ impl Registry {
         Ok(Reply::new(StatusCode::NO_CONTENT))
     }
 
-    /// Refuses a chunk that does not start where the last one ended, and tells where that is.
+    /// Refuses a chunk that does not continue the last one; the answer has the right offset.
     fn check_range(
         &self,
         name: &RepositoryName,
@@ -149,7 +150,7 @@ impl Registry {
         let offset = upload.offset();
         let Some((start, end)) = content.range else { return Ok(()) };
         if start != offset {
-            return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk starts at {offset}"))
+            return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk must start at {offset}"))
                 .status(416)
                 .header(header::LOCATION, location(name, id))
                 .header(header::RANGE, range_up_to(offset)));
@@ -166,7 +167,7 @@ fn location(name: &RepositoryName, id: &str) -> String {
     format!("/v2/{name}/blobs/uploads/{id}")
 }
 
-/// `0-<last byte>`; of nothing it is `0-0`, as registries have always written it.
+/// `0-<last byte>`, and `0-0` for no bytes, as is common in registries.
 fn range_up_to(offset: u64) -> String {
     format!("0-{}", offset.saturating_sub(1))
 }
@@ -188,15 +189,15 @@ fn gone() -> Refusal {
     Refusal::new(Code::BlobUploadUnknown, "this upload has failed")
 }
 
-/// Runs to its end even if the connection breaks: a write that is dropped half-way would leave the store's upload in
-/// no defined state.
+/// Runs work to its end even if the connection is lost: dropping an unfinished write would leave the store's upload in
+/// an undefined state.
 async fn on_its_own<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
     tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
 }
 
-/// Writes to an upload and notes how far it came. An upload that failed to write is over.
+/// Writes to an upload and records its offset. A failed write ends the upload.
 async fn write_content(
     upload: Arc<Upload>,
     mut guard: WriteGuard,

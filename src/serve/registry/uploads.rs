@@ -1,4 +1,4 @@
-//! Uploads in progress, which the specification calls sessions: known by an unguessable id, for one repository, for a while.
+//! Uploads in progress, the specification's sessions: each has a random ID, one repository and a limited lifetime.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ pub(super) struct Uploads {
     idle: Duration,
 }
 
-/// One upload in progress, between its first and its last request.
+/// An upload between its first and its last request.
 pub(super) struct Upload {
     name: RepositoryName,
     writer: Arc<tokio::sync::Mutex<Option<BlobWriter>>>,
@@ -40,34 +40,34 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// Writes one blob into a store.
+/// A writer of one blob to a store.
 pub(super) struct BlobWriter {
     pub(super) sink: Box<dyn Sink>,
     write: Write,
 }
 
 impl BlobWriter {
-    /// Begins a blob.
+    /// Starts a blob.
     pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
         let write = begin(store, Intent::default()).await?;
         let sink = write.puts().stream(None).await?;
         Ok(Self { sink, write })
     }
 
-    /// Stores the blob under its digest. Errors: it has another one.
+    /// Stores the blob. Errors: its digest differs.
     pub(super) async fn finish(self, expected: &Digest) -> Result<Descriptor> {
         let stored = self.sink.finish(Some(expected)).await;
-        // A blob has no name to be committed. The manifest that needs it makes it durable together with itself.
+        // Nothing to commit for a blob: its manifest makes both durable.
         self.write.abandon().await;
         stored
     }
 }
 
-/// The right to write to an upload: one request has it at a time.
+/// The exclusive right of a request to write to an upload.
 pub(super) type WriteGuard = OwnedMutexGuard<Option<BlobWriter>>;
 
 impl Uploads {
-    /// None, and never more than `most`; each is forgotten after it has been idle for so long.
+    /// An empty set of at most `most` uploads, which expire after the idle time.
     pub(super) fn new(most: usize, idle: Duration) -> Self {
         Self { open: Mutex::default(), most, idle }
     }
@@ -76,15 +76,14 @@ impl Uploads {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an upload, and returns its id.
+    /// Adds an upload and returns its ID.
     pub(super) fn start(&self, name: &RepositoryName, writer: BlobWriter) -> Result<String, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
         if all.len() >= self.most {
-            return Err(
-                Refusal::new(Code::TooManyRequests, "too many uploads at a time").header(http::header::RETRY_AFTER, 60)
-            );
+            return Err(Refusal::new(Code::TooManyRequests, "too many concurrent uploads")
+                .header(http::header::RETRY_AFTER, 60));
         }
         let upload = Upload {
             name: name.clone(),
@@ -96,44 +95,44 @@ impl Uploads {
         Ok(id)
     }
 
-    /// The upload of this id, in this repository only.
+    /// The upload with this ID, in this repository only.
     pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Upload>, Refusal> {
         let found = self.all().get(id).filter(|upload| upload.name == *name).cloned();
         let found = found.filter(|upload| upload.idle() < self.idle);
-        let upload = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "there is no such upload"))?;
+        let upload = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "the upload does not exist"))?;
         upload.touch();
         Ok(upload)
     }
 
-    /// Forgets an upload; what it holds is discarded when its last request is done.
+    /// Removes an upload; its content is discarded after its last request.
     pub(super) fn end(&self, id: &str) {
         self.all().remove(id);
     }
 
-    /// Forgets uploads that nobody has asked for in a while.
+    /// Removes expired uploads.
     pub(super) fn expire(&self) {
         self.all().retain(|_, upload| upload.idle() < self.idle);
     }
 
-    /// Forgets all.
+    /// Removes all uploads.
     pub(super) fn clear(&self) {
         self.all().clear();
     }
 }
 
 impl Upload {
-    /// How many bytes have been taken.
+    /// The number of bytes received.
     pub(super) fn offset(&self) -> u64 {
         self.offset.load(Ordering::Relaxed)
     }
 
-    /// Notes how many bytes have been taken.
+    /// Records the number of bytes received.
     pub(super) fn reached(&self, offset: u64) {
         self.offset.store(offset, Ordering::Relaxed);
         self.touch();
     }
 
-    /// Gives the right to write. Errors: another request has it.
+    /// Locks the writer. Errors: another request has it.
     pub(super) fn lock_writer(&self) -> Result<WriteGuard, Refusal> {
         let busy = |_| Refusal::new(Code::BlobUploadInvalid, "another request is writing to this upload").status(409);
         Arc::clone(&self.writer).try_lock_owned().map_err(busy)
@@ -151,7 +150,7 @@ impl Upload {
 /// A random UUID (RFC 9562, version 4): 122 bits from the operating system.
 fn random_id() -> Result<String, Refusal> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| Error::caused(Kind::Io, "no random numbers", e))?;
+    getrandom::fill(&mut bytes).map_err(|e| Error::caused(Kind::Io, "cannot get random numbers", e))?;
     let number = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{number:032x}");
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();

@@ -16,12 +16,12 @@ use crate::{
     stores::Memory,
 };
 
-/// Repositories in memory, made by the first push to each. Blobs mounted from one into another are shared.
+/// Repositories in memory, created by the first push. Mounted blobs are shared.
 #[derive(Debug, Default)]
 pub struct InMemory(pub(super) RwLock<BTreeMap<RepositoryName, Memory>>);
 
 impl InMemory {
-    /// No repository.
+    /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

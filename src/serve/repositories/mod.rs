@@ -1,6 +1,6 @@
-//! The repositories of a registry, by name: what lies between the API and the stores.
+//! The repositories of a registry, by name: the layer between the API and the stores.
 //!
-//! It knows names and stores. Requests, and how content is verified, are not for here.
+//! It depends on names and stores. Requests and verification are elsewhere.
 
 pub(super) mod memory;
 pub(super) mod mounted;
@@ -19,20 +19,19 @@ use crate::{
     store::{ReadStore, Store},
 };
 
-/// A set of repositories, each of them one store. `Display` names it for people.
+/// A set of repositories, each a store. `Display` gives a name for messages.
 #[async_trait]
 pub trait Repositories: fmt::Display + Send + Sync {
-    /// The repository of this name, to read from; `None` when there is none.
+    /// The repository with this name, for reading; `None` if it does not exist.
     async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>>;
 
-    /// The repository of this name, to write to; it is made when there is none. Error kind `ReadOnly` when it cannot
-    /// be written to.
+    /// The repository with this name, for writing; created if missing. Errors: kind `ReadOnly` if it is not writable.
     async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>>;
 
     /// The names of all repositories, sorted.
     async fn names(&self) -> Result<Vec<RepositoryName>>;
 
-    /// Whether content is right without being read again, as in memory. Otherwise it is verified while it is served.
+    /// Whether content is known to be right, as in memory. Otherwise it is verified during transfers.
     fn sound(&self) -> bool {
         false
     }

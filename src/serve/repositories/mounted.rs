@@ -1,4 +1,4 @@
-//! Stores that somebody named on a command line, side by side or on top of each other, as repositories.
+//! Several stores as repositories of one registry.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,22 +20,22 @@ use crate::{
 
 /// Stores as one registry.
 ///
-/// A tag that is a full reference, such as the `ghcr.io/a/b:v1` that bundles have, is tag `v1` of repository `a/b`, and
-/// of `ghcr.io/a/b` for clients that ask so. A bare tag is one of the repository that the store was added under. Where
-/// two stores have the same tag of the same repository, the one that was added first wins. Content is found in all
-/// stores, whatever repository it is asked of: a bundle and the delta on top of it are served as one.
+/// A tag that is a full reference, such as `ghcr.io/a/b:v1` in bundles, becomes tag `v1` of repository `a/b`, and of
+/// `ghcr.io/a/b` for clients that use that name. A bare tag belongs to the repository given with the store. If two
+/// stores have the same tag of the same repository, the store added first wins. Content is found in all stores, from
+/// any repository, so that a bundle and its delta are served together.
 #[derive(Default)]
 pub struct Mounted {
     stores: Vec<Mount>,
     writable: BTreeMap<RepositoryName, Arc<dyn Store>>,
 }
 
-/// A store, and what its names say.
+/// A store with its names.
 struct Mount {
-    /// The repository that its bare tags belong to.
+    /// The repository of its bare tags.
     base: RepositoryName,
     store: Arc<dyn ReadStore>,
-    /// The names as they were last listed, and the version of them.
+    /// The names last listed, with their version.
     known: Mutex<Option<(u64, Arc<Names>)>>,
 }
 
@@ -44,9 +44,9 @@ impl Mount {
         Self { base, store, known: Mutex::default() }
     }
 
-    /// The names, listed again where they may have changed.
+    /// The names, listed again if they may have changed.
     async fn names(&self) -> Result<Arc<Names>> {
-        // Asked before the list: names that change in between are listed once more the next time.
+        // Read before the list: if names change in between, the next call lists them again.
         let version = self.store.names_version().await?;
         if let Some((known, names)) = &*self.known.lock().unwrap_or_else(PoisonError::into_inner)
             && Some(*known) == version
@@ -61,20 +61,20 @@ impl Mount {
 }
 
 impl Mounted {
-    /// No store.
+    /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a store; its bare tags are those of this repository.
+    /// Adds a store; its bare tags belong to this repository.
     #[must_use]
     pub fn and(mut self, name: RepositoryName, store: Arc<dyn ReadStore>) -> Self {
         self.stores.push(Mount::new(name, store));
         self
     }
 
-    /// Adds a store that may be pushed to, as this repository.
+    /// Adds a writable store as this repository.
     #[must_use]
     pub fn and_writable(mut self, name: RepositoryName, store: Arc<dyn Store>) -> Self {
         self.stores.push(Mount::new(name.clone(), Arc::clone(&store) as Arc<dyn ReadStore>));
@@ -111,7 +111,7 @@ impl Repositories for Mounted {
     }
 
     async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
-        let read_only = || Error::new(Kind::ReadOnly, format!("repository `{name}` cannot be pushed to"));
+        let read_only = || Error::new(Kind::ReadOnly, format!("repository `{name}` is read-only"));
         self.writable.get(name).cloned().ok_or_else(read_only)
     }
 
@@ -125,10 +125,10 @@ impl Repositories for Mounted {
     }
 }
 
-/// One repository, as the stores saw it when it was asked for.
+/// One repository, with the names at the time of the request.
 struct MountedRepository {
     name: RepositoryName,
-    /// Each store behind its names.
+    /// Each store with its names.
     named: Vec<(Arc<Names>, Arc<dyn ReadStore>)>,
     all: Union,
 }
@@ -156,7 +156,7 @@ impl ReadStore for MountedRepository {
         for (tags, store) in self.tags_of() {
             let Some(own) = tags.get(tag.as_str()) else { continue };
             match store.resolve(&own.clone().into()).await {
-                // Taken away since it was listed.
+                // Removed after listing.
                 Err(e) if e.kind() == Kind::NotFound => {}
                 other => return other,
             }
@@ -182,7 +182,7 @@ impl ReadStore for MountedRepository {
         Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), unreadable, more: false })
     }
 
-    /// They never change: this is the repository as it was when it was asked for.
+    /// The names never change: they are those at the time of the request.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(Some(0))
     }

@@ -1,4 +1,4 @@
-//! The names in a store, read as repositories and tags.
+//! The names in a store as repositories and tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use crate::{
     store::{Flaw, NamePage},
 };
 
-/// What the names of a store say.
+/// The repositories and tags in the names of a store.
 #[derive(Default)]
 pub(super) struct Names {
-    /// By repository and tag: the name in the store. A repository that is named with its registry is here twice.
+    /// The name in the store by repository and tag. A repository named with its registry is included twice.
     pub(super) repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
-    /// The repositories that are listed.
+    /// The repositories to list.
     pub(super) shown: BTreeSet<RepositoryName>,
-    /// What of the list cannot be read: it may be a name of any of them.
+    /// Unreadable entries of the list, which may belong to any repository.
     pub(super) unreadable: Vec<Flaw>,
 }
 
@@ -41,7 +41,7 @@ impl Names {
         names
     }
 
-    /// Of two names for one tag, the first in the order of the list wins.
+    /// Adds a name; of two names for one tag, the first in the list wins.
     fn add_name(&mut self, repository: RepositoryName, tag: Option<Tag>, own: &RefName) {
         let tags = self.repositories.entry(repository).or_default();
         if let Some(tag) = tag {
@@ -50,13 +50,13 @@ impl Names {
     }
 }
 
-/// A name of a store that is a full reference.
+/// A name that is a full reference.
 struct ParsedName {
     /// The repository without the registry.
     short: RepositoryName,
-    /// The repository with the registry; none when the registry's name has a port.
+    /// The repository with the registry; `None` if the registry's name has a port.
     long: Option<RepositoryName>,
-    /// The tag; none when the reference has a digest only.
+    /// The tag; `None` if the reference has only a digest.
     tag: Option<Tag>,
 }
 

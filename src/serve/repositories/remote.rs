@@ -12,13 +12,13 @@ use crate::{
     stores::registry::Registry,
 };
 
-/// All repositories of a registry, under their names there. What is pushed goes on to that registry while it comes, and
-/// nothing is kept here.
+/// All repositories of a registry, with their names there. Pushes are streamed to that registry; nothing is stored
+/// here.
 #[derive(Debug, Clone)]
 pub struct Remote(Registry);
 
 impl Remote {
-    /// What this client reaches.
+    /// The repositories of this client's registry.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
         Self(registry)
@@ -33,7 +33,7 @@ impl fmt::Display for Remote {
 
 #[async_trait]
 impl Repositories for Remote {
-    /// Any: whether it is there shows when something is read from it.
+    /// Always a repository; reads show whether it exists.
     async fn get(&self, name: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
         Ok(Some(Arc::new(self.0.repository(name)?)))
     }

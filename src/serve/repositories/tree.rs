@@ -18,21 +18,21 @@ use crate::{
     stores::Layout,
 };
 
-/// What a layout consists of. No part of a name may be one of these: `a/blobs` would lie inside the layout `a`.
+/// The files of a layout. A name must not contain these: `a/blobs` would be inside the layout `a`.
 const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
-/// Deepest nesting of repositories that is looked for.
+/// Limit of nesting in the search for repositories.
 const MAX_DEPTH: usize = 16;
 
-/// A directory whose layouts are repositories, each named by its path. New ones are made by the first push.
+/// A directory of layouts as repositories, each named by its path. The first push creates a repository.
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
     open: Mutex<BTreeMap<RepositoryName, Known>>,
-    /// Held while a layout is made or opened: a half-made one must not be opened.
+    /// Held while a layout is created or opened, so that an incomplete one is not opened.
     making: Arc<Mutex<()>>,
 }
 
-/// An open layout, and the directory that it was opened in.
+/// An open layout with its directory.
 #[derive(Debug, Clone)]
 struct Known {
     layout: Layout,
@@ -48,7 +48,7 @@ impl Known {
 }
 
 impl Tree {
-    /// The repositories in this directory. Errors: it is not there, or is no directory.
+    /// Opens the repositories in this directory. Errors: it is missing, or not a directory.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         let meta = fs::metadata(&root).context(|| format!("cannot serve `{}`", root.display()))?;
@@ -58,17 +58,17 @@ impl Tree {
         Ok(Self { root, open: Mutex::default(), making: Arc::default() })
     }
 
-    /// Where a repository is, or would be. Only validated parts of names ever become part of a path.
+    /// The path of a repository, existing or not. Paths contain only validated parts of names.
     fn path(&self, name: &RepositoryName) -> Option<PathBuf> {
         let reserved = name.parts().any(|part| RESERVED.contains(&part));
         let shallow = name.parts().count() <= MAX_DEPTH;
         (shallow && !reserved).then(|| name.parts().fold(self.root.clone(), |path, part| path.join(part)))
     }
 
-    /// The layout of this name. One handle serves all requests, as long as the directory is there.
+    /// The layout with this name. All requests share one handle while the directory exists.
     async fn layout(&self, name: &RepositoryName, make: bool) -> Result<Option<Layout>> {
         let Some(path) = self.path(name) else {
-            let message = format!("repository `{name}` cannot be kept in a directory tree");
+            let message = format!("repository name `{name}` is not possible in a directory tree");
             return if make { Err(Error::invalid(message)) } else { Ok(None) };
         };
         let (known, making) = (self.known().get(name).cloned(), Arc::clone(&self.making));
@@ -95,7 +95,7 @@ impl Tree {
     }
 }
 
-/// The layout at this path: the one that is known, unless another directory has taken its place.
+/// The layout at this path: the known one, unless another directory has replaced it.
 fn open_layout(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> {
     let here = path.join("oci-layout").is_file();
     if !here && !make {
@@ -110,9 +110,9 @@ fn open_layout(path: &Path, known: Option<Known>, make: bool) -> Result<Option<K
     Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, directory }))
 }
 
-/// Makes a layout, also where `path` exists because other repositories lie below it.
+/// Creates a layout, even if `path` exists because of repositories below it.
 fn create_layout(path: &Path) -> Result<Layout> {
-    fs::create_dir_all(path).context(|| format!("cannot make directory `{}`", path.display()))?;
+    fs::create_dir_all(path).context(|| format!("cannot create the directory `{}`", path.display()))?;
     let below = |entry: &fs::DirEntry| {
         let name = entry.file_name();
         entry.path().is_dir()
@@ -136,7 +136,7 @@ fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Repository
         let entry = entry?;
         let Some(part) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let Ok(name) = format!("{prefix}{part}").parse::<RepositoryName>() else { continue };
-        // Links are not followed: they could lead in a circle.
+        // Links are not followed: they could form a loop.
         if RESERVED.contains(&part.as_str()) || !entry.file_type()?.is_dir() {
             continue;
         }
@@ -165,7 +165,7 @@ impl Repositories for Tree {
     async fn create(&self, name: &RepositoryName) -> Result<Arc<dyn Store>> {
         match self.layout(name, true).await? {
             Some(layout) => Ok(Arc::new(layout)),
-            None => Err(Error::not_found(format!("repository `{name}`"))),
+            None => Err(Error::not_found(format!("repository `{name}` does not exist"))),
         }
     }
 
