@@ -227,7 +227,7 @@ fn shortened(message: &str) -> String {
 pub(crate) fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(value) {
         Ok(Value::Object(object)) => Ok(object),
-        other => Err(Error::new(Kind::Internal, format!("this is no JSON object: {other:?}"))),
+        other => Err(Error::new(Kind::Internal, format!("expected a JSON object, got {other:?}"))),
     }
 }
 

@@ -816,7 +816,11 @@ fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
     world.fails("plan talk", 1, &["is invalid: `slideshow` is defined in both"]);
     world.fails("types lint", 1, &["second.yaml"]);
     let other = world.run("push talk/1.png oci:out:v1");
-    assert!(other.code == 0 && other.stderr.contains("ignored an invalid artifact type: `slideshow`"), "{}", other.stderr);
+    assert!(
+        other.code == 0 && other.stderr.contains("ignored an invalid artifact type: `slideshow`"),
+        "{}",
+        other.stderr
+    );
     std::fs::remove_file(world.path().join("artifact-types/slideshow.yaml")).unwrap();
     let mine = built_in.replace("aliases: [slides, deck]", "aliases: [helm-chart]");
     world.write("artifact-types/second.yaml", &mine);
