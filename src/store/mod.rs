@@ -260,7 +260,7 @@ pub async fn open(store: &dyn ReadStore, item: &Item) -> Result<ByteStream> {
 pub async fn read(store: &dyn ReadStore, item: &Item, limit: u64) -> Result<Bytes> {
     let desc = &item.desc;
     if desc.size > limit {
-        return Err(Error::limit(format!("{} has {} bytes; the maximum is {limit}", desc.digest, desc.size)));
+        return Err(Error::limit(format!("{} has {} bytes; the limit is {limit}", desc.digest, desc.size)));
     }
     collect(open(store, item).await?, desc.size).await.context(|| format!("read {} from {store}", desc.digest))
 }

@@ -8,11 +8,11 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     Registry,
-    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    reply::{DOCKER_CONTENT_DIGEST, Refusal, Reply},
 };
 use crate::{
     blob::{ByteStream, CHUNK, first},
-    error::Result,
+    error::{Result, ServerCode},
     oci::{Descriptor, Digest, RepositoryName, Role, media_type},
     store::{self, Item, ReadStore, verified},
 };
@@ -20,7 +20,7 @@ use crate::{
 impl Registry {
     pub(super) async fn head_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let size = store::size(&*store, digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size = store::size(&*store, digest, Role::Blob).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         Ok(headed(StatusCode::OK, digest).body(media_type::OCTET_STREAM, size, stream::empty().boxed()))
     }
 
@@ -32,14 +32,15 @@ impl Registry {
         headers: &HeaderMap,
     ) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size =
+            store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
         let Some(range) = requested_range(headers, &desc) else {
             let body = self.blob_stream(&*store, &desc, 0..size).await?;
             return Ok(headed(StatusCode::OK, &desc.digest).body(media_type::OCTET_STREAM, size, body));
         };
         let Some(range) = range.within(size) else {
-            return Err(Refusal::new(Code::SizeInvalid, format!("the blob has {size} bytes"))
+            return Err(Refusal::new(ServerCode::SizeInvalid, format!("the blob has {size} bytes"))
                 .status(416)
                 .header(header::CONTENT_RANGE, format_args!("bytes */{size}")));
         };
@@ -54,12 +55,13 @@ impl Registry {
 
     pub(super) async fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
-        let size = store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        let size =
+            store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         if store.resolve(&digest.clone().into()).await.is_ok() {
-            return Err(Refusal::new(Code::Unsupported, "this is a manifest; delete it under `/manifests/`"));
+            return Err(Refusal::new(ServerCode::Unsupported, "this is a manifest; delete it under `/manifests/`"));
         }
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));
-        store::delete(&*store, item).await.map_err(Refusal::reading(Code::BlobUnknown))?;
+        store::delete(&*store, item).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         Ok(Reply::new(StatusCode::ACCEPTED))
     }
 
@@ -69,7 +71,7 @@ impl Registry {
         desc: &Descriptor,
         range: Range<u64>,
     ) -> Result<ByteStream, Refusal> {
-        let unknown = || Refusal::reading(Code::BlobUnknown);
+        let unknown = || Refusal::reading(ServerCode::BlobUnknown);
         let sound = self.options.repositories.sound();
         let item = Item::blob(desc.clone());
         if let Some(slice) = store.local(&item).filter(|_| !sound) {

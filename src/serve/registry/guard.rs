@@ -5,7 +5,8 @@ use std::{fmt, net::IpAddr};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header, uri::Authority};
 
-use super::reply::{Code, Refusal};
+use super::reply::Refusal;
+use crate::error::ServerCode;
 use crate::oci::Digest;
 
 /// A user name and a password (HTTP basic authentication).
@@ -28,10 +29,10 @@ impl fmt::Debug for Credentials {
 /// Web pages cannot set the header: it always has the name that the browser resolved. This detects a page of
 /// `evil.example` with a name that now resolves to this machine (DNS rebinding).
 pub(super) fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
-    let denied = || Refusal::new(Code::Denied, "this registry does not accept this host name").status(421);
+    let denied = || Refusal::new(ServerCode::Denied, "this registry does not accept this host name").status(421);
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::new(Code::Denied, "the request needs exactly one `Host` header").status(400));
+        return Err(Refusal::new(ServerCode::Denied, "the request needs exactly one `Host` header").status(400));
     };
     let authority: Authority = host.to_str().ok().and_then(|h| h.parse().ok()).ok_or_else(denied)?;
     let name = authority.host();
@@ -52,7 +53,7 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let own = |origin: &str| origin.split_once("://").map(|(_, host)| host) == text(header::HOST);
     match headers.contains_key(header::ORIGIN) && !text(header::ORIGIN).is_some_and(own) {
-        true => Err(Refusal::new(Code::Denied, "this registry refuses requests from web pages of other origins")),
+        true => Err(Refusal::new(ServerCode::Denied, "this registry refuses requests from web pages of other origins")),
         false => Ok(()),
     }
 }
@@ -68,7 +69,7 @@ pub(super) fn check_credentials(headers: &HeaderMap, expected: &Credentials) -> 
     let difference = given.as_bytes().iter().zip(expected.as_bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     match std::hint::black_box(difference) {
         0 => Ok(()),
-        _ => Err(Refusal::new(Code::Unauthorized, "this registry requires a user name and password")
+        _ => Err(Refusal::new(ServerCode::Unauthorized, "this registry requires a user name and password")
             .header(header::WWW_AUTHENTICATE, "Basic realm=\"artifact\", charset=\"UTF-8\"")),
     }
 }

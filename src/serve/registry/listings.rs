@@ -5,10 +5,11 @@ use serde_json::json;
 
 use super::{
     Registry,
-    reply::{Code, Refusal, Reply},
+    reply::{Refusal, Reply},
     route::Query,
 };
 use crate::{
+    error::ServerCode,
     oci::{Descriptor, Digest, Index, RepositoryName, Tag, media_type},
     store::{FlawKind, NamePage},
 };
@@ -16,7 +17,7 @@ use crate::{
 impl Registry {
     /// Lists all repositories in pages: Docker's `_catalog`, which is not in the specification.
     pub(super) async fn catalog(&self, query: &Query) -> Result<Reply, Refusal> {
-        let names = self.options.repositories.names().await.map_err(Refusal::reading(Code::NameUnknown))?;
+        let names = self.options.repositories.names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
         let page = Page::of(names.iter().map(ToString::to_string).collect(), query)?;
         page.reply("/v2/_catalog", query, &json!({"repositories": page.items}))
     }
@@ -25,11 +26,11 @@ impl Registry {
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
         let NamePage { names, unreadable, .. } =
-            store.list_names().await.map_err(Refusal::reading(Code::NameUnknown))?;
+            store.list_names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
         // Clients would take an incomplete list for complete.
         if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
             let message = format!("cannot list all tags: {}: {}", flaw.place, flaw.message);
-            return Err(Refusal::new(Code::Unknown, message).status(500));
+            return Err(Refusal::new(ServerCode::Unknown, message).status(500));
         }
         // A layout can have names that clients cannot request.
         let tags = names.into_iter().filter(|name| name.parse::<Tag>().is_ok());
@@ -46,11 +47,12 @@ impl Registry {
         query: &Query,
     ) -> Result<Reply, Refusal> {
         let subject = Descriptor::new(media_type::OCTET_STREAM, subject, 0);
-        let failed = Refusal::reading(Code::NameUnknown);
-        let mut found = match self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))? {
-            Some(store) => store.referrers(&subject).await.map_err(failed)?,
-            None => Vec::new(),
-        };
+        let failed = Refusal::reading(ServerCode::NameUnknown);
+        let mut found =
+            match self.options.repositories.get(name).await.map_err(Refusal::reading(ServerCode::NameUnknown))? {
+                Some(store) => store.referrers(&subject).await.map_err(failed)?,
+                None => Vec::new(),
+            };
         let mut reply = Reply::new(StatusCode::OK);
         if let Some(wanted) = query.get("artifactType") {
             found.retain(|desc| desc.artifact_type.as_deref() == Some(wanted));

@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
     Registry,
-    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    reply::{DOCKER_CONTENT_DIGEST, Refusal, Reply},
     request_body::RequestBody,
     route::{Query, Reference},
 };
 use crate::{
     blob,
-    error::{Error, Kind},
+    error::{Error, Kind, ServerCode},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, media_type},
     store::{self, Intent, Item, NameChange, Presence, Store},
 };
@@ -24,14 +24,15 @@ const MAX_TAGS: usize = 100;
 impl Registry {
     pub(super) async fn head_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
         Ok(described(&desc, futures_util::StreamExt::boxed(futures_util::stream::empty())))
     }
 
     pub(super) async fn get_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
-        let bytes = store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(Code::ManifestUnknown))?;
+        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
+        let bytes =
+            store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
         Ok(described(&desc, blob::once(bytes)))
     }
 
@@ -50,15 +51,14 @@ impl Registry {
             Reference::Digest(digest) => (Some(digest), query.tags()?, true),
         };
         if tags.len() > MAX_TAGS {
-            return Err(
-                Refusal::new(Code::Unsupported, format!("the request sets more than {MAX_TAGS} tags")).status(414)
-            );
+            return Err(Refusal::new(ServerCode::Unsupported, format!("the request sets more than {MAX_TAGS} tags"))
+                .status(414));
         }
         let bytes = content.collect(MAX_MANIFEST).await?;
         let algorithm = digest.as_ref().map_or_else(Default::default, Digest::algorithm);
         let found = Digest::with(algorithm, &bytes);
         if digest.is_some_and(|digest| digest != found) {
-            return Err(Refusal::new(Code::DigestInvalid, "the digest of the manifest does not match"));
+            return Err(Refusal::new(ServerCode::DigestInvalid, "the digest of the manifest does not match"));
         }
         let media_type = media_type_of(headers, &bytes)?;
         let parsed = Parsed::read(&media_type, &bytes).map_err(invalid)?;
@@ -86,7 +86,7 @@ impl Registry {
     /// Removes a tag, or a manifest with all its tags.
     pub(super) async fn delete_manifest(&self, name: &RepositoryName, what: Reference) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
-        let unknown = || Refusal::reading(Code::ManifestUnknown);
+        let unknown = || Refusal::reading(ServerCode::ManifestUnknown);
         match what {
             Reference::Tag(tag) => store::remove_name(&*store, tag.into()).await.map_err(unknown())?,
             Reference::Digest(digest) => {
@@ -120,12 +120,14 @@ fn media_type_of(headers: &HeaderMap, bytes: &Bytes) -> Result<String, Refusal> 
         Some(said) if media_type::points(said) => Ok(said.to_owned()),
         // Some clients send the default of their HTTP library.
         None | Some("" | "application/json" | media_type::OCTET_STREAM) => Parsed::sniff(bytes).map_err(invalid),
-        Some(_) => Err(Refusal::new(Code::ManifestInvalid, "the `Content-Type` is not that of a manifest or index")),
+        Some(_) => {
+            Err(Refusal::new(ServerCode::ManifestInvalid, "the `Content-Type` is not that of a manifest or index"))
+        }
     }
 }
 
 fn invalid(error: Error) -> Refusal {
-    let refusal = Refusal::new(Code::ManifestInvalid, error.to_string());
+    let refusal = Refusal::new(ServerCode::ManifestInvalid, error.to_string());
     if error.kind() == Kind::Limit { refusal.status(413) } else { refusal }
 }
 
@@ -133,17 +135,17 @@ fn invalid(error: Error) -> Refusal {
 async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
     let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
     let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
-    let found = store.has(&items).await.map_err(Refusal::reading(Code::ManifestBlobUnknown))?;
+    let found = store.has(&items).await.map_err(Refusal::reading(ServerCode::ManifestBlobUnknown))?;
     for (Item { desc, .. }, presence) in items.iter().zip(found) {
         match presence {
             Presence::Here { size } if size == desc.size => {}
             Presence::Here { size } => {
                 let message = format!("{} has {size} bytes, not {}", desc.digest, desc.size);
-                return Err(Refusal::new(Code::ManifestInvalid, message));
+                return Err(Refusal::new(ServerCode::ManifestInvalid, message));
             }
             Presence::Absent | Presence::Unknown => {
                 let message = format!("{} is not in the repository", desc.digest);
-                return Err(Refusal::new(Code::ManifestBlobUnknown, message));
+                return Err(Refusal::new(ServerCode::ManifestBlobUnknown, message));
             }
         }
     }

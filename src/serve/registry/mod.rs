@@ -21,7 +21,7 @@ use serde_json::json;
 
 use self::{
     options::Options,
-    reply::{Code, Refusal, Reply},
+    reply::{Refusal, Reply},
     request_body::RequestBody,
     route::{Query, Route},
     uploads::Uploads,
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     blob::ByteStream,
-    error::Kind,
+    error::{Kind, ServerCode},
     oci::RepositoryName,
     store::{ReadStore, Store},
 };
@@ -141,8 +141,8 @@ impl Registry {
 
     /// The repository with this name, for reading.
     async fn repository(&self, name: &RepositoryName) -> Result<Arc<dyn ReadStore>, Refusal> {
-        let unknown = || Refusal::new(Code::NameUnknown, "the repository does not exist");
-        let found = self.options.repositories.get(name).await.map_err(Refusal::reading(Code::NameUnknown))?;
+        let unknown = || Refusal::new(ServerCode::NameUnknown, "the repository does not exist");
+        let found = self.options.repositories.get(name).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
         found.ok_or_else(unknown)
     }
 
@@ -156,7 +156,7 @@ impl Registry {
     async fn writable(&self, name: &RepositoryName) -> Result<Arc<dyn Store>, Refusal> {
         self.options.repositories.create(name).await.map_err(|error| match error.kind() {
             Kind::Invalid | Kind::Exists => {
-                Refusal::new(Code::NameInvalid, "this registry cannot use the repository name")
+                Refusal::new(ServerCode::NameInvalid, "this registry cannot use the repository name")
             }
             _ => error.into(),
         })

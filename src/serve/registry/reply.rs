@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     blob::{self, ByteStream},
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, ServerCode},
     serve::app::{Body, Cause},
 };
 
@@ -77,47 +77,23 @@ impl From<Reply> for Response<Body> {
     }
 }
 
-/// The error codes of the distribution specification, and one for internal failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Code {
-    BlobUnknown,
-    BlobUploadInvalid,
-    BlobUploadUnknown,
-    DigestInvalid,
-    ManifestBlobUnknown,
-    ManifestInvalid,
-    ManifestUnknown,
-    NameInvalid,
-    NameUnknown,
-    SizeInvalid,
-    Unauthorized,
-    Denied,
-    Unsupported,
-    TooManyRequests,
-    /// Not in the specification; only with a 5xx status.
-    Unknown,
-}
-
-impl Code {
-    /// Its name in responses, and its default status.
-    fn meaning(self) -> (&'static str, u16) {
-        match self {
-            Self::BlobUnknown => ("BLOB_UNKNOWN", 404),
-            Self::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", 400),
-            Self::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", 404),
-            Self::DigestInvalid => ("DIGEST_INVALID", 400),
-            Self::ManifestBlobUnknown => ("MANIFEST_BLOB_UNKNOWN", 400),
-            Self::ManifestInvalid => ("MANIFEST_INVALID", 400),
-            Self::ManifestUnknown => ("MANIFEST_UNKNOWN", 404),
-            Self::NameInvalid => ("NAME_INVALID", 400),
-            Self::NameUnknown => ("NAME_UNKNOWN", 404),
-            Self::SizeInvalid => ("SIZE_INVALID", 400),
-            Self::Unauthorized => ("UNAUTHORIZED", 401),
-            Self::Denied => ("DENIED", 403),
-            Self::Unsupported => ("UNSUPPORTED", 405),
-            Self::TooManyRequests => ("TOOMANYREQUESTS", 429),
-            Self::Unknown => ("UNKNOWN", 500),
-        }
+/// The status of a response with this code, unless it is set otherwise.
+fn status_of(code: ServerCode) -> StatusCode {
+    use crate::error::ServerCode as C;
+    match code {
+        C::BlobUnknown | C::BlobUploadUnknown | C::ManifestUnknown | C::NameUnknown => StatusCode::NOT_FOUND,
+        C::BlobUploadInvalid
+        | C::DigestInvalid
+        | C::ManifestBlobUnknown
+        | C::ManifestInvalid
+        | C::NameInvalid
+        | C::SizeInvalid => StatusCode::BAD_REQUEST,
+        C::Unauthorized => StatusCode::UNAUTHORIZED,
+        C::Denied | C::QuotaExceeded => StatusCode::FORBIDDEN,
+        C::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+        C::TagImmutable => StatusCode::CONFLICT,
+        C::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        C::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -126,7 +102,7 @@ impl Code {
 pub(super) struct Refusal {
     status: StatusCode,
     /// The error code.
-    pub(super) code: Code,
+    pub(super) code: ServerCode,
     message: String,
     headers: Vec<(HeaderName, String)>,
     cause: Option<String>,
@@ -134,9 +110,8 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// A refusal with the code's own status.
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        let status = StatusCode::from_u16(code.meaning().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code, message: message.into(), headers: Vec::new(), cause: None }
+    pub(super) fn new(code: ServerCode, message: impl Into<String>) -> Self {
+        Self { status: status_of(code), code, message: message.into(), headers: Vec::new(), cause: None }
     }
 
     /// Changes the status.
@@ -153,11 +128,11 @@ impl Refusal {
 
     /// The refusal of a method that this path, or a read-only server, does not support.
     pub(super) fn method(allowed: &str) -> Self {
-        Self::new(Code::Unsupported, format!("this path supports only {allowed}")).header(header::ALLOW, allowed)
+        Self::new(ServerCode::Unsupported, format!("this path supports only {allowed}")).header(header::ALLOW, allowed)
     }
 
     /// Converts errors of reads: missing content gets this code, other failures are internal.
-    pub(super) fn reading(code: Code) -> impl FnOnce(Error) -> Self {
+    pub(super) fn reading(code: ServerCode) -> impl FnOnce(Error) -> Self {
         move |error| match error.kind() {
             Kind::NotFound => Self::new(code, "not found in the repository"),
             _ => Self::internal(&error),
@@ -166,7 +141,7 @@ impl Refusal {
 
     /// An internal failure. Its message may contain file names, so only the log gets it.
     fn internal(error: &Error) -> Self {
-        let refusal = Self::new(Code::Unknown, "internal failure of the registry");
+        let refusal = Self::new(ServerCode::Unknown, "internal failure of the registry");
         Self { cause: Some(error.to_string()), ..refusal }
     }
 }
@@ -175,11 +150,12 @@ impl From<Error> for Refusal {
     /// Converts errors of writes.
     fn from(error: Error) -> Self {
         match error.kind() {
-            Kind::Mismatch => Self::new(Code::DigestInvalid, "the digest of the content does not match"),
-            Kind::Limit => Self::new(Code::SizeInvalid, error.message()).status(413),
-            Kind::ReadOnly | Kind::Unsupported => Self::new(Code::Unsupported, error.message()),
+            Kind::Mismatch => Self::new(ServerCode::DigestInvalid, "the digest of the content does not match"),
+            Kind::Limit => Self::new(ServerCode::SizeInvalid, error.message()).status(413),
+            Kind::ReadOnly | Kind::Unsupported => Self::new(ServerCode::Unsupported, error.message()),
             Kind::NoSpace => {
-                Self { cause: Some(error.to_string()), ..Self::new(Code::Unknown, "the disk is full") }.status(507)
+                Self { cause: Some(error.to_string()), ..Self::new(ServerCode::Unknown, "the disk is full") }
+                    .status(507)
             }
             Kind::Unavailable | Kind::Busy | Kind::Unreachable => Self::internal(&error).status(503),
             _ => Self::internal(&error),
@@ -189,8 +165,7 @@ impl From<Error> for Refusal {
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        let (code, _) = refusal.code.meaning();
-        let body = json!({"errors": [{"code": code, "message": refusal.message}]}).to_string();
+        let body = json!({"errors": [{"code": refusal.code, "message": refusal.message}]}).to_string();
         let reply = Self::new(refusal.status).body("application/json", body.len() as u64, blob::once(body.into()));
         let headers = reply.headers.into_iter().chain(refusal.headers).collect();
         Self { headers, cause: refusal.cause, ..reply }

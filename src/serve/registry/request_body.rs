@@ -4,12 +4,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, header};
 
-use super::{
-    reply::{Code, Refusal},
-    uploads::Upload,
-};
+use super::{reply::Refusal, uploads::Upload};
 use crate::{
     blob::{ByteStream, CHUNK},
+    error::ServerCode,
     store::Sink,
 };
 
@@ -49,7 +47,7 @@ impl RequestBody {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let declared = text(header::CONTENT_LENGTH).and_then(|len| len.parse().ok());
         let malformed =
-            || Refusal::new(Code::BlobUploadInvalid, "`Content-Range` must be `<first>-<last>`").status(416);
+            || Refusal::new(ServerCode::BlobUploadInvalid, "`Content-Range` must be `<first>-<last>`").status(416);
         let range = text(header::CONTENT_RANGE).map(|range| parse_range(range).ok_or_else(malformed)).transpose()?;
         if declared.is_some_and(|declared| declared > most) {
             return Err(too_large(most));
@@ -112,12 +110,13 @@ impl RequestBody {
 
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let chunk = self.content.next().await.transpose();
-        chunk.map_err(|_| Refusal::new(Code::BlobUploadInvalid, "the content is incomplete"))
+        chunk.map_err(|_| Refusal::new(ServerCode::BlobUploadInvalid, "the content is incomplete"))
     }
 }
 
 fn too_large(limit: u64) -> Refusal {
-    Refusal::new(Code::SizeInvalid, format!("the content is larger than {limit} bytes, or than declared")).status(413)
+    Refusal::new(ServerCode::SizeInvalid, format!("the content is larger than {limit} bytes, or than declared"))
+        .status(413)
 }
 
 fn parse_range(text: &str) -> Option<(u64, u64)> {

@@ -1,7 +1,8 @@
 //! Parses the path and query of a request into valid values.
 
-use super::reply::{Code, Refusal};
+use super::reply::Refusal;
 use crate::{
+    error::ServerCode,
     oci::{Algorithm, Digest, RepositoryName, Tag},
     store::Name,
 };
@@ -57,7 +58,7 @@ impl From<Reference> for Name {
 impl Route {
     /// Parses a path. Components are percent-decoded separately, so that an escaped slash is not a separator.
     pub(super) fn of(path: &str) -> Result<Self, Refusal> {
-        let nothing = || Refusal::new(Code::Unsupported, "this path does not exist").status(404);
+        let nothing = || Refusal::new(ServerCode::Unsupported, "this path does not exist").status(404);
         let Some(rest) = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return Err(nothing());
         };
@@ -85,12 +86,12 @@ impl Route {
 fn repository_name(parts: &[&str]) -> Result<RepositoryName, Refusal> {
     let slashed = parts.iter().any(|part| part.contains('/'));
     let name = (!slashed).then(|| parts.join("/").parse().ok()).flatten();
-    name.ok_or_else(|| Refusal::new(Code::NameInvalid, "malformed repository name"))
+    name.ok_or_else(|| Refusal::new(ServerCode::NameInvalid, "malformed repository name"))
 }
 
 /// Parses a digest in a path or query.
 pub(super) fn parse_digest(text: &str) -> Result<Digest, Refusal> {
-    text.parse().map_err(|_| Refusal::new(Code::DigestInvalid, "malformed sha256 or sha512 digest"))
+    text.parse().map_err(|_| Refusal::new(ServerCode::DigestInvalid, "malformed sha256 or sha512 digest"))
 }
 
 fn parse_reference(text: &str) -> Result<Reference, Refusal> {
@@ -101,7 +102,7 @@ fn parse_reference(text: &str) -> Result<Reference, Refusal> {
 }
 
 fn parse_tag(text: &str) -> Result<Tag, Refusal> {
-    text.parse().map_err(|_| Refusal::new(Code::ManifestInvalid, "malformed tag or digest"))
+    text.parse().map_err(|_| Refusal::new(ServerCode::ManifestInvalid, "malformed tag or digest"))
 }
 
 /// The query, as key-value pairs.
@@ -117,7 +118,7 @@ impl Query {
             Some((percent_decoded(key)?, percent_decoded(value)?))
         };
         let pairs: Option<Vec<_>> = query.unwrap_or_default().split('&').filter(|p| !p.is_empty()).map(pair).collect();
-        Ok(Self(pairs.ok_or_else(|| Refusal::new(Code::Unsupported, "malformed query").status(400))?))
+        Ok(Self(pairs.ok_or_else(|| Refusal::new(ServerCode::Unsupported, "malformed query").status(400))?))
     }
 
     /// The first value of this key.
@@ -132,7 +133,7 @@ impl Query {
 
     /// The value of `digest-algorithm`, else SHA-256.
     pub(super) fn algorithm(&self) -> Result<Algorithm, Refusal> {
-        let unknown = |_| Refusal::new(Code::DigestInvalid, "unsupported digest algorithm");
+        let unknown = |_| Refusal::new(ServerCode::DigestInvalid, "unsupported digest algorithm");
         self.get("digest-algorithm").map_or(Ok(Algorithm::default()), |name| name.parse().map_err(unknown))
     }
 
@@ -143,7 +144,7 @@ impl Query {
 
     /// The value of `n`. Never used to allocate memory.
     pub(super) fn limit(&self) -> Result<Option<usize>, Refusal> {
-        let bad = || Refusal::new(Code::Unsupported, "`n` must be a non-negative integer").status(400);
+        let bad = || Refusal::new(ServerCode::Unsupported, "`n` must be a non-negative integer").status(400);
         let parse = |n: &str| n.parse::<u64>().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).map_err(|_| bad());
         self.get("n").map(parse).transpose()
     }

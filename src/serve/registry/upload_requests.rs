@@ -6,13 +6,13 @@ use http::{HeaderName, StatusCode, header};
 
 use super::{
     Registry,
-    reply::{Code, DOCKER_CONTENT_DIGEST, Refusal, Reply},
+    reply::{DOCKER_CONTENT_DIGEST, Refusal, Reply},
     request_body::{Broken, RequestBody},
     route::Query,
     uploads::{BlobWriter, Upload, WriteGuard},
 };
 use crate::{
-    error::{Error, Kind},
+    error::{Error, Kind, ServerCode},
     oci::{Descriptor, Digest, RepositoryName, Role, media_type},
     store::{self, Intent, Item, Stored},
 };
@@ -62,7 +62,7 @@ impl Registry {
         if from == *name && store::size(&*self.writable(name).await?, digest, Role::Blob).await.is_ok() {
             return Ok(true);
         }
-        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(Code::NameUnknown))?;
+        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
         let Some(source) = found else { return Ok(false) };
         let Ok(size) = store::size(&*source, digest, Role::Blob).await else { return Ok(false) };
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size));
@@ -105,7 +105,7 @@ impl Registry {
         let upload = self.uploads.get(name, id)?;
         let guard = upload.lock_writer()?;
         let missing =
-            || Refusal::new(Code::DigestInvalid, "the last request of an upload needs the parameter `digest`");
+            || Refusal::new(ServerCode::DigestInvalid, "the last request of an upload needs the parameter `digest`");
         let digest = query.digest("digest")?.ok_or_else(missing)?;
         self.check_range(name, id, &upload, &content)?;
         let expected = digest.clone();
@@ -150,14 +150,14 @@ impl Registry {
         let offset = upload.offset();
         let Some((start, end)) = content.range else { return Ok(()) };
         if start != offset {
-            return Err(Refusal::new(Code::BlobUploadInvalid, format!("the next chunk must start at {offset}"))
+            return Err(Refusal::new(ServerCode::BlobUploadInvalid, format!("the next chunk must start at {offset}"))
                 .status(416)
                 .header(header::LOCATION, location(name, id))
                 .header(header::RANGE, range_up_to(offset)));
         }
         let len = end.saturating_sub(start).saturating_add(1);
         if content.declared.is_some_and(|declared| declared != len) {
-            return Err(Refusal::new(Code::SizeInvalid, "`Content-Range` and `Content-Length` differ"));
+            return Err(Refusal::new(ServerCode::SizeInvalid, "`Content-Range` and `Content-Length` differ"));
         }
         Ok(())
     }
@@ -186,7 +186,7 @@ fn stored(name: &RepositoryName, digest: &Digest) -> Reply {
 }
 
 fn gone() -> Refusal {
-    Refusal::new(Code::BlobUploadUnknown, "this upload has failed")
+    Refusal::new(ServerCode::BlobUploadUnknown, "this upload has failed")
 }
 
 /// Runs work to its end even if the connection is lost: dropping an unfinished write would leave the store's upload in

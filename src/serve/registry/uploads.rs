@@ -11,9 +11,9 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::reply::{Code, Refusal};
+use super::reply::Refusal;
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, RepositoryName},
     store::{Intent, Sink, Store, Write, begin},
 };
@@ -82,7 +82,7 @@ impl Uploads {
         let id = random_id()?;
         let mut all = self.all();
         if all.len() >= self.most {
-            return Err(Refusal::new(Code::TooManyRequests, "too many concurrent uploads")
+            return Err(Refusal::new(ServerCode::TooManyRequests, "too many concurrent uploads")
                 .header(http::header::RETRY_AFTER, 60));
         }
         let upload = Upload {
@@ -99,7 +99,7 @@ impl Uploads {
     pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Upload>, Refusal> {
         let found = self.all().get(id).filter(|upload| upload.name == *name).cloned();
         let found = found.filter(|upload| upload.idle() < self.idle);
-        let upload = found.ok_or_else(|| Refusal::new(Code::BlobUploadUnknown, "the upload does not exist"))?;
+        let upload = found.ok_or_else(|| Refusal::new(ServerCode::BlobUploadUnknown, "the upload does not exist"))?;
         upload.touch();
         Ok(upload)
     }
@@ -134,7 +134,8 @@ impl Upload {
 
     /// Locks the writer. Errors: another request has it.
     pub(super) fn lock_writer(&self) -> Result<WriteGuard, Refusal> {
-        let busy = |_| Refusal::new(Code::BlobUploadInvalid, "another request is writing to this upload").status(409);
+        let busy =
+            |_| Refusal::new(ServerCode::BlobUploadInvalid, "another request is writing to this upload").status(409);
         Arc::clone(&self.writer).try_lock_owned().map_err(busy)
     }
 
@@ -193,7 +194,7 @@ mod tests {
         let name = "a".parse().unwrap();
         let few = Uploads::new(1, Duration::from_secs(9));
         few.start(&name, writer().await).unwrap();
-        assert_eq!(few.start(&name, writer().await).unwrap_err().code, Code::TooManyRequests);
+        assert_eq!(few.start(&name, writer().await).unwrap_err().code, ServerCode::TooManyRequests);
         let short = Uploads::new(1, Duration::ZERO);
         let id = short.start(&name, writer().await).unwrap();
         assert!(short.get(&name, &id).is_err());

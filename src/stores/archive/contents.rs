@@ -38,7 +38,7 @@ impl BlobSlice {
     /// Reads and verifies the bytes. Errors: more than `limit`; another digest.
     pub(super) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         if self.slice.len > limit {
-            return Err(Error::limit(format!("{digest} has {} bytes; the maximum is {limit}", self.slice.len)));
+            return Err(Error::limit(format!("{digest} has {} bytes; the limit is {limit}", self.slice.len)));
         }
         let mut bytes = vec![0; usize::try_from(self.slice.len).unwrap_or_default()];
         self.file.read_exact_at(&mut bytes, self.slice.offset).context(|| self.cannot_read())?;

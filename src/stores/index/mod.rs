@@ -99,7 +99,7 @@ impl IndexFile {
     /// Errors: not a JSON object with `schemaVersion` 2, a duplicate key, too large, more than 100 000 entries.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(Error::limit(format!("`index.json` has {} bytes; the maximum is {MAX_BYTES}", bytes.len())));
+            return Err(Error::limit(format!("`index.json` has {} bytes; the limit is {MAX_BYTES}", bytes.len())));
         }
         let index: Self =
             serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;

@@ -82,7 +82,7 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
     let registry = Scripted::start(|_| reply(200, &[], b"{}"));
     for (identity, advice) in [
         (Identity::new(), "--ca-file"),
-        (Identity::of_itself("DNS:other.test"), "a host name that the certificate is for"),
+        (Identity::of_itself("DNS:other.test"), "a host name that the certificate lists"),
         (Identity::outdated("IP:127.0.0.1"), "check the clock"),
     ] {
         let host = identity.in_front_of("127.0.0.1", registry.host()).await;

@@ -135,7 +135,7 @@ impl RepositoryApi {
     pub(super) async fn verified_manifest(&self, desc: &Descriptor) -> Result<Bytes> {
         let (digest, size, limit) = (&desc.digest, desc.size, 2 * MAX_MANIFEST);
         if size > limit {
-            return Err(Error::limit(format!("{digest} has {size} bytes; the maximum is {limit}")));
+            return Err(Error::limit(format!("{digest} has {size} bytes; the limit is {limit}")));
         }
         let bytes = blob::once(self.manifest(desc).await?);
         collect(verified(desc, bytes), size).await.context(|| format!("read {digest} from {self}"))

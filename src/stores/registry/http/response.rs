@@ -124,7 +124,7 @@ impl Response {
     pub(in crate::stores::registry) async fn bytes(self, limit: u64) -> Result<Bytes> {
         let what = self.what();
         if let Some(length) = self.number(header::CONTENT_LENGTH).filter(|length| *length > limit) {
-            return Err(Error::limit(format!("{what}: answered with {length} bytes; the maximum is {limit}")));
+            return Err(Error::limit(format!("{what}: answered with {length} bytes; the limit is {limit}")));
         }
         let (all, whole) = gather_bytes(self.stream()?, limit).await?;
         if whole { Ok(all) } else { Err(Error::limit(format!("{what}: answered with more than {limit} bytes"))) }
