@@ -12,7 +12,13 @@ use artifact::{
 
 use serde_json::{Map, Value};
 
-use super::{copy::Outcome, plan::PackArgs, push::carried, report::Report, session::RegistryArgs};
+use super::{
+    copy::Outcome,
+    plan::PackArgs,
+    push::carried,
+    report::Report,
+    session::{RegistryArgs, concurrency},
+};
 
 /// Pack sources and attach them to an artifact: reports, SBOMs, licences.
 ///
@@ -36,7 +42,7 @@ pub(crate) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     pack: PackArgs,

@@ -58,12 +58,12 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
         let config = matches!(parsed, Parsed::Manifest(_)).then_some("config");
         let parts: Vec<&str> = config.into_iter().chain(layers.iter().filter_map(|item| item.desc.title())).collect();
         let there = match parts.as_slice() {
-            [] => format!("{}, by position or digest", count(layers.len(), "part")),
-            all if all.len() > SHOWN => format!("{} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN),
-            all => all.join(", "),
+            [] => format!("{} without a title: give a position from 0, or a digest", count(layers.len(), "part")),
+            all if all.len() > SHOWN => {
+                format!("the parts are: {} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN)
+            }
+            all => format!("the parts are: {}", all.join(", ")),
         };
-        Error::not_found(format!("no part `{part}`; the parts are: {there}"))
-            .with_code(Code::NoSuchPart)
-            .with_name(part)
+        Error::not_found(format!("no part `{part}`; {there}")).with_code(Code::NoSuchPart).with_name(part)
     })
 }

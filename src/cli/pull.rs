@@ -16,7 +16,7 @@ use super::{
     copy::report_done,
     progress::Account,
     report::Report,
-    session::{RegistryArgs, TypeArgs},
+    session::{RegistryArgs, TypeArgs, concurrency},
     text::{count, size},
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
     /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     types: TypeArgs,

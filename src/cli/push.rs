@@ -13,7 +13,7 @@ use super::{
     copy::{Outcome, report_done, report_planned},
     plan::{PackArgs, described, told},
     report::Report,
-    session::RegistryArgs,
+    session::{RegistryArgs, concurrency},
 };
 
 /// Pack a source and push it: to a registry, a layout or an archive.
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long)]
     recheck: bool,
     /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     pack: PackArgs,

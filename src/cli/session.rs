@@ -1,7 +1,7 @@
 //! Steps that commands share: opening the store of a location, loading the catalog.
 
 use std::{
-    num::NonZeroU64,
+    num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -145,6 +145,11 @@ fn retries(text: &str) -> std::result::Result<u32, String> {
 fn seconds(text: &str) -> std::result::Result<u64, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
     seconds.ok_or_else(|| "expected a number of seconds from 1 to 3600".into())
+}
+
+/// Parses a number of parallel transfers.
+pub(crate) fn concurrency(text: &str) -> std::result::Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a number, at least 1".into())
 }
 
 /// Parses a rate as curl and wget do: a number, and K, M or G for powers of 1024.

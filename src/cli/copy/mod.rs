@@ -27,7 +27,7 @@ use super::{
     access::{Access, FromArgs, ToArgs},
     progress::Account,
     report::{Report, object},
-    session::RegistryArgs,
+    session::{RegistryArgs, concurrency},
     text::{count, size},
 };
 
@@ -83,7 +83,7 @@ pub(crate) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
     concurrency: Option<NonZeroUsize>,
     #[command(flatten)]
     registry: RegistryArgs,
