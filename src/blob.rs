@@ -45,7 +45,7 @@ pub trait Blob: Send + Sync {
 
     /// True if the bytes are local and already hashed; a receiver that verifies, as a registry does, may then get them
     /// unverified. False for bytes that come over a network.
-    fn at_hand(&self) -> bool {
+    fn is_local_and_hashed(&self) -> bool {
         self.local().is_some()
     }
 }
@@ -171,7 +171,7 @@ impl Blob for SourceFile {
         Ok(body.chain(check).filter(|item| std::future::ready(!matches!(item, Ok(b) if b.is_empty()))).boxed())
     }
 
-    fn at_hand(&self) -> bool {
+    fn is_local_and_hashed(&self) -> bool {
         true
     }
 }

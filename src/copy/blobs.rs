@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Options, Report, concurrency::Concurrency, early, early_upload::Sending, plan::Part};
+use super::{Options, Report, concurrency::Concurrency, early, early_upload::Sending, plan::DestinationPlan};
 use crate::{
     blob::{Blob, ByteStream, FileSlice},
     error::{Context as _, Error, Kind, Result},
@@ -32,8 +32,8 @@ type Tasks = JoinSet<Result<(Descriptor, Outcome, Duration)>>;
 /// complete, so their blobs can be mounted. After an error no task is left running.
 pub(super) async fn copy_blobs(
     puts: &Puts,
-    part: &Part,
-    earlier: &[Part],
+    part: &DestinationPlan,
+    earlier: &[DestinationPlan],
     evidence: &HashMap<Digest, Bytes>,
     options: &Options,
     report: &mut Report,
@@ -47,7 +47,7 @@ pub(super) async fn copy_blobs(
 /// it seemed to have.
 pub(super) async fn copy_again(
     puts: &Puts,
-    part: &Part,
+    part: &DestinationPlan,
     blobs: &[&BlobEntry],
     evidence: &HashMap<Digest, Bytes>,
     options: &Options,
@@ -64,9 +64,9 @@ pub(super) async fn copy_again(
 
 async fn copy_these<'a>(
     puts: &Puts,
-    part: &Part,
+    part: &DestinationPlan,
     blobs: impl Iterator<Item = (&'a BlobEntry, Presence)>,
-    (earlier, evidence): (&[Part], &HashMap<Digest, Bytes>),
+    (earlier, evidence): (&[DestinationPlan], &HashMap<Digest, Bytes>),
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
@@ -80,9 +80,9 @@ async fn copy_these<'a>(
 async fn copy_all<'a>(
     tasks: &mut Tasks,
     puts: &Puts,
-    part: &Part,
+    part: &DestinationPlan,
     blobs: impl Iterator<Item = (&'a BlobEntry, Presence)>,
-    (earlier, evidence): (&[Part], &HashMap<Digest, Bytes>),
+    (earlier, evidence): (&[DestinationPlan], &HashMap<Digest, Bytes>),
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
@@ -125,7 +125,7 @@ struct Brought<'a> {
 }
 
 impl<'a> Brought<'a> {
-    fn of(part: &'a Part) -> Self {
+    fn of(part: &'a DestinationPlan) -> Self {
         Self { to: &part.to, blobs: part.graph.blobs.iter().map(|blob| &blob.digest).collect() }
     }
 }
@@ -173,7 +173,7 @@ async fn copy_blob(
     let blob = Counted { blob: origins, opened: Mutex::new(left), progress: progress.clone() };
     match puts.put(desc, &blob, homes).await {
         // A bit flipped in transit; if the origin itself has wrong bytes, the next one is asked.
-        Err(e) if e.kind() == Kind::Mismatch && !blob.at_hand() => {
+        Err(e) if e.kind() == Kind::Mismatch && !blob.is_local_and_hashed() => {
             let again = puts.put(desc, &blob, homes).await;
             match again {
                 // The destination claimed to store the content, but stored something else.
@@ -197,7 +197,7 @@ struct Origins {
 }
 
 impl Origins {
-    fn of(part: &Part, blob: &BlobEntry, content: Option<Bytes>) -> Self {
+    fn of(part: &DestinationPlan, blob: &BlobEntry, content: Option<Bytes>) -> Self {
         // A destination that is also an origin is known to lack this.
         let itself = |store: &&Arc<dyn ReadStore>| !ptr::addr_eq(Arc::as_ptr(store), Arc::as_ptr(&part.to));
         let stores = part.graph.origins(&blob.origins).filter(itself).cloned().collect();
@@ -252,8 +252,8 @@ impl Blob for Origins {
         self.nearest()?.local(&self.item)
     }
 
-    fn at_hand(&self) -> bool {
-        self.content.is_some() || self.nearest().is_some_and(|store| store.at_hand(&self.item))
+    fn is_local_and_hashed(&self) -> bool {
+        self.content.is_some() || self.nearest().is_some_and(|store| store.is_local_and_hashed(&self.item))
     }
 }
 
@@ -294,7 +294,7 @@ impl Blob for Counted<'_> {
         self.blob.local()
     }
 
-    fn at_hand(&self) -> bool {
-        self.blob.at_hand()
+    fn is_local_and_hashed(&self) -> bool {
+        self.blob.is_local_and_hashed()
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::plan::{CopyPlan, Part};
+use super::plan::{CopyPlan, DestinationPlan};
 use crate::{
     error::{Context as _, Error, Result},
     oci::Digest,
@@ -77,7 +77,7 @@ async fn read(plan: &CopyPlan, item: &Item) -> Result<Bytes> {
     Err(failed.unwrap_or_else(|| Error::not_found(format!("{} is not part of this copy", item.desc.digest))))
 }
 
-fn origins<'a>(part: &'a Part, item: &Item) -> Vec<&'a Arc<dyn ReadStore>> {
+fn origins<'a>(part: &'a DestinationPlan, item: &Item) -> Vec<&'a Arc<dyn ReadStore>> {
     let graph = &part.graph;
     let blob = graph.blobs.iter().find(|blob| blob.digest == item.desc.digest).map(|blob| &blob.origins);
     let manifest = || graph.manifest(&item.desc.digest).map(|entry| &entry.origins);
@@ -85,7 +85,7 @@ fn origins<'a>(part: &'a Part, item: &Item) -> Vec<&'a Arc<dyn ReadStore>> {
 }
 
 /// Hashes content that a local destination already has: its size alone does not prove that it is intact.
-async fn look(part: &Part) -> Result<()> {
+async fn look(part: &DestinationPlan) -> Result<()> {
     if part.to.abilities().refuses_incomplete {
         return Ok(());
     }

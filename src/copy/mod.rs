@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::{
     early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
-    plan::{CopyPlan, Destination, Part, PlannedName, names, plan},
+    plan::{CopyPlan, Destination, DestinationPlan, PlannedName, names, plan},
 };
 use crate::{
     error::{Code, Context as _, Error, Result},
@@ -141,7 +141,7 @@ impl CopyPlan {
     #[must_use]
     pub fn foresee(&self) -> Report {
         let mut report = Report::of(self.root().cloned().unwrap_or_else(Descriptor::empty));
-        self.parts().iter().for_each(|part| run::foresee(part, &mut report));
+        self.destinations().iter().for_each(|part| run::foresee(part, &mut report));
         report
     }
 }

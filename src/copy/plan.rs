@@ -40,13 +40,13 @@ pub struct Destination {
 /// A planned copy. Nothing has been written yet.
 #[derive(Debug)]
 pub struct CopyPlan {
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<DestinationPlan>,
     /// Content read by gates, not fetched again.
     pub(super) evidence: HashMap<Digest, Bytes>,
 }
 
 /// The part of a plan for one destination.
-pub struct Part {
+pub struct DestinationPlan {
     pub(super) to: Arc<dyn Store>,
     /// All roots, including those that are already complete.
     pub(super) roots: Vec<Root>,
@@ -78,9 +78,12 @@ impl fmt::Debug for Destination {
     }
 }
 
-impl fmt::Debug for Part {
+impl fmt::Debug for DestinationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part").field("to", &self.to.to_string()).field("graph", &self.graph).finish_non_exhaustive()
+        f.debug_struct("DestinationPlan")
+            .field("to", &self.to.to_string())
+            .field("graph", &self.graph)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,8 +114,9 @@ impl PlannedName {
 ///
 /// Errors: those of [`Graph::of`]; a destination that fails.
 pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, options: &Options) -> Result<CopyPlan> {
-    let planning: Vec<_> = destinations.into_iter().map(|destination| Part::plan(from, destination, options)).collect();
-    let parts: Vec<Part> = stream::iter(planning).buffered(PARALLEL).try_collect().await?;
+    let planning: Vec<_> =
+        destinations.into_iter().map(|destination| DestinationPlan::plan(from, destination, options)).collect();
+    let parts: Vec<DestinationPlan> = stream::iter(planning).buffered(PARALLEL).try_collect().await?;
     if parts.iter().all(|part| part.roots.is_empty()) {
         return Err(Error::invalid("nothing to copy"));
     }
@@ -122,7 +126,7 @@ pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, o
 impl CopyPlan {
     /// The parts, one per destination.
     #[must_use]
-    pub fn parts(&self) -> &[Part] {
+    pub fn destinations(&self) -> &[DestinationPlan] {
         &self.parts
     }
 
@@ -141,7 +145,7 @@ impl CopyPlan {
     }
 }
 
-impl Part {
+impl DestinationPlan {
     async fn plan(from: &[Arc<dyn ReadStore>], destination: Destination, options: &Options) -> Result<Self> {
         let Destination { store: to, roots } = destination;
         let names = ask_names(&to, &roots, options).await?;

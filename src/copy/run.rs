@@ -9,7 +9,7 @@ use super::{
     NameReport, Options, Report,
     blobs::{copy_again, copy_blobs},
     gate::Approved,
-    plan::{Part, PlannedName},
+    plan::{DestinationPlan, PlannedName},
 };
 use crate::{
     error::{Code, Context as _, Error, Result},
@@ -57,7 +57,7 @@ impl Approved {
 /// Copies all content to all destinations. The sessions begun are in `writes`, even after an error.
 async fn fill_all<'a>(
     approved: &'a Approved,
-    writes: &mut Vec<(&'a Part, Write)>,
+    writes: &mut Vec<(&'a DestinationPlan, Write)>,
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
@@ -86,7 +86,7 @@ async fn fill_all<'a>(
 }
 
 /// All changes of a plan at one destination.
-fn intent(part: &Part) -> Intent {
+fn intent(part: &DestinationPlan) -> Intent {
     let graph = &part.graph;
     let untagged = graph.roots.iter().filter(|root| root.names.is_empty()).map(|root| &root.desc);
     let untagged = untagged.filter_map(|desc| graph.manifest(&desc.digest));
@@ -97,7 +97,7 @@ fn intent(part: &Part) -> Intent {
 }
 
 /// Offers manifests of unknown media types to a destination that may refuse them, before any content is sent in vain.
-async fn offer(puts: &Puts, part: &Part) -> Result<()> {
+async fn offer(puts: &Puts, part: &DestinationPlan) -> Result<()> {
     if part.to.abilities().any_media_type {
         return Ok(());
     }
@@ -117,7 +117,7 @@ async fn offer(puts: &Puts, part: &Part) -> Result<()> {
 /// Stores the manifests that the destination lacks, children first.
 async fn copy_manifests(
     puts: &Puts,
-    part: &Part,
+    part: &DestinationPlan,
     approved: &Approved,
     options: &Options,
     report: &mut Report,
@@ -147,7 +147,7 @@ async fn copy_manifests(
 /// Sets the names. If the destination reports missing content of a manifest, that is sent once more.
 async fn commit(
     mut write: Write,
-    part: &Part,
+    part: &DestinationPlan,
     approved: &Approved,
     options: &Options,
     report: &mut Report,
@@ -172,7 +172,7 @@ async fn commit(
 }
 
 /// The outcomes of the names. If a store does not report the previous manifests at commit, those of the plan are used.
-fn names(part: &Part, committed: &Committed) -> Vec<NameReport> {
+fn names(part: &DestinationPlan, committed: &Committed) -> Vec<NameReport> {
     let done: HashMap<&RefName, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
     let report = |planned: &PlannedName| {
         let from = match done.get(&planned.name) {
@@ -193,7 +193,7 @@ fn is_missing(error: &Error) -> bool {
 /// Sends all content of a manifest again, despite what the destination said before: it now reports some as missing.
 async fn bring_again(
     puts: &Puts,
-    part: &Part,
+    part: &DestinationPlan,
     (digest, why): (&Digest, &Error),
     approved: &Approved,
     options: &Options,
@@ -228,7 +228,7 @@ async fn bring_again(
 }
 
 /// The effects of a run, as far as they can be known in advance: content that could be mounted counts as moved.
-pub(super) fn foresee(part: &Part, report: &mut Report) {
+pub(super) fn foresee(part: &DestinationPlan, report: &mut Report) {
     part.complete.iter().for_each(|desc| report.count(desc, Outcome::Present));
     for (Item { desc, .. }, presence) in part.items() {
         let present = presence.fits(&desc);

@@ -209,7 +209,7 @@ impl ReadStore for Packed {
         self.blobs.get(&item.desc.digest)?.blob().local()
     }
 
-    fn at_hand(&self, item: &Item) -> bool {
-        self.blobs.get(&item.desc.digest).is_some_and(|held| held.blob().at_hand())
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
+        self.blobs.get(&item.desc.digest).is_some_and(|held| held.blob().is_local_and_hashed())
     }
 }

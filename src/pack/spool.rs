@@ -59,7 +59,7 @@ impl Blob for Nameless {
         Ok(read_file(Arc::clone(&self.file), self.dir.clone(), from, self.size.saturating_sub(from)))
     }
 
-    fn at_hand(&self) -> bool {
+    fn is_local_and_hashed(&self) -> bool {
         true
     }
 }

@@ -74,8 +74,8 @@ pub trait ReadStore: Display + Send + Sync {
         None
     }
 
-    /// True if the content is local and was hashed when it was described: see [`Blob::at_hand`].
-    fn at_hand(&self, item: &Item) -> bool {
+    /// True if the content is local and was hashed when it was described: see [`Blob::is_local_and_hashed`].
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
         self.local(item).is_some()
     }
 
@@ -345,8 +345,8 @@ impl Blob for Stored {
         self.store.local(&self.item)
     }
 
-    fn at_hand(&self) -> bool {
-        self.store.at_hand(&self.item)
+    fn is_local_and_hashed(&self) -> bool {
+        self.store.is_local_and_hashed(&self.item)
     }
 }
 

@@ -141,8 +141,8 @@ impl ReadStore for Union {
         self.stores.iter().find_map(|store| store.local(item))
     }
 
-    fn at_hand(&self, item: &Item) -> bool {
-        self.stores.iter().any(|store| store.at_hand(item))
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
+        self.stores.iter().any(|store| store.is_local_and_hashed(item))
     }
 
     fn home(&self, item: &Item) -> Option<Home> {

@@ -16,7 +16,7 @@ use crate::{
     store,
     tarball::{
         decompress::Decompressed,
-        read::{Limits, Member, MemberKind, Reader, quote},
+        read::{Limits, Member, MemberKind, Reader, quoted_name},
     },
 };
 
@@ -51,7 +51,7 @@ impl Extract<'_> {
             writer.implied(self.place)?;
         }
         while let Some(member) = reader.next_member()? {
-            self.member(&member, &mut reader, writer).context(|| quote(&member.path))?;
+            self.member(&member, &mut reader, writer).context(|| quoted_name(&member.path))?;
         }
         if let (Some(expected), Some(hasher)) = (self.diff_id, content.hasher) {
             store::compare(expected, hasher.finish()).context(|| "uncompressed")?;
@@ -87,9 +87,9 @@ impl Extract<'_> {
 
     /// The name of a member below the target directory.
     fn inner(&self, path: &str) -> Result<Name> {
-        Name::parse(path, self.limits)?
-            .below(&self.root)
-            .ok_or_else(|| Error::new(Kind::Escape, format!("the member is not below {}", quote(self.root.as_str()))))
+        Name::parse(path, self.limits)?.below(&self.root).ok_or_else(|| {
+            Error::new(Kind::Escape, format!("the member is not below {}", quoted_name(self.root.as_str())))
+        })
     }
 
     fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<LinkTarget>> {
@@ -97,7 +97,7 @@ impl Extract<'_> {
         if !self.links {
             return Err(Error::unsupported(format!(
                 "unexpected link to {}: the artifact type does not allow links",
-                quote(text)
+                quoted_name(text)
             )));
         }
         if matches!(kind, MemberKind::Symlink(_)) {
@@ -108,7 +108,7 @@ impl Extract<'_> {
         if !writer.claims.has(target.as_str(), NameUse::File) || !self.select.includes(&target) {
             return Err(Error::invalid(format!(
                 "the hard link to {} needs an earlier file with that name",
-                quote(text)
+                quoted_name(text)
             )));
         }
         Ok(Some(LinkTarget::Hard(target.to_string())))

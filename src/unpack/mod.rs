@@ -35,7 +35,7 @@ use crate::{
     store::ReadStore,
     tarball::{
         decompress::allowance,
-        read::{Limits, quote},
+        read::{Limits, quoted_name},
     },
 };
 
@@ -126,7 +126,7 @@ impl Job {
         let select = Select::new(&options.include)?;
         let mut tasks = Vec::new();
         for step in &unpacking.steps {
-            let place = place(step, &options.limits).context(|| quote(&step.path))?;
+            let place = place(step, &options.limits).context(|| quoted_name(&step.path))?;
             if matches!(step.action, Action::Extract { .. }) || select.includes(&place) {
                 tasks.push(Task { step: step.clone(), place });
             }
@@ -141,7 +141,7 @@ impl Job {
         let mut writer = Writer::new(root.into(), staging.allowed);
         for Task { step, place } in &self.tasks {
             let claim = if is_file(step) { NameUse::File } else { NameUse::Directory };
-            writer.claims.claim(place.as_str(), claim).context(|| quote(&step.path))?;
+            writer.claims.claim(place.as_str(), claim).context(|| quoted_name(&step.path))?;
         }
         if !self.overwrite {
             let files = self.tasks.iter().filter(|task| is_file(&task.step));
@@ -164,7 +164,7 @@ impl Job {
 
     fn task(&self, task: &Task, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
         match &task.step.action {
-            Action::Write { mode } => write(&task.place, *mode, blobs, writer).context(|| quote(&task.step.path)),
+            Action::Write { mode } => write(&task.place, *mode, blobs, writer).context(|| quoted_name(&task.step.path)),
             Action::Extract { compress, root, links, diff_id } => {
                 let extract = Extract {
                     compress: *compress,

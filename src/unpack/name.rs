@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::{
     error::{Error, Kind, Result},
-    tarball::read::{Limits, quote},
+    tarball::read::{Limits, quoted_name},
 };
 
 /// Prefix of this program's temporary directories; names in artifacts must not have it.
@@ -92,7 +92,7 @@ pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 /// A `..` is allowed only at the start, where it refers to real directories: after another component, which may be a
 /// link, its meaning is unknown.
 pub(super) fn check_target(target: &str, at: &Name) -> Result<()> {
-    let shown = || quote(target);
+    let shown = || quoted_name(target);
     if target.is_empty() || target.starts_with('/') || target.contains(is_unsafe) {
         return Err(escape(&format!("the link to {} is not a safe relative path", shown())));
     }
@@ -133,7 +133,7 @@ fn check(part: &str, limits: &Limits) -> Result<()> {
     if part.len() > limits.component {
         return Err(Error::limit(format!("a path component is longer than {} bytes", limits.component)));
     }
-    let bad = |what: &str| Err(Error::invalid(format!("the name {} {what}", quote(part))));
+    let bad = |what: &str| Err(Error::invalid(format!("the name {} {what}", quoted_name(part))));
     if part.contains(is_unsafe) {
         return bad("contains a control character, a backslash or a colon");
     }

@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{directory_beneath, look},
     oci::Descriptor,
-    tarball::read::quote,
+    tarball::read::quoted_name,
 };
 
 /// Limit of the names in an error.
@@ -66,8 +66,8 @@ pub(super) fn refuse_existing<'a>(
         let (parent, name) = split(path);
         let Ok(directory) = directory_beneath(dest, parent) else { continue };
         let name = CString::new(name).map_err(|_| Error::invalid("the file name contains a NUL"))?;
-        let free = match look(&directory, &name).map_err(io::Error::from).context(|| quote(path))? {
-            Some(there) => has(&directory, &name, &there, content).context(|| quote(path))?,
+        let free = match look(&directory, &name).map_err(io::Error::from).context(|| quoted_name(path))? {
+            Some(there) => has(&directory, &name, &there, content).context(|| quoted_name(path))?,
             None => true,
         };
         if !free {
@@ -83,7 +83,7 @@ fn refuse(mut in_the_way: Vec<String>, overwrite: bool) -> Result<()> {
         return Ok(());
     }
     in_the_way.sort_unstable();
-    let mut listed: Vec<String> = in_the_way.iter().take(LISTED).map(|name| quote(name)).collect();
+    let mut listed: Vec<String> = in_the_way.iter().take(LISTED).map(|name| quoted_name(name)).collect();
     let more = in_the_way.len().saturating_sub(LISTED);
     if more > 0 {
         listed.push(format!("{more} more"));
@@ -149,7 +149,7 @@ impl Merge<'_> {
     /// Collects all conflicts below this path.
     fn survey(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
-            match this.meeting(from, to, name).context(|| quote(&full))? {
+            match this.meeting(from, to, name).context(|| quoted_name(&full))? {
                 Meeting::Free | Meeting::Same => {}
                 Meeting::Directories => this.survey(&full)?,
                 Meeting::Files if this.overwrite => {}
@@ -162,7 +162,7 @@ impl Merge<'_> {
     /// Moves everything below this path, whole directories if the destination has none with the name.
     fn all(&mut self, path: &str) -> Result<()> {
         self.each(path, |this, name, full, from, to| {
-            let done = match this.meeting(from, to, name).context(|| quote(&full))? {
+            let done = match this.meeting(from, to, name).context(|| quoted_name(&full))? {
                 Meeting::Directories => return this.all(&full),
                 Meeting::Same => {
                     this.same = this.same.saturating_add(1);
@@ -174,7 +174,8 @@ impl Merge<'_> {
                 }
                 Meeting::Files | Meeting::Unlike => Err(Errno::EXIST),
             };
-            let done = done.map_err(io::Error::from).context(|| format!("cannot move {} into place", quote(&full)))?;
+            let done =
+                done.map_err(io::Error::from).context(|| format!("cannot move {} into place", quoted_name(&full)))?;
             this.done.push((full, done));
             Ok(())
         })
@@ -212,9 +213,9 @@ impl Merge<'_> {
         path: &str,
         mut visit: impl FnMut(&mut Self, &CStr, String, &OwnedFd, &OwnedFd) -> Result<()>,
     ) -> Result<()> {
-        let open = |root| directory_beneath(root, path).map_err(io::Error::from).context(|| quote(path));
+        let open = |root| directory_beneath(root, path).map_err(io::Error::from).context(|| quoted_name(path));
         let (from, to) = (open(self.from)?, open(self.to)?);
-        for name in names(&from).context(|| quote(path))? {
+        for name in names(&from).context(|| quoted_name(path))? {
             let text = name.to_string_lossy();
             let full = if path.is_empty() { text.into_owned() } else { format!("{path}/{text}") };
             visit(self, &name, full, &from, &to)?;

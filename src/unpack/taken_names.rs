@@ -8,7 +8,7 @@ use std::{
 use super::name::{ancestors, fold, split};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    tarball::read::quote,
+    tarball::read::quoted_name,
 };
 
 /// The use of a name.
@@ -40,7 +40,7 @@ impl TakenNames {
         let (parent, _) = split(name);
         if parent != self.last {
             for directory in ancestors(name) {
-                self.take(directory, NameUse::Directory).context(|| quote(directory))?;
+                self.take(directory, NameUse::Directory).context(|| quoted_name(directory))?;
             }
             parent.clone_into(&mut self.last);
         }

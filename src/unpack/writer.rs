@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Context as _, Error, Result},
     fs::directory_beneath,
-    tarball::read::quote,
+    tarball::read::quoted_name,
 };
 
 /// Limit of open directories.
@@ -119,7 +119,7 @@ impl Writer {
     /// Creates the links, then sets modes and times of directories.
     pub(super) fn finish(mut self) -> Result<Report> {
         for link in std::mem::take(&mut self.links) {
-            self.make_link(&link).context(|| quote(&link.name))?;
+            self.make_link(&link).context(|| quoted_name(&link.name))?;
         }
         for (name, mode, mtime) in std::mem::take(&mut self.directories) {
             let directory = self.directory_at(&name)?;
@@ -127,7 +127,7 @@ impl Writer {
                 fs::fchmod(&*directory, Mode::from_raw_mode(mode & self.allowed))?;
                 fs::futimens(&*directory, &times(mtime))
             };
-            set().map_err(std::io::Error::from).context(|| quote(&name))?;
+            set().map_err(std::io::Error::from).context(|| quoted_name(&name))?;
         }
         self.note();
         Ok(self.report)
@@ -160,7 +160,7 @@ impl Writer {
         }
         let opened = match directory_beneath(&*self.root, path) {
             Err(Errno::NOENT) => self.make_directory(path)?,
-            opened => opened.map_err(std::io::Error::from).context(|| format!("cannot open {}", quote(path)))?,
+            opened => opened.map_err(std::io::Error::from).context(|| format!("cannot open {}", quoted_name(path)))?,
         };
         if self.open.len() >= OPEN {
             self.open.clear();
@@ -176,7 +176,7 @@ impl Writer {
         let made =
             fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| directory_beneath(&*parent, last));
         self.report.directories = self.report.directories.saturating_add(1);
-        made.map_err(std::io::Error::from).context(|| format!("cannot create the directory {}", quote(path)))
+        made.map_err(std::io::Error::from).context(|| format!("cannot create the directory {}", quoted_name(path)))
     }
 
     /// The allowed bits of a mode: no set-id or sticky bits, no write permission for others. The system then applies

@@ -176,7 +176,7 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     let roots: Vec<Digest> =
         destinations.iter().flat_map(|to| &to.roots).map(|root| root.desc.digest.clone()).collect();
     let plan = copy::plan(&from, destinations, &options).await.context(what)?;
-    let locations = plan.parts().iter().zip(&places);
+    let locations = plan.destinations().iter().zip(&places);
     let locations = locations.flat_map(|(part, place)| part.names().iter().map(move |name| (place, &name.name)));
     let locations: Vec<String> = locations.map(|(place, name)| format!("{place}:{name}")).collect();
     let done = match args.dry_run {

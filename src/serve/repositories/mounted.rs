@@ -195,8 +195,8 @@ impl ReadStore for MountedRepository {
         self.all.local(item)
     }
 
-    fn at_hand(&self, item: &Item) -> bool {
-        self.all.at_hand(item)
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
+        self.all.is_local_and_hashed(item)
     }
 
     fn home(&self, item: &Item) -> Option<Home> {

@@ -19,7 +19,7 @@ use crate::{
         index::{IndexFile, MAX_BYTES},
         listing::{BLOBS, INDEX, MARKER, MAX_MARKER, Manifests, check_marker},
     },
-    tarball::read::{Limits, MemberKind, Reader, quote},
+    tarball::read::{Limits, MemberKind, Reader, quoted_name},
 };
 
 /// Most names of foreign files that are remembered.
@@ -226,14 +226,14 @@ impl HeaderWalk<'_> {
                 MemberKind::Directory => continue,
                 MemberKind::File => {}
                 MemberKind::Symlink(_) | MemberKind::HardLink(_) => {
-                    return Err(Error::invalid(format!("entry {} is a link", quote(&member.path))));
+                    return Err(Error::invalid(format!("entry {} is a link", quoted_name(&member.path))));
                 }
             }
             if let Some(digest) = blob_digest(&name) {
                 let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
                 let piece = BlobSlice { file: Arc::clone(self.file), slice, verified: false };
                 if blobs.insert(digest, piece).is_some() {
-                    return Err(Error::invalid(format!("duplicate entry {}", quote(&name))));
+                    return Err(Error::invalid(format!("duplicate entry {}", quoted_name(&name))));
                 }
                 continue;
             }

@@ -1,5 +1,5 @@
 //! What the client says of its traffic, as events of `tracing`. All of it is here, so that one look tells that no secret is
-//! among it: addresses lose their queries, of credentials the kind and the source are told, and errors are free of secrets
+//! among it: addresses lose their queries, of credentials the kind and the source are traffic, and errors are free of secrets
 //! anyway.
 //!
 //! Where nobody listens, an event costs a look at a number: what it says is made behind that.

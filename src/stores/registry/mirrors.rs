@@ -275,8 +275,8 @@ impl ReadStore for Mirrored {
         self.0.origin.local(item)
     }
 
-    fn at_hand(&self, item: &Item) -> bool {
-        self.0.origin.at_hand(item)
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
+        self.0.origin.is_local_and_hashed(item)
     }
 
     fn home(&self, item: &Item) -> Option<Home> {

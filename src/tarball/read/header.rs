@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::quote;
+use super::quoted_name;
 use crate::error::{Error, Result};
 
 /// Block size of headers and data, in bytes.
@@ -112,7 +112,7 @@ fn text(field: &[u8], what: &str) -> Result<String> {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     let (text, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
     if rest.iter().any(|b| *b != 0) {
-        let shown = quote(&String::from_utf8_lossy(text));
+        let shown = quoted_name(&String::from_utf8_lossy(text));
         return Err(Error::invalid(format!("the {what} {shown} of a tar member contains a NUL")));
     }
     utf8(text, what)
@@ -120,7 +120,7 @@ fn text(field: &[u8], what: &str) -> Result<String> {
 
 /// Text that must be UTF-8.
 pub(super) fn utf8(text: &[u8], what: &str) -> Result<String> {
-    let lossy = || quote(&String::from_utf8_lossy(text));
+    let lossy = || quoted_name(&String::from_utf8_lossy(text));
     String::from_utf8(text.to_vec())
         .map_err(|_| Error::invalid(format!("the {what} {} of a tar member is not UTF-8", lossy())))
 }

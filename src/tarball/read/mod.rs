@@ -192,7 +192,7 @@ impl<R: Read> Reader<R> {
 
     fn member(&mut self, header: &Header<'_>, found: Extensions) -> Result<Member> {
         let path = found.path.clone().map_or_else(|| header.path(), Ok)?;
-        let member = self.describe(header, &path, found).context(|| quote(&path))?;
+        let member = self.describe(header, &path, found).context(|| quoted_name(&path))?;
         (self.left, self.padding) = (member.size, padding(member.size));
         Ok(Member { path, ..member })
     }
@@ -336,7 +336,7 @@ impl<R: Read> Read for Data<'_, R> {
 
 /// A name for a message: in backticks, and shortened.
 #[must_use]
-pub fn quote(name: &str) -> String {
+pub fn quoted_name(name: &str) -> String {
     const SHOWN: usize = 120;
     let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
     let shown: String = name.chars().take(SHOWN).collect();

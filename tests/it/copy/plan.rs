@@ -64,7 +64,7 @@ async fn a_plan_says_what_becomes_of_each_name() {
         deliver(&to, &two, &["moved"]).await.unwrap();
         let from = one.in_memory(&["v1"]).await;
         let plan = plan_of(&from, &to, &options(&["same", "moved", "new"])).await.unwrap();
-        let outcomes: Vec<_> = plan.parts()[0].names().iter().map(|name| name.outcome()).collect();
+        let outcomes: Vec<_> = plan.destinations()[0].names().iter().map(|name| name.outcome()).collect();
         let moved = NameOutcome::Moved(two.root().digest.clone());
         assert_eq!(outcomes, [NameOutcome::Same, moved, NameOutcome::New], "{to}");
         let done = plan.approve(&[]).await.unwrap().run(&options(&[])).await.unwrap();
@@ -81,12 +81,16 @@ struct Refuses(&'static [u8], AtomicUsize);
 
 impl Gate for Refuses {
     fn wants(&self, plan: &CopyPlan) -> Vec<Item> {
-        plan.parts().iter().flat_map(|part| part.graph().blobs.iter()).map(|blob| Item::blob(blob.desc())).collect()
+        plan.destinations()
+            .iter()
+            .flat_map(|part| part.graph().blobs.iter())
+            .map(|blob| Item::blob(blob.desc()))
+            .collect()
     }
 
     fn judge(&self, plan: &CopyPlan, evidence: &Evidence) -> Result<()> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        let blobs = plan.parts().iter().flat_map(|part| part.graph().blobs.iter());
+        let blobs = plan.destinations().iter().flat_map(|part| part.graph().blobs.iter());
         for blob in blobs {
             let bytes = evidence.get(&blob.digest).expect("all that was wanted");
             if bytes.windows(self.0.len()).any(|window| window == self.0) {
@@ -236,9 +240,9 @@ async fn a_name_of_a_registry_stands_for_all_content_unless_that_is_checked_agai
     store::delete(to.as_ref(), Item::blob(layer.clone())).await.unwrap();
     let from = sample.in_memory(&["v1"]).await;
     let plan = plan_of(&from, &to, &options(&["v1"])).await.unwrap();
-    assert!(plan.parts()[0].graph().is_empty());
+    assert!(plan.destinations()[0].graph().is_empty());
     let plan = plan_of(&from, &to, &Options { recheck: true, ..options(&["v1"]) }).await.unwrap();
-    let lacking = plan.parts()[0].items().filter(|(_, presence)| *presence == Presence::Absent).count();
+    let lacking = plan.destinations()[0].items().filter(|(_, presence)| *presence == Presence::Absent).count();
     assert_eq!(lacking, 1);
     plan.approve(&[]).await.unwrap().run(&options(&[])).await.unwrap();
     assert!(has(to.as_ref(), &layer).await.unwrap());
@@ -285,7 +289,7 @@ async fn what_is_about_one_manifest_comes_from_every_place_that_has_it() {
         let destination = Destination { store: Arc::clone(&to.store), roots: roots.clone() };
         let plan = copy::plan(&from, vec![destination], &with_referrers(&[])).await.unwrap();
         // One tag stands for one manifest: the other one is told.
-        let graph = plan.parts()[0].graph();
+        let graph = plan.destinations()[0].graph();
         assert_eq!((graph.companions.len(), graph.notes.len()), (1, 1), "{:?}", graph.notes);
         assert!(graph.notes[0].contains(&*tag) && graph.notes[0].contains("left out"), "{}", graph.notes[0]);
         plan.approve(&[]).await.unwrap().run(&with_referrers(&[])).await.unwrap();

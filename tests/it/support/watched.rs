@@ -158,8 +158,8 @@ impl ReadStore for Watched {
         self.inner.local(item)
     }
 
-    fn at_hand(&self, item: &Item) -> bool {
-        self.inner.at_hand(item)
+    fn is_local_and_hashed(&self, item: &Item) -> bool {
+        self.inner.is_local_and_hashed(item)
     }
 
     fn home(&self, item: &Item) -> Option<Home> {

@@ -31,7 +31,7 @@ impl RepositoryApi {
     /// that its damage is not blamed on the registry.
     pub(super) async fn push_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         match self.send_blob(desc, blob).await {
-            Err(refusal) if blob.at_hand() && matches!(refusal.kind(), Kind::Invalid | Kind::Mismatch) => {
+            Err(refusal) if blob.is_local_and_hashed() && matches!(refusal.kind(), Kind::Invalid | Kind::Mismatch) => {
                 let place = blob.local().map_or_else(|| "the file".into(), |file| format!("`{}`", file.path.display()));
                 read_through(desc, blob).await.context(|| format!("{place} is damaged"))?;
                 Err(refusal)
@@ -44,7 +44,7 @@ impl RepositoryApi {
     async fn send_blob(&self, desc: &Descriptor, blob: &dyn Blob) -> Result<()> {
         let payload = if desc.size <= SMALL {
             let stream = blob.open(0).await?;
-            let stream = if blob.at_hand() { stream } else { verified(desc, stream) };
+            let stream = if blob.is_local_and_hashed() { stream } else { verified(desc, stream) };
             Payload::Bytes(collect(stream, desc.size).await?)
         } else {
             Payload::Blob(desc, blob)

@@ -37,7 +37,7 @@ impl RepositoryApi {
         blob: &dyn Blob,
         upload: &mut Upload,
     ) -> Result<bool, Failure> {
-        if !blob.at_hand() {
+        if !blob.is_local_and_hashed() {
             read_through(desc, blob).await?;
         }
         let (length, mut at, mut turns) = (upload.piece(self.registry.max_body.get()), 0, 0);

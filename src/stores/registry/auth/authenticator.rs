@@ -155,8 +155,8 @@ impl Authenticator {
     async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
         let found = self.credentials.get(&self.origin, &scope.repository).await?;
         let found = found.filter(|credential| *credential.origin() == self.origin);
-        let told = found.as_ref().map(|credential| (credential.proof(), credential.user()));
-        log::credential(&self.origin, &scope.repository, told);
+        let traffic = found.as_ref().map(|credential| (credential.credential_use(), credential.user()));
+        log::credential(&self.origin, &scope.repository, traffic);
         Ok(found)
     }
 
@@ -196,7 +196,7 @@ impl Authenticator {
             _ => request(client, host_trust, fetch(&realm, service, &scopes), login.as_ref()).await,
         };
         let fetched = fetched.context(|| format!("get a token for {}", self.origin.authority()))?;
-        log::token(&self.origin, &realm, &scopes, login.as_ref().map(Credential::proof));
+        log::token(&self.origin, &realm, &scopes, login.as_ref().map(Credential::credential_use));
         fetched.authorization(&self.origin, login.as_ref())
     }
 

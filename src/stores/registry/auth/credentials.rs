@@ -89,7 +89,7 @@ impl Credential {
     }
 
     /// What may be told of it.
-    pub(super) fn proof(&self) -> CredentialUse<'_> {
+    pub(super) fn credential_use(&self) -> CredentialUse<'_> {
         CredentialUse { kind: self.secret.kind(), from: self.source() }
     }
 

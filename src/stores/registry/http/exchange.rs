@@ -25,7 +25,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        log::{self, Exchange as Told},
+        log::{self, Exchange as Traffic},
         net::{
             pool::{MAX_HEADER_BYTES, MAX_HEADERS, Pools},
             proxy::Proxies,
@@ -101,12 +101,12 @@ impl HttpClient {
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
-        let told = Told {
+        let traffic = Traffic {
             method: &request.method,
             url,
             proxy: proxy.map(|proxy| proxy.as_ref() as &(dyn fmt::Display + Sync)),
         };
-        log::request(told, request.payload.len(), attached.map(AuthorizationHeader::proof));
+        log::request(traffic, request.payload.len(), attached.map(AuthorizationHeader::credential_use));
         let asked = Instant::now();
         let sending = self.pools.of(host_trust).request(&origin, http_request.map(|()| body), request.is_large());
         let patience = self.header_timeout + Duration::from_secs(request.payload.len() / BYTES_PER_SECOND);
@@ -119,19 +119,19 @@ impl HttpClient {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
                 let failure = no_answer(&what, &origin, error, self.known().contains(&origin));
-                log::no_answer(told, failure.error(), asked.elapsed());
+                log::no_answer(traffic, failure.error(), asked.elapsed());
                 return Err(if proxy.is_some() { failure.through_proxy() } else { failure });
             }
             None => {
                 let message = format!("{what}: no answer within {} s", patience.as_secs());
                 let error = Error::new(Kind::Unavailable, message);
-                log::no_answer(told, &error, asked.elapsed());
+                log::no_answer(traffic, &error, asked.elapsed());
                 return Err(Failure::passing(error));
             }
         };
         self.known().insert(origin);
         let (head, body) = response.into_parts();
-        log::response(told, head.status, head.version, &head.headers, asked.elapsed());
+        log::response(traffic, head.status, head.version, &head.headers, asked.elapsed());
         check_headers(&head.headers, &request.method, &what)?;
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));

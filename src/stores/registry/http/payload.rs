@@ -59,7 +59,7 @@ impl Payload<'_> {
         let stream = match self {
             Self::Empty => blob::once(Bytes::new()),
             Self::Bytes(bytes) => blob::once(bytes.clone()),
-            Self::Blob(desc, blob) if blob.at_hand() => ahead(first(blob.open(0).await?, desc.size)),
+            Self::Blob(desc, blob) if blob.is_local_and_hashed() => ahead(first(blob.open(0).await?, desc.size)),
             Self::Blob(desc, blob) => ahead(store::verified(desc, blob.open(0).await?)),
             Self::Once(content, _) => {
                 let content = content.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -31,7 +31,7 @@ pub(in crate::stores::registry) struct AuthorizationHeader {
 
 impl AuthorizationHeader {
     /// What may be told of it.
-    pub(super) fn proof(&self) -> CredentialUse<'_> {
+    pub(super) fn credential_use(&self) -> CredentialUse<'_> {
         CredentialUse { kind: self.kind, from: self.from.as_deref() }
     }
 }
