@@ -83,7 +83,7 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
     for (identity, advice) in [
         (Identity::new(), "--ca-file"),
         (Identity::of_itself("DNS:other.test"), "a host name that the certificate lists"),
-        (Identity::outdated("IP:127.0.0.1"), "check the clock"),
+        (Identity::outdated("IP:127.0.0.1"), "check this machine's clock"),
     ] {
         let host = identity.in_front_of("127.0.0.1", registry.host()).await;
         let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
