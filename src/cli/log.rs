@@ -1,6 +1,6 @@
-//! The log of a run: the events of the library, one line each, on stderr or in a file, for who looks for a fault.
+//! The log of a run: the events of the library, one line each, on stderr or in a file.
 //!
-//! Only our own events are shown, whatever `RUST_LOG` says: other crates do not know what is secret.
+//! Only events of this crate are shown, whatever `RUST_LOG` says: other crates do not know which values are secret.
 
 use std::{
     fmt::{self, Write as _},
@@ -31,15 +31,15 @@ use super::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct LogArgs {
-    /// Show every request with its answer, time, redirects and retries, and where credentials came from; no secrets
+    /// Show every request and response with times, redirects, retries and the source of credentials; never a secret
     #[arg(long, global = true)]
     debug: bool,
-    /// Append the same lines to this file; without `--debug`, to it alone
+    /// Append these lines to a file; without `--debug`, they go only to the file
     #[arg(long, global = true, value_name = "FILE")]
     log: Option<PathBuf>,
 }
 
-/// Turns the log on, where flags or `RUST_LOG` ask for it. Errors: the file cannot be written.
+/// Turns the log on if a flag or `RUST_LOG` asks for it. Errors: the file cannot be written.
 pub(crate) fn start(args: &LogArgs, report: &Report) -> Result<()> {
     let variable = environment::log_filter();
     if !args.debug && args.log.is_none() && variable.is_none() {
@@ -47,7 +47,7 @@ pub(crate) fn start(args: &LogArgs, report: &Report) -> Result<()> {
     }
     let (filter, unclear) = Filter::parse(variable.as_deref().unwrap_or("artifact=debug"));
     if args.debug || args.log.is_some() {
-        // Without the flags, the variable may well be meant for other programs.
+        // Without the flags, the variable may be meant for other programs.
         unclear.iter().for_each(|part| report.warn(format!("`RUST_LOG`: `{part}` is neither LEVEL nor TARGET=LEVEL")));
     }
     let file = args.log.as_deref().map(open).transpose()?;
@@ -58,18 +58,18 @@ pub(crate) fn start(args: &LogArgs, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Only its owner may read it: no secret is in it, but where somebody works with what.
+/// Only its owner may read it: the log holds no secret, but names of hosts and repositories.
 fn open(path: &Path) -> Result<File> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     file.context(|| format!("cannot write `{}`", path.display())).map_err(Error::of_configuration)
 }
 
-/// Which events are shown: of those targets that an event's starts with, the longest decides.
+/// The events to show: the longest rule that is a prefix of an event's target decides.
 #[derive(Debug, PartialEq, Eq)]
 struct Filter(Vec<(String, LevelFilter)>);
 
 impl Filter {
-    /// Reads `LEVEL`, `TARGET=LEVEL` and `TARGET`, separated by commas, and gives what is none of these.
+    /// Parses `LEVEL`, `TARGET=LEVEL` and `TARGET`, separated by commas; also returns the parts that are none of these.
     fn parse(text: &str) -> (Self, Vec<&str>) {
         let (mut rules, mut unclear) = (Vec::new(), Vec::new());
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -102,12 +102,12 @@ impl Filter {
     }
 }
 
-/// Where events go.
+/// The subscriber, with the destinations of the log.
 struct Log {
     filter: Filter,
     start: Instant,
     json: bool,
-    /// Where stderr is written to, if it is.
+    /// Writes to stderr, if the log is shown there.
     shown: Option<Report>,
     file: Option<File>,
 }
@@ -157,7 +157,7 @@ impl Subscriber for Log {
             report.log(&line);
         }
         if let Some(mut file) = self.file.as_ref() {
-            // One write a line: they do not mix with those of another run. When it fails, the work goes on.
+            // One write per line, so that lines of two runs do not mix. A failure does not stop the work.
             let _ = file.write_all(format!("{line}\n").as_bytes());
         }
     }
@@ -176,7 +176,7 @@ impl Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// What an event says.
+/// The fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,

@@ -1,8 +1,7 @@
-//! What the client says of its traffic, as events of `tracing`. All of it is here, so that one look tells that no secret is
-//! among it: addresses lose their queries, of credentials the kind and the source are traffic, and errors are free of secrets
-//! anyway.
+//! The traffic of the client as events of `tracing`. All events are in this file, so that a reader can see that they hold no
+//! secret: addresses are without their queries, of credentials only kind and source are shown, and errors hold no secret.
 //!
-//! Where nobody listens, an event costs a look at a number: what it says is made behind that.
+//! Without a subscriber, an event costs one comparison; its fields are made after that.
 
 use std::{fmt::Display, time::Duration};
 
@@ -15,14 +14,14 @@ use crate::{error::Error, oci::Digest};
 /// The target of all these events.
 const TARGET: &str = "artifact::registry";
 
-/// What is told of a credential: its kind, and where it comes from.
+/// The kind of a credential and its source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CredentialUse<'a> {
     pub(super) kind: &'static str,
     pub(super) from: Option<&'a str>,
 }
 
-/// What an exchange is about.
+/// A request on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Exchange<'a> {
     pub(super) method: &'a Method,
@@ -34,16 +33,20 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A request leaves, with a body of so many bytes.
-pub(super) fn request(Exchange { method, url, proxy }: Exchange<'_>, bytes: u64, proof: Option<CredentialUse<'_>>) {
+/// A request is sent, with a body of this length.
+pub(super) fn request(
+    Exchange { method, url, proxy }: Exchange<'_>,
+    bytes: u64,
+    credential: Option<CredentialUse<'_>>,
+) {
     tracing::debug!(
         target: TARGET, %method, url = redacted(url), bytes = (bytes > 0).then_some(bytes),
-        proxy = proxy.map(tracing::field::display), credential = proof.map(|proof| proof.kind),
-        from = proof.and_then(|proof| proof.from), "request"
+        proxy = proxy.map(tracing::field::display), credential = credential.map(|credential| credential.kind),
+        from = credential.and_then(|credential| credential.from), "request"
     );
 }
 
-/// An answer begins.
+/// The head of a response has arrived.
 pub(super) fn response(
     Exchange { method, url, proxy }: Exchange<'_>,
     status: StatusCode,
@@ -61,12 +64,12 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// No answer came.
+/// The request failed without a response.
 pub(super) fn no_answer(Exchange { method, url, .. }: Exchange<'_>, error: &Error, took: Duration) {
     tracing::debug!(target: TARGET, ms = millis(took), %method, url = redacted(url), why = %error, "no answer");
 }
 
-/// A redirect is followed; `trust` is of where it leads.
+/// A redirect is followed to a host of this trust.
 pub(super) fn redirect(status: StatusCode, from: &Url, to: &str, trust: HostTrust) {
     let trust = match trust {
         HostTrust::Own => "the registry itself",
@@ -76,17 +79,17 @@ pub(super) fn redirect(status: StatusCode, from: &Url, to: &str, trust: HostTrus
     tracing::debug!(target: TARGET, status = status.as_u16(), from = redacted(from), to, trust, "redirect");
 }
 
-/// Something failed, and is tried again after a wait.
+/// A request failed, and is sent again after a wait.
 pub(super) fn retry(why: &Error, wait: Duration) {
     tracing::debug!(target: TARGET, why = %why, wait_ms = millis(wait), "retry");
 }
 
-/// A kept connection was closed: the same is asked over another at once.
+/// A kept connection was closed: the request is sent over another one at once.
 pub(super) fn stale(why: &Error) {
     tracing::debug!(target: TARGET, why = %why, "retry at once: the connection was closed");
 }
 
-/// What was found when the registry asked who we are.
+/// The credentials for a registry that asked for some.
 pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(CredentialUse<'_>, Option<&str>)>) {
     match found {
         Some((CredentialUse { kind, from }, user)) => {
@@ -96,7 +99,7 @@ pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(Cre
     }
 }
 
-/// A token service gave a token.
+/// A token service issued a token.
 pub(super) fn token(registry: &Origin, realm: &Url, scopes: &[String], login: Option<CredentialUse<'_>>) {
     tracing::debug!(
         target: TARGET, %registry, realm = redacted(realm), scope = scopes.join(" "),
@@ -104,22 +107,22 @@ pub(super) fn token(registry: &Origin, realm: &Url, scopes: &[String], login: Op
     );
 }
 
-/// A mirror is asked before the registry.
+/// A mirror is tried before the registry.
 pub(super) fn mirror(mirror: &dyn Display) {
     tracing::debug!(target: TARGET, %mirror, "ask a mirror");
 }
 
-/// A mirror had no answer.
+/// A mirror failed.
 pub(super) fn mirror_failed(mirror: &dyn Display, why: &Error) {
     tracing::debug!(target: TARGET, %mirror, %why, "the mirror failed");
 }
 
-/// A download goes on from where it was.
+/// A download continues at this offset.
 pub(super) fn resumed(digest: &Digest, at: u64) {
     tracing::debug!(target: TARGET, %digest, at, "download resumed");
 }
 
-/// What became of an upload: `opened`, `stored` or `cancelled`.
+/// An upload was `opened`, `stored` or `cancelled`.
 pub(super) fn upload(place: &Url, what: &'static str) {
     tracing::debug!(target: TARGET, url = redacted(place), "upload {what}");
 }

@@ -155,8 +155,8 @@ impl Authenticator {
     async fn login(&self, scope: &Scope) -> Result<Option<Credential>> {
         let found = self.credentials.get(&self.origin, &scope.repository).await?;
         let found = found.filter(|credential| *credential.origin() == self.origin);
-        let traffic = found.as_ref().map(|credential| (credential.credential_use(), credential.user()));
-        log::credential(&self.origin, &scope.repository, traffic);
+        let used = found.as_ref().map(|credential| (credential.credential_use(), credential.user()));
+        log::credential(&self.origin, &scope.repository, used);
         Ok(found)
     }
 

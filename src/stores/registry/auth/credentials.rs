@@ -72,7 +72,7 @@ impl Credential {
         Self { from, ..Self::bearer(origin, token) }
     }
 
-    /// The same, with where it was found: a file, a helper, the command line. It is told in errors and events.
+    /// Adds where the credential was found: a file, a helper, the command line. Errors and events show it.
     #[must_use]
     pub fn found_in(self, source: impl Into<Arc<str>>) -> Self {
         Self { from: Some(source.into()), ..self }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     stores::registry::{
-        log::{self, Exchange as Traffic},
+        log::{self, Exchange},
         net::{
             pool::{MAX_HEADER_BYTES, MAX_HEADERS, Pools},
             proxy::Proxies,
@@ -101,7 +101,7 @@ impl HttpClient {
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
-        let traffic = Traffic {
+        let traffic = Exchange {
             method: &request.method,
             url,
             proxy: proxy.map(|proxy| proxy.as_ref() as &(dyn fmt::Display + Sync)),

@@ -136,10 +136,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_piece_that_is_held_back_says_until_when() {
-        let traffic = Arc::new(Mutex::new(Vec::new()));
-        let (tell, start) = (Arc::clone(&traffic), Instant::now());
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let (tell, start) = (Arc::clone(&waits), Instant::now());
         let limited = rate(10).limit(content(3), move |turn| tell.lock().unwrap().push(turn - start));
         assert_eq!(limited.count().await, 3);
-        assert_eq!(*traffic.lock().unwrap(), [0, 100, 200].map(Duration::from_millis));
+        assert_eq!(*waits.lock().unwrap(), [0, 100, 200].map(Duration::from_millis));
     }
 }

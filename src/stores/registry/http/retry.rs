@@ -253,17 +253,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_wait_is_told_before_it_begins_and_every_attempt_after_it() {
-        struct Traffic(Mutex<Vec<String>>, Instant);
-        impl Progress for Traffic {
+        struct Waits(Mutex<Vec<String>>, Instant);
+        impl Progress for Waits {
             fn event(&self, event: Event) {
                 self.0.lock().unwrap().push(format!("{} s: {event:?}", self.1.elapsed().as_secs()));
             }
         }
-        let traffic = Arc::new(Traffic(Mutex::default(), Instant::now()));
-        let progress = Observer::new(Arc::clone(&traffic) as Arc<dyn Progress>);
+        let waits = Arc::new(Waits(Mutex::default(), Instant::now()));
+        let progress = Observer::new(Arc::clone(&waits) as Arc<dyn Progress>);
         Retry::new(5, Backoff::default(), progress.clone()).attempts().again(asking(7)).await.unwrap();
         let waiting = "0 s: Waiting { why: \"asks to wait\", time: 7s }";
-        assert_eq!(*traffic.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
+        assert_eq!(*waits.0.lock().unwrap(), [waiting, "7 s: Retried { why: \"asks to wait\" }"]);
         assert_eq!(progress.counts().retried, 1);
     }
 
