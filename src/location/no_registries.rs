@@ -32,7 +32,7 @@ mod tests {
         let context = Context::new(dir.path());
         let error = open("registry.example/team/site:v1", &context).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
-        assert!(error.to_string().starts_with("registry.example/team/site is in a registry"), "{error}");
+        assert!(error.to_string().starts_with("cannot open registry.example/team/site: "), "{error}");
         let layout = format!("oci:{}", dir.path().join("none").display());
         assert_eq!(open(&layout, &context).await.unwrap_err().kind(), Kind::NotFound);
     }
