@@ -6,7 +6,7 @@ use serde::Serialize;
 macro_rules! codes {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// A cause that a user can act on. Set by our own code where it detects the cause, never from the text of a
-        /// server or a file. Without a more specific code, the [`Kind`] implies one.
+        /// server or a file. Without a more specific code, the [`Kind`](super::Kind) implies one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Code {
