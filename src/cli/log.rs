@@ -31,7 +31,7 @@ use super::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct LogArgs {
-    /// Show every request and response with times, redirects, retries and the source of credentials; never a secret
+    /// Show every request and response with times, redirects, retries and the source of credentials
     #[arg(long, global = true)]
     debug: bool,
     /// Append these lines to a file; without `--debug`, they go only to the file
@@ -58,7 +58,7 @@ pub(crate) fn start(args: &LogArgs, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Only its owner may read it: the log holds no secret, but names of hosts and repositories.
+/// Only its owner may read it: the log has the names of hosts and repositories.
 fn open(path: &Path) -> Result<File> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     file.context(|| format!("cannot write `{}`", path.display())).map_err(Error::of_configuration)

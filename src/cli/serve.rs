@@ -119,13 +119,14 @@ fn is_tree(path: &Path, writable: bool) -> bool {
 
 /// Adds one store under its file name.
 fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
-    let path = PathBuf::from(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
+    let path = Path::new(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
     let full = path.canonicalize().map_err(|e| {
         let error = Error::from(e).context(format!("cannot open `{store}`"));
-        let named = store.rsplit_once(':').is_some_and(|(path, _)| {
-            !path.is_empty() && Path::new(path.trim_start_matches("oci-archive:").trim_start_matches("oci:")).exists()
-        });
-        if named { error.with_code(Code::StoreWithName) } else { error }
+        let whole = path.to_str().and_then(|text| text.rsplit_once(':'));
+        match whole.is_some_and(|(whole, _)| Path::new(whole).exists()) {
+            true => error.into_misuse().with_code(Code::StoreWithName),
+            false => error,
+        }
     })?;
     let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: RepositoryName = stem.parse().context(|| format!("cannot derive a repository name from `{store}`"))?;
@@ -134,9 +135,9 @@ fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted>
         return Err(Error::new(Kind::Unsupported, message));
     }
     Ok(match (full.is_file(), writable) {
-        (true, _) => mounted.and(name, Arc::new(Archive::open(&path)?)),
-        (false, false) => mounted.and(name, Arc::new(Layout::open(&path)?)),
-        (false, true) => mounted.and_writable(name, Arc::new(Layout::open(&path)?)),
+        (true, _) => mounted.and(name, Arc::new(Archive::open(path)?)),
+        (false, false) => mounted.and(name, Arc::new(Layout::open(path)?)),
+        (false, true) => mounted.and_writable(name, Arc::new(Layout::open(path)?)),
     })
 }
 

@@ -1,5 +1,5 @@
-//! The traffic of the client as events of `tracing`. All events are in this file, so that a reader can see that they hold no
-//! secret: addresses are without their queries, of credentials only kind and source are shown, and errors hold no secret.
+//! The traffic of the client as events of `tracing`. All events are in this file, so that a reader can check what they
+//! show: addresses are without their queries, of credentials only kind and source are shown, and errors hold no secret.
 //!
 //! Without a subscriber, an event costs one comparison; its fields are made after that.
 
