@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::{Finding, Rules, What, finding_of, held};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, media_type},
+    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, exact_keys, media_type},
     store::{self, Flaw, FlawKind, Inventory, Item, Name, ReadStore},
 };
 
@@ -51,7 +51,7 @@ impl Said {
             layers: Option<IgnoredAny>,
             manifests: Option<IgnoredAny>,
         }
-        let media_type = serde_json::from_slice(bytes).ok().and_then(|document: Document| match document {
+        let media_type = exact_keys::from_slice(bytes).ok().and_then(|document: Document| match document {
             Document { media_type: Some(own), .. } => Some(own),
             Document { schema_version: Some(2), config: Some(_), layers: Some(_), .. } => {
                 Some(media_type::MANIFEST.into())

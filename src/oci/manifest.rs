@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{Annotations, Digest, Platform, media_type};
+use super::{Annotations, Digest, Platform, exact_keys, media_type};
 use crate::error::{Error, Kind, Result};
 
 /// Largest manifest or index that is written, and that every registry must accept, in bytes (distribution-spec,
@@ -191,8 +191,8 @@ impl Parsed {
     /// Parses a document of this media type. If the media type is unknown, only the keys of known manifests are read,
     /// and the document need not be JSON.
     ///
-    /// Errors: more than 8 MiB; in a manifest or index, malformed or too deeply nested JSON, a duplicate key, a
-    /// `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
+    /// Errors: more than 8 MiB; a key that is a known one only without regard to case; in a manifest or index, malformed
+    /// or too deeply nested JSON, a duplicate key, a `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
     /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, a malformed value of one of these
     /// keys, since content would be left behind.
     pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
@@ -207,7 +207,7 @@ impl Parsed {
             return Other::read(bytes).map(|other| Self::Other(Box::new(other)));
         }
         let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
-        let keys: Keys = serde_json::from_slice(bytes).map_err(malformed)?;
+        let keys: Keys = exact_keys::from_slice(bytes).map_err(malformed)?;
         if depth(bytes) > MAX_JSON_DEPTH {
             return Err(Error::limit(format!("manifest is nested more than {MAX_JSON_DEPTH} levels deep")));
         }
@@ -221,11 +221,11 @@ impl Parsed {
             )));
         }
         let (parsed, version) = if media_type::is_index(media_type) {
-            let index: Index = serde_json::from_slice(bytes).map_err(malformed)?;
+            let index: Index = exact_keys::from_slice(bytes).map_err(malformed)?;
             let version = index.schema_version;
             (Self::Index(Box::new(index)), version)
         } else {
-            let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
+            let manifest: Manifest = exact_keys::from_slice(bytes).map_err(malformed)?;
             let version = manifest.schema_version;
             (Self::Manifest(Box::new(manifest)), version)
         };
@@ -239,7 +239,7 @@ impl Parsed {
     /// leaves `mediaType` optional; Helm, Conftest and Homebrew omit it).
     pub fn sniff(bytes: &[u8]) -> Result<String> {
         let keys: Keys =
-            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
+            exact_keys::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
         match keys {
             Keys { media_type: Some(own), .. } => Ok(own),
             Keys { manifests: Some(_), layers: None, .. } => Ok(media_type::INDEX.into()),
@@ -336,7 +336,7 @@ impl Other {
             return Ok(Self::default());
         }
         let document: Document =
-            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
+            exact_keys::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))?;
         if document.fs_layers.is_some() {
             return Err(Error::unsupported("Docker manifests of schema version 1 are not supported"));
         }
@@ -361,7 +361,7 @@ fn described(value: Option<Value>) -> Result<Vec<Descriptor>> {
         Some(value) => vec![value],
         None => Vec::new(),
     };
-    let described = candidates.into_iter().filter(|value| value.get("digest").is_some()).map(serde_json::from_value);
+    let described = candidates.into_iter().filter(|value| value.get("digest").is_some()).map(exact_keys::from_value);
     described.collect::<Result<_, _>>().map_err(|e| Error::caused(Kind::Invalid, "malformed manifest", e))
 }
 

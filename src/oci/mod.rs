@@ -7,6 +7,7 @@
 
 mod digest;
 mod digest_prefix;
+pub(crate) mod exact_keys;
 pub mod json;
 mod manifest;
 pub mod media_type;

@@ -8,7 +8,7 @@ use std::{
 use super::index::{IndexFile, name};
 use crate::{
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, RefName, Tag, media_type},
+    oci::{Descriptor, Digest, Parsed, RefName, Tag, exact_keys, media_type},
     store::{Name, NameChange},
 };
 
@@ -45,7 +45,7 @@ pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
         image_layout_version: String,
     }
     let marker: Marker =
-        serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
+        exact_keys::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `oci-layout`", e))?;
     if marker.image_layout_version != "1.0.0" {
         let version = marker.image_layout_version;
         return Err(Error::unsupported(format!("OCI layout version `{version:.40}` is not supported")));

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Entry, IndexFile, name};
+use super::{Entry, FIELDS, IndexFile, name};
 use crate::{
-    oci::{Descriptor, RefName, annotation, media_type},
+    oci::{Descriptor, RefName, annotation, exact_keys, media_type},
     store::{Flaw, FlawKind, NamePage},
 };
 
-/// The keys of an image index (image-spec image-index.md).
-const FIELDS: [&str; 6] = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
 /// The keys of a descriptor (image-spec descriptor.md, image-index.md).
 const ENTRY_FIELDS: [&str; 8] =
     ["mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"];
@@ -33,7 +31,7 @@ impl IndexFile {
             flaws.push(flaw(FlawKind::Unreadable, "`manifests` is missing"));
         }
         for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.desc.is_none()) {
-            let why = serde_json::from_str::<Descriptor>(entry.raw.get()).err();
+            let why = exact_keys::from_slice::<Descriptor>(entry.raw.get().as_bytes()).err();
             let why = why.map_or_else(String::new, |e| format!(": {e}"));
             let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
             let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));

@@ -13,7 +13,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, RefName, annotation, media_type},
+    oci::{Descriptor, Digest, RefName, annotation, exact_keys, media_type},
 };
 
 /// Largest `index.json` that is read or written.
@@ -22,6 +22,9 @@ pub(super) const MAX_BYTES: u64 = 32 << 20;
 const MAX_ENTRIES: usize = 100_000;
 /// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
+/// The keys of an image index (image-spec image-index.md).
+const FIELDS: [&str; 6] = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
+
 /// The entries of an `index.json`, and its other fields.
 #[derive(Debug, Clone)]
 pub(super) struct IndexFile {
@@ -96,7 +99,8 @@ impl IndexFile {
     /// Reads an `index.json`. Entries that are not descriptors are kept and otherwise ignored (image-spec
     /// image-layout.md: unknown media types must not fail).
     ///
-    /// Errors: not a JSON object with `schemaVersion` 2, a duplicate key, too large, more than 100 000 entries.
+    /// Errors: not a JSON object with `schemaVersion` 2, a duplicate key, a key that is a known one only without regard
+    /// to case, too large, more than 100 000 entries.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(Error::limit(format!("`index.json` has {} bytes; the limit is {MAX_BYTES}", bytes.len())));
@@ -253,6 +257,7 @@ impl<'de> Visitor<'de> for Document {
             if index.fields.iter().any(|(known, _)| *known == key) {
                 return Err(A::Error::custom(format_args!("duplicate key `{}`", key)));
             }
+            exact_keys::check_key(&key, &FIELDS)?;
             if index.fields.len() >= MAX_FIELDS {
                 return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));
             }
@@ -298,7 +303,7 @@ impl<'de> Visitor<'de> for List {
             if entries.len() >= MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
             }
-            entries.push(Entry { desc: serde_json::from_str(raw.get()).ok(), raw });
+            entries.push(Entry { desc: exact_keys::from_slice(raw.get().as_bytes()).ok(), raw });
         }
         Ok(Entries(entries))
     }

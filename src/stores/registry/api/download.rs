@@ -13,7 +13,7 @@ use super::{
 use crate::{
     blob::{self, Blob as _, ByteStream},
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, exact_keys, media_type},
     store::{Item, Presence, collect, verified},
     stores::registry::{auth::scope::Access, http::response::Response, origins::redact::excerpt},
 };
@@ -29,7 +29,7 @@ fn own_or(given: String, bytes: &[u8]) -> Result<String> {
     struct Own {
         media_type: String,
     }
-    match serde_json::from_slice::<Own>(bytes) {
+    match exact_keys::from_slice::<Own>(bytes) {
         Err(_) if media_type::is_valid(&given) && !ANYTHING.contains(&&*given) => Ok(given),
         Err(_) => Parsed::sniff(bytes),
         Ok(own) => Ok(own.media_type),

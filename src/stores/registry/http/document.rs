@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, Kind, Result},
+    oci::exact_keys,
     stores::registry::origins::redact::{excerpt, without_secrets},
 };
 
@@ -23,7 +24,7 @@ pub(in crate::stores::registry) struct Document {
 impl Document {
     /// Parses the body. Errors: not the JSON that the specification requires.
     pub(in crate::stores::registry) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.bytes).map_err(|error| {
+        exact_keys::from_slice(&self.bytes).map_err(|error| {
             let first = self.excerpt(String::from_utf8_lossy(&self.bytes).lines().next().unwrap_or_default());
             let (what, media_type) = (&self.what, self.excerpt(&self.media_type));
             let shape = format!("line {} column {}", error.line(), error.column());
