@@ -14,7 +14,7 @@ use super::{
     text::{escape, harmful},
 };
 
-/// Prints the usage error, or the requested help. Passwords in front of a host are redacted, and control characters in
+/// Prints the usage error, or the requested help. What stands in front of a host is redacted, and control characters in
 /// arguments escaped.
 pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
@@ -25,10 +25,10 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
         false => text.to_string(),
         true => escape_lines(text.to_string(), given()),
     };
-    for given in given() {
-        let local = given.starts_with("oci:") || given.starts_with("oci-archive:") || given.starts_with(['.', '/']);
-        if !local && given.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
-            text = text.replace(given.as_ref(), &without_userinfo(&given));
+    for value in given().map(|argument| value_of(&argument).to_owned()) {
+        let local = value.starts_with("oci:") || value.starts_with("oci-archive:") || value.starts_with(['.', '/']);
+        if !local && value.contains('@') {
+            text = text.replace(&value, &without_userinfo(&value));
         }
     }
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
@@ -42,10 +42,15 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
+/// The value in `--option=value`; any other argument as it is.
+fn value_of(argument: &str) -> &str {
+    argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value)
+}
+
 /// Escapes these arguments and their values in a text of several lines.
 fn escape_lines<'a>(mut text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
     for argument in arguments.filter(|argument| argument.contains(harmful)) {
-        let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
+        let value = value_of(&argument);
         text = text.replace(&*argument, &escape(&argument)).replace(value, &escape(value));
     }
     let lines: Vec<String> = text.split('\n').map(escape).collect();

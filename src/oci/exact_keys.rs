@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn the_error_names_the_key_and_the_field() {
-        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[],"Manifests":[]}}"#, media_type::INDEX);
+        let text =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[],"Manifests":[]}}"#, media_type::INDEX);
         let error = from_slice::<Index>(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("the key `Manifests` counts as `manifests`"), "{error}");
     }

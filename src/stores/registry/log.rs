@@ -6,9 +6,11 @@
 use std::{fmt::Display, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, Version, header};
-use url::Url;
 
-use super::origins::origin::{HostTrust, Origin, redacted};
+use super::origins::{
+    address::Address,
+    origin::{HostTrust, Origin},
+};
 use crate::{error::Error, oci::Digest};
 
 /// The target of all these events.
@@ -25,7 +27,7 @@ pub(super) struct CredentialUse<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Exchange<'a> {
     pub(super) method: &'a Method,
-    pub(super) url: &'a Url,
+    pub(super) address: &'a Address,
     pub(super) proxy: Option<&'a (dyn Display + Sync)>,
 }
 
@@ -35,12 +37,12 @@ fn millis(time: Duration) -> u64 {
 
 /// A request is sent, with a body of this length.
 pub(super) fn request(
-    Exchange { method, url, proxy }: Exchange<'_>,
+    Exchange { method, address, proxy }: Exchange<'_>,
     bytes: u64,
     credential: Option<CredentialUse<'_>>,
 ) {
     tracing::debug!(
-        target: TARGET, %method, url = redacted(url), bytes = (bytes > 0).then_some(bytes),
+        target: TARGET, %method, url = %address, bytes = (bytes > 0).then_some(bytes),
         proxy = proxy.map(tracing::field::display), credential = credential.map(|credential| credential.kind),
         from = credential.and_then(|credential| credential.from), "request"
     );
@@ -48,14 +50,14 @@ pub(super) fn request(
 
 /// The head of a response has arrived.
 pub(super) fn response(
-    Exchange { method, url, proxy }: Exchange<'_>,
+    Exchange { method, address, proxy }: Exchange<'_>,
     status: StatusCode,
     version: Version,
     headers: &HeaderMap,
     took: Duration,
 ) {
     tracing::debug!(
-        target: TARGET, status = status.as_u16(), ms = millis(took), bytes = length(headers), %method, url = redacted(url),
+        target: TARGET, status = status.as_u16(), ms = millis(took), bytes = length(headers), %method, url = %address,
         proxy = proxy.map(tracing::field::display), version = ?version, "response"
     );
 }
@@ -65,18 +67,18 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The request failed without a response.
-pub(super) fn no_answer(Exchange { method, url, .. }: Exchange<'_>, error: &Error, took: Duration) {
-    tracing::debug!(target: TARGET, ms = millis(took), %method, url = redacted(url), why = %error, "no answer");
+pub(super) fn no_answer(Exchange { method, address, .. }: Exchange<'_>, error: &Error, took: Duration) {
+    tracing::debug!(target: TARGET, ms = millis(took), %method, url = %address, why = %error, "no answer");
 }
 
 /// A redirect is followed to a host of this trust.
-pub(super) fn redirect(status: StatusCode, from: &Url, to: &str, trust: HostTrust) {
+pub(super) fn redirect(status: StatusCode, from: &Address, to: &Address, trust: HostTrust) {
     let trust = match trust {
         HostTrust::Own => "the registry itself",
         HostTrust::Trusted => "trusted",
         HostTrust::Foreign => "foreign: public https only, no credentials",
     };
-    tracing::debug!(target: TARGET, status = status.as_u16(), from = redacted(from), to, trust, "redirect");
+    tracing::debug!(target: TARGET, status = status.as_u16(), %from, %to, trust, "redirect");
 }
 
 /// A request failed, and is sent again after a wait.
@@ -100,9 +102,9 @@ pub(super) fn credential(registry: &Origin, repository: &str, found: Option<(Cre
 }
 
 /// A token service issued a token.
-pub(super) fn token(registry: &Origin, realm: &Url, scopes: &[String], login: Option<CredentialUse<'_>>) {
+pub(super) fn token(registry: &Origin, realm: &Address, scopes: &[String], login: Option<CredentialUse<'_>>) {
     tracing::debug!(
-        target: TARGET, %registry, realm = redacted(realm), scope = scopes.join(" "),
+        target: TARGET, %registry, %realm, scope = scopes.join(" "),
         credential = login.map_or("none", |login| login.kind), from = login.and_then(|login| login.from), "token fetched"
     );
 }
@@ -123,6 +125,6 @@ pub(super) fn resumed(digest: &Digest, at: u64) {
 }
 
 /// An upload was `opened`, `stored` or `cancelled`.
-pub(super) fn upload(place: &Url, what: &'static str) {
-    tracing::debug!(target: TARGET, url = redacted(place), "upload {what}");
+pub(super) fn upload(place: &Address, what: &'static str) {
+    tracing::debug!(target: TARGET, url = %place, "upload {what}");
 }

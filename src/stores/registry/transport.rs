@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
-use url::Url;
 
 use super::{
     auth::{
@@ -18,11 +17,12 @@ use super::{
     log,
     net::settings::NetSettings,
     origins::{
+        address::Address,
         address_scope::NearestScope,
-        origin::{Origin, host_trust, redacted},
+        origin::{Origin, host_trust},
     },
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 5;
@@ -89,7 +89,7 @@ impl Transport {
         let mut used = self.auth.known(&self.client, scope).await?;
         let mut response = self.follow_redirects(request, used.as_ref()).await?;
         for own in [false, true] {
-            if response.status != StatusCode::UNAUTHORIZED || Origin::of(&response.url)? != self.origin {
+            if response.status != StatusCode::UNAUTHORIZED || response.address.origin()? != self.origin {
                 break;
             }
             let need = if own { Need::Own } else { Need::Other(used.as_ref()) };
@@ -121,36 +121,37 @@ impl Transport {
         request: &Request<'_>,
         credential: Option<&Credential>,
     ) -> Result<Response, Failure> {
-        let (mut url, mut authorization) =
-            (request.url.clone(), credential.map(Credential::authorization_header).transpose()?);
-        let (mut from, mut redirected) = (url.clone(), None::<(StatusCode, String)>);
+        let (mut address, mut authorization) =
+            (request.address.clone(), credential.map(Credential::authorization_header).transpose()?);
+        let (mut from, mut redirected) = (address.clone(), None::<StatusCode>);
         for _ in 0..=MAX_REDIRECTS {
-            let to = Origin::of(&url)?;
-            let host_trust = host_trust(&self.origin, &to, &self.trusted, &self.nearest)?;
-            if let Some((status, place)) = redirected.take() {
-                log::redirect(status, &from, &place, host_trust);
+            let to = address.origin()?;
+            let host_trust = host_trust(&self.origin, &to, &self.trusted, &self.nearest)
+                .context(|| format!("{} {address}", request.method))?;
+            if let Some(status) = redirected.take() {
+                log::redirect(status, &from, &address, host_trust);
             }
-            let response = self.client.exchange(host_trust, request, &url, authorization.as_ref()).await?;
+            let response = self.client.exchange(host_trust, request, &address, authorization.as_ref()).await?;
             if !is_redirect(response.status) {
                 return Ok(response);
             }
             authorization = authorization.filter(|_| to == self.origin);
             let next = location(&response)?;
             let reads = matches!(request.method, Method::GET | Method::HEAD);
-            let keeps = matches!(response.status.as_u16(), 307 | 308) && Origin::of(&next)? == to;
+            let keeps = matches!(response.status.as_u16(), 307 | 308) && next.origin()? == to;
             if !reads && !keeps {
-                let message = format!("{}: {} to `{}`", response.what(), response.status, redacted(&next));
+                let message = format!("{}: {} to `{next}`", response.what(), response.status);
                 return Err(Error::new(Kind::NotARegistry, message).into());
             }
-            if to.is_secure() && !Origin::of(&next)?.is_secure() {
+            if to.is_secure() && !next.origin()?.is_secure() {
                 return Err(Error::invalid(format!("{}: redirects https to http", response.what())).into());
             }
-            redirected = Some((response.status, response.excerpt(&redacted(&next))));
+            redirected = Some(response.status);
             response.finish().await;
-            from = std::mem::replace(&mut url, next);
+            from = std::mem::replace(&mut address, next);
         }
-        Err(Error::limit(format!("{} {}: more than {MAX_REDIRECTS} redirects", request.method, redacted(&request.url)))
-            .into())
+        let message = format!("{} {}: more than {MAX_REDIRECTS} redirects", request.method, request.address);
+        Err(Error::limit(message).into())
     }
 }
 
@@ -159,11 +160,12 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 impl Transport {
-    /// The URL at which an upload continues. Errors: those of [`location`]; a response of another host that leads back
+    /// The address at which an upload continues. Errors: those of [`location`]; a response of another host that leads back
     /// to the registry, where the next request would carry our credentials.
-    pub(super) fn onward(&self, response: &Response) -> Result<Url> {
-        let (next, at_home) = (location(response)?, |url| Origin::of(url).is_ok_and(|origin| origin == self.origin));
-        if at_home(&next) && !at_home(&response.url) {
+    pub(super) fn onward(&self, response: &Response) -> Result<Address> {
+        let (next, at_home) =
+            (location(response)?, |address: &Address| address.origin().is_ok_and(|origin| origin == self.origin));
+        if at_home(&next) && !at_home(&response.address) {
             let message = format!("{}: upload location leads back to {}", response.what(), self.origin);
             return Err(Error::new(Kind::NotARegistry, message));
         }
@@ -172,13 +174,14 @@ impl Transport {
 }
 
 /// The `Location` of a response, made absolute. Errors: missing, too long, or not a usable URL.
-pub(super) fn location(response: &Response) -> Result<Url> {
+pub(super) fn location(response: &Response) -> Result<Address> {
     let bad = |why: &str| Error::new(Kind::NotARegistry, format!("{}: {why}", response.what()));
     let text = response.header(header::LOCATION).ok_or_else(|| bad("answered without a `Location`"))?;
     if text.is_empty() || text.len() > MAX_LOCATION {
         return Err(bad("answered with an unusable `Location`"));
     }
-    let url = response.url.join(text).map_err(|_| bad("answered with a `Location` that is not a URL"))?;
-    Origin::of(&url).map_err(|e| e.context(response.what()))?;
-    Ok(url)
+    let next = response.address.join(text, &response.sent);
+    let next = next.map_err(|_| bad("answered with a `Location` that is not a URL"))?;
+    next.origin().context(|| format!("{}: `Location`", response.what()))?;
+    Ok(next)
 }

@@ -93,7 +93,6 @@ impl RepositoryApi {
     ) -> Result<bool, Failure> {
         let (mut place, length) = (upload.place.clone(), payload.len());
         place.query_pairs_mut().append_pair("digest", &desc.digest.to_string());
-        place.set_fragment(None);
         let mut request = Request::new(Method::PUT, place)
             .with(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCTET_STREAM));
         request.payload = payload;
@@ -158,7 +157,11 @@ impl RepositoryApi {
     /// Mounts a blob from a repository; `false` if the registry opened an upload instead, `None` if it did neither.
     async fn mount_from(&self, desc: &Descriptor, repository: &RepositoryName) -> Result<Option<bool>> {
         let mut request = self.request(Method::POST, "blobs/uploads/")?;
-        request.url.query_pairs_mut().append_pair("mount", &desc.digest.to_string()).append_pair("from", repository);
+        request
+            .address
+            .query_pairs_mut()
+            .append_pair("mount", &desc.digest.to_string())
+            .append_pair("from", repository);
         let own = repository == &self.name;
         let scope = Scope { from: (!own).then(|| repository.to_string()), ..self.scope(Access::Push) };
         let (response, upload) = match self.uploads.open_with(&self.registry, request, scope, &[202]).await {

@@ -81,7 +81,7 @@ impl RepositoryApi {
         let mut request =
             self.request(Method::PUT, &format!("manifests/{name}"))?.with(header::CONTENT_TYPE, media_type);
         if !beside.is_empty() {
-            request.url.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
+            request.address.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
         }
         request.payload = Payload::Bytes(bytes.clone());
         let response = self.send(&request, Access::Push).await?.expect(&[201, 200, 202]).await;

@@ -10,7 +10,7 @@ use crate::{
     stores::registry::{
         auth::scope::Scope,
         http::{document::Document, request::Request, response::Response},
-        origins::origin::{Origin, redacted},
+        origins::address::Address,
         transport::Transport,
     },
 };
@@ -31,7 +31,7 @@ pub(super) struct Pages<'a> {
     transport: &'a Transport,
     scope: Scope,
     now: Option<Response>,
-    next: Option<Url>,
+    next: Option<Address>,
     seen: HashSet<Url>,
     bytes: u64,
 }
@@ -46,13 +46,13 @@ impl<'a> Pages<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<Document>> {
         let response = match (self.now.take(), self.next.take()) {
             (Some(first), _) => first,
-            (None, Some(url)) => {
-                let request = Request::new(Method::GET, url).whole(MAX_PAGE);
+            (None, Some(address)) => {
+                let request = Request::new(Method::GET, address).whole(MAX_PAGE);
                 self.transport.send(&request, &self.scope).await?.expect(&[200]).await?
             }
             (None, None) => return Ok(None),
         };
-        self.seen.insert(response.url.clone());
+        self.seen.insert(response.address.url().clone());
         self.next = next_link(&response)?;
         if let Some(next) = &self.next {
             self.check_next(next)?;
@@ -81,13 +81,13 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    fn check_next(&self, next: &Url) -> Result<()> {
+    fn check_next(&self, next: &Address) -> Result<()> {
         let home = &self.transport.origin;
-        if Origin::of(next)? != *home {
-            let message = format!("{home} continues a listing at another origin: `{}`", redacted(next));
+        if next.origin()? != *home {
+            let message = format!("{home} continues a listing at another origin: `{next}`");
             return Err(Error::new(Kind::NotARegistry, message));
         }
-        if self.seen.contains(next) {
+        if self.seen.contains(next.url()) {
             return Err(Error::new(Kind::NotARegistry, format!("listing of {home} repeats a page")));
         }
         if self.seen.len() >= MAX_PAGES {
@@ -98,7 +98,7 @@ impl<'a> Pages<'a> {
 }
 
 /// The URL of the next page. Errors: a malformed `Link`, so that no listing is silently truncated.
-fn next_link(response: &Response) -> Result<Option<Url>> {
+fn next_link(response: &Response) -> Result<Option<Address>> {
     let bad = || Error::new(Kind::NotARegistry, format!("{}: answered with a malformed `Link`", response.what()));
     for value in response.headers.get_all(header::LINK) {
         let text = value.to_str().ok().filter(|text| text.len() <= MAX_LINK).ok_or_else(bad)?;
@@ -109,9 +109,7 @@ fn next_link(response: &Response) -> Result<Option<Url>> {
                     && value.trim().trim_matches('"').split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
             };
             if parameters.split(';').any(is_next) {
-                let mut url = response.url.join(target).map_err(|_| bad())?;
-                url.set_fragment(None);
-                return Ok(Some(url));
+                return response.address.join(target, &response.sent).map(Some).map_err(|_| bad());
             }
         }
     }
@@ -140,12 +138,15 @@ mod tests {
     use std::sync::Arc;
 
     use crate::stores::registry::{
-        auth::credentials::Anonymous, http::settings::HttpSettings, net::settings::NetSettings,
-        origins::origin::Protocol, transport::Settings,
+        auth::credentials::Anonymous,
+        http::settings::HttpSettings,
+        net::settings::NetSettings,
+        origins::origin::{Origin, Protocol},
+        transport::Settings,
     };
 
     fn pages(transport: &Transport) -> Pages<'_> {
-        let (scope, next) = (Scope::registry(), Some(transport.origin.url("/more").unwrap()));
+        let (scope, next) = (Scope::registry(), Some(transport.origin.at("/more").unwrap()));
         Pages { transport, scope, now: None, next, seen: HashSet::new(), bytes: 0 }
     }
 
@@ -168,7 +169,7 @@ mod tests {
         let transport = transport();
         for (had, want) in [(MAX_BYTES - 2, None), (MAX_BYTES - 1, Some(Kind::Limit))] {
             let mut pages = pages(&transport);
-            (pages.now, pages.bytes) = (Some(Response::of(transport.origin.url("/x").unwrap(), b"{}")), had);
+            (pages.now, pages.bytes) = (Some(Response::of(transport.origin.at("/x").unwrap(), b"{}")), had);
             let error = pages.next().await.err();
             assert_eq!(error.as_ref().map(Error::kind), want);
             assert!(error.is_none_or(|e| e.to_string().contains("134217728 bytes")));

@@ -84,7 +84,7 @@ impl RegistryApi {
     /// Errors: kind `Unauthorized` or `Denied` if it does not, `NotARegistry` if something else answers.
     pub(in crate::stores::registry) async fn ping(&self) -> Result<Greeting> {
         let transport = &self.transport;
-        let request = Request::new(Method::GET, self.origin().url("/v2/")?);
+        let request = Request::new(Method::GET, self.origin().at("/v2/")?);
         let response = transport.send(&request, &Scope::registry()).await?;
         let what = response.what();
         let html = response.media_type() == "text/html";
@@ -103,7 +103,7 @@ impl RegistryApi {
         struct Catalog {
             repositories: Option<Vec<String>>,
         }
-        let mut url = self.origin().url("/v2/_catalog")?;
+        let mut url = self.origin().at("/v2/_catalog")?;
         url.set_query(Some(&format!("n={}", quirks::PAGE)));
         let transport = &self.transport;
         let scope = Scope::catalog();

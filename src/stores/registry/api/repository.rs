@@ -56,7 +56,7 @@ impl RepositoryApi {
 
     /// A request for something in this repository. `tail` must consist of parsed values only.
     pub(super) fn request(&self, method: Method, tail: &str) -> Result<Request<'static>> {
-        let url = self.registry.origin().url(&format!("/v2/{}/{tail}", self.name))?;
+        let url = self.registry.origin().at(&format!("/v2/{}/{tail}", self.name))?;
         Ok(Request::new(method, url))
     }
 

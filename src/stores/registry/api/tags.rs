@@ -51,7 +51,7 @@ impl RepositoryApi {
 
     async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
         let mut request = self.request(Method::GET, "tags/list")?.whole(MAX_PAGE);
-        request.url.set_query(Some(&format!("n={}", quirks::PAGE)));
+        request.address.set_query(Some(&format!("n={}", quirks::PAGE)));
         match self.send(&request, Access::Pull).await?.expect(&[200]).await {
             Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
             first => Ok(Some(Pages::of(&self.registry.transport, self.pull_scope(), first?))),

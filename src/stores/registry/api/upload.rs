@@ -13,7 +13,6 @@ use tokio::{
     sync::{oneshot, watch},
     time::{sleep, timeout},
 };
-use url::Url;
 
 use super::registry::RegistryApi;
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
         auth::scope::Scope,
         http::{request::Request, response::Response},
         log,
-        origins::origin::Origin,
+        origins::address::Address,
         transport::location,
     },
 };
@@ -35,8 +34,8 @@ const MIN_LENGTH: &str = "oci-chunk-min-length";
 
 /// An upload. If dropped before its end, it is cancelled by a background task.
 pub(super) struct Upload {
-    /// The URL of the next request.
-    pub(super) place: Url,
+    /// The address of the next request.
+    pub(super) place: Address,
     /// The smallest chunk, in bytes.
     pub(super) least: u64,
     /// The registry and scope for cancelling it; `None` once it is over.
@@ -147,8 +146,8 @@ impl Drop for Upload {
     }
 }
 
-async fn delete_upload(registry: &RegistryApi, scope: Scope, place: Url) {
-    if Origin::of(&place).is_ok_and(|origin| origin == *registry.origin()) {
+async fn delete_upload(registry: &RegistryApi, scope: Scope, place: Address) {
+    if place.origin().is_ok_and(|origin| origin == *registry.origin()) {
         log::upload(&place, "cancelled");
         let request = Request::new(Method::DELETE, place);
         let _ = timeout(CANCEL, registry.transport.attempt(&request, &scope)).await;
@@ -166,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_piece_is_no_smaller_than_the_registry_takes() {
-        let upload = Upload { place: Url::parse("http://localhost/").unwrap(), least: 6 << 20, owner: None };
+        let upload = Upload { place: Address::own("http://localhost/".parse().unwrap()), least: 6 << 20, owner: None };
         assert_eq!([5 << 20, 7 << 20].map(|max_body| upload.piece(max_body)), [6 << 20, 7 << 20]);
     }
 }

@@ -24,7 +24,10 @@ use crate::{
     stores::registry::{
         http::exchange::HttpClient,
         log,
-        origins::origin::{self, HostTrust, Origin, redacted},
+        origins::{
+            address::Address,
+            origin::{self, HostTrust, Origin},
+        },
     },
 };
 
@@ -180,14 +183,14 @@ impl Authenticator {
         if let Some(ready) = login.as_ref().filter(|login| matches!(login.secret(), Secret::Bearer(_))) {
             return Ok(Authorization { credential: ready.clone(), until: None });
         }
-        let (host_trust, realm) = self.realm(realm)?;
+        let (host_trust, realm) = self.realm(realm, login.as_ref())?;
         let mut scopes = scope.names();
         // Our own scope, not the registry's, which could name another repository and more rights; but Amazon ECR and
         // others use their own wording, and then accept nothing else.
         if let Some(asked) = asked.filter(|asked| !asked.is_empty() && !asked.contains(':')) {
             scopes = vec![asked.to_owned()];
         }
-        let at = Origin::of(&realm)?;
+        let at = realm.origin()?;
         let login = login.map(|login| login.addressed_to(&at));
         let fetched = match login.as_ref().map(|login| login.secret()) {
             Some(Secret::Identity(token)) => {
@@ -201,16 +204,17 @@ impl Authenticator {
     }
 
     /// The token service's URL and its trust. Errors: a URL that is not trusted with credentials for this registry.
-    fn realm(&self, realm: &str) -> Result<(HostTrust, Url)> {
+    fn realm(&self, realm: &str, login: Option<&Credential>) -> Result<(HostTrust, Address)> {
         let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
         let url = Url::parse(realm).map_err(|_| refuse("names a token service with an invalid URL"))?;
+        // The registry may have been sent the login before, and repeat it here.
+        let address = |url| Address::chosen(url, login.into_iter().flat_map(Credential::forms));
         match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
-            Some(host_trust) => Ok((host_trust, without_scope(url))),
+            Some(host_trust) => Ok((host_trust, address(without_scope(url)))),
             None => {
-                let error = refuse(&format!(
-                    "names an untrusted token service (`{}`); credentials were not sent",
-                    redacted(&url)
-                ));
+                let address = address(url);
+                let error =
+                    refuse(&format!("names an untrusted token service (`{address}`); credentials were not sent"));
                 Err(error.with_code(Code::RealmNotTrusted))
             }
         }

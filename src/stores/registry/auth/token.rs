@@ -21,7 +21,10 @@ use crate::{
             request::{AuthorizationHeader, Request},
             response::Response,
         },
-        origins::origin::{HostTrust, Origin},
+        origins::{
+            address::Address,
+            origin::{HostTrust, Origin},
+        },
     },
 };
 
@@ -32,7 +35,7 @@ const DEFAULT_LIFE: u64 = 60;
 /// Our client ID at token services.
 const CLIENT_ID: &str = "artifact";
 
-/// The URL without scopes: the client decides which to request.
+/// The realm without scopes: the client decides which to request.
 pub(super) fn without_scope(mut url: Url) -> Url {
     if url.query_pairs().any(|(name, _)| name == "scope") {
         let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "scope").collect();
@@ -70,17 +73,17 @@ impl Token {
 }
 
 /// The request for a token; a user name and password are sent in its header.
-pub(super) fn fetch(realm: &Url, service: Option<&str>, scopes: &[String]) -> Request<'static> {
-    let mut url = realm.clone();
+pub(super) fn fetch(realm: &Address, service: Option<&str>, scopes: &[String]) -> Request<'static> {
+    let mut address = realm.clone();
     if service.is_some() || !scopes.is_empty() {
         let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
-        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
+        address.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).extend_pairs(scopes);
     }
-    Request::new(Method::GET, url)
+    Request::new(Method::GET, address)
 }
 
 /// The request that exchanges an identity token for a token (RFC 6749 section 6).
-pub(super) fn refresh(realm: &Url, service: Option<&str>, scopes: &[String], token: &str) -> Request<'static> {
+pub(super) fn refresh(realm: &Address, service: Option<&str>, scopes: &[String], token: &str) -> Request<'static> {
     let scope = scopes.join(" ");
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "refresh_token")
@@ -100,11 +103,11 @@ async fn exchange(
     client: &HttpClient,
     host_trust: HostTrust,
     request: &Request<'_>,
-    url: &Url,
+    address: &Address,
     attached: Option<&AuthorizationHeader>,
     login: Option<&Credential>,
 ) -> Result<Response, Failure> {
-    let mut response = client.exchange(host_trust, request, url, attached).await?;
+    let mut response = client.exchange(host_trust, request, address, attached).await?;
     // An identity token is sent in the body, and must be kept out of messages like secrets in headers.
     response.sent.extend(login.into_iter().flat_map(Credential::forms));
     response.credentials = login.and_then(Credential::shared_source);
@@ -120,12 +123,12 @@ pub(super) async fn request(
     login: Option<&Credential>,
 ) -> Result<Token> {
     request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let url = request.url.clone();
+    let address = request.address.clone();
     let password = login.filter(|login| matches!(login.secret(), Secret::Password(..)));
     let attached = password.map(Credential::authorization_header).transpose()?;
     let mut attempts = client.attempts();
     let response = loop {
-        match exchange(client, host_trust, &request, &url, attached.as_ref(), login).await {
+        match exchange(client, host_trust, &request, &address, attached.as_ref(), login).await {
             Ok(response) => break response.expect(&[200]).await?,
             Err(failure) => attempts.again(failure).await?,
         }

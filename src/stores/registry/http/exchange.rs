@@ -33,8 +33,9 @@ use crate::{
             tunnel,
         },
         origins::{
+            address::Address,
             address_scope::NearestScope,
-            origin::{HostTrust, Origin, redacted},
+            origin::{HostTrust, Origin},
         },
     },
 };
@@ -85,13 +86,13 @@ impl HttpClient {
         &self,
         host_trust: HostTrust,
         request: &Request<'_>,
-        url: &Url,
+        address: &Address,
         authorization: Option<&AuthorizationHeader>,
     ) -> Result<Response, Failure> {
-        let origin = Origin::of(url)?;
-        let mut what = format!("{} {}", request.method, redacted(url));
+        let origin = address.origin()?;
+        let mut what = format!("{} {address}", request.method);
         let attached = authorization.filter(|header| header.origin == origin);
-        let mut http_request = self.http_request(request, url, &what)?;
+        let mut http_request = self.http_request(request, address.url(), &what)?;
         http_request.headers_mut().extend(attached.map(|header| (header::AUTHORIZATION, header.value.clone())));
         let proxy = self.proxies.of(&origin).map_err(|e| e.context(what.clone()))?;
         if let Some(proxy) = proxy {
@@ -103,7 +104,7 @@ impl HttpClient {
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
         let traffic = Exchange {
             method: &request.method,
-            url,
+            address,
             proxy: proxy.map(|proxy| proxy.as_ref() as &(dyn fmt::Display + Sync)),
         };
         log::request(traffic, request.payload.len(), attached.map(AuthorizationHeader::credential_use));
@@ -118,7 +119,7 @@ impl HttpClient {
         let response = match answer {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
-                let failure = no_answer(&what, &origin, error, self.known().contains(&origin));
+                let failure = no_answer(&what, &address.authority(), error, self.known().contains(&origin));
                 log::no_answer(traffic, failure.error(), asked.elapsed());
                 return Err(if proxy.is_some() { failure.through_proxy() } else { failure });
             }
@@ -140,7 +141,7 @@ impl HttpClient {
         Ok(Response {
             status: head.status,
             headers: head.headers,
-            url: url.clone(),
+            address: address.clone(),
             method: request.method.clone(),
             sent: secrets.flatten().cloned().collect(),
             credentials: attached.and_then(|header| header.from.clone()),

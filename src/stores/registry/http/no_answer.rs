@@ -5,23 +5,20 @@ use std::io;
 use super::failure::Failure;
 use crate::{
     error::{Code, Error, Kind},
-    stores::registry::{
-        net::{
-            pool::{ClientError, MAX_HEADER_BYTES, MAX_HEADERS},
-            tls,
-        },
-        origins::origin::Origin,
+    stores::registry::net::{
+        pool::{ClientError, MAX_HEADER_BYTES, MAX_HEADERS},
+        tls,
     },
 };
 
-/// The failure of a request without a response, explained by its chain of causes. `known`: this origin has answered
-/// before, so that a refused connection is taken for a server restart.
-pub(super) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: bool) -> Failure {
+/// The failure of a request without a response, explained by its chain of causes. `host`: as
+/// messages show it. `known`: this origin has answered before, so that a refused connection is taken for a server restart.
+pub(super) fn no_answer(what: &str, host: &str, error: ClientError, known: bool) -> Failure {
     let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(error) = tls::cause(cause) {
-            return Failure::Final(tls::failed(what, origin, error));
+            return Failure::Final(tls::failed(what, host, error));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         too_large |= cause.downcast_ref().is_some_and(is_too_large);
@@ -36,7 +33,7 @@ pub(super) fn no_answer(what: &str, origin: &Origin, error: ClientError, known: 
     }
     let kind = if connecting { Kind::Unreachable } else { Kind::Unavailable };
     let verb = if connecting { "cannot reach" } else { "no answer from" };
-    let error = Error::new(kind, format!("{what}: {verb} `{}`: {cause}", origin.authority()));
+    let error = Error::new(kind, format!("{what}: {verb} `{host}`: {cause}"));
     let error = code.into_iter().fold(error, Error::with_code);
     let broke = cause
         .downcast_ref()

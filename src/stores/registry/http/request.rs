@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header};
-use url::Url;
 
 use super::payload::Payload;
-use crate::stores::registry::{log::CredentialUse, net::pool::STREAM_WINDOW, origins::origin::Origin};
+use crate::stores::registry::{
+    log::CredentialUse,
+    net::pool::STREAM_WINDOW,
+    origins::{address::Address, origin::Origin},
+};
 
 /// Largest response, in bytes, that counts as small: the window of one request over HTTP/2.
 const LARGE_ANSWER: u64 = STREAM_WINDOW as u64;
@@ -40,7 +43,7 @@ impl AuthorizationHeader {
 #[derive(Clone)]
 pub(in crate::stores::registry) struct Request<'a> {
     pub(in crate::stores::registry) method: Method,
-    pub(in crate::stores::registry) url: Url,
+    pub(in crate::stores::registry) address: Address,
     /// Headers, except for those added by this module.
     pub(in crate::stores::registry) headers: HeaderMap,
     pub(in crate::stores::registry) payload: Payload<'a>,
@@ -52,8 +55,8 @@ pub(in crate::stores::registry) struct Request<'a> {
 
 impl Request<'_> {
     /// A request without headers and body.
-    pub(in crate::stores::registry) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, whole: None, expected: 0 }
+    pub(in crate::stores::registry) fn new(method: Method, address: Address) -> Self {
+        Self { method, address, headers: HeaderMap::new(), payload: Payload::Empty, whole: None, expected: 0 }
     }
 
     /// Adds a header.

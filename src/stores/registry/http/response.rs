@@ -7,7 +7,6 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     document::Document,
@@ -21,7 +20,7 @@ use crate::{
     blob::ByteStream,
     error::{Code, Error, Facts, Kind, Result},
     stores::registry::origins::{
-        origin::redacted,
+        address::Address,
         redact::{self, excerpt, without_secrets},
     },
 };
@@ -35,8 +34,8 @@ const MAX_DRAIN: u64 = 16 << 10;
 pub(in crate::stores::registry) struct Response {
     pub(in crate::stores::registry) status: StatusCode,
     pub(in crate::stores::registry) headers: HeaderMap,
-    /// The URL of the request, after all redirects.
-    pub(in crate::stores::registry) url: Url,
+    /// The address of the request, after all redirects.
+    pub(in crate::stores::registry) address: Address,
     /// The method of the request.
     pub(in crate::stores::registry) method: Method,
     /// The secrets that were sent, to keep them out of messages.
@@ -53,12 +52,12 @@ pub(in crate::stores::registry) struct Response {
 impl Response {
     /// `GET https://host/v2/…`, for messages.
     pub(in crate::stores::registry) fn what(&self) -> String {
-        format!("{} {}", self.method, redacted(&self.url))
+        format!("{} {}", self.method, self.address)
     }
 
     /// Secrets to keep out of messages: those sent, and those in the URL.
     fn secrets(&self) -> Vec<String> {
-        self.sent.iter().cloned().chain(redact::in_query(&self.url)).collect()
+        self.sent.iter().cloned().chain(redact::in_query(self.address.url())).collect()
     }
 
     /// Text of the server, made safe for a message.
@@ -142,7 +141,7 @@ impl Response {
         let unread = Self {
             status: self.status,
             headers: self.headers.clone(),
-            url: self.url.clone(),
+            address: self.address.clone(),
             method: self.method.clone(),
             sent: self.sent.clone(),
             credentials: self.credentials.clone(),
@@ -160,12 +159,12 @@ impl Response {
             return Ok(self);
         }
         let asked = asked(self.status, &self.headers);
-        let quota = quota(self.status, &self.headers);
+        let quota = quota(self.status, &self.headers).map(|text| self.excerpt(&text));
         let error = self.into_error().await;
         let (quota, error) = match quota {
             Some(text) => {
                 let error = error.with_code(Code::RequestsUsedUp);
-                (true, error.context(format!("the quota is exhausted ({})", excerpt(&text))))
+                (true, error.context(format!("the quota is exhausted ({text})")))
             }
             None => (false, error),
         };
@@ -192,7 +191,7 @@ impl Response {
     pub(in crate::stores::registry) async fn into_error(self) -> Error {
         let (what, method, status, media_type) = (self.what(), self.method.clone(), self.status, self.media_type());
         let wait = self.header(header::RETRY_AFTER).map(|wait| self.excerpt(wait));
-        let (secrets, secure) = (self.secrets(), self.url.scheme() == "https");
+        let (secrets, secure) = (self.secrets(), self.address.url().scheme() == "https");
         let credentials = self.credentials.clone();
         let (body, whole) = match self.stream() {
             Ok(stream) => gather_bytes(stream, MAX_ERROR).await.unwrap_or_default(),
@@ -267,11 +266,11 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 impl Response {
     /// A success at this address, with this body.
-    pub(in crate::stores::registry) fn of(url: Url, body: &'static [u8]) -> Self {
+    pub(in crate::stores::registry) fn of(address: Address, body: &'static [u8]) -> Self {
         Self {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
-            url,
+            address,
             method: Method::GET,
             sent: Vec::new(),
             credentials: None,
@@ -291,7 +290,7 @@ mod tests {
         let response = Response {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
-            url: Url::parse("http://localhost/").unwrap(),
+            address: Address::own("http://localhost/".parse().unwrap()),
             method: Method::GET,
             sent: Vec::new(),
             credentials: None,

@@ -35,7 +35,7 @@ impl Resolver {
         let usable: Vec<SocketAddr> = all.iter().copied().filter(|at| self.may_use(&name, at.ip())).collect();
         if usable.is_empty() {
             let found = all.first().map_or_else(String::new, |at| format!(": `{}` is not public", at.ip()));
-            let error = Error::new(Kind::Unreachable, format!("`{name}` has no permitted address{found}"));
+            let error = Error::new(Kind::Unreachable, format!("no permitted address{found}"));
             let trustable = self.host_trust == HostTrust::Foreign;
             return Err(io::Error::other(if trustable { error.with_code(Code::HostNotTrusted) } else { error }));
         }
@@ -97,7 +97,7 @@ mod tests {
         };
         assert_eq!(found(HostTrust::Foreign, NearestScope::default(), "mixed.test").await.unwrap(), ["8.8.8.8"]);
         let error = found(HostTrust::Foreign, NearestScope::default(), "inside.test").await.unwrap_err();
-        assert_eq!(error, "`inside.test` has no permitted address: `10.0.0.1` is not public");
+        assert_eq!(error, "no permitted address: `10.0.0.1` is not public");
         assert_eq!(found(HostTrust::Foreign, nearest(&["10.9.9.9"]), "inside.test").await.unwrap(), ["10.0.0.1"]);
         assert_eq!(found(HostTrust::Trusted, NearestScope::default(), "inside.test").await.unwrap(), ["10.0.0.1"]);
         assert!(found(HostTrust::Own, NearestScope::default(), "localhost").await.is_err());

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Kind, Result},
-    stores::registry::origins::origin::{HostTrust, Origin},
+    stores::registry::origins::origin::HostTrust,
 };
 
 /// Format of times in messages.
@@ -183,9 +183,8 @@ pub(in crate::stores::registry) fn cause<'a>(
     }
 }
 
-/// Explains a failure of TLS with this server.
-pub(in crate::stores::registry) fn failed(what: &str, origin: &Origin, error: &rustls::Error) -> Error {
-    let host = origin.authority();
+/// Explains a failure of TLS with this host, as messages show it.
+pub(in crate::stores::registry) fn failed(what: &str, host: &str, error: &rustls::Error) -> Error {
     let (message, code) = match error {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             (format!("`{host}` answers in plain http, not https"), Some(Code::PlainHttpAnswered))

@@ -3,6 +3,7 @@
 //!
 //! Pure rules over values: nothing here opens a connection or sends a request.
 
+pub(super) mod address;
 pub(super) mod address_scope;
 pub(super) mod origin;
 pub(super) mod quirks;

@@ -5,9 +5,9 @@ use url::Url;
 use crate::oci::Digest;
 
 /// Replaces a secret.
-const BLOT: &str = "***";
-/// How often a secret may be encoded: in a form, inside JSON, inside a page.
-const DEPTH: usize = 3;
+pub(super) const BLOT: &str = "***";
+/// How often a text is decoded in search of a secret; one that can be decoded more often is not shown.
+const DEPTH: usize = 16;
 /// Parameters of the distribution API and of the token protocol, which are not secret, unlike others in a server's URL.
 const OURS: [&str; 11] =
     ["account", "artifactType", "client_id", "digest", "from", "last", "mount", "n", "scope", "service", "tag"];
@@ -21,16 +21,30 @@ pub(in crate::stores::registry) fn without_secrets(text: &str, secrets: &[String
     let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let shown = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), BLOT));
-    let hidden: Vec<String> = secrets.iter().flat_map(|s| [spaced(s), spaced(&decoded(s))]).collect();
+    let hidden: Vec<String> = secrets.iter().flat_map(|s| [normalized(s), normalized(&decoded(s))]).collect();
     let mut plain = shown.clone();
-    for _ in 0..=DEPTH {
-        let spaced = spaced(&plain);
-        if hidden.iter().any(|secret| spaced.contains(secret.as_str())) {
+    for _ in 0..DEPTH {
+        let normalized = normalized(&plain);
+        if hidden.iter().any(|secret| normalized.contains(secret.as_str())) {
             return BLOT.into();
         }
-        plain = decoded(&plain);
+        let next = decoded(&plain);
+        if next == plain {
+            return shown;
+        }
+        plain = next;
     }
-    shown
+    BLOT.into()
+}
+
+/// True if one of these secrets is in a host's name, which has no case, few signs, and its own encoding of others.
+pub(super) fn is_in_host(host: &str, secrets: &[String]) -> bool {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let (bare, encoded) = (letters(host), host.contains("xn--"));
+    secrets.iter().any(|secret| {
+        let known = letters(secret);
+        (!known.is_empty() && bare.contains(&known)) || (encoded && !secret.is_ascii())
+    })
 }
 
 /// A server's text, shortened for a message: at most 500 characters and an ellipsis. The caller that prints it escapes
@@ -49,9 +63,9 @@ pub(in crate::stores::registry) fn in_query(url: &Url) -> Vec<String> {
     pairs.map(|(_, value)| value.into_owned()).collect()
 }
 
-/// In a form, a plus sign is a space.
-fn spaced(text: &str) -> String {
-    text.replace('+', " ")
+/// The text for comparison: in a form, a plus sign is a space; some servers change the case of what they repeat.
+fn normalized(text: &str) -> String {
+    text.replace('+', " ").to_lowercase()
 }
 
 /// The text with the escapes of URLs, JSON and HTML undone once.
