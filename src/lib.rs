@@ -97,6 +97,8 @@ pub mod location;
 pub mod oci;
 pub mod pack;
 pub mod plan;
+#[cfg(feature = "types")]
+mod process;
 pub mod progress;
 pub mod pull;
 #[cfg(feature = "types")]

@@ -15,7 +15,6 @@
 
 mod answers;
 mod plugins;
-mod process;
 
 use std::{
     ffi::OsStr,
@@ -28,20 +27,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::answers::{allowed_steps, confine_plan, read_answer};
-pub use self::{
-    plugins::{Plugins, find, list},
-    process::MAX_ANSWER,
-};
+pub use self::plugins::{Plugins, find, list};
 use super::{definition::unpack::View, planning::inputs::Inputs};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::Manifest,
     plan::{API_VERSION, Plan, Unpacking},
+    process,
     source::Source,
 };
 
 /// The prefix of a plug-in's program name.
 pub const PREFIX: &str = "artifact-type-";
+
+/// Size limit of a plug-in's output, in bytes.
+pub const MAX_ANSWER: u64 = 16 << 20;
 
 /// Time limits of plug-ins.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +135,7 @@ impl Plugin {
         let path = std::path::absolute(source.path()).context(|| format!("`{source}`"))?;
         let arguments = [OsStr::new("plan"), path.as_os_str()];
         let planned = async {
-            let answer = process::run(&self.program, &arguments, question, self.timeouts.plan).await?;
+            let answer = ask(&self.program, &arguments, question, self.timeouts.plan).await?;
             let mut plan: Plan = read_answer(&answer, "plan")?;
             confine_plan(&mut plan, source)?;
             plan.type_name.clone_from(&self.about.name);
@@ -156,11 +156,16 @@ impl Plugin {
             if !self.about.unpacks {
                 return Err(Error::unsupported("it does not support unpacking"));
             }
-            let answer = process::run(&self.program, &[OsStr::new("unpack")], question, self.timeouts.unpack).await?;
+            let answer = ask(&self.program, &[OsStr::new("unpack")], question, self.timeouts.unpack).await?;
             allowed_steps(read_answer(&answer, "list of files")?, manifest)
         };
         unpacked.await.context(|| named(&self.program))
     }
+}
+
+/// The output of one run of a plug-in. Errors: those of [`process::run`]; it fails.
+async fn ask(program: &Path, arguments: &[&OsStr], question: Vec<u8>, time: Duration) -> Result<Vec<u8>> {
+    process::run(program, arguments, question, process::Limits { time, output: MAX_ANSWER }).await?.succeeded()
 }
 
 /// The name of a program in a message.

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -11,11 +10,12 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{About, PREFIX, Plugin, Timeouts, answers::read_answer, named, process};
+use super::{About, PREFIX, Plugin, Timeouts, answers::read_answer, ask, named};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Manifest, media_type},
     plan::API_VERSION,
+    process,
     types::definition::metadata,
 };
 
@@ -98,32 +98,27 @@ impl Plugins {
     }
 }
 
-/// The program for the type with this name, in the first of these directories that has it.
+/// The program for the type with this name, in the first of these directories that has it; relative ones are skipped.
 #[must_use]
 pub fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
-    let named = metadata::is_name(name);
-    let paths = directories.iter().filter(|_| named).map(|dir| dir.join(format!("{PREFIX}{name}")));
-    paths.into_iter().find(|path| is_program(path))
+    if metadata::is_name(name) { process::find(&format!("{PREFIX}{name}"), directories) } else { None }
 }
 
-/// All plug-in programs in these directories by type name; earlier directories win.
+/// All plug-in programs in these directories by type name; earlier directories win, relative ones are skipped.
 #[must_use]
 pub fn list(directories: &[PathBuf]) -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
-    let entries = directories.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let absolute = directories.iter().filter(|dir| dir.is_absolute());
+    let entries = absolute.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix(PREFIX));
         let Some(name) = name.filter(|n| metadata::is_name(n)) else { continue };
-        if !found.iter().any(|(other, _)| other == name) && is_program(&path) {
+        if !found.iter().any(|(other, _)| other == name) && process::is_program(&path) {
             found.push((name.to_owned(), path));
         }
     }
     found.sort();
     found
-}
-
-fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether an error of this kind is final: a wrong answer or a timeout. A program that did not start may start next
@@ -134,7 +129,7 @@ fn is_answer(kind: Kind) -> bool {
 
 /// Runs `describe` of a program.
 async fn ask_about(name: &str, program: &Path, timeout: Duration) -> Result<About> {
-    let answer = process::run(program, &[OsStr::new("describe")], Vec::new(), timeout).await?;
+    let answer = ask(program, &[OsStr::new("describe")], Vec::new(), timeout).await?;
     let about: About = read_answer(&answer, "description")?;
     if about.api_version != API_VERSION {
         let message = format!("it uses version `{}`; expected `{API_VERSION}`", about.api_version);
