@@ -97,7 +97,7 @@ pub mod location;
 pub mod oci;
 pub mod pack;
 pub mod plan;
-#[cfg(feature = "types")]
+#[cfg(any(feature = "registry", feature = "types"))]
 mod process;
 pub mod progress;
 pub mod pull;

@@ -1,6 +1,7 @@
 //! Connection and login flags: for all registries of a command, or for one side of a copy.
 
 use std::{
+    collections::HashSet,
     fmt,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -14,6 +15,8 @@ use artifact::{
     stores::registry::{AuthFiles, ClientCertificate, Credential, Credentials, Options, Origin, Protocol, check_roots},
 };
 use async_trait::async_trait;
+
+use super::report::Report;
 
 /// Size limit of a certificate or key file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -156,7 +159,7 @@ impl Access {
     }
 
     /// The named user's credentials, else those of the files. Errors: the named file does not exist.
-    pub(crate) fn credentials(&self) -> Result<Arc<dyn Credentials>> {
+    pub(crate) fn credentials(&self, report: &Report) -> Result<Arc<dyn Credentials>> {
         if self.username.is_some() {
             return Ok(Arc::new(self.clone()));
         }
@@ -164,12 +167,17 @@ impl Access {
             let message = format!("the credentials file `{}` does not exist", file.display());
             return Err(Error::not_found(message).of_configuration());
         }
-        Ok(Arc::new(self.files()))
+        Ok(self.files(report))
     }
 
-    pub(crate) fn files(&self) -> AuthFiles {
+    /// The credentials of the files.
+    pub(crate) fn files(&self, report: &Report) -> Arc<dyn Credentials> {
         let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
-        AuthFiles::new(files, environment::program_dirs())
+        Arc::new(Files {
+            files: AuthFiles::new(files, environment::program_dirs()),
+            report: report.clone(),
+            warned: Mutex::default(),
+        })
     }
 
     /// Whether stdin holds the password and can serve nothing else.
@@ -215,6 +223,26 @@ impl Access {
             return Err(Error::misuse("the password is empty"));
         }
         Ok(known.insert(password).clone())
+    }
+}
+
+/// The credentials of files; warns, once a file, of those that other users can read.
+struct Files {
+    files: AuthFiles,
+    report: Report,
+    warned: Mutex<HashSet<String>>,
+}
+
+#[async_trait]
+impl Credentials for Files {
+    async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>> {
+        let found = self.files.get(origin, repository).await?;
+        if let Some(file) = found.as_ref().filter(|found| found.is_exposed()).and_then(Credential::source)
+            && self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned())
+        {
+            self.report.warn(format!("other users can read the credentials in {file}; `chmod 600` prevents it"));
+        }
+        Ok(found)
     }
 }
 

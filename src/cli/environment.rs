@@ -21,6 +21,17 @@ pub(crate) fn arguments() -> Vec<OsString> {
     env::args_os().collect()
 }
 
+/// Turns core dumps of this process off, so that no password lands in a file.
+///
+/// The limit alone does not count where the kernel pipes dumps to a program (core(5)).
+pub(crate) fn without_core_dumps() {
+    // Failures would leave things as they were, which is no reason to refuse the command.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    let none = rustix::process::Rlimit { current: Some(0), maximum };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}
+
 /// Whether the parent process set this signal to be ignored (proc(5), `SigIgn`). Where the system does not report it,
 /// only SIGHUP counts as ignored: a command under `nohup` must continue.
 pub(crate) fn ignores(signal: i32) -> bool {

@@ -82,6 +82,7 @@ enum Command {
 /// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 5 refused by the registry, 70 internal,
 /// 128 + n stopped by signal n.
 pub(crate) fn main() -> ExitCode {
+    environment::without_core_dumps();
     let arguments = environment::arguments();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

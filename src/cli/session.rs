@@ -54,7 +54,7 @@ impl RegistryArgs {
         let mut context = Context::from_environment()?;
         let read_timeout = Duration::from_secs(self.timeout);
         context.registry = Options {
-            credentials: Arc::new(self.access.files()),
+            credentials: self.access.files(report),
             retries: self.retries,
             read_timeout,
             header_timeout: read_timeout * 2,
@@ -63,10 +63,10 @@ impl RegistryArgs {
         };
         context.progress = report.observer();
         context.hosts.ours = self.config.clone().or(context.hosts.ours);
-        let access = self.access.clone();
+        let (access, report) = (self.access.clone(), report.clone());
         context.amend = Some(Arc::new(move |options: &mut Options| {
             access.apply(options)?;
-            options.credentials = access.credentials()?;
+            options.credentials = access.credentials(&report)?;
             Ok(())
         }));
         Ok(self.known.get_or_init(|| context))

@@ -14,8 +14,6 @@ mod read;
 mod stamp;
 mod temporary;
 
-#[cfg(feature = "registry")]
-pub(crate) use self::found::up_to_async;
 pub use self::{
     beneath::Base,
     name::escape,

@@ -1,9 +1,14 @@
 //! How registries are reached and who we are there: flags, the environment, files.
 
 use std::{
+    fs::Permissions,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
+    time::Duration,
 };
+
+use serde_json::Value;
 
 use super::{Ran, Served, World, ran};
 use crate::support::scripted::{Scripted, reply};
@@ -102,5 +107,73 @@ fn the_proxy_of_the_environment_is_used_and_its_failures_have_advice() {
         let refused = run("ls registry.test/a --retries 0", "HTTPS_PROXY", &value);
         assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);
         assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
+    }
+}
+
+/// A registry that wants a password and takes any.
+fn with_any_password() -> Scripted {
+    Scripted::start(|request| match request.header("authorization") {
+        "" => reply(401, &[("www-authenticate", "Basic")], b""),
+        _ => reply(200, &[], br#"{"name":"a","tags":["v1"]}"#),
+    })
+}
+
+#[test]
+fn of_many_logins_at_a_time_none_is_lost_and_what_others_keep_there_stays() {
+    let world = World::new();
+    world.write("auth.json", r#"{"auths":{"old.test":{"auth":"eDp5"}},"psFormat":"table"}"#);
+    let registries: Vec<Scripted> = (0..8).map(|_| with_any_password()).collect();
+    let logins = registries.iter().map(|registry| {
+        let line = format!("login {} -u ann --password-stdin --auth-file auth.json", registry.host());
+        let mut child =
+            world.command(&line).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"secret").unwrap();
+        child
+    });
+    for mut login in logins.collect::<Vec<_>>() {
+        assert!(login.wait().unwrap().success());
+    }
+    let config: Value = serde_json::from_slice(&std::fs::read(world.path().join("auth.json")).unwrap()).unwrap();
+    assert_eq!((config["auths"].as_object().unwrap().len(), &config["psFormat"]), (9, &"table".into()));
+    for registry in &registries {
+        assert_eq!(config["auths"][registry.host()]["auth"], "YW5uOnNlY3JldA==");
+    }
+}
+
+#[test]
+fn a_credentials_file_that_others_can_read_is_warned_of_once() {
+    let world = World::new();
+    let registry = with_any_password();
+    world.write("auth.json", &format!(r#"{{"auths":{{"{}":{{"auth":"eDp5"}}}}}}"#, registry.host()));
+    let path = world.path().join("auth.json");
+    for (mode, warnings) in [(0o644, 1), (0o640, 1), (0o600, 0)] {
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let ran = world.run(&format!("ls {}/a --auth-file auth.json", registry.host()));
+        let warned = ran.stderr.matches("warning: other users can read the credentials in `auth.json`").count();
+        assert_eq!((ran.code, warned), (0, warnings), "{mode:o}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn while_a_password_is_held_nothing_of_it_can_land_in_a_core_dump_and_helpers_leave_no_children() {
+    let world = World::new();
+    let registry = with_any_password();
+    world.write("auth.json", r#"{"credsStore":"test"}"#);
+    let script = "#!/bin/sh\n/bin/cat /proc/$PPID/limits > limits\n/bin/sleep 300 & echo $! > child\n\
+        echo '{\"ServerURL\":\"HOST\",\"Username\":\"u\",\"Secret\":\"s\"}'\n";
+    world.write("bin/docker-credential-test", &script.replace("HOST", registry.host()));
+    let helper = world.path().join("bin/docker-credential-test");
+    std::fs::set_permissions(&helper, Permissions::from_mode(0o755)).unwrap();
+    let mut command = world.command(&format!("ls {}/a --auth-file auth.json", registry.host()));
+    let listed = ran(command.env("PATH", world.path().join("bin")).output().unwrap());
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    let limits = std::fs::read_to_string(world.path().join("limits")).unwrap();
+    let core: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max core")).unwrap().split_whitespace().collect();
+    assert_eq!(core[..5], ["Max", "core", "file", "size", "0"]);
+    let child = std::fs::read_to_string(world.path().join("child")).unwrap();
+    let state = format!("/proc/{}/stat", child.trim());
+    while std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -19,6 +19,7 @@ pub struct Credential {
     origin: Origin,
     secret: Arc<Secret>,
     from: Option<Arc<str>>,
+    exposed: bool,
 }
 
 /// The secret itself.
@@ -64,7 +65,7 @@ impl Credential {
     }
 
     fn new(origin: &Origin, secret: Secret) -> Self {
-        Self { origin: origin.clone(), secret: Arc::new(secret), from: Some(Arc::from("the program")) }
+        Self { origin: origin.clone(), secret: Arc::new(secret), from: Some(Arc::from("the program")), exposed: false }
     }
 
     /// A token that a service gave for the credential with this source; for none, it gives what everybody gets.
@@ -76,6 +77,17 @@ impl Credential {
     #[must_use]
     pub fn found_in(self, source: impl Into<Arc<str>>) -> Self {
         Self { from: Some(source.into()), ..self }
+    }
+
+    /// Records whether others can read the file that it was found in.
+    pub(super) fn exposed(self, exposed: bool) -> Self {
+        Self { exposed, ..self }
+    }
+
+    /// Whether users other than the owner can read the file that it was found in.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        self.exposed
     }
 
     /// Where it was found: `the program` where nobody said; nothing where a registry gives a token to everybody.

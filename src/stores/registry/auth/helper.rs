@@ -2,17 +2,16 @@
 //! docker/docker-credential-helpers: a verb as argument, input on standard input, JSON on standard output).
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::up_to_async,
+    process,
 };
 
 /// Longest output of a helper, in bytes.
@@ -39,7 +38,7 @@ pub(super) struct Helper {
 impl Helper {
     /// Searches these directories for the helper of this name.
     ///
-    /// Errors: a name that could be a path or an option, no such program, a relative directory.
+    /// Errors: a name that could be a path or an option, no such program.
     pub(super) fn find(name: &str, dirs: &[PathBuf], timeout: Duration) -> Result<Self> {
         let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(safe) || name.starts_with(['.', '-']) {
@@ -47,8 +46,7 @@ impl Helper {
             return Err(Error::invalid(format!("`{name}` is not a credential helper name")));
         }
         let file = format!("docker-credential-{name}");
-        let found = dirs.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join(&file)).find(|p| p.is_file());
-        match found {
+        match process::find(&file, dirs) {
             Some(program) => Ok(Self { program, timeout }),
             None => Err(Error::unsupported(format!("the credential helper `{file}` is not installed"))),
         }
@@ -82,29 +80,10 @@ impl Helper {
     }
 
     async fn run_verb(&self, verb: &str, input: &[u8]) -> Result<(bool, Vec<u8>)> {
-        let running = async {
-            let mut child = Command::new(&self.program)
-                .arg(verb)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()?;
-            if let Some(mut stdin) = child.stdin.take() {
-                // A helper that does not read its input fails or answers wrongly, which is detected below.
-                let _ = stdin.write_all(input).await;
-            }
-            let output = match child.stdout.take() {
-                Some(stdout) => up_to_async(stdout, MAX_OUTPUT).await?,
-                None => Some(Vec::new()),
-            };
-            let output = output.ok_or_else(|| std::io::Error::other("its output is too long"))?;
-            Ok::<_, std::io::Error>((child.wait().await?.success(), output))
-        };
-        match tokio::time::timeout(self.timeout, running).await {
-            Ok(done) => done.context(|| self.name()),
-            Err(_) => Err(self.failed(&format!("did not answer within {} s", self.timeout.as_secs()))),
-        }
+        let limits = process::Limits { time: self.timeout, output: MAX_OUTPUT };
+        let ended = process::run(&self.program, &[OsStr::new(verb)], input.to_owned(), limits).await;
+        let ended = ended.context(|| self.name())?;
+        Ok((ended.status.success(), ended.output))
     }
 
     fn failed(&self, what: &str) -> Error {

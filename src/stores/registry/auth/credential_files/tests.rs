@@ -154,8 +154,8 @@ async fn malformed_files_are_errors_without_their_secrets() {
         let error = files(dir.path(), json).get(&origin("reg.test"), "x").await.err().unwrap();
         assert!(!error.to_string().contains("canary"), "{error}");
     }
-    let huge = files(dir.path(), &" ".repeat((MAX_CONFIG + 1) as usize));
-    assert_eq!(huge.get(&origin("reg.test"), "x").await.err().unwrap().kind(), Kind::Limit);
+    let huge = files(dir.path(), &" ".repeat((1 << 20) + 1));
+    assert_eq!(huge.get(&origin("reg.test"), "x").await.err().unwrap().kind(), crate::error::Kind::Limit);
 }
 
 #[tokio::test]
