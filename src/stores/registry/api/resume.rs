@@ -32,6 +32,8 @@ pub(super) struct Download {
     kept: u64,
     /// The end of the requested range, exclusive.
     end: u64,
+    /// True if only this range is wanted, and not the rest of the blob.
+    range: bool,
     /// True if partial responses proved wrong: everything is then requested, and the bytes already received are
     /// dropped.
     whole: bool,
@@ -55,7 +57,8 @@ impl Download {
         let request = repository.request(Method::GET, &format!("blobs/{}", desc.digest))?;
         let (request, scope) = (request.expecting(desc.size), repository.scope(Access::Pull));
         let (place, desc) = (repository.to_string(), desc.bare());
-        Ok(Self { registry, place, end: desc.size, desc, request, scope, at, kept: at, whole: false, attempts })
+        let (end, range, whole) = (desc.size, false, false);
+        Ok(Self { registry, place, desc, request, scope, at, kept: at, end, range, whole, attempts })
     }
 
     /// A download of a part of the blob. Only exactly this range is accepted as response; kind `Unsupported` means that
@@ -64,15 +67,20 @@ impl Download {
         let (registry, attempts) = (Arc::clone(&self.registry), self.registry.transport.attempts());
         let (place, desc) = (self.place.clone(), self.desc.clone());
         let (request, scope) = (self.request.clone(), self.scope.clone());
-        Self { registry, place, desc, request, scope, at: from, kept: from, end, whole: false, attempts }
+        Self { registry, place, desc, request, scope, at: from, kept: from, end, range: true, whole: false, attempts }
     }
 
     /// The next chunk of the range; requests the rest again after a break.
     pub(super) async fn next_chunk(&mut self, part: &mut RangeBody) -> Result<Option<Bytes>> {
         loop {
+            // A range is over with its last byte, whatever else the server sends. The whole blob is read to the end of
+            // the stream, so that content which is too long is noticed.
+            if self.range && self.at >= self.end {
+                return Ok(None);
+            }
             let failure = match part.stream.try_next().await {
                 Ok(Some(mut chunk)) => {
-                    if self.is_range() {
+                    if self.range {
                         chunk.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
                     }
                     self.at = self.at.saturating_add(chunk.len() as u64);
@@ -123,21 +131,17 @@ impl Download {
         self.end.saturating_sub(self.at)
     }
 
-    fn is_range(&self) -> bool {
-        self.end < self.desc.size
-    }
-
     async fn request_rest(&mut self) -> Result<RangeBody, Failure> {
         let mut request = self.request.clone();
-        let ranged = self.is_range() || self.at > 0 && !self.whole;
+        let ranged = self.range || self.at > 0 && !self.whole;
         if ranged {
-            let last = if self.is_range() { self.end.saturating_sub(1).to_string() } else { String::new() };
+            let last = if self.range { self.end.saturating_sub(1).to_string() } else { String::new() };
             let range = HeaderValue::from_str(&format!("bytes={}-{last}", self.at));
             request = request.with(header::RANGE, range.map_err(|e| Error::caused(Kind::Internal, "range", e))?);
         }
         let response = self.registry.transport.attempt(&request, &self.scope).await?;
         match response.status {
-            StatusCode::OK if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
+            StatusCode::OK if self.range => Err(Failure::Final(self.no_ranges(&response))),
             StatusCode::OK => {
                 let announced = response.headers.contains_key(header::CONTENT_LENGTH);
                 let ranges =
@@ -153,13 +157,13 @@ impl Download {
                     }
                     Ok(RangeBody { stream: response.stream()?, announced: false, ranges: true })
                 }
-                Err(_) if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
+                Err(_) if self.range => Err(Failure::Final(self.no_ranges(&response))),
                 Err(wrong) => {
                     self.whole = true;
                     Err(Failure::passing(wrong))
                 }
             },
-            StatusCode::RANGE_NOT_SATISFIABLE if self.is_range() => Err(Failure::Final(self.no_ranges(&response))),
+            StatusCode::RANGE_NOT_SATISFIABLE if self.range => Err(Failure::Final(self.no_ranges(&response))),
             // A registry that does not support ranges, or rejects this one, may still serve the whole blob.
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 self.whole = true;
