@@ -128,10 +128,12 @@ fn echo(request: &Request, more: &str) -> String {
 }
 
 /// How an answer may put it: plain, as the specification's errors, as a page; refusing, or as if nothing were wrong.
-fn shapes(text: &str) -> [Vec<u8>; 6] {
+fn shapes(text: &str) -> [Vec<u8>; 8] {
     let errors = json!({"errors": [{"code": "DENIED", "message": text, "detail": text}]}).to_string();
     let page = format!("<html><title>{text}</title>");
     let html = [("content-type", "text/html")];
+    // A header has no letters but those of ASCII, and no space that would end a secret.
+    let header = text.split_whitespace().find(|word| word.contains(BASIC) || *word == TOKEN).unwrap_or("1");
     [
         reply(403, &[], text.as_bytes()),
         reply(400, &[("content-type", "application/json")], errors.as_bytes()),
@@ -143,6 +145,8 @@ fn shapes(text: &str) -> [Vec<u8>; 6] {
             &[("content-type", "application/json")],
             json!({"tags": text, "repositories": text}).to_string().as_bytes(),
         ),
+        reply(403, &[], json!({"errors": [{"code": text}, {"code": 7}, {"detail": text}]}).to_string().as_bytes()),
+        reply(429, &[("retry-after", header), ("content-type", header), ("ratelimit-remaining", "0")], b""),
     ]
 }
 
@@ -157,7 +161,7 @@ fn parrot(challenge: String, shape: usize) -> Scripted {
 /// O1, O4: a registry that repeats the password, in every command.
 #[test]
 fn a_password_that_is_echoed_is_not_shown() {
-    for shape in 0..6 {
+    for shape in 0..8 {
         nothing_shows(&parrot("Basic realm=\"x\"".into(), shape), &password());
     }
 }
@@ -312,7 +316,7 @@ fn a_password_in_a_name_is_not_repeated() {
 #[test]
 fn a_password_is_kept_where_it_is_meant_to_be_and_nowhere_else() {
     let line = |host: &str| format!("login {host} -u ann --password-stdin --auth-file auth.json");
-    for shape in 0..6 {
+    for shape in 0..8 {
         let registry = parrot("Basic".into(), shape);
         let world = World::new();
         let out = run(&world, &line(registry.host()), "-v", PASSWORD);
