@@ -191,8 +191,8 @@ impl Parsed {
     /// Parses a document of this media type. If the media type is unknown, only the keys of known manifests are read,
     /// and the document need not be JSON.
     ///
-    /// Errors: more than 8 MiB; a key that is a known one only without regard to case; in a manifest or index, malformed
-    /// or too deeply nested JSON, a duplicate key, a `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
+    /// Errors: more than 8 MiB; a key that is a known one only without regard to case; JSON nested too deep; in a manifest
+    /// or index, malformed JSON, a duplicate key, a `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
     /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, a malformed value of one of these
     /// keys, since content would be left behind.
     pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
@@ -208,9 +208,7 @@ impl Parsed {
         }
         let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
         let keys: Keys = exact_keys::from_slice(bytes).map_err(malformed)?;
-        if depth(bytes) > MAX_JSON_DEPTH {
-            return Err(Error::limit(format!("manifest is nested more than {MAX_JSON_DEPTH} levels deep")));
-        }
+        check_depth(bytes)?;
         if keys.layers.is_some() && keys.manifests.is_some() {
             return Err(Error::invalid("manifest has both `layers` and `manifests`"));
         }
@@ -331,8 +329,11 @@ impl Other {
             annotations: Option<Value>,
             fs_layers: Option<IgnoredAny>,
         }
-        let is_object = || serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value.is_object());
-        if depth(bytes) > MAX_JSON_DEPTH || !is_object() {
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Ok(Self::default());
+        }
+        check_depth(bytes)?;
+        if serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
             return Ok(Self::default());
         }
         let document: Document =
@@ -377,6 +378,14 @@ struct Keys {
     media_type: Option<String>,
     layers: Option<IgnoredAny>,
     manifests: Option<IgnoredAny>,
+}
+
+/// Errors: nested too deep.
+fn check_depth(json: &[u8]) -> Result<()> {
+    match depth(json) > MAX_JSON_DEPTH {
+        true => Err(Error::limit(format!("manifest is nested more than {MAX_JSON_DEPTH} levels deep"))),
+        false => Ok(()),
+    }
 }
 
 /// Depth of nested brackets outside strings.
@@ -456,6 +465,8 @@ mod tests {
             r#"{"config":{"digest":7}}"#.to_owned(),
             format!(r#"{{"blobs":[{DESC}],"blobs":[]}}"#),
             r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(),
+            format!(r#" {{"x":{}{},"layers":[{DESC}]}}"#, "[".repeat(64), "]".repeat(64)),
+            format!(r#"{{"x":{}{},"layers":[{DESC}]}}"#, "[".repeat(500), "]".repeat(500)),
         ] {
             assert!(Parsed::read("a/b", bad.as_bytes()).is_err(), "{bad}");
         }
