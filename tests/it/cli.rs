@@ -4,6 +4,7 @@ mod access;
 mod debug;
 mod errors;
 mod hints;
+mod keys;
 mod many;
 mod progress;
 mod text;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use artifact::{
-    oci::Digest,
+    oci::{Digest, media_type},
     serve::{Limits, Options},
 };
 use tokio::{
@@ -195,4 +195,23 @@ async fn too_many_uploads_at_a_time_are_asked_to_come_later() {
     assert!(refused.header("retry-after").parse::<u32>().is_ok());
     assert_eq!(send(server.addr(), "DELETE", &first, &[], "").await.status, 204);
     assert_eq!(start().await.status, 202);
+}
+
+#[tokio::test]
+async fn a_manifest_that_others_read_as_another_artifact_is_not_taken_in() {
+    let server = server::in_memory().await;
+    push_blob(&server, "a", b"{}").await;
+    let config = artifact::oci::Descriptor::empty().bare();
+    let plain = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::MANIFEST, "artifactType": "a/b", "config": config, "layers": [],
+    });
+    for (place, key) in [("", "x"), ("", "Layers"), ("", "SUBJECT"), ("/config", "Digest"), ("/config", "ſize")] {
+        let mut manifest = plain.clone();
+        manifest.pointer_mut(place).unwrap()[key] = serde_json::Value::Null;
+        let headers = [("content-type", media_type::MANIFEST)];
+        let answer = send(server.addr(), "PUT", "/v2/a/manifests/v1", &headers, manifest.to_string()).await;
+        let taken = key == "x";
+        assert_eq!(answer.status, if taken { 201 } else { 400 }, "{key}");
+        assert_eq!(answer.codes(), if taken { &[][..] } else { &["MANIFEST_INVALID"] }, "{key}");
+    }
 }
