@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    error::{Context as _, Result},
+    error::Result,
     graph,
     oci::{Annotations, Descriptor, Digest, Parsed, Platform, Tag},
     store::{self, ReadStore},
@@ -79,16 +79,19 @@ impl Content {
     }
 }
 
-/// Describes the artifact with this descriptor: reads its manifest and lists its referrers.
+/// Describes the artifact with this descriptor: reads its manifest and lists its referrers. That they cannot be listed is
+/// a warning of the description.
 ///
-/// Errors: kind `NotFound` if it does not exist; a malformed manifest; a failure to list the referrers.
+/// Errors: kind `NotFound` if it does not exist; a malformed manifest.
 pub async fn describe(store: &dyn ReadStore, root: &Descriptor, catalog: &Catalog) -> Result<Description> {
     let bytes = store::read_manifest(store, root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;
     let mut description = Description::of(root, &parsed, catalog);
     let (referrers, companions) = tokio::join!(store.referrers(root), graph::companions(store, &root.digest));
-    let referrers = referrers.context(|| format!("list the referrers of {}", root.digest))?;
-    description.referrers = referrers.iter().map(|desc| Content::of(desc, None)).collect();
+    match referrers {
+        Ok(found) => description.referrers = found.iter().map(|desc| Content::of(desc, None)).collect(),
+        Err(e) => description.warnings.push(format!("cannot list the referrers: {e}")),
+    }
     match companions {
         Ok(found) => {
             let companion = |(tag, descriptor)| Companion { tag, descriptor };

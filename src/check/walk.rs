@@ -110,7 +110,7 @@ impl<'a> CheckWalk<'a> {
         for Flaw { kind, place, message } in flaws {
             let what = match kind {
                 FlawKind::Unreadable => What::UnreadableEntry,
-                FlawKind::Doubtful => What::DoubtfulList,
+                FlawKind::Doubtful | FlawKind::NotATag => What::DoubtfulList,
                 FlawKind::Filling => What::DoubtfulArchive,
             };
             self.find(what, place, message);

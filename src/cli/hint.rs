@@ -33,6 +33,7 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         }
         Code::ManifestTooLarge => "use fewer layers; `--set layout=tree` packs the files of a file-bundle into one",
         Code::ContentMissing => "the registry lost content or is deleting it: run the command again later",
+        Code::ReferrersRefused => "`artifact copy --no-referrers` leaves behind what refers to the artifact",
         Code::DestinationTaken => "`--overwrite` replaces existing files",
         Code::DestinationIsFile => {
             "a layout is a directory: choose another name, or write an archive with `oci-archive:FILE`"

@@ -6,10 +6,13 @@ use artifact::{
     Code, Error, Result,
     location::{Location, Place},
     oci::RegistryName,
-    store::NamePage,
 };
 
-use super::{report::Report, session::RegistryArgs, text::escape};
+use super::{
+    report::Report,
+    session::{RegistryArgs, unreadable},
+    text::escape,
+};
 
 /// List tags, or, with a bare `host[:port]`, the repositories of a registry.
 #[derive(Debug, clap::Args)]
@@ -32,16 +35,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
             return Err(Error::misuse(format!("`{location}` names one artifact; `ls` lists tags")));
         }
         let store = args.registry.read(&location.place, report).await?;
-        let NamePage { names, unreadable, .. } = store.list_names().await?;
-        if !unreadable.is_empty() {
+        let page = store.list_names().await?;
+        if !unreadable(&page, &location, report).is_empty() {
             report.warn(format!("the list of {location} is incomplete; `artifact check` shows why"));
         }
-        if names.is_empty() && matches!(location.place, Place::Registry { .. }) {
+        if page.names.is_empty() && matches!(location.place, Place::Registry { .. }) {
             // Registries respond the same for an unknown repository.
             let message = format!("{location} does not exist or has no tags");
             return Err(Error::not_found(message).with_code(Code::NoTags));
         }
-        names.into_iter().map(String::from).collect()
+        page.names.into_iter().map(String::from).collect()
     };
     let lines: Vec<String> = names.iter().map(|name| escape(name)).collect();
     report.result(None, &names, &lines)?;

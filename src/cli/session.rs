@@ -1,6 +1,7 @@
 //! Steps that commands share: opening the store of a location, loading the catalog.
 
 use std::{
+    fmt::Display,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -10,7 +11,7 @@ use std::{
 use artifact::{
     Context, Result,
     location::Place,
-    store::{ReadStore, Store},
+    store::{Flaw, FlawKind, NamePage, ReadStore, Store},
     stores::registry::{Options, Rate},
     types::Catalog,
 };
@@ -120,6 +121,13 @@ impl CatalogArgs {
     pub(crate) fn load(&self, report: &Report) -> Result<Catalog> {
         catalog(&self.context()?, report)
     }
+}
+
+/// What of a list of names cannot be read; warns of what a registry lists as tags although it is none.
+pub(crate) fn unreadable<'a>(page: &'a NamePage, place: &dyn Display, report: &Report) -> Vec<&'a Flaw> {
+    let (odd, bad): (Vec<_>, Vec<_>) = page.unreadable.iter().partition(|flaw| flaw.kind == FlawKind::NotATag);
+    odd.iter().for_each(|flaw| report.warn(format!("left out what is no tag: {place} {}", flaw.message)));
+    bad
 }
 
 /// All definitions; warns of those that are invalid.

@@ -38,12 +38,14 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let write = store::begin(store.as_ref(), Intent { names: changes.clone(), ..Intent::default() }).await?;
     changes.into_iter().try_for_each(|change| write.name(change))?;
     write.commit().await?;
-    for PlannedName { name, from, to, .. } in &names {
-        let (place, to) = (&args.location.place, &to.digest);
+    for planned in &names {
+        let (PlannedName { name, from, refused, to, .. }, place) = (planned, &args.location.place);
+        let to = &to.digest;
+        refused.iter().for_each(|why| report.warn(format!("cannot tell what `{name}` stood for: {why}")));
         report.say(match from {
             Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
             Some(_) => format!("{place}:{name} is unchanged: {to}"),
-            None => format!("{place}:{name} is new: {to}"),
+            None => format!("{place}:{name} is {}: {to}", NameReport::from(planned).outcome),
         });
     }
     let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();

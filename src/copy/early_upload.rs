@@ -20,6 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 
+use super::plan::{Standing, standing};
 use crate::{
     blob::{Blob as _, ByteStream, SourceFile},
     error::{Error, Kind, Result},
@@ -49,7 +50,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub struct EarlyUpload {
     to: Arc<dyn Store>,
     /// A tag that must not exist yet, and the manifest found under it, if it was resolved.
-    tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
+    tag: (RefName, Arc<OnceCell<Standing>>),
     slots: Arc<Semaphore>,
     /// The runtime for the uploads; without one, none starts.
     runtime: Option<Handle>,
@@ -75,6 +76,7 @@ impl EarlyUpload {
     /// to do the work.
     #[must_use]
     pub fn new(to: Arc<dyn Store>, tag: RefName, concurrency: Option<usize>) -> Self {
+        to.intend();
         Self {
             runtime: Handle::try_current().ok().filter(|_| to.abilities().streams),
             to,
@@ -91,7 +93,7 @@ impl EarlyUpload {
     }
 
     /// The manifest that the tag stands for at the destination, if that was asked.
-    pub(super) fn tagged(&self, tag: &RefName) -> Option<Option<Descriptor>> {
+    pub(super) fn standing(&self, tag: &RefName) -> Option<Standing> {
         if self.tag.0 == *tag { self.tag.1.get().cloned() } else { None }
     }
 
@@ -236,7 +238,7 @@ fn given_up() -> Error {
 /// The upload of one file.
 struct FileUpload {
     to: Arc<dyn Store>,
-    tag: (RefName, Arc<OnceCell<Option<Descriptor>>>),
+    tag: (RefName, Arc<OnceCell<Standing>>),
     file: SourceFile,
     slot: OwnedSemaphorePermit,
 }
@@ -285,15 +287,9 @@ impl FileUpload {
     }
 }
 
-async fn is_tagged(to: &dyn Store, (name, found): &(RefName, Arc<OnceCell<Option<Descriptor>>>)) -> Result<bool> {
-    let ask = || async {
-        match to.resolve(&name.clone().into()).await {
-            Ok(found) => Ok(Some(found)),
-            Err(e) if e.kind() == Kind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        }
-    };
-    Ok(found.get_or_try_init(ask).await?.is_some())
+async fn is_tagged(to: &dyn Store, (name, found): &(RefName, Arc<OnceCell<Standing>>)) -> Result<bool> {
+    let found = found.get_or_try_init(|| standing(to, name)).await?;
+    Ok(matches!(found, Standing::For(_)))
 }
 
 /// The content of a file: chunks handed over by hashing, then the rest of the file.

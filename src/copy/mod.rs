@@ -87,7 +87,7 @@ pub struct NameReport {
     pub from: Option<Digest>,
     /// The manifest that it stands for now.
     pub to: Digest,
-    /// `new`, `moved` or `same`.
+    /// `new`, `moved` or `same`; `set` if the destination did not say what it stood for.
     pub outcome: &'static str,
 }
 
@@ -96,7 +96,8 @@ impl From<&PlannedName> for NameReport {
         let outcome = match planned.outcome() {
             NameOutcome::Same => "same",
             NameOutcome::Moved(_) => "moved",
-            _ => "new",
+            NameOutcome::Set => "set",
+            NameOutcome::New | NameOutcome::Removed => "new",
         };
         Self { name: planned.name.clone(), from: planned.from.clone(), to: planned.to.digest.clone(), outcome }
     }

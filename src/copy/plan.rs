@@ -66,6 +66,8 @@ pub struct PlannedName {
     pub name: RefName,
     /// The manifest that it stands for now, if any.
     pub from: Option<Digest>,
+    /// The reason if the destination refused to say what it stands for; then `from` is `None`.
+    pub refused: Option<String>,
     /// The manifest that it will stand for.
     pub to: Descriptor,
     /// See [`NameChange::replace`].
@@ -91,7 +93,16 @@ impl PlannedName {
     /// The outcome for this name.
     #[must_use]
     pub fn outcome(&self) -> NameOutcome {
-        NameOutcome::of(self.from.as_ref(), Some(&self.to.digest))
+        match self.refused {
+            Some(_) => NameOutcome::Set,
+            None => NameOutcome::of(self.from.as_ref(), Some(&self.to.digest)),
+        }
+    }
+
+    /// A note for a report, if the destination refused to say what it stands for.
+    pub(super) fn note(&self, to: &dyn Store) -> Option<String> {
+        let why = self.refused.as_ref()?;
+        Some(format!("cannot tell what `{}` stood for in {to}: {why}", self.name))
     }
 
     /// The change for a session; `None` if there is nothing to do.
@@ -188,6 +199,12 @@ impl DestinationPlan {
         &self.names
     }
 
+    /// Notes about what may be missing, and what the destination did not say.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let refused = self.names.iter().filter_map(|name| name.note(self.to.as_ref()));
+        self.graph.notes.iter().cloned().chain(refused)
+    }
+
     /// The manifests that will get a new name.
     pub(super) fn named_anew(&self) -> HashSet<&Digest> {
         let anew = self.names.iter().filter(|planned| planned.outcome() != NameOutcome::Same);
@@ -222,21 +239,50 @@ pub async fn names(to: &Arc<dyn Store>, roots: &[Root]) -> Result<Vec<PlannedNam
     ask_names(to, roots, &Options::default()).await
 }
 
+/// What a name stands for at a destination.
+#[derive(Debug, Clone)]
+pub(super) enum Standing {
+    Nothing,
+    For(Descriptor),
+    /// The destination does not say, for this reason.
+    Refused(String),
+}
+
+/// Asks a destination what a name stands for. A refusal is an answer: the question only saves work, and writing the name
+/// shows whether that is allowed, too.
+///
+/// Errors: the store cannot be reached, is no registry, or fails to read its files.
+pub(super) async fn standing(to: &dyn Store, name: &RefName) -> Result<Standing> {
+    match to.resolve(&name.clone().into()).await {
+        Ok(found) => Ok(Standing::For(found)),
+        Err(e) if e.kind() == Kind::NotFound => Ok(Standing::Nothing),
+        // A layout may list a name twice, which setting it repairs.
+        Err(e)
+            if matches!(
+                e.kind(),
+                Kind::Invalid | Kind::Unauthorized | Kind::Denied | Kind::Unavailable | Kind::Unsupported
+            ) =>
+        {
+            Ok(Standing::Refused(e.to_string()))
+        }
+        Err(e) => Err(e),
+    }
+}
+
 /// Resolves all names, many at a time.
 async fn ask_names(to: &Arc<dyn Store>, roots: &[Root], options: &Options) -> Result<Vec<PlannedName>> {
     let ask = |name: RefName, desc: Descriptor| async move {
-        let asked = early(to, options).and_then(|early| early.tagged(&name));
+        let asked = early(to, options).and_then(|early| early.standing(&name));
         let found = match asked {
             Some(found) => found,
-            None => match to.resolve(&name.clone().into()).await {
-                Ok(found) => Some(found),
-                Err(e) if e.kind() == Kind::NotFound => None,
-                // A layout may list a name twice: setting it repairs that.
-                Err(e) if e.kind() == Kind::Invalid => None,
-                Err(e) => return Err(e),
-            },
+            None => standing(to.as_ref(), &name).await?,
         };
-        Ok(PlannedName { name, from: found.map(|found| found.digest), to: desc, replace: options.replace })
+        let (from, refused) = match found {
+            Standing::Nothing => (None, None),
+            Standing::For(desc) => (Some(desc.digest), None),
+            Standing::Refused(why) => (None, Some(why)),
+        };
+        Ok(PlannedName { name, from, refused, to: desc, replace: options.replace })
     };
     let all: Vec<_> =
         roots.iter().flat_map(|root| root.names.iter().map(|tag| ask(tag.clone(), root.desc.bare()))).collect();

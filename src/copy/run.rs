@@ -49,7 +49,7 @@ impl Approved {
             };
             report.names.extend(names(part, &committed.context(|| format!("finish writing to {}", part.to))?));
         }
-        report.notes = plan.parts.iter().flat_map(|part| &part.graph.notes).cloned().collect();
+        report.notes = plan.parts.iter().flat_map(DestinationPlan::notes).collect();
         Ok(report.with(options.progress.counts().since(before)))
     }
 }
@@ -175,13 +175,13 @@ async fn commit(
 fn names(part: &DestinationPlan, committed: &Committed) -> Vec<NameReport> {
     let done: HashMap<&RefName, &NameOutcome> = committed.names.iter().map(|(name, outcome)| (name, outcome)).collect();
     let report = |planned: &PlannedName| {
-        let from = match done.get(&planned.name) {
-            Some(NameOutcome::New) => None,
-            Some(NameOutcome::Moved(from)) => Some(from.clone()),
-            Some(NameOutcome::Same) => Some(planned.to.digest.clone()),
-            Some(NameOutcome::Set | NameOutcome::Removed) | None => planned.from.clone(),
-        };
-        NameReport::from(&PlannedName { from, ..planned.clone() })
+        let told = |from| PlannedName { from, refused: None, ..planned.clone() };
+        NameReport::from(&match done.get(&planned.name) {
+            Some(NameOutcome::New) => told(None),
+            Some(NameOutcome::Moved(from)) => told(Some(from.clone())),
+            Some(NameOutcome::Same) => told(Some(planned.to.digest.clone())),
+            Some(NameOutcome::Set | NameOutcome::Removed) | None => planned.clone(),
+        })
     };
     part.names.iter().map(report).collect()
 }
@@ -236,5 +236,5 @@ pub(super) fn foresee(part: &DestinationPlan, report: &mut Report) {
         report.count(&desc, if present { Outcome::Present } else { Outcome::Moved });
     }
     report.names.extend(part.names.iter().map(Into::into));
-    report.notes.extend(part.graph.notes.iter().cloned());
+    report.notes.extend(part.notes());
 }

@@ -43,6 +43,8 @@ codes! {
     ManifestTooLarge,
     /// The registry reports content of a manifest as missing, though it accepted it or claimed to have it.
     ContentMissing,
+    /// The registry refuses to say what refers to an artifact.
+    ReferrersRefused,
     /// The destination holds other files.
     DestinationTaken,
     /// Another process is writing the archive.

@@ -124,6 +124,8 @@ pub struct Flaw {
 pub enum FlawKind {
     /// A part of the list is unreadable.
     Unreadable,
+    /// The list of a registry has a tag that no registry can have: it cannot be asked for.
+    NotATag,
     /// A part of the list is readable, but not what a writer would have meant.
     Doubtful,
     /// Padding bytes differ from those that every writer produces.

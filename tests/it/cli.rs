@@ -634,7 +634,7 @@ fn a_registry_serves_faults_and_scenarios_from_files() {
     let served = Served::start(&world, "--writable tree");
     world.ok(&format!("push talk/slides.yaml {}/talk:v1", served.addr));
     let silent = "name: silence\noperation: pull\nlimit: 9\nfaults:\n\
-                  - {on: HEAD manifest, nth: all, lose: {what: request, by: silence}}\n";
+                  - {on: GET|HEAD manifest, nth: all, lose: {what: request, by: silence}}\n";
     world.write("days.yaml", &format!("name: a good day\noperation: pull\nlimit: 9\n---\n{silent}"));
     let served = Served::start(&world, "tree --faults days.yaml --scenario silence");
     world.fails(&format!("inspect --retries 0 --timeout 1 {}/talk:v1", served.addr), 1, &["no answer within 2 s"]);

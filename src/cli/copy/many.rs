@@ -20,7 +20,11 @@ use artifact::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::super::{report::Report, session::RegistryArgs, text::count};
+use super::super::{
+    report::Report,
+    session::{RegistryArgs, unreadable},
+    text::count,
+};
 use super::{
     Args, Ends,
     list::{self, End},
@@ -220,7 +224,7 @@ async fn of_repositories(
     let pages: Vec<NamePage> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
     let mut wishes = Vec::new();
     for ((store, place), page) in places.into_iter().zip(pages) {
-        all_readable(stores.get(store)?, &page)?;
+        all_readable(stores.get(store)?, &page, report)?;
         for name in page.names {
             wishes.push(of_tag(&place, store, name, true)?);
         }
@@ -253,7 +257,7 @@ async fn of_store(
     let at = stores.open_store(&from.place, registry, report).await?;
     let store = stores.get(at)?;
     let page = store.list_names().await?;
-    all_readable(store, &page)?;
+    all_readable(store, &page, report)?;
     if page.names.is_empty() {
         return Err(Error::not_found(format!("{store} has no tags")).with_code(Code::NoTags));
     }
@@ -275,9 +279,10 @@ async fn of_store(
 }
 
 /// Errors: an unreadable name in the store, which makes its list of names incomplete.
-fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage) -> Result<()> {
-    let Some(flaw) = page.unreadable.first() else { return Ok(()) };
-    let more = match page.unreadable.len().saturating_sub(1) {
+fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage, report: &Report) -> Result<()> {
+    let bad = unreadable(page, store, report);
+    let Some(flaw) = bad.first() else { return Ok(()) };
+    let more = match bad.len().saturating_sub(1) {
         0 => String::new(),
         more => format!(", and {more} more like this"),
     };

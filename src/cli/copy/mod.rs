@@ -319,13 +319,13 @@ impl CopyText {
     fn tell_names(&self, report: &Report, done: &copy::Report) {
         let moves = if self.dry { "would move" } else { "moved" };
         for (named, location) in done.names.iter().zip(&self.locations) {
-            let NameReport { name, from, to, .. } = named;
+            let NameReport { name, from, to, outcome } = named;
             let name = if self.many { location.clone() } else { format!("tag `{name}`") };
             match from {
                 Some(from) if from != to => report.say(format!("{name} {moves} from {from} to {to}")),
                 _ if done.names.len() == 1 && !self.many => {}
                 Some(_) => report.say(format!("{name} is unchanged: {to}")),
-                None => report.say(format!("{name} is new: {to}")),
+                None => report.say(format!("{name} is {outcome}: {to}")),
             }
         }
     }
@@ -362,6 +362,7 @@ impl CopyText {
 /// The result for the only name, unless it moved: the start of a sentence.
 fn the_name(done: &copy::Report) -> String {
     match done.names.as_slice() {
+        [NameReport { name, from: None, outcome: "set", .. }] => format!("tag `{name}` is set, "),
         [NameReport { name, from: None, .. }] => format!("new tag `{name}`, "),
         [NameReport { name, from: Some(from), to, .. }] if from == to => format!("tag `{name}` is unchanged, "),
         _ => String::new(),

@@ -188,6 +188,19 @@ fn registries(world: &World, reached: &mut Reached) {
         _ => reply(404, &[], b""),
     });
     reached.by(world.command(&format!("push talk {}/a:v1", lossy.host())), Code::ContentMissing, 1);
+    let reticent = Scripted::start(|request| match request.line() {
+        line if line.contains("/referrers/") => reply(403, &[], b""),
+        line if line.contains("/manifests/") => {
+            let manifest = br#"{"schemaVersion":2,"manifests":[]}"#;
+            reply(200, &[("content-type", "application/vnd.oci.image.index.v1+json")], manifest)
+        }
+        _ => reply(404, &[], b""),
+    });
+    let copy = format!("copy {}/a:v1 oci:copied:v1", reticent.host());
+    reached.by(world.command(&copy), Code::ReferrersRefused, 5);
+    world.ok(&format!("{copy} --no-referrers"));
+    let shown = world.run(&format!("inspect {}/a:v1", reticent.host()));
+    assert!(shown.code == 0 && shown.stderr.contains("cannot list the referrers"), "{}", shown.stderr);
     for (status, reason, code) in
         [(412, "PRECONDITION", Code::RefusedForGood), (413, "QUOTA_EXCEEDED", Code::RegistryFull)]
     {

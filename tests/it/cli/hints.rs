@@ -268,7 +268,10 @@ fn what_an_error_of_a_registry_is_about_is_told_to_programs() {
     let ran = world.run(&format!("inspect {}/team/talk:v2 --format json", registry.addr));
     let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
     let repository = format!("{}/team/talk", registry.addr);
-    let facts = serde_json::json!({ "registry": registry.addr, "repository": repository, "name": "v2", "status": 404 });
+    let facts = serde_json::json!({
+        "registry": registry.addr, "repository": repository, "name": "v2", "status": 404,
+        "serverCodes": ["MANIFEST_UNKNOWN"],
+    });
     assert_eq!(error["facts"], facts);
     let closed = Scripted::start(|_| reply(401, &[("www-authenticate", "Basic")], b""));
     let auth = serde_json::json!({ "auths": { closed.host(): { "auth": "YW5uOmNhbmFyeQ==" } } });

@@ -114,7 +114,7 @@ async fn those_of_a_child_of_an_index_and_of_a_referrer_come_along_and_none_with
 #[tokio::test]
 async fn questions_about_them_that_are_all_refused_are_one_note() {
     let signed = Signed::new();
-    let faults = "{on: GET tags, nth: all, refuse: {status: 403}}, {on: HEAD /manifests/sha256-, nth: all, refuse: {status: 403}}";
+    let faults = "{on: GET tags, nth: all, refuse: {status: 403}}, {on: GET|HEAD /manifests/sha256-, nth: all, refuse: {status: 403}}";
     let world = Faulty::new(faults);
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
@@ -127,7 +127,7 @@ async fn questions_about_them_that_are_all_refused_are_one_note() {
 async fn a_question_about_them_that_is_refused_is_a_note() {
     let (signed, from) = (Signed::new(), "{on: GET tags, nth: all, refuse: {status: 403}}");
     let sig = &signed.kept[0].0;
-    let world = Faulty::new(&format!("{from}, {{on: HEAD /manifests/{sig}, nth: all, refuse: {{status: 403}}}}"));
+    let world = Faulty::new(&format!("{from}, {{on: GET|HEAD /manifests/{sig}, nth: all, refuse: {{status: 403}}}}"));
     signed.deliver(&world.store().await).await;
     let from: Arc<dyn ReadStore> = Arc::new(world.repository(&Default::default()));
     let to = layout();

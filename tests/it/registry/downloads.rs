@@ -216,3 +216,78 @@ async fn a_listing_that_cannot_be_read_is_not_cut_short() {
     let (none, _) = listing(|_, _| reply(200, &[], br#"{"name":"a","tags":null}"#)).await;
     assert!(none.unwrap().names.is_empty());
 }
+
+/// What a registry answers to HEAD, if GET works, or says more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_counts_only_if_get_is_refused_too() {
+    let denied = br#"{"errors":[{"code":"DENIED","message":"blocked by policy"}]}"#;
+    for status in [400, 401, 403, 404, 405, 406, 500, 501, 503] {
+        for (get, want) in [
+            (reply(200, &[("content-type", media_type::INDEX)], MANIFEST), None),
+            (reply(403, &[], denied), Some(Kind::Denied)),
+        ] {
+            let server = Scripted::start(move |request| match request.line() {
+                line if line.starts_with("HEAD") => reply(status, &[], b""),
+                _ => get.clone(),
+            });
+            let found = repository(server.host(), "a", &once()).resolve(&named("v1")).await;
+            match want {
+                None => assert_eq!(found.unwrap(), manifest(), "{status}"),
+                Some(want) => {
+                    let error = found.unwrap_err();
+                    assert!(
+                        error.kind() == want && error.to_string().contains("blocked by policy"),
+                        "{status} {error}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// One question more would cost every push of a new tag, and every look for what is most often not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_404_of_head_is_believed_where_head_works_and_where_something_is_written() {
+    let server = Scripted::start(|request| match request.line() {
+        "HEAD /v2/a/manifests/v1" => {
+            let (size, digest) = (MANIFEST.len().to_string(), manifest().digest.to_string());
+            let headers = [("content-type", media_type::INDEX), ("docker-content-digest", digest.as_str())];
+            reply(200, &[&headers[..], &[("content-length", &size)]].concat(), b"")
+        }
+        _ => reply(404, &[], b""),
+    });
+    let store = repository(server.host(), "a", &once());
+    for name in ["v2", "v1", "v2"] {
+        let _ = store.resolve(&named(name)).await;
+    }
+    let heads =
+        ["HEAD /v2/a/manifests/v2", "GET /v2/a/manifests/v2", "HEAD /v2/a/manifests/v1", "HEAD /v2/a/manifests/v2"];
+    assert_eq!(server.lines(), heads);
+    let server = Scripted::start(|_| reply(404, &[], b""));
+    let store = repository(server.host(), "a", &once());
+    artifact::store::Store::intend(&store);
+    assert_eq!(kind(store.resolve(&named("v2")).await), Kind::NotFound);
+    assert_eq!(server.lines(), ["HEAD /v2/a/manifests/v2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_goes_on_where_a_redirect_led_and_nowhere_else() {
+    let elsewhere = Scripted::start(|_| reply(200, &[("link", "</v2/x/tags/list?last=a>; rel=next")], b"{}"));
+    let trap = elsewhere.host().to_owned();
+    let backend = Scripted::start(move |request| match request.line() {
+        line if line.ends_with("last=v1") => reply(200, &[], br#"{"tags":["v2"]}"#),
+        line if line.contains("evil") => {
+            reply(200, &[("link", &format!("<http://{trap}/>; rel=next"))], br#"{"tags":["v1"]}"#)
+        }
+        _ => reply(200, &[("link", "<?last=v1>; rel=next")], br#"{"tags":["v1"]}"#),
+    });
+    let target = backend.host().to_owned();
+    let server = Scripted::start(move |request| {
+        let path = request.line().split(' ').nth(1).unwrap().to_owned();
+        reply(307, &[("location", &format!("http://{target}{path}"))], b"")
+    });
+    let listed = repository(server.host(), "a", &once()).list_names().await.unwrap();
+    assert_eq!(listed.names, ["v1", "v2"]);
+    assert_eq!(kind(repository(server.host(), "evil", &once()).list_names().await), Kind::NotARegistry);
+    assert!(elsewhere.seen().is_empty());
+}

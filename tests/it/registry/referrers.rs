@@ -54,14 +54,42 @@ async fn an_error_is_never_no_referrers() {
         (reply(500, &[], b""), Kind::Unavailable),
         (reply(429, &[], b""), Kind::Unavailable),
         (reply(403, &[], b""), Kind::Denied),
-        (reply(200, &[("content-type", "text/html")], b"<html>"), Kind::NotARegistry),
         (reply(200, &[("content-type", media_type::INDEX)], b"{"), Kind::NotARegistry),
-        (reply(400, &[], b""), Kind::Invalid),
     ] {
         assert_eq!(kind(referrers(&listing(answer, vec![])).await), want);
     }
     let broken = listing(absent(), vec![(tag(), media_type::INDEX.into(), b"{".to_vec())]);
     assert_eq!(kind(referrers(&broken).await), Kind::Invalid);
+}
+
+/// What stands in front of a registry, or one that does not know the path, has many ways of saying so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_the_apis_leads_to_the_tag() {
+    let about = Sample::about(subject().root(), b"note");
+    let list = serde_json::to_vec(&Index::of(vec![about.root().bare()])).unwrap();
+    let (desc, bytes) = about.manifests[0].clone();
+    for answer in [
+        reply(200, &[("content-type", "text/html")], b"<html>"),
+        reply(200, &[("content-type", "application/json")], br#"{"message":"welcome"}"#),
+        reply(200, &[], b""),
+        reply(400, &[], b""),
+        reply(404, &[], b"<html>"),
+        reply(405, &[], b""),
+        reply(406, &[], b""),
+        reply(501, &[], b""),
+    ] {
+        let manifests = vec![
+            (tag(), media_type::INDEX.into(), list.clone()),
+            (desc.digest.to_string(), desc.media_type.clone(), bytes.to_vec()),
+        ];
+        let found = referrers(&listing(answer.clone(), manifests)).await.unwrap();
+        assert_eq!(found.iter().map(|found| &found.digest).collect::<Vec<_>>(), [&desc.digest]);
+        assert!(referrers(&listing(answer, vec![])).await.unwrap().is_empty());
+    }
+    for given in ["application/json", "text/plain", ""] {
+        let found = referrers(&listing(reply(200, &[("content-type", given)], &list), vec![])).await.unwrap();
+        assert_eq!(found.len(), 1, "{given}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

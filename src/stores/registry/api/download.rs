@@ -1,6 +1,6 @@
 //! Reading: resolving names, and streaming content.
 
-use std::ops::Range;
+use std::{ops::Range, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,7 +15,11 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, exact_keys, media_type},
     store::{Item, Presence, collect, verified},
-    stores::registry::{auth::scope::Access, http::response::Response, origins::redact::excerpt},
+    stores::registry::{
+        auth::scope::Access,
+        http::{failure::Failure, response::Response},
+        origins::redact::excerpt,
+    },
 };
 
 /// Media types that libraries and proxies use for arbitrary content.
@@ -54,6 +58,10 @@ const ACCEPT: HeaderValue = HeaderValue::from_static(
 
 impl RepositoryApi {
     /// The descriptor of a tag or digest, from the headers of a HEAD request, else from the manifest itself.
+    ///
+    /// Some registries refuse HEAD and answer GET, some answer HEAD with 404 whatever is there, and only GET says why
+    /// something is refused. So a refusal of HEAD counts only if GET is refused, too; a 404 also if HEAD is known to
+    /// work, or for a repository that is written to, where most names are new.
     pub(in crate::stores::registry) async fn describe(&self, name: &str) -> Result<Descriptor> {
         let wanted = name.parse::<Digest>().ok();
         if wanted.is_none() && name.parse::<Tag>().is_err() {
@@ -63,13 +71,22 @@ impl RepositoryApi {
             )));
         }
         let request = self.request(Method::HEAD, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
-        let response = self.send(&request, Access::Pull).await?;
-        let response = match response.status {
-            StatusCode::OK => response,
-            // Some registries answer HEAD as if the manifest did not exist in its type, some not at all.
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.describe_by_get(name).await,
-            _ => return Err(not_in_repository(response, name, self).await),
+        let mut attempts = self.registry.transport.attempts();
+        let response = loop {
+            match self.registry.transport.attempt(&request, &self.scope(Access::Pull)).await {
+                Ok(response) => break response,
+                Err(Failure::Final(error)) => return Err(error),
+                Err(failure) if failure.asks_to_wait() => attempts.again(failure).await?,
+                Err(_) => return self.describe_by_get(name).await,
+            }
         };
+        match response.status {
+            StatusCode::OK => self.registry.head_works.store(true, Ordering::Relaxed),
+            StatusCode::NOT_FOUND if self.is_written_to() || self.registry.head_works.load(Ordering::Relaxed) => {
+                return Err(not_in_repository(response, name, self).await);
+            }
+            _ => return self.describe_by_get(name).await,
+        }
         let said = checked_digest(&response, wanted.as_ref())?;
         let (media_type, size) = (response.media_type(), response.number(header::CONTENT_LENGTH));
         match (wanted.or(said), size) {
@@ -112,14 +129,15 @@ impl RepositoryApi {
         }
     }
 
-    /// The manifest that a tag stands for now: digest, media type and bytes; `None` if there is no such tag.
+    /// The manifest that a tag stands for now: media type and bytes; `None` if there is no such tag. A refusal counts as
+    /// none, since Artifactory answers 403 for a tag that is not there.
     pub(super) async fn tagged(&self, tag: &str) -> Result<Option<(String, Bytes)>> {
         match self.get_manifest(tag).await {
             Ok(response) => {
                 let media_type = response.media_type();
                 Ok(Some((media_type, response.bytes(2 * MAX_MANIFEST).await?)))
             }
-            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Unauthorized | Kind::Denied) => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -1,4 +1,4 @@
-//! Paginated listings: `Link: <…>; rel="next"` (RFC 8288), followed on the same origin, within limits.
+//! Paginated listings: `Link: <…>; rel="next"` (RFC 8288), followed on the origin that answered, within limits.
 
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ impl<'a> Pages<'a> {
         self.seen.insert(response.address.url().clone());
         self.next = next_link(&response)?;
         if let Some(next) = &self.next {
-            self.check_next(next)?;
+            self.check_next(next, &response.address)?;
         }
         let page = response.document(MAX_PAGE).await?;
         self.bytes = self.bytes.saturating_add(page.bytes.len() as u64);
@@ -81,9 +81,11 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    fn check_next(&self, next: &Address) -> Result<()> {
+    /// A page must come from the registry, or from the origin to which it redirected this one; credentials are sent to
+    /// the registry only.
+    fn check_next(&self, next: &Address, now: &Address) -> Result<()> {
         let home = &self.transport.origin;
-        if next.origin()? != *home {
+        if next.origin()? != *home && next.origin()? != now.origin()? {
             let message = format!("{home} continues a listing at another origin: `{next}`");
             return Err(Error::new(Kind::NotARegistry, message));
         }

@@ -13,9 +13,9 @@ use super::{
     repository::RepositoryApi,
 };
 use crate::{
-    error::{Error, Kind, Result, ServerCode},
+    error::{Code, Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, Tag, json::Encoding, media_type},
-    stores::registry::{auth::scope::Access, origins::redact::excerpt},
+    stores::registry::{auth::scope::Access, http::document::Document, origins::redact::excerpt},
 };
 
 /// How often a list is rewritten after a concurrent change.
@@ -41,8 +41,13 @@ impl RepositoryApi {
             .request(Method::GET, &format!("referrers/{subject}"))?
             .with(header::ACCEPT, HeaderValue::from_static(media_type::INDEX))
             .whole(MAX_PAGE);
-        let response = self.send(&request, Access::Pull).await?;
-        if matches!(response.status.as_u16(), 404 | 405 | 501) {
+        let refused = |error: Error| match error.kind() {
+            Kind::Denied | Kind::Unavailable => error.with_code(Code::ReferrersRefused),
+            _ => error,
+        };
+        let response = self.send(&request, Access::Pull).await.map_err(refused)?;
+        // The specification has 404 for this; in front of registries that do not know the path, others stand.
+        if matches!(response.status.as_u16(), 400 | 404 | 405 | 406 | 501) {
             let unknown = response.into_error().await.server_codes().contains(&ServerCode::NameUnknown);
             // A repository that does not exist yet reveals nothing about the registry.
             if !unknown {
@@ -50,16 +55,15 @@ impl RepositoryApi {
             }
             return Ok(None);
         }
-        let first = response.expect(&[200]).await?;
+        let first = response.expect(&[200]).await.map_err(refused)?;
         let mut all = BTreeMap::new();
         let mut pages = Pages::of(&self.registry.transport, self.pull_scope(), first);
         while let Some(page) = pages.next().await? {
-            if page.media_type != media_type::INDEX {
-                let message =
-                    format!("{}: answered with `{}`, not an index", page.what, page.excerpt(&page.media_type));
-                return Err(Error::new(Kind::NotARegistry, message));
-            }
-            let index: Index = page.read()?;
+            // A page of a website, for example: this path is not the API's.
+            let Some(index) = listed(&page)? else {
+                self.registry.referrer_lists.set_kept_by_registry(&self.name, false);
+                return Ok(None);
+            };
             let before = all.len();
             all.extend(index.manifests.into_iter().map(|desc| (desc.digest.clone(), desc)));
             pages.count(all.len().saturating_sub(before), all.len())?;
@@ -103,7 +107,8 @@ impl RepositoryApi {
         if listed {
             let known = match self.registry.referrer_lists.kept_by_registry(&self.name) {
                 Some(known) => known,
-                None => self.referrers_by_api(&subject.digest).await?.is_some(),
+                // Where the list cannot be read, nobody knows; it may be kept twice.
+                None => self.referrers_by_api(&subject.digest).await.is_ok_and(|found| found.is_some()),
             };
             if known {
                 return Ok(());
@@ -184,6 +189,16 @@ impl RepositoryApi {
         index.manifests = kept;
         index.manifests.len() != before
     }
+}
+
+/// The list on a page of the API: some registries serve it with a generic media type, or none. `None` if it is no list.
+///
+/// Errors: a malformed index.
+fn listed(page: &Document) -> Result<Option<Index>> {
+    if page.media_type == media_type::INDEX {
+        return page.read().map(Some);
+    }
+    Ok(Parsed::sniff(&page.bytes).is_ok_and(|own| own == media_type::INDEX).then(|| page.read().ok()).flatten())
 }
 
 /// The content under the fallback tag of a subject.

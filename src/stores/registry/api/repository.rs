@@ -44,6 +44,11 @@ impl RepositoryApi {
         *self.writing() = true;
     }
 
+    /// True if a write was announced.
+    pub(super) fn is_written_to(&self) -> bool {
+        *self.writing()
+    }
+
     /// Adds to a failure where it was.
     pub(in crate::stores::registry) fn located<T>(&self, result: Result<T>) -> Result<T> {
         let located = self.registry.located(result);

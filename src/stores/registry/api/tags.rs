@@ -99,7 +99,7 @@ fn tags_of(document: &Document) -> Result<NamePage> {
         match text.parse::<Tag>() {
             Ok(tag) => page.names.push(tag.into()),
             Err(_) => page.unreadable.push(Flaw {
-                kind: FlawKind::Unreadable,
+                kind: FlawKind::NotATag,
                 place: document.what.clone(),
                 message: format!("lists an invalid tag `{}`", document.excerpt(&text)),
             }),

@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// True if the registry asks to wait, or the client may send only so many requests.
+    pub(in crate::stores::registry) fn asks_to_wait(&self) -> bool {
+        matches!(self, Self::Passing { asked: Some(_), .. } | Self::Passing { quota: true, .. })
+    }
+
     /// The error, if there is no retry.
     pub(in crate::stores::registry) fn into_error(self) -> Error {
         match self {
