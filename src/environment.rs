@@ -21,7 +21,8 @@ impl Context {
     ///
     /// Errors: a malformed `SOURCE_DATE_EPOCH`.
     pub fn from_environment() -> Result<Self> {
-        let credentials = AuthFiles::new(credential_files(), program_dirs());
+        let credentials =
+            AuthFiles { given: given_credentials(), ..AuthFiles::new(credential_files(), program_dirs()) };
         let mut context = Self::new(env::temp_dir());
         context.registry = Options {
             credentials: Arc::new(credentials),
@@ -50,6 +51,14 @@ pub fn program_dirs() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     // A relative entry would run programs from the current directory.
     env::split_paths(&path).filter(|dir| dir.is_absolute()).collect()
+}
+
+/// The content of a credentials file in `DOCKER_AUTH_CONFIG`, as GitLab's CI sets it, with the variable's name; it comes
+/// before all files.
+pub fn given_credentials() -> Option<(String, String)> {
+    const NAME: &str = "DOCKER_AUTH_CONFIG";
+    let text = env::var(NAME).ok().filter(|text| !text.trim().is_empty())?;
+    Some((NAME.to_owned(), text))
 }
 
 /// Credentials files in order of precedence: podman's, then Docker's (containers-auth.json(5)).

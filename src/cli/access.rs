@@ -172,12 +172,15 @@ impl Access {
 
     /// The credentials of the files.
     pub(crate) fn files(&self, report: &Report) -> Arc<dyn Credentials> {
-        let files = self.auth_file.clone().map_or_else(environment::credential_files, |file| vec![file]);
-        Arc::new(Files {
-            files: AuthFiles::new(files, environment::program_dirs()),
-            report: report.clone(),
-            warned: Mutex::default(),
-        })
+        let dirs = environment::program_dirs();
+        let files = match &self.auth_file {
+            Some(file) => AuthFiles::new(vec![file.clone()], dirs),
+            None => {
+                let given = environment::given_credentials();
+                AuthFiles { given, ..AuthFiles::new(environment::credential_files(), dirs) }
+            }
+        };
+        Arc::new(Files { files, report: report.clone(), warned: Mutex::default() })
     }
 
     /// Whether stdin holds the password and can serve nothing else.
@@ -226,7 +229,7 @@ impl Access {
     }
 }
 
-/// The credentials of files; warns, once a file, of those that other users can read.
+/// The credentials of files; warns, once, of files that other users can read, and of helpers that are missing.
 struct Files {
     files: AuthFiles,
     report: Report,
@@ -236,13 +239,23 @@ struct Files {
 #[async_trait]
 impl Credentials for Files {
     async fn get(&self, origin: &Origin, repository: &str) -> Result<Option<Credential>> {
+        if let Some(missing) = self.files.missing_helper(origin) {
+            self.warn_once(missing.to_string(), format!("{missing}; going on without it"));
+        }
         let found = self.files.get(origin, repository).await?;
-        if let Some(file) = found.as_ref().filter(|found| found.is_exposed()).and_then(Credential::source)
-            && self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned())
-        {
-            self.report.warn(format!("other users can read the credentials in {file}; `chmod 600` prevents it"));
+        if let Some(file) = found.as_ref().filter(|found| found.is_exposed()).and_then(Credential::source) {
+            let warning = format!("other users can read the credentials in {file}; `chmod 600` prevents it");
+            self.warn_once(file.to_owned(), warning);
         }
         Ok(found)
+    }
+}
+
+impl Files {
+    fn warn_once(&self, about: String, warning: String) {
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {
+            self.report.warn(warning);
+        }
     }
 }
 

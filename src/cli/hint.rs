@@ -74,6 +74,9 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
                 "this user lacks the permission; `artifact login {registry}` stores credentials of another user"
             ));
         }
+        Code::HelperFailed | Code::HelperMissing => {
+            "`credsStore` or `credHelpers` in the credentials file names the helper; `--auth-file` uses another file"
+        }
         Code::LoginRefused => "check user name and password",
         Code::SchemeGiven => "remove `http://` or `https://`; `--plain-http` uses HTTP",
         Code::Blocked => "see `~/.config/artifact/hosts.yaml` and podman's `registries.conf`",

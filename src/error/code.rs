@@ -43,6 +43,10 @@ codes! {
     ManifestTooLarge,
     /// The registry reports content of a manifest as missing, though it accepted it or claimed to have it.
     ContentMissing,
+    /// A credential helper failed.
+    HelperFailed,
+    /// The credential helper that a credentials file names is not installed.
+    HelperMissing,
     /// The registry refuses to say what refers to an artifact.
     ReferrersRefused,
     /// The destination holds other files.

@@ -177,3 +177,51 @@ fn while_a_password_is_held_nothing_of_it_can_land_in_a_core_dump_and_helpers_le
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn a_helper_that_is_missing_is_warned_of_and_the_rest_is_tried() {
+    let world = World::new();
+    let registry = with_any_password();
+    world.write("auth.json", r#"{"credsStore":"gone"}"#);
+    let refused = world.run(&format!("ls {}/a --auth-file auth.json", registry.host()));
+    let warning = "warning: credentials in `auth.json`: the credential helper `docker-credential-gone` is not installed; going on";
+    assert!(refused.code == 5 && refused.stderr.contains(warning), "{}", refused.stderr);
+    let entry = format!(r#"{{"credsStore":"gone","auths":{{"{}":{{"auth":"eDp5"}}}}}}"#, registry.host());
+    world.write("auth.json", &entry);
+    std::fs::set_permissions(world.path().join("auth.json"), Permissions::from_mode(0o600)).unwrap();
+    let listed = world.run(&format!("ls {}/a --auth-file auth.json", registry.host()));
+    assert_eq!((listed.code, listed.stderr.matches("warning: ").count()), (0, 1), "{}", listed.stderr);
+}
+
+#[test]
+fn the_content_of_a_credentials_file_may_come_in_a_variable() {
+    let world = World::new();
+    let registry = with_any_password();
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"eDp5"}}}}}}"#, registry.host());
+    let mut command = world.command(&format!("ls {}/a", registry.host()));
+    let listed = ran(command.env("DOCKER_AUTH_CONFIG", config).output().unwrap());
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, "v1\n"), "{}", listed.stderr);
+    assert_eq!(registry.seen().last().unwrap().header("authorization"), "Basic eDp5");
+}
+
+#[test]
+fn a_login_takes_a_registry_as_documentation_writes_it() {
+    let world = World::new();
+    let registry = with_any_password();
+    for (given, key) in [
+        ("HOST/", "HOST"),
+        ("oci://HOST", "HOST"),
+        ("docker://HOST/", "HOST"),
+        ("HOST/group/sub", "HOST/group/sub"),
+        ("oci://HOST/group", "HOST/group"),
+    ] {
+        let (given, key) = (given.replace("HOST", registry.host()), key.replace("HOST", registry.host()));
+        let login = world.command(&format!("login {given} -u ann --password-stdin --auth-file auth.json"));
+        assert_eq!(with_stdin(login, "secret").code, 0, "{given}");
+        let config: Value = serde_json::from_slice(&std::fs::read(world.path().join("auth.json")).unwrap()).unwrap();
+        assert!(config["auths"].get(&key).is_some(), "{given}: {config}");
+        world.ok(&format!("logout {given} --auth-file auth.json"));
+    }
+    let bad = world.run("login https://us-docker.pkg.dev/Group -u ann --password-stdin");
+    assert!(bad.code == 2 && bad.stderr.contains("is not a repository name"), "{}", bad.stderr);
+}

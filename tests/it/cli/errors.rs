@@ -151,7 +151,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
 
 fn registries(world: &World, reached: &mut Reached) {
     let json = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
-    let realm = ("www-authenticate", r#"Bearer realm="https://elsewhere.test/token""#);
+    let realm = ("www-authenticate", r#"Bearer realm="http://elsewhere.test/token""#);
     let basic = ("www-authenticate", "Basic");
     for (status, header, body, code, exit) in [
         (400, None, "Client sent an HTTP request to an HTTPS server.".to_owned(), Code::HttpsExpected, 1),
@@ -178,7 +178,7 @@ fn registries(world: &World, reached: &mut Reached) {
     reached.by(listing, Code::CredentialsRefused, 5);
     world.write("no.pem", "none");
     reached.by(world.command("ls localhost:1/a --ca-file no.pem"), Code::NoCertificate, 2);
-    reached.by(world.command("login https://localhost:1"), Code::SchemeGiven, 2);
+    reached.by(world.command("login http://localhost:1"), Code::SchemeGiven, 2);
     let plain = Scripted::start(|_| reply(200, &[], b"{}"));
     reached.by(world.command(&format!("ls {}/a --plain-http=false", plain.host())), Code::PlainHttpAnswered, 1);
     let lossy = Scripted::start(|request| match request.line() {
@@ -188,6 +188,7 @@ fn registries(world: &World, reached: &mut Reached) {
         _ => reply(404, &[], b""),
     });
     reached.by(world.command(&format!("push talk {}/a:v1", lossy.host())), Code::ContentMissing, 1);
+    helpers(world, &closed, reached);
     let reticent = Scripted::start(|request| match request.line() {
         line if line.contains("/referrers/") => reply(403, &[], b""),
         line if line.contains("/manifests/") => {
@@ -241,4 +242,20 @@ fn proxies(world: &World, reached: &mut Reached) {
         command.env("HTTPS_PROXY", proxy);
         reached.by(command, code, 1);
     }
+}
+
+/// Credential helpers, at a registry that wants a password.
+fn helpers(world: &World, registry: &Scripted, reached: &mut Reached) {
+    world.write("bin/docker-credential-bad", "#!/bin/sh\necho no session; exit 1\n");
+    let program = world.path().join("bin/docker-credential-bad");
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.write("bad.json", r#"{"credsStore":"bad"}"#);
+    let mut listing = world.command(&format!("ls {}/a --auth-file bad.json", registry.host()));
+    listing.env("PATH", world.path().join("bin"));
+    reached.by(listing, Code::HelperFailed, 5);
+    world.write("gone.json", r#"{"credsStore":"gone"}"#);
+    let open = Scripted::start(|_| reply(200, &[], b"{}"));
+    let mut login = world.command(&format!("login {} -u a --password-stdin --auth-file gone.json", open.host()));
+    login.stdin(std::fs::File::open(world.path().join("password")).unwrap());
+    reached.by(login, Code::HelperMissing, 1);
 }

@@ -141,7 +141,7 @@ fn given(world: &World, line: &str, environment: &[(&str, &str)]) -> String {
 async fn advice_about_a_registry_fits_what_it_did() {
     let world = World::new();
     let json = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
-    let elsewhere = ("www-authenticate", r#"Bearer realm="https://elsewhere.test/token""#);
+    let elsewhere = ("www-authenticate", r#"Bearer realm="http://elsewhere.test/token""#);
     let immutable = r#"{"errors":[{"code":"PRECONDITION","message":"immutable"}]}"#.to_owned();
     for (status, header, body, advice) in [
         (400, None, "Client sent an HTTP request to an HTTPS server.".to_owned(), "uses HTTPS"),

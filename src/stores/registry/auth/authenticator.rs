@@ -203,18 +203,23 @@ impl Authenticator {
         fetched.authorization(&self.origin, login.as_ref())
     }
 
-    /// The token service's URL and its trust. Errors: a URL that is not trusted with credentials for this registry.
+    /// The token service's URL and its trust. Errors: a URL that is not trusted with these credentials for this registry.
     fn realm(&self, realm: &str, login: Option<&Credential>) -> Result<(HostTrust, Address)> {
         let refuse = |why: &str| Error::new(Kind::Unauthorized, format!("{} {why}", self.origin));
         let url = Url::parse(realm).map_err(|_| refuse("names a token service with an invalid URL"))?;
         // The registry may have been sent the login before, and repeat it here.
         let address = |url| Address::chosen(url, login.into_iter().flat_map(Credential::forms));
-        match origin::realm(&self.origin, &Origin::of(&url)?, &self.trusted) {
+        let service = Origin::of(&url)?;
+        let trust = match login {
+            Some(_) => origin::realm(&self.origin, &service, &self.trusted),
+            None => origin::anonymous_realm(&self.origin, &service, &self.trusted),
+        };
+        match trust {
             Some(host_trust) => Ok((host_trust, address(without_scope(url)))),
             None => {
                 let address = address(url);
-                let error =
-                    refuse(&format!("names an untrusted token service (`{address}`); credentials were not sent"));
+                let sent = if login.is_some() { "; credentials were not sent" } else { "" };
+                let error = refuse(&format!("names an untrusted token service (`{address}`){sent}"));
                 Err(error.with_code(Code::RealmNotTrusted))
             }
         }

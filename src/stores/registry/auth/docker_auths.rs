@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    stores::registry::origins::{origin::Origin, quirks},
+    stores::registry::origins::{origin::Origin, quirks, redact::excerpt},
 };
 
 /// The user name that marks an identity token in a helper's answer.
@@ -40,17 +40,32 @@ fn is_host_of(host: &str, origin: &Origin) -> bool {
     host.strip_suffix(implied).unwrap_or(&host) == origin.authority()
 }
 
-/// The key of a registry in `auths`, which is also the server name for helpers.
-pub(super) fn key_of(origin: &Origin) -> String {
+/// Whether the server that a helper names is this registry's host, whatever its scheme, port and path.
+fn is_same_host(server: &str, origin: &Origin) -> bool {
+    let bare = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let authority = quirks::api_host(bare.split('/').next().unwrap_or(bare)).to_ascii_lowercase();
+    let without_port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    without_port.map_or(authority.as_str(), |(host, _)| host) == origin.host()
+}
+
+/// The key of a registry in `auths`, which is also the server name for helpers; or of the repositories in it whose names
+/// start with these parts.
+pub(super) fn key_of(origin: &Origin, repositories: &str) -> String {
     let host = origin.authority();
-    if quirks::is_docker_hub(&host) { quirks::DOCKER_HUB_KEY.into() } else { host }
+    match (quirks::is_docker_hub(&host), repositories) {
+        (true, "") => quirks::DOCKER_HUB_KEY.into(),
+        (true, repositories) => format!("docker.io/{repositories}"),
+        (false, "") => host,
+        (false, repositories) => format!("{host}/{repositories}"),
+    }
 }
 
 /// A helper's answer as a credential.
 pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
-    // An answer for another server is an accident or an attack.
-    if !known.server.is_empty() && matching(&known.server, origin, "").is_none() {
-        return Err(Error::new(Kind::Unauthorized, "a credential helper answered for another server"));
+    // An answer for another host is an accident or an attack. Helpers leave out the port, and add a scheme.
+    if !known.server.is_empty() && !is_same_host(&known.server, origin) {
+        let message = format!("answered for `{}` instead of `{}`", excerpt(&known.server), key_of(origin, ""));
+        return Err(Error::new(Kind::Unauthorized, message));
     }
     if known.username == TOKEN_USER {
         return Ok(Credential::identity_token(origin, known.secret));
@@ -60,7 +75,7 @@ pub(super) fn from_helper(origin: &Origin, known: Known) -> Result<Credential> {
 
 /// A credential in the form that helpers store.
 pub(super) fn to_helper(credential: &Credential) -> Known {
-    let server = key_of(credential.origin());
+    let server = key_of(credential.origin(), "");
     match credential.secret() {
         Secret::Password(user, password) => Known { server, username: user.clone(), secret: password.clone() },
         Secret::Identity(token) | Secret::Bearer(token) => {

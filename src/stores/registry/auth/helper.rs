@@ -2,16 +2,19 @@
 //! docker/docker-credential-helpers: a verb as argument, input on standard input, JSON on standard output).
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     process,
+    stores::registry::origins::redact::{excerpt, without_secrets},
 };
 
 /// Longest output of a helper, in bytes.
@@ -20,19 +23,49 @@ const MAX_OUTPUT: u64 = 64 << 10;
 const NOT_FOUND: &str = "credentials not found";
 
 /// A helper's answer about a server.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Known {
-    #[serde(rename = "ServerURL", default)]
+    #[serde(rename = "ServerURL")]
     pub(super) server: String,
     pub(super) username: String,
     pub(super) secret: String,
+}
+
+impl Known {
+    /// Reads an answer; as for Go's decoder, which all other clients use, the case of its keys does not matter.
+    fn read(output: &[u8]) -> Option<Self> {
+        let answer: HashMap<String, Value> = serde_json::from_slice(output).ok()?;
+        let text = |wanted: &str| {
+            let found = answer.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+            found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
+        };
+        Some(Self {
+            server: text("ServerURL").unwrap_or_default(),
+            username: text("Username")?,
+            secret: text("Secret")?,
+        })
+    }
+}
+
+/// The end of a run of a helper.
+struct Ran {
+    succeeded: bool,
+    output: Vec<u8>,
+    /// The first line that says why it failed: of its output, by the protocol, else of its standard error.
+    why: String,
 }
 
 /// A helper program.
 pub(super) struct Helper {
     program: PathBuf,
     timeout: Duration,
+}
+
+impl Ran {
+    fn has_nothing(&self) -> bool {
+        !self.succeeded && String::from_utf8_lossy(&self.output).contains(NOT_FOUND)
+    }
 }
 
 impl Helper {
@@ -48,46 +81,56 @@ impl Helper {
         let file = format!("docker-credential-{name}");
         match process::find(&file, dirs) {
             Some(program) => Ok(Self { program, timeout }),
-            None => Err(Error::unsupported(format!("the credential helper `{file}` is not installed"))),
+            None => {
+                let error = Error::unsupported(format!("the credential helper `{file}` is not installed"));
+                Err(error.with_code(Code::HelperMissing))
+            }
         }
     }
 
     /// The helper's credentials for this server; `None` if it has none.
     pub(super) async fn get(&self, server: &str) -> Result<Option<Known>> {
-        let (ok, output) = self.run_verb("get", server.as_bytes()).await?;
-        if !ok && String::from_utf8_lossy(&output).contains(NOT_FOUND) {
+        let ran = self.run_verb("get", server.as_bytes()).await?;
+        if ran.has_nothing() {
             return Ok(None);
         }
-        // Its output may be a secret, so no message repeats any of it.
-        let known: Option<Known> = serde_json::from_slice(&output).ok().filter(|_| ok);
-        known.map(Some).ok_or_else(|| self.failed("returned no valid credentials"))
+        if !ran.succeeded {
+            return Err(self.failed(&format!("failed: {}", ran.why)));
+        }
+        // The output of a success may be a secret, so no message repeats any of it.
+        Known::read(&ran.output).map(Some).ok_or_else(|| self.failed("returned no valid credentials"))
     }
 
     /// Stores a secret with the helper.
     pub(super) async fn store(&self, known: &Known) -> Result<()> {
         let json = serde_json::to_vec(known).map_err(|_| self.failed("cannot store these credentials"))?;
-        let (ok, _) = self.run_verb("store", &json).await?;
-        if ok { Ok(()) } else { Err(self.failed("failed to store credentials")) }
+        let ran = self.run_verb("store", &json).await?;
+        let why = without_secrets(&ran.why, std::slice::from_ref(&known.secret));
+        if ran.succeeded { Ok(()) } else { Err(self.failed(&format!("failed to store credentials: {why}"))) }
     }
 
     /// Erases the credentials for a server; `false` if there were none.
     pub(super) async fn erase(&self, server: &str) -> Result<bool> {
-        let (ok, output) = self.run_verb("erase", server.as_bytes()).await?;
-        if !ok && !String::from_utf8_lossy(&output).contains(NOT_FOUND) {
-            return Err(self.failed("failed to erase credentials"));
+        let ran = self.run_verb("erase", server.as_bytes()).await?;
+        if !ran.succeeded && !ran.has_nothing() {
+            return Err(self.failed(&format!("failed to erase credentials: {}", ran.why)));
         }
-        Ok(ok)
+        Ok(ran.succeeded)
     }
 
-    async fn run_verb(&self, verb: &str, input: &[u8]) -> Result<(bool, Vec<u8>)> {
+    async fn run_verb(&self, verb: &str, input: &[u8]) -> Result<Ran> {
         let limits = process::Limits { time: self.timeout, output: MAX_OUTPUT };
         let ended = process::run(&self.program, &[OsStr::new(verb)], input.to_owned(), limits).await;
-        let ended = ended.context(|| self.name())?;
-        Ok((ended.status.success(), ended.output))
+        let ended = ended.map_err(|e| e.with_code(Code::HelperFailed)).context(|| self.name())?;
+        let text = String::from_utf8_lossy(&ended.output);
+        let said = text.lines().map(str::trim).find(|line| !line.is_empty()).map(excerpt);
+        let why = said.unwrap_or(ended.complaint);
+        let why = if why.is_empty() { format!("no message ({})", ended.status) } else { why };
+        Ok(Ran { succeeded: ended.status.success(), output: ended.output, why })
     }
 
     fn failed(&self, what: &str) -> Error {
-        Error::new(Kind::Unauthorized, format!("{} {what}", self.name()))
+        Error::new(Kind::Unauthorized, format!("{} {what}", self.name())).with_code(Code::HelperFailed)
     }
 
     /// What it is called, for messages.

@@ -38,10 +38,24 @@ impl Address {
     pub(in crate::stores::registry) fn join(&self, text: &str, sent: &[String]) -> Result<Self, ParseError> {
         let mut next = Self::chosen(self.url.join(text)?, self.sent.iter().chain(sent).cloned());
         next.url.set_fragment(None);
+        if self.is_this_host_over_http(&next.url) {
+            // Both are possible for any URL with a host.
+            let _ = next.url.set_scheme(self.url.scheme());
+            let _ = next.url.set_port(self.url.port());
+        }
         if next.url.origin() == self.url.origin() {
             next.shown = common(self.url.path().get(..self.shown).unwrap_or_default(), next.url.path());
         }
         Ok(next)
+    }
+
+    /// True if this is https, and the other URL says http with the same host and port, or the default port of each: a
+    /// registry behind a proxy that does not tell it about TLS. https is meant, and never given up.
+    fn is_this_host_over_http(&self, other: &Url) -> bool {
+        let defaults = (self.url.port(), other.port()) == (None, None);
+        (self.url.scheme(), other.scheme()) == ("https", "http")
+            && self.url.host() == other.host()
+            && (defaults || self.url.port_or_known_default() == other.port_or_known_default())
     }
 
     /// The address itself, to connect to.
@@ -131,6 +145,21 @@ mod tests {
         let second = first.join("/v2/Canary-PW9/x", &[]).unwrap();
         assert_eq!(second.to_string(), "https://h/v2/…");
         assert_eq!(second.join("https://canary-pw9.test/", &[]).unwrap().to_string(), "https://***/…");
+    }
+
+    #[test]
+    fn http_at_the_same_host_and_port_means_https() {
+        for (base, next, want) in [
+            ("https://h/v2/", "http://h/v2/x", "https://h/v2/x"),
+            ("https://h:5000/v2/", "http://h:5000/v2/x?y", "https://h:5000/v2/x?y"),
+            ("https://h:80/v2/", "http://h/v2/x", "https://h:80/v2/x"),
+            ("https://h/v2/", "http://h:5000/v2/x", "http://h:5000/v2/x"),
+            ("https://h:5000/v2/", "http://h/v2/x", "http://h/v2/x"),
+            ("https://h/v2/", "http://i/v2/x", "http://i/v2/x"),
+            ("http://h/v2/", "https://h/v2/x", "https://h/v2/x"),
+        ] {
+            assert_eq!(own(base).join(next, &[]).unwrap().url().as_str(), want);
+        }
     }
 
     #[test]

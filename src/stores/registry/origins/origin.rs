@@ -200,6 +200,20 @@ pub(in crate::stores::registry) fn realm(registry: &Origin, realm: &Origin, trus
     (realm.secure && same_registrable_domain(&registry.host, &realm.host)).then_some(HostTrust::Foreign)
 }
 
+/// May a token service be asked for a token that everybody gets, without credentials, and with which trust?
+///
+/// Yes where [`realm`] allows credentials; besides, to https at any public address, where a redirect could lead, too.
+pub(in crate::stores::registry) fn anonymous_realm(
+    registry: &Origin,
+    service: &Origin,
+    trusted: &[String],
+) -> Option<HostTrust> {
+    let public = service.secure
+        && service.host != "localhost"
+        && service.address().is_none_or(|ip| NearestScope::default().allows(ip));
+    realm(registry, service, trusted).or(public.then_some(HostTrust::Foreign))
+}
+
 fn is_listed(origin: &Origin, trusted: &[String]) -> bool {
     let authority = origin.authority();
     trusted.iter().any(|host| host.eq_ignore_ascii_case(&authority))

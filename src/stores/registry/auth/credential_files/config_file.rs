@@ -50,7 +50,8 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
+/// Parses the content of a credential file. Messages never quote it.
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }

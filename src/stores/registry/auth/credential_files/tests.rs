@@ -123,7 +123,6 @@ async fn a_helper_that_misbehaves_is_an_error_without_its_secrets() {
     let mut files = files(dir.path(), r#"{"credsStore": "bad"}"#);
     files.helper_timeout = Duration::from_millis(300);
     for script in [
-        "echo canary >&2; echo canary; exit 1",
         "echo canary",
         r#"echo '{"ServerURL":"other.test","Username":"u","Secret":"canary"}'"#,
         r#"echo '{"ServerURL":"x","Username":"u:v","Secret":"canary"}'"#,
@@ -137,7 +136,7 @@ async fn a_helper_that_misbehaves_is_an_error_without_its_secrets() {
     for name in ["../bad", "a/b", "-x", ".x", "a b", "a;b", "", "absent"] {
         let config = json!({ "credsStore": name }).to_string();
         std::fs::write(dir.path().join("config.json"), config).unwrap();
-        assert_eq!(files.get(&origin("reg.test"), "x").await.is_ok(), name.is_empty(), "{name}");
+        assert_eq!(files.get(&origin("reg.test"), "x").await.is_ok(), ["", "absent"].contains(&name), "{name}");
     }
 }
 
@@ -164,7 +163,7 @@ async fn login_keeps_what_is_not_its_own_and_logout_takes_it_back() {
     let before = r#"{"HttpHeaders":{"x":"y"},"auths":{"https://reg.test/v1/":{"auth":"old"},"other.test":{}}}"#;
     let files = files(dir.path(), before);
     let reg = origin("reg.test");
-    files.login(&Credential::password(&reg, "u", "new").unwrap()).await.unwrap();
+    files.login(&Credential::password(&reg, "u", "new").unwrap(), "").await.unwrap();
     assert_eq!(found(&files, "reg.test", "x").await.as_deref(), Some("new"));
     let read = || std::fs::read_to_string(&files.files[0]).unwrap();
     let after: Value = serde_json::from_str(&read()).unwrap();
@@ -172,8 +171,8 @@ async fn login_keeps_what_is_not_its_own_and_logout_takes_it_back() {
     assert_eq!(after, expected);
     let mode = std::fs::metadata(&files.files[0]).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert!(files.logout(&reg).await.unwrap());
-    assert!(!files.logout(&reg).await.unwrap());
+    assert!(files.logout(&reg, "").await.unwrap());
+    assert!(!files.logout(&reg, "").await.unwrap());
     assert!(read().contains("other.test") && !read().contains("reg.test"));
 }
 
@@ -186,7 +185,7 @@ async fn login_creates_a_file_and_follows_a_link() {
     std::os::unix::fs::symlink(&real, &link).unwrap();
     for path in [link.clone(), dir.path().join("new/config.json")] {
         let files = AuthFiles::new(vec![path], Vec::new());
-        files.login(&Credential::identity_token(&origin("docker.io"), "token")).await.unwrap();
+        files.login(&Credential::identity_token(&origin("docker.io"), "token"), "").await.unwrap();
         assert_eq!(found(&files, "docker.io", "x").await.as_deref(), Some("token"));
     }
     assert!(link.is_symlink());
@@ -200,9 +199,101 @@ async fn a_helper_keeps_and_forgets_what_login_and_logout_say() {
     let log = dir.path().join("log");
     helper(dir.path(), "keep", &format!("echo \"$1 $(cat)\" >> {}", log.display()));
     let reg = origin("reg.test");
-    files.login(&Credential::password(&reg, "u", "secret").unwrap()).await.unwrap();
-    assert!(files.logout(&reg).await.unwrap());
+    files.login(&Credential::password(&reg, "u", "secret").unwrap(), "").await.unwrap();
+    assert!(files.logout(&reg, "").await.unwrap());
     let said = std::fs::read_to_string(log).unwrap();
     assert_eq!(said, "store {\"ServerURL\":\"reg.test\",\"Username\":\"u\",\"Secret\":\"secret\"}\nerase reg.test\n");
     assert_eq!(std::fs::read_to_string(&files.files[0]).unwrap(), r#"{"credsStore": "keep"}"#);
+}
+
+#[tokio::test]
+async fn what_a_helper_says_when_it_fails_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path(), r#"{"credsStore": "x"}"#);
+    for (script, words) in [
+        ("echo; echo 'run `gcloud auth login`' >&2; exit 1", "docker-credential-x` failed: run `gcloud auth login`"),
+        ("echo 'no session'; echo more; echo why >&2; exit 7", "failed: no session"),
+        ("exit 3", "failed: no message (exit status: 3)"),
+    ] {
+        helper(dir.path(), "x", script);
+        let error = files.get(&origin("reg.test"), "x").await.err().unwrap();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.code(), Some(Code::HelperFailed));
+    }
+    helper(dir.path(), "x", "read s; echo \"refused: $s\"; exit 1");
+    let error = files.login(&Credential::password(&origin("reg.test"), "u", "canary").unwrap(), "").await.unwrap_err();
+    assert!(
+        error.to_string().contains("failed to store credentials: refused") && !error.to_string().contains("canary")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_of_a_helper_is_read_as_others_read_it_and_is_for_this_host_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path(), r#"{"credsStore": "x"}"#);
+    for (server, fits) in [
+        ("reg.test:5000", true),
+        ("reg.test", true),
+        ("https://reg.test:5000/v2/", true),
+        ("http://REG.test", true),
+        ("", true),
+        ("evil.test", false),
+        ("reg.test.evil.test", false),
+        ("reg.test@evil.test", false),
+    ] {
+        helper(dir.path(), "x", &format!(r#"echo '{{"serverurl":"{server}","username":"u","SECRET":"s"}}'"#));
+        let found = files.get(&origin("reg.test:5000"), "x").await;
+        assert_eq!(found.is_ok(), fits, "{server}");
+        let words = "docker-credential-x`: answered for";
+        assert!(found.err().is_none_or(|e| e.to_string().contains(words)), "{server}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_helper_a_file_is_read_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let auths = json!({"credsStore": "gone", "auths": {"reg.test": {"auth": auth("kept")}, "other.test": {}}});
+    let files = files(dir.path(), &auths.to_string());
+    assert_eq!(found(&files, "reg.test", "x").await.as_deref(), Some("kept"));
+    assert_eq!(found(&files, "other.test", "x").await, None);
+    let missing = files.missing_helper(&origin("reg.test")).unwrap();
+    assert!(missing.to_string().contains("`docker-credential-gone` is not installed"), "{missing}");
+    assert_eq!(missing.code(), Some(Code::HelperMissing));
+    let stored = files.login(&Credential::password(&origin("reg.test"), "u", "p").unwrap(), "").await;
+    assert_eq!(stored.unwrap_err().code(), Some(Code::HelperMissing));
+}
+
+#[tokio::test]
+async fn what_is_given_as_content_comes_before_all_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let auths = |password| json!({"auths": {"reg.test": {"auth": auth(password)}}}).to_string();
+    let files = AuthFiles {
+        given: Some(("VARIABLE".into(), auths("given"))),
+        ..files(dir.path(), &auths("file").replace("reg.test", "reg.test/a"))
+    };
+    assert_eq!(found(&files, "reg.test", "a").await.as_deref(), Some("given"));
+    assert_eq!(files.get(&origin("reg.test"), "a").await.unwrap().unwrap().source(), Some("`VARIABLE`"));
+    let broken = AuthFiles { given: Some(("VARIABLE".into(), "{canary".into())), ..files };
+    let error = broken.get(&origin("reg.test"), "a").await.err().unwrap().to_string();
+    assert!(error.contains("`VARIABLE`") && !error.contains("canary"), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_may_be_for_some_repositories() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path(), "{}");
+    let login = async |password: &str, repositories: &str| {
+        let credential = Credential::password(&origin("reg.test"), "u", password).unwrap();
+        files.login(&credential, repositories).await.unwrap();
+    };
+    login("all", "").await;
+    login("group", "group/a").await;
+    login("again", "group/a").await;
+    login("whole", "").await;
+    for (repository, want) in [("group/a/b", "again"), ("group/ab", "whole"), ("", "whole")] {
+        assert_eq!(found(&files, "reg.test", repository).await.as_deref(), Some(want), "{repository}");
+    }
+    assert!(files.logout(&origin("reg.test"), "group/a").await.unwrap());
+    assert!(!files.logout(&origin("reg.test"), "group/a").await.unwrap());
+    assert_eq!(found(&files, "reg.test", "group/a").await.as_deref(), Some("whole"));
 }
