@@ -9,6 +9,7 @@ mod gate;
 pub mod naming;
 mod plan;
 mod run;
+mod select;
 
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ pub use self::{
     early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
     plan::{CopyPlan, Destination, DestinationPlan, PlannedName, names, plan},
+    select::select,
 };
 use crate::{
-    error::{Code, Context as _, Error, Result},
+    error::{Context as _, Result},
     graph::Root,
     oci::{Descriptor, Digest, Platform, RefName},
     progress::{Counts, Observer, Outcome},
@@ -187,23 +189,4 @@ pub async fn copy_roots(
 /// The early uploads to this destination.
 fn early<'a>(to: &Arc<dyn Store>, options: &'a Options) -> Option<&'a EarlyUpload> {
     options.early_upload.as_deref().filter(|early| early.is_to(to))
-}
-
-/// For an index, the manifest for this platform; any other manifest unchanged. Errors: kind `NotFound` if the index has
-/// none for it.
-pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
-    let Some(platform) = platform else { return Ok(root) };
-    if !crate::oci::media_type::is_index(&root.media_type) {
-        return Ok(root);
-    }
-    let bytes = crate::store::read_manifest(from.as_ref(), &root).await?;
-    let index = crate::oci::Parsed::read(&root.media_type, &bytes)?;
-    let children: Vec<_> = index.children().into_iter().map(|(_, child)| child).collect();
-    let found = children.iter().find(|child| child.platform.as_deref().is_some_and(|own| own.satisfies(platform)));
-    found.copied().cloned().ok_or_else(|| {
-        let there = children.iter().filter_map(|child| Some(child.platform.as_ref()?.to_string())).collect::<Vec<_>>();
-        let there = if there.is_empty() { "none".into() } else { there.join(", ") };
-        let message = format!("no manifest for platform {platform} in {}; available: {there}", root.digest);
-        Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(platform).with_digest(&root.digest)
-    })
 }

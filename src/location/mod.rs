@@ -8,6 +8,7 @@ mod copying;
 mod no_registries;
 #[cfg(feature = "registry")]
 mod registries;
+mod spelling;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -153,10 +154,14 @@ impl FromStr for Location {
     type Err = Error;
 
     /// Reads the forms given in the module documentation. A path that starts with `./`, `../` or `/` is a layout
-    /// directory, or an archive if it ends in `.tar`; anything else without a scheme is in a registry.
+    /// directory, or an archive if it ends in `.tar`; anything else without a scheme is in a registry, and so is what
+    /// starts with `oci://` or `docker://`.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
             return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text))));
+        }
+        if let Some(rest) = spelling::registry_url(text)? {
+            return registry(rest);
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return local(text, rest, Place::Archive);

@@ -6,6 +6,8 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The config of a runnable image.
 pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The same of Docker's image manifest.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// The empty descriptor's media type (image-spec 1.1 manifest.md, "Guidance for an Empty Descriptor").
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// A tar layer; its compressed forms add `+gzip` and `+zstd`.

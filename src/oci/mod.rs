@@ -22,7 +22,7 @@ mod text;
 pub use digest::{Algorithm, Digest, Hasher, hashed};
 pub use digest_prefix::DigestPrefix;
 pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
-pub use platform::Platform;
+pub use platform::{Fit, Platform};
 pub use ref_name::RefName;
 pub use reference::{Reference, without_userinfo};
 pub use registry_name::RegistryName;

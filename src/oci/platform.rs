@@ -32,29 +32,76 @@ pub struct Platform {
 }
 
 impl fmt::Display for Platform {
-    /// `os/architecture[/variant]`, as Docker and oras write it.
+    /// `os/architecture[/variant][:os.version]`, as Docker, oras and crane write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|v| write!(f, "/{v}"))
+        self.variant.iter().try_for_each(|v| write!(f, "/{v}"))?;
+        self.os_version.iter().try_for_each(|v| write!(f, ":{v}"))
     }
 }
 
+/// How well content fits a requested platform; the greatest fits best. By the version of the variant, then by that of the
+/// operating system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fit(u32, Vec<u64>);
+
 impl Platform {
-    /// True if content for this platform satisfies a request for `wanted`; a request without a variant accepts any.
+    /// How well content for this platform fits a request for `wanted`; `None` if it does not.
+    ///
+    /// By the rules of containerd's `platforms` package: names are normalised (`aarch64` is `arm64`, `arm64/v8` too, `arm`
+    /// is `arm/v7`); content for an earlier variant fits, the latest best; Windows must have the same build, and the
+    /// latest revision of it fits best. Without a requested variant of `amd64`, any fits.
     #[must_use]
-    pub fn satisfies(&self, wanted: &Self) -> bool {
-        self.os == wanted.os
-            && self.architecture == wanted.architecture
-            && (wanted.variant.is_none() || self.variant == wanted.variant)
+    pub fn fit(&self, wanted: &Self) -> Option<Fit> {
+        let (own, wanted) = (self.normalized(), wanted.normalized());
+        if own.os != wanted.os || own.architecture != wanted.architecture {
+            return None;
+        }
+        let version = version_number(own.variant.as_deref())?;
+        let most = version_number(wanted.variant.as_deref())?;
+        let open = wanted.variant.is_none() && wanted.architecture == "amd64";
+        let fits_system = wanted.os_version.as_deref().is_none_or(|asked| {
+            let build = |text: &str| text.split('.').take(3).map(str::to_owned).collect::<Vec<_>>();
+            own.os_version.as_deref().is_some_and(|own| build(own).starts_with(&build(asked)))
+        });
+        let numbers = own.os_version.as_deref().unwrap_or_default().split('.');
+        (fits_system && (open || version <= most))
+            .then(|| Fit(version, numbers.map_while(|n| n.parse().ok()).collect()))
     }
+
+    /// This platform in the names of Go and containerd.
+    fn normalized(&self) -> Self {
+        let lower = |text: &String| text.to_ascii_lowercase();
+        let os = match &*lower(&self.os) {
+            "macos" => "darwin".into(),
+            os => os.to_owned(),
+        };
+        let variant = self.variant.as_ref().map(lower).filter(|variant| !variant.is_empty());
+        let numbered = |variant: String| if variant.starts_with('v') { variant } else { format!("v{variant}") };
+        let (architecture, variant) = match &*lower(&self.architecture) {
+            "x86_64" | "x86-64" | "amd64" => ("amd64".into(), variant.map(numbered).filter(|variant| variant != "v1")),
+            "aarch64" | "arm64" => ("arm64".into(), variant.map(numbered).filter(|variant| variant != "v8")),
+            "i386" | "386" => ("386".into(), None),
+            "armhf" => ("arm".into(), Some("v7".into())),
+            "armel" => ("arm".into(), Some("v6".into())),
+            "arm" => ("arm".into(), Some(variant.map_or_else(|| "v7".into(), numbered))),
+            other => (other.to_owned(), variant),
+        };
+        Self { os, architecture, variant, ..self.clone() }
+    }
+}
+
+/// The number in `v7`; 0 for no variant, `None` for one that is no number, which fits only itself.
+fn version_number(variant: Option<&str>) -> Option<u32> {
+    variant.map_or(Some(0), |variant| variant.strip_prefix('v')?.parse().ok())
 }
 
 impl FromStr for Platform {
     type Err = Error;
 
-    /// Parses `os/architecture[/variant]`, each of letters, digits and `_.-` (containerd, `platforms.Parse`). Nothing
-    /// is guessed or normalised.
+    /// Parses `os/architecture[/variant][:os.version]`, each of letters, digits and `_.-`; crane writes the version so.
     fn from_str(text: &str) -> Result<Self> {
+        let (text, version) = text.split_once(':').map_or((text, None), |(text, version)| (text, Some(version)));
         let word = |part: &&str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         };
@@ -64,11 +111,13 @@ impl FromStr for Platform {
             [os, architecture, variant] => (os, architecture, Some(variant)),
             _ => ("", "", None),
         };
-        if ![os, architecture].iter().chain(&variant).all(word) {
-            return Err(Error::invalid("expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64"));
+        if ![os, architecture].iter().chain(&variant).chain(&version).all(word) {
+            return Err(Error::invalid(
+                "expected OS/ARCH, OS/ARCH/VARIANT or OS/ARCH:VERSION, such as linux/arm64 or windows/amd64:10.0.20348",
+            ));
         }
-        let variant = variant.map(Into::into);
-        Ok(Self { os: os.into(), architecture: architecture.into(), variant, ..Self::default() })
+        let (variant, os_version) = (variant.map(Into::into), version.map(Into::into));
+        Ok(Self { os: os.into(), architecture: architecture.into(), variant, os_version, ..Self::default() })
     }
 }
 
@@ -82,19 +131,75 @@ mod tests {
     fn a_platform_has_two_or_three_parts() {
         let arm: Platform = "linux/arm/v7".parse().unwrap();
         assert_eq!((&*arm.os, &*arm.architecture, arm.variant.as_deref()), ("linux", "arm", Some("v7")));
-        for bad in ["", "linux", "linux/", "/arm", "linux//arm", "linux/arm/", "linux/arm/v7/x", "li nux/arm", "*/*"] {
+        for bad in [
+            "",
+            "linux",
+            "linux/",
+            "/arm",
+            "linux//arm",
+            "linux/arm/",
+            "linux/arm/v7/x",
+            "li nux/arm",
+            "*/*",
+            "a/b,c/d",
+            "a/b:",
+        ] {
             assert!(bad.parse::<Platform>().is_err(), "{bad:?}");
         }
     }
 
+    /// The best of these platforms for a request.
+    fn best<'a>(wanted: &str, there: &[&'a str]) -> Option<&'a str> {
+        let wanted: Platform = wanted.parse().unwrap();
+        let fits = there.iter().filter_map(|own| Some((own.parse::<Platform>().unwrap().fit(&wanted)?, *own)));
+        fits.max_by_key(|(fit, _)| fit.clone()).map(|(_, own)| own)
+    }
+
     #[test]
-    fn who_asks_for_no_variant_takes_any() {
-        let of = |text: &str| text.parse::<Platform>().unwrap();
-        assert!(of("linux/arm/v7").satisfies(&of("linux/arm")) && of("linux/arm/v7").satisfies(&of("linux/arm/v7")));
-        for wanted in ["linux/arm/v6", "linux/arm64", "windows/arm"] {
-            assert!(!of("linux/arm/v7").satisfies(&of(wanted)), "{wanted}");
+    fn a_platform_has_many_spellings() {
+        for (wanted, own) in [
+            ("linux/arm64", "linux/arm64/v8"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("Linux/ARM64", "linux/arm64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/amd64", "linux/x86-64"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/arm/7", "linux/arm/v7"),
+            ("linux/armhf", "linux/arm"),
+            ("linux/i386", "linux/386"),
+            ("macos/arm64", "darwin/arm64"),
+            ("linux/riscv64", "linux/riscv64"),
+        ] {
+            assert_eq!(best(wanted, &[own]), Some(own), "{wanted}");
         }
-        assert!(!of("linux/arm").satisfies(&of("linux/arm/v7")));
+        for (wanted, other) in
+            [("linux/arm64", "linux/arm"), ("linux/amd64", "linux/386"), ("linux/arm", "windows/arm")]
+        {
+            assert_eq!(best(wanted, &[other]), None, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn the_latest_variant_that_fits_is_the_best() {
+        let arm = ["linux/arm/v5", "linux/arm/v7", "linux/arm/v6", "linux/arm/v8"];
+        assert_eq!(best("linux/arm", &arm), Some("linux/arm/v7"));
+        assert_eq!(best("linux/arm/v6", &arm), Some("linux/arm/v6"));
+        assert_eq!(best("linux/arm/v6", &["linux/arm/v7"]), None);
+        assert_eq!(
+            best("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2", "linux/amd64/v4"]),
+            Some("linux/amd64/v2")
+        );
+        assert_eq!(best("linux/amd64", &["linux/amd64/v2"]), Some("linux/amd64/v2"));
+    }
+
+    #[test]
+    fn windows_is_told_apart_by_its_build() {
+        let there = ["windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.9", "windows/amd64:10.0.20348.10"];
+        assert_eq!(best("windows/amd64", &there), Some("windows/amd64:10.0.20348.10"));
+        assert_eq!(best("windows/amd64:10.0.20348.1", &there), Some("windows/amd64:10.0.20348.10"));
+        assert_eq!(best("windows/amd64:10.0.17763", &there), Some("windows/amd64:10.0.17763.1"));
+        assert_eq!(best("windows/amd64:10.0.26100", &there), None);
     }
 
     #[test]
@@ -105,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_platform_reads_back(text in "[a-zA-Z0-9_.-]{1,8}/[a-zA-Z0-9_.-]{1,8}(/[a-zA-Z0-9_.-]{1,8})?") {
+        fn a_platform_reads_back(text in "[a-zA-Z0-9_.-]{1,8}/[a-zA-Z0-9_.-]{1,8}(/[a-zA-Z0-9_.-]{1,8})?(:[0-9.]{1,9})?") {
             prop_assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
         }
     }

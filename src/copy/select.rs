@@ -1,0 +1,52 @@
+//! The manifest for a platform.
+
+use std::sync::Arc;
+
+use crate::{
+    error::{Code, Error, Kind, Result},
+    oci::{Descriptor, Parsed, Platform, exact_keys, media_type},
+    store::{self, Item, ReadStore},
+};
+
+/// Largest config of an image that is read, in bytes.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// For an index, the manifest that fits this platform best; an image that is for this platform; any other manifest
+/// unchanged, since it has no platform.
+///
+/// Errors: kind `NotFound` if there is none for it.
+pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
+    let Some(platform) = platform else { return Ok(root) };
+    if !media_type::is_index(&root.media_type) {
+        return checked(from.as_ref(), root, platform).await;
+    }
+    let bytes = store::read_manifest(from.as_ref(), &root).await?;
+    let index = Parsed::read(&root.media_type, &bytes)?;
+    let children: Vec<_> = index.children().into_iter().map(|(_, child)| child).collect();
+    let fits = children.iter().filter_map(|child| Some((child.platform.as_deref()?.fit(platform)?, *child)));
+    // Of equals the first, as in the index's order of preference.
+    let best = fits.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, child)| child.clone()).ok_or_else(|| {
+        let there = children.iter().filter_map(|child| Some(child.platform.as_ref()?.to_string())).collect::<Vec<_>>();
+        let there = if there.is_empty() { "none".into() } else { there.join(", ") };
+        let message = format!("no manifest for platform {platform} in {}; available: {there}", root.digest);
+        Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(platform).with_digest(&root.digest)
+    })
+}
+
+/// Errors: kind `NotFound` for an image for another platform, by its config.
+async fn checked(from: &dyn ReadStore, root: Descriptor, wanted: &Platform) -> Result<Descriptor> {
+    let bytes = store::read_manifest(from, &root).await?;
+    let Parsed::Manifest(manifest) = Parsed::read(&root.media_type, &bytes)? else { return Ok(root) };
+    if ![media_type::IMAGE_CONFIG, media_type::DOCKER_CONFIG].contains(&manifest.config.media_type.as_str()) {
+        return Ok(root);
+    }
+    let bytes = store::read(from, &Item::blob(manifest.config.clone()), MAX_CONFIG).await?;
+    let malformed = |e| Error::caused(Kind::Invalid, "malformed image config", e).with_digest(&manifest.config.digest);
+    let own: Platform = exact_keys::from_slice(&bytes).map_err(malformed)?;
+    if own.fit(wanted).is_some() {
+        return Ok(root);
+    }
+    let message = format!("{} is an image for {own}, not for {wanted}", root.digest);
+    Err(Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(wanted).with_digest(&root.digest))
+}

@@ -1,0 +1,64 @@
+//! Locations as other programs write them: read where they mean a registry, else refused with the right spelling.
+
+use crate::error::{Error, Result};
+
+/// Prefixes of other programs that are no locations here, and what to write instead.
+const OTHERS: [(&str, &str); 9] = [
+    ("oci-layout://", "write `oci:DIR`"),
+    ("oci-layout:", "write `oci:DIR`"),
+    ("ocidir://", "write `oci:DIR`"),
+    ("file://", "write `./PATH`, `/PATH` or `oci:DIR`"),
+    (
+        "docker-archive:",
+        "Docker archives are not read yet; `skopeo copy docker-archive:FILE oci:DIR` makes a layout of one",
+    ),
+    ("docker-daemon:", "the Docker daemon is not read yet; `skopeo copy docker-daemon:NAME oci:DIR` makes a layout"),
+    ("containers-storage:", "it is not read yet; `skopeo copy containers-storage:NAME oci:DIR` makes a layout"),
+    ("dir:", "skopeo's directories are not read yet; `skopeo copy dir:DIR oci:DIR` makes a layout of one"),
+    ("tarball:", "write `oci-archive:FILE`"),
+];
+
+/// What of a text names a repository in a registry as Helm, Flux (`oci://`) and skopeo (`docker://`) write it; `None` for
+/// a text without such a scheme.
+///
+/// Errors: the prefix of another kind of store.
+pub(super) fn registry_url(text: &str) -> Result<Option<&str>> {
+    if let Some(rest) = ["oci://", "docker://"].into_iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        return Ok(Some(rest));
+    }
+    match OTHERS.into_iter().find(|(prefix, _)| text.starts_with(prefix)) {
+        Some((prefix, advice)) => Err(Error::misuse(format!("`{prefix}` is not a location: {advice}"))),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error::Kind, location::Location};
+
+    #[test]
+    fn a_registry_may_have_the_scheme_of_other_programs() {
+        for scheme in ["oci://", "docker://"] {
+            for text in ["localhost:5000/a/b:v1", "ghcr.io/a/b", "[::1]:5000/a:v1"] {
+                assert_eq!(format!("{scheme}{text}").parse::<Location>().unwrap().to_string(), text);
+            }
+            for bad in ["", "dir", "//host/a", "/tmp/x", "./x", "host/a b"] {
+                assert!(format!("{scheme}{bad}").parse::<Location>().is_err(), "{scheme}{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_another_store_is_refused_with_what_to_write() {
+        for (prefix, _) in OTHERS {
+            let error = format!("{prefix}x:v1").parse::<Location>().unwrap_err();
+            let text = error.to_string();
+            assert!(
+                error.kind() == Kind::Misuse && text.contains(prefix) && text.contains("rite `")
+                    || text.contains("skopeo copy"),
+                "{text}"
+            );
+        }
+    }
+}
