@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// Limit of sets, of documents, of variables and of parameters: each is read while those before it are at hand.
+const MAX_PARTS: usize = 500;
+
 /// An error or warning about a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -76,7 +79,23 @@ fn basics(definition: &Definition, found: &mut Found) {
     }
 }
 
+fn parts(definition: &Definition, found: &mut Found) {
+    let source = &definition.source;
+    let (sets, documents) = (source.sets.len(), source.documents.len());
+    for (at, count) in [
+        ("/source/sets", sets),
+        ("/source/documents", documents),
+        ("/vars", definition.vars.len()),
+        ("/params", definition.params.len()),
+    ] {
+        if count > MAX_PARTS {
+            found.push((at.into(), format!("there are {count}; the limit is {MAX_PARTS}")));
+        }
+    }
+}
+
 fn sections(definition: &Definition, found: &mut Found) {
+    parts(definition, found);
     for (name, set) in &definition.source.sets {
         put_error(found, format!("/source/sets/{name}"), set.check());
     }

@@ -9,11 +9,15 @@ use super::{
     deck,
     many::Template,
     texts::{Part, Texts},
+    visits,
 };
 use crate::{
     error::{Error, Result},
     source::{Scalars, Strings},
 };
+
+/// Limit of a compiled regular expression, and of what it remembers while it searches, in bytes.
+pub(super) const MAX_PATTERN: usize = 256 << 10;
 
 /// A named document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,10 +121,12 @@ impl DocumentRule {
 
     /// The schema validator. It uses linear-time regular expressions and does not fetch references.
     ///
-    /// Errors: the schema is invalid.
+    /// Errors: the schema is invalid; kind `Limit` if it is too much for any document.
     pub(in crate::types) fn validator(&self) -> Result<Option<Validator>> {
         let Some(schema) = &self.schema else { return Ok(None) };
-        let options = jsonschema::draft202012::options().with_pattern_options(PatternOptions::regex());
+        visits::count(schema, &Json::Null)?;
+        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+        let options = jsonschema::draft202012::options().with_pattern_options(patterns);
         let options = options.should_validate_formats(true);
         let options = options.with_format("semver", |text: &str| semver::Version::parse(text).is_ok());
         let built = options.build(schema).map(Some);

@@ -23,6 +23,7 @@ pub(super) mod test;
 pub(super) mod texts;
 pub(super) mod unpack;
 pub(super) mod validate;
+pub(super) mod visits;
 
 use std::collections::BTreeMap;
 

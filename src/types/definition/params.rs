@@ -1,10 +1,11 @@
 //! The section `params`: typed inputs that are not in the source, given as `--set key=value`.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::documents::MAX_PATTERN;
 use crate::document::nearest;
 
 /// One parameter.
@@ -63,6 +64,10 @@ pub enum ParamFormat {
     MediaType,
 }
 
+fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN).build()
+}
+
 impl Param {
     /// Checks a value of the right type.
     pub(in crate::types) fn check(&self, value: &Json) -> Result<(), String> {
@@ -98,7 +103,7 @@ impl Param {
         }
         if let Some(pattern) = &self.pattern {
             let regex =
-                Regex::new(pattern).map_err(|_| format!("cannot be checked: the pattern `{pattern}` is malformed"))?;
+                compiled(pattern).map_err(|_| format!("cannot be checked: the pattern `{pattern}` is malformed"))?;
             if !regex.is_match(text) {
                 return Err(format!("does not match `{pattern}`"));
             }
@@ -109,7 +114,7 @@ impl Param {
     /// Checks the parameter itself.
     pub(in crate::types) fn lint(&self) -> Result<(), String> {
         if let Some(pattern) = &self.pattern {
-            Regex::new(pattern).map_err(|e| format!("`pattern`: {}", e.to_string().replace('\n', " ")))?;
+            compiled(pattern).map_err(|e| format!("`pattern`: {}", e.to_string().replace('\n', " ")))?;
         }
         let Some(default) = &self.default else { return Ok(()) };
         let fits = match self.kind {

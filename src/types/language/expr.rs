@@ -1,27 +1,29 @@
 //! The expression engine: templates give strings, expressions give values. Neither can read or write files, run forever
 //! or grow without limit.
 //!
-//! Jinja's syntax, evaluated by `minijinja` with strict undefined names, a fuel limit, no loader and an explicit list
-//! of filters and tests. A missing optional name or key is *blank*: it prints as nothing, is false in a condition, and
-//! has no items. An undefined name is an error.
+//! Jinja's syntax, read by `minijinja`'s parser, with an explicit list of what it may hold, and evaluated here, with a
+//! limit on steps. A missing optional name or key is *blank*: it prints as nothing, is false in a condition, and has no
+//! items. An undefined name is an error.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use minijinja::{Environment, ErrorKind, Expression, Output, State, UndefinedBehavior, Value, value::ValueKind};
+use serde_json::Value as Json;
 
 use super::{
-    filters::{MAX_TEXT, add_filters, add_tests},
+    cost::Meter,
+    evaluate::{Fault, Outcome, Run},
+    json,
+    node::{Node, Piece},
+    operators::items,
+    printed::{Printed, text},
     scope::Scope,
-    syntax::{check_source, is_template, shorten_source},
-    values,
+    syntax::{self, Code, about, is_template, shorten_source},
+    values::Value,
 };
 use crate::error::{Error, Result};
-
-/// Limit of instructions per evaluation.
-const FUEL: u64 = 1_000_000;
 
 /// Evaluates the templates and expressions of one definition. Each is compiled once, usually when the definition is
 /// checked; clones share the compiled code.
@@ -29,14 +31,11 @@ const FUEL: u64 = 1_000_000;
 pub(in crate::types) struct Engine(Arc<Compiled>);
 
 struct Compiled {
-    /// The templates, with their texts as names.
-    env: Environment<'static>,
-    templates: Once<Names>,
-    expressions: Once<(Expression<'static, 'static>, Names)>,
+    templates: Once<Code<Vec<Piece>>>,
+    expressions: Once<Code<Node>>,
+    /// Whether templates give file names.
+    names: bool,
 }
-
-/// The names that a template or an expression uses, with their attributes: `chart.name`.
-type Names = BTreeSet<String>;
 
 /// A cache of values computed from texts, each once.
 struct Once<T> {
@@ -48,78 +47,94 @@ impl<T> Once<T> {
         Self { made: Mutex::new(HashMap::new()) }
     }
 
-    fn get(&self, text: &str, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    fn get(&self, text: &str, make: fn(&str) -> Result<T>) -> Result<Arc<T>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = made.get(text) {
             return Ok(Arc::clone(known));
         }
-        let new = Arc::new(make()?);
+        #[cfg(test)]
+        unit::COMPILED.with(|n| n.set(n.get() + 1));
+        let new = Arc::new(make(text)?);
         made.insert(text.to_owned(), Arc::clone(&new));
         Ok(new)
     }
 }
 
-/// The features of the language.
-fn language() -> Environment<'static> {
-    let mut env = Environment::empty();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_fuel(Some(FUEL));
-    env.set_recursion_limit(64);
-    env.set_formatter(print_value);
-    add_filters(&mut env);
-    add_tests(&mut env);
-    env
-}
-
 impl Engine {
     /// An engine for reading sources.
     pub(in crate::types) fn new() -> Self {
-        Self::with(language())
+        Self::with(false)
     }
 
     /// An engine for file names: interpolated values cannot contain separators, unless checked as a path.
     pub(in crate::types) fn for_paths() -> Self {
-        let mut env = language();
-        env.set_formatter(print_name);
-        Self::with(env)
+        Self::with(true)
     }
 
-    fn with(mut env: Environment<'static>) -> Self {
-        // The template's name is its text: nothing is read.
-        env.set_loader(|text| Ok(Some(text.to_owned())));
-        Self(Arc::new(Compiled { env, templates: Once::new(), expressions: Once::new() }))
+    fn with(names: bool) -> Self {
+        Self(Arc::new(Compiled { templates: Once::new(), expressions: Once::new(), names }))
     }
 
     /// The text of a template; a string without `{{` is its own text.
+    ///
+    /// Errors: an undefined name; kind `Limit` if it takes or makes too much.
     pub(in crate::types) fn text(&self, template: &str, scope: &Scope) -> Result<String> {
+        let meter = scope.meter();
         if !is_template(template) {
+            meter.text(template.len()).and_then(|()| meter.keep(template.len())).map_err(|e| about(template, &e))?;
             return Ok(template.into());
         }
-        let names = self.template(template)?;
-        let fail = |e| explain_failure(template, &e, &names, scope);
-        let mut out = Bounded(Vec::new());
-        let compiled = self.0.env.get_template(template).map_err(fail)?;
-        compiled.render_captured_to(scope.to_value(), &mut out).map_err(fail)?;
-        let text = String::from_utf8_lossy(&out.0).into_owned();
-        if values::holds_quote(&text) {
-            let message = "the digest is not known yet; use it alone, with `$expr`";
-            return Err(Error::invalid(format!("`{}`: {message}", shorten_source(template))));
-        }
-        Ok(text)
+        let compiled = self.0.templates.get(template, syntax::template)?;
+        let mut out = Printed::new(&meter);
+        let run = || Run::new(scope, &meter, self.printable()).print(&compiled.code, &mut out);
+        let printed = meter.deeper(run).and_then(|()| {
+            let text = out.finish();
+            meter.keep(text.len())?;
+            Ok(text)
+        });
+        printed.map_err(|fault| explain(template, fault, &compiled.names, scope))
     }
 
     /// The value of an expression.
+    ///
+    /// Errors: those of [`Engine::text`].
     pub(in crate::types) fn value(&self, expression: &str, scope: &Scope) -> Result<Value> {
-        let compiled = self.expression(expression)?;
-        let (code, names) = &*compiled;
-        let fail = |e| explain_failure(expression, &e, names, scope);
-        let value = code.eval(scope.to_value()).map_err(fail)?;
-        if value.is_undefined() { Err(fail(ErrorKind::UndefinedError.into())) } else { Ok(value) }
+        self.with_value(expression, scope, |value, _| Ok(value))
     }
 
     /// Whether an expression is true.
     pub(in crate::types) fn truth(&self, expression: &str, scope: &Scope) -> Result<bool> {
         Ok(self.value(expression, scope)?.is_true())
+    }
+
+    /// The value of an expression as JSON; blank becomes `null`.
+    pub(in crate::types) fn json(&self, expression: &str, scope: &Scope) -> Result<Json> {
+        self.with_value(expression, scope, |value, meter| Ok(json::to_json(&value, meter)?))
+    }
+
+    /// The items of an expression's value, a list.
+    pub(super) fn items(&self, expression: &str, scope: &Scope) -> Result<Arc<Vec<Value>>> {
+        self.with_value(expression, scope, |value, meter| items(&value, meter))
+    }
+
+    fn with_value<T>(
+        &self,
+        expression: &str,
+        scope: &Scope,
+        then: impl FnOnce(Value, &Arc<Meter>) -> Outcome<T>,
+    ) -> Result<T> {
+        let compiled = self.0.expressions.get(expression, syntax::expression)?;
+        let meter = scope.meter();
+        let value = Run::new(scope, &meter, self.printable()).value(&compiled.code);
+        let then = |value| match value {
+            Value::Undefined => Err(Fault::Undefined),
+            value => then(value, &meter),
+        };
+        value.and_then(then).map_err(|fault| explain(expression, fault, &compiled.names, scope))
+    }
+
+    fn printable(&self) -> fn(&Value, &Arc<Meter>) -> Outcome<()> {
+        if self.0.names { check_name } else { |_, _| Ok(()) }
     }
 
     /// The names that a template or expression uses, with their attributes: `chart.name`.
@@ -128,31 +143,9 @@ impl Engine {
     pub(in crate::types) fn names(&self, source: &str, template: bool) -> Result<BTreeSet<String>> {
         match template {
             true if !is_template(source) => Ok(BTreeSet::new()),
-            true => self.template(source).map(|names| (*names).clone()),
-            false => self.expression(source).map(|compiled| compiled.1.clone()),
+            true => self.0.templates.get(source, syntax::template).map(|compiled| compiled.names.clone()),
+            false => self.0.expressions.get(source, syntax::expression).map(|compiled| compiled.names.clone()),
         }
-    }
-
-    fn template(&self, source: &str) -> Result<Arc<Names>> {
-        self.0.templates.get(source, || {
-            check_source(source)?;
-            #[cfg(test)]
-            unit::COMPILED.with(|n| n.set(n.get() + 1));
-            let compiled = self.0.env.get_template(source).map_err(|e| malformed(source, &e))?;
-            Ok(compiled.undeclared_variables(true).into_iter().collect())
-        })
-    }
-
-    fn expression(&self, source: &str) -> Result<Arc<(Expression<'static, 'static>, Names)>> {
-        static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(language);
-        self.0.expressions.get(source, || {
-            check_source(source)?;
-            #[cfg(test)]
-            unit::COMPILED.with(|n| n.set(n.get() + 1));
-            let compiled = LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|e| malformed(source, &e))?;
-            let names = compiled.undeclared_variables(true).into_iter().collect();
-            Ok((compiled, names))
-        })
     }
 }
 
@@ -162,69 +155,30 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The error for a template or expression that does not compile.
-fn malformed(source: &str, error: &minijinja::Error) -> Error {
-    explain_failure(source, error, &Names::new(), &Scope::default())
-}
-
-/// A writer with a size limit.
-struct Bounded(Vec<u8>);
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_TEXT {
-            return Err(std::io::Error::other(format!("the text is longer than {MAX_TEXT} bytes")));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+/// Errors: a value that cannot be a part of a file name.
+fn check_name(value: &Value, meter: &Arc<Meter>) -> Outcome<()> {
+    let text = text(value, meter)?;
+    if text.trim().is_empty() {
+        return Err(Error::invalid("a part of the file name is empty").into());
     }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Prints a value; blank prints as nothing.
-fn print_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
-    match value.kind() {
-        ValueKind::None => Ok(()),
-        ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
-        _ if values::is_absent(value) => Ok(()),
-        _ => Ok(write!(out, "{value}")?),
-    }
-}
-
-fn print_name(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
-    let text = value.to_string();
     let harmful = text.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control()) || text.contains("..");
-    if harmful && !value.is_safe() {
-        let message = format!("`{text}` cannot be part of a file name");
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+    if harmful && !matches!(value, Value::Path(_)) {
+        return Err(Error::invalid(format!("`{text}` cannot be part of a file name")).into());
     }
-    if value.is_none() || text.trim().is_empty() {
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a part of the file name is empty"));
-    }
-    print_value(out, state, value)
+    Ok(())
 }
 
 /// The error of an evaluation; for an unknown name, with a suggestion.
-fn explain_failure(source: &str, error: &minijinja::Error, names: &Names, scope: &Scope) -> Error {
-    let shown = shorten_source(source);
-    if error.kind() == ErrorKind::UndefinedError {
-        for name in names {
-            if let Some(message) = scope.unknown(name) {
-                return Error::invalid(format!("`{shown}`: {message}"));
-            }
-        }
-        let names: Vec<_> = names.iter().map(|n| format!("`{n}`")).collect();
-        return Error::invalid(format!("`{shown}`: one of {} does not exist", names.join(", ")));
-    }
-    let kind = error.to_string();
-    let mut message = kind.split(" (in ").next().unwrap_or(&kind).replace('\n', " ");
-    if let Some(cause) = std::error::Error::source(error) {
-        message = format!("{message}: {cause}");
-    }
-    Error::invalid(format!("`{shown}`: {message}"))
+fn explain(source: &str, fault: Fault, names: &BTreeSet<String>, scope: &Scope) -> Error {
+    let message = match fault {
+        Fault::Other(error) => return about(source, &error),
+        Fault::Undefined => names.iter().find_map(|name| scope.unknown(name)),
+    };
+    let message = message.unwrap_or_else(|| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        format!("one of {} does not exist", names.join(", "))
+    });
+    Error::invalid(format!("`{}`: {message}", shorten_source(source)))
 }
 
 #[cfg(test)]
@@ -234,10 +188,7 @@ mod unit {
     use super::*;
     use crate::{
         source::Source,
-        types::{
-            ArtifactType, Inputs, Origin,
-            language::filters::{FILTERS, TESTS},
-        },
+        types::{ArtifactType, Inputs, Origin},
     };
 
     thread_local! {
@@ -279,20 +230,5 @@ manifest: {annotations: [{set: {all: "{{ layers | length }}"}}]}
             assert_eq!(kind.plan(&source, &Inputs::default()).unwrap().manifest().unwrap().layers.len(), 1000);
         }
         assert_eq!(COMPILED.get(), 9);
-    }
-
-    #[test]
-    fn every_listed_filter_and_test_is_there() {
-        let env = language();
-        for filter in FILTERS {
-            let called =
-                env.compile_expression(&format!("x | {filter}")).unwrap().eval(minijinja::context! { x => "1" });
-            assert!(!called.is_err_and(|e| e.kind() == ErrorKind::UnknownFilter), "{filter}");
-        }
-        for test in TESTS {
-            let called =
-                env.compile_expression(&format!("x is {test}('1')")).unwrap().eval(minijinja::context! { x => "1" });
-            assert!(!called.is_err_and(|e| e.kind() == ErrorKind::UnknownTest), "{test}");
-        }
     }
 }

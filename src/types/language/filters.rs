@@ -1,114 +1,345 @@
-//! The filters and tests of expressions.
+//! The filters of expressions: `a | lower`. Each takes the steps of its work before it works.
 
-use minijinja::{Environment, ErrorKind, Value, filters, tests};
+use std::{fmt, sync::Arc};
 
-/// Length limit of the output of a template or filter, in bytes.
-pub(super) const MAX_TEXT: usize = 1 << 20;
+use super::{
+    conditions,
+    cost::Meter,
+    evaluate::{Fault, Outcome},
+    lists, numbers,
+    operators::{TEXT_ITEM, items},
+    printed::{Printed, text},
+    syntax::unknown_filter,
+    values::Value,
+};
+use crate::error::{Error, Result};
+
+/// A filter.
+pub(super) struct Filter {
+    pub(super) name: &'static str,
+    run: fn(Value, &mut Call<'_>) -> Outcome<Value>,
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Filter {
+    /// The result for a value. Errors: also an undefined value, except for `default`.
+    pub(super) fn apply(&self, value: Value, mut call: Call<'_>) -> Outcome<Value> {
+        if matches!(value, Value::Undefined) && self.name != "default" {
+            return Err(Fault::Undefined);
+        }
+        call.meter.take(1)?;
+        let result = (self.run)(value, &mut call)?;
+        call.finish()?;
+        Ok(result)
+    }
+}
+
+/// The arguments of a filter, from which it takes those that it knows.
+pub(super) struct Call<'m> {
+    name: &'static str,
+    plain: std::vec::IntoIter<Value>,
+    named: Vec<(Arc<str>, Value)>,
+    pub(super) meter: &'m Arc<Meter>,
+}
+
+impl<'m> Call<'m> {
+    pub(super) fn new(
+        name: &'static str,
+        plain: Vec<Value>,
+        named: Vec<(Arc<str>, Value)>,
+        meter: &'m Arc<Meter>,
+    ) -> Self {
+        Self { name, plain: plain.into_iter(), named, meter }
+    }
+
+    /// The next argument, which may also have this name.
+    pub(super) fn next(&mut self, name: &str) -> Outcome<Option<Value>> {
+        match self.plain.next() {
+            Some(Value::Undefined) => Err(Fault::Undefined),
+            Some(value) => Ok(Some(value)),
+            None => self.named(name),
+        }
+    }
+
+    /// The argument with this name.
+    pub(super) fn named(&mut self, name: &str) -> Outcome<Option<Value>> {
+        let found = self.named.iter().position(|(own, _)| **own == *name);
+        match found.map(|at| self.named.swap_remove(at).1) {
+            Some(Value::Undefined) => Err(Fault::Undefined),
+            found => Ok(found),
+        }
+    }
+
+    /// Like [`Call::next`], as text; blank counts as missing.
+    pub(super) fn next_text(&mut self, name: &str) -> Outcome<Option<Arc<str>>> {
+        match self.next(name)? {
+            None | Some(Value::Blank(_)) => Ok(None),
+            Some(value) => text(&value, self.meter).map(Some),
+        }
+    }
+
+    /// Like [`Call::next`]. Errors: there is none.
+    pub(super) fn needed(&mut self, name: &str) -> Outcome<Value> {
+        match self.next(name)? {
+            Some(value) => Ok(value),
+            None => Err(Error::invalid(format!("`{}` needs an argument, `{name}`", self.name)).into()),
+        }
+    }
+
+    /// Whether the argument with this name is true.
+    pub(super) fn flag(&mut self, name: &str) -> Outcome<bool> {
+        Ok(self.named(name)?.is_some_and(|value| value.is_true()))
+    }
+
+    /// All other arguments without names.
+    pub(super) fn rest(&mut self) -> Vec<Value> {
+        self.plain.by_ref().collect()
+    }
+
+    /// Exactly this many arguments, without names.
+    pub(super) fn plain(mut self, count: usize) -> Outcome<Vec<Value>> {
+        let all = self.rest();
+        if all.len() != count || !self.named.is_empty() {
+            return Err(Error::invalid(format!("`{}` takes {count} arguments", self.name)).into());
+        }
+        Ok(all)
+    }
+
+    /// Errors: arguments that the filter did not take.
+    fn finish(mut self) -> Result<()> {
+        match (self.plain.next(), self.named.first()) {
+            (Some(_), _) => Err(Error::invalid(format!("`{}` has too many arguments", self.name))),
+            (None, Some((name, _))) => Err(Error::invalid(format!("`{}` has no argument `{name}`", self.name))),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+const fn filter(name: &'static str, run: fn(Value, &mut Call<'_>) -> Outcome<Value>) -> Filter {
+    Filter { name, run }
+}
 
 /// All filters.
-pub(super) const FILTERS: [&str; 28] = [
-    "lower",
-    "upper",
-    "trim",
-    "replace",
-    "join",
-    "split",
-    "lines",
-    "length",
-    "default",
-    "int",
-    "float",
-    "string",
-    "bool",
-    "first",
-    "last",
-    "list",
-    "items",
-    "sort",
-    "reverse",
-    "unique",
-    "min",
-    "max",
-    "sum",
-    "map",
-    "select",
-    "reject",
-    "selectattr",
-    "rejectattr",
+pub(super) static FILTERS: [Filter; 28] = [
+    filter("lower", |value, call| derived(value, call, |text, _| Ok(text.to_lowercase()))),
+    filter("upper", |value, call| derived(value, call, |text, _| Ok(text.to_uppercase()))),
+    filter("trim", |value, call| derived(value, call, trimmed)),
+    filter("replace", replace),
+    filter("join", join),
+    filter("split", split),
+    filter("lines", lines),
+    filter("length", length),
+    filter("default", default),
+    filter("int", numbers::int),
+    filter("float", numbers::float),
+    filter("string", |value, call| match value {
+        Value::Text(_) | Value::Path(_) => Ok(value),
+        other => Ok(Value::Text(text(&other, call.meter)?)),
+    }),
+    filter("bool", |value, _| Ok(Value::Bool(value.is_true()))),
+    filter("first", |value, call| end(&value, call, false)),
+    filter("last", |value, call| end(&value, call, true)),
+    filter("list", |value, call| Ok(Value::List(items(&value, call.meter)?, None))),
+    filter("items", lists::pairs),
+    filter("sort", lists::sort),
+    filter("reverse", lists::reverse),
+    filter("unique", lists::unique),
+    filter("min", |value, call| lists::extreme(&value, call, std::cmp::Ordering::is_lt)),
+    filter("max", |value, call| lists::extreme(&value, call, std::cmp::Ordering::is_ge)),
+    filter("sum", numbers::sum),
+    filter("map", map),
+    filter("select", |value, call| select(&value, call, false, true)),
+    filter("reject", |value, call| select(&value, call, false, false)),
+    filter("selectattr", |value, call| select(&value, call, true, true)),
+    filter("rejectattr", |value, call| select(&value, call, true, false)),
 ];
 
-/// All tests.
-pub(super) const TESTS: [&str; 11] =
-    ["none", "string", "number", "boolean", "mapping", "sequence", "startingwith", "endingwith", "in", "eq", "ne"];
-
-pub(super) fn add_filters(env: &mut Environment<'static>) {
-    env.add_filter("lower", filters::lower);
-    env.add_filter("upper", filters::upper);
-    env.add_filter("trim", filters::trim);
-    env.add_filter("replace", replace_all);
-    env.add_filter("join", join_items);
-    env.add_filter("split", filters::split);
-    env.add_filter("lines", filters::lines);
-    env.add_filter("length", filters::length);
-    env.add_filter("default", filters::default);
-    env.add_filter("int", filters::int);
-    env.add_filter("float", filters::float);
-    env.add_filter("string", filters::string);
-    env.add_filter("bool", filters::bool);
-    env.add_filter("first", |v: Value| v.try_iter().ok().and_then(|mut i| i.next()).unwrap_or_else(|| ().into()));
-    env.add_filter("last", |v: Value| v.try_iter().ok().and_then(Iterator::last).unwrap_or_else(|| ().into()));
-    env.add_filter("list", filters::list);
-    env.add_filter("items", filters::items);
-    env.add_filter("sort", filters::sort);
-    env.add_filter("reverse", filters::reverse);
-    env.add_filter("unique", filters::unique);
-    env.add_filter("min", filters::min);
-    env.add_filter("max", filters::max);
-    env.add_filter("sum", filters::sum);
-    env.add_filter("map", filters::map);
-    env.add_filter("select", filters::select);
-    env.add_filter("reject", filters::reject);
-    env.add_filter("selectattr", filters::selectattr);
-    env.add_filter("rejectattr", filters::rejectattr);
+/// The filter with this name.
+pub(super) fn find(name: &str) -> Option<&'static Filter> {
+    FILTERS.iter().find(|filter| filter.name == name)
 }
 
-pub(super) fn add_tests(env: &mut Environment<'static>) {
-    env.add_test("none", tests::is_none);
-    env.add_test("string", tests::is_string);
-    env.add_test("number", tests::is_number);
-    env.add_test("boolean", tests::is_boolean);
-    env.add_test("mapping", tests::is_mapping);
-    env.add_test("sequence", tests::is_sequence);
-    env.add_test("startingwith", tests::is_startingwith);
-    env.add_test("endingwith", tests::is_endingwith);
-    env.add_test("in", tests::is_in);
-    env.add_test("eq", tests::is_eq);
-    env.add_test("ne", tests::is_ne);
+/// Most bytes that a letter in the other case has, for each byte of the letter.
+const CASE_GROWTH: usize = 3;
+
+/// A text made of one other; what was checked as a path stays so.
+fn derived(
+    value: Value,
+    call: &mut Call<'_>,
+    make: impl FnOnce(&str, &mut Call<'_>) -> Outcome<String>,
+) -> Outcome<Value> {
+    let whole = text(&value, call.meter)?;
+    call.meter.text(whole.len().saturating_mul(1 + CASE_GROWTH))?;
+    let made = make(&whole, call)?;
+    Ok(if matches!(value, Value::Path(_)) { Value::Path(made.into()) } else { made.into() })
 }
 
-/// `replace` with a size limit: the result of minijinja's own can grow with the product of two lengths.
-fn replace_all(text: String, from: String, to: String) -> Result<String, minijinja::Error> {
-    let matches = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&from).count() };
-    check_length(text.len().saturating_add(matches.saturating_mul(to.len())))?;
-    Ok(text.replace(&from, &to))
+fn trimmed(text: &str, call: &mut Call<'_>) -> Outcome<String> {
+    let Some(chars) = call.next_text("chars")? else { return Ok(text.trim().to_owned()) };
+    let chars: Vec<char> = chars.chars().collect();
+    // Every character is compared with each of these.
+    call.meter.text(text.len().saturating_mul(chars.len()))?;
+    Ok(text.trim_matches(&chars[..]).to_owned())
 }
 
-fn join_items(items: Value, with: Option<String>) -> Result<String, minijinja::Error> {
-    let with = with.unwrap_or_default();
-    let mut out = String::new();
-    for (i, item) in items.try_iter()?.enumerate() {
-        if i > 0 {
-            out.push_str(&with);
+fn replace(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let whole = text(&value, call.meter)?;
+    let (from, to) = (call.needed("from")?, call.needed("to")?);
+    let (from, to) = (text(&from, call.meter)?, text(&to, call.meter)?);
+    let (mut out, mut last) = (Printed::new(call.meter), 0);
+    call.meter.text(whole.len() + from.len())?;
+    for (at, found) in whole.match_indices(&*from) {
+        out.push(whole.get(last..at).unwrap_or_default())?;
+        out.push(&to)?;
+        last = at + found.len();
+    }
+    out.push(whole.get(last..).unwrap_or_default())?;
+    Ok(out.finish().into())
+}
+
+fn join(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let with = call.next_text("with")?.unwrap_or_default();
+    let mut out = Printed::new(call.meter);
+    for (i, item) in items(&value, call.meter)?.iter().enumerate() {
+        out.push(if i > 0 { &with } else { "" })?;
+        out.value(item)?;
+    }
+    Ok(out.finish().into())
+}
+
+/// Texts that are parts of another; parts of what was checked as a path are so, too.
+fn parts<'t>(value: &Value, parts: impl Iterator<Item = &'t str>, meter: &Arc<Meter>) -> Outcome<Value> {
+    let mut made = Vec::new();
+    for part in parts {
+        meter.take(TEXT_ITEM)?;
+        meter.text(part.len())?;
+        let text = part.into();
+        made.push(if matches!(value, Value::Path(_)) { Value::Path(text) } else { Value::Text(text) });
+    }
+    Ok(made.into_iter().collect())
+}
+
+fn split(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let whole = text(&value, call.meter)?;
+    call.meter.text(whole.len())?;
+    let (separator, most) = (call.next_text("separator")?, call.next("maxsplit")?);
+    match (&separator, most) {
+        (None, None) => parts(&value, whole.split_whitespace(), call.meter),
+        (Some(separator), None) => parts(&value, whole.split(&**separator), call.meter),
+        (Some(separator), Some(Value::Int(most))) => {
+            let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
+            parts(&value, whole.splitn(most, &**separator), call.meter)
         }
-        out.push_str(&if item.is_none() { String::new() } else { item.to_string() });
-        check_length(out.len())?;
+        _ => Err(Error::invalid("`split` takes a separator, and how many times it splits at most").into()),
     }
-    Ok(out)
 }
 
-fn check_length(len: usize) -> Result<(), minijinja::Error> {
-    if len <= MAX_TEXT {
-        return Ok(());
+fn lines(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let whole = text(&value, call.meter)?;
+    call.meter.text(whole.len())?;
+    parts(&value, whole.lines(), call.meter)
+}
+
+fn length(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    Ok(match &value {
+        Value::Text(text) | Value::Path(text) => {
+            call.meter.text(text.len())?;
+            text.chars().count().into()
+        }
+        Value::List(items, _) => items.len().into(),
+        Value::Map(map, _) => map.entries().len().into(),
+        Value::Blank(_) => 0_usize.into(),
+        other => return Err(Error::invalid(format!("a {} has no length", other.kind())).into()),
+    })
+}
+
+/// Another value for one that does not exist; with `true`, also for one that is not true.
+fn default(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let other = call.next("value")?.unwrap_or_else(|| "".into());
+    let lax = call.next("boolean")?.is_some_and(|lax| lax.is_true());
+    Ok(if matches!(value, Value::Undefined) || (lax && !value.is_true()) { other } else { value })
+}
+
+/// The first or the last item; blank if there are none.
+fn end(value: &Value, call: &Call<'_>, last: bool) -> Outcome<Value> {
+    let all = match value {
+        Value::List(all, _) if all.is_empty() => return Ok(Value::Blank(None)),
+        Value::List(..) => return Ok(value.at(if last { -1 } else { 0 })),
+        Value::Text(_) | Value::Path(_) | Value::Map(..) => items(value, call.meter)?,
+        _ => return Ok(Value::Blank(None)),
+    };
+    Ok(if last { all.last() } else { all.first() }.cloned().unwrap_or(Value::Blank(None)))
+}
+
+/// The value behind a dotted path.
+pub(super) fn attribute(of: &Value, path: &Value, meter: &Arc<Meter>) -> Outcome<Value> {
+    let Some(path) = path.as_text() else { return super::operators::item(of, path, meter) };
+    let mut value = of.clone();
+    for key in path.split('.') {
+        value = match (key.parse::<u32>(), &value) {
+            (_, Value::Undefined) => return Err(Fault::Undefined),
+            (Ok(index), Value::List(..)) => value.at(index.into()),
+            _ => value.get(key, meter)?,
+        };
     }
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("the text is longer than {MAX_TEXT} bytes")))
+    Ok(value)
+}
+
+fn map(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let (all, mut made) = (items(&value, call.meter)?, Vec::new());
+    if let Some(path) = call.named("attribute")? {
+        let other = call.named("default")?;
+        for item in all.iter() {
+            call.meter.take(1)?;
+            let found = attribute(item, &path, call.meter)?;
+            made.push(match (found, &other) {
+                (Value::Undefined, Some(other)) => other.clone(),
+                (Value::Undefined, None) => return Err(Fault::Undefined),
+                (found, _) => found,
+            });
+        }
+        return Ok(made.into_iter().collect());
+    }
+    let name = text(&call.needed("filter")?, call.meter)?;
+    let inner = find(&name).ok_or_else(|| unknown_filter(&name))?;
+    let (plain, named) = (call.rest(), std::mem::take(&mut call.named));
+    for item in all.iter() {
+        call.meter.take(1 + plain.len() + named.len())?;
+        let call = Call::new(inner.name, plain.clone(), named.clone(), call.meter);
+        let meter = call.meter;
+        made.push(meter.deeper(|| inner.apply(item.clone(), call))?);
+    }
+    Ok(made.into_iter().collect())
+}
+
+/// The items, or those whose attribute, for which a test holds or does not hold; without a test, which are true.
+fn select(value: &Value, call: &mut Call<'_>, by_attribute: bool, wanted: bool) -> Outcome<Value> {
+    let path = if by_attribute { Some(call.needed("attribute")?) } else { None };
+    let test = match call.next_text("test")? {
+        Some(name) => Some(conditions::find(&name).ok_or_else(|| super::syntax::unknown_test(&name))?),
+        None => None,
+    };
+    let arguments = call.rest();
+    if let Some(test) = test.filter(|test| test.arguments != arguments.len()) {
+        return Err(Error::invalid(format!("`{}` takes {} arguments", test.name, test.arguments)).into());
+    }
+    let mut chosen = Vec::new();
+    for item in items(value, call.meter)?.iter() {
+        call.meter.take(1)?;
+        let tested = path.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute(item, path, call.meter))?;
+        let holds = match test {
+            Some(test) => conditions::check(test, &tested, &arguments, call.meter)?,
+            None if matches!(tested, Value::Undefined) => return Err(Fault::Undefined),
+            None => tested.is_true(),
+        };
+        if holds == wanted {
+            chosen.push(item.clone());
+        }
+    }
+    Ok(chosen.into_iter().collect())
 }

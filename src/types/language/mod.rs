@@ -2,9 +2,22 @@
 //!
 //! Other modules give sections of a definition their meaning, and names their values.
 
+mod conditions;
+pub(super) mod cost;
+mod evaluate;
 pub(super) mod expr;
 mod filters;
+pub(super) mod json;
+mod lists;
+mod node;
+mod numbers;
+mod operators;
+mod printed;
+pub(super) mod schema;
 pub(super) mod scope;
 pub(super) mod syntax;
 pub(super) mod typed;
 pub(super) mod values;
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use minijinja::value::{Enumerator, Object, Value};
-
+use super::{
+    cost::{Account, Meter},
+    values::Value,
+};
 use crate::document::nearest;
 
-/// Names and their values; an inner scope adds to an outer one.
+/// Names and their values; an inner scope adds to an outer one. All of them share an account.
 #[derive(Debug, Clone, Default)]
-pub(in crate::types) struct Scope(Arc<Names>);
+pub(in crate::types) struct Scope {
+    names: Arc<Names>,
+    account: Arc<Account>,
+    /// The evaluation that these names are a part of, if they are those of a variable.
+    within: Option<Arc<Meter>>,
+}
 
 #[derive(Debug, Default)]
 struct Names {
@@ -17,55 +24,72 @@ struct Names {
 }
 
 impl Names {
-    fn get(&self, name: &str) -> Option<Value> {
-        self.own.get(name).cloned().or_else(|| self.outer.as_ref()?.get(name))
-    }
-
-    fn all(&self) -> Vec<&str> {
-        let outer = self.outer.iter().flat_map(|o| o.all());
-        self.own.keys().map(String::as_str).chain(outer).collect()
-    }
-}
-
-impl Object for Names {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get(key.as_str()?)
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.all().into_iter().map(Value::from).collect())
+    /// These names and those around them, from the inside.
+    fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |names| names.outer.as_deref())
     }
 }
 
 impl Scope {
+    /// An empty scope with this account.
+    #[cfg(test)]
+    pub(super) fn new(account: Account) -> Self {
+        Self { account: Arc::new(account), ..Self::default() }
+    }
+
     /// This scope with one more name.
     #[must_use]
     pub(in crate::types) fn with(&self, name: impl Into<String>, value: Value) -> Self {
-        Self(Arc::new(Names { own: BTreeMap::from([(name.into(), value)]), outer: Some(Arc::clone(&self.0)) }))
+        self.with_all([(name.into(), value)])
     }
 
     /// This scope with more names.
     #[must_use]
     pub(in crate::types) fn with_all(&self, names: impl IntoIterator<Item = (String, Value)>) -> Self {
-        Self(Arc::new(Names { own: names.into_iter().collect(), outer: Some(Arc::clone(&self.0)) }))
+        let names = Names { own: names.into_iter().collect(), outer: Some(Arc::clone(&self.names)) };
+        Self { names: Arc::new(names), ..self.clone() }
     }
 
-    pub(super) fn to_value(&self) -> Value {
-        Value::from_dyn_object(Arc::clone(&self.0))
+    /// This scope within an evaluation, which bears the cost of what is evaluated here.
+    #[must_use]
+    pub(in crate::types) fn within(&self, meter: &Arc<Meter>) -> Self {
+        Self { within: Some(Arc::clone(meter)), ..self.clone() }
+    }
+
+    /// What has been evaluated here, and within all scopes made of this one.
+    pub(in crate::types) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The meter of an evaluation.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        self.within.clone().unwrap_or_else(|| Arc::new(Meter::new(&self.account)))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.names.chain().find_map(|names| names.own.get(name))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.names.chain().flat_map(|names| names.own.keys().map(String::as_str))
     }
 
     /// The message about the first undefined part of `a.b.c`, if any.
     pub(super) fn unknown(&self, dotted: &str) -> Option<String> {
         let mut parts = dotted.split('.');
         let first = parts.next()?;
-        let Some(mut value) = self.0.get(first) else {
-            return Some(unknown_name("the name", first, self.0.all()));
+        let Some(mut value) = self.get(first).cloned() else {
+            return Some(unknown_name("the name", first, self.all()));
         };
+        let meter = self.meter();
         for part in parts {
-            let next = value.get_attr(part).ok()?;
-            if next.is_undefined() {
-                let keys: Vec<String> = value.try_iter().ok()?.map(|k| k.to_string()).collect();
-                return Some(unknown_name("the key", part, keys.iter().map(String::as_str)));
+            let next = match &value {
+                // What a variable is made of is not evaluated for a message.
+                Value::Lazy(lazy) if lazy.keys().contains(&part) => return None,
+                other => other.get(part, &meter).ok()?,
+            };
+            if matches!(next, Value::Undefined) {
+                return Some(unknown_name("the key", part, value.keys()));
             }
             value = next;
         }
@@ -78,5 +102,15 @@ pub(in crate::types) fn unknown_name<'a>(what: &str, name: &str, known: impl Int
     match nearest(name, known) {
         Some(near) => format!("{what} `{name}` does not exist; did you mean `{near}`"),
         None => format!("{what} `{name}` does not exist"),
+    }
+}
+
+impl Drop for Names {
+    /// One after the other, as there may be more than the stack has room for.
+    fn drop(&mut self) {
+        let mut outer = self.outer.take();
+        while let Some(mut names) = outer.and_then(Arc::into_inner) {
+            outer = names.outer.take();
+        }
     }
 }

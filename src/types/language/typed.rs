@@ -5,10 +5,9 @@
 //! per item (named by `as`); `$when`, its `value` if a condition is true, else its `else`, else nothing; `$pick`,
 //! selected fields of a document, or of several, of which later ones override earlier ones, in the given order.
 
-use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
-use super::{expr::Engine, scope::Scope, values};
+use super::{expr::Engine, json::size, scope::Scope};
 use crate::{
     document::nearest,
     error::{Context as _, Error, Result},
@@ -37,9 +36,14 @@ pub(in crate::types) fn directive(map: &Map<String, Json>) -> Result<Option<&'st
 
 /// The value of a tree; `None` if omitted.
 pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
+    scope.meter().deeper(|| part(tree, engine, scope))
+}
+
+fn part(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
     match tree {
         Json::String(template) => engine.text(template, scope).map(|text| Some(Json::String(text))),
         Json::Array(items) => {
+            keep(&Json::Null, scope)?;
             let items = items.iter().filter_map(|item| evaluate(item, engine, scope).transpose());
             items.collect::<Result<_>>().map(|items| Some(Json::Array(items)))
         }
@@ -47,13 +51,25 @@ pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) ->
             Some(name) => evaluate_directive(name, map, engine, scope),
             None => evaluate_object(map, engine, scope).map(Some),
         },
-        plain => Ok(Some(plain.clone())),
+        plain => {
+            keep(plain, scope)?;
+            Ok(Some(plain.clone()))
+        }
     }
+}
+
+/// Takes the cost of a value that stays.
+fn keep(value: &Json, scope: &Scope) -> Result<()> {
+    let (meter, bytes) = (scope.meter(), size(value));
+    meter.text(bytes)?;
+    meter.keep(bytes)
 }
 
 fn evaluate_object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
     let mut out = Map::new();
+    keep(&Json::Null, scope)?;
     for (key, tree) in map {
+        scope.meter().keep(key.len())?;
         if let Some(value) = evaluate(tree, engine, scope).context(|| format!("`{key}`"))? {
             out.insert(key.clone(), value);
         }
@@ -68,9 +84,9 @@ fn evaluate_directive(name: &str, map: &Map<String, Json>, engine: &Engine, scop
     }
     let expression = expression(name, argument)?;
     match name {
-        "$expr" => values::to_json(&engine.value(expression, scope)?).map(Some),
+        "$expr" => engine.json(expression, scope).map(Some),
         "$opt" => {
-            let value = values::to_json(&engine.value(expression, scope)?)?;
+            let value = engine.json(expression, scope)?;
             Ok(Some(value).filter(|v| !is_blank(v)))
         }
         "$each" => evaluate_each(expression, map, engine, scope).map(Some),
@@ -87,10 +103,9 @@ fn expression<'a>(name: &str, argument: &'a Json) -> Result<&'a str> {
 
 fn evaluate_each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
     let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
-    let items = engine.value(expression, scope)?;
-    let items = items.try_iter().map_err(|e| Error::invalid(format!("`{expression}`: {e}")))?;
+    let items = engine.items(expression, scope)?;
     let tree = map.get("value").ok_or_else(|| Error::invalid("`$each` needs a `value`"))?;
-    let out = items.filter_map(|item: Value| evaluate(tree, engine, &scope.with(name, item)).transpose());
+    let out = items.iter().filter_map(|item| evaluate(tree, engine, &scope.with(name, item.clone())).transpose());
     out.collect::<Result<_>>().map(Json::Array)
 }
 
@@ -106,9 +121,9 @@ fn evaluate_pick(argument: &Json, engine: &Engine, scope: &Scope) -> Result<Json
     let sources = sources(map).ok_or_else(bad)?;
     let mut merged = Json::Null;
     for from in sources {
-        merge_into(&mut merged, values::to_json(&engine.value(from, scope)?)?);
+        merge_into(&mut merged, engine.json(from, scope)?);
     }
-    project_fields(&merged, fields, omit)
+    project_fields(&merged, fields, omit, scope)
 }
 
 /// The expressions of a `$pick`.
@@ -131,9 +146,9 @@ fn merge_into(into: &mut Json, later: Json) {
 
 /// Selected fields of an object, or of every object in a list. `name!` keeps an empty field, and gives a missing one as
 /// an empty string; `{name: [fields]}` selects within it.
-fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
+fn project_fields(value: &Json, fields: &[Json], omit: bool, scope: &Scope) -> Result<Json> {
     if let Json::Array(items) = value {
-        return items.iter().map(|item| project_fields(item, fields, omit)).collect();
+        return items.iter().map(|item| project_fields(item, fields, omit, scope)).collect();
     }
     let mut out = Map::new();
     for field in fields {
@@ -145,10 +160,17 @@ fn project_fields(value: &Json, fields: &[Json], omit: bool) -> Result<Json> {
             _ => return Err(Error::invalid("a field of `$pick` must be a name, or one name with a list")),
         };
         let (name, forced) = name.strip_suffix('!').map_or((name, false), |n| (n, true));
-        let mut found = value.get(name).cloned().unwrap_or(Json::Null);
-        if let Some(inner) = inner.and_then(Json::as_array).filter(|_| !found.is_null()) {
-            found = project_fields(&found, inner, omit)?;
-        }
+        let found = value.get(name).unwrap_or(&Json::Null);
+        let found = match inner.and_then(Json::as_array).filter(|_| !found.is_null()) {
+            Some(inner) => {
+                keep(&Json::Null, scope)?;
+                project_fields(found, inner, omit, scope)?
+            }
+            None => {
+                keep(found, scope)?;
+                found.clone()
+            }
+        };
         match found {
             Json::Null if forced => _ = out.insert(name.into(), Json::String(String::new())),
             Json::Null => {}

@@ -1,236 +1,303 @@
-//! Conversion between JSON and the values of expressions.
+//! The values of expressions.
 //!
 //! Missing values: a property that the schema lists and the document lacks has the schema's default, or else is
 //! *blank*. A missing key where the schema allows any, and an index past the end, are blank too. A property that the
 //! schema does not list is undefined, and its use an error. Without a schema, only the document's own keys are defined.
+//!
+//! Values share their content; a copy of one costs nothing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use crate::{
-    error::{Error, Kind, Result},
-    plan::Quote,
+use super::{
+    cost::Meter,
+    schema::{Kind, Schema, Shape, blank},
 };
+use crate::{error::Result, plan::Quote};
 
-/// Marks a quote inside a text; a noncharacter that no document should contain.
-const QUOTE_MARK: char = '\u{FDD0}';
+/// A value.
+#[derive(Debug, Clone)]
+pub(in crate::types) enum Value {
+    /// A name or key that does not exist. Its use is an error.
+    Undefined,
+    /// A missing optional value, with its schema.
+    Blank(Shape),
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(Arc<str>),
+    /// A text that has been checked as a relative path.
+    Path(Arc<str>),
+    List(Arc<Vec<Value>>, Shape),
+    Map(Arc<Map>, Shape),
+    /// A layer's digest, diff ID or size, not yet known.
+    Quote(Quote),
+    /// Values by name, made on use.
+    Lazy(Arc<dyn Lazy>),
+    /// The function `layer(title)`.
+    Layers(Arc<BTreeMap<String, Value>>),
+    /// The name `loop` in a `for`.
+    Loop(Arc<Loop>),
+}
 
-/// Limit of nesting in the conversion to JSON.
-const MAX_DEPTH: usize = 64;
+/// Values by name, each made when it is used.
+pub(in crate::types) trait Lazy: fmt::Debug + Send + Sync {
+    /// All names.
+    fn keys(&self) -> Vec<&str>;
+    /// The value of this name, at the cost of the evaluation that uses it.
+    fn get(&self, name: &str, meter: &Arc<Meter>) -> Result<Option<Value>>;
+}
 
-/// A value of a document with its schema.
-pub(in crate::types) fn view(value: &Json, schema: Option<&Json>) -> Value {
-    match value {
-        Json::Null => blank(schema),
-        Json::Bool(b) => Value::from(*b),
-        Json::Number(n) => number(n),
-        Json::String(s) => Value::from(s.as_str()),
-        Json::Array(items) => {
-            let schema = schema.and_then(|s| s.get("items"));
-            Value::from_object(SeqView {
-                items: items.iter().map(|v| view(v, schema)).collect(),
-                beyond: blank(schema),
-                absent: false,
-            })
+/// An object: its keys in their order.
+#[derive(Debug, Default)]
+pub(in crate::types) struct Map {
+    entries: Vec<(Arc<str>, Value)>,
+    /// The places of the entries by key, if they are many.
+    sorted: Vec<u32>,
+}
+
+/// Entries that are searched one by one.
+const FEW: usize = 8;
+
+impl Map {
+    /// A map; of two equal keys, the later one wins.
+    pub(super) fn new(entries: Vec<(Arc<str>, Value)>) -> Self {
+        let places: Vec<u32> = (0..entries.len()).filter_map(|i| u32::try_from(i).ok()).collect();
+        let mut sorted = if entries.len() > FEW { places } else { Vec::new() };
+        let key = |i: &u32| entries.get(*i as usize).map(|(key, _)| key);
+        sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+        Self { entries, sorted }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        let entry = |i: &u32| self.entries.get(*i as usize);
+        if self.sorted.is_empty() {
+            return self.entries.iter().rfind(|(own, _)| **own == *key).map(|(_, value)| value);
         }
-        Json::Object(map) => Value::from_object(map_view(Some(map), schema)),
+        let found = self.sorted.binary_search_by(|i| entry(i).map_or("", |(own, _)| own).cmp(key)).ok()?;
+        self.sorted.get(found).and_then(entry).map(|(_, value)| value)
+    }
+
+    pub(super) fn entries(&self) -> &[(Arc<str>, Value)] {
+        &self.entries
     }
 }
 
-/// The value for a missing one.
-pub(in crate::types) fn blank(schema: Option<&Json>) -> Value {
-    let Some(schema) = schema else { return Value::from(()) };
-    if let Some(default) = schema.get("default").filter(|d| !d.is_null()) {
-        return view(default, Some(schema));
-    }
-    match schema.get("type").and_then(Json::as_str) {
-        Some("array") => {
-            let beyond = blank(schema.get("items"));
-            Value::from_object(SeqView { items: Vec::new(), beyond, absent: true })
-        }
-        Some("object") => Value::from_object(map_view(None, Some(schema))),
-        _ => Value::from(()),
-    }
-}
-
-fn map_view(map: Option<&Map<String, Json>>, schema: Option<&Json>) -> MapView {
-    let listed = schema.and_then(|s| s.get("properties")).and_then(Json::as_object);
-    let others = schema.and_then(|s| s.get("additionalProperties"));
-    let schema_of = |key: &str| listed.and_then(|l| l.get(key)).or(others.filter(|o| o.is_object()));
-    let mut values = HashMap::new();
-    for (key, value) in map.into_iter().flatten() {
-        values.insert(key.clone(), view(value, schema_of(key)));
-    }
-    for (key, schema) in listed.into_iter().flatten() {
-        values.entry(key.clone()).or_insert_with(|| blank(Some(schema)));
-    }
-    let free = schema.is_some() && (listed.is_none() || others.is_some_and(|o| o != &Json::Bool(false)));
-    let rest = free.then(|| blank(others.filter(|o| o.is_object())));
-    MapView { keys: map.into_iter().flat_map(Map::keys).cloned().collect(), values, rest, absent: map.is_none() }
-}
-
-fn number(n: &serde_json::Number) -> Value {
-    match (n.as_i64(), n.as_u64()) {
-        (Some(i), _) => Value::from(i),
-        (None, Some(u)) => Value::from(u),
-        _ => Value::from(n.as_f64().unwrap_or_default()),
-    }
-}
-
-/// An object, with the optional keys of its schema.
+/// The state of a `for`.
 #[derive(Debug)]
-struct MapView {
-    keys: Vec<String>,
-    values: HashMap<String, Value>,
-    /// The value of any other key, if allowed.
-    rest: Option<Value>,
-    absent: bool,
+pub(in crate::types) struct Loop {
+    pub(super) items: Arc<Vec<Value>>,
+    pub(super) at: usize,
 }
 
-impl Object for MapView {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.values.get(key.as_str()?).or(self.rest.as_ref()).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.keys.iter().map(|k| Value::from(k.as_str())).collect())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.keys.len())
-    }
-}
-
-/// A list; an index past its end is blank.
-#[derive(Debug)]
-struct SeqView {
-    items: Vec<Value>,
-    beyond: Value,
-    absent: bool,
-}
-
-impl Object for SeqView {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Seq
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let index = key.as_i64()?;
-        let from_start = if index < 0 { index + i64::try_from(self.items.len()).ok()? } else { index };
-        let item = usize::try_from(from_start).ok().and_then(|i| self.items.get(i));
-        Some(item.unwrap_or(&self.beyond).clone())
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.items.clone())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.items.len())
+impl Loop {
+    fn get(&self, name: &str) -> Option<Value> {
+        let (at, len) = (self.at, self.items.len());
+        let item = |at: Option<usize>| at.and_then(|at| self.items.get(at)).cloned().unwrap_or(Value::Undefined);
+        Some(match name {
+            "index" => (at + 1).into(),
+            "index0" => at.into(),
+            "length" => len.into(),
+            "revindex" => (len - at).into(),
+            "revindex0" => (len - at - 1).into(),
+            "first" => Value::Bool(at == 0),
+            "last" => Value::Bool(at + 1 == len),
+            "previtem" => item(at.checked_sub(1)),
+            "nextitem" => item(Some(at + 1)),
+            _ => return None,
+        })
     }
 }
 
-/// Whether the value is a missing object or list.
-pub(super) fn is_absent(value: &Value) -> bool {
-    value.downcast_object_ref::<MapView>().is_some_and(|m| m.absent)
-        || value.downcast_object_ref::<SeqView>().is_some_and(|s| s.absent)
-}
-
-/// A layer's digest, diff ID or size, not yet known.
-#[derive(Debug)]
-struct QuoteView(Quote);
-
-impl Object for QuoteView {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{QUOTE_MARK}")
-    }
-}
-
-/// A quote as an expression value: opaque, to be used whole.
-pub(in crate::types) fn quote(quote: Quote) -> Value {
-    Value::from_object(QuoteView(quote))
-}
-
-/// Whether the text contains a quote.
-pub(super) fn holds_quote(text: &str) -> bool {
-    text.contains(QUOTE_MARK)
-}
-
-/// Converts a value to JSON; blank becomes `null`.
-///
-/// Errors: a key `$layer`, which would read as a quote; nesting deeper than 64; a value that JSON cannot represent.
-pub(in crate::types) fn to_json(value: &Value) -> Result<Json> {
-    to_json_at(value, 0)
-}
-
-fn to_json_at(value: &Value, depth: usize) -> Result<Json> {
-    if depth > MAX_DEPTH {
-        return Err(Error::limit(format!("the value is nested deeper than {MAX_DEPTH} levels")));
-    }
-    if let Some(quote) = value.downcast_object_ref::<QuoteView>() {
-        return Ok(quote.0.to_value());
-    }
-    if is_absent(value) {
-        return Ok(Json::Null);
-    }
-    let broken = |e: minijinja::Error| Error::caused(Kind::Invalid, "cannot convert a value to JSON", e);
-    match value.kind() {
-        ValueKind::None | ValueKind::Undefined => Ok(Json::Null),
-        ValueKind::Bool => Ok(Json::Bool(value.is_true())),
-        ValueKind::Number => Ok(json_number(value)),
-        ValueKind::String => text_to_json(&value.to_string()),
-        ValueKind::Seq | ValueKind::Iterable => {
-            value.try_iter().map_err(broken)?.map(|v| to_json_at(&v, depth + 1)).collect()
-        }
-        ValueKind::Map => {
-            let mut map = Map::new();
-            for key in value.try_iter().map_err(broken)? {
-                let item = value.get_item(&key).map_err(broken)?;
-                map.insert(checked_key(&key.to_string())?, to_json_at(&item, depth + 1)?);
+impl Value {
+    /// The value of this JSON, without a schema.
+    pub(in crate::types) fn of(json: &Json) -> Self {
+        match json {
+            Json::Null => Self::Blank(None),
+            Json::Bool(b) => Self::Bool(*b),
+            Json::Number(n) => match (n.as_i64(), n.as_u64()) {
+                (Some(i), _) => Self::Int(i.into()),
+                (None, Some(u)) => Self::Int(u.into()),
+                _ => Self::Float(n.as_f64().unwrap_or_default()),
+            },
+            Json::String(s) => s.as_str().into(),
+            Json::Array(items) => items.iter().map(Self::of).collect(),
+            Json::Object(map) => {
+                Self::map(map.iter().map(|(key, value)| (Arc::from(key.as_str()), Self::of(value))).collect())
             }
-            Ok(Json::Object(map))
-        }
-        kind => Err(Error::invalid(format!("cannot convert a value of kind {kind} to JSON"))),
-    }
-}
-
-fn json_number(value: &Value) -> Json {
-    if value.is_integer() {
-        if let Some(i) = value.as_i64() {
-            return i.into();
-        }
-        if let Ok(u) = u64::try_from(value.clone()) {
-            return u.into();
         }
     }
-    f64::try_from(value.clone()).ok().map_or(Json::Null, Json::from)
-}
 
-fn text_to_json(text: &str) -> Result<Json> {
-    if holds_quote(text) {
-        return Err(Error::invalid("the digest is not known yet; use it alone, with `$expr`"));
+    /// The value of a document with this schema.
+    pub(in crate::types) fn view(json: &Json, schema: Option<Arc<Schema>>) -> Self {
+        Self::of(json).shaped(schema)
     }
-    Ok(Json::String(text.into()))
-}
 
-fn checked_key(key: &str) -> Result<String> {
-    if key == "$layer" {
-        return Err(Error::invalid("the key `$layer` is reserved; a document cannot contain it"));
+    /// An object with these keys.
+    pub(in crate::types) fn pairs<K: Into<Arc<str>>>(pairs: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Self::map(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
-    Ok(key.into())
+
+    pub(super) fn map(entries: Vec<(Arc<str>, Self)>) -> Self {
+        Self::Map(Arc::new(Map::new(entries)), None)
+    }
+
+    /// A text, or blank.
+    pub(in crate::types) fn optional(text: Option<impl Into<Arc<str>>>) -> Self {
+        text.map_or(Self::Blank(None), |text| Self::Text(text.into()))
+    }
+
+    /// This value with a schema.
+    pub(in crate::types) fn shaped(self, schema: Shape) -> Self {
+        match self {
+            Self::Blank(_) => blank(schema.as_ref()),
+            Self::List(items, _) => Self::List(items, schema),
+            Self::Map(map, _) => Self::Map(map, schema),
+            plain => plain,
+        }
+    }
+
+    /// The value of this key; undefined if there can be none.
+    pub(super) fn get(&self, key: &str, meter: &Arc<Meter>) -> Result<Self> {
+        meter.take(1)?;
+        let missing = |shape: &Shape| shape.as_ref().and_then(|schema| schema.missing(key));
+        let found = match self {
+            Self::Map(map, shape) => match map.get(key) {
+                Some(value) => Some(value.clone().shaped_by(shape, |schema| schema.property(key))),
+                None => missing(shape),
+            },
+            Self::Blank(shape) if self.lacks() == Kind::Object => missing(shape),
+            Self::Lazy(lazy) => lazy.get(key, meter)?,
+            Self::Loop(state) => state.get(key),
+            _ => None,
+        };
+        Ok(found.unwrap_or(Self::Undefined))
+    }
+
+    /// The value of a key that an object has itself.
+    pub(super) fn own(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(map, _) => map.get(key),
+            _ => None,
+        }
+    }
+
+    /// The item with this index, from the end if it is negative; blank beyond the end.
+    pub(super) fn at(&self, index: i128) -> Self {
+        let (items, shape) = match self {
+            Self::List(items, shape) => (items.as_slice(), shape),
+            Self::Blank(shape) if self.lacks() == Kind::Array => (&[][..], shape),
+            _ => return Self::Undefined,
+        };
+        let index = if index < 0 { index + items.len() as i128 } else { index };
+        let item = usize::try_from(index).ok().and_then(|index| items.get(index));
+        let schema = shape.as_ref().and_then(|schema| schema.items());
+        item.map_or_else(|| blank(schema), |item| item.clone().shaped_by(shape, |_| schema.cloned()))
+    }
+
+    /// This value as a part of one with this schema. Without that, it keeps its own.
+    pub(super) fn shaped_by(self, whole: &Shape, part: impl FnOnce(&Schema) -> Shape) -> Self {
+        match whole {
+            Some(schema) => self.shaped(part(schema)),
+            None => self,
+        }
+    }
+
+    /// The type of a missing list or object.
+    pub(super) fn lacks(&self) -> Kind {
+        match self {
+            Self::Blank(Some(schema)) => schema.kind(),
+            _ => Kind::Other,
+        }
+    }
+
+    /// The known keys, for suggestions.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::Map(map, shape) => {
+                map.entries().iter().map(|(key, _)| &**key).chain(shape.iter().flat_map(|s| s.keys())).collect()
+            }
+            Self::Blank(shape) => shape.iter().flat_map(|schema| schema.keys()).collect(),
+            Self::Lazy(lazy) => lazy.keys(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(in crate::types) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Path(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether a condition holds.
+    pub(in crate::types) fn is_true(&self) -> bool {
+        match self {
+            Self::Undefined | Self::Blank(_) => false,
+            Self::Bool(b) => *b,
+            Self::Int(i) => *i != 0,
+            Self::Float(f) => *f != 0.0,
+            Self::Text(text) | Self::Path(text) => !text.is_empty(),
+            Self::List(items, _) => !items.is_empty(),
+            Self::Map(map, _) => !map.entries().is_empty(),
+            Self::Lazy(lazy) => !lazy.keys().is_empty(),
+            Self::Quote(_) | Self::Layers(_) | Self::Loop(_) => true,
+        }
+    }
+
+    /// The word for what it is, in messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Undefined => "undefined",
+            Self::Blank(_) => match self.lacks() {
+                Kind::Array => "list",
+                Kind::Object => "map",
+                Kind::Other => "blank",
+            },
+            Self::Bool(_) => "boolean",
+            Self::Int(_) | Self::Float(_) => "number",
+            Self::Text(_) | Self::Path(_) => "string",
+            Self::List(..) => "list",
+            Self::Map(..) | Self::Lazy(_) | Self::Loop(_) => "map",
+            Self::Quote(_) => "digest that is not known yet",
+            Self::Layers(_) => "function",
+        }
+    }
 }
 
-/// Errors: literal JSON has a key that would read as a quote.
-pub(in crate::types) fn refuse_quotes(value: &Json) -> Result<()> {
-    match value {
-        Json::Object(map) => map.iter().try_for_each(|(k, v)| checked_key(k).and_then(|_| refuse_quotes(v))),
-        Json::Array(items) => items.iter().try_for_each(refuse_quotes),
-        _ => Ok(()),
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+impl From<usize> for Value {
+    fn from(number: usize) -> Self {
+        Self::Int(number as i128)
+    }
+}
+
+impl FromIterator<Value> for Value {
+    fn from_iter<T: IntoIterator<Item = Self>>(items: T) -> Self {
+        Self::List(Arc::new(items.into_iter().collect()), None)
     }
 }

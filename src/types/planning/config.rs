@@ -9,7 +9,7 @@ use crate::{
     plan::{Content, Part},
     types::{
         definition::config::Config,
-        language::{typed, values},
+        language::{json::refuse_quotes, typed},
     },
 };
 
@@ -49,7 +49,7 @@ impl Config {
                 let read = reading
                     .document(name)
                     .ok_or_else(|| Error::invalid(format!("the document `{name}` does not exist")))?;
-                values::refuse_quotes(&read.value)?;
+                refuse_quotes(&read.value)?;
                 read.value.clone()
             }
             (None, Some(tree)) => typed::evaluate(tree, reading.engine, &reading.scope)?.unwrap_or(Json::Null),

@@ -1,18 +1,26 @@
 //! The section `source.documents`: files that expressions can read.
 
-use minijinja::Value;
 use serde_json::Value as Json;
 
 use super::reading::{Read, Reading};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Context as _, Error, Kind, Result},
     source::{self, Document, Options, Scalars},
     types::{
-        definition::documents::{DocumentFormat, DocumentRule},
-        language::values,
+        definition::{
+            documents::{DocumentFormat, DocumentRule},
+            visits,
+        },
+        language::{
+            schema::{Schema, blank},
+            values::Value,
+        },
         probe::deck,
     },
 };
+
+/// Limit of visits of a document whose errors are looked for.
+const MAX_EXPLAINED: u64 = visits::MAX_VISITS / 10;
 
 impl DocumentRule {
     /// Reads the document; `None` if this form has none, or if it is optional and missing.
@@ -43,16 +51,16 @@ impl DocumentRule {
         if self.scalars == Scalars::GoYaml {
             sort_free_maps(&mut value, self.schema.as_ref());
         }
-        self.check_by_schema(&value, &document)?;
+        self.check_by_schema(&value, &document, reading)?;
         Ok(Some(Read { value, document: Some(document) }))
     }
 
     /// The document as an expression value.
     pub(super) fn to_value(&self, read: Option<&Read>) -> Value {
-        match (read, self.shape()) {
-            (Some(read), shape) => values::view(&read.value, shape),
-            (None, Some(shape)) => values::blank(Some(shape)),
-            (None, None) => values::blank(Some(&serde_json::json!({"type": "object"}))),
+        let schema = self.shape().map(Schema::of);
+        match read {
+            Some(read) => Value::view(&read.value, schema),
+            None => blank(Some(&schema.unwrap_or_else(Schema::object))),
         }
     }
 
@@ -75,11 +83,25 @@ impl DocumentRule {
         }
     }
 
-    fn check_by_schema(&self, value: &Json, document: &Document) -> Result<()> {
-        let Some(validator) = self.validator()? else { return Ok(()) };
-        match validator.iter_errors(value).next() {
-            None => Ok(()),
-            Some(error) => {
+    fn check_by_schema(&self, value: &Json, document: &Document, reading: &Reading<'_>) -> Result<()> {
+        let (Some(validator), Some(schema)) = (self.validator()?, &self.schema) else { return Ok(()) };
+        let count = || {
+            let visits = visits::count(schema, value)?;
+            reading.scope.account().take(visits).map(|()| visits)
+        };
+        let visits = count().context(|| document.place(""))?;
+        if validator.is_valid(value) {
+            return Ok(());
+        }
+        // What is said of a place may be said of thousands before it is known which of them to tell.
+        if visits > MAX_EXPLAINED {
+            return Err(
+                Error::invalid("it does not fit its schema, and is too large to say where").context(document.place(""))
+            );
+        }
+        match validator.validate(value) {
+            Ok(()) => Ok(()),
+            Err(error) => {
                 let pointer = error.instance_path().to_string();
                 let mut message = error.to_string().replace('\n', " ");
                 if message.len() > 300 {

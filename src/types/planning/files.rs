@@ -1,11 +1,10 @@
 //! Files of a source: their values in expressions, and their reads.
 
-use minijinja::Value;
-
 use crate::{
     oci::media_type,
     plan::Reads,
     source::{Member, MemberKind},
+    types::language::values::Value,
 };
 
 /// A file as an expression value.
@@ -15,7 +14,7 @@ pub(super) fn file_value(member: &Member) -> Value {
         Some((stem, ext)) if !stem.is_empty() => (stem, ext),
         _ => (name, ""),
     };
-    Value::from_pairs([
+    Value::pairs([
         ("path", Value::from(member.path.as_str())),
         ("name", Value::from(name)),
         ("stem", Value::from(stem)),

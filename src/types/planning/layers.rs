@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::Value;
 use serde_json::Value as Json;
 
 use super::{
@@ -22,7 +21,7 @@ use crate::{
             layers::{Layer, Layers},
             tar,
         },
-        language::typed,
+        language::{typed, values::Value},
     },
 };
 
@@ -86,7 +85,7 @@ impl Layer {
             planned.claim(title, index, &content)?;
             annotations.extend(title_annotations(title, index, &content));
         }
-        annotations.extend(self.annotations(&reading.with("layer", Value::from_pairs(quotes(index))))?);
+        annotations.extend(self.annotations(&reading.with("layer", Value::pairs(quotes(index))))?);
         planned.reads += reads(members);
         planned.parts.push(Part { id: self.id.clone(), media_type, content, annotations });
         Ok(())
@@ -113,6 +112,7 @@ impl Layer {
         };
         let root = crate::source::relative(&root).map(|r| if r.is_empty() { ".".into() } else { r })?;
         let members = reading.set(&tar.set)?;
+        reading.scope.account().take(members.len() as u64)?;
         let entries = tar.entries(members, &reading.dir_of(&tar.set)?, &root, reading.inputs.now)?;
         Ok((Content::Tar { entries, compress }, members))
     }

@@ -11,7 +11,7 @@ use crate::{
     plan::{ManifestPlan, Order, Part},
     types::{
         definition::manifest::{Block, ManifestRule},
-        language::{typed, values},
+        language::typed,
     },
 };
 
@@ -62,7 +62,7 @@ impl Block {
             return Ok(());
         }
         if let Some(merge) = &self.merge {
-            match values::to_json(&reading.value(merge)?)? {
+            match reading.json(merge)? {
                 Json::Null => {}
                 Json::Object(map) => {
                     for (key, value) in map {

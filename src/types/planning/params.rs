@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::Value;
 use serde_json::Value as Json;
 
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
     error::{Code, Error, Result},
     types::{
         definition::params::{Param, ParamType},
-        language::values,
+        language::{schema::Schema, values::Value},
     },
 };
 
@@ -76,9 +75,8 @@ pub(super) fn values(
 
 /// The parameters as an expression value.
 pub(super) fn to_value(params: &BTreeMap<String, Param>, values: &BTreeMap<String, Json>) -> Value {
-    Value::from_pairs(values.iter().map(|(name, value)| {
+    Value::pairs(values.iter().map(|(name, value)| {
         let array = params.get(name).is_some_and(|p| p.kind == ParamType::Array);
-        let schema = array.then(|| serde_json::json!({"type": "array"}));
-        (name.clone(), values::view(value, schema.as_ref()))
+        (name.as_str(), Value::view(value, array.then(Schema::array)))
     }))
 }

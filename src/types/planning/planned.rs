@@ -1,15 +1,14 @@
 //! Planned layers, and their values in expressions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use minijinja::Value;
 use serde_json::Value as Json;
 
 use crate::{
     error::{Code, Error, Kind, Result},
     oci::annotation,
     plan::{Content, Part, Quote, Quoted, Reads},
-    types::language::{scope::unknown_name, values},
+    types::language::values::Value,
 };
 
 /// The planned layers of a manifest.
@@ -44,13 +43,7 @@ impl Planned {
         let all: Vec<Value> = self.parts.iter().enumerate().map(|(i, part)| described(i, part)).collect();
         let titles: BTreeMap<String, Value> =
             self.titles.iter().filter_map(|(t, i)| Some((t.clone(), all.get(*i)?.clone()))).collect();
-        let layer = move |title: String| {
-            titles.get(&title).cloned().ok_or_else(|| {
-                let message = unknown_name("the layer", &title, titles.keys().map(String::as_str));
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
-            })
-        };
-        vec![("layers".into(), Value::from(all)), ("layer".into(), Value::from_function(layer))]
+        vec![("layers".into(), all.into_iter().collect()), ("layer".into(), Value::Layers(Arc::new(titles)))]
     }
 }
 
@@ -58,14 +51,14 @@ fn described(index: usize, part: &Part) -> Value {
     let title = part.annotations.get(annotation::TITLE).and_then(Json::as_str);
     let own = [
         ("id", Value::from(part.id.as_str())),
-        ("title", title.map_or(Value::from(()), Value::from)),
+        ("title", Value::optional(title)),
         ("mediaType", Value::from(part.media_type.as_str())),
     ];
-    Value::from_pairs(own.into_iter().chain(quotes(index)))
+    Value::pairs(own.into_iter().chain(quotes(index)))
 }
 
 /// The quotes of the layer with this index.
 pub(super) fn quotes(index: usize) -> [(&'static str, Value); 3] {
-    let quote = |value| values::quote(Quote { layer: index, value });
+    let quote = |value| Value::Quote(Quote { layer: index, value });
     [("digest", quote(Quoted::Digest)), ("diffId", quote(Quoted::DiffId)), ("size", quote(Quoted::Size))]
 }

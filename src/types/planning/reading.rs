@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
 use super::{files::file_value, inputs::Inputs, params, vars::vars};
@@ -17,8 +16,9 @@ use crate::{
         },
         language::{
             expr::Engine,
+            schema::Schema,
             scope::{Scope, unknown_name},
-            values,
+            values::Value,
         },
     },
 };
@@ -34,6 +34,9 @@ pub(super) struct Reading<'a> {
     pub(super) scope: Scope,
     documents: Arc<BTreeMap<String, Option<Read>>>,
     sets: Arc<BTreeMap<String, Vec<Member>>>,
+    /// The paths of the sets, as expression values.
+    paths: BTreeMap<Arc<str>, Value>,
+    vars: Arc<Map<String, Json>>,
     /// In a member of an index: the member's set, and that set's directory.
     pub(super) member: Option<(String, String)>,
 }
@@ -56,16 +59,19 @@ impl<'a> Reading<'a> {
         form: &str,
     ) -> Result<Self> {
         let values = params::values(&definition.params, &inputs.set)?;
+        let given = inputs.annotations.iter().map(|(key, value)| (key.as_str(), Value::from(value.as_str())));
+        let given = Value::pairs(given);
         let names = [
             ("source", source_value(source)),
             ("form", Value::from(form)),
             ("params", params::to_value(&definition.params, &values)),
-            ("now", inputs.now.map(rfc3339).transpose()?.map_or(Value::from(()), Value::from)),
-            ("cli", Value::from_pairs([("annotations", Value::from_pairs(inputs.annotations.clone()))])),
+            ("now", Value::optional(inputs.now.map(rfc3339).transpose()?)),
+            ("cli", Value::pairs([("annotations", given)])),
         ];
         let scope = Scope::default().with_all(names.map(|(name, value)| (name.to_owned(), value)));
-        let (documents, sets, member) = Default::default();
-        Ok(Self { definition, engine, source, inputs, form: form.into(), scope, documents, sets, member })
+        let (documents, sets, paths, member) = Default::default();
+        let (form, vars) = (form.to_owned(), Arc::new(definition.vars.clone()));
+        Ok(Self { definition, engine, source, inputs, form, scope, documents, sets, paths, vars, member })
     }
 
     /// Adds a document and its value in expressions.
@@ -76,18 +82,17 @@ impl<'a> Reading<'a> {
 
     /// Adds a set, or replaces it.
     pub(super) fn add_set(&mut self, name: &str, members: Vec<Member>) {
-        Arc::make_mut(&mut self.sets).insert(name.into(), members);
+        self.scope.account().has_files(members.len());
         // As lists of paths. The reading order ensures that expressions name only sets read before.
-        let sets = Value::from_pairs(self.sets.iter().map(|(name, members)| {
-            let paths: Json = members.iter().map(|m| m.path.as_str()).collect();
-            (name.clone(), values::view(&paths, Some(&Json::Object(Map::new()))))
-        }));
-        self.scope = self.scope.with("sets", sets);
+        let paths: Value = members.iter().map(|member| Value::from(member.path.as_str())).collect();
+        self.paths.insert(name.into(), paths.shaped(Some(Schema::array())));
+        Arc::make_mut(&mut self.sets).insert(name.into(), members);
+        self.scope = self.scope.with("sets", Value::pairs(self.paths.clone()));
     }
 
     /// Adds the variables, which see the current names.
     pub(super) fn with_vars(mut self) -> Self {
-        self.scope = self.scope.with("vars", vars(&self.definition.vars, self.engine, &self.scope));
+        self.scope = self.scope.with("vars", vars(&self.vars, self.engine, &self.scope));
         self
     }
 
@@ -115,8 +120,8 @@ impl<'a> Reading<'a> {
         template.map(|template| self.text(template)).transpose()
     }
 
-    pub(super) fn value(&self, expression: &Expression) -> Result<Value> {
-        self.engine.value(&expression.0, &self.scope)
+    pub(super) fn json(&self, expression: &Expression) -> Result<Json> {
+        self.engine.json(&expression.0, &self.scope)
     }
 
     pub(super) fn truth(&self, expression: &Expression) -> Result<bool> {
@@ -138,11 +143,7 @@ impl<'a> Reading<'a> {
     /// The list of strings from an expression, without blank ones.
     pub(super) fn list(&self, expression: &str) -> Result<Vec<String>> {
         let bad = || Error::invalid(format!("`{expression}` is not a list of strings"));
-        let value = self.engine.value(expression, &self.scope)?;
-        if value.as_str().is_some() {
-            return Err(bad());
-        }
-        match values::to_json(&value)? {
+        match self.engine.json(expression, &self.scope)? {
             Json::Null => Ok(Vec::new()),
             Json::Array(items) => {
                 let items = items.into_iter().filter(|item| !item.is_null());
@@ -231,7 +232,7 @@ fn find_text(value: &Json, text: &str, at: String) -> Option<String> {
 /// The source as an expression value.
 fn source_value(source: &Source) -> Value {
     let file = source.file();
-    Value::from_pairs([
+    Value::pairs([
         ("path", Value::from(file.unwrap_or("."))),
         ("name", Value::from(source.name())),
         ("directory", Value::from(file.is_none())),

@@ -1,13 +1,14 @@
 //! The section `reference`: the natural repository and tag of the artifact.
 
-use minijinja::Value;
-
 use super::reading::Reading;
 use crate::{
     error::{Code, Error, Result},
     oci::Tag,
     plan::ReferencePlan,
-    types::definition::reference::{ReferenceRule, Replacement},
+    types::{
+        definition::reference::{ReferenceRule, Replacement},
+        language::values::Value,
+    },
 };
 
 impl ReferenceRule {
@@ -51,12 +52,11 @@ impl ReferenceRule {
     /// A reference as an expression value.
     fn reference_value(&self, repository: &str, tag: Option<&str>) -> Value {
         let basename = repository.rsplit('/').next().unwrap_or_default();
-        let text = |t: Option<String>| t.map_or(Value::from(()), Value::from);
-        Value::from_pairs([
+        Value::pairs([
             ("repository", Value::from(repository)),
             ("basename", Value::from(basename)),
-            ("tag", text(tag.map(str::to_owned))),
-            ("version", text(tag.map(|t| replace_all(t.to_owned(), &self.decode)))),
+            ("tag", Value::optional(tag)),
+            ("version", Value::optional(tag.map(|t| replace_all(t.to_owned(), &self.decode)))),
         ])
     }
 }

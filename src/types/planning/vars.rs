@@ -2,50 +2,53 @@
 
 use std::sync::Arc;
 
-use minijinja::{
-    Value,
-    value::{Enumerator, Object},
-};
 use serde_json::{Map, Value as Json};
 
-use crate::types::language::{expr::Engine, scope::Scope, typed, values};
+use crate::{
+    error::{Context as _, Result},
+    types::language::{
+        cost::Meter,
+        expr::Engine,
+        scope::Scope,
+        typed,
+        values::{Lazy, Value},
+    },
+};
 
 /// The variables as an expression value. Each is evaluated on use, with the names there, and sees earlier variables.
-pub(super) fn vars(all: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Value {
-    if all.is_empty() {
-        return values::view(&Json::Object(Map::new()), None);
-    }
-    Value::from_object(Vars { all: all.clone(), engine: engine.clone(), scope: scope.clone() })
+pub(super) fn vars(all: &Arc<Map<String, Json>>, engine: &Engine, scope: &Scope) -> Value {
+    some(all, all.len(), engine, scope)
+}
+
+/// The first of the variables.
+fn some(all: &Arc<Map<String, Json>>, count: usize, engine: &Engine, scope: &Scope) -> Value {
+    let (all, engine, scope) = (Arc::clone(all), engine.clone(), scope.clone());
+    Value::Lazy(Arc::new(Vars { all, count, engine, scope }))
 }
 
 struct Vars {
-    all: Map<String, Json>,
+    all: Arc<Map<String, Json>>,
+    count: usize,
     engine: Engine,
     scope: Scope,
 }
 
 impl std::fmt::Debug for Vars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.all.keys()).finish()
+        f.debug_list().entries(self.keys()).finish()
     }
 }
 
-impl Object for Vars {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
-        let tree = self.all.get(name)?;
-        let above: Map<String, Json> =
-            self.all.iter().take_while(|(k, _)| *k != name).map(|(k, v)| (k.clone(), v.clone())).collect();
-        let scope = self.scope.with("vars", vars(&above, &self.engine, &self.scope));
-        Some(match typed::evaluate(tree, &self.engine, &scope) {
-            Ok(value) => values::view(&value.unwrap_or(Json::Null), None),
-            Err(e) => {
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("`vars.{name}`: {e}")).into()
-            }
-        })
+impl Lazy for Vars {
+    fn keys(&self) -> Vec<&str> {
+        self.all.keys().take(self.count).map(String::as_str).collect()
     }
 
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.all.keys().map(|k| Value::from(k.as_str())).collect())
+    fn get(&self, name: &str, meter: &Arc<Meter>) -> Result<Option<Value>> {
+        let mut found = self.all.iter().take(self.count).enumerate();
+        let Some((at, (_, tree))) = found.find(|(_, (key, _))| *key == name) else { return Ok(None) };
+        let scope = self.scope.within(meter).with("vars", some(&self.all, at, &self.engine, &self.scope));
+        let value = typed::evaluate(tree, &self.engine, &scope).context(|| format!("`vars.{name}`"))?;
+        Ok(Some(Value::of(&value.unwrap_or(Json::Null))))
     }
 }

@@ -1,6 +1,5 @@
 //! The section `unpack`: the steps that turn an artifact into files.
 
-use minijinja::Value;
 use serde_json::Value as Json;
 
 use super::generic;
@@ -17,7 +16,7 @@ use crate::{
             tar,
             unpack::{Rule, Unpack, View},
         },
-        language::{expr::Engine, scope::Scope, values},
+        language::{expr::Engine, schema::Schema, scope::Scope, values::Value},
         planning::paths::checked_path,
     },
 };
@@ -92,6 +91,7 @@ pub(in crate::types) fn plan(
         return generic::unpacking(manifest);
     }
     let scope = Scope::default().with("config", config_value(config));
+    scope.account().has_files(manifest.layers.len());
     let mut out = Unpacking::default();
     for (layer, role) in manifest.layers.iter().zip(&roles) {
         let before = out.steps.len();
@@ -104,8 +104,9 @@ pub(in crate::types) fn plan(
         }
     }
     for rule in rules.iter().filter(|r| r.config) {
-        out.steps
-            .extend(rule.step(&manifest.config, engine, &scope.with("layer", Value::from(()))).context(|| "config")?);
+        out.steps.extend(
+            rule.step(&manifest.config, engine, &scope.with("layer", Value::Blank(None))).context(|| "config")?,
+        );
     }
     generic::refuse_same_paths(&out.steps)?;
     Ok(out)
@@ -135,17 +136,17 @@ fn name_of(layer: &Descriptor) -> String {
 /// The config as an expression value: missing keys are blank.
 fn config_value(config: &[u8]) -> Value {
     let json: Json = serde_json::from_slice(config).unwrap_or(Json::Null);
-    values::view(&json, Some(&serde_json::json!({"type": "object"})))
+    Value::view(&json, Some(Schema::object()))
 }
 
 /// A layer as an expression value. Its title is checked as a relative path and usable as one.
 fn layer_value(layer: &Descriptor) -> Result<Value> {
     let title = layer.title().map(checked_path).transpose()?;
     let annotations = serde_json::to_value(&layer.annotations).unwrap_or(Json::Null);
-    Ok(Value::from_pairs([
-        ("title", title.map_or(Value::from(()), Value::from_safe_string)),
+    Ok(Value::pairs([
+        ("title", title.map_or(Value::Blank(None), |title| Value::Path(title.into()))),
         ("mediaType", Value::from(layer.media_type.as_str())),
         ("digest", Value::from(layer.digest.hex())),
-        ("annotations", values::view(&annotations, Some(&serde_json::json!({"type": "object"})))),
+        ("annotations", Value::view(&annotations, Some(Schema::object()))),
     ]))
 }

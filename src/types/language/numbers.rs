@@ -1,0 +1,66 @@
+//! The filters that make numbers.
+
+use super::{
+    evaluate::{Fault, Outcome},
+    filters::{Call, attribute},
+    node::Arithmetic,
+    operators::{broken, calculate, items},
+    values::Value,
+};
+use crate::error::Error;
+
+pub(super) fn int(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let other = call.next("default")?;
+    let base = match call.next("base")? {
+        Some(Value::Int(base)) => u32::try_from(base).ok().filter(|base| (2..=36).contains(base)).unwrap_or(10),
+        _ => 10,
+    };
+    #[allow(clippy::cast_possible_truncation)]
+    let made = match &value {
+        Value::Blank(_) => return Ok(other.unwrap_or(Value::Int(0))),
+        Value::Bool(b) => Some(i128::from(*b)),
+        Value::Int(i) => Some(*i),
+        Value::Float(f) => Some(*f as i128),
+        Value::Text(text) | Value::Path(text) => {
+            call.meter.text(text.len())?;
+            let text = text.trim();
+            i128::from_str_radix(text, base).ok().or_else(|| text.parse::<f64>().ok().map(|f| f as i128))
+        }
+        _ => None,
+    };
+    made.map(Value::Int).or(other).ok_or_else(|| not_a_number(&value))
+}
+
+pub(super) fn float(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let other = call.next("default")?;
+    let made = match &value {
+        Value::Blank(_) => return Ok(other.unwrap_or(Value::Float(0.0))),
+        Value::Text(text) | Value::Path(text) => {
+            call.meter.text(text.len())?;
+            text.trim().parse().ok()
+        }
+        number => broken(number),
+    };
+    made.map(Value::Float).or(other).ok_or_else(|| not_a_number(&value))
+}
+
+fn not_a_number(value: &Value) -> Fault {
+    match value.as_text() {
+        Some(text) => Error::invalid(format!("`{}` is not a number", text.chars().take(80).collect::<String>())).into(),
+        None => Error::invalid(format!("a {} is not a number", value.kind())).into(),
+    }
+}
+
+pub(super) fn sum(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
+    let path = call.next("attribute")?;
+    let mut sum = call.next("start")?.unwrap_or(Value::Int(0));
+    for item in items(&value, call.meter)?.iter() {
+        call.meter.take(1)?;
+        let item = path.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute(item, path, call.meter))?;
+        if broken(&item).is_none() {
+            return Err(Error::invalid(format!("`sum` of numbers only, not of a {}", item.kind())).into());
+        }
+        sum = calculate(Arithmetic::Add, &sum, &item, call.meter)?;
+    }
+    Ok(sum)
+}

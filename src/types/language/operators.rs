@@ -1,0 +1,378 @@
+//! What operators do with values. Each takes the steps of its work before it works.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{
+    cost::Meter,
+    evaluate::{Fault, Outcome},
+    node::{Arithmetic, Comparison},
+    printed::{Printed, text},
+    schema::Kind,
+    values::Value,
+};
+use crate::error::{Error, Result};
+
+/// Two numbers in the form in which they are calculated with.
+enum Numbers {
+    Whole(i128, i128),
+    Broken(f64, f64),
+}
+
+fn whole(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int(i) => Some(*i),
+        Value::Bool(b) => Some(i128::from(*b)),
+        _ => None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn broken(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(f) => Some(*f),
+        other => whole(other).map(|i| i as f64),
+    }
+}
+
+fn numbers(a: &Value, b: &Value) -> Option<Numbers> {
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => Some(Numbers::Whole(a, b)),
+        _ => Some(Numbers::Broken(broken(a)?, broken(b)?)),
+    }
+}
+
+/// `a + b` and its like.
+pub(super) fn calculate(how: Arithmetic, a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<Value> {
+    if matches!(a, Value::Undefined) || matches!(b, Value::Undefined) {
+        return Err(Fault::Undefined);
+    }
+    let sign = match how {
+        Arithmetic::Add => "+",
+        Arithmetic::Subtract => "-",
+        Arithmetic::Divide => "/",
+        Arithmetic::Floor => "//",
+        Arithmetic::Remainder => "%",
+    };
+    let result = match (how, numbers(a, b)) {
+        (Arithmetic::Add, None) => return add(a, b, meter),
+        (_, None) => return Err(Error::invalid(format!("`{sign}` of a {} and a {}", a.kind(), b.kind())).into()),
+        (Arithmetic::Divide, Some(numbers)) => {
+            let (a, b) = both_broken(&numbers);
+            (b != 0.0).then_some(Value::Float(a / b))
+        }
+        (_, Some(Numbers::Whole(a, b))) => whole_result(how, a, b).map(Value::Int),
+        (_, Some(Numbers::Broken(a, b))) => broken_result(how, a, b).map(Value::Float),
+    };
+    result.ok_or_else(|| Error::invalid(format!("`{sign}` has no result for these numbers")).into())
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn both_broken(numbers: &Numbers) -> (f64, f64) {
+    match *numbers {
+        Numbers::Whole(a, b) => (a as f64, b as f64),
+        Numbers::Broken(a, b) => (a, b),
+    }
+}
+
+fn whole_result(how: Arithmetic, a: i128, b: i128) -> Option<i128> {
+    // Rounded down, with a remainder of the sign of the divisor.
+    let floor = || {
+        let (quotient, rest) = (a.checked_div(b)?, a.checked_rem(b)?);
+        let down = rest != 0 && (rest < 0) != (b < 0);
+        Some(if down { (quotient - 1, rest + b) } else { (quotient, rest) })
+    };
+    match how {
+        Arithmetic::Add => a.checked_add(b),
+        Arithmetic::Subtract => a.checked_sub(b),
+        Arithmetic::Floor => floor().map(|(quotient, _)| quotient),
+        Arithmetic::Remainder => floor().map(|(_, rest)| rest),
+        Arithmetic::Divide => None,
+    }
+}
+
+fn broken_result(how: Arithmetic, a: f64, b: f64) -> Option<f64> {
+    match how {
+        Arithmetic::Add => Some(a + b),
+        Arithmetic::Subtract => Some(a - b),
+        Arithmetic::Floor => (b != 0.0).then(|| (a / b).floor()),
+        Arithmetic::Remainder => (b != 0.0).then(|| a - b * (a / b).floor()),
+        Arithmetic::Divide => None,
+    }
+}
+
+/// Texts and lists, one after the other.
+fn add(a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<Value> {
+    if a.as_text().is_some() && b.as_text().is_some() {
+        return join([a, b], meter);
+    }
+    let list = |value: &Value| matches!(value, Value::List(..)) || value.lacks() == Kind::Array;
+    if !list(a) || !list(b) {
+        return Err(Error::invalid(format!("`+` of a {} and a {}", a.kind(), b.kind())).into());
+    }
+    let mut all = items(a, meter)?.to_vec();
+    meter.take(all.len())?;
+    all.extend(items(b, meter)?.iter().cloned());
+    Ok(Value::List(Arc::new(all), None))
+}
+
+/// `a ~ b`
+pub(super) fn join<'v>(parts: impl IntoIterator<Item = &'v Value>, meter: &Arc<Meter>) -> Outcome<Value> {
+    let mut out = Printed::new(meter);
+    parts.into_iter().try_for_each(|part| out.value(part))?;
+    Ok(out.finish().into())
+}
+
+pub(super) fn minus(value: &Value) -> Outcome<Value> {
+    let negative = match value {
+        Value::Undefined => return Err(Fault::Undefined),
+        Value::Int(i) => i.checked_neg().map(Value::Int),
+        Value::Float(f) => Some(Value::Float(-f)),
+        _ => None,
+    };
+    negative.ok_or_else(|| Error::invalid(format!("`-` of a {}", value.kind())).into())
+}
+
+/// What an item costs that is a text of its own: it takes as much room as two others.
+pub(super) const TEXT_ITEM: usize = 2;
+
+/// The items of a list, the characters of a text, the keys of a map.
+pub(super) fn items(value: &Value, meter: &Arc<Meter>) -> Outcome<Arc<Vec<Value>>> {
+    let made = match value {
+        Value::Undefined => return Err(Fault::Undefined),
+        Value::Blank(_) => Vec::new(),
+        Value::List(items, None) => {
+            meter.take(items.len())?;
+            return Ok(Arc::clone(items));
+        }
+        Value::List(items, Some(_)) => {
+            meter.take(items.len())?;
+            (0..items.len()).map(|i| value.at(i as i128)).collect()
+        }
+        Value::Text(text) | Value::Path(text) => {
+            meter.take(text.chars().count().saturating_mul(TEXT_ITEM))?;
+            text.chars().map(|c| Value::from(c.encode_utf8(&mut [0; 4]) as &str)).collect()
+        }
+        Value::Map(map, _) => {
+            meter.take(map.entries().len())?;
+            map.entries().iter().map(|(key, _)| Value::Text(Arc::clone(key))).collect()
+        }
+        Value::Lazy(lazy) => lazy.keys().into_iter().map(Value::from).collect(),
+        other => return Err(Error::invalid(format!("a {} has no items", other.kind())).into()),
+    };
+    Ok(Arc::new(made))
+}
+
+/// `a[b]`
+pub(super) fn item(of: &Value, key: &Value, meter: &Arc<Meter>) -> Outcome<Value> {
+    match (of, key) {
+        (Value::Undefined, _) | (_, Value::Undefined) => Err(Fault::Undefined),
+        (_, Value::Text(key) | Value::Path(key)) => Ok(of.get(key, meter)?),
+        (Value::Text(text) | Value::Path(text), Value::Int(_)) => {
+            meter.text(text.len())?;
+            Ok(part(of, Some(key), None, None, meter)?
+                .as_text()
+                .and_then(|t| t.chars().next())
+                .map_or(Value::Undefined, |c| Value::from(c.to_string())))
+        }
+        (_, Value::Int(index)) => Ok(of.at(*index)),
+        _ => Ok(Value::Undefined),
+    }
+}
+
+/// `a[start:stop:step]` of a text or a list.
+pub(super) fn part(
+    of: &Value,
+    start: Option<&Value>,
+    stop: Option<&Value>,
+    step: Option<&Value>,
+    meter: &Arc<Meter>,
+) -> Outcome<Value> {
+    let number = |value: Option<&Value>| match value {
+        None | Some(Value::Blank(_)) => Ok(None),
+        Some(Value::Int(i)) => {
+            i64::try_from(*i).map(Some).map_err(|_| Error::limit(format!("the index {i} is too large")))
+        }
+        Some(other) => Err(Error::invalid(format!("a {} is not an index", other.kind()))),
+    };
+    let (start, stop, step) = (number(start)?, number(stop)?, number(step)?.unwrap_or(1));
+    match of {
+        Value::Undefined => Err(Fault::Undefined),
+        Value::Text(text) | Value::Path(text) => {
+            // Four bytes for every character.
+            meter.text(text.len().saturating_mul(5))?;
+            let all: Vec<char> = text.chars().collect();
+            let chosen: String = places(all.len(), start, stop, step)?.filter_map(|i| all.get(i)).collect();
+            Ok(chosen.into())
+        }
+        Value::List(..) | Value::Blank(_) => {
+            let all = items(of, meter)?;
+            meter.take(all.len())?;
+            Ok(places(all.len(), start, stop, step)?.filter_map(|i| all.get(i).cloned()).collect())
+        }
+        other => Err(Error::invalid(format!("a {} has no parts", other.kind())).into()),
+    }
+}
+
+/// The places that a slice chooses among `len`, as in Python.
+fn places(len: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> Result<impl Iterator<Item = usize>> {
+    let len = i64::try_from(len).unwrap_or(i64::MAX);
+    let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
+    let place = |at: i64| (if at < 0 { at.saturating_add(len) } else { at }).clamp(low, high);
+    let first = start.map_or(if step > 0 { low } else { high }, place);
+    let last = stop.map_or(if step > 0 { high } else { low }, place);
+    let ahead = move |at: &i64| if step > 0 { *at < last } else { *at > last };
+    if step == 0 {
+        return Err(Error::invalid("a slice cannot have a step of 0"));
+    }
+    let all = std::iter::successors(Some(first), move |at| at.checked_add(step)).take_while(ahead);
+    Ok(all.filter_map(|at| usize::try_from(at).ok()))
+}
+
+/// `a < b` and its like.
+pub(super) fn compare(how: Comparison, a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<bool> {
+    if matches!(a, Value::Undefined) || matches!(b, Value::Undefined) {
+        return Err(Fault::Undefined);
+    }
+    Ok(match how {
+        Comparison::Equal => equal(a, b, meter)?,
+        Comparison::Unequal => !equal(a, b, meter)?,
+        Comparison::In => holds(b, a, meter)?,
+        Comparison::NotIn => !holds(b, a, meter)?,
+        Comparison::Less => order(a, b, meter)?.is_lt(),
+        Comparison::AtMost => order(a, b, meter)?.is_le(),
+        Comparison::More => order(a, b, meter)?.is_gt(),
+        Comparison::AtLeast => order(a, b, meter)?.is_ge(),
+    })
+}
+
+/// Whether two values are equal, keys in any order.
+pub(super) fn equal(a: &Value, b: &Value, meter: &Arc<Meter>) -> Result<bool> {
+    match (entries(a), entries(b)) {
+        (Some(one), Some(other)) if one.len() == other.len() => meter.deeper(|| same_entries(one, b, meter)),
+        (Some(_), _) | (_, Some(_)) => Ok(false),
+        _ => match (a, b) {
+            (Value::Quote(one), Value::Quote(other)) => Ok(one == other),
+            _ => Ok(order(a, b, meter)?.is_eq()),
+        },
+    }
+}
+
+fn same_entries(one: &[(Arc<str>, Value)], other: &Value, meter: &Arc<Meter>) -> Result<bool> {
+    for (key, value) in one {
+        meter.text(key.len())?;
+        match other.own(key) {
+            Some(same) if equal(value, same, meter)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+fn list(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::List(items, _) => Some(items),
+        blank if blank.lacks() == Kind::Array => Some(&[]),
+        _ => None,
+    }
+}
+
+fn entries(value: &Value) -> Option<&[(Arc<str>, Value)]> {
+    match value {
+        Value::Map(map, _) => Some(map.entries()),
+        blank if blank.lacks() == Kind::Object => Some(&[]),
+        _ => None,
+    }
+}
+
+/// The order of values: by kind, then by content.
+pub(super) fn order(a: &Value, b: &Value, meter: &Arc<Meter>) -> Result<Ordering> {
+    meter.take(1)?;
+    if let (Some(a), Some(b)) = (a.as_text(), b.as_text()) {
+        meter.text(a.len().min(b.len()))?;
+        return Ok(a.cmp(b));
+    }
+    match numbers(a, b) {
+        Some(Numbers::Whole(a, b)) => return Ok(a.cmp(&b)),
+        Some(Numbers::Broken(a, b)) => return Ok(a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))),
+        None => {}
+    }
+    if let (Some(one), Some(other)) = (list(a), list(b)) {
+        return meter.deeper(|| order_of_lists(one, other, meter));
+    }
+    if let (Some(one), Some(other)) = (entries(a), entries(b)) {
+        return meter.deeper(|| order_of_maps(one, other, meter));
+    }
+    Ok(rank(a)?.cmp(&rank(b)?))
+}
+
+fn order_of_lists(one: &[Value], other: &[Value], meter: &Arc<Meter>) -> Result<Ordering> {
+    for (a, b) in one.iter().zip(other) {
+        match order(a, b, meter)? {
+            Ordering::Equal => {}
+            unequal => return Ok(unequal),
+        }
+    }
+    Ok(one.len().cmp(&other.len()))
+}
+
+type Entries = [(Arc<str>, Value)];
+
+fn order_of_maps(one: &Entries, other: &Entries, meter: &Arc<Meter>) -> Result<Ordering> {
+    for ((key, a), (other, b)) in one.iter().zip(other) {
+        meter.text(key.len())?;
+        match key.cmp(other).then(order(a, b, meter)?) {
+            Ordering::Equal => {}
+            unequal => return Ok(unequal),
+        }
+    }
+    Ok(one.len().cmp(&other.len()))
+}
+
+/// The place of a kind in the order of kinds. Errors: what cannot be compared.
+fn rank(value: &Value) -> Result<u8> {
+    Ok(match value {
+        Value::Undefined => 0,
+        Value::Blank(_) => match value.lacks() {
+            Kind::Other => 1,
+            Kind::Array => 4,
+            Kind::Object => 5,
+        },
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) => 2,
+        Value::Text(_) | Value::Path(_) => 3,
+        Value::List(..) => 4,
+        Value::Map(..) => 5,
+        Value::Quote(_) | Value::Lazy(_) | Value::Layers(_) | Value::Loop(_) => {
+            return Err(Error::invalid(format!("a {} cannot be compared", value.kind())));
+        }
+    })
+}
+
+/// `b in a`
+pub(super) fn holds(a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<bool> {
+    match a {
+        Value::Undefined => Err(Fault::Undefined),
+        Value::Text(within) | Value::Path(within) => {
+            let wanted = text(b, meter)?;
+            meter.text(within.len() + wanted.len())?;
+            Ok(within.contains(&*wanted))
+        }
+        Value::List(..) => {
+            for item in items(a, meter)?.iter() {
+                if equal(item, b, meter)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        Value::Map(..) | Value::Lazy(_) => {
+            let Some(key) = b.as_text() else { return Ok(false) };
+            meter.text(key.len())?;
+            Ok(a.own(key).is_some() || matches!(a, Value::Lazy(lazy) if lazy.keys().contains(&key)))
+        }
+        Value::Blank(_) => match a.lacks() {
+            Kind::Other => Err(Error::invalid("`in` needs a list, a map or a text, not a blank value").into()),
+            _ => Ok(false),
+        },
+        other => Err(Error::invalid(format!("`in` needs a list, a map or a text, not a {}", other.kind())).into()),
+    }
+}
