@@ -125,11 +125,11 @@ impl Source {
     }
 }
 
-/// Turns errors about malformed or missing content into a no; limits stay errors.
+/// Turns errors about malformed content into a no. All others stay errors: what was not looked at may be a yes.
 fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
-    match answer {
-        Err(e) if !matches!(e.kind(), Kind::Io | Kind::Internal | Kind::Changed | Kind::Limit) => Ok(false),
-        other => other,
+    match answer.as_ref().map_err(Error::kind) {
+        Err(Kind::Invalid | Kind::Mismatch | Kind::Unsupported | Kind::Escape) => Ok(false),
+        _ => answer,
     }
 }
 
@@ -160,8 +160,11 @@ fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
             return Err(Error::limit(format!("`{}` has more than {most} entries", super::escape(dir))));
         }
         let name = entry.file_name();
-        let way = rest.is_empty() || entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if way && name.to_str().is_some_and(|name| globs.matches(name)) && marked(&entry.path(), rest, most)? {
+        if !name.to_str().is_some_and(|name| globs.matches(name)) {
+            continue;
+        }
+        let kind = entry.file_type().context(|| format!("cannot read `{}`", super::escape(entry.path())))?;
+        if (rest.is_empty() || kind.is_dir()) && marked(&entry.path(), rest, most)? {
             return Ok(true);
         }
     }
@@ -188,6 +191,25 @@ mod tests {
         ] {
             assert_eq!(Magic::of(&head), magic, "{head:?}");
         }
+    }
+
+    #[test]
+    fn only_what_is_malformed_is_no_for_an_answer() {
+        for (kind, no) in [
+            (Kind::Invalid, true),
+            (Kind::Mismatch, true),
+            (Kind::Unsupported, true),
+            (Kind::Escape, true),
+            (Kind::Limit, false),
+            (Kind::Io, false),
+            (Kind::NoSpace, false),
+            (Kind::NotFound, false),
+            (Kind::Changed, false),
+        ] {
+            let answer = no_on_nonsense(Err(Error::new(kind, "x")));
+            assert_eq!(answer.map_err(|e| e.kind()), if no { Ok(false) } else { Err(kind) });
+        }
+        assert!(no_on_nonsense(Ok(true)).unwrap());
     }
 
     #[test]

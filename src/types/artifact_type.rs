@@ -50,6 +50,8 @@ pub struct ArtifactType {
     definition: Definition,
     text: String,
     origin: Origin,
+    /// The definition of the same name whose place it takes, without the user having asked for it.
+    replaces: Option<Origin>,
     engine: Engine,
     /// The engine for `unpack`, whose texts name files; created on first use.
     paths: OnceLock<Engine>,
@@ -60,13 +62,25 @@ impl ArtifactType {
     pub fn parse(text: &str, origin: Origin) -> Result<Self> {
         let engine = Engine::new();
         let definition = Definition::compile(text, &origin.to_string(), &engine)?;
-        Ok(Self { definition, text: text.into(), origin, engine, paths: OnceLock::new() })
+        Ok(Self { definition, text: text.into(), origin, replaces: None, engine, paths: OnceLock::new() })
     }
 
     /// Reads a built-in definition, which a test has checked; expressions are compiled on first use.
     pub(super) fn built_in(text: &str, origin: Origin) -> Result<Self> {
         let definition = Definition::built_in(text, &origin.to_string())?;
-        Ok(Self { definition, text: text.into(), origin, engine: Engine::new(), paths: OnceLock::new() })
+        let (engine, paths) = (Engine::new(), OnceLock::new());
+        Ok(Self { definition, text: text.into(), origin, replaces: None, engine, paths })
+    }
+
+    /// This type in place of the one from there, of which plans and unpackings warn.
+    pub(super) fn replacing(self, other: Origin) -> Self {
+        Self { replaces: Some(other), ..self }
+    }
+
+    /// The warning that this is not the type that its name stands for elsewhere.
+    fn replacement(&self) -> Option<String> {
+        let other = self.replaces.as_ref()?;
+        Some(format!("the type `{}` of {} takes the place of {other}", self.name(), self.origin))
     }
 
     /// The name of the type.
@@ -163,7 +177,10 @@ impl ArtifactType {
         if config.len() as u64 > MAX_CONFIG {
             return Err(Error::limit(format!("the config has {} bytes; the limit is {MAX_CONFIG}", config.len())));
         }
-        unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())
+        let mut unpacking =
+            unpack::plan(&self.definition, self.paths(), manifest, config, view).context(|| self.name())?;
+        unpacking.warnings.extend(self.replacement());
+        Ok(unpacking)
     }
 }
 
@@ -193,6 +210,8 @@ impl Detected {
     pub fn plan(&self, source: &Source, inputs: &Inputs) -> Result<Plan> {
         let kind = &self.kind;
         let plan = planning::plan(&kind.definition, &kind.engine, source, inputs, &self.form);
-        plan.context(|| kind.about(source))
+        let mut plan = plan.context(|| kind.about(source))?;
+        plan.warnings.extend(kind.replacement());
+        Ok(plan)
     }
 }

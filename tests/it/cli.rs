@@ -810,17 +810,24 @@ fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
     world.write("artifact-types/slideshow.yaml", &built_in);
     assert_eq!(world.ok("plan talk -q"), digest);
     assert!(world.ok("types list").contains("artifact-types/slideshow.yaml"));
+    // Whoever runs a command in somebody's repository is told, even with `--quiet`; who names a file knows.
+    let other = "the type `slideshow` of artifact-types/slideshow.yaml takes the place of built-in:slideshow.yaml";
+    for line in ["plan talk -q", "push talk oci:out:v1 -q", "pull oci:out:v1 files --unpack -q"] {
+        assert!(world.run(line).stderr.contains(other), "{line}");
+    }
+    let named = world.run("plan talk -q --type-file artifact-types/slideshow.yaml");
+    assert_eq!((named.code, named.stderr.as_str()), (0, ""));
     world.write("artifact-types/second.yaml", &built_in);
     let listed = world.run("types list");
     assert!(listed.code == 0 && listed.stderr.starts_with("warning: ignored an invalid artifact type: `slideshow` is"));
     assert!(listed.stderr.contains("second.yaml") && !listed.stdout.contains("slideshow"), "{}", listed.stdout);
     world.fails("plan talk", 1, &["is invalid: `slideshow` is defined in both"]);
     world.fails("types lint", 1, &["second.yaml"]);
-    let other = world.run("push talk/1.png oci:out:v1");
+    let pushed = world.run("push talk/1.png oci:out:v1");
     assert!(
-        other.code == 0 && other.stderr.contains("ignored an invalid artifact type: `slideshow`"),
+        pushed.code == 0 && pushed.stderr.contains("ignored an invalid artifact type: `slideshow`"),
         "{}",
-        other.stderr
+        pushed.stderr
     );
     std::fs::remove_file(world.path().join("artifact-types/slideshow.yaml")).unwrap();
     let mine = built_in.replace("aliases: [slides, deck]", "aliases: [helm-chart]");

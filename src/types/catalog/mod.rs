@@ -126,8 +126,10 @@ impl Catalog {
     /// Adds a type that overrides one of the same name. Errors: those of [`Catalog::add`], if its name is another
     /// type's alias or one of its aliases is in use.
     fn shadow(&mut self, kind: Arc<ArtifactType>) -> Result<()> {
-        if self.types.remove(kind.name()).is_some() {
+        let mut kind = kind;
+        if let Some(other) = self.types.remove(kind.name()) {
             self.aliases.retain(|_, name| name != kind.name());
+            kind = Arc::new(Arc::unwrap_or_clone(kind).replacing(other.origin().clone()));
         }
         self.held_back.retain(|(held, _)| held.name() != kind.name());
         self.add(kind)

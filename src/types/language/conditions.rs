@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use super::{
     cost::Meter,
     evaluate::{Fault, Outcome},
-    operators::{equal, holds},
+    operators::holds,
+    order::equal,
     printed::text,
     schema::Kind,
     values::Value,

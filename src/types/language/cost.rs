@@ -3,7 +3,7 @@
 //! The unit is a *step*: a part of an expression that is evaluated, an item of a list that is looked at or made, 32 bytes
 //! of text that are read or made. Everything that evaluates takes its steps before it works or allocates, so a limit
 //! holds for every definition and every document. One evaluation has 1,000,000 steps, which is far less than a second and
-//! at most 32 MiB of values. All evaluations for one source together have 10,000,000 steps, and 1,000 more for every file;
+//! at most 32 MiB of values. All evaluations for one source together have 5,000,000 steps, and 1,000 more for every file;
 //! what they leave behind (texts, configs, annotations) has 32 MiB, and 4 KiB more for every file.
 
 use std::sync::{
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Limit of steps in one evaluation.
 pub(in crate::types) const MAX_STEPS: u64 = 1_000_000;
 /// Evaluations at their limit that one source may have, without its files.
-const MAX_FULL: u64 = 10;
+const MAX_FULL: u64 = 5;
 /// Steps that every file adds to the limit for its source.
 const STEPS_OF_A_FILE: u64 = 1_000;
 /// Limit of bytes that evaluations leave behind for one source, without its files.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
+    call::Call,
     conditions,
     cost::Meter,
-    filters::Call,
     node::{Arguments, Comparison, For, Node, Piece, Slice, Target},
     operators::{self, items},
     printed::{Printed, text},

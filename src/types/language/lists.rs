@@ -3,11 +3,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
-    cost::Meter,
-    evaluate::Outcome,
-    filters::{Call, attribute},
-    operators::{items, order},
-    values::Value,
+    call::Call, cost::Meter, evaluate::Outcome, filters::attribute, operators::items, order::order, values::Value,
 };
 use crate::error::{Error, Result};
 

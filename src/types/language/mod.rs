@@ -2,6 +2,7 @@
 //!
 //! Other modules give sections of a definition their meaning, and names their values.
 
+mod call;
 mod conditions;
 pub(super) mod cost;
 mod evaluate;
@@ -12,7 +13,9 @@ mod lists;
 mod node;
 mod numbers;
 mod operators;
+mod order;
 mod printed;
+mod reader;
 pub(super) mod schema;
 pub(super) mod scope;
 pub(super) mod syntax;

@@ -1,8 +1,9 @@
 //! The filters that make numbers.
 
 use super::{
+    call::Call,
     evaluate::{Fault, Outcome},
-    filters::{Call, attribute},
+    filters::attribute,
     node::Arithmetic,
     operators::{broken, calculate, items},
     values::Value,

@@ -25,6 +25,11 @@ use crate::{
     },
 };
 
+/// Steps that a layer costs, whatever is evaluated for it.
+const LAYER: u64 = 50;
+/// Steps that an entry of a tar costs.
+const ENTRY: u64 = 20;
+
 impl Layers {
     /// Plans all layers.
     pub(super) fn plan(&self, reading: &Reading<'_>) -> Result<Planned> {
@@ -65,6 +70,7 @@ impl Layer {
     }
 
     fn plan_one(&self, reading: &Reading<'_>, file: Option<&Member>, planned: &mut Planned) -> Result<()> {
+        reading.scope.account().take(LAYER)?;
         let reading = &file.map_or_else(|| reading.clone(), |f| reading.with("file", file_value(f)));
         let title = reading.optional_text(self.title.as_ref())?.filter(|t| !t.is_empty());
         let compress = reading.optional_text(self.compress.as_ref())?;
@@ -112,7 +118,7 @@ impl Layer {
         };
         let root = crate::source::relative(&root).map(|r| if r.is_empty() { ".".into() } else { r })?;
         let members = reading.set(&tar.set)?;
-        reading.scope.account().take(members.len() as u64)?;
+        reading.scope.account().take((members.len() as u64).saturating_mul(ENTRY))?;
         let entries = tar.entries(members, &reading.dir_of(&tar.set)?, &root, reading.inputs.now)?;
         Ok((Content::Tar { entries, compress }, members))
     }

@@ -176,9 +176,12 @@ impl<'a> Reading<'a> {
 
     /// The reading for one member of an index: the set holds only the member's files, and `member` is its name.
     pub(super) fn for_member(&self, set: &str, member: &Member) -> Result<Self> {
+        let all = self.set(set)?;
+        // Each member of an index looks at the whole set.
+        self.scope.account().take(all.len() as u64 / 8)?;
         let below = format!("{}/", member.path);
         let belongs = |other: &&Member| other.path == member.path || other.path.starts_with(&below);
-        let mut own: Vec<Member> = self.set(set)?.iter().filter(belongs).cloned().collect();
+        let mut own: Vec<Member> = all.iter().filter(belongs).cloned().collect();
         let (mut reading, mut dir) = (self.clone(), self.dir_of(set)?);
         if member.kind == MemberKind::Directory {
             own.retain(|other| other.path != member.path);

@@ -1,5 +1,7 @@
 //! The section `source.sets`: the files that a type reads. No others are packed.
 
+use std::collections::HashSet;
+
 use super::reading::Reading;
 use crate::{
     error::{Kind, Result},
@@ -30,7 +32,7 @@ impl FileSet {
     }
 
     fn files(&self, paths: Vec<String>, reading: &Reading<'_>) -> Result<Vec<Member>> {
-        let mut members: Vec<Member> = Vec::new();
+        let (mut members, mut seen) = (Vec::new(), HashSet::new());
         for path in paths {
             let at = || reading.position_of(&path);
             let member = match reading.source.resolve(&path) {
@@ -40,7 +42,7 @@ impl FileSet {
                     None => e,
                 })?,
             };
-            if !members.iter().any(|m| m.path == member.path) {
+            if seen.insert(member.path.clone()) {
                 members.push(member);
             }
         }

@@ -95,6 +95,61 @@ fn expressions_cannot_run_away_or_reach_out() {
     assert!(error.to_string().contains("more than 1000000 steps"), "{error}");
 }
 
+/// Definitions that would make much of a small source, or look at it often, in all the ways that there are.
+#[test]
+fn a_definition_takes_no_more_than_its_share_of_time_and_memory() {
+    let dir = tree(&[("d.json", &json!({"a": "x".repeat(400_000), "l": vec![1; 100_000]}).to_string())]);
+    let source = Source::open(dir.path().join("d.json")).unwrap();
+    let doubled: Vec<String> = (1..200).map(|i| format!("v{i}: \"{{{{ vars.v{0} ~ vars.v{0} }}}}\"", i - 1)).collect();
+    let watched: Vec<String> =
+        (1..200).map(|i| format!("v{i}: {{$when: vars.v{0} == vars.v{0}, value: x}}", i - 1)).collect();
+    let many: Vec<String> = (0..2000).map(|i| format!("a{i}: \"{{{{ d.a }}}}\"")).collect();
+    let links: Vec<String> = (0..40)
+        .map(|i| format!("x{i}: {{items: {{$ref: \"#/$defs/t\"}}, allOf: [{{$ref: \"#/$defs/x{0}\"}}]}}", i + 1))
+        .collect();
+    let schema =
+        format!("{{properties: {{l: {{$ref: \"#/$defs/x0\"}}}}, $defs: {{t: {{}}, x40: {{}}, {}}}}}", links.join(", "));
+    let sets: Vec<String> = (0..501).map(|i| format!("s{i}: {{path: x, optional: true}}")).collect();
+    let each = "{$each: d.l, value: {$each: d.l, as: b, value: x}}";
+    for (sections, schema, message) in [
+        (
+            format!(
+                "vars: {{v0: \"{{{{ d.a }}}}\", {}}}\nreference: {{tag: \"{{{{ vars.v199 }}}}\"}}\n",
+                doubled.join(", ")
+            ),
+            "{}",
+            "nested deeper than 128 levels",
+        ),
+        (
+            format!("vars: {{v0: x, {}}}\nreference: {{tag: \"{{{{ vars.v20 }}}}\"}}\n", watched.join(", ")),
+            "{}",
+            "more than 1000000 steps",
+        ),
+        (
+            format!("manifest: {{annotations: [{{set: {{{}}}}}]}}\n", many.join(", ")),
+            "{}",
+            "more than 33558528 bytes of this source",
+        ),
+        (format!("config: {{mediaType: a/b, value: {each}}}\n"), "{}", "steps for this source"),
+        (
+            "reference: {tag: \"{{ d.l | map('string') | map('list') | list }}\"}\n".into(),
+            "{}",
+            "more than 1000000 steps",
+        ),
+        (String::new(), schema.as_str(), "takes more than 1000000 visits"),
+        (String::new(), "{$ref: \"#\"}", "refers to itself without end"),
+    ] {
+        let text = definition(&format!(
+            "detect: [{{form: file, file: {{}}}}]\nsource: {{sets: {{s0: {{path: d.json}}}}, documents: {{d: {{path: d.json, format: json, schema: {schema}}}}}}}\n{sections}"
+        ));
+        let planned = define(&text).and_then(|kind| kind.plan(&source, &Inputs::default()));
+        let error = planned.expect_err(message);
+        assert!(error.to_string().contains(message), "{message}: {error}");
+    }
+    let error = define(&definition(&format!("source: {{sets: {{{}}}}}\n", sets.join(", ")))).unwrap_err();
+    assert!(error.to_string().contains("there are 501; the limit is 500"), "{error}");
+}
+
 #[test]
 fn what_a_schema_lists_is_blank_when_missing_and_what_it_does_not_list_is_an_error() {
     let sections = |tag: &str| {
