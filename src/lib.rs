@@ -110,6 +110,7 @@ pub mod source;
 pub mod store;
 pub mod stores;
 pub mod tarball;
+pub mod text;
 #[cfg(feature = "types")]
 pub mod types;
 pub mod unpack;

@@ -7,12 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use artifact::{Error, oci::without_userinfo};
+use artifact::{Error, oci::without_userinfo, text::is_harmful};
 
-use super::{
-    hint,
-    text::{escape, harmful},
-};
+use super::{hint, text::escape};
 
 /// Prints the usage error, or the requested help. What stands in front of a host is redacted, and control characters in
 /// arguments escaped.
@@ -20,7 +17,7 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = error.render();
     let given = || arguments.iter().map(|argument| argument.to_string_lossy());
-    let mut text = match given().any(|argument| argument.contains(harmful)) {
+    let mut text = match given().any(|argument| argument.contains(is_harmful)) {
         false if colors => text.ansi().to_string(),
         false => text.to_string(),
         true => escape_lines(text.to_string(), given()),
@@ -49,7 +46,7 @@ fn value_of(argument: &str) -> &str {
 
 /// Escapes these arguments and their values in a text of several lines.
 fn escape_lines<'a>(mut text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
-    for argument in arguments.filter(|argument| argument.contains(harmful)) {
+    for argument in arguments.filter(|argument| argument.contains(is_harmful)) {
         let value = value_of(&argument);
         text = text.replace(&*argument, &escape(&argument)).replace(value, &escape(value));
     }

@@ -2,17 +2,13 @@
 
 use std::fmt::Display;
 
-/// Whether a character controls terminals, reorders text or is invisible.
-pub(super) fn harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
+use artifact::text::is_harmful;
 
-/// Makes external text safe for a terminal: control, reordering and invisible characters become escapes.
+/// Makes external text safe for a terminal: [harmful](is_harmful) characters become escapes.
 pub(crate) fn escape(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' | '\r' => c.escape_default().to_string(),
-        c if harmful(c) => c.escape_unicode().to_string(),
+        c if is_harmful(c) => c.escape_unicode().to_string(),
         c => c.to_string(),
     };
     text.chars().map(shown).collect()
@@ -21,8 +17,16 @@ pub(crate) fn escape(text: &str) -> String {
 /// Escapes characters that JSON strings may contain but that control terminals. The document parses to the same text.
 /// White space between values stays.
 pub(super) fn without_controls(json: &str) -> String {
-    let replace = |c: char| harmful(c) && c > '\u{7e}';
-    json.chars().map(|c| if replace(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmful(c) && c > '\u{7e}' {
+            // JSON has escapes of 16 bits only.
+            safe.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// A size for people: `1023 B`, `1.5 KiB`, `12 MiB`.
@@ -65,8 +69,12 @@ mod tests {
     #[test]
     fn what_talks_to_terminals_is_shown_as_escapes() {
         assert_eq!(escape("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\n");
+        assert_eq!(escape("\u{61c}\u{200d}\u{ad}\u{e0041}"), "\\u{61c}\\u{200d}\\u{ad}\\u{e0041}");
         assert_eq!(escape("slides/übersicht.png"), "slides/übersicht.png");
         assert_eq!(without_controls("\"\u{9b}x\u{202e}\""), "\"\\u009bx\\u202e\"");
+        let document = without_controls("\"\u{e0041}\u{61c}\"");
+        assert_eq!(document, "\"\\udb40\\udc41\\u061c\"");
+        assert_eq!(serde_json::from_str::<String>(&document).unwrap(), "\u{e0041}\u{61c}");
         assert_eq!(without_controls("{\n  \"ü\": 1\n}"), "{\n  \"ü\": 1\n}");
     }
 

@@ -128,3 +128,20 @@ fn a_title_that_cannot_be_a_file_is_shown_in_plain_characters() {
         assert!(!world.path().join("files").exists());
     }
 }
+
+#[test]
+fn no_character_that_hides_or_reorders_reaches_a_terminal_and_json_has_it_as_an_escape() {
+    let world = World::new();
+    let hidden = "\u{61c}\u{200d}\u{ad}\u{fff9}\u{115f}\u{e0041}\u{1d173}";
+    let name = format!("a{hidden}b");
+    let text = ran(world.command("").args(["push", &name, "oci:out"]).output().unwrap());
+    assert!(text.code != 0 && text.stderr.contains("a\\u{61c}\\u{200d}\\u{ad}\\u{fff9}"), "{}", text.stderr);
+    assert!(!text.stderr.replace('\n', "").contains(artifact::text::is_harmful), "{:?}", text.stderr);
+    let json = ran(world.command("--format json").args(["push", &name, "oci:out"]).output().unwrap());
+    assert!(!json.stderr.trim_end().contains(artifact::text::is_harmful), "{:?}", json.stderr);
+    let said: Value = serde_json::from_str(&json.stderr).unwrap();
+    assert!(said["message"].as_str().unwrap().contains(&name), "{said}");
+    // An ordinary emoji is shown.
+    let text = ran(world.command("").args(["push", "❤️", "oci:out"]).output().unwrap());
+    assert!(text.stderr.contains("❤️"), "{}", text.stderr);
+}
