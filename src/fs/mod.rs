@@ -10,10 +10,13 @@ mod dir;
 #[cfg(any(feature = "registry", feature = "types"))]
 mod found;
 mod name;
+mod portable;
 mod read;
 mod stamp;
 mod temporary;
 
+#[cfg(feature = "types")]
+pub(crate) use self::portable::is_reserved;
 pub use self::{
     beneath::Base,
     name::escape,
@@ -23,6 +26,7 @@ pub(crate) use self::{
     beneath::directory_beneath,
     blocking::blocking,
     dir::{Dir, look},
+    portable::{RESERVED, fold, is_unsafe, name_fault},
     read::{open_regular, regular},
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace},

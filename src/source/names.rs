@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use super::escapes;
 use crate::error::{Error, Result};
 pub use crate::fs::escape;
+use crate::fs::is_reserved;
 
 /// Length limit of a relative path, in bytes.
 const MAX_PATH: usize = 4096;
@@ -18,7 +19,8 @@ fn carried(c: char) -> bool {
     !c.is_control() && c != '\\' && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Checks a component of a path. Errors: not UTF-8, longer than 255 bytes, or a character that is not portable.
+/// Checks a component of a path. Errors: not UTF-8, longer than 255 bytes, a character that is not portable, or a name of
+/// this program's temporary files.
 pub(super) fn component(name: &OsStr) -> Result<&str> {
     let reject = |why: &str| Err(Error::invalid(format!("the file name `{}` {why}", escape(name))));
     let Some(text) = name.to_str() else {
@@ -29,6 +31,9 @@ pub(super) fn component(name: &OsStr) -> Result<&str> {
     }
     if !text.chars().all(carried) {
         return reject("holds a control character or a backslash");
+    }
+    if is_reserved(text) {
+        return reject("starts with `.artifact-`, which is reserved for temporary files; remove or exclude it");
     }
     Ok(text)
 }
@@ -75,7 +80,9 @@ mod tests {
         for path in ["/a", "..", "a/../b", "a/..", "//x"] {
             assert_eq!(relative(path).unwrap_err().kind(), Kind::Escape, "{path}");
         }
-        for path in ["", "a\\b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(256), &"x/".repeat(3000)] {
+        for path in
+            ["", "a\\b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", "a/.artifact-x/b", &"x".repeat(256), &"x/".repeat(3000)]
+        {
             assert_eq!(relative(path).unwrap_err().kind(), Kind::Invalid, "{path}");
         }
     }

@@ -1,16 +1,12 @@
 //! Checks names of files: relative, below the destination, and safe on all operating systems.
 
-use std::{borrow::Cow, fmt};
-
-use unicode_normalization::UnicodeNormalization as _;
+use std::fmt;
 
 use crate::{
     error::{Error, Kind, Result},
+    fs::{is_unsafe, name_fault},
     tarball::read::{Limits, quoted_name},
 };
-
-/// Prefix of this program's temporary directories; names in artifacts must not have it.
-pub(super) const OWN: &str = ".artifact-";
 
 /// A safe relative path: components joined by `/`; empty for the base itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,7 +16,7 @@ impl Name {
     /// Parses a path; empty components and `.` are dropped, as in all tar programs.
     ///
     /// Errors: kind `Escape` for absolute paths and `..`, `Limit` for long ones, `Invalid` for names with a special
-    /// meaning on some system.
+    /// meaning on some system, or to this program.
     pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self> {
         if text.starts_with('/') {
             return Err(escape("the path is absolute"));
@@ -33,9 +29,6 @@ impl Name {
             return Err(Error::limit(format!("the path is more than {} directories deep", limits.depth)));
         }
         parts.iter().try_for_each(|part| check(part, limits))?;
-        if parts.first().is_some_and(|first| fold(first).starts_with(OWN)) {
-            return Err(Error::invalid(format!("names that start with `{OWN}` are reserved")));
-        }
         Ok(Self(parts.join("/")))
     }
 
@@ -109,19 +102,6 @@ pub(super) fn check_target(target: &str, at: &Name) -> Result<()> {
     Ok(())
 }
 
-/// The form for comparing names: names with equal forms can be the same file on some system.
-pub(super) fn fold(name: &str) -> Cow<'_, str> {
-    if name.is_ascii() {
-        let upper = name.bytes().any(|b| b.is_ascii_uppercase());
-        return if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
-    }
-    // Upper case makes names equal that lower case alone keeps apart (`ß` and `ss`, `ı` and `i`), except `ẞ`.
-    let plain = name.nfkd().filter(|c| !is_ignorable(*c));
-    let upper = plain.flat_map(char::to_lowercase).flat_map(char::to_uppercase);
-    let lower: String = upper.flat_map(char::to_lowercase).nfkd().collect();
-    Cow::Owned(lower.replace("i\u{307}", "i"))
-}
-
 fn escape(what: &str) -> Error {
     Error::new(Kind::Escape, what)
 }
@@ -133,41 +113,10 @@ fn check(part: &str, limits: &Limits) -> Result<()> {
     if part.len() > limits.component {
         return Err(Error::limit(format!("a path component is longer than {} bytes", limits.component)));
     }
-    let bad = |what: &str| Err(Error::invalid(format!("the name {} {what}", quoted_name(part))));
-    if part.contains(is_unsafe) {
-        return bad("contains a control character, a backslash or a colon");
+    match name_fault(part) {
+        Some(fault) => Err(Error::invalid(format!("the name {} {fault}", quoted_name(part)))),
+        None => Ok(()),
     }
-    if part.ends_with(['.', ' ']) {
-        return bad("ends with a dot or a space");
-    }
-    if is_device(part) {
-        return bad("is a device name on Windows");
-    }
-    Ok(())
-}
-
-/// Whether a character changes a terminal's output, or the meaning of a path on Windows.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\\' | ':')
-        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Whether a character is invisible and ignored by some file systems: joiners and variation selectors.
-fn is_ignorable(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
-}
-
-/// Whether Windows reserves a name, with any extension ("Naming Files, Paths, and Namespaces").
-fn is_device(part: &str) -> bool {
-    let stem = part.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
-    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
-        return true;
-    }
-    let port = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let mut rest = port.unwrap_or_default().chars();
-    matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
 #[cfg(test)]
@@ -185,10 +134,7 @@ mod tests {
         {
             assert_eq!(parse(text).unwrap().as_str(), name);
         }
-        for good in [".wh.x", "%2e%2e", "été", "com", "com10", "console", "a b", "{{x}}", "$(id)", "👨‍👩‍👧"]
-        {
-            assert!(parse(good).is_ok(), "{good}");
-        }
+        assert!(parse("docs/.artifactignore").is_ok());
     }
 
     #[test]
@@ -196,62 +142,13 @@ mod tests {
         for bad in ["/a", "//a", "..", "a/../b", "./../a", "a//..//..//e"] {
             assert_eq!(parse(bad).unwrap_err().kind(), Kind::Escape, "{bad}");
         }
-        for bad in [
-            "C:\\x",
-            "C:x",
-            "\\\\server\\share",
-            "\\\\?\\x",
-            "..\\..\\evil",
-            "a.",
-            "a ",
-            " ",
-            "...",
-            "CON",
-            "a/nul.txt",
-            "COM¹",
-            "LPT0",
-            "aux .log",
-            "x/conin$",
-            "file:stream",
-            "a\nb",
-            "a\tb",
-            "a\x1b[2Jb",
-            "a\x7fb",
-            "a\0b",
-            "a\u{202e}b",
-            "a\u{85}b",
-            ".artifact-x",
-            ".Artifact-unpack-1/y",
-        ] {
+        for bad in ["C:\\x", "a/nul.txt", "x/conin$", "a\nb", "a./b", " /a", ".artifact-x", "a/.Artifact-unpack-1/y"] {
             let error = parse(bad).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{bad:?}");
         }
         for long in ["x".repeat(256), "a/".repeat(129), "aaaa/".repeat(900)] {
             assert_eq!(parse(&long).unwrap_err().kind(), Kind::Limit);
         }
-    }
-
-    #[test]
-    fn names_that_some_file_system_takes_for_one_have_one_form() {
-        for (a, b) in [
-            ("A", "a"),
-            ("é", "e\u{301}"),
-            ("ß", "ss"),
-            ("ß", "SS"),
-            ("ẞ", "ß"),
-            ("I", "ı"),
-            ("İ", "i"),
-            ("ﬁ", "fi"),
-            ("ſ", "s"),
-            ("Σ", "ς"),
-            ("K", "k"),
-            ("Å", "å"),
-            ("x\u{200d}", "x"),
-        ] {
-            assert_eq!(fold(a), fold(b), "{a} {b}");
-        }
-        assert_ne!(fold("e"), fold("é"));
-        assert_ne!(fold("a"), fold("b"));
     }
 
     #[test]

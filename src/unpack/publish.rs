@@ -15,7 +15,7 @@ use rustix::{
 use super::{
     name::split,
     same::{has, same},
-    staging::{Destination, Staging},
+    staging::{Destination, MARK, Staging},
 };
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
@@ -35,11 +35,14 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     let Staging { dir, fd, allowed, target } = staging;
     match target {
         Destination::New(dest) => {
-            let mode = Mode::from_raw_mode(0o755 & allowed);
-            rustix::fs::fchmod(&fd, mode).map_err(io::Error::from).context(|| "cannot publish")?;
+            let mode = 0o755 & allowed;
+            permit(&fd, MARK | mode).context(|| "cannot publish")?;
             appear(dir.path(), &dest).context(|| format!("cannot create `{}`", dest.display()))?;
             // The staging directory is the destination now and must not be removed.
             drop(dir.keep());
+            // The mark goes after the move, so that a process that is killed in between leaves a marked leftover; at the
+            // destination it means nothing, should it stay.
+            drop(permit(&fd, mode));
             Ok(0)
         }
         Destination::Into(dest) => {
@@ -53,6 +56,10 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
             Ok(same)
         }
     }
+}
+
+fn permit(directory: &fs::File, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(directory, Mode::from_raw_mode(mode))?)
 }
 
 /// Errors (kind `Exists`): files at the destination conflict with these names; checked before any work.

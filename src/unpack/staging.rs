@@ -10,8 +10,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::name::OWN;
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    fs::RESERVED,
+};
+
+/// The sticky bit marks a staging directory as ours. It means nothing where only the owner may write, so no program sets
+/// it there, and unpacking never gives it to a directory of an artifact.
+pub(super) const MARK: u32 = 0o1000;
 
 /// A staging directory, removed with its content on drop, unless published.
 pub(super) struct Staging {
@@ -70,7 +76,7 @@ fn place(dest: &Path) -> Result<(&Path, Destination)> {
 /// Creates a locked directory; `None` if another process removed it before the lock.
 fn make(base: &Path) -> io::Result<Option<(TempDir, File, u32)>> {
     // The resulting mode shows the umask, which cannot be read without changing it.
-    let mode = fs::Permissions::from_mode(0o755);
+    let mode = fs::Permissions::from_mode(MARK | 0o755);
     let dir = tempfile::Builder::new().prefix(&prefix()).permissions(mode).tempdir_in(base)?;
     let fd = open(dir.path())?;
     let meta = fd.metadata()?;
@@ -84,27 +90,30 @@ fn make(base: &Path) -> io::Result<Option<(TempDir, File, u32)>> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => return Ok(None),
     }
-    fd.set_permissions(fs::Permissions::from_mode(0o700))?;
+    fd.set_permissions(fs::Permissions::from_mode(MARK | 0o700))?;
     Ok(Some((dir, fd, meta.mode() & 0o755)))
 }
 
 fn prefix() -> String {
-    format!("{OWN}unpack-")
+    format!("{RESERVED}unpack-")
 }
 
-/// Removes leftovers of killed processes: the user's own staging directories that are not locked.
+/// Removes leftovers of killed processes. What else has such a name is the user's, and stays.
 fn sweep(base: &Path) {
-    let me = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(&prefix()) {
-            continue;
-        }
-        let Ok(fd) = open(&entry.path()) else { continue };
-        if fd.metadata().is_ok_and(|m| m.uid() == me) && fd.try_lock().is_ok() {
+        let named = entry.file_name().to_string_lossy().starts_with(&prefix());
+        if named && open(&entry.path()).is_ok_and(|fd| is_leftover(&fd)) {
             // Leftovers that cannot be removed stay for the next run.
             drop(fs::remove_dir_all(entry.path()));
         }
     }
+}
+
+/// Whether a directory is a staging directory of this user that no process holds.
+fn is_leftover(fd: &File) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    let marked = |meta: fs::Metadata| meta.uid() == me && meta.mode() & (MARK | 0o022) == MARK;
+    fd.metadata().is_ok_and(marked) && fd.try_lock().is_ok()
 }
 
 fn open(path: &Path) -> io::Result<File> {

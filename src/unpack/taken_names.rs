@@ -5,9 +5,10 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use super::name::{ancestors, fold, split};
+use super::name::{ancestors, split};
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs::fold,
     tarball::read::quoted_name,
 };
 

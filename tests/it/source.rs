@@ -244,6 +244,8 @@ fn a_name_that_cannot_be_carried_is_named_unless_it_is_left_out() {
         (b"a\\b", "a\\b"),
         (b"a\xffb", "a\\xffb"),
         ("a\u{202e}b".as_bytes(), "a\u{202e}b"),
+        // It would not be unpacked.
+        (b".artifact-unpack-x", "reserved for temporary files; remove or exclude it"),
     ] {
         let dir = tree(&[("d/", "")]);
         fs::write(dir.path().join("d").join(std::ffi::OsStr::from_bytes(name)), "").unwrap();

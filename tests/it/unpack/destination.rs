@@ -212,14 +212,45 @@ async fn leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_are_no
     let staged = |name: &str| world.dir.path().join(format!(".artifact-unpack-{name}"));
     for name in ["dead", "alive"] {
         std::fs::create_dir_all(staged(name).join("d")).unwrap();
-        std::fs::set_permissions(staged(name), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(staged(name), std::fs::Permissions::from_mode(0o1700)).unwrap();
     }
+    // What a user, or another program, called so.
+    std::fs::create_dir_all(staged("kept").join("d")).unwrap();
+    std::fs::create_dir(staged("empty")).unwrap();
+    std::fs::write(staged("file"), "kept").unwrap();
     std::os::unix::fs::symlink(world.canary(), staged("link")).unwrap();
     let alive = std::fs::File::open(staged("alive")).unwrap();
     alive.lock().unwrap();
     Job::default().file("f", "data").await.run(&world.dest()).await.unwrap();
     assert!(!staged("dead").exists() && staged("alive").join("d").exists());
     assert!(world.canary().join("file").exists() && staged("link").is_symlink());
+    assert!(staged("kept").join("d").exists() && staged("empty").exists() && staged("file").exists());
+}
+
+#[tokio::test]
+async fn no_artifact_has_a_name_of_our_temporary_files_wherever_it_lands() {
+    let own = ".artifact-unpack-evil/f";
+    for (root, path) in [("", own.to_owned()), ("pkg", format!("pkg/{own}")), ("", format!("a/b/{own}"))] {
+        let bytes = archive([Entry::file(&*path, "x")]);
+        for place in ["", "d", "d/e"] {
+            let job = Job::default().step(place, &bytes, rooted(root)).await;
+            let error = job.refused(&World::new(), &path).await;
+            assert!(error.to_string().contains("starts with `.artifact-`, which is reserved"), "{error}");
+        }
+    }
+    for title in [own, "d/.artifact-x", ".ARTIFACT-x/f"] {
+        let job = Job::default().file(title, "x").await;
+        assert_eq!(job.refused(&World::new(), title).await.kind(), Kind::Invalid);
+    }
+    let world = World::new();
+    Job::default().file("d/.artifactignore", "x").await.run(&world.dest()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_destination_has_no_mark_of_a_staging_directory() {
+    let world = World::new();
+    Job::default().file("f", "x").await.run(&world.dest()).await.unwrap();
+    assert_eq!(mode(world.dest()) & 0o1000, 0);
 }
 
 #[tokio::test]
@@ -241,6 +272,7 @@ async fn a_run_that_was_killed_between_two_moves_is_finished_by_the_next() {
         // The staging directory of the killed run is that of a whole one, less what it had moved.
         let first = Job { store: job.store.clone(), unpacking: job.unpacking.clone(), ..Job::default() };
         first.run(&staged).await.unwrap();
+        std::fs::set_permissions(&staged, std::fs::Permissions::from_mode(0o1700)).unwrap();
         for name in &moves[..killed_at] {
             std::fs::rename(staged.join(name), world.dest().join(name)).unwrap();
         }
