@@ -1,9 +1,10 @@
 //! Extracts the members of an archive.
 
-use std::io::{self, BufRead as _, Read, Write as _};
+use std::io::{self, BufRead as _, Read};
 
 use super::{
     blob_reader::BlobReader,
+    budget::Budget,
     name::{Name, check_target},
     select::Select,
     taken_names::NameUse,
@@ -30,8 +31,7 @@ pub(super) struct Extract<'a> {
     /// The target directory.
     pub(super) place: &'a Name,
     pub(super) limits: &'a Limits,
-    /// Limit of the uncompressed size, in bytes.
-    pub(super) allowance: u64,
+    pub(super) budget: &'a Budget,
     pub(super) select: &'a Select,
 }
 
@@ -43,9 +43,9 @@ impl Extract<'_> {
     }
 
     fn members(&self, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
-        let content = Decompressed::new(blobs, self.compress, self.allowance)?;
+        let source = Decompressed::new(blobs, self.compress, u64::MAX)?;
         let hasher = self.diff_id.map(|digest| Hasher::new(digest.algorithm()));
-        let mut content = Hashed { source: content, hasher };
+        let mut content = Counted { source, budget: self.budget, hasher };
         let mut reader = Reader::new(&mut content, self.limits.clone());
         if self.select.includes(self.place) {
             writer.implied(self.place)?;
@@ -123,23 +123,24 @@ fn write<R: Read>(member: &Member, name: &Name, reader: &mut Reader<R>, writer: 
         if chunk.is_empty() {
             break;
         }
-        file.write_all(chunk).context(|| "cannot write")?;
+        writer.write(&mut file, chunk)?;
         let len = chunk.len();
         data.consume(len);
     }
-    writer.report.bytes = writer.report.bytes.saturating_add(member.size);
     stamp(&file, member.mtime).context(|| "cannot set the time")
 }
 
-/// A reader that hashes its data.
-struct Hashed<R> {
+/// A reader that hashes its data, and counts it.
+struct Counted<'a, R> {
     source: R,
+    budget: &'a Budget,
     hasher: Option<Hasher>,
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.source.read(buffer)?;
+        self.budget.take(len)?;
         if let (Some(hasher), Some(read)) = (&mut self.hasher, buffer.get(..len)) {
             hasher.update(read);
         }

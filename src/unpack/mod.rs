@@ -4,9 +4,11 @@
 //! error the destination is unchanged.
 
 mod blob_reader;
+mod budget;
 mod extract;
 mod name;
 mod publish;
+mod room;
 mod same;
 mod select;
 mod staging;
@@ -14,8 +16,8 @@ mod taken_names;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,19 +26,23 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use self::{
-    blob_reader::BlobReader, extract::Extract, name::Name, select::Select, staging::Staging, taken_names::NameUse,
+    blob_reader::BlobReader,
+    budget::Budget,
+    extract::Extract,
+    name::Name,
+    room::Room,
+    select::Select,
+    staging::Staging,
+    taken_names::{NameUse, TakenNames},
     writer::Writer,
 };
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
-    oci::Descriptor,
+    oci::{Descriptor, Digest},
     plan::{Action, Compression, Step, Unpacking},
     progress::{Event, Observer},
     store::ReadStore,
-    tarball::{
-        decompress::allowance,
-        read::{Limits, quoted_name},
-    },
+    tarball::read::{Limits, quoted_name},
 };
 
 /// Options for [`unpack`].
@@ -46,9 +52,10 @@ pub struct Options {
     pub overwrite: bool,
     /// Patterns for paths of files or directories to unpack; if empty, everything is unpacked.
     pub include: Vec<String>,
-    /// Limits of archives.
+    /// Limits of archives; that of entries is also the limit of the names in the whole artifact.
     pub limits: Limits,
-    /// Limit of an archive's uncompressed size in bytes; default: 100 times the blob, at least 1 GiB.
+    /// Limit of the bytes that all blobs together become, archives uncompressed, each blob as often as it is used;
+    /// default: 100 times the sum of the blobs, at least 1 GiB.
     pub allowance: Option<u64>,
     /// Observer of progress.
     pub progress: Observer,
@@ -87,6 +94,8 @@ pub struct Report {
 /// programs. After a power failure, files may therefore be empty or damaged. Unpacking again reports these as
 /// conflicts, and [`Options::overwrite`] repairs them. For durable storage, use a layout, whose content is synced.
 ///
+/// The work stops before the file system is full: 5 % of it stay free, at most 1 GiB, and at most half of what was free.
+///
 /// Errors leave the destination unchanged: kind `Exists` for conflicting files or duplicate names, `Escape` for paths
 /// outside the destination, `Mismatch` for content that differs from its descriptor, `Limit`, `NoSpace`, and those of
 /// the store. Dropping the future stops the work and cleans up.
@@ -113,7 +122,7 @@ struct Job {
     overwrite: bool,
     select: Select,
     limits: Limits,
-    allowance: Option<u64>,
+    budget: Budget,
 }
 
 struct Task {
@@ -132,13 +141,17 @@ impl Job {
             }
         }
         let (dest, limits) = (dest.to_owned(), options.limits.clone());
-        Ok(Self { tasks, dest, overwrite: options.overwrite, select, limits, allowance: options.allowance })
+        let budget = Budget::new(options.allowance, distinct(tasks.iter().map(|task| &task.step.blob)));
+        Ok(Self { tasks, dest, overwrite: options.overwrite, select, limits, budget })
     }
 
     fn run(self, from: mpsc::Receiver<Result<Bytes>>) -> Result<Report> {
-        let staging = Staging::new(&self.dest, self.needed())?;
-        let root = staging.fd.try_clone().context(|| "cannot open the staging directory")?;
-        let mut writer = Writer::new(root.into(), staging.allowed);
+        let staging = Staging::new(&self.dest)?;
+        let root = || staging.fd.try_clone().context(|| "cannot open the staging directory");
+        let mut room = Room::below(&self.dest, root()?);
+        room.expect(self.needed())?;
+        let claims = TakenNames::new(self.limits.entries);
+        let mut writer = Writer::new(root()?.into(), staging.allowed, claims, room);
         for Task { step, place } in &self.tasks {
             let claim = if is_file(step) { NameUse::File } else { NameUse::Directory };
             writer.claims.claim(place.as_str(), claim).context(|| quoted_name(&step.path))?;
@@ -164,7 +177,9 @@ impl Job {
 
     fn task(&self, task: &Task, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
         match &task.step.action {
-            Action::Write { mode } => write(&task.place, *mode, blobs, writer).context(|| quoted_name(&task.step.path)),
+            Action::Write { mode } => {
+                self.write(&task.place, *mode, blobs, writer).context(|| quoted_name(&task.step.path))
+            }
             Action::Extract { compress, root, links, diff_id } => {
                 let extract = Extract {
                     compress: *compress,
@@ -173,12 +188,22 @@ impl Job {
                     diff_id: diff_id.as_ref(),
                     place: &task.place,
                     limits: &self.limits,
-                    allowance: self.allowance.unwrap_or_else(|| allowance(task.step.blob.size)),
+                    budget: &self.budget,
                     select: &self.select,
                 };
                 extract.run(blobs, writer)
             }
         }
+    }
+
+    /// Writes a blob as one file.
+    fn write(&self, place: &Name, mode: u32, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
+        let mut file = writer.file(place, mode)?;
+        while let Some(chunk) = blobs.next()? {
+            self.budget.take(chunk.len())?;
+            writer.write(&mut file, &chunk)?;
+        }
+        blobs.end()
     }
 
     /// Minimum number of bytes to write.
@@ -206,12 +231,8 @@ fn place(step: &Step, limits: &Limits) -> Result<Name> {
     Ok(name)
 }
 
-/// Writes a blob as one file.
-fn write(place: &Name, mode: u32, blobs: &mut BlobReader, writer: &mut Writer) -> Result<()> {
-    let mut file = writer.file(place, mode)?;
-    while let Some(chunk) = blobs.next()? {
-        file.write_all(&chunk).context(|| "cannot write")?;
-        writer.report.bytes = writer.report.bytes.saturating_add(chunk.len() as u64);
-    }
-    blobs.end()
+/// The sum of the sizes of blobs, each counted once.
+fn distinct<'a>(blobs: impl Iterator<Item = &'a Descriptor>) -> u64 {
+    let sizes: BTreeMap<&Digest, u64> = blobs.map(|blob| (&blob.digest, blob.size)).collect();
+    sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
 }

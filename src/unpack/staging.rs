@@ -42,12 +42,10 @@ pub(super) enum Destination {
 impl Staging {
     /// Checks the destination and creates a staging directory for it.
     ///
-    /// Errors: the destination is not a directory (kind `Exists`); fewer than `needed` bytes are free
-    /// (kind `NoSpace`).
-    pub(super) fn new(dest: &Path, needed: u64) -> Result<Self> {
+    /// Errors: the destination is not a directory (kind `Exists`).
+    pub(super) fn new(dest: &Path) -> Result<Self> {
         let (base, target) = place(dest)?;
         let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
-        check_space(base, needed)?;
         sweep(base);
         loop {
             if let Some((dir, fd, allowed)) = make(base).context(|| format!("cannot write to `{}`", base.display()))? {
@@ -120,15 +118,4 @@ fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::OFlags;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-fn check_space(base: &Path, needed: u64) -> Result<()> {
-    let Ok(found) = rustix::fs::statvfs(base) else { return Ok(()) };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    // Some file systems report 0 for all sizes.
-    if found.f_blocks > 0 && needed > free {
-        let message = format!("`{}` has {free} free bytes; {needed} are needed", base.display());
-        return Err(Error::new(Kind::NoSpace, message));
-    }
-    Ok(())
 }

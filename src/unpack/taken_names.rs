@@ -25,8 +25,9 @@ pub(super) enum NameUse {
 
 /// The names in use. They are stored as hashes with random keys, so that a million names of any length fit into memory;
 /// a collision, which cannot be forced, is an error.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TakenNames {
+    limit: u64,
     taken: HashMap<u64, (u64, NameUse)>,
     keys: RandomState,
     /// The directory of the last claimed name, whose parents are already claimed.
@@ -34,9 +35,14 @@ pub(super) struct TakenNames {
 }
 
 impl TakenNames {
+    /// At most `limit` names, those of directories included.
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, taken: HashMap::new(), keys: RandomState::new(), last: String::new() }
+    }
+
     /// Claims a name, and its parents as directories. A directory can be claimed again.
     ///
-    /// Errors of kind `Exists`: the name, or one that differs only in case or Unicode form, is in use.
+    /// Errors: kind `Exists` if the name, or one that differs only in case or Unicode form, is in use; kind `Limit`.
     pub(super) fn claim(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let (parent, _) = split(name);
         if parent != self.last {
@@ -56,7 +62,11 @@ impl TakenNames {
 
     fn take(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let exact = self.keys.hash_one(name);
+        let full = self.taken.len() as u64 >= self.limit;
         match self.taken.entry(self.keys.hash_one(fold(name).as_ref())) {
+            Entry::Vacant(_) if full => {
+                Err(Error::limit(format!("the artifact has more than {} files and directories", self.limit)))
+            }
             Entry::Vacant(free) => {
                 free.insert((exact, claim));
                 Ok(())
@@ -80,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_once_and_a_file_is_no_directory() {
-        let mut claims = TakenNames::default();
+        let mut claims = TakenNames::new(9);
         claims.claim("d/f", NameUse::File).unwrap();
         claims.claim("d", NameUse::Directory).unwrap();
         claims.claim("d/e/g", NameUse::Link).unwrap();
@@ -96,5 +106,16 @@ mod tests {
             assert_eq!(claims.claim(name, claim).unwrap_err().kind(), Kind::Exists, "{name} {claim:?}");
         }
         claims.claim("d/x", NameUse::File).unwrap();
+    }
+
+    #[test]
+    fn directories_on_the_way_count_and_those_that_are_there_do_not() {
+        let mut claims = TakenNames::new(4);
+        claims.claim("a/b/c", NameUse::File).unwrap();
+        claims.claim("a/b", NameUse::Directory).unwrap();
+        claims.claim("a/d", NameUse::File).unwrap();
+        let error = claims.claim("e", NameUse::File).unwrap_err();
+        assert_eq!(error.kind(), Kind::Limit);
+        assert_eq!(error.to_string(), "the artifact has more than 4 files and directories");
     }
 }

@@ -1,7 +1,7 @@
 //! The only writer of files with names from artifacts. It works through descriptors of directories inside the staging
 //! directory, creates files but never opens existing ones, and creates links last.
 
-use std::{collections::HashMap, fs::File, os::fd::OwnedFd, rc::Rc, time::Duration};
+use std::{collections::HashMap, fs::File, io::Write as _, os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use rustix::{
     fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
@@ -11,6 +11,7 @@ use rustix::{
 use super::{
     Report,
     name::{Name, split},
+    room::Room,
     taken_names::TakenNames,
 };
 use crate::{
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     directories: Vec<(String, u32, Duration)>,
     links: Vec<Link>,
     kept: usize,
+    room: Room,
     pub(super) claims: TakenNames,
     pub(super) report: Report,
     /// The number of members with ignored attributes.
@@ -65,7 +67,7 @@ struct Dropped {
 
 impl Writer {
     /// A writer below this directory; `allowed` has the permission bits allowed by the umask.
-    pub(super) fn new(root: OwnedFd, allowed: u32) -> Self {
+    pub(super) fn new(root: OwnedFd, allowed: u32, claims: TakenNames, room: Room) -> Self {
         Self {
             root: Rc::new(root),
             allowed,
@@ -73,7 +75,8 @@ impl Writer {
             directories: Vec::new(),
             links: Vec::new(),
             kept: 0,
-            claims: TakenNames::default(),
+            room,
+            claims,
             report: Report::default(),
             ignored: 0,
             dropped: Dropped::default(),
@@ -84,10 +87,19 @@ impl Writer {
     pub(super) fn file(&mut self, name: &Name, mode: u32) -> Result<File> {
         let (parent, last) = split(name.as_str());
         let directory = self.directory_at(parent)?;
+        self.room.make()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = fs::openat(&*directory, last, flags, Mode::from_raw_mode(self.permissions(mode)));
         self.report.files = self.report.files.saturating_add(1);
         Ok(File::from(file.map_err(std::io::Error::from).context(|| "cannot create the file")?))
+    }
+
+    /// Writes to a file that [`Self::file`] created.
+    pub(super) fn write(&mut self, file: &mut File, bytes: &[u8]) -> Result<()> {
+        self.room.write(bytes.len())?;
+        file.write_all(bytes).context(|| "cannot write")?;
+        self.report.bytes = self.report.bytes.saturating_add(bytes.len() as u64);
+        Ok(())
     }
 
     /// Creates a directory, or reuses one implied by a member.
@@ -136,6 +148,7 @@ impl Writer {
     fn make_link(&mut self, link: &Link) -> Result<()> {
         let (parent, last) = split(&link.name);
         let directory = self.directory_at(parent)?;
+        self.room.make()?;
         let made = match &link.target {
             LinkTarget::Symbolic(target) => fs::symlinkat(target.as_str(), &*directory, last)
                 .and_then(|()| fs::utimensat(&*directory, last, &times(link.mtime), AtFlags::SYMLINK_NOFOLLOW)),
@@ -173,6 +186,7 @@ impl Writer {
     fn make_directory(&mut self, path: &str) -> Result<OwnedFd> {
         let (parent, last) = split(path);
         let parent = self.directory_at(parent)?;
+        self.room.make()?;
         let made =
             fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| directory_beneath(&*parent, last));
         self.report.directories = self.report.directories.saturating_add(1);

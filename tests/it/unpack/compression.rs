@@ -52,6 +52,42 @@ async fn a_bomb_goes_off_at_its_limit() {
 }
 
 #[tokio::test]
+async fn the_limit_is_for_the_whole_artifact_however_its_bytes_are_spread() {
+    let part = |name: &str| gzip(&archive([Entry::file(name, vec![0; 1 << 20])]));
+    let mut several = Job::default();
+    let mut same = Job::default();
+    let mut files = Job::default();
+    let zeros = vec![0; 1 << 20];
+    for i in 0..5 {
+        several = several.step("", &part(&format!("f{i}")), extract(GZIP)).await;
+        same = same.step(&format!("d{i}"), &part("f"), extract(GZIP)).await;
+        files = files.file(&format!("f{i}"), &zeros).await;
+    }
+    for (what, mut job) in [("several archives", several), ("one archive, five times", same), ("one file", files)] {
+        job.options.allowance = Some(4 << 20);
+        let error = job.refused(&World::new(), what).await;
+        assert_eq!(error.kind(), Kind::Limit, "{what}: {error}");
+        assert!(error.to_string().contains("expands to more than 4194304 bytes"), "{what}: {error}");
+        job.options.allowance = Some(6 << 20);
+        job.run(&World::new().dest()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn names_are_counted_over_the_whole_artifact() {
+    let mut job = Job::default().file("top", "x").await;
+    for i in 0..3 {
+        let bytes = archive([Entry::file(format!("a/b/{i}"), "x")]);
+        job = job.tar(&format!("d{i}"), &bytes).await;
+    }
+    // `top`, and in each of three archives a file and three directories.
+    job.options.limits.entries = 12;
+    assert_eq!(job.refused(&World::new(), "a name too many").await.kind(), Kind::Limit);
+    job.options.limits.entries = 13;
+    job.run(&World::new().dest()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_frame_that_asks_for_two_gigabytes_of_window_is_refused() {
     // A frame header of RFC 8878, 3.1.1.1: no single segment, window descriptor for 2^31 bytes, one empty last block.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (31 - 10) << 3, 0x01, 0x00, 0x00];

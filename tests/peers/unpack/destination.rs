@@ -1,5 +1,10 @@
 //! What a disk that fills up leaves behind: nothing.
 
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use artifact::{Kind, plan::Compression};
 
 use crate::{
@@ -15,7 +20,8 @@ use crate::{
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         ["mount"]
-            single a_disk_that_fills_up_is_said_and_left_as_it_was;
+            single a_disk_that_fills_up_is_said_and_left_as_it_was,
+            plain a_part_of_the_disk_stays_free_while_a_bomb_goes_off;
     ]
 }
 
@@ -28,4 +34,38 @@ async fn a_disk_that_fills_up_is_said_and_left_as_it_was() {
     let left = std::fs::read_dir(full.path()).unwrap().count();
     assert!(results.iter().all(|r| r.as_ref().is_err_and(|e| e.kind() == Kind::NoSpace)), "{results:?}");
     assert_eq!(left, 0);
+}
+
+/// Free bytes, and all there are.
+fn space(disk: &Path) -> (u64, u64) {
+    let found = rustix::fs::statvfs(disk).unwrap();
+    (found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+}
+
+fn a_part_of_the_disk_stays_free_while_a_bomb_goes_off() {
+    let disk = Disk::of(32 << 10).unwrap();
+    let (free, all) = space(disk.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let packed = zstd::encode_all(&archive([Entry::file("zeros", vec![0; 8 << 20])])[..], 1).unwrap();
+    let mut job = Job::default();
+    for i in 0..6 {
+        job = runtime.block_on(job.step(&format!("d{i}"), &packed, extract(Compression::Zstd(1))));
+    }
+    let done = AtomicBool::new(false);
+    let (error, least) = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut least = free;
+            while !done.load(Ordering::Relaxed) {
+                least = least.min(space(disk.path()).0);
+            }
+            least
+        });
+        let error = runtime.block_on(job.run(&disk.path().join("dest"))).unwrap_err();
+        done.store(true, Ordering::Relaxed);
+        (error, watch.join().unwrap())
+    });
+    assert!(error.kind() == Kind::NoSpace && error.to_string().contains("of which unpacking leaves"), "{error}");
+    // The file system itself needs a little for names.
+    assert!(least + (64 << 10) >= all / 20, "{least} of {all} bytes were free");
+    assert_eq!(space(disk.path()).0, free);
 }
