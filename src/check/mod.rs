@@ -4,17 +4,27 @@
 
 mod walk;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::walk::CheckWalk;
 use crate::{
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed},
+    oci::{Descriptor, Digest, Parsed, Role},
     progress::{Event, Observer, Outcome},
     store::{Inventory, Item, Name, NamePage, ReadStore, open},
 };
+
+/// The most looks at a store that others change all the time.
+const LOOKS: usize = 5;
+
+/// Content that was hashed and is what its digest says.
+type Verified = HashSet<(Digest, Role)>;
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -123,6 +133,15 @@ impl Finding {
     fn new(what: What, place: impl fmt::Display, message: impl Into<String>) -> Self {
         Self { severity: what.severity(), what, place: place.to_string(), message: message.into() }
     }
+
+    /// Whether a writer that removes content at this moment can be the cause.
+    fn may_pass(&self) -> bool {
+        matches!(self.what, What::Missing | What::Unreadable)
+    }
+
+    fn identity(&self) -> (What, String) {
+        (self.what, self.place.clone())
+    }
 }
 
 impl fmt::Display for Finding {
@@ -180,12 +199,41 @@ pub async fn check(store: &Arc<dyn ReadStore>) -> Result<Vec<Finding>> {
 }
 
 /// Checks a store as [`check`] does, with options.
+///
+/// Others may change the store meanwhile. Content that is gone because what named it is gone, too, is no finding: where
+/// some is missing, the list and the manifests are read again, until nothing changes any more. What is verified is not
+/// read twice.
 pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result<Vec<Finding>> {
+    let mut verified = HashSet::new();
+    let mut findings = look(store, options, &mut verified).await?;
+    for _ in 1..LOOKS {
+        let before = passing(&findings);
+        if before.is_empty() {
+            break;
+        }
+        findings = look(store, options, &mut verified).await?;
+        let now = passing(&findings);
+        // What only one look found came or went in between.
+        findings.retain(|finding| !finding.may_pass() || before.contains(&finding.identity()));
+        if now == before {
+            break;
+        }
+    }
+    Ok(findings)
+}
+
+/// The findings that another look may not confirm.
+fn passing(findings: &[Finding]) -> BTreeSet<(What, String)> {
+    findings.iter().filter(|finding| finding.may_pass()).map(Finding::identity).collect()
+}
+
+/// One look at everything. What is in `verified` is not hashed; what was hashed and is good is added.
+async fn look(store: &Arc<dyn ReadStore>, options: &Options, verified: &mut Verified) -> Result<Vec<Finding>> {
     let mut walk = CheckWalk::new(store, options.rules.as_deref());
     if let Some(name) = &options.only {
         store.resolve(name).await?;
         walk.tag(name).await?;
-        return finish(walk, None, store, options).await;
+        return finish(walk, None, store, options, verified).await;
     }
     let inventory = match store.inventory().await {
         Ok(inventory) => inventory,
@@ -197,24 +245,26 @@ pub async fn check_with(store: &Arc<dyn ReadStore>, options: &Options) -> Result
         Some(inventory) => {
             walk.flaws(&inventory.flaws);
             walk.list(&inventory.entries).await?;
+            walk.compare(inventory).await?;
         }
-        None => {
-            let page = store.list_names().await?;
-            if page == NamePage::default() {
-                // Registries respond the same for an unknown repository.
-                let message = format!("{store} does not exist or has no tags");
-                return Err(Error::not_found(message).with_code(Code::NoTags));
-            }
-            walk.flaws(&page.unreadable);
-            for name in page.names {
-                walk.tag(&name.into()).await?;
-            }
-        }
+        None => tags(&mut walk, store).await?,
     }
-    if let Some(inventory) = &inventory {
-        walk.compare(inventory).await?;
+    finish(walk, inventory.as_ref(), store, options, verified).await
+}
+
+/// Follows all tags of a store that cannot list its content.
+async fn tags(walk: &mut CheckWalk<'_>, store: &Arc<dyn ReadStore>) -> Result<()> {
+    let page = store.list_names().await?;
+    if page == NamePage::default() {
+        // Registries respond the same for an unknown repository.
+        let message = format!("{store} does not exist or has no tags");
+        return Err(Error::not_found(message).with_code(Code::NoTags));
     }
-    finish(walk, inventory.as_ref(), store, options).await
+    walk.flaws(&page.unreadable);
+    for name in page.names {
+        walk.tag(&name.into()).await?;
+    }
+    Ok(())
 }
 
 /// Hashes the content and returns all findings in order.
@@ -223,9 +273,11 @@ async fn finish(
     inventory: Option<&Inventory>,
     store: &Arc<dyn ReadStore>,
     options: &Options,
+    verified: &mut Verified,
 ) -> Result<Vec<Finding>> {
-    let (content, mut findings) = walk.finish(inventory);
-    findings.extend(hash(store, content, options).await?);
+    let (mut content, mut findings) = walk.finish(inventory);
+    content.retain(|item| !verified.contains(&(item.desc.digest.clone(), item.role)));
+    findings.extend(hash(store, content, options, verified).await?);
     findings.sort();
     findings.dedup();
     Ok(findings)
@@ -243,20 +295,40 @@ fn finding_of(kind: Kind, what: What) -> Result<What> {
 }
 
 /// Reads all this content, several blobs in parallel; memory does not depend on its size.
-async fn hash(store: &Arc<dyn ReadStore>, content: Vec<Item>, options: &Options) -> Result<Vec<Finding>> {
+async fn hash(
+    store: &Arc<dyn ReadStore>,
+    content: Vec<Item>,
+    options: &Options,
+    verified: &mut Verified,
+) -> Result<Vec<Finding>> {
     let bytes = content.iter().fold(0_u64, |sum, item| sum.saturating_add(item.desc.size));
-    options.progress.tell(Event::Planned { items: content.len(), bytes });
+    if !content.is_empty() {
+        options.progress.tell(Event::Planned { items: content.len(), bytes });
+    }
     let tasks = content.into_iter().map(|item| {
         let (store, progress) = (Arc::clone(store), options.progress.clone());
         // A task per blob, so that hashing uses several threads.
-        async move { tokio::spawn(async move { hash_one(store.as_ref(), &item, &progress).await }).await }
+        async move {
+            tokio::spawn(async move {
+                let found = hash_one(store.as_ref(), &item, &progress).await;
+                found.map(|found| found.ok_or((item.desc.digest, item.role)))
+            })
+            .await
+        }
     });
-    let found: Vec<Option<Finding>> = stream::iter(tasks)
+    let hashed: Vec<std::result::Result<Finding, _>> = stream::iter(tasks)
         .buffer_unordered(options.parallel.max(1))
         .map(|joined| joined.map_err(|e| Error::caused(Kind::Internal, "a checking task failed", e))?)
         .try_collect()
         .await?;
-    Ok(found.into_iter().flatten().collect())
+    let mut findings = Vec::new();
+    for outcome in hashed {
+        match outcome {
+            Ok(finding) => findings.push(finding),
+            Err(good) => drop(verified.insert(good)),
+        }
+    }
+    Ok(findings)
 }
 
 async fn hash_one(store: &dyn ReadStore, item: &Item, progress: &Observer) -> Result<Option<Finding>> {

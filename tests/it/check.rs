@@ -2,6 +2,7 @@
 
 mod bits;
 mod entries;
+mod meanwhile;
 
 use std::{fs, path::Path, sync::Arc};
 

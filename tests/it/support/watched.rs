@@ -1,6 +1,7 @@
 //! A real store that is watched, and that fails in one named way.
 
 use std::{
+    collections::VecDeque,
     fmt,
     ops::Range,
     sync::{Arc, Mutex},
@@ -18,7 +19,7 @@ use artifact::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream, stream::BoxStream};
+use futures_util::{StreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 
 /// One call that reads or changes content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) enum Fault {
     Referrer(Descriptor),
     /// It cannot say what it holds, as registries cannot.
     NoInventory,
+    /// After each look at what it holds, the next of these happens: others change the store.
+    Meanwhile(Mutex<VecDeque<BoxFuture<'static, ()>>>),
     /// It resolves every name to this.
     Resolves(Descriptor),
 }
@@ -169,6 +172,14 @@ impl ReadStore for Watched {
     async fn inventory(&self) -> Result<Option<Inventory>> {
         match self.watch.fault {
             Fault::NoInventory => Ok(None),
+            Fault::Meanwhile(ref changes) => {
+                let inventory = self.inner.inventory().await;
+                let change = changes.lock().unwrap().pop_front();
+                if let Some(change) = change {
+                    change.await;
+                }
+                inventory
+            }
             _ => self.inner.inventory().await,
         }
     }
