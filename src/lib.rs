@@ -73,6 +73,7 @@
 //! * `faults`: a registry with injected faults, for the tests of clients: [`fault`].
 //! * `exam`: conformance tests for stores: [`exam`].
 //! * `cli`: the command line, with all features.
+//! * `fuzz`: entry points for fuzzing, with `faults`, `registry`, `serve` and `types`; no part of the public API.
 //!
 //! Deliberately absent: printing, prompting, reading the environment (except in `Context::from_environment`), panics on
 //! input, re-serialising copied documents, `unsafe`.
@@ -92,6 +93,9 @@ pub mod exam;
 #[cfg(feature = "faults")]
 pub mod fault;
 pub mod fs;
+#[cfg(all(feature = "fuzz", feature = "faults", feature = "registry", feature = "serve", feature = "types"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod graph;
 pub mod location;
 pub mod oci;

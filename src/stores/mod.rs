@@ -10,5 +10,7 @@ pub mod registry;
 mod write_behind;
 
 pub use archive::Archive;
+#[cfg(all(feature = "fuzz", feature = "types"))]
+pub(crate) use index::index_json;
 pub use layout::Layout;
 pub use memory::Memory;

@@ -14,6 +14,7 @@ mod dependencies;
 mod describe;
 mod digests;
 mod examples;
+mod fuzz;
 mod limits;
 mod pack;
 mod progress;

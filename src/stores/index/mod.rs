@@ -2,6 +2,8 @@
 //! bytes.
 
 mod flaws;
+#[cfg(all(feature = "fuzz", feature = "types"))]
+mod fuzz;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +17,9 @@ use crate::{
     error::{Error, Kind, Result},
     oci::{Descriptor, Digest, RefName, annotation, exact_keys, media_type},
 };
+
+#[cfg(all(feature = "fuzz", feature = "types"))]
+pub(crate) use self::fuzz::index_json;
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;

@@ -13,6 +13,8 @@
 mod api;
 mod auth;
 mod client;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzz;
 mod hosts;
 mod http;
 mod log;

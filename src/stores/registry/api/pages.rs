@@ -119,7 +119,7 @@ fn next_link(response: &Response) -> Result<Option<Address>> {
 }
 
 /// The `<target>; parameters` parts of a header. `None` if malformed.
-fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
+pub(in crate::stores::registry) fn links(mut text: &str) -> Option<Vec<(&str, &str)>> {
     let mut all = Vec::new();
     loop {
         text = text.trim_start_matches([' ', '\t', ',']);

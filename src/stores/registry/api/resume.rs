@@ -187,13 +187,7 @@ impl Download {
 /// right size.
 fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()> {
     let given = response.header(header::CONTENT_RANGE).unwrap_or_default();
-    let parsed = given.strip_prefix("bytes ").and_then(|range| {
-        let (range, total) = range.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let total = if total == "*" { size } else { total.parse().ok()? };
-        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
-    });
-    match parsed {
+    match parse_range(given, size) {
         Some((first, last, total)) if first == from && total == size && last < end => Ok(()),
         _ => Err(Error::mismatch(format!(
             "{}: answered with range `{}` instead of bytes {from} to {end} of {size}",
@@ -201,6 +195,14 @@ fn check_range(response: &Response, from: u64, end: u64, size: u64) -> Result<()
             response.excerpt(given)
         ))),
     }
+}
+
+/// The first and last byte and the size of the whole in a `Content-Range`; `*` stands for this size.
+pub(in crate::stores::registry) fn parse_range(text: &str, size: u64) -> Option<(u64, u64, u64)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let total = if total == "*" { size } else { total.parse().ok()? };
+    Some((first.parse().ok()?, last.parse().ok()?, total))
 }
 
 /// A stream without its first bytes, for a full response to a range request.

@@ -11,7 +11,7 @@ const MAX_PARAMETERS: usize = 32;
 
 /// An authentication scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(in crate::stores::registry) enum Challenge {
     /// User name and password with every request.
     Basic,
     /// A token from a token service.
@@ -26,7 +26,7 @@ pub(super) enum Challenge {
 }
 
 /// The best supported challenge: Bearer before Basic.
-pub(super) fn best(headers: &HeaderMap) -> Option<Challenge> {
+pub(in crate::stores::registry) fn best(headers: &HeaderMap) -> Option<Challenge> {
     let mut found = Vec::new();
     for value in headers.get_all(header::WWW_AUTHENTICATE) {
         if value.len() <= MAX_HEADER

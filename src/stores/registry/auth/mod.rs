@@ -6,7 +6,7 @@
 
 pub(super) mod authenticator;
 mod authorization;
-mod challenge;
+pub(super) mod challenge;
 pub(super) mod credential_files;
 pub(super) mod credentials;
 mod docker_auths;

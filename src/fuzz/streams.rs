@@ -1,0 +1,73 @@
+//! Archives and compressed data.
+
+use std::io::{Cursor, Read as _};
+
+use crate::{
+    error::Result,
+    plan::Compression,
+    tarball::{
+        decompress::Decompressed,
+        read::{Limits, Member, Reader},
+    },
+};
+
+/// Limit of decompressed data, in bytes.
+const MAX: u64 = 1 << 20;
+
+/// An archive. Reading and skipping find the same members, the strict reader finds no others, and limits hold.
+pub(super) fn tar(bytes: &[u8]) {
+    let limits = Limits { entries: 1000, total: MAX, ..Limits::default() };
+    let read = members(Reader::new(Cursor::new(bytes), limits.clone()), false);
+    let jumped = members(Reader::new(Cursor::new(bytes), limits.clone()), true);
+    let strict = members(Reader::new(Cursor::new(bytes), limits.clone()).strict(), false);
+    let all = |found: &Result<Vec<Member>>| found.as_ref().ok().cloned();
+    assert_eq!(all(&read), all(&jumped), "reading and skipping differ");
+    assert!(strict.is_err() || all(&strict) == all(&read), "the strict reader finds something else");
+    for member in read.iter().flatten() {
+        assert!(!member.path.is_empty() && member.path.len() <= limits.path && !member.path.contains('\0'));
+    }
+    let total: u64 = read.iter().flatten().map(|member| member.size).sum();
+    assert!(total <= MAX);
+}
+
+fn members(mut reader: Reader<Cursor<&[u8]>>, jump: bool) -> Result<Vec<Member>> {
+    let mut found = Vec::new();
+    while let Some(member) = reader.next_member()? {
+        if jump {
+            reader.jump()?;
+        } else {
+            let len = reader.data().read_to_end(&mut Vec::new())?;
+            assert_eq!(len as u64, member.size);
+        }
+        found.push(member);
+    }
+    Ok(found)
+}
+
+/// gzip. The output has a limit, and does not depend on how it is read.
+pub(super) fn gzip(bytes: &[u8]) {
+    decompressed(bytes, Compression::Gzip(6));
+}
+
+/// zstd; as [`gzip`].
+pub(super) fn zstd(bytes: &[u8]) {
+    decompressed(bytes, Compression::Zstd(3));
+}
+
+fn decompressed(bytes: &[u8], compress: Compression) {
+    let (whole, pieces) = (output(bytes, compress, 64 << 10), output(bytes, compress, 7));
+    assert!(whole.as_ref().is_none_or(|output| output.len() as u64 <= MAX));
+    assert!(whole == pieces, "the output depends on how it is read");
+}
+
+/// All output, read in pieces of this size; `None` for an error.
+fn output(bytes: &[u8], compress: Compression, piece: usize) -> Option<Vec<u8>> {
+    let (mut output, mut buffer) = (Vec::new(), vec![0; piece]);
+    let mut source = Decompressed::new(bytes, compress, MAX).ok()?;
+    loop {
+        match source.read(&mut buffer).ok()? {
+            0 => return Some(output),
+            len => output.extend_from_slice(buffer.get(..len)?),
+        }
+    }
+}
