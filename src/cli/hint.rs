@@ -35,6 +35,7 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::ContentMissing => "the registry lost content or is deleting it: run the command again later",
         Code::ReferrersRefused => "`artifact copy --no-referrers` leaves behind what refers to the artifact",
         Code::DestinationTaken => "`--overwrite` replaces existing files",
+        Code::ExpandsTooFar => "`--max-size SIZE` allows more, if you trust the artifact",
         Code::DestinationIsFile => {
             "a layout is a directory: choose another name, or write an archive with `oci-archive:FILE`"
         }

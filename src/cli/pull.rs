@@ -1,6 +1,10 @@
 //! `artifact pull`: an artifact into an OCI layout or, with `--unpack`, into files.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use artifact::{
     Context, CopyOptions, Error, Result,
@@ -16,7 +20,7 @@ use super::{
     copy::report_done,
     progress::Account,
     report::Report,
-    session::{RegistryArgs, TypeArgs, concurrency},
+    session::{RegistryArgs, TypeArgs, concurrency, max_size},
     text::{count, size},
 };
 
@@ -37,6 +41,9 @@ pub(crate) struct Args {
     /// With --unpack, replace existing files
     #[arg(long, requires = "unpack")]
     overwrite: bool,
+    /// With --unpack, the most bytes that the files may have: 500M, 20G [default: 100 times the artifact, at least 1G]
+    #[arg(long, value_name = "SIZE", requires = "unpack", value_parser = max_size)]
+    max_size: Option<NonZeroU64>,
     /// Also pull signatures, SBOMs and other referrers
     #[arg(long, conflicts_with = "unpack")]
     referrers: bool,
@@ -96,6 +103,7 @@ async fn unpacked(args: Args, view: View, context: &Context, report: &Report) ->
     options.type_name = args.types.name;
     (options.view, options.platform) = (view, args.platform);
     (options.include, options.overwrite) = (args.include, args.overwrite);
+    options.allowance = args.max_size.map(NonZeroU64::get);
     let Unpacked { root, written, warnings, .. } = pull::unpack(&args.location, &dest, context, &options).await?;
     let account = report.ended();
     warnings.iter().chain(&written.notes).for_each(|warning| report.warn(warning));

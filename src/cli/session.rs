@@ -160,8 +160,18 @@ pub(crate) fn concurrency(text: &str) -> std::result::Result<NonZeroUsize, Strin
     text.parse().map_err(|_| "expected a number, at least 1".into())
 }
 
-/// Parses a rate as curl and wget do: a number, and K, M or G for powers of 1024.
+/// Parses a rate as curl and wget do.
 fn rate(text: &str) -> std::result::Result<Rate, String> {
+    bytes(text).map(Rate::new).ok_or_else(|| "expected bytes per second, such as 500K, 10M or 1.5G".into())
+}
+
+/// Parses a size in the form of a rate.
+pub(crate) fn max_size(text: &str) -> std::result::Result<NonZeroU64, String> {
+    bytes(text).ok_or_else(|| "expected a number of bytes, such as 500M or 20G".into())
+}
+
+/// Parses a number of bytes: with K, M or G for powers of 1024.
+fn bytes(text: &str) -> Option<NonZeroU64> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (text.get(..at), 1_u64 << 10),
         Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
@@ -170,6 +180,5 @@ fn rate(text: &str) -> std::result::Result<Rate, String> {
     };
     let digits = number.filter(|n| n.starts_with(|c: char| c.is_ascii_digit()));
     let number: Option<f64> = digits.and_then(|n| n.parse().ok());
-    let bytes = number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new);
-    bytes.map(Rate::new).ok_or_else(|| "expected bytes per second, such as 500K, 10M or 1.5G".into())
+    number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new)
 }

@@ -51,6 +51,8 @@ codes! {
     ReferrersRefused,
     /// The destination holds other files.
     DestinationTaken,
+    /// The files of the artifact would have more bytes than the limit allows.
+    ExpandsTooFar,
     /// Another process is writing the archive.
     StoreBusy,
     /// There are several tags, and none was given.

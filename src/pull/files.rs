@@ -27,6 +27,8 @@ pub struct UnpackOptions {
     pub include: Vec<String>,
     /// Replaces existing files that differ.
     pub overwrite: bool,
+    /// Limit of the bytes that the artifact may become; see [`unpack::Options::allowance`].
+    pub allowance: Option<u64>,
 }
 
 /// The result of unpacking.
@@ -75,6 +77,7 @@ pub async fn unpack(
     let unpacking = unpack::Options {
         overwrite: options.overwrite,
         include: options.include.clone(),
+        allowance: options.allowance,
         progress: context.progress.clone(),
         ..unpack::Options::default()
     };

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     tarball::decompress::allowance,
 };
 
@@ -30,7 +30,7 @@ impl Budget {
             let Self { limit, blobs, .. } = self;
             let message =
                 format!("the artifact expands to more than {limit} bytes, the limit for {blobs} bytes of blobs");
-            return Err(Error::limit(message));
+            return Err(Error::limit(message).with_code(Code::ExpandsTooFar));
         };
         self.left.set(left);
         Ok(())

@@ -124,6 +124,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
         ("inspect oci:none", Code::NoTags, 1),
         ("copy --list list localhost:3/m", Code::NameTwice, 2),
         ("pull oci:two:a taken --unpack", Code::DestinationTaken, 1),
+        ("pull oci:two:a large --unpack --max-size 1", Code::ExpandsTooFar, 1),
         ("pull oci:two:a file", Code::DestinationIsFile, 1),
         ("ls ./file", Code::NotAStore, 1),
         ("ls ./empty", Code::NotAStore, 1),
