@@ -50,14 +50,25 @@ pub(crate) fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> Stri
     if n == N::from(1) { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-/// Aligns the columns of rows, two spaces apart; the last column is not padded.
+/// Most characters of a cell that others are aligned with. Annotations may have a million.
+const MAX_WIDTH: usize = 256;
+
+/// Aligns the columns of rows, two spaces apart; the last column is not padded, nor are others because of a very long cell.
 pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let long = |cell: &String| cell.chars().count();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(long);
+        cells.filter(|long| *long <= MAX_WIDTH).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(long(cell)) + 2));
+        }
+        line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
 }
@@ -92,5 +103,14 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
         assert_eq!(table(&rows), ["a    bb", "ccc  d"]);
+    }
+
+    #[test]
+    fn a_table_has_room_for_cells_of_any_length() {
+        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        let long = "x".repeat(70_000);
+        let lines = table(&[row("a", "b"), row("abc", &long), row(&long, "d")]);
+        assert_eq!(lines[0], "a    b");
+        assert_eq!((lines[1].len(), lines[2].len()), (70_005, 70_003));
     }
 }
