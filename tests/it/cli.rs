@@ -986,3 +986,35 @@ fn a_server_that_is_told_to_stop_says_by_which_signal() {
         assert_eq!(served.child.wait().unwrap().code(), Some(code));
     }
 }
+
+#[test]
+fn a_program_that_is_a_type_and_what_it_started_end_with_the_command() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    let about = r#"{"apiVersion":"artifact-plan/v1","name":"slow"}"#;
+    world.write(
+        "bin/artifact-type-slow",
+        &format!("#!/bin/sh\ncase $1 in describe) echo '{about}';; *) sleep 1000 & echo $! >pid.new; mv pid.new pid; wait;; esac\n"),
+    );
+    std::fs::set_permissions(world.path().join("bin/artifact-type-slow"), std::fs::Permissions::from_mode(0o755))
+        .unwrap();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let pid = world.path().join("pid");
+        let mut command = world.command("plan talk --type slow");
+        let path = format!("{}:/usr/bin:/bin", world.path().join("bin").display());
+        let mut child = command.env("PATH", path).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        while !pid.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let status = format!("/proc/{}/stat", std::fs::read_to_string(&pid).unwrap().trim());
+        assert!(
+            Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap().success()
+        );
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        // Whoever takes in orphans may need a moment.
+        while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::fs::remove_file(&pid).unwrap();
+    }
+}
