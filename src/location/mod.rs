@@ -262,6 +262,8 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
         tag.map_err(|_: Error| Error::misuse(format!("`{whole}` has a tag that is not valid in an OCI layout")))?;
     let digest = digest.map(str::parse).transpose();
     let digest = digest.map_err(|e: Error| Error::misuse(format!("`{whole}` is not a location: {}", e.message())))?;
+    // `oci://` means a registry.
+    let path = if path.starts_with("//") { format!("/{}", path.trim_start_matches('/')) } else { path.to_owned() };
     Ok(Location { place: place(path.into()), tag, digest })
 }
 

@@ -374,7 +374,8 @@ async fn of_an_index_one_platform_is_copied() {
         (platform("linux", "amd64", None), Some(0)),
         (platform("linux", "arm", None), Some(1)),
         (platform("linux", "arm64", Some("v8")), Some(2)),
-        (platform("linux", "arm64", Some("v9")), None),
+        (platform("linux", "arm64", Some("v9")), Some(2)),
+        (platform("linux", "riscv64", None), None),
         (platform("windows", "amd64", None), None),
     ] {
         let to = memory();
