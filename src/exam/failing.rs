@@ -87,6 +87,10 @@ impl ReadStore for Failing {
         self.inner.referrers(subject).await
     }
 
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        self.inner.referrers_in_brief(subject).await
+    }
+
     fn local(&self, item: &Item) -> Option<FileSlice> {
         self.inner.local(item)
     }
@@ -205,5 +209,9 @@ impl ReadStore for Stalled {
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         self.inner.referrers(subject).await
+    }
+
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        self.inner.referrers_in_brief(subject).await
     }
 }

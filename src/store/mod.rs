@@ -7,7 +7,15 @@ mod union;
 mod verify;
 mod write;
 
-use std::{collections::BTreeMap, fmt::Display, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -60,14 +68,21 @@ pub trait ReadStore: Display + Send + Sync {
         Ok(all)
     }
 
-    /// A number that changes whenever the names may have changed since an earlier call on this handle; `None` if the
-    /// store cannot tell for less than the cost of listing the names.
+    /// A number that changes whenever the names may have changed since an earlier call; no store of this process ever
+    /// gives it for other names: see [`new_version`]. `None` if the store cannot tell for less than the cost of listing
+    /// the names.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)
     }
 
     /// The manifests with this `subject`, with their artifact type and annotations, sorted by digest.
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>>;
+
+    /// Like [`ReadStore::referrers`], but without annotations, which may take megabytes in each of thousands of
+    /// manifests; `None` if the store cannot list referrers for less memory.
+    async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        Ok(None)
+    }
 
     /// The local file with this content, if there is one, for zero-copy transfers. Must not block.
     fn local(&self, _item: &Item) -> Option<FileSlice> {
@@ -184,6 +199,12 @@ impl Abilities {
         refuses_incomplete: false,
         largest_blob: None,
     };
+}
+
+/// A number for [`ReadStore::names_version`] that no other call in this process gives.
+pub fn new_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// All names, if the store returns them in one page; `None` if there are more pages or the query fails: resolve names

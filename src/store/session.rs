@@ -192,6 +192,11 @@ pub trait Sink: Send + Sync {
     /// Writes more bytes.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
 
+    /// No more bytes for a while: stores those that are still in memory, where there is a place for them.
+    async fn pause(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Stores the content as a blob under its digest. If `expected` is given and differs, fails with kind `Mismatch`
     /// and stores nothing. For a stream with a known size to a registry, `expected` is required: the registry computes
     /// the digest, not the client.

@@ -137,6 +137,18 @@ impl ReadStore for Union {
         Ok(found.into_values().collect())
     }
 
+    /// `None` if one of the stores cannot.
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        let mut found = BTreeMap::new();
+        for store in &self.stores {
+            let Some(referrers) = store.referrers_in_brief(subject).await? else { return Ok(None) };
+            for desc in referrers {
+                found.entry(desc.digest.clone()).or_insert(desc);
+            }
+        }
+        Ok(Some(found.into_values().collect()))
+    }
+
     fn local(&self, item: &Item) -> Option<FileSlice> {
         self.stores.iter().find_map(|store| store.local(item))
     }

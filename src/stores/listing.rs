@@ -60,6 +60,12 @@ pub(super) struct About {
     pub(super) shown: Descriptor,
 }
 
+impl About {
+    pub(super) fn without_annotations(self) -> Self {
+        Self { shown: Descriptor { annotations: BTreeMap::new(), ..self.shown }, ..self }
+    }
+}
+
 /// A source of manifests, on a thread that may block.
 pub(super) trait Manifests {
     /// Reads and verifies a manifest. Errors: kind `NotFound`; `Limit` beyond 8 MiB; `Mismatch`.
@@ -100,12 +106,12 @@ pub(super) trait Manifests {
     fn resolve(&self, index: &IndexFile, name: &Name, place: &dyn Display) -> Result<Descriptor> {
         match name {
             Name::Digest(digest) => {
-                let listed =
-                    index.entries().find(|desc| desc.digest == *digest && media_type::points(&desc.media_type));
+                let mut of_digest = index.entries_with(|listed| listed == digest);
+                let listed = of_digest.find(|desc| media_type::points(&desc.media_type));
                 listed.map_or_else(|| self.sniff(digest), |desc| Ok(desc.bare()))
             }
             Name::Ref(name) => {
-                let found = index.named(name)?.map(Descriptor::bare);
+                let found = index.named(name)?.map(|desc| desc.bare());
                 found.ok_or_else(|| self.missing(format_args!("`{name}`")))
             }
             // The store looks for the prefix among all content.
@@ -113,7 +119,7 @@ pub(super) trait Manifests {
             Name::Only => {
                 let mut unrelated = Vec::new();
                 for desc in index.entries() {
-                    if self.about(desc)?.is_none() {
+                    if self.about(&desc)?.is_none() {
                         unrelated.push(desc.bare());
                     }
                 }
@@ -122,25 +128,43 @@ pub(super) trait Manifests {
         }
     }
 
-    /// Manifests with this subject: listed ones, as oras keeps them, and those in an index under the fallback tag of
-    /// distribution-spec ("Referrers Tag Schema"), as regctl keeps them. An entry whose manifest cannot be read is an
-    /// error: it might be a signature that an attacker wants to hide.
-    fn referrers(&self, index: &IndexFile, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let mut candidates: Vec<Descriptor> = index.entries().cloned().collect();
+    /// Like [`Manifests::about`], but `shown` has no annotations.
+    fn about_in_brief(&self, desc: &Descriptor) -> Result<Option<About>> {
+        Ok(self.about(desc)?.map(About::without_annotations))
+    }
+
+    /// Manifests that may have this subject: listed ones, as oras keeps them, and those in an index under the fallback
+    /// tag of distribution-spec ("Referrers Tag Schema"), as regctl keeps them; in order of their digests.
+    fn candidates(&self, index: &IndexFile, subject: &Digest) -> Result<BTreeMap<Digest, Descriptor>> {
+        let other = |digest: &Digest| !self.is_known_to_lack(digest, subject);
+        let mut found: BTreeMap<_, _> =
+            index.entries_with(other).map(|desc| (desc.digest.clone(), desc.bare())).collect();
         if let Ok(Some(fallback)) = index.named(&Tag::of_referrers(subject))
             && media_type::is_index(&fallback.media_type)
         {
             let bytes = self.manifest(&fallback.digest)?;
             let parsed = Parsed::read(&fallback.media_type, &bytes)?;
-            candidates.extend(parsed.children().into_iter().map(|(_, child)| child.clone()));
-        }
-        let mut found = BTreeMap::new();
-        for desc in candidates {
-            if let Some(about) = self.about(&desc)?.filter(|about| about.subject == *subject) {
-                found.insert(desc.digest.clone(), about.shown);
+            for (_, child) in parsed.children() {
+                found.entry(child.digest.clone()).or_insert_with(|| child.bare());
             }
         }
-        Ok(found.into_values().collect())
+        Ok(found)
+    }
+
+    /// True if it is known without a look that a manifest has another subject or none.
+    fn is_known_to_lack(&self, _digest: &Digest, _subject: &Digest) -> bool {
+        false
+    }
+
+    /// The manifests with this subject, without annotations unless they are wanted. An entry whose manifest cannot be read is an error: it might be a signature
+    /// that an attacker wants to hide.
+    fn referrers(&self, index: &IndexFile, subject: &Digest, annotations: bool) -> Result<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        for desc in self.candidates(index, subject)?.into_values() {
+            let about = if annotations { self.about(&desc)? } else { self.about_in_brief(&desc)? };
+            found.extend(about.filter(|about| about.subject == *subject).map(|about| about.shown));
+        }
+        Ok(found)
     }
 
     /// Lists names and unnamed manifests. A manifest that lost its name stays listed, since nothing else leads to it;

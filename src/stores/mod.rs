@@ -13,4 +13,6 @@ pub use archive::Archive;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use index::index_json;
 pub use layout::Layout;
+#[cfg(feature = "serve")]
+pub(crate) use layout::WeakLayout;
 pub use memory::Memory;

@@ -1,6 +1,15 @@
 //! Writing in parallel to receiving.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 
@@ -8,6 +17,12 @@ use crate::error::{Context as _, Error, Kind, Result};
 
 /// How many bytes the writing thread gets at a time.
 const BATCH: usize = 1 << 20;
+/// The same where very many streams wait for more bytes.
+const SMALL_BATCH: usize = 16 << 10;
+/// Bytes that wait in this process before batches are small: hundreds of uploads that stand still hold little memory.
+const MOST_WAITING: usize = 16 << 20;
+/// Bytes that wait in this process.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// Writeback is started every so many bytes, so that the final sync has little left to wait for.
 const WRITEBACK: u64 = 8 << 20;
 
@@ -33,8 +48,10 @@ impl WriteBehind {
     /// Writes more bytes. An error may come from an earlier write.
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.waiting_len = self.waiting_len.saturating_add(chunk.len());
+        let all = WAITING.fetch_add(chunk.len(), Ordering::Relaxed);
         self.waiting.push(chunk);
-        if self.waiting_len < BATCH { Ok(()) } else { self.flush().await }
+        let batch = if all > MOST_WAITING { SMALL_BATCH } else { BATCH };
+        if self.waiting_len < batch { Ok(()) } else { self.flush().await }
     }
 
     /// Waits until all bytes are written.
@@ -43,11 +60,15 @@ impl WriteBehind {
         self.idle().await
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    /// Starts to write what waits for more bytes.
+    pub(super) async fn flush(&mut self) -> Result<()> {
         self.idle().await?;
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let (file, at, batch) = (Arc::clone(&self.file), self.at, std::mem::take(&mut self.waiting));
         self.at = self.at.saturating_add(self.waiting_len as u64);
-        self.waiting_len = 0;
+        self.forget_waiting();
         let due = (self.at.saturating_sub(self.started) >= WRITEBACK).then_some((self.started, self.at));
         if due.is_some() {
             self.started = self.at;
@@ -66,10 +87,20 @@ impl WriteBehind {
         Ok(())
     }
 
+    fn forget_waiting(&mut self) {
+        WAITING.fetch_sub(std::mem::take(&mut self.waiting_len), Ordering::Relaxed);
+    }
+
     async fn idle(&mut self) -> Result<()> {
         let Some(busy) = self.busy.take() else { return Ok(()) };
         let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "write aborted", e))?;
         written.context(|| format!("cannot write `{}`", self.path.display()))
+    }
+}
+
+impl Drop for WriteBehind {
+    fn drop(&mut self) {
+        self.forget_waiting();
     }
 }
 

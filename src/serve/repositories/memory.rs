@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::Repositories;
+use super::{Repositories, usage};
 use crate::{
     error::Result,
     oci::RepositoryName,
@@ -48,6 +48,16 @@ impl Repositories for InMemory {
 
     async fn names(&self) -> Result<Vec<RepositoryName>> {
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect())
+    }
+
+    /// Content of several repositories counts in each.
+    async fn usage(&self) -> Result<Option<u64>> {
+        let stores: Vec<Memory> = self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut all = 0_u64;
+        for store in &stores {
+            all = all.saturating_add(usage(store).await?.unwrap_or_default());
+        }
+        Ok(Some(all))
     }
 
     fn sound(&self) -> bool {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::{
     error::Result,
     oci::RepositoryName,
-    store::{ReadStore, Store},
+    store::{self, Intent, ReadStore, Store},
 };
 
 /// A set of repositories, each a store. `Display` gives a name for messages.
@@ -31,8 +31,30 @@ pub trait Repositories: fmt::Display + Send + Sync {
     /// The names of all repositories, sorted.
     async fn names(&self) -> Result<Vec<RepositoryName>>;
 
+    /// Size of all stored content, in bytes; `None` if that is unknown.
+    async fn usage(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Removes what writers left that did not end regularly.
+    async fn clean(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether content is known to be right, as in memory. Otherwise it is verified during transfers.
     fn sound(&self) -> bool {
         false
     }
+}
+
+/// Lets a store clean itself, as it does before a write.
+async fn clean(store: &dyn Store) -> Result<()> {
+    store::begin(store, Intent::default()).await?.abandon().await;
+    Ok(())
+}
+
+/// Size of all content of a store, in bytes.
+async fn usage(store: &dyn ReadStore) -> Result<Option<u64>> {
+    let inventory = store.inventory().await?;
+    Ok(inventory.map(|all| all.blobs.values().fold(0, |sum: u64, size| sum.saturating_add(*size))))
 }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use super::{Repositories, mounted_names::Names};
+use super::{Repositories, clean, mounted_names::Names, usage};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
@@ -123,6 +123,23 @@ impl Repositories for Mounted {
         }
         Ok(found.into_iter().collect())
     }
+
+    /// Of those that are written to.
+    async fn usage(&self) -> Result<Option<u64>> {
+        let mut all = 0_u64;
+        for store in self.writable.values() {
+            let Some(size) = usage(&**store).await? else { return Ok(None) };
+            all = all.saturating_add(size);
+        }
+        Ok(Some(all))
+    }
+
+    async fn clean(&self) -> Result<()> {
+        for store in self.writable.values() {
+            clean(&**store).await?;
+        }
+        Ok(())
+    }
 }
 
 /// One repository, with the names at the time of the request.
@@ -182,13 +199,20 @@ impl ReadStore for MountedRepository {
         Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), unreadable, more: false })
     }
 
-    /// The names never change: they are those at the time of the request.
+    /// `None` for several stores, whose versions cannot be combined into one.
     async fn names_version(&self) -> Result<Option<u64>> {
-        Ok(Some(0))
+        match self.named.as_slice() {
+            [(names, _)] => Ok(Some(names.version)),
+            _ => Ok(None),
+        }
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         self.all.referrers(subject).await
+    }
+
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        self.all.referrers_in_brief(subject).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     oci::{Digest, RefName, RegistryName, RepositoryName, Tag},
-    store::{Flaw, NamePage},
+    store::{Flaw, NamePage, new_version},
 };
 
 /// The repositories and tags in the names of a store.
@@ -14,13 +14,15 @@ pub(super) struct Names {
     pub(super) repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
     /// The repositories to list.
     pub(super) shown: BTreeSet<RepositoryName>,
+    /// A number of their own.
+    pub(super) version: u64,
     /// Unreadable entries of the list, which may belong to any repository.
     pub(super) unreadable: Vec<Flaw>,
 }
 
 impl Names {
     pub(super) fn of(base: &RepositoryName, page: NamePage) -> Self {
-        let mut names = Self { unreadable: page.unreadable, ..Self::default() };
+        let mut names = Self { version: new_version(), unreadable: page.unreadable, ..Self::default() };
         for name in page.names {
             let Some(ParsedName { short, long, tag }) = ParsedName::of(&name) else {
                 names.shown.insert(base.clone());

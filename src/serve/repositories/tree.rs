@@ -1,7 +1,7 @@
 //! Repositories in a directory tree: `a/b` is the OCI layout `DIR/a/b`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt, fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -9,41 +9,76 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::Repositories;
+use super::{Repositories, clean};
 use crate::{
     error::{Context as _, Error, Result},
-    fs::{Identity, blocking},
-    oci::RepositoryName,
+    fs::{Identity, TEMPORARY, blocking},
+    oci::{Algorithm, RepositoryName},
     store::{ReadStore, Store},
-    stores::Layout,
+    stores::{Layout, WeakLayout},
 };
 
 /// The files of a layout. A name must not contain these: `a/blobs` would be inside the layout `a`.
 const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
 /// Limit of nesting in the search for repositories.
 const MAX_DEPTH: usize = 16;
+/// Layouts that stay open without being used, each with a file descriptor.
+const IDLE: usize = 16;
+/// Handles of layouts that nobody uses any more are forgotten once there are so many.
+const HANDLES: usize = 1024;
 
 /// A directory of layouts as repositories, each named by its path. The first push creates a repository.
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    open: Mutex<BTreeMap<RepositoryName, Known>>,
+    known: Arc<Mutex<Known>>,
     /// Held while a layout is created or opened, so that an incomplete one is not opened.
     making: Arc<Mutex<()>>,
 }
 
 /// An open layout with its directory.
 #[derive(Debug, Clone)]
-struct Known {
+struct Opened {
     layout: Layout,
     directory: Identity,
 }
 
-impl Known {
+impl Opened {
     /// Whether it is still the layout at this path.
     fn is_at(&self, path: &Path) -> bool {
         let same = |meta: fs::Metadata| Identity::from(&meta) == self.directory;
         fs::metadata(path).is_ok_and(same) && path.join("oci-layout").is_file()
+    }
+}
+
+/// Handles of layouts: of those in use, so that all who use one share it, and of a few that were used last.
+#[derive(Debug, Default)]
+struct Known {
+    handles: BTreeMap<RepositoryName, (WeakLayout, Identity)>,
+    last: VecDeque<(RepositoryName, Layout)>,
+}
+
+impl Known {
+    fn get(&self, name: &RepositoryName) -> Option<Opened> {
+        let (layout, directory) = self.handles.get(name)?;
+        Some(Opened { layout: layout.upgrade()?, directory: *directory })
+    }
+
+    fn put(&mut self, name: &RepositoryName, opened: &Opened) {
+        self.last.retain(|(other, _)| other != name);
+        self.last.push_back((name.clone(), opened.layout.clone()));
+        while self.last.len() > IDLE {
+            self.last.pop_front();
+        }
+        if self.handles.len() >= HANDLES {
+            self.handles.retain(|_, (layout, _)| layout.upgrade().is_some());
+        }
+        self.handles.insert(name.clone(), (opened.layout.downgrade(), opened.directory));
+    }
+
+    fn forget(&mut self, name: &RepositoryName) {
+        self.last.retain(|(other, _)| other != name);
+        self.handles.remove(name);
     }
 }
 
@@ -55,7 +90,7 @@ impl Tree {
         if !meta.is_dir() {
             return Err(Error::invalid(format!("`{}` is not a directory", root.display())));
         }
-        Ok(Self { root, open: Mutex::default(), making: Arc::default() })
+        Ok(Self { root, known: Arc::default(), making: Arc::default() })
     }
 
     /// The path of a repository, existing or not. Paths contain only validated parts of names.
@@ -65,38 +100,40 @@ impl Tree {
         (shallow && !reserved).then(|| name.parts().fold(self.root.clone(), |path, part| path.join(part)))
     }
 
-    /// The layout with this name. All requests share one handle while the directory exists.
+    /// The layout with this name. All requests at a time share one handle while the directory exists.
     async fn layout(&self, name: &RepositoryName, make: bool) -> Result<Option<Layout>> {
         let Some(path) = self.path(name) else {
             let message = format!("repository name `{name}` is not possible in a directory tree");
             return if make { Err(Error::invalid(message)) } else { Ok(None) };
         };
-        let (known, making) = (self.known().get(name).cloned(), Arc::clone(&self.making));
-        let opened = blocking(move || {
-            if let Some(known) = &known
-                && known.is_at(&path)
-            {
-                return Ok(Some(known.clone()));
+        let (known, making) = (Arc::clone(&self.known), Arc::clone(&self.making));
+        let name = name.clone();
+        blocking(move || {
+            let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = lock().get(&name).filter(|opened| opened.is_at(&path));
+            let opened = match open {
+                Some(opened) => Some(opened),
+                None => {
+                    let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Somebody may have opened it in the meantime.
+                    let known = lock().get(&name);
+                    let opened = open_layout(&path, known, make).context(|| format!("repository `{name}`"))?;
+                    opened.iter().for_each(|opened| lock().put(&name, opened));
+                    opened
+                }
+            };
+            match &opened {
+                Some(opened) => lock().put(&name, opened),
+                None => lock().forget(&name),
             }
-            let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
-            open_layout(&path, known, make)
-        });
-        let Some(known) = opened.await.context(|| format!("repository `{name}`"))? else {
-            self.known().remove(name);
-            return Ok(None);
-        };
-        let layout = known.layout.clone();
-        self.known().insert(name.clone(), known);
-        Ok(Some(layout))
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<RepositoryName, Known>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+            Ok(opened.map(|opened| opened.layout))
+        })
+        .await
     }
 }
 
 /// The layout at this path: the known one, unless another directory has replaced it.
-fn open_layout(path: &Path, known: Option<Known>, make: bool) -> Result<Option<Known>> {
+fn open_layout(path: &Path, known: Option<Opened>, make: bool) -> Result<Option<Opened>> {
     let here = path.join("oci-layout").is_file();
     if !here && !make {
         return Ok(None);
@@ -107,7 +144,7 @@ fn open_layout(path: &Path, known: Option<Known>, make: bool) -> Result<Option<K
     }
     let meta = fs::metadata(path).context(|| format!("cannot open `{}`", path.display()))?;
     let directory = Identity::from(&meta);
-    Ok(Some(Known { layout: made.map_or_else(|| Layout::open(path), Ok)?, directory }))
+    Ok(Some(Opened { layout: made.map_or_else(|| Layout::open(path), Ok)?, directory }))
 }
 
 /// Creates a layout, even if `path` exists because of repositories below it.
@@ -150,6 +187,28 @@ fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Repository
     Ok(())
 }
 
+/// Size of all blobs of a layout, in bytes, without unfinished ones.
+fn blobs_size(layout: &Path) -> Result<u64> {
+    let mut all = 0_u64;
+    for algorithm in Algorithm::ALL {
+        let entries = match fs::read_dir(layout.join("blobs").join(algorithm.name())) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.context(|| format!("cannot list `{}`", layout.display()))?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let unfinished = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+            if let Ok(meta) = entry.metadata()
+                && meta.is_file()
+                && !unfinished
+            {
+                all = all.saturating_add(meta.len());
+            }
+        }
+    }
+    Ok(all)
+}
+
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.root.display().fmt(f)
@@ -179,6 +238,26 @@ impl Repositories for Tree {
         found.sort_unstable();
         Ok(found)
     }
+
+    async fn usage(&self) -> Result<Option<u64>> {
+        let mut all = 0_u64;
+        for name in self.names().await? {
+            // One at a time, so that other work gets its turn.
+            let path = self.path(&name);
+            let size = blocking(move || path.map_or(Ok(0), |path| blobs_size(&path)));
+            all = all.saturating_add(size.await?);
+        }
+        Ok(Some(all))
+    }
+
+    async fn clean(&self) -> Result<()> {
+        for name in self.names().await? {
+            if let Some(layout) = self.layout(&name, false).await? {
+                clean(&layout).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +281,24 @@ mod tests {
         assert_eq!(names, ["a", "a/b", "a/b/c", "d"]);
         assert!(Layout::open(dir.path().join("a/b")).is_ok());
         assert!(tree.get(&"a/x".parse().unwrap()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn few_layouts_stay_open_and_those_in_use_are_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let layout = async |i: usize| tree.layout(&format!("r{i}").parse().unwrap(), true).await.unwrap().unwrap();
+        let used = layout(0).await;
+        for i in 1..HANDLES + IDLE {
+            layout(i).await;
+        }
+        let open = || {
+            let known = tree.known.lock().unwrap();
+            (known.handles.values().filter(|(layout, _)| layout.upgrade().is_some()).count(), known.handles.len())
+        };
+        assert_eq!(open().0, IDLE + 1);
+        assert!(open().1 <= HANDLES);
+        assert!(layout(0).await.is_same(&used));
     }
 
     #[tokio::test]

@@ -132,7 +132,7 @@ impl Contents {
     /// Digests of all manifests reachable from the list, as far as they are present and readable.
     pub(super) fn manifests(&self) -> HashSet<Digest> {
         let mut found = HashSet::new();
-        let mut next: Vec<_> = self.index.entries().cloned().collect();
+        let mut next: Vec<_> = self.index.entries().collect();
         while let Some(desc) = next.pop() {
             if !found.insert(desc.digest.clone()) {
                 continue;

@@ -36,7 +36,7 @@ use crate::{
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
     store::{
-        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
+        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, new_version, one_page,
         resolve_prefix,
     },
 };
@@ -59,8 +59,8 @@ pub struct Archive {
 struct Shared {
     target: Target,
     contents: RwLock<Arc<Contents>>,
-    /// How often the contents were replaced.
-    replaced: AtomicU64,
+    /// The version of the contents.
+    version: AtomicU64,
 }
 
 impl Archive {
@@ -88,7 +88,7 @@ impl Archive {
 
     fn of(target: Target, contents: Contents) -> Self {
         let contents = RwLock::new(Arc::new(contents));
-        Self { shared: Arc::new(Shared { target, contents, replaced: AtomicU64::new(0) }), patience: None }
+        Self { shared: Arc::new(Shared { target, contents, version: AtomicU64::new(new_version()) }), patience: None }
     }
 
     /// This archive, with sessions that wait for another writer, at most `longest`. Without this they fail at once.
@@ -115,7 +115,7 @@ impl Archive {
         };
         *self.shared.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
         // After the contents: a reader that sees this number finds these contents, or newer ones.
-        self.shared.replaced.fetch_add(1, Ordering::SeqCst);
+        self.shared.version.store(new_version(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -183,12 +183,17 @@ impl ReadStore for Archive {
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {
-        Ok(Some(self.shared.replaced.load(Ordering::SeqCst)))
+        Ok(Some(self.shared.version.load(Ordering::SeqCst)))
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let subject = subject.digest.clone();
-        self.run(move |contents| contents.referrers(&contents.index, &subject)).await
+        self.run(move |contents| contents.referrers(&contents.index, &subject, true)).await
+    }
+
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        let subject = subject.digest.clone();
+        self.run(move |contents| contents.referrers(&contents.index, &subject, false).map(Some)).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {
@@ -199,7 +204,7 @@ impl ReadStore for Archive {
     async fn inventory(&self) -> Result<Option<Inventory>> {
         self.run(|contents| {
             Ok(Some(Inventory {
-                entries: contents.index.entries().cloned().collect(),
+                entries: contents.index.entries().collect(),
                 blobs: contents.blobs.iter().map(|(digest, piece)| (digest.clone(), piece.slice.len)).collect(),
                 strays: contents.strays.clone(),
                 leftovers: Vec::new(),

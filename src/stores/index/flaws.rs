@@ -1,6 +1,6 @@
 //! Parts of an `index.json` that are unreadable, or not what a writer would have meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -21,6 +21,13 @@ impl Entry {
         let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_str(self.raw.get()).ok();
         keys.unwrap_or_default().into_keys().collect()
     }
+
+    /// Keys that are one letter away from one that leads to the name, each with that one.
+    pub(super) fn slips(&self, desc: &Descriptor) -> Vec<(String, &'static str)> {
+        let of_annotations = desc.annotations.keys().map(|key| (key.clone(), annotation::REF_NAME));
+        let of_itself = self.keys().into_iter().map(|key| (key, "annotations"));
+        of_annotations.chain(of_itself).filter(|(key, meant)| is_slip(key, meant)).collect()
+    }
 }
 
 impl IndexFile {
@@ -30,7 +37,7 @@ impl IndexFile {
         if !self.listed {
             flaws.push(flaw(FlawKind::Unreadable, "`manifests` is missing"));
         }
-        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.desc.is_none()) {
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.brief.is_none()) {
             let why = exact_keys::from_slice::<Descriptor>(entry.raw.get().as_bytes()).err();
             let why = why.map_or_else(String::new, |e| format!(": {e}"));
             let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
@@ -38,12 +45,8 @@ impl IndexFile {
             let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
             flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}")));
         }
-        for (at, entry) in self.entries.iter().enumerate() {
-            let Some(desc) = &entry.desc else { continue };
-            let of_annotations = desc.annotations.keys().map(|key| (key, annotation::REF_NAME));
-            let own = entry.keys();
-            let of_itself = own.iter().map(|key| (key, "annotations"));
-            for (key, meant) in of_annotations.chain(of_itself).filter(|(key, meant)| is_slip(key, meant)) {
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.slip) {
+            for (key, meant) in entry.desc().iter().flat_map(|desc| entry.slips(desc)) {
                 let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
                 flaws.push(flaw(FlawKind::Unreadable, message));
             }
@@ -65,14 +68,14 @@ impl IndexFile {
             }
         }
         for (at, entry) in self.entries.iter().enumerate() {
-            let Some(desc) = &entry.desc else { continue };
+            let Some(desc) = entry.desc() else { continue };
             let keys = entry.keys();
             let unknown = keys.iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
             messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
             if !media_type::is_valid(&desc.media_type) {
                 messages.push(format!("entry {at} has an invalid media type: `{:.128}`", desc.media_type));
             }
-            if let Some(name) = name(desc).filter(|name| name.parse::<RefName>().is_err()) {
+            if let Some(name) = name(&desc).filter(|name| name.parse::<RefName>().is_err()) {
                 messages.push(no_name(at, name));
             }
         }
@@ -81,15 +84,17 @@ impl IndexFile {
 
     /// All names, sorted, without duplicates, and entries that may be names.
     pub(in crate::stores) fn names(&self) -> NamePage {
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         let mut unreadable = self.unreadable();
         for (at, text) in self.entries.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.name()?))) {
             match text.parse::<RefName>() {
-                Ok(name) => drop(names.insert(name)),
+                Ok(name) => names.push(name),
                 Err(_) => unreadable.push(flaw(FlawKind::Doubtful, no_name(at, text))),
             }
         }
-        NamePage { names: names.into_iter().collect(), unreadable, more: false }
+        names.sort_unstable();
+        names.dedup();
+        NamePage { names, unreadable, more: false }
     }
 }
 

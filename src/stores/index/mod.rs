@@ -40,24 +40,45 @@ pub(super) struct IndexFile {
     changed: bool,
 }
 
-/// One entry: its text, and its descriptor if it is a valid one.
+/// One entry: its text, and what is asked of all entries if it is a valid descriptor. A descriptor takes several times
+/// as much memory as its text, and a list has up to 100 000: the whole one is read again when it is wanted.
 #[derive(Debug, Clone)]
 struct Entry {
     raw: Box<RawValue>,
-    desc: Option<Descriptor>,
+    brief: Option<Brief>,
+    /// True if a key is one letter away from one that leads to the name.
+    slip: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Brief {
+    digest: Digest,
+    name: Option<Box<str>>,
 }
 
 impl Entry {
-    fn of(desc: Descriptor) -> Result<Self> {
-        Ok(Self { raw: raw(&desc)?, desc: Some(desc) })
+    fn of(desc: &Descriptor) -> Result<Self> {
+        Ok(Self::read(raw(desc)?))
+    }
+
+    fn read(raw: Box<RawValue>) -> Self {
+        let desc: Option<Descriptor> = exact_keys::from_slice(raw.get().as_bytes()).ok();
+        let brief = desc.as_ref().map(|desc| Brief { digest: desc.digest.clone(), name: name(desc).map(Into::into) });
+        let mut entry = Self { raw, brief, slip: false };
+        entry.slip = desc.is_some_and(|desc| !entry.slips(&desc).is_empty());
+        entry
+    }
+
+    fn desc(&self) -> Option<Descriptor> {
+        self.brief.as_ref().and_then(|_| exact_keys::from_slice(self.raw.get().as_bytes()).ok())
     }
 
     fn name(&self) -> Option<&str> {
-        self.desc.as_ref().and_then(name)
+        self.brief.as_ref()?.name.as_deref()
     }
 
     fn digest(&self) -> Option<&Digest> {
-        self.desc.as_ref().map(|desc| &desc.digest)
+        self.brief.as_ref().map(|brief| &brief.digest)
     }
 
     /// This entry with this name, or without one, otherwise unchanged.
@@ -77,7 +98,7 @@ impl Entry {
                 entry.insert("annotations".into(), Value::Object(annotations));
             }
         }
-        Ok(Self { raw: raw(&value)?, desc: serde_json::from_value(value).ok() })
+        Ok(Self::read(raw(&value)?))
     }
 }
 
@@ -150,23 +171,28 @@ impl IndexFile {
     }
 
     /// All entries that are descriptors.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Descriptor> {
-        self.entries.iter().filter_map(|entry| entry.desc.as_ref())
+    pub(super) fn entries(&self) -> impl Iterator<Item = Descriptor> {
+        self.entries.iter().filter_map(Entry::desc)
+    }
+
+    /// The entries for which this holds, of all that are descriptors.
+    pub(super) fn entries_with(&self, wanted: impl Fn(&Digest) -> bool) -> impl Iterator<Item = Descriptor> {
+        self.entries.iter().filter(move |entry| entry.digest().is_some_and(&wanted)).filter_map(Entry::desc)
     }
 
     /// The manifest that a name stands for. Errors: two different manifests, since readers would disagree.
-    pub(super) fn named(&self, wanted: &str) -> Result<Option<&Descriptor>> {
-        let mut found = self.entries().filter(|desc| name(desc) == Some(wanted));
+    pub(super) fn named(&self, wanted: &str) -> Result<Option<Descriptor>> {
+        let mut found = self.entries.iter().filter(|entry| entry.name() == Some(wanted));
         let Some(first) = found.next() else { return Ok(None) };
-        if found.any(|other| other.digest != first.digest) {
+        if found.any(|other| other.digest() != first.digest()) {
             return Err(Error::invalid(format!("`{wanted}` stands for two different manifests")));
         }
-        Ok(Some(first))
+        Ok(first.desc())
     }
 
     /// Lists manifests without a name, with artifact type and annotations, unless listed already.
     pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
-        let mut known: BTreeSet<Digest> = self.entries().map(|desc| desc.digest.clone()).collect();
+        let mut known: BTreeSet<Digest> = self.entries.iter().filter_map(Entry::digest).cloned().collect();
         for desc in descs {
             if known.insert(desc.digest.clone()) {
                 let mut annotations = desc.annotations.clone();
@@ -176,7 +202,7 @@ impl IndexFile {
                     annotations.clear();
                 }
                 let artifact_type = desc.artifact_type.clone();
-                self.entries.push(Entry::of(Descriptor { artifact_type, annotations, ..desc.bare() })?);
+                self.entries.push(Entry::of(&Descriptor { artifact_type, annotations, ..desc.bare() })?);
                 self.changed = true;
             }
         }
@@ -194,7 +220,7 @@ impl IndexFile {
                 Some((name, desc)) if entry.digest() == Some(&desc.digest) && left.remove(name).is_some() => {
                     kept.push(entry);
                 }
-                Some(_) => displaced.extend(entry.desc),
+                Some(_) => displaced.extend(entry.desc()),
                 None => kept.push(entry),
             }
         }
@@ -208,7 +234,7 @@ impl IndexFile {
                 Some(entry) => *entry = entry.named(Some(&name))?,
                 None => {
                     let annotations = [(annotation::REF_NAME.to_owned(), name.into())].into();
-                    kept.push(Entry::of(Descriptor { annotations, ..desc.bare() })?);
+                    kept.push(Entry::of(&Descriptor { annotations, ..desc.bare() })?);
                 }
             }
         }
@@ -308,7 +334,7 @@ impl<'de> Visitor<'de> for List {
             if entries.len() >= MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
             }
-            entries.push(Entry { desc: exact_keys::from_slice(raw.get().as_bytes()).ok(), raw });
+            entries.push(Entry::read(raw));
         }
         Ok(Entries(entries))
     }

@@ -150,7 +150,7 @@ impl Shared {
         let (mut tags, mut committed) = (BTreeMap::new(), Committed::default());
         for NameChange { name, to, expect, .. } in &change.names {
             // A name with two manifests is repaired by this change.
-            let found = index.named(name).ok().flatten().map(|desc| desc.digest.clone());
+            let found = index.named(name).ok().flatten().map(|desc| desc.digest);
             expect.check(name, found.as_ref())?;
             match to {
                 Some(desc) => {

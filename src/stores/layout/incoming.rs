@@ -136,6 +136,10 @@ impl Sink for LayoutSink {
         self.behind.write(chunk).await
     }
 
+    async fn pause(&mut self) -> Result<()> {
+        self.behind.flush().await
+    }
+
     async fn finish(mut self: Box<Self>, expected: Option<&Digest>) -> Result<Descriptor> {
         self.behind.finish().await?;
         let Self { store, draft, hasher, taken, .. } = *self;

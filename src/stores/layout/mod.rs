@@ -34,7 +34,7 @@ use crate::{
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
     store::{
-        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
+        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, new_version, one_page,
         resolve_prefix,
     },
 };
@@ -53,6 +53,8 @@ struct Shared {
     /// Set by the first session, once leftovers of crashed writers are removed.
     cleaned: OnceLock<()>,
     state: Mutex<State>,
+    /// Held while the list is read, so that many who ask at once read it once.
+    reading: Mutex<()>,
 }
 
 /// Cached reads.
@@ -60,10 +62,31 @@ struct Shared {
 struct State {
     /// The list as last read, with the stamp of its file.
     index: Option<(StrictStamp, Arc<IndexFile>)>,
-    /// Number of reads of the list.
-    reads: u64,
-    /// Subjects of listed manifests: content, so it never changes.
-    about: BTreeMap<Digest, Option<About>>,
+    /// The version of the list as last read.
+    version: u64,
+    /// What is known of listed manifests: content, so it never changes. Annotations are read when they are wanted.
+    briefs: BTreeMap<Digest, Option<Brief>>,
+}
+
+/// A handle that does not keep the layout open.
+#[cfg(feature = "serve")]
+#[derive(Debug, Clone)]
+pub(crate) struct WeakLayout(std::sync::Weak<Shared>);
+
+#[cfg(feature = "serve")]
+impl WeakLayout {
+    /// The handle, unless nobody has it any more.
+    pub(crate) fn upgrade(&self) -> Option<Layout> {
+        self.0.upgrade().map(Layout)
+    }
+}
+
+/// A manifest with a subject, in little memory.
+#[derive(Debug, Clone)]
+struct Brief {
+    subject: Digest,
+    artifact_type: Option<Box<str>>,
+    size: u64,
 }
 
 impl Layout {
@@ -83,13 +106,31 @@ impl Layout {
     }
 
     fn of(files: Files, cleaned: OnceLock<()>) -> Self {
-        Self(Arc::new(Shared { files, queue: Queue::default(), cleaned, state: Mutex::default() }))
+        Self(Arc::new(Shared {
+            files,
+            queue: Queue::default(),
+            cleaned,
+            state: Mutex::default(),
+            reading: Mutex::default(),
+        }))
     }
 
     /// Path of the layout.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.files.path()
+    }
+
+    /// True if both are handles on the same open layout.
+    #[cfg(all(test, feature = "serve"))]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The handle, as long as others have it.
+    #[cfg(feature = "serve")]
+    pub(crate) fn downgrade(&self) -> WeakLayout {
+        WeakLayout(Arc::downgrade(&self.0))
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
@@ -105,16 +146,20 @@ impl Shared {
 
     /// The list, from memory if the file is unchanged.
     fn index(&self) -> Result<Arc<IndexFile>> {
+        let known = |stamp: &StrictStamp| {
+            let state = self.state();
+            state.index.as_ref().filter(|(known, _)| known == stamp).map(|(_, index)| Arc::clone(index))
+        };
+        if let Some(index) = known(&self.files.index_stamp()?) {
+            return Ok(index);
+        }
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.files.index_stamp()?;
-        if let Some((known, index)) = &self.state().index
-            && *known == stamp
-        {
-            return Ok(Arc::clone(index));
+        if let Some(index) = known(&stamp) {
+            return Ok(index);
         }
         let index = Arc::new(self.files.index()?);
-        let mut state = self.state();
-        state.reads = state.reads.wrapping_add(1);
-        drop(state);
+        self.state().version = new_version();
         // Changed while being read: valid now, but not worth caching.
         if self.files.index_stamp()? == stamp {
             self.state().index = Some((stamp, Arc::clone(&index)));
@@ -142,14 +187,36 @@ impl Manifests for Shared {
     }
 
     fn about(&self, desc: &Descriptor) -> Result<Option<About>> {
-        if let Some(known) = self.state().about.get(&desc.digest) {
-            return Ok(known.clone());
+        if self.state().briefs.get(&desc.digest).is_some_and(Option::is_none) {
+            return Ok(None);
         }
         let about = Read(&self.files).about(desc)?;
         if about.is_some() || self.files.blob_size(&desc.digest)? == Some(desc.size) {
-            self.state().about.insert(desc.digest.clone(), about.clone());
+            let brief = about.as_ref().map(|About { subject, shown }| Brief {
+                subject: subject.clone(),
+                artifact_type: shown.artifact_type.as_deref().map(Into::into),
+                size: shown.size,
+            });
+            self.state().briefs.insert(desc.digest.clone(), brief);
         }
         Ok(about)
+    }
+
+    fn about_in_brief(&self, desc: &Descriptor) -> Result<Option<About>> {
+        let known = self.state().briefs.get(&desc.digest).cloned();
+        if let Some(known) = known {
+            let shown = |size, artifact_type| Descriptor { size, artifact_type, ..desc.bare() };
+            return Ok(known.map(|Brief { subject, artifact_type, size }| About {
+                subject,
+                shown: shown(size, artifact_type.map(String::from)),
+            }));
+        }
+        Ok(self.about(desc)?.map(About::without_annotations))
+    }
+
+    fn is_known_to_lack(&self, digest: &Digest, subject: &Digest) -> bool {
+        let lacks = |known: &Option<Brief>| known.as_ref().is_none_or(|known| known.subject != *subject);
+        self.state().briefs.get(digest).is_some_and(lacks)
     }
 }
 
@@ -208,14 +275,19 @@ impl ReadStore for Layout {
     async fn names_version(&self) -> Result<Option<u64>> {
         self.run(|shared| {
             shared.index()?;
-            Ok(Some(shared.state().reads))
+            Ok(Some(shared.state().version))
         })
         .await
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let subject = subject.digest.clone();
-        self.run(move |shared| Manifests::referrers(shared, &*shared.index()?, &subject)).await
+        self.run(move |shared| Manifests::referrers(shared, &*shared.index()?, &subject, true)).await
+    }
+
+    async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        let subject = subject.digest.clone();
+        self.run(move |shared| Manifests::referrers(shared, &*shared.index()?, &subject, false).map(Some)).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

@@ -271,6 +271,11 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.referrers(subject)))
     }
 
+    /// `None`, as of every registry.
+    async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        Ok(None)
+    }
+
     fn local(&self, item: &Item) -> Option<FileSlice> {
         self.0.origin.local(item)
     }

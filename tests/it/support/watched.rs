@@ -157,6 +157,11 @@ impl ReadStore for Watched {
         Ok(found)
     }
 
+    /// `None`, so that it is asked for all of them.
+    async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        Ok(None)
+    }
+
     fn local(&self, item: &Item) -> Option<FileSlice> {
         self.inner.local(item)
     }
