@@ -70,6 +70,7 @@
 //!   refused.
 //! * `environment`: the configuration of this machine and its user: `Context::from_environment`.
 //! * `serve`: a registry in front of any store: [`serve`].
+//! * `serve-tls`: https for it.
 //! * `faults`: a registry with injected faults, for the tests of clients: [`fault`].
 //! * `exam`: conformance tests for stores: [`exam`].
 //! * `cli`: the command line, with all features.

@@ -66,8 +66,8 @@ impl<A: App> App for Faulty<A> {
         self.app.expire();
     }
 
-    fn clear(&self) {
-        self.app.clear();
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.app.close()
     }
 }
 

@@ -1,9 +1,9 @@
 //! The trait [`App`], and the types exchanged between an app and the server.
 
-use std::fmt;
+use std::{fmt, future, net::IpAddr};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Extensions, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -31,8 +31,11 @@ pub trait App: fmt::Debug + Send + Sync + 'static {
     /// Discards expired unfinished work of clients. Called every minute.
     fn expire(&self) {}
 
-    /// Discards all unfinished work of clients. Called after the server has stopped.
-    fn clear(&self) {}
+    /// Discards all unfinished work of clients, and waits for that, but not for long. Called after the server has
+    /// stopped.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
 }
 
 /// The stream of a connection.
@@ -60,6 +63,10 @@ impl fmt::Debug for Body {
         f.debug_struct("Body").field("length", &self.length).finish_non_exhaustive()
     }
 }
+
+/// The address of a client: an extension of its requests. `None` within this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub(crate) Option<IpAddr>);
 
 /// The cause of a failure that is hidden from the client: an extension of the response.
 #[derive(Debug, Clone)]

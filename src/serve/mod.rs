@@ -18,7 +18,14 @@ pub use log::{Log, LogLine};
 #[cfg(feature = "registry")]
 pub use net::local::Local;
 pub use net::server::{Running, Server};
-pub use registry::{Registry, guard::Credentials, options::Options};
+#[cfg(feature = "serve-tls")]
+pub use net::tls::Tls;
+pub use registry::{
+    Registry,
+    access::{Access, Credentials},
+    htpasswd::Htpasswd,
+    options::Options,
+};
 pub use repositories::Repositories;
 pub use repositories::memory::InMemory;
 pub use repositories::mounted::Mounted;

@@ -3,6 +3,7 @@
 mod files;
 mod hostile;
 mod lifetime;
+mod many;
 mod mounted;
 mod remote;
 
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use artifact::{
     oci::{Digest, media_type},
-    serve::{Credentials, InMemory, LogLine, Options},
+    serve::{Access, Credentials, Htpasswd, InMemory, LogLine, Options},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -55,8 +56,8 @@ async fn a_read_only_registry_refuses_every_write_and_changes_nothing() {
 
 #[tokio::test]
 async fn only_the_right_user_and_password_come_in() {
-    let credentials = Some(Credentials { user: "ann".into(), password: "secret".into() });
-    let server = server::start(Options { credentials, ..Options::in_memory() }).await;
+    let access = Access::User(Credentials { user: "ann".into(), password: "secret".into() });
+    let server = server::start(Options { access, ..Options::in_memory() }).await;
     let ask = async |authorization: &str| {
         let headers = [("authorization", authorization)];
         send(server.addr(), "GET", "/v2/", if authorization.is_empty() { &[] } else { &headers }, "").await
@@ -70,6 +71,22 @@ async fn only_the_right_user_and_password_come_in() {
         assert_eq!((answer.status, &answer.body), (401, &nobody.body), "every failure looks alike");
     }
     assert_eq!(ask(&basic(&format!("ann:{}", "x".repeat(80_000)))).await.status, 431);
+}
+
+#[tokio::test]
+async fn the_users_of_an_htpasswd_file_come_in_with_their_passwords() {
+    let hash = bcrypt::hash_with_salt("secret", 4, [7; 16]).unwrap().format_for_version(bcrypt::Version::TwoY);
+    let access = Access::Htpasswd(Htpasswd::parse(&format!("ann:{hash}\n")).unwrap());
+    let server = server::start(Options { access, ..Options::in_memory() }).await;
+    let ask = async |text: &str| {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(text));
+        let answer = send(server.addr(), "GET", "/v2/", &[("authorization", &authorization)], "").await;
+        (answer.status, answer.body)
+    };
+    assert_eq!([ask("ann:secret").await.0, ask("ann:secret").await.0], [200, 200]);
+    let wrong = ask("ann:other").await;
+    assert_eq!(wrong.0, 401);
+    assert_eq!(ask("bob:secret").await, wrong, "nobody learns who is a user");
 }
 
 #[tokio::test]

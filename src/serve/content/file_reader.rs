@@ -1,6 +1,14 @@
 //! Reads files into pooled buffers, without a thread switch if the bytes are in the system's cache.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -12,7 +20,12 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
 };
 
-/// A reader of a file.
+/// A client that takes a chunk within this time is quick.
+const QUICK: Duration = Duration::from_millis(100);
+/// After so many bytes that were taken quickly, chunks are large. The system takes a few for every client.
+const PROBATION: u64 = 512 << 10;
+
+/// A reader of a file: in large chunks for a quick client, in small ones for others.
 pub(super) struct FileReader {
     file: Arc<File>,
     path: PathBuf,
@@ -22,6 +35,10 @@ pub(super) struct FileReader {
     reads_cached: bool,
     /// The next chunk, with its permit.
     ahead: Option<(ThreadRead, OwnedSemaphorePermit)>,
+    /// Bytes taken quickly, one chunk after the other.
+    quick: u64,
+    /// When the last chunk was handed out.
+    given: Option<Instant>,
 }
 
 /// A read on another thread.
@@ -30,7 +47,7 @@ type ThreadRead = JoinHandle<io::Result<Buffer>>;
 impl FileReader {
     /// A reader of these bytes of an open file; `path` is for messages.
     pub(super) fn new(file: Arc<File>, path: PathBuf, range: Range<u64>, buffers: Arc<Buffers>) -> Self {
-        Self { file, path, left: range, buffers, reads_cached: true, ahead: None }
+        Self { file, path, left: range, buffers, reads_cached: true, ahead: None, quick: 0, given: None }
     }
 
     /// The remaining bytes. Errors: kind `Changed` if the file is shorter.
@@ -46,6 +63,9 @@ impl FileReader {
         if self.left.is_empty() {
             return Ok(None);
         }
+        if self.given.is_some_and(|given| given.elapsed() >= QUICK) {
+            self.quick = 0;
+        }
         let buffer = match self.ahead.take() {
             Some((read, _permit)) => self.finish(read).await?,
             None => self.read_chunk().await?,
@@ -55,12 +75,18 @@ impl FileReader {
             return Err(Error::new(Kind::Changed, message));
         }
         self.left.start = self.left.start.saturating_add(buffer.len as u64);
+        self.quick = self.quick.saturating_add(buffer.len as u64);
         self.read_ahead();
+        self.given = Some(Instant::now());
         Ok(Some(Bytes::from_owner(buffer)))
     }
 
+    fn lend(&self) -> Buffer {
+        self.buffers.lend(self.quick >= PROBATION)
+    }
+
     async fn read_chunk(&mut self) -> Result<Buffer> {
-        let mut buffer = self.buffers.lend();
+        let mut buffer = self.lend();
         match self.read_cached(buffer.space(self.left())) {
             Some(len) => buffer.len = len,
             None => buffer = self.finish(self.read_on_thread(buffer)).await?,
@@ -74,7 +100,7 @@ impl FileReader {
             && !self.left.is_empty()
             && let Some(permit) = self.buffers.permit_ahead()
         {
-            self.ahead = Some((self.read_on_thread(self.buffers.lend()), permit));
+            self.ahead = Some((self.read_on_thread(self.lend()), permit));
         }
     }
 
@@ -131,7 +157,7 @@ pub(super) fn read_at(file: &File, space: &mut [u8], at: u64) -> io::Result<usiz
 #[cfg(test)]
 mod tests {
     use super::{
-        super::buffers::{AHEAD, KEPT},
+        super::buffers::{AHEAD, KEPT, LARGE, SMALL},
         *,
     };
     use crate::{blob::CHUNK, store::collect};
@@ -170,7 +196,7 @@ mod tests {
         let reader = |end| {
             let part = 0..end;
             let reader = FileReader::new(Arc::clone(&file), path.clone(), part, Arc::clone(&buffers));
-            FileReader { reads_cached: false, ..reader }
+            FileReader { reads_cached: false, quick: PROBATION, ..reader }
         };
         let mut ends = reader(CHUNK as u64);
         assert_eq!(ends.next_chunk().await.unwrap().unwrap().len(), CHUNK);
@@ -203,12 +229,43 @@ mod tests {
         let (file, path) = sample(&dir, &vec![1; 2 * KEPT * CHUNK]);
         let buffers = Arc::<Buffers>::default();
         let kept = || buffers.kept();
-        let reader = |end| FileReader::new(Arc::clone(&file), path.clone(), 0..end, Arc::clone(&buffers));
+        let reader = |end| {
+            let reader = FileReader::new(Arc::clone(&file), path.clone(), 0..end, Arc::clone(&buffers));
+            FileReader { quick: PROBATION, ..reader }
+        };
         collect(reader(9 * CHUNK as u64).stream(), u64::MAX).await.unwrap();
         assert!((1..=2).contains(&kept()), "one that leaves, and one ahead of it where that is needed");
         let all: Vec<_> = reader(2 * (KEPT * CHUNK) as u64).stream().collect().await;
         assert_eq!(kept(), 0);
         drop(all);
         assert_eq!(kept(), KEPT);
+    }
+
+    #[tokio::test]
+    async fn only_a_client_that_takes_what_it_gets_gets_large_chunks() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, path) = sample(&dir, &vec![1; 2 << 20]);
+        let mut reader = FileReader::new(file, path, 0..2 << 20, Arc::default());
+        let mut small = 0;
+        while small < PROBATION as usize {
+            let chunk = reader.next_chunk().await.unwrap().unwrap();
+            assert_eq!(chunk.len(), SMALL);
+            small += chunk.len();
+        }
+        assert_eq!(reader.next_chunk().await.unwrap().unwrap().len(), CHUNK);
+        reader.given = Instant::now().checked_sub(QUICK);
+        // The one that was read ahead, where that is needed, is as large as those before.
+        let mut next = async || reader.next_chunk().await.unwrap().unwrap().len();
+        assert!(next().await == SMALL || next().await == SMALL);
+    }
+
+    #[tokio::test]
+    async fn clients_that_hold_all_large_buffers_leave_small_ones_to_others() {
+        let buffers = Arc::<Buffers>::default();
+        let held: Vec<_> = (0..LARGE).map(|_| buffers.lend(true)).collect();
+        let mut other = buffers.lend(true);
+        assert_eq!(other.space(u64::MAX).len(), SMALL);
+        drop(held);
+        assert_eq!(buffers.lend(true).space(u64::MAX).len(), CHUNK);
     }
 }

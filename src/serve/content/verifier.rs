@@ -8,10 +8,10 @@ use std::{fs::File, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    buffers::Buffers,
+    buffers::{Buffers, SMALL},
     file_reader::{FileReader, read_at},
     known::{Key, Known},
     verdict::Verdict,
@@ -49,8 +49,10 @@ impl Verifier {
         desc: &Descriptor,
         range: Range<u64>,
     ) -> Result<ByteStream> {
-        if slice.len <= CHUNK as u64 {
-            let all = self.whole(slice, &desc.digest).await?;
+        let medium = slice.len > SMALL as u64 && slice.len <= CHUNK as u64;
+        let permit = if medium { self.buffers.permit_large() } else { None };
+        if permit.is_some() || slice.len <= SMALL as u64 {
+            let all = Bytes::from_owner(Permitted(self.whole(slice, &desc.digest).await?, permit));
             let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
             return Ok(once(all.slice(start.min(all.len())..end.min(all.len()))));
         }
@@ -65,7 +67,7 @@ impl Verifier {
         };
         let start = slice.offset.saturating_add(range.start);
         let len = range.end.saturating_sub(range.start);
-        let held_back = len.min(CHUNK as u64);
+        let held_back = len.min(SMALL as u64);
         let head = len.saturating_sub(held_back);
         let at = start.saturating_add(head);
         let body =
@@ -91,6 +93,15 @@ impl Verifier {
             if right { Ok(bytes) } else { Err(wrong(&digest)) }
         })
         .await
+    }
+}
+
+/// Content in memory, counted among the large buffers.
+struct Permitted(Bytes, #[expect(dead_code, reason = "held until the content is gone")] Option<OwnedSemaphorePermit>);
+
+impl AsRef<[u8]> for Permitted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -229,6 +240,25 @@ mod tests {
         let file = File::options().write(true).open(&slice.path).unwrap();
         file.write_all_at(b"!", 20).unwrap();
         assert_eq!(collect(stream, u64::MAX).await.unwrap_err().kind(), Kind::Changed);
+    }
+
+    #[tokio::test]
+    async fn content_of_one_chunk_that_many_hold_comes_in_small_pieces_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, content) = (dir.path().join("file"), vec![7; CHUNK]);
+        std::fs::write(&path, &content).unwrap();
+        let (slice, verifier) = (FileSlice { path, offset: 0, len: CHUNK as u64 }, Verifier::new());
+        let desc = Descriptor::of("a/b", &content);
+        let mut held = Vec::new();
+        for _ in 0..super::super::buffers::LARGE {
+            let mut stream = verifier.stream(slice.clone(), &desc, 0..desc.size).await.unwrap();
+            held.push(stream.next().await.unwrap().unwrap());
+        }
+        assert!(held.iter().all(|chunk| chunk.len() == CHUNK));
+        let mut stream = verifier.stream(slice.clone(), &desc, 0..desc.size).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().len(), SMALL);
+        drop(held);
+        assert_eq!(bytes(&verifier, &slice, &desc, 0..desc.size).await.unwrap(), content);
     }
 
     #[tokio::test]

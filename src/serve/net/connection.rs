@@ -1,6 +1,6 @@
 //! One connection, from its first request to its end.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use http::Extensions;
 use hyper::{server::conn::http1, service::service_fn};
@@ -11,32 +11,46 @@ use hyper_util::{
 
 use super::{
     body::{request_body, response},
-    watch::{Activity, Entry},
+    entry::Entry,
+    flow::Flow,
+    metered::Metered,
 };
-use crate::serve::app::{App, Stream};
+use crate::serve::app::{App, Client, Stream};
 
 /// Size limit of the head of a request, with all headers, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Answers the requests on a stream until it ends or stalls.
-pub(super) async fn serve_connection(stream: impl Stream, app: Arc<dyn App>, watcher: Watcher) {
+/// Limit of bytes that are read at a time, and of those that wait to be written in small pieces.
+const MAX_BUFFER: usize = 128 << 10;
+
+/// Answers the requests on a stream until it ends, or its client is too slow.
+pub(super) async fn serve_connection(
+    stream: impl Stream,
+    client: Option<IpAddr>,
+    flow: Flow,
+    app: Arc<dyn App>,
+    watcher: Watcher,
+) {
     let stall = app.limits().stall;
-    let activity = Activity::new();
     let mut extensions = Extensions::new();
-    let stream = app.connect(Box::new(stream), &mut extensions);
+    extensions.insert(Client(client));
+    let stream = app.connect(Box::new(Metered::new(stream, flow.clone())), &mut extensions);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(app.limits().head).max_header_size(MAX_HEAD);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(app.limits().head)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_BUFFER);
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        activity.touch();
-        let (app, activity) = (Arc::clone(&app), activity.clone());
+        flow.starts();
+        let (app, flow) = (Arc::clone(&app), flow.clone());
         let entry = Entry::new(&request, app.log().cloned());
-        let mut request = request.map(|body| request_body(body, activity.clone()));
+        let mut request = request.map(|body| request_body(body, flow.clone()));
         request.extensions_mut().extend(extensions.clone());
-        async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, activity)) }
+        async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, flow)) }
     });
     // Errors of the connection are ignored; the server's own failures are in the request log.
     tokio::select! {
         _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)) => {}
-        () = activity.stalled(stall) => {}
+        () = flow.exhausted(stall) => {}
     }
 }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use super::connection::serve_connection;
+use super::{connection::serve_connection, flow::Flow};
 use crate::{
     serve::app::{App, Stream},
     stores::registry::{Dial, Duplex},
@@ -50,7 +50,8 @@ impl Dial for Local {
         tokio::spawn(async move {
             // Never stopped: it ends with its client.
             let never = GracefulShutdown::new();
-            serve_connection(ours, app, never.watcher()).await;
+            let flow = Flow::new(app.limits().rate);
+            serve_connection(ours, None, flow, app, never.watcher()).await;
         });
         Ok(Box::new(Pipe { stream: theirs, broken }))
     }

@@ -1,16 +1,20 @@
 //! The server: accepts connections up to a limit, and finishes them before it stops.
 
-use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::oneshot,
     task::{JoinHandle, JoinSet},
     time::{interval, sleep, timeout},
 };
 
-use super::connection::serve_connection;
+#[cfg(not(feature = "serve-tls"))]
+use super::no_tls::Tls;
+#[cfg(feature = "serve-tls")]
+use super::tls::Tls;
+use super::{connection::serve_connection, flow::Flow, places::Places};
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     serve::app::{App, Stream},
@@ -18,6 +22,9 @@ use crate::{
 
 /// Interval between calls of [`App::expire`].
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// Most bytes that the system holds for a client beyond what the network takes: room then follows the client's pace.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 impl Stream for TcpStream {
     fn reset(&mut self) {
@@ -32,6 +39,7 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     app: Arc<dyn App>,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -46,7 +54,14 @@ impl Server {
             if taken { error.with_code(Code::AddressInUse) } else { error }
         })?;
         let addr = listener.local_addr().context(|| format!("cannot listen on {addr}"))?;
-        Ok(Self { listener, addr, app: Arc::new(app) })
+        Ok(Self { listener, addr, app: Arc::new(app), tls: None })
+    }
+
+    /// With TLS, and without plain HTTP.
+    #[cfg(feature = "serve-tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The bound address, with the actual port.
@@ -70,37 +85,72 @@ impl Server {
     /// Runs until `shutdown` is ready. Then it accepts no more connections, waits for open requests within the grace
     /// time, and discards unfinished uploads.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
-        let limits = self.app.limits().clone();
-        let free = Arc::new(Semaphore::new(limits.connections));
+        let Self { listener, app, tls, .. } = self;
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        let mut expiry = interval(EXPIRY_INTERVAL);
-        let mut shutdown = pin!(shutdown);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                _ = expiry.tick() => self.app.expire(),
-                Some(_) = connections.join_next() => {}
-                accepted = next_connection(&self.listener, &free) => {
-                    let (stream, permit) = accepted?;
-                    // Without this, small responses wait for the acknowledgement of the previous one; a failure only
-                    // costs time.
-                    let _ = stream.set_nodelay(true);
-                    let served = serve_connection(stream, Arc::clone(&self.app), graceful.watcher());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(permit);
-                    });
-                }
+        let expiry = async {
+            let mut ticks = interval(EXPIRY_INTERVAL);
+            loop {
+                ticks.tick().await;
+                app.expire();
+            }
+        };
+        tokio::select! {
+            () = shutdown => {}
+            () = expiry => {}
+            () = accept_all(&listener, &app, tls.as_ref(), &graceful, &mut connections) => {}
+        }
+        drop(listener);
+        // Connections still open are closed with the tasks below.
+        let _ = timeout(app.limits().grace, graceful.shutdown()).await;
+        connections.shutdown().await;
+        app.close().await;
+        Ok(())
+    }
+}
+
+/// Accepts connections, each with a place and a task of its own. Others wait in the kernel's queue.
+async fn accept_all(
+    listener: &TcpListener,
+    app: &Arc<dyn App>,
+    tls: Option<&Tls>,
+    graceful: &GracefulShutdown,
+    connections: &mut JoinSet<()>,
+) {
+    let places = Places::new(app.limits().connections);
+    loop {
+        let (stream, client) = next_connection(listener).await;
+        let flow = Flow::new(app.limits().rate);
+        let place = places.take(flow.clone()).await;
+        while connections.try_join_next().is_some() {}
+        let served = serve_stream(stream, client, tls.cloned(), flow, Arc::clone(app), graceful.watcher());
+        connections.spawn(async move {
+            served.await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves a connection, after the handshake of TLS.
+async fn serve_stream(
+    stream: TcpStream,
+    client: SocketAddr,
+    tls: Option<Tls>,
+    flow: Flow,
+    app: Arc<dyn App>,
+    watcher: Watcher,
+) {
+    let client = Some(client.ip());
+    let Some(tls) = tls else { return serve_connection(stream, client, flow, app, watcher).await };
+    let handshake = timeout(app.limits().head, tls.accept(stream));
+    tokio::select! {
+        shaken = handshake => {
+            if let Ok(Ok(stream)) = shaken {
+                serve_connection(stream, client, flow, app, watcher).await;
             }
         }
-        drop(self.listener);
-        // Connections still open are closed with the tasks below.
-        let _ = timeout(limits.grace, graceful.shutdown()).await;
-        connections.shutdown().await;
-        self.app.clear();
-        Ok(())
+        // Its place is wanted.
+        () = flow.exhausted(Duration::MAX) => {}
     }
 }
 
@@ -126,13 +176,18 @@ impl Running {
     }
 }
 
-/// Accepts a connection, after waiting for a free slot, so that others wait in the kernel's queue.
-async fn next_connection(listener: &TcpListener, free: &Arc<Semaphore>) -> Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(free).acquire_owned().await;
-    let permit = permit.map_err(|e| Error::caused(Kind::Internal, "cannot accept connections", e))?;
+/// Accepts a connection.
+async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, permit)),
+            Ok((stream, client)) => {
+                // Without this, small responses wait for the acknowledgement of the previous one; a failure only costs
+                // time.
+                let _ = stream.set_nodelay(true);
+                #[cfg(target_os = "linux")]
+                let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+                return (stream, client);
+            }
             // A closed connection or a lack of file descriptors is not a reason to stop serving.
             Err(_) => sleep(Duration::from_millis(50)).await,
         }

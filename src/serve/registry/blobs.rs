@@ -36,7 +36,8 @@ impl Registry {
             store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         let desc = Descriptor::new(media_type::OCTET_STREAM, digest, size);
         let Some(range) = requested_range(headers, &desc) else {
-            let body = self.blob_stream(&*store, &desc, 0..size).await?;
+            let body = self.content(&*store, Item::blob(desc.clone()), 0..size).await;
+            let body = body.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
             return Ok(headed(StatusCode::OK, &desc.digest).body(media_type::OCTET_STREAM, size, body));
         };
         let Some(range) = range.within(size) else {
@@ -44,7 +45,8 @@ impl Registry {
                 .status(416)
                 .header(header::CONTENT_RANGE, format_args!("bytes */{size}")));
         };
-        let body = self.blob_stream(&*store, &desc, range.clone()).await?;
+        let body = self.content(&*store, Item::blob(desc.clone()), range.clone()).await;
+        let body = body.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
         let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
         Ok(headed(StatusCode::PARTIAL_CONTENT, &desc.digest).header(header::CONTENT_RANGE, shown).body(
             media_type::OCTET_STREAM,
@@ -61,25 +63,20 @@ impl Registry {
             return Err(Refusal::new(ServerCode::Unsupported, "this is a manifest; delete it under `/manifests/`"));
         }
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));
-        store::delete(&*store, item).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
+        store::delete(&*store, item).await.map_err(Refusal::deleting(ServerCode::BlobUnknown))?;
+        self.quota.removed(size);
         Ok(Reply::new(StatusCode::ACCEPTED))
     }
 
-    async fn blob_stream(
-        &self,
-        store: &dyn ReadStore,
-        desc: &Descriptor,
-        range: Range<u64>,
-    ) -> Result<ByteStream, Refusal> {
-        let unknown = || Refusal::reading(ServerCode::BlobUnknown);
+    /// A range of content, which is never completed if the content is wrong.
+    pub(super) async fn content(&self, store: &dyn ReadStore, item: Item, range: Range<u64>) -> Result<ByteStream> {
         let sound = self.options.repositories.sound();
-        let item = Item::blob(desc.clone());
         if let Some(slice) = store.local(&item).filter(|_| !sound) {
-            return self.verifier.stream(slice, desc, range).await.map_err(unknown());
+            return self.verifier.stream(slice, &item.desc, range).await;
         }
-        let bytes = store.fetch(&item, range.clone()).await.map_err(unknown())?;
-        if !sound && range == (0..desc.size) {
-            return Ok(verified(desc, bytes));
+        let bytes = store.fetch(&item, range.clone()).await?;
+        if !sound && range == (0..item.desc.size) {
+            return Ok(verified(&item.desc, bytes));
         }
         Ok(in_small_chunks(first(bytes, range.end.saturating_sub(range.start))))
     }

@@ -1,91 +1,191 @@
-//! Lists of repositories, tags and referrers.
+//! Lists of repositories and tags, in pages.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use http::{StatusCode, header};
 use serde_json::json;
 
 use super::{
     Registry,
+    flights::Flights,
+    referrers::Referrers,
     reply::{Refusal, Reply},
     route::Query,
 };
 use crate::{
     error::ServerCode,
-    oci::{Descriptor, Digest, Index, RepositoryName, Tag, media_type},
-    store::{FlawKind, NamePage},
+    oci::{Digest, RepositoryName, Tag},
+    store::{FlawKind, NamePage, ReadStore},
 };
+
+/// Limits of a page, whatever the client wants: entries, and their bytes.
+const MAX_ENTRIES: usize = 1000;
+const MAX_BYTES: usize = 32 << 10;
+/// Limit of tags, of all repositories together, that are remembered from one page to the next.
+const MAX_KNOWN: usize = 200_000;
 
 impl Registry {
     /// Lists all repositories in pages: Docker's `_catalog`, which is not in the specification.
     pub(super) async fn catalog(&self, query: &Query) -> Result<Reply, Refusal> {
-        let names = self.options.repositories.names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
-        let page = Page::of(names.iter().map(ToString::to_string).collect(), query)?;
-        page.reply("/v2/_catalog", query, &json!({"repositories": page.items}))
+        let list = async || {
+            let names = self.options.repositories.names().await;
+            names.map(|names| sorted(names.into_iter().map(String::from)))
+        };
+        let all = self.lists.catalog.get((), list).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
+        let page = Page::of(&all, query)?;
+        page.reply("/v2/_catalog", &json!({"repositories": page.items}))
     }
 
     /// Lists the tags of a repository in pages (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let NamePage { names, unreadable, .. } =
-            store.list_names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
-        // Clients would take an incomplete list for complete.
-        if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
-            let message = format!("cannot list all tags: {}: {}", flaw.place, flaw.message);
-            return Err(Refusal::new(ServerCode::Unknown, message).status(500));
-        }
-        // A layout can have names that clients cannot request.
-        let tags = names.into_iter().filter(|name| name.parse::<Tag>().is_ok());
-        let page = Page::of(tags.map(String::from).collect(), query)?;
-        page.reply(&format!("/v2/{name}/tags/list"), query, &json!({"name": name.as_str(), "tags": page.items}))
-    }
-
-    /// Lists the manifests with this subject (distribution-spec, "Listing Referrers"). Never 404, which would mean that
-    /// the registry lacks the API.
-    pub(super) async fn referrers(
-        &self,
-        name: &RepositoryName,
-        subject: Digest,
-        query: &Query,
-    ) -> Result<Reply, Refusal> {
-        let subject = Descriptor::new(media_type::OCTET_STREAM, subject, 0);
-        let failed = Refusal::reading(ServerCode::NameUnknown);
-        let mut found =
-            match self.options.repositories.get(name).await.map_err(Refusal::reading(ServerCode::NameUnknown))? {
-                Some(store) => store.referrers(&subject).await.map_err(failed)?,
-                None => Vec::new(),
-            };
-        let mut reply = Reply::new(StatusCode::OK);
-        if let Some(wanted) = query.get("artifactType") {
-            found.retain(|desc| desc.artifact_type.as_deref() == Some(wanted));
-            reply = reply.header(http::HeaderName::from_static("oci-filters-applied"), "artifactType");
-        }
-        reply.json(media_type::INDEX, &Index::of(found))
+        let all = self.lists.tags_of(name, &*store).await?;
+        let page = Page::of(&all.all, query)?;
+        page.reply(&format!("/v2/{name}/tags/list"), &json!({"name": name.as_str(), "tags": page.items}))
     }
 }
 
-/// A page of a sorted list, and whether there are more.
-struct Page {
-    items: Vec<String>,
-    more: bool,
+/// Lists that are being read, of each sort one at a time, and those of tags that were read last.
+#[derive(Debug)]
+pub(super) struct Lists {
+    catalog: Flights<(), Vec<String>>,
+    tags: Flights<RepositoryName, Tags>,
+    pub(super) referrers: Flights<(RepositoryName, Digest), Referrers>,
+    known: Mutex<BTreeMap<RepositoryName, Arc<Tags>>>,
 }
 
-impl Page {
-    /// The items after `last`, at most `n`.
-    fn of(mut all: Vec<String>, query: &Query) -> Result<Self, Refusal> {
-        all.sort_unstable();
-        if let Some(last) = query.get("last") {
-            all.retain(|item| item.as_str() > last);
-        }
-        let limit = query.limit()?.unwrap_or(usize::MAX);
-        let more = limit > 0 && all.len() > limit;
-        all.truncate(limit);
-        Ok(Self { items: all, more })
+/// The tags of a repository, with the version of its names.
+#[derive(Debug)]
+struct Tags {
+    version: Option<u64>,
+    all: Vec<String>,
+}
+
+impl Lists {
+    pub(super) fn new() -> Self {
+        let (catalog, tags, referrers) = (Flights::new(1), Flights::new(1), Flights::new(1));
+        Self { catalog, tags, referrers, known: Mutex::default() }
     }
 
-    fn reply(&self, path: &str, query: &Query, document: &serde_json::Value) -> Result<Reply, Refusal> {
+    async fn tags_of(&self, name: &RepositoryName, store: &dyn ReadStore) -> Result<Arc<Tags>, Refusal> {
+        let version = async || store.names_version().await.map_err(Refusal::reading(ServerCode::NameUnknown));
+        let now = version().await?;
+        let known = self.known().get(name).filter(|tags| now.is_some() && tags.version == now).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let list = async || {
+            // Read before the list: if names change in between, the next call lists them again.
+            let version = version().await?;
+            Ok::<_, Refusal>(Tags { version, all: all_tags(store).await? })
+        };
+        let tags = self.tags.get(name.clone(), list).await?;
+        if tags.version.is_some() {
+            self.remember(name, &tags);
+        }
+        Ok(tags)
+    }
+
+    /// Keeps the tags for the next page, and forgets others if that is too much.
+    fn remember(&self, name: &RepositoryName, tags: &Arc<Tags>) {
+        let mut known = self.known();
+        known.insert(name.clone(), Arc::clone(tags));
+        if known.values().map(|tags| tags.all.len().saturating_add(1)).sum::<usize>() > MAX_KNOWN {
+            known.retain(|other, _| other == name);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<RepositoryName, Arc<Tags>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn all_tags(store: &dyn ReadStore) -> Result<Vec<String>, Refusal> {
+    let NamePage { names, unreadable, .. } =
+        store.list_names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
+    // Clients would take an incomplete list for complete.
+    if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
+        let message = format!("cannot list all tags: {}: {}", flaw.place, flaw.message);
+        return Err(Refusal::new(ServerCode::Unknown, message).status(500));
+    }
+    // A layout can have names that clients cannot request.
+    Ok(sorted(names.into_iter().filter(|name| name.parse::<Tag>().is_ok()).map(String::from)))
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = names.collect();
+    all.sort_unstable();
+    all
+}
+
+/// A page of a sorted list, and where the next one starts.
+struct Page<'a> {
+    items: &'a [String],
+    /// The limit of entries, and the last one of this page.
+    next: Option<(usize, &'a str)>,
+}
+
+impl<'a> Page<'a> {
+    /// The items after `last`, at most `n`, and within the limits of a page.
+    fn of(all: &'a [String], query: &Query) -> Result<Self, Refusal> {
+        let start = query.get("last").map_or(0, |last| all.partition_point(|item| item.as_str() <= last));
+        let all = all.get(start..).unwrap_or_default();
+        let limit = query.limit()?.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+        let mut bytes = 0_usize;
+        let fits = |item: &&String| {
+            bytes = bytes.saturating_add(item.len()).saturating_add(3);
+            bytes <= MAX_BYTES
+        };
+        let items = all.get(..all.iter().take(limit).take_while(fits).count()).unwrap_or_default();
+        let next = items.last().filter(|_| items.len() < all.len()).map(|last| (limit, last.as_str()));
+        Ok(Self { items, next })
+    }
+
+    fn reply(&self, path: &str, document: &serde_json::Value) -> Result<Reply, Refusal> {
         let reply = Reply::new(StatusCode::OK).json("application/json", document)?;
-        let Some(last) = self.items.last().filter(|_| self.more) else { return Ok(reply) };
+        let Some((n, last)) = self.next else { return Ok(reply) };
         // Names and tags contain no characters that need escaping in URLs.
-        let n = query.limit()?.unwrap_or_default();
         Ok(reply.header(header::LINK, format_args!("<{path}?n={n}&last={last}>; rel=\"next\"")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize, len: usize) -> Vec<String> {
+        (0..count).map(|i| format!("{i:0len$}")).collect()
+    }
+
+    fn page<'a>(all: &'a [String], query: &str) -> Page<'a> {
+        Page::of(all, &Query::of(Some(query)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_page_has_so_many_entries_and_bytes_whatever_is_asked() {
+        for (count, len, query, items, next) in [
+            (10, 4, "", 10, None),
+            (10, 4, "n=3", 3, Some((3, "0002"))),
+            (10, 4, "n=3&last=0006", 3, None),
+            (10, 4, "n=0", 0, None),
+            (2000, 4, "", 1000, Some((1000, "0999"))),
+            (2000, 4, "n=5000", 1000, Some((1000, "0999"))),
+            (1000, 125, "", 256, Some((1000, &*format!("{:0125}", 255)))),
+        ] {
+            let all = names(count, len);
+            let page = page(&all, query);
+            assert_eq!((page.items.len(), page.next), (items, next), "{count} {query}");
+        }
+    }
+
+    #[test]
+    fn pages_go_on_where_an_entry_has_gone() {
+        let mut all = names(10, 4);
+        all.remove(5);
+        assert_eq!(page(&all, "last=0005&n=2").items, ["0006", "0007"]);
+        assert!(page(&all, "last=0009").items.is_empty());
     }
 }

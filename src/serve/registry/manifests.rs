@@ -13,7 +13,9 @@ use crate::{
     blob,
     error::{Error, Kind, ServerCode},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, media_type},
-    store::{self, Intent, Item, NameChange, Presence, Store},
+    progress::Outcome,
+    serve::content::budget::FREE,
+    store::{self, Intent, Item, NameChange, Presence, ReadStore, Store},
 };
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -24,16 +26,39 @@ const MAX_TAGS: usize = 100;
 impl Registry {
     pub(super) async fn head_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
+        let desc = self.resolve(&*store, what).await?;
         Ok(described(&desc, futures_util::StreamExt::boxed(futures_util::stream::empty())))
     }
 
     pub(super) async fn get_manifest(&self, name: &RepositoryName, what: &Reference) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let desc = store.resolve(&what.clone().into()).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
-        let bytes =
-            store::read_manifest(&*store, &desc).await.map_err(Refusal::reading(ServerCode::ManifestUnknown))?;
+        let desc = self.resolve(&*store, what).await?;
+        let unknown = || Refusal::reading(ServerCode::ManifestUnknown);
+        let item = Item::manifest(desc.bare());
+        if desc.size > FREE {
+            let range = 0..desc.size;
+            let body = self.content(&*store, item, range).await.map_err(unknown())?;
+            return Ok(described(&desc, body));
+        }
+        let bytes = store::read(&*store, &item, FREE).await.map_err(unknown())?;
         Ok(described(&desc, blob::once(bytes)))
+    }
+
+    /// The manifest with this tag or digest. What only a digest tells of is read for that.
+    async fn resolve(&self, store: &dyn ReadStore, what: &Reference) -> Result<Descriptor, Refusal> {
+        let unknown = || Refusal::reading(ServerCode::ManifestUnknown);
+        let mut share = None;
+        if let Reference::Digest(digest) = what {
+            let item = Item::manifest(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), 0));
+            // Another registry does not send the manifest.
+            if store.home(&item).is_none() {
+                let size = store::size(store, digest, item.role).await.map_err(unknown())?;
+                share = Some(self.budget.parse(size).await.ok_or_else(Refusal::busy)?);
+            }
+        }
+        let found = store.resolve(&what.clone().into()).await.map_err(unknown());
+        drop(share);
+        found
     }
 
     /// Stores a manifest byte for byte (distribution-spec, "Pushing Manifests"). All its content must exist, except its
@@ -54,7 +79,8 @@ impl Registry {
             return Err(Refusal::new(ServerCode::Unsupported, format!("the request sets more than {MAX_TAGS} tags"))
                 .status(414));
         }
-        let bytes = content.collect(MAX_MANIFEST).await?;
+        let (bytes, _held) = content.collect(MAX_MANIFEST, &self.budget).await?;
+        let _parsed = self.budget.parse(bytes.len() as u64).await.ok_or_else(Refusal::busy)?;
         let algorithm = digest.as_ref().map_or_else(Default::default, Digest::algorithm);
         let found = Digest::with(algorithm, &bytes);
         if digest.is_some_and(|digest| digest != found) {
@@ -66,11 +92,16 @@ impl Registry {
         check_children(&*store, &parsed).await?;
         let desc = Descriptor::new(media_type, found, bytes.len() as u64);
         let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
+        let mut reserved = self.quota.reserve();
+        reserved.grow(desc.size).await?;
         let items = vec![Item::manifest(desc.clone())];
         let write = store::begin(&*store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
-        write.puts().manifest(&desc, &bytes).await?;
+        let outcome = write.puts().manifest(&desc, &bytes).await?;
         names.into_iter().try_for_each(|change| write.name(change))?;
         write.commit().await?;
+        if outcome != Outcome::Present {
+            reserved.keep();
+        }
         let mut reply = Reply::new(StatusCode::CREATED)
             .header(header::LOCATION, format_args!("/v2/{name}/manifests/{}", desc.digest))
             .header(DOCKER_CONTENT_DIGEST, &desc.digest);
@@ -86,12 +117,14 @@ impl Registry {
     /// Removes a tag, or a manifest with all its tags.
     pub(super) async fn delete_manifest(&self, name: &RepositoryName, what: Reference) -> Result<Reply, Refusal> {
         let store = self.existing(name).await?;
-        let unknown = || Refusal::reading(ServerCode::ManifestUnknown);
+        let failed = || Refusal::deleting(ServerCode::ManifestUnknown);
         match what {
-            Reference::Tag(tag) => store::remove_name(&*store, tag.into()).await.map_err(unknown())?,
-            Reference::Digest(digest) => {
-                let desc = store.resolve(&digest.into()).await.map_err(unknown())?;
-                store::delete(&*store, Item::manifest(desc)).await.map_err(unknown())?;
+            Reference::Tag(tag) => store::remove_name(&*store, tag.into()).await.map_err(failed())?,
+            Reference::Digest(_) => {
+                let desc = self.resolve(&*store, &what).await?;
+                let size = desc.size;
+                store::delete(&*store, Item::manifest(desc)).await.map_err(failed())?;
+                self.quota.removed(size);
             }
         }
         Ok(Reply::new(StatusCode::ACCEPTED))

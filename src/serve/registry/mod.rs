@@ -2,33 +2,46 @@
 //!
 //! It depends on requests, repositories and their content. Connections and their number are elsewhere.
 
+pub(super) mod access;
 mod blobs;
-pub(super) mod guard;
+mod flights;
+mod guard;
+pub(super) mod htpasswd;
 mod listings;
 mod manifests;
 pub(super) mod options;
+mod quota;
+mod referrers;
 mod reply;
 mod request_body;
 mod route;
 mod upload_requests;
 mod uploads;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, request::Parts};
 use serde_json::json;
+use tokio::time::timeout;
 
 use self::{
+    listings::Lists,
     options::Options,
+    quota::Quota,
     reply::{Refusal, Reply},
     request_body::RequestBody,
     route::{Query, Route},
     uploads::Uploads,
 };
 use super::{
-    app::{App, Body},
-    content::verifier::Verifier,
+    app::{App, Body, Client},
+    content::{budget::Budget, verifier::Verifier},
     limits::Limits,
     log::Log,
 };
@@ -39,11 +52,20 @@ use crate::{
     store::{ReadStore, Store},
 };
 
+/// Time limit for writes of requests that were cut off, when the server stops.
+const CLOSING: Duration = Duration::from_millis(200);
+
 /// A registry, for a [`Server`](super::Server).
 pub struct Registry {
     options: Options,
     uploads: Uploads,
     verifier: Verifier,
+    budget: Arc<Budget>,
+    quota: Arc<Quota>,
+    lists: Lists,
+    cleaning: Once,
+    /// Read while a request writes to a store.
+    working: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl fmt::Debug for Registry {
@@ -55,8 +77,9 @@ impl fmt::Debug for Registry {
 impl App for Registry {
     fn answer(&self, request: Request<ByteStream>) -> BoxFuture<'_, Response<Body>> {
         Box::pin(async {
-            let reply = match self.check(&request) {
-                Ok(()) => self.dispatch(request).await,
+            let (head, body) = request.into_parts();
+            let reply = match self.check(&head).await {
+                Ok(()) => self.dispatch(&head, body).await,
                 Err(refusal) => Err(refusal),
             };
             reply.unwrap_or_else(Reply::from).into()
@@ -73,10 +96,17 @@ impl App for Registry {
 
     fn expire(&self) {
         self.uploads.expire();
+        if self.options.writable {
+            self.cleaning.call_once(|| self.clean());
+        }
     }
 
-    fn clear(&self) {
-        self.uploads.clear();
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.uploads.clear();
+            // Requests that were cut off remove their unfinished files.
+            let _ = timeout(CLOSING, self.working.write()).await;
+        })
     }
 }
 
@@ -84,33 +114,47 @@ impl Registry {
     /// A registry with these options.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let uploads = Uploads::new(options.limits.sessions, options.limits.session);
-        Self { options, uploads, verifier: Verifier::new() }
+        let limits = &options.limits;
+        Self {
+            uploads: Uploads::new(limits.uploads, limits.upload),
+            verifier: Verifier::new(),
+            budget: Arc::new(Budget::new()),
+            quota: Quota::new(limits.quota, Arc::clone(&options.repositories)),
+            lists: Lists::new(),
+            cleaning: Once::new(),
+            working: Arc::default(),
+            options,
+        }
+    }
+
+    /// Removes what an earlier server left that was killed.
+    fn clean(&self) {
+        let repositories = Arc::clone(&self.options.repositories);
+        tokio::spawn(async move {
+            // What cannot be removed now is in nobody's way; the next write to its repository tries again.
+            let _ = repositories.clean().await;
+        });
     }
 
     /// Access control, before the path matters.
-    fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        guard::check_host(request.headers(), &self.options.hosts)?;
-        guard::check_origin(request.headers())?;
-        if let Some(credentials) = &self.options.credentials {
-            guard::check_credentials(request.headers(), credentials)?;
-        }
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    async fn check(&self, head: &Parts) -> Result<(), Refusal> {
+        guard::check_host(&head.headers, &self.options.hosts)?;
+        guard::check_origin(&head.headers)?;
+        self.options.access.check(&head.headers, client_of(head)).await?;
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
         if !reads && !self.options.writable {
             return Err(Refusal::method("GET, HEAD"));
         }
         Ok(())
     }
 
-    async fn dispatch(&self, request: Request<ByteStream>) -> Result<Reply, Refusal> {
-        let route = Route::of(request.uri().path())?;
-        let query = Query::of(request.uri().query())?;
-        let method = request.method().clone();
-        let reads = matches!(method, Method::GET | Method::HEAD);
-        let (parts, body) = request.into_parts();
-        let content = RequestBody::new(&parts.headers, body, self.options.limits.blob)?;
-        let headers = &parts.headers;
-        match (route, &method) {
+    async fn dispatch(&self, head: &Parts, body: ByteStream) -> Result<Reply, Refusal> {
+        let route = Route::of(head.uri.path())?;
+        let query = Query::of(head.uri.query())?;
+        let (method, headers) = (&head.method, &head.headers);
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let content = RequestBody::new(headers, body, self.options.limits.blob)?;
+        match (route, method) {
             (Route::Base, _) if reads => Reply::new(StatusCode::OK).json("application/json", &json!({})),
             (Route::Catalog, _) if reads => self.catalog(&query).await,
             (Route::Tags(name), _) if reads => self.tags(&name, &query).await,
@@ -129,7 +173,7 @@ impl Registry {
             }
             (Route::Manifest(name, what), &Method::DELETE) => self.delete_manifest(&name, what).await,
             (Route::Manifest(..), _) => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
-            (Route::Uploads(name), &Method::POST) => self.start_upload(&name, &query, content).await,
+            (Route::Uploads(name), &Method::POST) => self.start_upload(&name, &query, client_of(head), content).await,
             (Route::Uploads(_), _) => Err(Refusal::method("POST")),
             (Route::Upload(name, id), &Method::PATCH) => self.continue_upload(&name, &id, content).await,
             (Route::Upload(name, id), &Method::PUT) => self.finish_upload(&name, &id, &query, content).await,
@@ -161,4 +205,9 @@ impl Registry {
             _ => error.into(),
         })
     }
+}
+
+/// The address of the client of a request.
+fn client_of(head: &Parts) -> Option<IpAddr> {
+    head.extensions.get::<Client>().and_then(|client| client.0)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::guard::Credentials;
+use super::access::Access;
 use crate::serve::{
     limits::Limits,
     log::Log,
@@ -16,8 +16,8 @@ pub struct Options {
     pub repositories: Arc<dyn Repositories>,
     /// Whether to accept pushes and deletions; otherwise they are refused with 405.
     pub writable: bool,
-    /// Required user name and password; `None` allows all clients.
-    pub credentials: Option<Credentials>,
+    /// Who may make requests.
+    pub access: Access,
     /// Accepted host names (the `Host` header) besides `localhost` and IP addresses; `*` accepts any. Others are
     /// refused, since a hostile web page can make its own name resolve to this machine.
     pub hosts: Vec<String>,
@@ -33,7 +33,7 @@ impl Default for Options {
         Self {
             repositories: Arc::new(InMemory::default()),
             writable: false,
-            credentials: None,
+            access: Access::Open,
             hosts: Vec::new(),
             log: None,
             limits: Limits::default(),
@@ -51,11 +51,11 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { repositories, writable, credentials, hosts, limits, .. } = self;
+        let Self { repositories, writable, access, hosts, limits, .. } = self;
         f.debug_struct("Options")
             .field("repositories", &repositories.to_string())
             .field("writable", writable)
-            .field("credentials", credentials)
+            .field("access", access)
             .field("hosts", hosts)
             .field("limits", limits)
             .finish_non_exhaustive()

@@ -19,7 +19,8 @@ pub(super) struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     body: ByteStream,
-    len: u64,
+    /// The length of the body; `None` if it is not known yet.
+    len: Option<u64>,
     /// The cause of a failure, for the log but not for the client.
     cause: Option<String>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Reply {
 impl Reply {
     /// A reply without content.
     pub(super) fn new(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: stream::empty().boxed(), len: 0, cause: None }
+        Self { status, headers: Vec::new(), body: stream::empty().boxed(), len: Some(0), cause: None }
     }
 
     /// Adds a header.
@@ -38,9 +39,14 @@ impl Reply {
 
     /// Adds content.
     pub(super) fn body(mut self, media_type: &str, len: u64, body: ByteStream) -> Self {
-        self.len = len;
+        self.len = Some(len);
         self.body = body;
         self.header(header::CONTENT_TYPE, media_type)
+    }
+
+    /// Adds content of unknown length.
+    pub(super) fn stream(self, media_type: &str, body: ByteStream) -> Self {
+        Self { len: None, body, ..self }.header(header::CONTENT_TYPE, media_type)
     }
 
     /// Adds a JSON document as content.
@@ -53,7 +59,7 @@ impl Reply {
 
 impl From<Reply> for Response<Body> {
     fn from(reply: Reply) -> Self {
-        let length = (reply.len == 0).then_some(0);
+        let length = reply.len.filter(|len| *len == 0);
         let mut response = Self::new(Body { content: reply.body, length });
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
@@ -62,8 +68,8 @@ impl From<Reply> for Response<Body> {
                 headers.append(name, value);
             }
         }
-        if reply.status != StatusCode::NO_CONTENT {
-            headers.insert(header::CONTENT_LENGTH, reply.len.into());
+        if let Some(len) = reply.len.filter(|_| reply.status != StatusCode::NO_CONTENT) {
+            headers.insert(header::CONTENT_LENGTH, len.into());
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(
@@ -131,6 +137,20 @@ impl Refusal {
         Self::new(ServerCode::Unsupported, format!("this path supports only {allowed}")).header(header::ALLOW, allowed)
     }
 
+    /// The refusal of a request for which there is no memory now.
+    pub(super) fn busy() -> Self {
+        let refusal = Self::new(ServerCode::TooManyRequests, "the registry is busy with other requests");
+        refusal.status(503).header(header::RETRY_AFTER, 10)
+    }
+
+    /// Converts errors of deletions: missing content gets this code.
+    pub(super) fn deleting(code: ServerCode) -> impl FnOnce(Error) -> Self {
+        move |error| match error.kind() {
+            Kind::NotFound => Self::new(code, "not found in the repository"),
+            _ => error.into(),
+        }
+    }
+
     /// Converts errors of reads: missing content gets this code, other failures are internal.
     pub(super) fn reading(code: ServerCode) -> impl FnOnce(Error) -> Self {
         move |error| match error.kind() {
@@ -169,5 +189,20 @@ impl From<Refusal> for Reply {
         let reply = Self::new(refusal.status).body("application/json", body.len() as u64, blob::once(body.into()));
         let headers = reply.headers.into_iter().chain(refusal.headers).collect();
         Self { headers, cause: refusal.cause, ..reply }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deletion_fails_like_a_write_except_where_nothing_is() {
+        let status = |kind| Refusal::deleting(ServerCode::BlobUnknown)(Error::new(kind, "why")).status.as_u16();
+        assert_eq!(status(Kind::NotFound), 404);
+        for kind in [Kind::ReadOnly, Kind::Unsupported, Kind::NoSpace, Kind::Busy, Kind::Io] {
+            assert_eq!(status(kind), Refusal::from(Error::new(kind, "why")).status.as_u16(), "{kind:?}");
+        }
+        assert_eq!(status(Kind::ReadOnly), 405);
     }
 }

@@ -1,6 +1,6 @@
 //! Upload requests: content is hashed while it arrives, in one or more requests.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderName, StatusCode, header};
 
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::{Error, Kind, ServerCode},
     oci::{Descriptor, Digest, RepositoryName, Role, media_type},
+    progress::Outcome,
     store::{self, Intent, Item, Stored},
 };
 
@@ -25,31 +26,39 @@ impl Registry {
         &self,
         name: &RepositoryName,
         query: &Query,
+        client: Option<IpAddr>,
         content: RequestBody,
     ) -> Result<Reply, Refusal> {
         if let Some(digest) = query.digest("mount")? {
             if self.mount_blob(name, &digest, query).await? {
                 return Ok(stored(name, &digest));
             }
-            return self.create_upload(name, query).await;
+            return self.create_upload(name, query, client).await;
         }
-        let Some(digest) = query.digest("digest")? else { return self.create_upload(name, query).await };
+        let Some(digest) = query.digest("digest")? else {
+            return self.create_upload(name, query, client).await;
+        };
         let store = self.writable(name).await?;
-        let mut writer = BlobWriter::begin(&*store).await?;
+        let mut writer = BlobWriter::begin(&*store, &self.quota).await?;
         let expected = digest.clone();
-        on_its_own(async move {
-            content.write_to(&mut *writer.sink, None).await?;
+        self.on_its_own(async move {
+            content.write_to(&mut writer, None).await?;
             Ok(writer.finish(&expected).await?)
         })
         .await?;
         Ok(stored(name, &digest))
     }
 
-    async fn create_upload(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
+    async fn create_upload(
+        &self,
+        name: &RepositoryName,
+        query: &Query,
+        client: Option<IpAddr>,
+    ) -> Result<Reply, Refusal> {
         let store = self.writable(name).await?;
         // The digest is checked at the end, the algorithm now.
         query.algorithm()?;
-        let id = self.uploads.start(name, BlobWriter::begin(&*store).await?)?;
+        let id = self.uploads.start(name, client, BlobWriter::begin(&*store, &self.quota).await?)?;
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
@@ -67,15 +76,22 @@ impl Registry {
         let Ok(size) = store::size(&*source, digest, Role::Blob).await else { return Ok(false) };
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size));
         let store = self.writable(name).await?;
+        let mut reserved = self.quota.reserve();
+        reserved.grow(size).await?;
         let write = store::begin(&*store, Intent { items: vec![item.clone()], ..Intent::default() }).await?;
         let homes = Vec::from_iter(source.home(&item));
         let desc = item.desc.clone();
         match write.puts().put(&desc, &Stored::new(source, item), &homes).await {
-            Ok(_) => write.commit().await?,
+            Ok(outcome) => {
+                write.commit().await?;
+                if outcome != Outcome::Present {
+                    reserved.keep();
+                }
+            }
             // The content in the other repository is wrong: let the client send it.
             Err(e) if e.kind() == Kind::Mismatch => return Ok(false),
             Err(e) => return Err(e.into()),
-        };
+        }
         Ok(true)
     }
 
@@ -89,7 +105,7 @@ impl Registry {
         let upload = self.uploads.get(name, id)?;
         let guard = upload.lock_writer()?;
         self.check_range(name, id, &upload, &content)?;
-        let written = on_its_own(write_content(Arc::clone(&upload), guard, content)).await;
+        let written = self.on_its_own(write_content(Arc::clone(&upload), guard, content)).await;
         let offset = written.inspect_err(|_| self.end_if_over(id, &upload))?.1;
         Ok(progress(StatusCode::ACCEPTED, name, id, offset))
     }
@@ -110,7 +126,7 @@ impl Registry {
         self.check_range(name, id, &upload, &content)?;
         let expected = digest.clone();
         let writing = Arc::clone(&upload);
-        let done = on_its_own(async move {
+        let done = self.on_its_own(async move {
             let (mut guard, _) = write_content(writing, guard, content).await?;
             let writer = guard.take().ok_or_else(gone)?;
             Ok(writer.finish(&expected).await?)
@@ -161,6 +177,21 @@ impl Registry {
         }
         Ok(())
     }
+
+    /// Runs work to its end even if the connection is lost: dropping an unfinished write would leave the store's upload
+    /// in an undefined state. The end of the server waits for it.
+    async fn on_its_own<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let working = Arc::clone(&self.working).read_owned().await;
+        let work = async move {
+            let done = work.await;
+            drop(working);
+            done
+        };
+        tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
+    }
 }
 
 fn location(name: &RepositoryName, id: &str) -> String {
@@ -189,23 +220,15 @@ fn gone() -> Refusal {
     Refusal::new(ServerCode::BlobUploadUnknown, "this upload has failed")
 }
 
-/// Runs work to its end even if the connection is lost: dropping an unfinished write would leave the store's upload in
-/// an undefined state.
-async fn on_its_own<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::spawn(work).await.map_err(|e| Error::caused(Kind::Internal, "a request failed", e))?
-}
-
 /// Writes to an upload and records its offset. A failed write ends the upload.
 async fn write_content(
     upload: Arc<Upload>,
     mut guard: WriteGuard,
     content: RequestBody,
 ) -> Result<(WriteGuard, u64), Refusal> {
-    let sink = &mut *guard.as_mut().ok_or_else(gone)?.sink;
-    let result = content.write_to(sink, Some(&upload)).await;
-    let offset = sink.offset();
+    let writer = guard.as_mut().ok_or_else(gone)?;
+    let result = content.write_to(writer, Some(&upload)).await;
+    let offset = writer.offset();
     upload.reached(offset);
     match result {
         Ok(()) => Ok((guard, offset)),

@@ -2,33 +2,44 @@
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::OwnedMutexGuard,
     time::{Duration, Instant},
 };
 
-use tokio::sync::OwnedMutexGuard;
-
-use super::reply::Refusal;
+use super::{
+    quota::{Quota, Reserved},
+    reply::Refusal,
+};
 use crate::{
     error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, RepositoryName},
     store::{Intent, Sink, Store, Write, begin},
 };
 
+/// An upload that had a request within this time is not given up for one of the same client.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// The uploads in progress of a registry.
 #[derive(Debug)]
 pub(super) struct Uploads {
     open: Mutex<HashMap<String, Arc<Upload>>>,
     most: usize,
-    idle: Duration,
+    lifetime: Duration,
 }
 
 /// An upload between its first and its last request.
 pub(super) struct Upload {
     name: RepositoryName,
+    client: Option<IpAddr>,
     writer: Arc<tokio::sync::Mutex<Option<BlobWriter>>>,
     offset: AtomicU64,
     touched: Mutex<Instant>,
@@ -40,18 +51,35 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// A writer of one blob to a store.
+/// A writer of one blob to a store, within the quota.
 pub(super) struct BlobWriter {
-    pub(super) sink: Box<dyn Sink>,
+    sink: Box<dyn Sink>,
     write: Write,
+    reserved: Reserved,
 }
 
 impl BlobWriter {
     /// Starts a blob.
-    pub(super) async fn begin(store: &dyn Store) -> Result<Self> {
+    pub(super) async fn begin(store: &dyn Store, quota: &Arc<Quota>) -> Result<Self> {
         let write = begin(store, Intent::default()).await?;
         let sink = write.puts().stream(None).await?;
-        Ok(Self { sink, write })
+        Ok(Self { sink, write, reserved: quota.reserve() })
+    }
+
+    /// The number of bytes written.
+    pub(super) fn offset(&self) -> u64 {
+        self.sink.offset()
+    }
+
+    /// Writes more. Errors: the quota is exhausted.
+    pub(super) async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        self.reserved.grow(chunk.len() as u64).await?;
+        Ok(self.sink.write(chunk).await?)
+    }
+
+    /// No more for a while.
+    pub(super) async fn pause(&mut self) -> Result<(), Refusal> {
+        Ok(self.sink.pause().await?)
     }
 
     /// Stores the blob. Errors: its digest differs.
@@ -59,6 +87,9 @@ impl BlobWriter {
         let stored = self.sink.finish(Some(expected)).await;
         // Nothing to commit for a blob: its manifest makes both durable.
         self.write.abandon().await;
+        if stored.is_ok() {
+            self.reserved.keep();
+        }
         stored
     }
 }
@@ -67,26 +98,32 @@ impl BlobWriter {
 pub(super) type WriteGuard = OwnedMutexGuard<Option<BlobWriter>>;
 
 impl Uploads {
-    /// An empty set of at most `most` uploads, which expire after the idle time.
-    pub(super) fn new(most: usize, idle: Duration) -> Self {
-        Self { open: Mutex::default(), most, idle }
+    /// An empty set of at most `most` uploads, which expire after this time without requests.
+    pub(super) fn new(most: usize, lifetime: Duration) -> Self {
+        Self { open: Mutex::default(), most, lifetime }
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Upload>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an upload and returns its ID.
-    pub(super) fn start(&self, name: &RepositoryName, writer: BlobWriter) -> Result<String, Refusal> {
+    /// Adds an upload of a client and returns its ID. Errors: there are too many, and all are busy.
+    pub(super) fn start(
+        &self,
+        name: &RepositoryName,
+        client: Option<IpAddr>,
+        writer: BlobWriter,
+    ) -> Result<String, Refusal> {
         self.expire();
-        let id = random_id()?;
+        let (id, client) = (random_id()?, client.map(network));
         let mut all = self.all();
-        if all.len() >= self.most {
+        if !self.make_room(&mut all, client) {
             return Err(Refusal::new(ServerCode::TooManyRequests, "too many concurrent uploads")
-                .header(http::header::RETRY_AFTER, 60));
+                .header(http::header::RETRY_AFTER, IDLE.as_secs()));
         }
         let upload = Upload {
             name: name.clone(),
+            client,
             writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
             offset: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
@@ -95,10 +132,34 @@ impl Uploads {
         Ok(id)
     }
 
+    /// Whether there is room for an upload of this client, after giving up another one if necessary. One client may
+    /// have three quarters of all. Where all are taken, the client with the most loses one.
+    fn make_room(&self, all: &mut HashMap<String, Arc<Upload>>, client: Option<IpAddr>) -> bool {
+        let mut counts: HashMap<Option<IpAddr>, usize> = HashMap::new();
+        for upload in all.values() {
+            let count = counts.entry(upload.client).or_default();
+            *count = count.saturating_add(1);
+        }
+        let own = counts.get(&client).copied().unwrap_or_default();
+        let loser = if own >= self.most.saturating_sub(self.most / 4) {
+            Some((client, IDLE))
+        } else if all.len() >= self.most {
+            let largest = counts.into_iter().max_by_key(|(_, count)| *count);
+            // What another has much of is given up even if it is used.
+            largest.map(|(holder, count)| (holder, if count > own.saturating_add(1) { Duration::ZERO } else { IDLE }))
+        } else {
+            None
+        };
+        let Some((loser, idle)) = loser else { return true };
+        let of_loser = all.iter().filter(|(_, upload)| upload.client == loser && upload.is_unused_for(idle));
+        let oldest = of_loser.max_by_key(|(_, upload)| upload.idle()).map(|(id, _)| id.clone());
+        oldest.is_some_and(|id| all.remove(&id).is_some())
+    }
+
     /// The upload with this ID, in this repository only.
     pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Arc<Upload>, Refusal> {
         let found = self.all().get(id).filter(|upload| upload.name == *name).cloned();
-        let found = found.filter(|upload| upload.idle() < self.idle);
+        let found = found.filter(|upload| upload.idle() < self.lifetime);
         let upload = found.ok_or_else(|| Refusal::new(ServerCode::BlobUploadUnknown, "the upload does not exist"))?;
         upload.touch();
         Ok(upload)
@@ -111,12 +172,20 @@ impl Uploads {
 
     /// Removes expired uploads.
     pub(super) fn expire(&self) {
-        self.all().retain(|_, upload| upload.idle() < self.idle);
+        self.all().retain(|_, upload| upload.idle() < self.lifetime);
     }
 
     /// Removes all uploads.
     pub(super) fn clear(&self) {
         self.all().clear();
+    }
+}
+
+/// Whom an address stands for: one client often has all addresses of an IPv6 network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
     }
 }
 
@@ -146,6 +215,11 @@ impl Upload {
     fn idle(&self) -> Duration {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
+
+    /// True if no request writes to it, and none has for this time.
+    fn is_unused_for(&self, idle: Duration) -> bool {
+        self.idle() >= idle && self.writer.try_lock().is_ok()
+    }
 }
 
 /// A random UUID (RFC 9562, version 4): 122 bits from the operating system.
@@ -161,17 +235,32 @@ fn random_id() -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::Memory;
+    use crate::{serve::InMemory, stores::Memory};
 
     async fn writer() -> BlobWriter {
-        BlobWriter::begin(&Memory::new()).await.unwrap()
+        let quota = Quota::new(u64::MAX, Arc::new(InMemory::new()));
+        BlobWriter::begin(&Memory::new(), &quota).await.unwrap()
+    }
+
+    fn uploads(most: usize) -> Uploads {
+        Uploads::new(most, Duration::from_secs(3600))
+    }
+
+    /// Starts an upload from this address.
+    async fn start(uploads: &Uploads, client: &str) -> Result<String, ServerCode> {
+        let name = "a".parse().unwrap();
+        uploads.start(&name, Some(client.parse().unwrap()), writer().await).map_err(|refusal| refusal.code)
+    }
+
+    fn is_open(uploads: &Uploads, id: &str) -> bool {
+        uploads.all().contains_key(id)
     }
 
     #[tokio::test]
     async fn an_upload_belongs_to_one_repository() {
-        let uploads = Uploads::new(9, Duration::from_secs(9));
+        let uploads = uploads(9);
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let id = uploads.start(&a, writer().await).unwrap();
+        let id = uploads.start(&a, None, writer().await).unwrap();
         assert!(uploads.get(&a, &id).is_ok() && uploads.get(&b, &id).is_err());
         uploads.end(&id);
         assert!(uploads.get(&a, &id).is_err());
@@ -179,9 +268,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_request_writes_at_a_time() {
-        let uploads = Uploads::new(9, Duration::from_secs(9));
+        let uploads = uploads(9);
         let name = "a".parse().unwrap();
-        let id = uploads.start(&name, writer().await).unwrap();
+        let id = uploads.start(&name, None, writer().await).unwrap();
         let upload = uploads.get(&name, &id).unwrap();
         let guard = upload.lock_writer().unwrap();
         assert!(upload.lock_writer().is_err());
@@ -190,15 +279,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn uploads_are_few_and_do_not_last() {
+    async fn uploads_do_not_last() {
         let name = "a".parse().unwrap();
-        let few = Uploads::new(1, Duration::from_secs(9));
-        few.start(&name, writer().await).unwrap();
-        assert_eq!(few.start(&name, writer().await).unwrap_err().code, ServerCode::TooManyRequests);
         let short = Uploads::new(1, Duration::ZERO);
-        let id = short.start(&name, writer().await).unwrap();
+        let id = short.start(&name, None, writer().await).unwrap();
         assert!(short.get(&name, &id).is_err());
-        assert!(short.start(&name, writer().await).is_ok(), "the forgotten one takes no place");
+        assert!(short.start(&name, None, writer().await).is_ok(), "the forgotten one takes no place");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_client_gives_its_own_idle_uploads_up_and_leaves_room_for_others() {
+        let uploads = uploads(4);
+        let mut own = Vec::new();
+        for _ in 0..3 {
+            own.push(start(&uploads, "10.0.0.1").await.unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(start(&uploads, "10.0.0.1").await, Err(ServerCode::TooManyRequests));
+        assert!(start(&uploads, "10.0.0.2").await.is_ok());
+        tokio::time::advance(IDLE).await;
+        own.push(start(&uploads, "10.0.0.1").await.unwrap());
+        assert_eq!(own.iter().map(|id| is_open(&uploads, id)).collect::<Vec<_>>(), [false, true, true, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_taken_the_client_with_the_most_loses_the_one_that_is_idle_for_longest() {
+        let uploads = uploads(4);
+        let (first, second) = (start(&uploads, "::1").await.unwrap(), start(&uploads, "::2").await.unwrap());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        start(&uploads, "::3").await.unwrap();
+        start(&uploads, "10.0.0.1").await.unwrap();
+        let name = "a".parse().unwrap();
+        let writing = uploads.get(&name, &first).unwrap();
+        let _guard = writing.lock_writer().unwrap();
+        start(&uploads, "10.0.0.2").await.unwrap();
+        assert!(is_open(&uploads, &first) && !is_open(&uploads, &second));
+        assert_eq!(start(&uploads, "10.0.0.3").await.err(), None, "two are still more than one");
+        assert_eq!(start(&uploads, "10.0.0.4").await, Err(ServerCode::TooManyRequests));
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn too_large_a_blob_is_refused_with_and_without_a_length() {
 
 #[tokio::test]
 async fn too_many_uploads_at_a_time_are_asked_to_come_later() {
-    let limits = Limits { sessions: 2, ..Limits::default() };
+    let limits = Limits { uploads: 2, ..Limits::default() };
     let server = server::start(Options { limits, ..Options::in_memory() }).await;
     let start = async || send(server.addr(), "POST", "/v2/a/blobs/uploads/", &[], "").await;
     let first = start().await.header("location").to_owned();

@@ -74,7 +74,7 @@ pub(super) struct Scene {
 fn registry_options(path: &Path, session: Duration) -> Options {
     Options {
         repositories: Arc::new(Tree::open(path.join("registry")).unwrap()),
-        limits: Limits { session, ..Limits::default() },
+        limits: Limits { upload: session, ..Limits::default() },
         ..Options::in_memory()
     }
 }
