@@ -39,6 +39,9 @@ use clap::{Parser, Subcommand};
 
 use report::Report;
 
+/// Threads of a server that look into files.
+const SERVING_THREADS: usize = 64;
+
 /// Pack files into OCI artifacts, and move artifacts between registries, layouts and archives.
 ///
 /// A location is `host[:port]/repository[:tag][@digest]`, `oci:DIRECTORY[:tag]` or `oci-archive:FILE.tar[:tag]`;
@@ -92,11 +95,16 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = log::start(&cli.log, &report) {
         return finish(Err(error), &report);
     }
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+    let graceful = matches!(cli.command, Command::Serve(_));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if graceful {
+        // Hundreds of clients at once would otherwise get a thread each, with its stack, to look into files.
+        builder.max_blocking_threads(SERVING_THREADS);
+    }
+    let Ok(runtime) = builder.enable_all().build() else {
         report.error(&Error::new(Kind::Io, "cannot start threads"));
         return ExitCode::FAILURE;
     };
-    let graceful = matches!(cli.command, Command::Serve(_));
     let (code, patience) = runtime.block_on(async {
         let inner = report.clone();
         // The server stops by itself, after its open requests.
@@ -114,7 +122,8 @@ pub(crate) fn main() -> ExitCode {
                 if done.is_err() {
                     stop::undo_finished().await;
                 }
-                (finish(done, &report), Duration::from_secs(1))
+                // The server has already waited for its requests.
+                (finish(done, &report), if graceful { stop::BLOCKING } else { Duration::from_secs(1) })
             }
             signal = stopped => {
                 report.ended();

@@ -13,14 +13,20 @@ use artifact::{
     fault::{Faults, Scenario},
     fs,
     oci::RepositoryName,
-    serve::{InMemory, Log, LogLine, Mounted, Options, Registry, Repositories, Server, Tree},
+    serve::{
+        Access, Htpasswd, InMemory, Limits, Log, LogLine, Mounted, Options, Registry, Repositories, Server, Tls, Tree,
+    },
     stores::{Archive, Layout},
 };
 
 use super::{report::Report, stop::signalled, text::size};
 
-/// Size limit of a fault file, in bytes.
-const MAX_FAULTS: u64 = 1 << 20;
+/// Size limit of a file with faults, users, a certificate or a key, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// File descriptors per connection: its socket, a file, and those of a look into a layout.
+const PER_CONNECTION: u64 = 8;
+/// Of all file descriptors, uploads with two each take one part in so many.
+const PER_UPLOAD: u64 = 16;
 
 /// Serve layouts and archives as an OCI registry, read-only unless --writable.
 ///
@@ -47,6 +53,21 @@ pub(crate) struct Args {
     /// Accept requests for this host name, besides localhost and IP addresses
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// Require a user and password from this file, as `htpasswd -B` writes it (bcrypt only)
+    #[arg(long, value_name = "FILE")]
+    htpasswd: Option<PathBuf>,
+    /// Serve https with this certificate, followed by those between it and its authority (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Most unfinished uploads at a time, 256 by default; the client with the most gives up the one idle for longest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_uploads: Option<u32>,
+    /// Refuse content beyond this size of all that is stored and on its way, as in 500M or 10G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    quota: Option<u64>,
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
@@ -54,21 +75,33 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let what = repositories.to_string();
     let log = report.is_verbose().then(|| log(report));
     let faults = args.faults.as_deref().map(|path| read_faults(path, args.scenario.as_deref())).transpose()?;
-    let options = Options { repositories, writable: args.writable, hosts: args.host, log, ..Options::default() };
+    let options = Options {
+        repositories,
+        writable: args.writable,
+        access: access(&args)?,
+        hosts: args.host.clone(),
+        log,
+        limits: limits(&args, report),
+    };
+    let tls = tls(&args)?;
     let registry = Registry::new(options);
     let server = match &faults {
         Some(faults) => Server::bind(args.listen, faults.around(registry)).await?,
         None => Server::bind(args.listen, registry).await?,
     };
-    if !server.addr().ip().is_loopback() {
-        let what = if args.writable { "read and write" } else { "read" };
-        report.warn(format!("every client that can reach {} can {what} without a password", server.addr()));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = match tls {
+        Some(tls) => server.with_tls(tls),
+        None => server,
+    };
+    if let Some(warning) = exposure(&args, server.addr()) {
+        report.warn(warning);
     }
     if faults.is_some() {
         report.warn("faults are injected on purpose");
     }
     let stopped = signalled();
-    report.line(format!("http://{}", server.addr()))?;
+    report.line(format!("{scheme}://{}", server.addr()))?;
     let mode = if args.writable { "read and write" } else { "read only" };
     report.say(format!("serving {what}, {mode}; Ctrl-C stops"));
     let (stop, signal) = tokio::sync::oneshot::channel();
@@ -79,10 +112,72 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(signal.await.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128 + signal)))
 }
 
+/// What others on the network can do, if they can do more than they should.
+fn exposure(args: &Args, addr: SocketAddr) -> Option<String> {
+    if addr.ip().is_loopback() {
+        return None;
+    }
+    let what = if args.writable { "read and write" } else { "read" };
+    match (&args.htpasswd, &args.tls_cert) {
+        (None, _) => Some(format!(
+            "every client that can reach {addr} can {what} without a password; `--htpasswd FILE` requires one"
+        )),
+        (Some(_), None) => Some(format!(
+            "passwords travel to {addr} in the clear; `--tls-cert FILE --tls-key FILE`, or a proxy with TLS, protects them"
+        )),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// Who may make requests.
+fn access(args: &Args) -> Result<Access> {
+    let Some(path) = &args.htpasswd else { return Ok(Access::Open) };
+    let text = fs::read_text(path, MAX_FILE).map_err(Error::of_configuration)?;
+    let users = Htpasswd::parse(&text).context(|| format!("`{}`", path.display()));
+    users.map(Access::Htpasswd).map_err(Error::of_configuration)
+}
+
+/// The certificate and its key.
+fn tls(args: &Args) -> Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let read = |path| fs::read(path, MAX_FILE).map_err(Error::of_configuration);
+    let place = || format!("`{}` and `{}`", certificate.display(), key.display());
+    let tls = Tls::from_pem(&read(certificate)?, &read(key)?).context(place);
+    tls.map(Some).map_err(Error::of_configuration)
+}
+
+/// The limits: those that were asked for, and no more than there are file descriptors for.
+fn limits(args: &Args, report: &Report) -> Limits {
+    let all = file_descriptors();
+    let defaults = Limits::default();
+    let connections = usize::try_from(all / PER_CONNECTION).unwrap_or(usize::MAX).max(1);
+    let possible = usize::try_from(all / PER_UPLOAD).unwrap_or(usize::MAX).max(1);
+    let uploads = args.max_uploads.and_then(|most| usize::try_from(most).ok());
+    if let Some(wanted) = uploads.filter(|wanted| *wanted > possible) {
+        report.warn(format!("{possible} unfinished uploads at a time, not {wanted}: there are {all} file descriptors"));
+    }
+    Limits {
+        connections: defaults.connections.min(connections),
+        uploads: uploads.unwrap_or(defaults.uploads).min(possible),
+        quota: args.quota.unwrap_or(defaults.quota),
+        ..defaults
+    }
+}
+
+/// The number of file descriptors that this process may have, after asking for all that it may ask for.
+fn file_descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // The usual limit of 1024 is for programs that use `select`.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let allowed = if raised.is_ok() { limit.maximum } else { limit.current };
+    allowed.unwrap_or(u64::MAX)
+}
+
 /// Reads the faults: a list, or the scenario with this name.
 fn read_faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     let place = || format!("`{}`", path.display());
-    let text = fs::read_text(path, MAX_FAULTS).map_err(Error::of_configuration)?;
+    let text = fs::read_text(path, MAX_FILE).map_err(Error::of_configuration)?;
     let Some(name) = scenario else {
         return Faults::parse(&text).map(Arc::new).context(place).map_err(Error::of_configuration);
     };
@@ -151,6 +246,22 @@ fn address(text: &str) -> std::result::Result<SocketAddr, String> {
     })
 }
 
+/// Parses a size: `500M`, `10G`, `1GiB`, or bytes. Units are powers of 1024.
+fn bytes(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
+    let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        "t" => Some(40),
+        _ => None,
+    };
+    let size = shift.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift));
+    size.ok_or_else(|| "expected a size, such as `500M`, `10G` or `1GiB`".into())
+}
+
 /// Logs one line per request, as web servers do.
 fn log(report: &Report) -> Log {
     let report = report.clone();
@@ -159,4 +270,30 @@ fn log(report: &Report) -> Log {
         let why = line.error.as_deref().map(|e| format!("  {e}")).unwrap_or_default();
         report.detail(format!("{} {path} {} {} {millis:.1} ms{why}", line.method, line.status, size(line.bytes)));
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_usual_units() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1024", Some(1024)),
+            ("500M", Some(500 << 20)),
+            ("10G", Some(10 << 30)),
+            ("1GiB", Some(1 << 30)),
+            ("2tb", Some(2 << 40)),
+            ("5k", Some(5 << 10)),
+            ("", None),
+            ("G", None),
+            ("-1", None),
+            ("1.5G", None),
+            ("1X", None),
+            ("99999999999G", None),
+        ] {
+            assert_eq!(bytes(text).ok(), expected, "{text}");
+        }
+    }
 }

@@ -1018,3 +1018,55 @@ fn a_program_that_is_a_type_and_what_it_started_end_with_the_command() {
         std::fs::remove_file(&pid).unwrap();
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_server_stops_although_its_clients_stand_still_and_leaves_nothing_unfinished() {
+    use std::io::{Read as _, Write as _};
+    let world = World::new();
+    let mut served = Served::start(&world, "--writable tree");
+    let connect = || std::net::TcpStream::connect(&served.addr).unwrap();
+    let mut starting = connect();
+    starting.write_all(b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    starting.read_to_string(&mut answer).unwrap();
+    let location = answer.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
+    let mut uploading = connect();
+    write!(uploading, "PATCH {location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n").unwrap();
+    uploading.write_all(&vec![0; 3 << 20]).unwrap();
+    let blobs = world.path().join("tree/a/blobs/sha256");
+    assert_eq!(std::fs::read_dir(&blobs).unwrap().count(), 1);
+    let sent = Command::new("kill").args(["-TERM", &served.child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(served.child.wait().unwrap().code(), Some(143));
+    assert_eq!(std::fs::read_dir(&blobs).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_asks_for_the_users_of_a_file_and_says_what_is_wrong_with_one() {
+    let world = World::new();
+    let ann = format!("ann:{}", bcrypt::hash_with_salt("secret", 4, [7; 16]).unwrap());
+    std::fs::write(world.path().join("users"), format!("# users\n{ann}\n")).unwrap();
+    for (text, expected) in [
+        (format!("{ann}\nbob:$apr1$x$y\n"), &["users", "line 2", "`bob` is MD5", "htpasswd -nB bob"][..]),
+        ("# nobody\n".into(), &["users", "no user"]),
+    ] {
+        std::fs::write(world.path().join("bad-users"), text).unwrap();
+        world.fails("serve --htpasswd bad-users --listen 127.0.0.1:0", 2, expected);
+    }
+    world.fails("serve --htpasswd missing --listen 127.0.0.1:0", 2, &["missing"]);
+    let served = Served::start(&world, "--writable tree --htpasswd users");
+    world.fails(&format!("push talk/slides.yaml {}/talk:v1", served.addr), 5, &["401"]);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_an_error_of_the_command_line() {
+    let world = World::new();
+    std::fs::write(world.path().join("no.pem"), "hello").unwrap();
+    std::fs::write(world.path().join("locked.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
+    world.fails("serve --tls-cert no.pem", 2, &[]);
+    world.fails("serve --tls-key no.pem", 2, &[]);
+    world.fails("serve --tls-cert missing.pem --tls-key no.pem", 2, &["missing.pem"]);
+    world.fails("serve --tls-cert no.pem --tls-key no.pem", 2, &["no.pem", "no certificate"]);
+    world.fails("serve --quota lots", 2, &["--quota"]);
+}
