@@ -287,7 +287,12 @@ mod tests {
     async fn few_layouts_stay_open_and_those_in_use_are_shared() {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
-        let layout = async |i: usize| tree.layout(&format!("r{i}").parse().unwrap(), true).await.unwrap().unwrap();
+        let layout = async |i: usize| {
+            let name: RepositoryName = format!("r{i}").parse().unwrap();
+            std::fs::create_dir_all(dir.path().join(&*name)).unwrap();
+            std::fs::write(dir.path().join(&*name).join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+            tree.layout(&name, false).await.unwrap().unwrap()
+        };
         let used = layout(0).await;
         for i in 1..HANDLES + IDLE {
             layout(i).await;
