@@ -16,7 +16,7 @@ pub(crate) fn index_json(bytes: &[u8]) {
     let Ok(tagged) = index.encode() else { return };
     let read = IndexFile::read(&tagged);
     let named = read.as_ref().ok().and_then(|read| read.named("fuzz").ok().flatten());
-    assert_eq!(named.map(|named| &named.digest), Some(&desc.digest), "the name that was set");
+    assert_eq!(named.map(|named| named.digest), Some(desc.digest.clone()), "the name that was set");
     assert!(index.untag("fuzz").is_ok_and(|there| there));
     assert!(index.named("fuzz").is_ok_and(|left| left.is_none()), "the name that was removed");
 }
