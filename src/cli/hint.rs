@@ -40,7 +40,9 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
             "a layout is a directory: choose another name, or write an archive with `oci-archive:FILE`"
         }
         Code::FileExists => "choose another name, or remove the file first",
-        Code::PlatformWanted => "`--platform OS/ARCH` selects one of its manifests; `artifact inspect` lists them",
+        Code::PlatformWanted => {
+            "`--platform OS/ARCH`, or `@DIGEST` at the end of the location, selects one; `artifact inspect` lists them"
+        }
         Code::NoSuchPlatform => "`artifact inspect LOCATION` lists the platforms",
         Code::NoSuchPart => "`artifact inspect LOCATION` lists the layers with their titles",
         Code::NothingMatches => "`*` stops at `/`; `**/*.md` matches in every directory",

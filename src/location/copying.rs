@@ -1,8 +1,8 @@
 //! The verb copy: one artifact, from one location to another.
 
-use super::{Context, Location, Opened, name_in, open};
+use super::{Context, Location, Opened, Place, name_in, open};
 use crate::{
-    copy::{self, Report},
+    copy::{self, Report, naming::SourceName},
     error::{Context as _, Result},
     graph::Root,
     oci::Platform,
@@ -50,14 +50,22 @@ impl Opened {
     /// The manifest to copy, for an index the one for this platform, and its names at a target: those of the target,
     /// else its own.
     ///
-    /// Errors: those of [`name_in`]; kind `NotFound` if the manifest, or one for the platform, does not exist.
+    /// Errors: those of [`name_in`]; kind `Misuse` for a name of its own that a registry cannot hold; kind `NotFound` if the manifest, or one for the platform, does not exist.
     pub async fn root(&self, to: &Location, platform: Option<&Platform>) -> Result<Root> {
         let Self { location: from, store } = self;
         let name = name_in(store.as_ref(), from).await?;
         let root = copy::select(store, store.resolve(&name).await?, platform).await?;
         let own = match name {
-            Name::Ref(name) if from.digest.is_none() && to.digest.is_none() => Some(name),
+            Name::Ref(name) if from.digest.is_none() && to.digest.is_none() && to.tag.is_none() => Some(name),
             _ => None,
+        };
+        // A registry holds tags; a layout may name an artifact by a whole reference.
+        let own = match (&to.place, own) {
+            (Place::Registry { .. }, Some(own)) => {
+                let tag = SourceName::from(&own).tag();
+                tag.context(|| format!("{to} needs a tag: {from} names the artifact `{own}`"))?.map(Into::into)
+            }
+            (_, own) => own,
         };
         Ok(Root::new(root, to.tag.clone().or(own).into_iter().collect()))
     }

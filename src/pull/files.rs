@@ -13,6 +13,9 @@ use crate::{
     unpack,
 };
 
+/// Most members of an index that are looked at to find the one to unpack.
+const MAX_MEMBERS: usize = 32;
+
 /// Options for unpacking an artifact.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -46,7 +49,7 @@ pub struct Unpacked {
 /// Writes the files of an artifact into a directory: all of them or none.
 ///
 /// Errors: a malformed location; kind `NotFound` if the artifact does not exist; `UnknownType` if no type recognises it
-/// and no layer has a title; `Ambiguous` for an index without a platform; those of [`unpack::unpack`].
+/// and no layer has a title; `Ambiguous` for an index with several members that could be meant; those of [`unpack::unpack`].
 pub async fn unpack(
     from: &Location,
     destination: &Path,
@@ -59,15 +62,18 @@ pub async fn unpack(
         return Err(Error::new(Kind::Invalid, message));
     }
     let store = &opened.store;
-    let root = select(store, opened.resolve().await?, options.platform.as_ref()).await?;
-    let bytes = store::read_manifest(store.as_ref(), &root).await?;
-    let manifest = match Parsed::read(&root.media_type, &bytes)? {
-        Parsed::Manifest(manifest) => manifest,
-        Parsed::Index(index) => return Err(platform_wanted(from, &index)),
-        Parsed::Other(_) => {
-            let message = format!("{from} has no files: its manifest is of type `{}`", root.media_type);
-            return Err(Error::unsupported(message));
-        }
+    let mut root = select(store, opened.resolve().await?, options.platform.as_ref()).await?;
+    let mut parsed = read(store, &root).await?;
+    let mut notes = Vec::new();
+    if let Parsed::Index(index) = &parsed {
+        let member = member(store, from, index, context, options.type_name.as_deref()).await?;
+        notes.push(format!("{from} is an index; unpacking its member {}", member.digest));
+        parsed = read(store, &member).await?;
+        root = member;
+    }
+    let Parsed::Manifest(manifest) = parsed else {
+        let message = format!("{from} has no files: its manifest is of type `{}`", root.media_type);
+        return Err(Error::unsupported(message));
     };
     let steps = unpacking(store, &manifest, context, options).await?;
     if steps.steps.is_empty() && !manifest.layers.is_empty() {
@@ -84,15 +90,51 @@ pub async fn unpack(
     let written = unpack::unpack(Arc::clone(store), &steps, destination, &unpacking)
         .await
         .context(|| format!("unpack {from} to `{}`", destination.display()))?;
-    Ok(Unpacked { root, written, warnings: steps.warnings })
+    Ok(Unpacked { root, written, warnings: notes.into_iter().chain(steps.warnings).collect() })
 }
 
-/// The error for an index without a platform.
-fn platform_wanted(from: &Location, index: &Index) -> Error {
-    let platforms: Vec<String> =
-        index.manifests.iter().filter_map(|member| Some(format!("`{}`", member.platform.as_deref()?))).collect();
-    let which = if platforms.is_empty() { "none of them has a platform".to_owned() } else { platforms.join(", ") };
-    let message = format!("{from} is an index; choose a platform: {which}");
+async fn read(store: &Arc<dyn ReadStore>, desc: &Descriptor) -> Result<Parsed> {
+    Parsed::read(&desc.media_type, &store::read_manifest(store.as_ref(), desc).await?)
+}
+
+/// The member of an index to unpack if no platform is given: the only one; else the only one of the named type, or, if
+/// none is named, of any type.
+///
+/// Errors: kind `Ambiguous` if there are several, or none.
+async fn member(
+    store: &Arc<dyn ReadStore>,
+    from: &Location,
+    index: &Index,
+    context: &Context,
+    type_name: Option<&str>,
+) -> Result<Descriptor> {
+    if let [only] = index.manifests.as_slice() {
+        return Ok(only.clone());
+    }
+    let catalog = context.types.catalog()?;
+    // A program that is a type does not say which manifests it knows before it is asked for one.
+    let named = type_name.and_then(|name| catalog.get(name).ok());
+    let mut fitting = Vec::new();
+    for member in index.manifests.iter().take(MAX_MEMBERS) {
+        let recognised = catalog.recognise(&read(store, member).await?);
+        if recognised.is_some_and(|(kind, _)| named.as_ref().is_none_or(|named| named.name() == kind.name())) {
+            fitting.push(member);
+        }
+    }
+    match fitting.as_slice() {
+        [only] => Ok((*only).clone()),
+        _ => Err(member_wanted(from, index)),
+    }
+}
+
+/// The error for an index of which no single member can be unpacked: lists them.
+fn member_wanted(from: &Location, index: &Index) -> Error {
+    let shown = |member: &Descriptor| match member.platform.as_deref() {
+        Some(platform) => format!("`{platform}`"),
+        None => format!("`@{}`", member.digest),
+    };
+    let members: Vec<String> = index.manifests.iter().take(MAX_MEMBERS).map(shown).collect();
+    let message = format!("{from} is an index; choose a platform or a digest: {}", members.join(", "));
     Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted)
 }
 

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Served, World};
 
+/// A change of a document.
+type Change = fn(&mut Value);
+
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// A descriptor of these bytes, which are written into a layout.
@@ -16,7 +19,7 @@ fn blob(world: &World, media_type: &str, bytes: &str) -> Value {
 }
 
 /// A layout with one artifact under the tag `v1`, whose documents are changed by these functions.
-fn layout(world: &World, change: fn(&mut Value), change_index: fn(&mut Value)) {
+fn layout(world: &World, change: Change, change_index: Change) {
     let mut manifest = json!({
         "schemaVersion": 2, "mediaType": media_type::MANIFEST, "artifactType": "a/b",
         "config": blob(world, media_type::EMPTY, "{}"), "layers": [blob(world, "text/plain", "hello")],
@@ -52,7 +55,7 @@ fn read_from_none(world: &World, stores: &[&str], words: &str) {
 
 #[test]
 fn a_manifest_that_others_read_as_another_artifact_is_read_from_no_store() {
-    let changes: [(&str, fn(&mut Value)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("Layers", |manifest| manifest["Layers"] = json!([])),
         ("layerſ", |manifest| manifest["layerſ"] = json!([])),
         ("DIGEST", |manifest| manifest["layers"][0]["DIGEST"] = json!(Digest::of(b"evil"))),
@@ -75,7 +78,7 @@ fn a_manifest_that_others_read_as_another_artifact_is_read_from_no_store() {
 
 #[test]
 fn a_list_that_others_read_as_another_list_is_not_read() {
-    let changes: [(&str, fn(&mut Value)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("Manifests", |index| index["Manifests"] = json!([])),
         ("Digest", |index| index["manifests"][0]["Digest"] = json!(Digest::of(b"evil"))),
         ("Annotations", |index| index["manifests"][0]["Annotations"] = json!({NAME: "v2"})),
