@@ -9,6 +9,7 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::unsplit::Unsplit;
 use crate::{
     error::{Error, Result},
     plan::Compression,
@@ -110,7 +111,7 @@ fn open<'a>(
             Compression::None => Box::new(whole),
             Compression::Gzip(_) => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole))),
             Compression::Zstd(_) => {
-                let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
+                let mut decoder = zstd::Decoder::with_buffer(Unsplit::new(whole, BUFFER))?;
                 decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
                 Box::new(decoder)
             }
@@ -183,6 +184,35 @@ mod tests {
             *flipped.last_mut().unwrap() ^= 0x40;
             assert_eq!(read(&flipped, kind, 999).unwrap_err().kind(), Kind::Mismatch, "{kind:?}");
             assert_eq!(read(&[&good[..], b"junk"].concat(), kind, 999).unwrap_err().kind(), Kind::Mismatch, "{kind:?}");
+        }
+    }
+
+    /// Gives its bytes in two pieces.
+    fn split(bytes: &[u8], at: usize) -> impl Read + Send {
+        bytes[..at].chain(&bytes[at..])
+    }
+
+    #[test]
+    fn a_frame_whose_header_looks_like_a_skippable_frame_is_read_alike_however_it_arrives() {
+        // Magic, and a header that is the magic of a skippable frame: the size of the content is 6477 bytes. The second
+        // block is wrong.
+        let frame = b"\x28\xb5\x2f\xfd\x50\x2a\x4d\x18\x0a\0\0\0xyz\x28\xb5\x2f\xfd\0\x04\0";
+        let before = zst(b"before");
+        for bytes in [frame.to_vec(), [&before[..], frame].concat()] {
+            for at in 0..bytes.len() {
+                for piece in [1, 7, 64 << 10] {
+                    let mut source = Decompressed::new(split(&bytes, at), KINDS[2], 1 << 20).unwrap();
+                    let mut buffer = vec![0; piece];
+                    let outcome = loop {
+                        match source.read(&mut buffer) {
+                            Ok(0) => break None,
+                            Ok(_) => {}
+                            Err(error) => break Some(Error::from(error).kind()),
+                        }
+                    };
+                    assert_eq!(outcome, Some(Kind::Mismatch), "split at {at}, read in pieces of {piece}");
+                }
+            }
         }
     }
 

@@ -3,4 +3,5 @@
 pub mod compress;
 pub mod decompress;
 pub mod read;
+mod unsplit;
 pub mod write;
