@@ -11,8 +11,11 @@ use crate::{
     },
 };
 
-/// Limit of decompressed data, in bytes.
+/// Limit of the files of an archive, in bytes.
 const MAX: u64 = 1 << 20;
+
+/// Limit of decompressed data, in bytes; small, since it is read in small pieces.
+const MAX_OUTPUT: u64 = 64 << 10;
 
 /// An archive. Reading and skipping find the same members, the strict reader finds no others, and limits hold.
 pub(super) fn tar(bytes: &[u8]) {
@@ -56,14 +59,14 @@ pub(super) fn zstd(bytes: &[u8]) {
 
 fn decompressed(bytes: &[u8], compress: Compression) {
     let (whole, pieces) = (output(bytes, compress, 64 << 10), output(bytes, compress, 7));
-    assert!(whole.as_ref().is_none_or(|output| output.len() as u64 <= MAX));
+    assert!(whole.as_ref().is_none_or(|output| output.len() as u64 <= MAX_OUTPUT));
     assert!(whole == pieces, "the output depends on how it is read");
 }
 
 /// All output, read in pieces of this size; `None` for an error.
 fn output(bytes: &[u8], compress: Compression, piece: usize) -> Option<Vec<u8>> {
     let (mut output, mut buffer) = (Vec::new(), vec![0; piece]);
-    let mut source = Decompressed::new(bytes, compress, MAX).ok()?;
+    let mut source = Decompressed::new(bytes, compress, MAX_OUTPUT).ok()?;
     loop {
         match source.read(&mut buffer).ok()? {
             0 => return Some(output),
