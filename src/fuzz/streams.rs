@@ -49,18 +49,22 @@ fn members(mut reader: Reader<Cursor<&[u8]>>, jump: bool) -> Result<Vec<Member>>
 
 /// gzip. The output has a limit, and does not depend on how it is read.
 pub(super) fn gzip(bytes: &[u8]) {
-    decompressed(bytes, Compression::Gzip(6));
-}
-
-/// zstd; as [`gzip`].
-pub(super) fn zstd(bytes: &[u8]) {
-    decompressed(bytes, Compression::Zstd(3));
-}
-
-fn decompressed(bytes: &[u8], compress: Compression) {
-    let (whole, pieces) = (output(bytes, compress, 64 << 10), output(bytes, compress, 7));
-    assert!(whole.as_ref().is_none_or(|output| output.len() as u64 <= MAX_OUTPUT));
+    let (whole, pieces) = outputs(bytes, Compression::Gzip(6));
     assert!(whole == pieces, "the output depends on how it is read");
+}
+
+/// zstd; as [`gzip`]. But whether a frame may have less content than its header says, if its last block is empty, depends
+/// on the size of the reads in libzstd 1.5.7.
+pub(super) fn zstd(bytes: &[u8]) {
+    let (whole, pieces) = outputs(bytes, Compression::Zstd(3));
+    assert!(whole == pieces || whole.is_none() || pieces.is_none(), "the output depends on how it is read");
+}
+
+/// The output, read in large pieces and in small ones.
+fn outputs(bytes: &[u8], compress: Compression) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let outputs = (output(bytes, compress, 64 << 10), output(bytes, compress, 7));
+    assert!(outputs.0.as_ref().is_none_or(|output| output.len() as u64 <= MAX_OUTPUT));
+    outputs
 }
 
 /// All output, read in pieces of this size; `None` for an error.
