@@ -251,7 +251,8 @@ pub(super) enum Standing {
 /// Asks a destination what a name stands for. A refusal is an answer: the question only saves work, and writing the name
 /// shows whether that is allowed, too.
 ///
-/// Errors: the store cannot be reached, is no registry, or fails to read its files.
+/// Errors: all but a refusal (kinds `Unauthorized`, `Denied`, `Invalid`, `Unsupported`) and a failure of the registry itself
+/// (`Unavailable`).
 pub(super) async fn standing(to: &dyn Store, name: &RefName) -> Result<Standing> {
     match to.resolve(&name.clone().into()).await {
         Ok(found) => Ok(Standing::For(found)),

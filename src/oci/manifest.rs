@@ -192,9 +192,9 @@ impl Parsed {
     /// and the document need not be JSON.
     ///
     /// Errors: more than 8 MiB; a key that is a known one only without regard to case; JSON nested too deep; in a manifest
-    /// or index, malformed JSON, a duplicate key, a `schemaVersion` other than 2, a contradicting `mediaType` in the body, both `layers` and `manifests`
-    /// (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, a malformed value of one of these
-    /// keys, since content would be left behind.
+    /// or index, malformed JSON, a duplicate key, a `schemaVersion` other than 2, a contradicting `mediaType` in the body,
+    /// both `layers` and `manifests` (security.md of containerd, GHSA-77vh-xpmg-72qh); in any other JSON object, a
+    /// malformed value of one of these keys, since content would be left behind.
     pub fn read(media_type: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > 2 * MAX_MANIFEST {
             return Err(Error::limit(format!(
@@ -231,6 +231,19 @@ impl Parsed {
             return Err(Error::invalid(format!("manifest has schema version {version}; expected 2")));
         }
         Ok(parsed)
+    }
+
+    /// The `mediaType` in a document; `None` if it has none, or is no JSON object.
+    ///
+    /// Errors: a key that is `mediaType` only without regard to case.
+    pub(crate) fn own_media_type(bytes: &[u8]) -> Result<Option<String>> {
+        let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
+        match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) if bytes.trim_ascii_start().starts_with(b"{") => {
+                exact_keys::from_slice(bytes).map(|keys: Keys| keys.media_type).map_err(malformed)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The media type of a document without a descriptor: its own `mediaType`, else inferred from its keys (image-spec

@@ -43,30 +43,33 @@ impl fmt::Display for Platform {
 /// How well content fits a requested platform; the greatest fits best. By the version of the variant, then by that of the
 /// operating system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fit(u32, Vec<u64>);
+pub struct Fit(i64, Vec<u64>);
 
 impl Platform {
     /// How well content for this platform fits a request for `wanted`; `None` if it does not.
     ///
     /// By the rules of containerd's `platforms` package: names are normalised (`aarch64` is `arm64`, `arm64/v8` too, `arm`
     /// is `arm/v7`); content for an earlier variant fits, the latest best; Windows must have the same build, and the
-    /// latest revision of it fits best. Without a requested variant of `amd64`, any fits.
+    /// latest revision of it fits best. Besides, where no variant is asked for, content that needs one fits if there is no
+    /// better, the earliest best.
     #[must_use]
     pub fn fit(&self, wanted: &Self) -> Option<Fit> {
         let (own, wanted) = (self.normalized(), wanted.normalized());
         if own.os != wanted.os || own.architecture != wanted.architecture {
             return None;
         }
-        let version = version_number(own.variant.as_deref())?;
-        let most = version_number(wanted.variant.as_deref())?;
-        let open = wanted.variant.is_none() && wanted.architecture == "amd64";
+        let variant = match (version_number(own.variant.as_deref()), version_number(wanted.variant.as_deref())) {
+            _ if own.variant == wanted.variant => i64::MAX,
+            (Some(own), Some(most)) if own <= most => own,
+            (own, _) if wanted.variant.is_none() => own.map_or(i64::MIN, |own| -own),
+            _ => return None,
+        };
         let fits_system = wanted.os_version.as_deref().is_none_or(|asked| {
             let build = |text: &str| text.split('.').take(3).map(str::to_owned).collect::<Vec<_>>();
             own.os_version.as_deref().is_some_and(|own| build(own).starts_with(&build(asked)))
         });
         let numbers = own.os_version.as_deref().unwrap_or_default().split('.');
-        (fits_system && (open || version <= most))
-            .then(|| Fit(version, numbers.map_while(|n| n.parse().ok()).collect()))
+        fits_system.then(|| Fit(variant, numbers.map_while(|n| n.parse().ok()).collect()))
     }
 
     /// This platform in the names of Go and containerd.
@@ -91,9 +94,9 @@ impl Platform {
     }
 }
 
-/// The number in `v7`; 0 for no variant, `None` for one that is no number, which fits only itself.
-fn version_number(variant: Option<&str>) -> Option<u32> {
-    variant.map_or(Some(0), |variant| variant.strip_prefix('v')?.parse().ok())
+/// The number in `v7`; 0 for no variant, `None` for one that is no number.
+fn version_number(variant: Option<&str>) -> Option<i64> {
+    variant.map_or(Some(0), |variant| variant.strip_prefix('v')?.parse::<u32>().ok().map(i64::from))
 }
 
 impl FromStr for Platform {
@@ -190,7 +193,14 @@ mod tests {
             best("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2", "linux/amd64/v4"]),
             Some("linux/amd64/v2")
         );
-        assert_eq!(best("linux/amd64", &["linux/amd64/v2"]), Some("linux/amd64/v2"));
+        let amd = ["linux/amd64/v3", "linux/amd64", "linux/amd64/v2"];
+        assert_eq!(best("linux/amd64", &amd), Some("linux/amd64"), "what every processor runs");
+        assert_eq!(best("linux/amd64", &[amd[0], amd[2]]), Some("linux/amd64/v2"));
+        for odd in ["linux/riscv64/rva20u64", "linux/arm64/v8.2"] {
+            assert_eq!(best(odd, &[odd, "linux/riscv64/other"]), Some(odd));
+            assert_eq!(best(odd.rsplit_once('/').unwrap().0, &[odd]), Some(odd));
+        }
+        assert_eq!(best("linux/riscv64/rva22", &["linux/riscv64/rva20u64"]), None);
     }
 
     #[test]

@@ -156,8 +156,10 @@ pub(super) trait Manifests {
         false
     }
 
-    /// The manifests with this subject, without annotations unless they are wanted. An entry whose manifest cannot be read is an error: it might be a signature
-    /// that an attacker wants to hide.
+    /// The manifests with this subject, without annotations unless they are wanted.
+    ///
+    /// Errors: an entry whose manifest is damaged, which may be a signature that somebody wants to hide. One that is
+    /// malformed is no manifest, and refers to nothing.
     fn referrers(&self, index: &IndexFile, subject: &Digest, annotations: bool) -> Result<Vec<Descriptor>> {
         let mut found = Vec::new();
         for desc in self.candidates(index, subject)?.into_values() {

@@ -89,7 +89,10 @@ impl Room {
 
     /// Errors (kind `NoSpace`): there is no room for this many bytes.
     pub(super) fn expect(&mut self, bytes: u64) -> Result<()> {
-        self.look(Amounts { bytes, files: 0 })
+        self.look(Amounts { bytes, files: 0 })?;
+        // Others may fill it while all this is written.
+        self.left = self.left.each(STEP, u64::min);
+        Ok(())
     }
 
     /// Takes room for bytes that are written next.
@@ -209,6 +212,15 @@ mod tests {
             written += MIB;
         }
         assert!(written < 16 * MIB, "{written}");
+    }
+
+    #[test]
+    fn they_are_seen_too_where_the_size_was_known_before() {
+        let (mut room, left, _) = disk(1 << 40, 1 << 40);
+        room.expect(100 << 30).unwrap();
+        left.store(MIB, Ordering::Relaxed);
+        let written = (0..100).take_while(|_| room.write(1 << 20).is_ok()).count();
+        assert!(written <= 16, "{written}");
     }
 
     #[test]

@@ -100,10 +100,11 @@ fn prefix() -> String {
 fn sweep(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let named = entry.file_name().to_string_lossy().starts_with(&prefix());
-        if named && open(&entry.path()).is_ok_and(|fd| is_leftover(&fd)) {
-            // Leftovers that cannot be removed stay for the next run.
-            drop(fs::remove_dir_all(entry.path()));
-        }
+        let Some(fd) = open(&entry.path()).ok().filter(|fd| named && is_leftover(fd)) else { continue };
+        // Leftovers that cannot be removed stay for the next run.
+        drop(fs::remove_dir_all(entry.path()));
+        // Locked until here, so that no other process takes it for its own meanwhile.
+        drop(fd);
     }
 }
 

@@ -282,3 +282,35 @@ async fn what_was_once_mistaken_for_a_list_loses_what_is_about_something_else() 
     assert_eq!(digests(&list.manifests), [old.root().digest.clone(), sbom.root().digest.clone()]);
     assert_eq!(list.manifests[0].artifact_type.as_deref(), Some(TYPE));
 }
+
+/// Artifactory answers so for what is not there; another registry, for a list that is there, for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_list_is_absent_only_if_the_subject_can_be_read_and_it_is_refused_again() {
+    let denied = || reply(403, &[], b"");
+    let (desc, bytes) = subject().manifests[0].clone();
+    for (readable, refusals, want) in [(true, 9, Some(0)), (true, 1, Some(1)), (false, 9, None)] {
+        let about = Sample::about(subject().root(), b"note");
+        let list = serde_json::to_vec(&Index::of(vec![about.root().bare()])).unwrap();
+        let (desc, bytes) = (desc.clone(), bytes.clone());
+        let left = std::sync::atomic::AtomicUsize::new(refusals);
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.contains("/referrers/") => absent(),
+            line if line.ends_with(&tag()) => {
+                use std::sync::atomic::Ordering::SeqCst;
+                match left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+                    Ok(_) => denied(),
+                    Err(_) => reply(200, &[("content-type", media_type::INDEX)], &list),
+                }
+            }
+            line if line.ends_with(&desc.digest.to_string()) && readable => {
+                reply(200, &[("content-type", desc.media_type.as_str())], &bytes)
+            }
+            line if line.ends_with(&about.root().digest.to_string()) => {
+                reply(200, &[("content-type", media_type::MANIFEST)], &about.manifests[0].1)
+            }
+            _ => denied(),
+        });
+        let found = referrers(&server).await;
+        assert_eq!(found.as_ref().ok().map(Vec::len), want, "{readable} {refusals}: {found:?}");
+    }
+}

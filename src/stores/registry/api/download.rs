@@ -13,7 +13,7 @@ use super::{
 use crate::{
     blob::{self, Blob as _, ByteStream},
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, exact_keys, media_type},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, Role, Tag, media_type},
     store::{Item, Presence, collect, verified},
     stores::registry::{
         auth::scope::Access,
@@ -28,15 +28,10 @@ const ANYTHING: [&str; 4] = ["", "application/json", media_type::OCTET_STREAM, "
 /// The media type of a manifest: its own; else the one that it was served with, unless that is generic; else inferred
 /// from its keys.
 fn own_or(given: String, bytes: &[u8]) -> Result<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Own {
-        media_type: String,
-    }
-    match exact_keys::from_slice::<Own>(bytes) {
-        Err(_) if media_type::is_valid(&given) && !ANYTHING.contains(&&*given) => Ok(given),
-        Err(_) => Parsed::sniff(bytes),
-        Ok(own) => Ok(own.media_type),
+    match Parsed::own_media_type(bytes)? {
+        Some(own) => Ok(own),
+        None if media_type::is_valid(&given) && !ANYTHING.contains(&&*given) => Ok(given),
+        None => Parsed::sniff(bytes),
     }
 }
 
@@ -129,15 +124,23 @@ impl RepositoryApi {
         }
     }
 
-    /// The manifest that a tag stands for now: media type and bytes; `None` if there is no such tag. A refusal counts as
-    /// none, since Artifactory answers 403 for a tag that is not there.
-    pub(super) async fn tagged(&self, tag: &str) -> Result<Option<(String, Bytes)>> {
-        match self.get_manifest(tag).await {
+    /// The list under the tag for this subject: media type and bytes; `None` if there is no such tag.
+    ///
+    /// Artifactory answers 403 for a tag that is not there. So a refusal counts as none, but only if the subject itself can
+    /// be read, and if the tag is refused again: a list that is there must not be overwritten.
+    pub(super) async fn tagged(&self, tag: &str, subject: &Digest) -> Result<Option<(String, Bytes)>> {
+        let refused = |e: &Error| matches!(e.kind(), Kind::Unauthorized | Kind::Denied);
+        let mut found = self.get_manifest(tag).await;
+        if found.as_ref().is_err_and(refused) {
+            self.get_manifest(&subject.to_string()).await?.finish().await;
+            found = self.get_manifest(tag).await;
+        }
+        match found {
             Ok(response) => {
                 let media_type = response.media_type();
                 Ok(Some((media_type, response.bytes(2 * MAX_MANIFEST).await?)))
             }
-            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Unauthorized | Kind::Denied) => Ok(None),
+            Err(e) if e.kind() == Kind::NotFound || refused(&e) => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -24,8 +24,8 @@ const ATTEMPTS: usize = 8;
 const PARALLEL: usize = 6;
 
 impl RepositoryApi {
-    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. Any unclear response is an
-    /// error, never an empty list.
+    /// The referrers of a manifest, with artifact type and annotations, sorted by digest. A list that cannot be read is an
+    /// error, never an empty list; what is no answer of the API leads to the tag.
     pub(in crate::stores::registry) async fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         if self.registry.referrer_lists.kept_by_registry(&self.name) != Some(false)
             && let Some(found) = self.referrers_by_api(&subject.digest).await?
@@ -75,7 +75,7 @@ impl RepositoryApi {
     /// The entries of the list under the fallback tag that their manifests confirm: GitLab resolves this tag to the
     /// subject itself, and anyone with push access may write it.
     async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let Some(tagged) = self.tagged(&Tag::of_referrers(subject)).await? else { return Ok(Vec::new()) };
+        let Some(tagged) = self.tagged(&Tag::of_referrers(subject), subject).await? else { return Ok(Vec::new()) };
         let Fallback::List(index) = Fallback::read(subject, tagged)? else { return Ok(Vec::new()) };
         let members: BTreeMap<_, _> = index.manifests.into_iter().map(|d| (d.digest.clone(), d)).collect();
         let checked: Vec<Option<Descriptor>> = stream::iter(members.into_values())
@@ -127,7 +127,7 @@ impl RepositoryApi {
     /// Removes a deleted manifest from the list under the fallback tag, if there is one.
     pub(super) async fn unlist_referrer(&self, subject: &Descriptor, gone: &Digest) -> Result<()> {
         if self.registry.referrer_lists.kept_by_registry(&self.name) == Some(true)
-            || self.tagged(&Tag::of_referrers(&subject.digest)).await?.is_none()
+            || self.tagged(&Tag::of_referrers(&subject.digest), &subject.digest).await?.is_none()
         {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl RepositoryApi {
         let _alone = lock.lock().await;
         let name = Tag::of_referrers(subject);
         for _ in 0..ATTEMPTS {
-            let tagged = self.tagged(&name).await?;
+            let tagged = self.tagged(&name, subject).await?;
             let mut index = match tagged.map(|tagged| Fallback::read(subject, tagged)).transpose()? {
                 None | Some(Fallback::Subject) => Index::of(Vec::new()),
                 Some(Fallback::List(index)) => *index,

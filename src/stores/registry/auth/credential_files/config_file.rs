@@ -68,8 +68,9 @@ pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
 /// Changes a credential file: `change` gets its content, and returns whether it changed it. True if it did.
 ///
 /// Of several processes of ours, one changes it at a time. Docker and Podman take no lock: they replace the file. What
-/// one of them wrote since the file was read is found when the new file takes its place, and is changed in turn. The file is replaced atomically, and readable by its owner only; a missing directory is created. A
-/// symbolic link is kept, and its target replaced. Blocks.
+/// one of them wrote since the file was read is found when the new file takes its place, and is changed in turn. The
+/// file is replaced atomically, and readable by its owner only; a missing directory is created. A symbolic link is kept,
+/// and its target replaced. Blocks.
 pub(super) fn change(path: &Path, mut change: impl FnMut(&mut Config) -> Result<bool>) -> Result<bool> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -110,7 +111,7 @@ pub(super) fn change(path: &Path, mut change: impl FnMut(&mut Config) -> Result<
 /// Puts this content into the file's place, and returns what was there.
 ///
 /// If something is there although nothing was expected, or the reverse, nothing is put.
-fn put(path: &Path, dir: &Path, content: &[u8], expected: bool) -> io::Result<Option<Vec<u8>>> {
+fn put(path: &Path, dir: &Path, content: &[u8], expected: bool) -> Result<Option<Vec<u8>>> {
     // Created readable by its owner only.
     let mut file = NamedTempFile::new_in(dir)?;
     file.write_all(content)?;
@@ -118,21 +119,21 @@ fn put(path: &Path, dir: &Path, content: &[u8], expected: bool) -> io::Result<Op
     if !expected {
         return match file.persist_noclobber(path) {
             Ok(_) => Ok(None),
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => std::fs::read(path).map(Some),
-            Err(e) => Err(e.error),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => bytes(path),
+            Err(e) => Err(e.error.into()),
         };
     }
     match rustix::fs::renameat_with(CWD, file.path(), CWD, path, RenameFlags::EXCHANGE) {
         // The temporary file is now what was there, and is removed with it.
-        Ok(()) => std::fs::read(file.path()).map(Some),
+        Ok(()) => bytes(file.path()),
         Err(Errno::NOENT) => Ok(None),
         // The file system cannot exchange: what is written between these two steps is lost.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            let there = std::fs::read(path)?;
+            let there = bytes(path)?;
             file.persist(path).map_err(|e| e.error)?;
-            Ok(Some(there))
+            Ok(there)
         }
-        Err(e) => Err(e.into()),
+        Err(e) => Err(io::Error::from(e).into()),
     }
 }
 

@@ -116,10 +116,14 @@ impl AuthFiles {
     /// credentials are looked for without it.
     #[must_use]
     pub fn missing_helper(&self, origin: &Origin) -> Option<Error> {
-        self.files.iter().find_map(|path| {
-            let found = self.helper(&config_file::read(path).ok()??, origin);
-            let missing = found.err().filter(|e| e.code() == Some(Code::HelperMissing))?;
-            Some(missing.context(format!("credentials in `{}`", path.display())))
+        let given = self
+            .given
+            .iter()
+            .map(|(name, text)| (name.clone(), config_file::parse(text.as_bytes(), Path::new(name)).ok()));
+        let read = |path: &PathBuf| (path.display().to_string(), config_file::read(path).ok().flatten());
+        given.chain(self.files.iter().map(read)).find_map(|(place, config)| {
+            let missing = self.helper(&config?, origin).err().filter(|e| e.code() == Some(Code::HelperMissing))?;
+            Some(missing.context(format!("credentials in `{place}`")))
         })
     }
 
