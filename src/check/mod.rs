@@ -61,6 +61,9 @@ pub enum What {
     MalformedManifest,
     /// A manifest breaks a rule of its artifact type.
     TypeRule,
+    /// The list is readable, but certainly not as it was written: one letter away from what every writer writes, or with
+    /// another media type than that of the manifest.
+    WrongList,
     /// The list has an unlikely value, or one that contradicts a manifest.
     DoubtfulList,
     /// Padding or a checksum of an archive is unusual.
@@ -90,6 +93,7 @@ impl What {
             | Self::WrongDigest
             | Self::Unreadable
             | Self::MalformedManifest
+            | Self::WrongList
             | Self::TypeRule => Severity::Error,
             Self::DoubtfulList | Self::DoubtfulArchive | Self::UnlistedReferrer => Severity::Warning,
             Self::AbsentSubject | Self::Unreferenced | Self::Leftover | Self::Stray => Severity::Note,
@@ -100,7 +104,9 @@ impl What {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::MalformedList | Self::UnreadableEntry => "restore `index.json` from another copy of the store",
+            Self::MalformedList | Self::UnreadableEntry | Self::WrongList => {
+                "restore `index.json` from another copy of the store"
+            }
             Self::DoubtfulList => "compare `index.json` with another copy of the store",
             Self::DoubtfulArchive => "the content is intact: copy it to a new archive",
             Self::DuplicateTag => "set the tag again",

@@ -67,22 +67,24 @@ impl Said {
     }
 
     /// The contradictions between an entry of the list and this document.
-    fn doubts(&self, entry: &Descriptor) -> Vec<String> {
+    fn doubts(&self, entry: &Descriptor) -> Vec<(What, String)> {
         let mut doubts = Vec::new();
         let own = self.media_type.as_ref().filter(|own| **own != entry.media_type);
         // Already parsed successfully by the entry's type.
         if let Some(own) = own.filter(|_| !media_type::points(&entry.media_type)) {
-            doubts.push(format!("is listed as `{:.128}` but is a `{own:.128}`", entry.media_type));
+            let message = format!("is listed as `{:.128}` but is a `{own:.128}`", entry.media_type);
+            doubts.push((What::WrongList, message));
         }
         if let Some(listed) = entry.artifact_type.as_ref().filter(|listed| self.artifact_type.as_ref() != Some(listed))
         {
-            doubts.push(format!("is listed with the artifact type `{listed:.128}`, which differs from its own"));
+            let message = format!("is listed with the artifact type `{listed:.128}`, which differs from its own");
+            doubts.push((What::DoubtfulList, message));
         }
         let Some(own) = &self.annotations else { return doubts };
         let is_name = |(key, _): &(&String, &String)| *key == annotation::REF_NAME;
         let mut listed = entry.annotations.iter().filter(|pair| !is_name(pair)).peekable();
         if listed.peek().is_some() && !listed.eq(own.iter().filter(|pair| !is_name(pair))) {
-            doubts.push("is listed with annotations that differ from its own".into());
+            doubts.push((What::DoubtfulList, "is listed with annotations that differ from its own".into()));
         }
         doubts
     }
@@ -110,6 +112,7 @@ impl<'a> CheckWalk<'a> {
         for Flaw { kind, place, message } in flaws {
             let what = match kind {
                 FlawKind::Unreadable => What::UnreadableEntry,
+                FlawKind::OneLetter => What::WrongList,
                 FlawKind::Doubtful | FlawKind::NotATag => What::DoubtfulList,
                 FlawKind::Filling => What::DoubtfulArchive,
             };
@@ -136,7 +139,7 @@ impl<'a> CheckWalk<'a> {
             for doubt in
                 said.get(&entry.digest).iter().filter_map(|said| said.as_ref()).flat_map(|said| said.doubts(entry))
             {
-                self.find(What::DoubtfulList, &entry.digest, doubt);
+                self.find(doubt.0, &entry.digest, doubt.1);
             }
         }
         Ok(())

@@ -141,6 +141,8 @@ pub enum FlawKind {
     Unreadable,
     /// The list of a registry has a tag that no registry can have: it cannot be asked for.
     NotATag,
+    /// A part of the list is one letter away from what every writer writes.
+    OneLetter,
     /// A part of the list is readable, but not what a writer would have meant.
     Doubtful,
     /// Padding bytes differ from those that every writer produces.

@@ -57,29 +57,30 @@ impl IndexFile {
     /// Parts that are readable, but not what a writer would have meant. Most of a list exists nowhere else: an odd key
     /// or type is the only sign of a flipped bit.
     pub(in crate::stores) fn doubtful(&self) -> Vec<Flaw> {
-        let mut messages = Vec::new();
+        let mut flaws = Vec::new();
         for (key, value) in &self.fields {
             if !FIELDS.contains(&key.as_str()) {
-                messages.push(format!("unknown key `{key:.128}`"));
+                flaws.push(odd(key, &FIELDS, format!("unknown key `{key:.128}`")));
             }
-            let own = || serde_json::from_str::<&str>(value.get()).ok();
-            if key == "mediaType" && own() != Some(media_type::INDEX) {
-                messages.push(format!("`mediaType` is not `{}`", media_type::INDEX));
+            let own = serde_json::from_str::<&str>(value.get()).unwrap_or_default();
+            if key == "mediaType" && own != media_type::INDEX {
+                flaws.push(odd(own, &[media_type::INDEX], format!("`mediaType` is not `{}`", media_type::INDEX)));
             }
         }
         for (at, entry) in self.entries.iter().enumerate() {
             let Some(desc) = entry.desc() else { continue };
-            let keys = entry.keys();
-            let unknown = keys.iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str()));
-            messages.extend(unknown.map(|key| format!("entry {at} has the unknown key `{key:.128}`")));
+            for key in entry.keys().iter().filter(|key| !ENTRY_FIELDS.contains(&key.as_str())) {
+                flaws.push(odd(key, &ENTRY_FIELDS, format!("entry {at} has the unknown key `{key:.128}`")));
+            }
             if !media_type::is_valid(&desc.media_type) {
-                messages.push(format!("entry {at} has an invalid media type: `{:.128}`", desc.media_type));
+                let message = format!("entry {at} has an invalid media type: `{:.128}`", desc.media_type);
+                flaws.push(flaw(FlawKind::Doubtful, message));
             }
             if let Some(name) = name(&desc).filter(|name| name.parse::<RefName>().is_err()) {
-                messages.push(no_name(at, name));
+                flaws.push(flaw(FlawKind::Doubtful, no_name(at, name)));
             }
         }
-        messages.into_iter().map(|message| flaw(FlawKind::Doubtful, message)).collect()
+        flaws
     }
 
     /// All names, sorted, without duplicates, and entries that may be names.
@@ -100,6 +101,12 @@ impl IndexFile {
 
 fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
     Flaw { kind, place: "index.json".into(), message: message.into() }
+}
+
+/// The flaw for a text that is none of those which are meant.
+fn odd(text: &str, meant: &[&str], message: String) -> Flaw {
+    let kind = if meant.iter().any(|meant| is_slip(text, meant)) { FlawKind::OneLetter } else { FlawKind::Doubtful };
+    flaw(kind, message)
 }
 
 /// True if the keys differ in exactly one letter.

@@ -107,11 +107,9 @@ async fn what_a_list_says_that_nobody_would_mean_is_a_warning() {
     let set = |key: &'static str, value: &'static str| entry(move |entry| entry[key] = value.into());
     for (words, spoil) in [
         ("the unknown key `x`", set("x", "y")),
-        ("an invalid media type", set("mediaType", "application")),
-        ("is listed as `application/x` but is a", set("mediaType", "application/x")),
         ("artifact type `a/b`, which differs from its own", set("artifactType", "a/b")),
         ("an invalid name", entry(|entry| entry["annotations"][NAME] = "a b".into())),
-        ("`mediaType` is not", replaced("image.index.v1", "image.index.v2")),
+        ("`mediaType` is not", replaced("image.index.v1", "image.list.v1")),
         ("unknown key `sschemaVersion`", replaced("{", "{\"sschemaVersion\":2,")),
     ] {
         let world = World::new();
@@ -121,6 +119,30 @@ async fn what_a_list_says_that_nobody_would_mean_is_a_warning() {
         for finding in found {
             assert_eq!((finding.severity, finding.what), (Severity::Warning, What::DoubtfulList), "{finding}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_list_says_that_nobody_wrote_is_an_error() {
+    let set = |key: &'static str, value: &'static str| entry(move |entry| entry[key] = value.into());
+    for (words, spoil) in [
+        ("is listed as `application` but is a", set("mediaType", "application")),
+        ("is listed as `application/x` but is a", set("mediaType", "application/x")),
+        ("`mediaType` is not", replaced("image.index.v1", "image.index.v2")),
+        (
+            "unknown key `mediaTypd`",
+            replaced("{\"schemaVersion\":2,\"mediaType\"", "{\"schemaVersion\":2,\"mediaTypd\""),
+        ),
+        ("the unknown key `artifactTypd`", set("artifactTypd", "a/b")),
+    ] {
+        let world = World::new();
+        spoiled(world.path(), &*spoil).await;
+        let found = findings(world.path()).await;
+        let wrong = |finding: &&Finding| finding.message.contains(words) && finding.what == What::WrongList;
+        assert!(
+            found.iter().find(wrong).is_some_and(|finding| finding.severity == Severity::Error),
+            "{words}: {found:?}"
+        );
     }
 }
 
