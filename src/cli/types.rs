@@ -88,6 +88,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 
 async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
     let catalog = catalog(context, report)?;
+    let mut missing = catalog.broken().len();
     let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
     let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
     // A definition overrides a program of the same name.
@@ -98,14 +99,20 @@ async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
         match context.plugins().get(&name).await {
             Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
             Ok(None) => {}
-            Err(e) => report.warn(format!("an artifact type is not listed: {e}")),
+            Err(e) => {
+                report.warn(format!("an artifact type is not listed: {e}"));
+                missing += 1;
+            }
         }
     }
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
     let rows: Vec<_> =
         json.iter().map(|row| ["name", "description", "origin"].map(|key| cell(row, key)).to_vec()).collect();
     report.result(None, &json, &table(&rows))?;
-    Ok(ExitCode::SUCCESS)
+    match missing {
+        0 => Ok(ExitCode::SUCCESS),
+        missing => Err(Error::invalid(format!("{} cannot be listed", count(missing, "artifact type")))),
+    }
 }
 
 fn show_type(args: &ShowArgs, report: &Report) -> Result<ExitCode> {

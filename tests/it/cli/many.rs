@@ -401,7 +401,7 @@ async fn of_what_a_list_names_one_platform_is_taken() {
         }
     }
     let whole = world.run("pull oci:all:one files --unpack");
-    assert!(whole.code == 1 && whole.stderr.contains("hint: `--platform OS/ARCH` selects one"), "{}", whole.stderr);
+    assert!(whole.code == 1 && whole.stderr.contains("hint: `--platform OS/ARCH`, or `@DIGEST`"), "{}", whole.stderr);
     assert!(!world.path().join("files").exists());
     let lacking = world.run("copy --list list.txt oci:other --platform windows/amd64");
     assert!(
