@@ -72,6 +72,8 @@ pub enum What {
     UnlistedReferrer,
     /// The subject of a manifest is not in the store.
     AbsentSubject,
+    /// A layer that may be elsewhere by its licence is not in the store.
+    AbsentLayer,
     /// No listed manifest refers to this content.
     Unreferenced,
     /// An unfinished file, left by a crash.
@@ -96,7 +98,9 @@ impl What {
             | Self::WrongList
             | Self::TypeRule => Severity::Error,
             Self::DoubtfulList | Self::DoubtfulArchive | Self::UnlistedReferrer => Severity::Warning,
-            Self::AbsentSubject | Self::Unreferenced | Self::Leftover | Self::Stray => Severity::Note,
+            Self::AbsentSubject | Self::AbsentLayer | Self::Unreferenced | Self::Leftover | Self::Stray => {
+                Severity::Note
+            }
         }
     }
 
@@ -115,6 +119,9 @@ impl What {
             Self::MalformedManifest | Self::TypeRule => "ask the publisher for a correct artifact",
             Self::UnlistedReferrer => "tag it, or copy it here again",
             Self::AbsentSubject => "copy the subject here if it is needed",
+            Self::AbsentLayer => {
+                "no action needed: whoever runs the image fetches it from the addresses in its manifest"
+            }
             Self::Unreferenced => "tag the manifest that refers to it, or collect garbage",
             Self::Leftover => "no action needed: the next writer resumes or removes it",
             Self::Stray => "remove the file if it is not needed",

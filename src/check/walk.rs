@@ -293,6 +293,9 @@ impl<'a> CheckWalk<'a> {
             let size = inventory.map(|inventory| held(inventory, &digest));
             match size {
                 _ if self.done.contains(&(digest.clone(), role)) => {}
+                Some(None) if desc.is_elsewhere() => {
+                    self.find(What::AbsentLayer, &digest, format!("{from} refers to it"));
+                }
                 Some(None) => self.find(What::Missing, &digest, format!("{from} refers to it")),
                 Some(Some(size)) if size != desc.size => {
                     let message = format!("{from} gives {} bytes; {size} are here", desc.size);

@@ -164,7 +164,7 @@ impl DestinationPlan {
         let complete = if trusts_names { complete(&to, &roots, &names).await? } else { Vec::new() };
         let there: HashSet<&Digest> = complete.iter().map(|desc| &desc.digest).collect();
         let open = roots.iter().filter(|root| !there.contains(&root.desc.digest)).cloned().collect();
-        let graph = walk(from, &to, open, options.referrers).await?;
+        let graph = without_missing_elsewhere(walk(from, &to, open, options.referrers).await?).await?;
         let presence = ask_presence(&to, &graph, options).await?;
         // Companions get their names before the artifact does.
         let mut planned = ask_names(&to, &graph.companions, options).await?;
@@ -230,6 +230,26 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
         own => Root { origins: [0].into_iter().chain(own.iter().map(|at| at.saturating_add(1))).collect(), ..root },
     };
     Graph::of(&stores, roots.into_iter().map(behind).collect(), referrers).await
+}
+
+/// Leaves out layers that may be elsewhere by their licence, if no store has them, with notes. Manifests may refer to such
+/// layers without their being there.
+async fn without_missing_elsewhere(mut graph: Graph) -> Result<Graph> {
+    let mut missing = HashSet::new();
+    for blob in graph.blobs.iter().filter(|blob| blob.elsewhere) {
+        let (item, mut there) = (Item::blob(blob.desc()), false);
+        for store in graph.origins(&blob.origins) {
+            let presence = store.has(std::slice::from_ref(&item)).await?;
+            there |= presence.iter().any(|presence| *presence != Presence::Absent);
+        }
+        if !there {
+            missing.insert(blob.digest.clone());
+        }
+    }
+    graph.blobs.retain(|blob| !missing.contains(&blob.digest));
+    let note = |digest| format!("left out layer {digest}: by its licence it is elsewhere, and no store here has it");
+    graph.notes.extend(missing.iter().map(note));
+    Ok(graph)
 }
 
 /// The names for these manifests, and what each stands for now.

@@ -64,6 +64,8 @@ pub struct BlobEntry {
     pub size: u64,
     /// Stores that may have it.
     pub origins: Origins,
+    /// See [`Descriptor::is_elsewhere`].
+    pub elsewhere: bool,
 }
 
 impl BlobEntry {

@@ -162,7 +162,8 @@ impl GraphWalk<'_> {
             let media_type = self.media_type(&desc.media_type);
             let (digest, size, origins) = (desc.digest.clone(), desc.size, Arc::clone(origins));
             let title = desc.title().map(Into::into);
-            self.blobs.push(BlobEntry { media_type, title, digest, size, origins });
+            let elsewhere = desc.is_elsewhere();
+            self.blobs.push(BlobEntry { media_type, title, digest, size, origins, elsewhere });
             return Ok(());
         }
         self.manifest_bytes = self.manifest_bytes.saturating_add(desc.size);

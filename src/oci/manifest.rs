@@ -80,6 +80,15 @@ impl Descriptor {
         self.annotations.get(super::annotation::TITLE).map(String::as_str)
     }
 
+    /// True for content that stores may lack by its licence: it is fetched from elsewhere (image-spec layer.md,
+    /// "Non-Distributable Layers", and Docker's foreign layers).
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.urls.is_empty()
+            || self.media_type.contains(".layer.nondistributable.")
+            || self.media_type.contains(".rootfs.foreign.")
+    }
+
     /// Type, digest and size, without the fields that describe one use of the content.
     #[must_use]
     pub fn bare(&self) -> Self {
