@@ -23,7 +23,9 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
         true => escape_lines(text.to_string(), given()),
     };
     for value in given().map(|argument| value_of(&argument).to_owned()) {
-        let local = value.starts_with("oci:") || value.starts_with("oci-archive:") || value.starts_with(['.', '/']);
+        let local = value.starts_with("oci:") && !value.starts_with("oci://")
+            || value.starts_with("oci-archive:")
+            || value.starts_with(['.', '/']);
         if !local && value.contains('@') {
             text = text.replace(&value, &without_userinfo(&value));
         }

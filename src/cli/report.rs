@@ -12,6 +12,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     progress::{Observer, Progress},
+    stores::registry::SentSecrets,
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -59,6 +60,8 @@ pub(crate) struct Report {
     screen: Arc<Screen>,
     display: Arc<progress::Display>,
     observer: Observer,
+    /// What was sent to registries: no message repeats it.
+    sent: SentSecrets,
 }
 
 impl Report {
@@ -73,7 +76,13 @@ impl Report {
         let screen = Arc::new(Screen::default());
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
-        Self { format, quiet, verbose, closed: Arc::default(), screen, display, observer }
+        let (closed, sent) = (Arc::default(), SentSecrets::default());
+        Self { format, quiet, verbose, closed, screen, display, observer, sent }
+    }
+
+    /// What is sent to registries from now on.
+    pub(crate) fn sent(&self) -> SentSecrets {
+        self.sent.clone()
     }
 
     /// The observer that receives progress events.
@@ -205,12 +214,28 @@ impl Report {
     fn talk(&self, event: &str, line: &dyn Display) {
         match self.format {
             Format::Json => self.object(&json!({ "event": event, "message": line.to_string() })),
-            Format::Text => self.screen.above(|| stderr(&format!("{}\n", escape(&line.to_string())))),
+            Format::Text => {
+                let line = self.sent.without(&line.to_string());
+                self.screen.above(|| stderr(&format!("{}\n", escape(&line))));
+            }
         }
     }
 
     fn object(&self, json: &Value) {
+        let json = self.without_secrets(json);
         self.screen.above(|| stderr(&format!("{}\n", without_controls(&json.to_string()))));
+    }
+
+    /// The value with secrets in its texts replaced.
+    fn without_secrets(&self, json: &Value) -> Value {
+        match json {
+            Value::String(text) => self.sent.without(text).into(),
+            Value::Array(items) => items.iter().map(|item| self.without_secrets(item)).collect(),
+            Value::Object(object) => {
+                object.iter().map(|(key, value)| (key.clone(), self.without_secrets(value))).collect()
+            }
+            other => other.clone(),
+        }
     }
 }
 

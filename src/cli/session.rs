@@ -60,6 +60,7 @@ impl RegistryArgs {
             read_timeout,
             header_timeout: read_timeout * 2,
             rate: self.limit_rate.clone(),
+            sent: report.sent(),
             ..context.registry
         };
         context.progress = report.observer();

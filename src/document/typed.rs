@@ -255,8 +255,16 @@ impl<'a> VariantAccess<'a> for Variant<'a> {
     }
 }
 
-/// The most similar known word, if any is similar enough.
+/// The longest word that is looked for, and the most known words it is compared with: the cost is that of their product.
+const MAX_WORD: usize = 64;
+const MAX_KNOWN: usize = 1000;
+
+/// The most similar known word, if any is similar enough; a long word is similar to none.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&word.to_lowercase(), &k.to_lowercase()), k));
+    if word.len() > MAX_WORD {
+        return None;
+    }
+    let (word, known) = (word.to_lowercase(), known.into_iter().filter(|known| known.len() <= MAX_WORD));
+    let scored = known.take(MAX_KNOWN).map(|known| (strsim::jaro_winkler(&word, &known.to_lowercase()), known));
     scored.filter(|(score, _)| *score > 0.78).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
 }

@@ -37,7 +37,7 @@ pub use self::{
     },
     client::Registry,
     hosts::{Hosts, MirrorLocation},
-    http::{rate_limit::Rate, retry::Backoff},
+    http::{rate_limit::Rate, retry::Backoff, sent_secrets::SentSecrets},
     mirrors::{Mirror, Mirrored},
     net::{
         certificates::{ClientCertificate, SystemRoots, check_roots},

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 use super::{
     api::ranges::Ranges,
     auth::credentials::{Anonymous, Credentials},
-    http::{rate_limit::Rate, retry::Backoff, settings::HttpSettings},
+    http::{rate_limit::Rate, retry::Backoff, sent_secrets::SentSecrets, settings::HttpSettings},
     net::{
         certificates::{ClientCertificate, SystemRoots},
         dial::Dial,
@@ -58,6 +58,8 @@ pub struct Options {
     pub rate: Option<Rate>,
     /// Receives events about delays, retries, and bytes saved by resuming.
     pub progress: Observer,
+    /// Collects the secrets that are sent, for whoever prints errors.
+    pub sent: SentSecrets,
     /// Conditions for downloading a blob over several connections.
     pub ranges: Ranges,
 }
@@ -73,6 +75,7 @@ impl Options {
             backoff: self.backoff.clone(),
             rate: self.rate.clone(),
             progress: self.progress.clone(),
+            sent: self.sent.clone(),
         };
         let net = NetSettings {
             roots: self.roots.clone(),
@@ -109,6 +112,7 @@ impl Default for Options {
             backoff: Backoff::default(),
             rate: None,
             progress: Observer::default(),
+            sent: SentSecrets::default(),
             ranges: Ranges::default(),
         }
     }

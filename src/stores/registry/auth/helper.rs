@@ -2,14 +2,13 @@
 //! docker/docker-credential-helpers: a verb as argument, input on standard input, JSON on standard output).
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
@@ -33,11 +32,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Reads an answer; as for Go's decoder, which all other clients use, the case of its keys does not matter.
+    /// Reads an answer; as for Go's decoder, which all other clients use, the case of its keys does not matter, and the
+    /// last of equal ones counts.
     fn read(output: &[u8]) -> Option<Self> {
-        let answer: HashMap<String, Value> = serde_json::from_slice(output).ok()?;
+        let answer: Map<String, Value> = serde_json::from_slice(output).ok()?;
         let text = |wanted: &str| {
-            let found = answer.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+            let found = answer.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
             found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
         };
         Some(Self {

@@ -107,9 +107,11 @@ async fn exchange(
     attached: Option<&AuthorizationHeader>,
     login: Option<&Credential>,
 ) -> Result<Response, Failure> {
+    let forms = login.into_iter().flat_map(Credential::forms).collect::<Vec<_>>();
+    client.sent.add(&forms);
     let mut response = client.exchange(host_trust, request, address, attached).await?;
     // An identity token is sent in the body, and must be kept out of messages like secrets in headers.
-    response.sent.extend(login.into_iter().flat_map(Credential::forms));
+    response.sent.extend(forms);
     response.credentials = login.and_then(Credential::shared_source);
     let response = response.judged().await?;
     if response.status.is_success() { response.read_whole(MAX_TOKEN).await } else { Ok(response) }

@@ -20,6 +20,7 @@ use super::{
     request::{AuthorizationHeader, Request},
     response::Response,
     retry::{Attempts, Retry},
+    sent_secrets::SentSecrets,
     settings::HttpSettings,
 };
 use crate::{
@@ -52,6 +53,8 @@ pub(in crate::stores::registry) struct HttpClient {
     read_timeout: Duration,
     rate: Option<Rate>,
     retry: Arc<Retry>,
+    /// What was sent, to keep it out of messages.
+    pub(in crate::stores::registry) sent: SentSecrets,
     /// Origins that have answered at least once.
     known: Mutex<HashSet<Origin>>,
 }
@@ -72,6 +75,7 @@ impl HttpClient {
             read_timeout: settings.read_timeout,
             rate: settings.rate,
             retry: Retry::new(settings.retries, settings.backoff, settings.progress),
+            sent: settings.sent,
             known: Mutex::default(),
         })
     }
@@ -101,6 +105,8 @@ impl HttpClient {
             let login = proxy.login.as_ref().filter(|_| !origin.is_secure());
             http_request.headers_mut().extend(login.map(|login| (header::PROXY_AUTHORIZATION, login.clone())));
         }
+        let secrets = attached.map(|header| &header.secrets).into_iter().chain(proxy.map(|proxy| &proxy.secrets));
+        self.sent.add(secrets.clone().flatten());
         let (body, watch) = request.payload.open(self.rate.as_ref()).await?;
         let traffic = Exchange {
             method: &request.method,
@@ -137,7 +143,6 @@ impl HttpClient {
         if let Some(proxy) = proxy.filter(|_| head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             return Err(Failure::Final(tunnel::proxy_auth_error(proxy, &format!("{what}: "))));
         }
-        let secrets = attached.map(|header| &header.secrets).into_iter().chain(proxy.map(|proxy| &proxy.secrets));
         Ok(Response {
             status: head.status,
             headers: head.headers,

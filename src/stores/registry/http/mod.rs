@@ -14,5 +14,6 @@ pub(super) mod request;
 pub(super) mod response;
 pub(super) mod retry;
 mod retry_after;
+pub(super) mod sent_secrets;
 pub(super) mod settings;
 mod stall;

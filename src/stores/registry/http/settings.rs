@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{rate_limit::Rate, retry::Backoff};
+use super::{rate_limit::Rate, retry::Backoff, sent_secrets::SentSecrets};
 use crate::progress::Observer;
 
 /// Settings for requests. See `Options` for the fields.
@@ -15,4 +15,5 @@ pub(in crate::stores::registry) struct HttpSettings {
     pub(in crate::stores::registry) backoff: Backoff,
     pub(in crate::stores::registry) rate: Option<Rate>,
     pub(in crate::stores::registry) progress: Observer,
+    pub(in crate::stores::registry) sent: SentSecrets,
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use url::{ParseError, Url, UrlQuery, form_urlencoded::Serializer};
+use url::{Host, ParseError, Url, UrlQuery, form_urlencoded::Serializer};
 
 use super::{
     origin::Origin,
@@ -71,8 +71,14 @@ impl Address {
     /// `host[:port]` as messages show it.
     pub(in crate::stores::registry) fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        let host = if is_in_host(host, &self.sent) { BLOT } else { host };
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        let is_sent = |number: String| self.sent.contains(&number);
+        let is_number = matches!(self.url.host(), Some(Host::Ipv4(ip)) if is_sent(u32::from(ip).to_string()));
+        let host = if is_number || is_in_host(host, &self.sent) { BLOT } else { host };
+        match self.url.port() {
+            Some(port) if is_sent(port.to_string()) => format!("{host}:{BLOT}"),
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
     }
 
     /// Replaces its query.
@@ -170,5 +176,8 @@ mod tests {
             assert!(shown.starts_with("https://***"), "{host}: {shown}");
         }
         assert_eq!(joined("https://h/v2/", "https://cdn.test:8443/x"), "https://cdn.test:8443/…");
+        let number = |next| own("https://h/").join(next, &["54321".into(), "2130706433".into()]).unwrap().to_string();
+        assert_eq!(number("http://cdn.test:54321/"), "http://cdn.test:***/…");
+        assert_eq!(number("http://2130706433:54322/"), "http://***:54322/…");
     }
 }

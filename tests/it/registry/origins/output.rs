@@ -7,6 +7,7 @@ use std::{
     process::{Output, Stdio},
 };
 
+use artifact::oci::{Digest, media_type};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 
@@ -288,6 +289,48 @@ fn a_password_in_an_address_that_a_server_chose_is_not_shown() {
     }
 }
 
+/// O1: a registry that puts the password which it was sent into what it says that an artifact is.
+#[test]
+fn a_password_in_a_manifest_is_not_shown_by_the_errors_about_it() {
+    let password = "CanaryPW9";
+    let basic = BASE64_STANDARD.encode(format!("ann:{password}"));
+    let config = json!({"mediaType": "a/b", "digest": Digest::of(b"{}"), "size": 2});
+    let index = media_type::INDEX;
+    for secret in [password, &basic] {
+        let member = |platform: &str, digest: &str| json!({"mediaType": "a/b", "size": 2, "digest": digest, "platform": {"os": platform, "architecture": "x"}});
+        let digest = Digest::of(b"{}").to_string();
+        for (kind, manifest) in [
+            (media_type::MANIFEST, json!({"schemaVersion": 2, "mediaType": secret, "config": config, "layers": []})),
+            (
+                media_type::MANIFEST,
+                json!({"schemaVersion": 2, "config": {"mediaType": "a/b", "digest": secret, "size": 2}}),
+            ),
+            (
+                media_type::MANIFEST,
+                json!({"schemaVersion": 2, secret: {}, secret.to_uppercase(): {}, "config": config}),
+            ),
+            (index, json!({"schemaVersion": 2, "manifests": [member(secret, &digest), member("y", &digest)]})),
+        ] {
+            let manifest = manifest.to_string();
+            let registry = Scripted::start(move |request| match (request.header("authorization"), request.line()) {
+                ("", _) => reply(401, &[("www-authenticate", "Basic")], b""),
+                (_, line) if line.contains("/manifests/") => reply(200, &[("content-type", kind)], manifest.as_bytes()),
+                _ => reply(404, &[], b""),
+            });
+            let world = world(registry.host(), &json!({"auth": basic}));
+            for line in
+                ["pull HOST/a:v1 layout", "pull HOST/a:v1 files --unpack", "copy HOST/a:v1 oci:c --platform a/b"]
+            {
+                for more in ["--auth-file auth.json -v", "--auth-file auth.json --format json"] {
+                    let out = run(&world, &line.replace("HOST", registry.host()), more, "");
+                    let said = String::from_utf8_lossy(&out.stderr);
+                    assert!(clean(&said), "{line}: {said}");
+                }
+            }
+        }
+    }
+}
+
 /// O3: what somebody typed, or pasted, into a place for a name.
 #[test]
 fn a_password_in_a_name_is_not_repeated() {
@@ -298,6 +341,8 @@ fn a_password_in_a_name_is_not_repeated() {
         "https://ann:can/canary@127.0.0.1:1",
         "http://canary@127.0.0.1:1",
         "ghp_canary@127.0.0.1:1",
+        "oci://ann:canary@127.0.0.1:1",
+        "docker://canary@127.0.0.1:1",
     ] {
         for line in COMMANDS.iter().copied().chain(["login HOST -u ann --password-stdin", "logout HOST"]) {
             let line = line.replace("HOST", name);
