@@ -1,7 +1,7 @@
 //! A definition as data. Each section has a file with its keys, its texts with a meaning, and checks of literals.
 //!
 //! Add a new key here, and to the file of the same name in `probe`, `planning` or `unpacking`, which evaluates it.
-//! Definitions do not depend on the expression language, and nothing here evaluates a source, plan or manifest.
+//! Definitions do not depend on the expression language (only on the unit of what it costs), and nothing here evaluates a source, plan or manifest.
 
 pub(super) mod accept;
 pub(super) mod config;
@@ -10,6 +10,7 @@ pub(super) mod deck;
 pub(super) mod detect;
 pub(super) mod documents;
 pub(super) mod index;
+mod keywords;
 pub(super) mod layers;
 pub(super) mod manifest;
 pub(super) mod many;

@@ -2,127 +2,72 @@
 //!
 //! The unit is a *visit*: one part of the schema looks at one part of the document. A part of a schema may name others, and
 //! several may name the same: forty of them in a row, each of which names the next one twice, make more visits than there
-//! is time for. So they are counted before a validator starts, each pair of parts once.
+//! is time for. So they are counted before a validator starts, each pair of parts once. A visit is a step of the account
+//! for the source.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::error::{Error, Result};
+use super::keywords::{Schemas, address, same};
+use crate::{
+    error::{Error, Result},
+    types::language::cost::{MAX_STEPS, TEXT},
+};
 
 /// Limit of visits of one document.
-pub(in crate::types) const MAX_VISITS: u64 = 1_000_000;
+pub(in crate::types) const MAX_VISITS: u64 = MAX_STEPS;
 /// Limit of nesting: of parts of the schema that look at the same part of the document, and of both together.
 const MAX_DEPTH: usize = 256;
-/// Limit of regular expressions in a schema.
-pub(super) const MAX_PATTERNS: usize = 64;
-/// Bytes of text that cost a visit.
-const TEXT: u64 = 32;
 
-/// Keywords with a schema for the same part of the document.
-const SAME: [&str; 4] = ["not", "if", "then", "else"];
-/// Keywords with a list of them.
-const SAME_LISTS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-/// Keywords with an object of them.
-const SAME_MAPS: [&str; 2] = ["dependentSchemas", "dependencies"];
 /// Keywords with a schema for every item.
 const ITEMS: [&str; 4] = ["items", "contains", "unevaluatedItems", "additionalItems"];
 /// Keywords with a schema for every property, and one for every name of a property.
 const PROPERTIES: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
+/// Keywords for what no other schema has looked at. To find it, the validator checks once more by every schema that looks
+/// at the same part of the document, and by every schema in these.
+const UNEVALUATED: [&str; 2] = ["unevaluatedItems", "unevaluatedProperties"];
+/// Keywords that such a search checks items and properties by.
+const SEARCHED: [&str; 3] = ["contains", "unevaluatedItems", "unevaluatedProperties"];
 /// Keywords that look at everything below.
 const WHOLE: [&str; 3] = ["uniqueItems", "enum", "const"];
 
-/// A schema whose visits can be counted.
-pub(super) struct Visits<'s> {
-    root: &'s Json,
-    anchors: BTreeMap<&'s str, Vec<&'s Json>>,
-    pub(super) patterns: usize,
-}
-
-/// How many visits it takes to check this document. Errors: those of [`Visits::of`]; kind `Limit` if there are too many.
+/// How many visits it takes to check this document. Errors: a reference that leads out of the schema; kind `Limit` if there
+/// are too many.
 pub(in crate::types) fn count(schema: &Json, document: &Json) -> Result<u64> {
-    Visits::of(schema)?.count(document)
-}
-
-impl<'s> Visits<'s> {
-    /// Errors: a reference that leads out of the schema; too many regular expressions.
-    pub(super) fn of(root: &'s Json) -> Result<Self> {
-        let mut visits = Self { root, anchors: BTreeMap::new(), patterns: 0 };
-        visits.collect(root, true)?;
-        if visits.patterns > MAX_PATTERNS {
-            let message =
-                format!("the schema has {} regular expressions; the limit is {MAX_PATTERNS}", visits.patterns);
-            return Err(Error::limit(message));
-        }
-        Ok(visits)
-    }
-
-    fn collect(&mut self, node: &'s Json, root: bool) -> Result<()> {
-        match node {
-            Json::Array(items) => items.iter().try_for_each(|item| self.collect(item, false)),
-            Json::Object(map) => {
-                for name in ["$anchor", "$dynamicAnchor"].iter().filter_map(|key| map.get(*key)?.as_str()) {
-                    self.anchors.entry(name).or_default().push(node);
-                }
-                if !root && map.get("$id").is_some_and(Json::is_string) {
-                    return Err(Error::unsupported("the schema has an `$id` within; only the whole may have one"));
-                }
-                self.patterns += usize::from(map.get("pattern").is_some_and(Json::is_string));
-                self.patterns += map.get("patternProperties").and_then(Json::as_object).map_or(0, Map::len);
-                map.values().try_for_each(|inner| self.collect(inner, false))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn count(&self, document: &Json) -> Result<u64> {
-        let mut count = Count { visits: self, known: HashMap::new(), steps: 0 };
-        let total = count.named(self.root, document, 0)?;
-        if total > MAX_VISITS { Err(too_many()) } else { Ok(total) }
-    }
-
-    /// The parts of the schema that a reference may stand for.
-    fn targets(&self, reference: &str) -> Result<Vec<&'s Json>> {
-        let own = self.root.get("$id").and_then(Json::as_str).unwrap_or_default();
-        let within = reference.strip_prefix(own).unwrap_or(reference);
-        let found = match within.strip_prefix('#') {
-            Some("") => vec![self.root],
-            Some(pointer) if pointer.starts_with('/') => self.root.pointer(&decoded(pointer)).into_iter().collect(),
-            Some(anchor) => self.anchors.get(anchor).cloned().unwrap_or_default(),
-            None => Vec::new(),
-        };
-        if found.is_empty() {
-            return Err(Error::invalid(format!("the schema has no `{reference}`")));
-        }
-        Ok(found)
-    }
+    let schemas = Schemas::of(schema)?;
+    let mut count = Count { schemas: &schemas, known: HashMap::new(), steps: 0 };
+    let total = count.named(schemas.root, document, 0)?.check;
+    if total > MAX_VISITS { Err(too_many()) } else { Ok(total) }
 }
 
 fn too_many() -> Error {
     Error::limit(format!("checking it by its schema takes more than {MAX_VISITS} visits"))
 }
 
-/// A pointer in a URI, in which `%25` stands for `%`.
-fn decoded(pointer: &str) -> String {
-    let mut parts = pointer.split('%');
-    let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let code = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(code.unwrap_or(b'%'));
-        out.extend_from_slice(if code.is_some() { part.get(2..).unwrap_or_default() } else { part }.as_bytes());
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// What a text costs, besides the part that it is.
+fn text(text: &str) -> u64 {
+    (text.len() / TEXT) as u64
 }
 
 /// The name of a property, for which no part of the document stands.
 static NAME: Json = Json::Null;
 
+/// The visits of a part of the document by a part of the schema, and of all below both.
+#[derive(Clone, Copy, Default)]
+struct Visits {
+    /// To check it.
+    check: u64,
+    /// To find what it has looked at, for an `unevaluated…` around it.
+    search: u64,
+}
+
 /// A count for one document.
 struct Count<'v, 's> {
-    visits: &'v Visits<'s>,
-    /// The visits of a part of the schema that a reference leads to, and of all below it, by the addresses of the two parts;
-    /// nothing while they are being counted.
-    known: HashMap<(usize, usize), Option<u64>>,
+    schemas: &'v Schemas<'s>,
+    /// The visits of a part of the schema that a reference leads to, by the addresses of the two parts; nothing while they
+    /// are being counted.
+    known: HashMap<(usize, usize), Option<Visits>>,
     /// The steps of the count itself.
     steps: u64,
 }
@@ -134,8 +79,8 @@ impl<'s> Count<'_, 's> {
     }
 
     /// The visits of a part that others may name as well, counted once.
-    fn named(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64> {
-        let key = (std::ptr::from_ref(schema) as usize, std::ptr::from_ref(value) as usize);
+    fn named(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<Visits> {
+        let key = (address(schema), address(value));
         match self.known.get(&key) {
             Some(Some(known)) => return Ok(*known),
             Some(None) => return Err(Error::invalid("the schema refers to itself without end")),
@@ -148,28 +93,37 @@ impl<'s> Count<'_, 's> {
         Ok(visits)
     }
 
-    /// The visits of this part of the document by this part of the schema, and of all below both.
-    fn pair(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64> {
+    fn pair(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<Visits> {
         self.step(1)?;
-        let Json::Object(map) = schema else { return Ok(1) };
+        let Json::Object(map) = schema else { return Ok(Visits { check: 1, search: 1 }) };
         if depth >= MAX_DEPTH {
             return Err(Error::limit(format!("checking it by its schema goes deeper than {MAX_DEPTH} levels")));
         }
-        let mut total = self.looks(map, value)?;
+        let looks = self.looks(map, value)?;
+        let mut total = Visits { check: looks, search: looks };
         for inner in same(map) {
-            total = total.saturating_add(self.pair(inner, value, depth + 1)?);
+            let inner = self.pair(inner, value, depth + 1)?;
+            total.check = total.check.saturating_add(inner.check);
+            total.search = total.search.saturating_add(inner.check).saturating_add(inner.search);
         }
         for reference in ["$ref", "$dynamicRef"].iter().filter_map(|key| map.get(*key)?.as_str()) {
-            for target in self.visits.targets(reference)? {
-                total = total.saturating_add(self.named(target, value, depth + 1)?);
+            for target in self.schemas.targets(reference)? {
+                let target = self.named(target, value, depth + 1)?;
+                total.check = total.check.saturating_add(target.check);
+                total.search = total.search.saturating_add(target.search);
             }
         }
         let below = match value {
             Json::Array(items) => self.items(map, items, depth + 1)?,
             Json::Object(entries) => self.entries(map, entries, depth + 1)?,
-            _ => 0,
+            _ => Visits::default(),
         };
-        Ok(total.saturating_add(below))
+        total.check = total.check.saturating_add(below.check);
+        total.search = total.search.saturating_add(below.search);
+        if UNEVALUATED.iter().any(|key| map.contains_key(*key)) {
+            total.check = total.check.saturating_add(total.search);
+        }
+        Ok(total)
     }
 
     /// What this part of the schema itself costs.
@@ -178,9 +132,9 @@ impl<'s> Count<'_, 's> {
         let patterns = len("patternProperties");
         let mut looks = 1 + len("required") + len("properties") + len("dependentRequired") + patterns;
         looks += match value {
-            Json::String(text) => text.len() as u64 / TEXT,
+            Json::String(own) => text(own),
             Json::Array(items) => items.len() as u64,
-            Json::Object(entries) => entries.keys().map(|key| (1 + patterns) * (1 + key.len() as u64 / TEXT)).sum(),
+            Json::Object(entries) => entries.keys().map(|key| (1 + patterns) * (1 + text(key))).sum(),
             _ => 0,
         };
         for whole in WHOLE.iter().filter_map(|key| map.get(*key)) {
@@ -192,56 +146,57 @@ impl<'s> Count<'_, 's> {
 
     /// The parts of a value, and what its text costs.
     fn size(&mut self, value: &Json) -> Result<u64> {
-        let own = 1 + value.as_str().map_or(0, |text| text.len() as u64 / TEXT);
+        let own = 1 + value.as_str().map_or(0, text);
         self.step(own)?;
         match value {
             Json::Array(items) => items.iter().try_fold(own, |sum, item| Ok(sum + self.size(item)?)),
-            Json::Object(map) => {
-                map.iter().try_fold(own, |sum, (key, item)| Ok(sum + key.len() as u64 / TEXT + self.size(item)?))
-            }
+            Json::Object(map) => map.iter().try_fold(own, |sum, (key, item)| Ok(sum + text(key) + self.size(item)?)),
             _ => Ok(own),
         }
     }
 
-    fn items(&mut self, map: &'s Map<String, Json>, items: &[Json], depth: usize) -> Result<u64> {
-        let mut total = 0_u64;
+    fn items(&mut self, map: &'s Map<String, Json>, items: &[Json], depth: usize) -> Result<Visits> {
+        let mut total = Visits::default();
         for list in ["prefixItems", "items"].iter().filter_map(|key| map.get(*key)?.as_array()) {
             for (schema, item) in list.iter().zip(items) {
-                total = total.saturating_add(self.pair(schema, item, depth)?);
+                self.below("items", schema, item, depth, &mut total)?;
             }
         }
-        for schema in ITEMS.iter().filter_map(|key| map.get(*key)).filter(|schema| !schema.is_array()) {
-            for item in items {
-                total = total.saturating_add(self.pair(schema, item, depth)?);
+        for (key, schema) in ITEMS.iter().filter_map(|key| Some((key, map.get(*key)?))) {
+            for item in items.iter().filter(|_| !schema.is_array()) {
+                self.below(key, schema, item, depth, &mut total)?;
             }
         }
         Ok(total)
     }
 
-    fn entries(&mut self, map: &'s Map<String, Json>, entries: &Map<String, Json>, depth: usize) -> Result<u64> {
-        let mut total = 0_u64;
+    fn entries(&mut self, map: &'s Map<String, Json>, entries: &Map<String, Json>, depth: usize) -> Result<Visits> {
+        let mut total = Visits::default();
         let listed = map.get("properties").and_then(Json::as_object);
         for (key, value) in entries {
             // Which of the patterns match is not known: all of them may.
             let patterns = map.get("patternProperties").and_then(Json::as_object).into_iter().flat_map(Map::values);
-            let own = listed.and_then(|listed| listed.get(key)).into_iter().chain(patterns);
-            for schema in own.chain(PROPERTIES.iter().filter_map(|key| map.get(*key))) {
-                total = total.saturating_add(self.pair(schema, value, depth)?);
+            let own = listed.and_then(|listed| listed.get(key)).into_iter().chain(patterns).map(|own| ("", own));
+            for (key, schema) in own.chain(PROPERTIES.iter().filter_map(|key| Some((*key, map.get(*key)?)))) {
+                self.below(key, schema, value, depth, &mut total)?;
             }
             if let Some(schema) = map.get("propertyNames") {
-                let text = 1 + key.len() as u64 / TEXT;
-                total = total.saturating_add(self.pair(schema, &NAME, depth)?.saturating_mul(text));
+                let visits = self.pair(schema, &NAME, depth)?.check.saturating_mul(1 + text(key));
+                total.check = total.check.saturating_add(visits);
             }
         }
         Ok(total)
     }
-}
 
-/// The parts of a schema that look at the same part of the document.
-fn same(map: &Map<String, Json>) -> impl Iterator<Item = &Json> {
-    let lists = SAME_LISTS.iter().filter_map(|key| map.get(*key)?.as_array()).flatten();
-    let maps = SAME_MAPS.iter().filter_map(|key| map.get(*key)?.as_object()).flat_map(Map::values);
-    SAME.iter().filter_map(|key| map.get(*key)).chain(lists).chain(maps)
+    /// Adds the visits of an item or property by the schema of this keyword.
+    fn below(&mut self, key: &str, schema: &'s Json, part: &Json, depth: usize, total: &mut Visits) -> Result<()> {
+        let visits = self.pair(schema, part, depth)?.check;
+        total.check = total.check.saturating_add(visits);
+        if SEARCHED.contains(&key) {
+            total.search = total.search.saturating_add(visits);
+        }
+        Ok(())
+    }
 }
 
 fn entries_of(value: &Json) -> u64 {
@@ -253,121 +208,4 @@ fn entries_of(value: &Json) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::error::Kind;
-
-    #[test]
-    fn every_keyword_that_holds_schemas_is_counted() {
-        for (schema, document, expected) in [
-            (json!(true), json!([1, 2]), 1),
-            (json!({}), json!("x"), 1),
-            (json!({}), json!("x".repeat(320)), 11),
-            (json!({"type": "array"}), json!([1, 2]), 3),
-            (json!({"items": {}}), json!([1, 2]), 5),
-            (json!({"contains": {}, "unevaluatedItems": true}), json!([1, 2]), 7),
-            (json!({"prefixItems": [{}, {}, {}]}), json!([1, 2]), 5),
-            (json!({"properties": {"a": {}, "b": {}}}), json!({"a": 1}), 5),
-            (json!({"additionalProperties": {}, "propertyNames": {}}), json!({"a": 1}), 4),
-            (json!({"patternProperties": {"x": {}, "y": {}}}), json!({"a": 1}), 8),
-            (
-                json!({"allOf": [{}, {}], "anyOf": [{}], "oneOf": [{}], "not": {}, "if": {}, "then": {}, "else": {}}),
-                json!(1),
-                9,
-            ),
-            (json!({"dependentSchemas": {"a": {}}}), json!({}), 2),
-            (json!({"$ref": "#/$defs/a%25b", "$defs": {"a%b": {"allOf": [{}]}}}), json!(1), 3),
-            (
-                json!({"$dynamicRef": "#n", "$defs": {"a": {"$dynamicAnchor": "n"}, "b": {"$dynamicAnchor": "n"}}}),
-                json!(1),
-                3,
-            ),
-            (json!({"enum": [1, 2, 3]}), json!(1), 6),
-            (json!({"uniqueItems": true}), json!([1, 2]), 7),
-            (json!({"required": ["a", "b"]}), json!({}), 3),
-        ] {
-            assert_eq!(count(&schema, &document).unwrap(), expected, "{schema} {document}");
-        }
-    }
-
-    /// A chain of definitions, each of which names the next by these references.
-    fn chain(length: usize, link: impl Fn(Json) -> Json) -> Json {
-        let mut defs: Map<String, Json> =
-            (0..length).map(|i| (format!("x{i}"), link(json!({"$ref": format!("#/$defs/x{}", i + 1)})))).collect();
-        defs.insert(format!("x{length}"), json!({"type": "null"}));
-        json!({"$defs": defs, "$ref": "#/$defs/x0"})
-    }
-
-    #[test]
-    fn no_schema_with_any_document_is_checked_for_ever() {
-        let numbers = json!((0..150_000).collect::<Vec<i32>>());
-        let objects = json!(vec![json!({"a": 1}); 40_000]);
-        let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
-        let keys: Map<String, Json> = (0..20_000).map(|i| (format!("key{i}"), json!(i))).collect();
-        let many: Vec<Json> = (0..5000).map(|i| json!(i)).collect();
-        let tree = |key: &str| json!({key: [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]});
-        for (schema, document) in [
-            (chain(40, |next| json!({"anyOf": [next, next]})), json!(1)),
-            (chain(40, |next| json!({"oneOf": [next, next]})), json!(1)),
-            (chain(40, |next| json!({"allOf": [next, {"not": next}]})), json!(1)),
-            (chain(40, |next| json!({"if": next, "then": next, "else": next})), json!(1)),
-            (chain(40, |next| json!({"unevaluatedProperties": false, "anyOf": [next, next]})), json!({})),
-            (
-                chain(40, |next| json!({"propertyNames": {"anyOf": [next, next]}, "anyOf": [next, next]})),
-                json!({"a": 1}),
-            ),
-            (chain(1000, |next| json!({"not": next})), json!(1)),
-            (json!({"$ref": "#"}), json!(1)),
-            (json!({"anyOf": [{"$ref": "#"}]}), json!(1)),
-            (tree("anyOf"), deep.clone()),
-            (tree("oneOf"), deep.clone()),
-            (json!({"contains": {"$ref": "#"}, "items": {"$ref": "#"}, "prefixItems": [{"$ref": "#"}]}), deep),
-            (json!({"items": {"enum": many}}), numbers.clone()),
-            (json!({"items": {"allOf": vec![json!({}); 1000]}}), numbers.clone()),
-            (json!({"uniqueItems": true, "contains": {"const": numbers}}), numbers),
-            (json!({"items": {"required": vec!["x"; 1000]}}), objects.clone()),
-            (json!({"items": {"properties": keys}}), objects),
-            (
-                json!({"patternProperties": (0..60).map(|i| (format!("k{i}"), json!({}))).collect::<Map<_, _>>()}),
-                json!(keys),
-            ),
-            (
-                json!({"properties": (0..100).map(|i| (format!("k{i}"), json!({"pattern": "x"}))).collect::<Map<_, _>>()}),
-                json!({}),
-            ),
-        ] {
-            let shown: String = schema.to_string().chars().take(120).collect();
-            let error = count(&schema, &document).expect_err(&shown);
-            assert!(matches!(error.kind(), Kind::Limit | Kind::Invalid), "{shown}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_schema_of_a_tree_is_counted_once_for_every_part_of_the_document() {
-        let schema = json!({"$defs": {"tree": {"properties": {"children": {"items": {"$ref": "#/$defs/tree"}}}}}, "$ref": "#/$defs/tree"});
-        let leaf = json!({"children": []});
-        let one = count(&schema, &json!({"children": [leaf]})).unwrap();
-        let many = count(&schema, &json!({"children": vec![leaf; 1000]})).unwrap();
-        assert!(many < one * 1000 && many > 1000, "{one} {many}");
-    }
-
-    #[test]
-    fn a_reference_that_leads_out_of_the_schema_is_an_error() {
-        for (schema, message) in [
-            (json!({"$ref": "file:///etc/passwd"}), "has no `file:///etc/passwd`"),
-            (json!({"$ref": "#/$defs/x"}), "has no `#/$defs/x`"),
-            (json!({"$ref": "#x"}), "has no `#x`"),
-            (json!({"$defs": {"a": {"$id": "http://x/"}}}), "only the whole may have one"),
-        ] {
-            let error = count(&schema, &json!(1)).unwrap_err();
-            assert!(error.to_string().contains(message), "{error}");
-        }
-        assert_eq!(
-            count(&json!({"$id": "https://example.com/x", "$ref": "#/$defs/a", "$defs": {"a": true}}), &json!(1))
-                .unwrap(),
-            2
-        );
-    }
-}
+mod tests;

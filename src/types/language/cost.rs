@@ -1,7 +1,7 @@
 //! What evaluating a definition costs, and how much it may cost.
 //!
 //! The unit is a *step*: a part of an expression that is evaluated, an item of a list that is looked at or made, 32 bytes
-//! of text that are read or made. Everything that evaluates takes its steps before it works or allocates, so a limit
+//! of text that are read or made, a visit of a document by its schema. Everything that evaluates takes its steps before it works or allocates, so a limit
 //! holds for every definition and every document. One evaluation has 1,000,000 steps, which is far less than a second and
 //! at most 32 MiB of values. All evaluations for one source together have 5,000,000 steps, and 1,000 more for every file;
 //! what they leave behind (texts, configs, annotations) has 32 MiB, and 4 KiB more for every file.
@@ -24,7 +24,11 @@ const MAX_KEPT: u64 = 32 << 20;
 /// Bytes that every file adds to that limit.
 const KEPT_OF_A_FILE: u64 = 4 << 10;
 /// Bytes of text that cost a step.
-const TEXT: usize = 32;
+pub(in crate::types) const TEXT: usize = 32;
+/// Steps of planning one layer, whatever is evaluated for it: it takes about as much memory as that much text.
+pub(in crate::types) const LAYER: u64 = 50;
+/// Steps of planning one entry of a tar, for the same reason.
+pub(in crate::types) const ENTRY: u64 = 20;
 /// Limit of nesting while evaluating: of parts in an expression, and of variables in variables.
 pub(super) const MAX_DEPTH: u32 = 128;
 

@@ -21,14 +21,13 @@ use crate::{
             layers::{Layer, Layers},
             tar,
         },
-        language::{typed, values::Value},
+        language::{
+            cost::{ENTRY, LAYER},
+            typed,
+            values::Value,
+        },
     },
 };
-
-/// Steps that a layer costs, whatever is evaluated for it.
-const LAYER: u64 = 50;
-/// Steps that an entry of a tar costs.
-const ENTRY: u64 = 20;
 
 impl Layers {
     /// Plans all layers.
