@@ -72,13 +72,10 @@ impl<'m> Call<'m> {
         self.plain.by_ref().collect()
     }
 
-    /// Exactly this many arguments, without names.
-    pub(super) fn plain(mut self, count: usize) -> Outcome<Vec<Value>> {
+    /// All arguments. Errors: one has a name.
+    pub(super) fn plain(mut self) -> Result<Vec<Value>> {
         let all = self.rest();
-        if all.len() != count || !self.named.is_empty() {
-            return Err(Error::invalid(format!("`{}` takes {count} arguments", self.name)).into());
-        }
-        Ok(all)
+        self.finish().map(|()| all)
     }
 
     /// Errors: arguments that the filter did not take.

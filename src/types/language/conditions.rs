@@ -9,14 +9,16 @@ use super::{
     order::equal,
     printed::text,
     schema::Kind,
+    scope::unknown_name,
     values::Value,
 };
+use crate::error::{Error, Result};
 
 /// A test.
 pub(super) struct Condition {
     pub(super) name: &'static str,
-    /// How many arguments it takes.
-    pub(super) arguments: usize,
+    /// How many arguments it takes, none or one.
+    arguments: usize,
     holds: fn(&Value, &[Value], &Arc<Meter>) -> Outcome<bool>,
 }
 
@@ -35,7 +37,7 @@ const fn condition(
 }
 
 /// All tests.
-pub(super) static CONDITIONS: [Condition; 11] = [
+static CONDITIONS: [Condition; 11] = [
     condition("none", 0, |value, _, _| Ok(matches!(value, Value::Blank(_)) && value.lacks() == Kind::Other)),
     condition("string", 0, |value, _, _| Ok(value.as_text().is_some())),
     condition("number", 0, |value, _, _| Ok(matches!(value, Value::Int(_) | Value::Float(_) | Value::Bool(_)))),
@@ -51,17 +53,40 @@ pub(super) static CONDITIONS: [Condition; 11] = [
     condition("ne", 1, |value, other, meter| same(value, other, meter).map(|same| !same)),
 ];
 
-/// The test with this name.
-pub(super) fn find(name: &str) -> Option<&'static Condition> {
-    CONDITIONS.iter().find(|condition| condition.name == name)
+/// The test with this name. Errors: there is none.
+pub(super) fn find(name: &str) -> Result<&'static Condition> {
+    let found = CONDITIONS.iter().find(|condition| condition.name == name);
+    found.ok_or_else(|| Error::invalid(unknown_name("the test", name, CONDITIONS.iter().map(|test| test.name))))
 }
 
-/// Whether a test holds for a value.
-pub(super) fn check(condition: &Condition, value: &Value, with: &[Value], meter: &Arc<Meter>) -> Outcome<bool> {
-    if matches!(value, Value::Undefined) || with.iter().any(|value| matches!(value, Value::Undefined)) {
-        return Err(Fault::Undefined);
+/// A test with its arguments.
+pub(super) struct Test {
+    condition: &'static Condition,
+    arguments: Vec<Value>,
+}
+
+impl Condition {
+    /// Errors: too many arguments or too few, or one that does not exist.
+    pub(super) fn with(&'static self, arguments: Vec<Value>) -> Outcome<Test> {
+        if arguments.len() != self.arguments {
+            let wanted = if self.arguments == 0 { "no argument" } else { "one argument" };
+            return Err(Error::invalid(format!("`{}` takes {wanted}", self.name)).into());
+        }
+        if arguments.iter().any(|value| matches!(value, Value::Undefined)) {
+            return Err(Fault::Undefined);
+        }
+        Ok(Test { condition: self, arguments })
     }
-    (condition.holds)(value, with, meter)
+}
+
+impl Test {
+    /// Whether the test holds for a value. Errors: a value that does not exist.
+    pub(super) fn holds(&self, value: &Value, meter: &Arc<Meter>) -> Outcome<bool> {
+        match value {
+            Value::Undefined => Err(Fault::Undefined),
+            value => (self.condition.holds)(value, &self.arguments, meter),
+        }
+    }
 }
 
 fn both(value: &Value, with: &[Value], meter: &Arc<Meter>, holds: fn(&str, &str) -> bool) -> Outcome<bool> {

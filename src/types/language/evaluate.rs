@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     call::Call,
-    conditions,
     cost::Meter,
     node::{Arguments, Comparison, For, Node, Piece, Slice, Target},
     operators::{self, items},
@@ -107,7 +106,7 @@ impl<'a> Run<'a> {
             Node::Is(condition, input, arguments) => {
                 let input = self.value(input)?;
                 let call = self.call(condition.name, arguments)?;
-                conditions::check(condition, &input, &call.plain(condition.arguments)?, self.meter).map(Value::Bool)
+                condition.with(call.plain()?)?.holds(&input, self.meter).map(Value::Bool)
             }
             Node::Layer(title) => self.layer(title),
             Node::List(nodes) => Ok(self.all(nodes)?.into_iter().collect()),

@@ -10,10 +10,10 @@ use super::{
     lists, numbers,
     operators::{TEXT_ITEM, items},
     printed::{Printed, text},
-    syntax::unknown_filter,
+    scope::unknown_name,
     values::Value,
 };
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// A filter.
 pub(super) struct Filter {
@@ -45,7 +45,7 @@ const fn filter(name: &'static str, run: fn(Value, &mut Call<'_>) -> Outcome<Val
 }
 
 /// All filters.
-pub(super) static FILTERS: [Filter; 28] = [
+static FILTERS: [Filter; 28] = [
     filter("lower", |value, call| derived(value, call, |text, _| Ok(text.to_lowercase()))),
     filter("upper", |value, call| derived(value, call, |text, _| Ok(text.to_uppercase()))),
     filter("trim", |value, call| derived(value, call, trimmed)),
@@ -79,9 +79,10 @@ pub(super) static FILTERS: [Filter; 28] = [
     filter("rejectattr", |value, call| select(&value, call, true, false)),
 ];
 
-/// The filter with this name.
-pub(super) fn find(name: &str) -> Option<&'static Filter> {
-    FILTERS.iter().find(|filter| filter.name == name)
+/// The filter with this name. Errors: there is none.
+pub(super) fn find(name: &str) -> Result<&'static Filter> {
+    let found = FILTERS.iter().find(|filter| filter.name == name);
+    found.ok_or_else(|| Error::invalid(unknown_name("the filter", name, FILTERS.iter().map(|filter| filter.name))))
 }
 
 /// Most bytes that a letter in the other case has, for each byte of the letter.
@@ -226,7 +227,7 @@ fn map(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
         return Ok(made.into_iter().collect());
     }
     let name = text(&call.needed("filter")?, call.meter)?;
-    let inner = find(&name).ok_or_else(|| unknown_filter(&name))?;
+    let inner = find(&name)?;
     let (plain, named) = (call.rest(), std::mem::take(&mut call.named));
     for item in all.iter() {
         call.meter.take(1 + plain.len() + named.len())?;
@@ -241,19 +242,15 @@ fn map(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
 fn select(value: &Value, call: &mut Call<'_>, by_attribute: bool, wanted: bool) -> Outcome<Value> {
     let path = if by_attribute { Some(call.needed("attribute")?) } else { None };
     let test = match call.next_text("test")? {
-        Some(name) => Some(conditions::find(&name).ok_or_else(|| super::syntax::unknown_test(&name))?),
+        Some(name) => Some(conditions::find(&name)?.with(call.rest())?),
         None => None,
     };
-    let arguments = call.rest();
-    if let Some(test) = test.filter(|test| test.arguments != arguments.len()) {
-        return Err(Error::invalid(format!("`{}` takes {} arguments", test.name, test.arguments)).into());
-    }
     let mut chosen = Vec::new();
     for item in items(value, call.meter)?.iter() {
         call.meter.take(1)?;
         let tested = path.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute(item, path, call.meter))?;
-        let holds = match test {
-            Some(test) => conditions::check(test, &tested, &arguments, call.meter)?,
+        let holds = match &test {
+            Some(test) => test.holds(&tested, call.meter)?,
             None if matches!(tested, Value::Undefined) => return Err(Fault::Undefined),
             None => tested.is_true(),
         };

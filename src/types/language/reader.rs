@@ -7,7 +7,6 @@ use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, S
 use super::{
     conditions, filters,
     node::{Arguments, Arithmetic, Comparison, For, Node, Piece, Slice, Target},
-    syntax::{unknown_filter, unknown_test},
     values::Value,
 };
 use crate::error::{Error, Result};
@@ -179,7 +178,7 @@ impl Reader {
             BinOpKind::FloorDiv => return self.calculate(Arithmetic::Floor, binary),
             BinOpKind::Rem => return self.calculate(Arithmetic::Remainder, binary),
             BinOpKind::Concat => return self.join(binary),
-            // They make much of little.
+            // They make large values from small ones.
             BinOpKind::Mul => return Err(unsupported("`*`")),
             BinOpKind::Pow => return Err(unsupported("`**`")),
             BinOpKind::Eq => Comparison::Equal,
@@ -229,13 +228,13 @@ impl Reader {
     }
 
     fn filter(&mut self, filter: &ast::Filter<'_>) -> Result<Node> {
-        let found = filters::find(filter.name).ok_or_else(|| unknown_filter(filter.name))?;
+        let found = filters::find(filter.name)?;
         let input = filter.expr.as_ref().ok_or_else(|| unsupported("a filter of nothing"))?;
         Ok(Node::Filter(found, self.node(input)?.into(), self.arguments(&filter.args)?.into()))
     }
 
     fn test(&mut self, test: &ast::Test<'_>) -> Result<Node> {
-        let found = conditions::find(test.name).ok_or_else(|| unknown_test(test.name))?;
+        let found = conditions::find(test.name)?;
         Ok(Node::Is(found, self.node(&test.expr)?.into(), self.arguments(&test.args)?.into()))
     }
 

@@ -8,10 +8,8 @@ use std::collections::BTreeSet;
 use minijinja::machinery::{Token, ast::Stmt, parse, parse_expr, tokenize};
 
 use super::{
-    conditions, filters,
     node::{Node, Piece},
     reader::{Reader, unsupported_block},
-    scope::unknown_name,
 };
 use crate::error::{Error, Result};
 
@@ -19,6 +17,10 @@ use crate::error::{Error, Result};
 const MAX_SOURCE: usize = 4096;
 /// Limit of `not` and `-` in a row, which the parser nests without a limit of its own.
 const MAX_SIGNS: usize = 16;
+/// Limit of parentheses in parentheses, which it nests so around the names of a `for`.
+const MAX_OPEN: usize = 64;
+/// Limit of `else` and `elif`, each of which it nests in the one before.
+const MAX_CHOICES: usize = 64;
 
 /// Whether a string is a template rather than plain text.
 pub(in crate::types) fn is_template(text: &str) -> bool {
@@ -51,20 +53,31 @@ fn compile<T>(source: &str, expression: bool, read: impl FnOnce(&mut Reader) -> 
         return Err(Error::limit(format!("the expression has {} bytes; the limit is {MAX_SOURCE}", source.len())));
     }
     let mut reader = Reader::default();
-    let code = check_signs(source, expression).and_then(|()| read(&mut reader));
+    let code = check_nesting(source, expression).and_then(|()| read(&mut reader));
     let code = code.map_err(|e| about(source, &e))?;
     Ok(Code { code, names: reader.used })
 }
 
-/// Errors: more signs in a row than the parser has room for on the stack.
-fn check_signs(source: &str, expression: bool) -> Result<()> {
-    let mut row = 0;
+/// Errors: more of what the parser nests without a limit of its own than the stack has room for.
+fn check_nesting(source: &str, expression: bool) -> Result<()> {
+    let (mut signs, mut open, mut choices) = (0, 0_usize, 0);
     for token in tokenize(source, expression, Default::default()) {
         // The parser says what is wrong with the others.
         let Ok((token, _)) = token else { return Ok(()) };
-        row = if matches!(token, Token::Minus | Token::Ident("not")) { row + 1 } else { 0 };
-        if row > MAX_SIGNS {
-            return Err(Error::limit(format!("more than {MAX_SIGNS} `not` or `-` in a row")));
+        signs = if matches!(token, Token::Minus | Token::Ident("not")) { signs + 1 } else { 0 };
+        match token {
+            Token::ParenOpen => open += 1,
+            Token::ParenClose => open = open.saturating_sub(1),
+            Token::Ident("elif" | "else") => choices += 1,
+            _ => {}
+        }
+        let too_many = [
+            (signs > MAX_SIGNS, MAX_SIGNS, "`not` or `-` in a row"),
+            (open > MAX_OPEN, MAX_OPEN, "parentheses in parentheses"),
+            (choices > MAX_CHOICES, MAX_CHOICES, "`else` and `elif`"),
+        ];
+        if let Some((_, limit, what)) = too_many.into_iter().find(|(over, ..)| *over) {
+            return Err(Error::limit(format!("more than {limit} {what}")));
         }
     }
     Ok(())
@@ -77,14 +90,6 @@ fn malformed(error: &minijinja::Error) -> Error {
     }
     let text = error.to_string();
     Error::invalid(text.split(" (in ").next().unwrap_or(&text).replace('\n', " "))
-}
-
-pub(super) fn unknown_filter(name: &str) -> Error {
-    Error::invalid(unknown_name("the filter", name, filters::FILTERS.iter().map(|filter| filter.name)))
-}
-
-pub(super) fn unknown_test(name: &str) -> Error {
-    Error::invalid(unknown_name("the test", name, conditions::CONDITIONS.iter().map(|test| test.name)))
 }
 
 /// The error as one about this text.

@@ -229,8 +229,6 @@ fn nesting_ends_before_the_stack_does() {
     }
     let blocks = nest("{% if 1 %}", "", "{% endif %}", 190);
     assert!(Engine::new().names(&blocks, true).is_err());
-    let elses = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(300));
-    assert!(Engine::new().names(&elses, true).is_err());
     // What the parser nests without meaning to is no nesting here.
     let joined = nest("", "'a'", "~'a'", 500);
     assert_eq!(Engine::new().json(&joined, &Scope::default()).unwrap(), json!("a".repeat(501)));
@@ -239,6 +237,30 @@ fn nesting_ends_before_the_stack_does() {
     for text in ["d | string", "d == d", "d < d", "d | map('string') | list"] {
         Engine::new().value(text, &scope).unwrap();
     }
+}
+
+#[test]
+fn what_the_parser_nests_without_a_limit_of_its_own_is_counted_before_it_parses() {
+    let chain = |between: &str, times: usize| format!("{{%if 1%}}{}{{%endif%}}", between.repeat(times));
+    let target = |times: usize| format!("{{%for {}a{} in [] %}}{{%endfor%}}", "(".repeat(times), ")".repeat(times));
+    let choice = |times: usize| format!("{{{{{}1}}}}", "1 if 1 else ".repeat(times));
+    let refused = [
+        (chain("{%elif 1%}", 400), "more than 64 `else` and `elif`"),
+        (chain("{%elif 1%}{%if 1%}{%endif%}", 140), "more than 64 `else` and `elif`"),
+        (choice(330), "more than 64 `else` and `elif`"),
+        (target(2000), "more than 64 parentheses in parentheses"),
+    ];
+    let read = [chain("{%elif 1%}", 50), choice(50), target(1), "{{ 1 if (1) else (2) }}".repeat(64)];
+    let small = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+        for (text, limit) in refused {
+            let error = Engine::new().names(&text, true).unwrap_err().to_string();
+            assert!(error.contains(limit), "{error}");
+        }
+        for text in read {
+            Engine::new().names(&text, true).unwrap();
+        }
+    });
+    small.unwrap().join().unwrap();
 }
 
 #[test]
