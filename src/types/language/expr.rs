@@ -23,7 +23,10 @@ use super::{
     syntax::{self, Code, about, is_template, shorten_source},
     values::Value,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    fs::is_unsafe,
+};
 
 /// Evaluates the templates and expressions of one definition. Each is compiled once, usually when the definition is
 /// checked; clones share the compiled code.
@@ -75,7 +78,7 @@ impl Engine {
         Self(Arc::new(Compiled { templates: Once::new(), expressions: Once::new(), names }))
     }
 
-    /// The text of a template; a string without `{{` is its own text.
+    /// The text of a template; a string without `{{`, `{%` and `{#` is its own text.
     ///
     /// Errors: an undefined name; kind `Limit` if it takes or makes too much.
     pub(in crate::types) fn text(&self, template: &str, scope: &Scope) -> Result<String> {
@@ -161,7 +164,7 @@ fn check_name(value: &Value, meter: &Arc<Meter>) -> Outcome<()> {
     if text.trim().is_empty() {
         return Err(Error::invalid("a part of the file name is empty").into());
     }
-    let harmful = text.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control()) || text.contains("..");
+    let harmful = text.contains(|c| c == '/' || is_unsafe(c)) || text.contains("..");
     if harmful && !matches!(value, Value::Path(_)) {
         return Err(Error::invalid(format!("`{text}` cannot be part of a file name")).into());
     }

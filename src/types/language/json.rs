@@ -14,7 +14,8 @@ const NODE: usize = 80;
 
 /// Converts a value to JSON; blank becomes `null`.
 ///
-/// Errors: a key `$layer`, which would read as a quote; nesting deeper than 64; a value that JSON cannot represent; kind
+/// Errors: a key `$layer`, which would read as a quote; nesting deeper than 64; a number that is not finite, or a
+/// whole one of more than 64 bits; what is no data, such as a function; kind
 /// `Limit` if the definition has made too much.
 pub(super) fn to_json(value: &Value, meter: &Arc<Meter>) -> Result<Json> {
     at_depth(value, 0, meter)
@@ -29,8 +30,8 @@ fn at_depth(value: &Value, depth: usize, meter: &Arc<Meter>) -> Result<Json> {
     match value {
         Value::Undefined | Value::Blank(_) => Ok(Json::Null),
         Value::Bool(b) => Ok(Json::Bool(*b)),
-        Value::Int(i) => Ok(integer(*i)),
-        Value::Float(f) => Ok(Json::from(*f)),
+        Value::Int(i) => integer(*i),
+        Value::Float(f) => float(*f),
         Value::Text(text) | Value::Path(text) => {
             meter.text(text.len())?;
             meter.keep(text.len())?;
@@ -66,13 +67,17 @@ pub(super) fn size(json: &Json) -> usize {
     }
 }
 
-fn integer(number: i128) -> Json {
+fn integer(number: i128) -> Result<Json> {
     match (i64::try_from(number), u64::try_from(number)) {
-        (Ok(i), _) => i.into(),
-        (_, Ok(u)) => u.into(),
-        #[allow(clippy::cast_precision_loss)]
-        _ => Json::from(number as f64),
+        (Ok(i), _) => Ok(i.into()),
+        (_, Ok(u)) => Ok(u.into()),
+        _ => Err(Error::invalid(format!("the number {number} has more than 64 bits; make it a text, with `string`"))),
     }
+}
+
+fn float(number: f64) -> Result<Json> {
+    let finite = serde_json::Number::from_f64(number).map(Json::Number);
+    finite.ok_or_else(|| Error::invalid(format!("a result is no finite number ({number}), and JSON has no such value")))
 }
 
 fn checked_key(key: &str) -> Result<String> {

@@ -82,7 +82,7 @@ impl By {
 /// A sort, which adds up what its comparisons cost.
 struct Sorting<'m> {
     meter: &'m Arc<Meter>,
-    /// Comparisons and eights of bytes that have not been paid for.
+    /// Comparisons, and groups of eight bytes that were compared, which have not been paid for.
     open: usize,
 }
 

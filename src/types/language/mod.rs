@@ -2,6 +2,7 @@
 //!
 //! Other modules give sections of a definition their meaning, and names their values.
 
+mod arithmetic;
 mod call;
 mod conditions;
 pub(super) mod cost;
@@ -10,6 +11,7 @@ pub(super) mod expr;
 mod filters;
 pub(super) mod json;
 mod lists;
+mod map;
 mod node;
 mod numbers;
 mod operators;
@@ -22,5 +24,7 @@ pub(super) mod syntax;
 pub(super) mod typed;
 pub(super) mod values;
 
+#[cfg(test)]
+mod meaning;
 #[cfg(test)]
 mod tests;

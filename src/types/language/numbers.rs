@@ -1,11 +1,12 @@
 //! The filters that make numbers.
 
 use super::{
+    arithmetic::as_float,
     call::Call,
     evaluate::{Fault, Outcome},
     filters::attribute,
     node::Arithmetic,
-    operators::{broken, calculate, items},
+    operators::{calculate, items},
     values::Value,
 };
 use crate::error::Error;
@@ -40,7 +41,7 @@ pub(super) fn float(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
             call.meter.text(text.len())?;
             text.trim().parse().ok()
         }
-        number => broken(number),
+        number => as_float(number),
     };
     made.map(Value::Float).or(other).ok_or_else(|| not_a_number(&value))
 }
@@ -58,7 +59,7 @@ pub(super) fn sum(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
     for item in items(&value, call.meter)?.iter() {
         call.meter.take(1)?;
         let item = path.as_ref().map_or_else(|| Ok(item.clone()), |path| attribute(item, path, call.meter))?;
-        if broken(&item).is_none() {
+        if as_float(&item).is_none() {
             return Err(Error::invalid(format!("`sum` of numbers only, not of a {}", item.kind())).into());
         }
         sum = calculate(Arithmetic::Add, &sum, &item, call.meter)?;

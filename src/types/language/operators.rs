@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    arithmetic::{Numbers, float_result, numbers, whole_result},
     cost::Meter,
     evaluate::{Fault, Outcome},
     node::{Arithmetic, Comparison},
@@ -12,35 +13,6 @@ use super::{
     values::Value,
 };
 use crate::error::{Error, Result};
-
-/// Two numbers in the form in which they are calculated with.
-pub(super) enum Numbers {
-    Whole(i128, i128),
-    Broken(f64, f64),
-}
-
-fn whole(value: &Value) -> Option<i128> {
-    match value {
-        Value::Int(i) => Some(*i),
-        Value::Bool(b) => Some(i128::from(*b)),
-        _ => None,
-    }
-}
-
-#[allow(clippy::cast_precision_loss)]
-pub(super) fn broken(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(f) => Some(*f),
-        other => whole(other).map(|i| i as f64),
-    }
-}
-
-pub(super) fn numbers(a: &Value, b: &Value) -> Option<Numbers> {
-    match (whole(a), whole(b)) {
-        (Some(a), Some(b)) => Some(Numbers::Whole(a, b)),
-        _ => Some(Numbers::Broken(broken(a)?, broken(b)?)),
-    }
-}
 
 /// `a + b` and its like.
 pub(super) fn calculate(how: Arithmetic, a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<Value> {
@@ -58,47 +30,13 @@ pub(super) fn calculate(how: Arithmetic, a: &Value, b: &Value, meter: &Arc<Meter
         (Arithmetic::Add, None) => return add(a, b, meter),
         (_, None) => return Err(Error::invalid(format!("`{sign}` of a {} and a {}", a.kind(), b.kind())).into()),
         (Arithmetic::Divide, Some(numbers)) => {
-            let (a, b) = both_broken(&numbers);
+            let (a, b) = numbers.as_floats();
             (b != 0.0).then_some(Value::Float(a / b))
         }
         (_, Some(Numbers::Whole(a, b))) => whole_result(how, a, b).map(Value::Int),
-        (_, Some(Numbers::Broken(a, b))) => broken_result(how, a, b).map(Value::Float),
+        (_, Some(Numbers::Float(a, b))) => float_result(how, a, b).map(Value::Float),
     };
     result.ok_or_else(|| Error::invalid(format!("`{sign}` has no result for these numbers")).into())
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn both_broken(numbers: &Numbers) -> (f64, f64) {
-    match *numbers {
-        Numbers::Whole(a, b) => (a as f64, b as f64),
-        Numbers::Broken(a, b) => (a, b),
-    }
-}
-
-fn whole_result(how: Arithmetic, a: i128, b: i128) -> Option<i128> {
-    // Rounded down, with a remainder of the sign of the divisor.
-    let floor = || {
-        let (quotient, rest) = (a.checked_div(b)?, a.checked_rem(b)?);
-        let down = rest != 0 && (rest < 0) != (b < 0);
-        Some(if down { (quotient - 1, rest + b) } else { (quotient, rest) })
-    };
-    match how {
-        Arithmetic::Add => a.checked_add(b),
-        Arithmetic::Subtract => a.checked_sub(b),
-        Arithmetic::Floor => floor().map(|(quotient, _)| quotient),
-        Arithmetic::Remainder => floor().map(|(_, rest)| rest),
-        Arithmetic::Divide => None,
-    }
-}
-
-fn broken_result(how: Arithmetic, a: f64, b: f64) -> Option<f64> {
-    match how {
-        Arithmetic::Add => Some(a + b),
-        Arithmetic::Subtract => Some(a - b),
-        Arithmetic::Floor => (b != 0.0).then(|| (a / b).floor()),
-        Arithmetic::Remainder => (b != 0.0).then(|| a - b * (a / b).floor()),
-        Arithmetic::Divide => None,
-    }
 }
 
 /// Texts and lists, one after the other.
@@ -157,7 +95,11 @@ pub(super) fn items(value: &Value, meter: &Arc<Meter>) -> Outcome<Arc<Vec<Value>
             meter.take(map.entries().len())?;
             map.entries().iter().map(|(key, _)| Value::Text(Arc::clone(key))).collect()
         }
-        Value::Lazy(lazy) => lazy.keys().into_iter().map(Value::from).collect(),
+        Value::Lazy(lazy) => {
+            let names = lazy.keys();
+            meter.take(names.len())?;
+            names.into_iter().map(Value::from).collect()
+        }
         other => return Err(Error::invalid(format!("a {} has no items", other.kind())).into()),
     };
     Ok(Arc::new(made))
@@ -168,15 +110,21 @@ pub(super) fn item(of: &Value, key: &Value, meter: &Arc<Meter>) -> Outcome<Value
     match (of, key) {
         (Value::Undefined, _) | (_, Value::Undefined) => Err(Fault::Undefined),
         (_, Value::Text(key) | Value::Path(key)) => Ok(of.get(key, meter)?),
-        (Value::Text(text) | Value::Path(text), Value::Int(_)) => {
+        (Value::Text(text) | Value::Path(text), Value::Int(index)) => {
             meter.text(text.len())?;
-            Ok(part(of, Some(key), None, None, meter)?
-                .as_text()
-                .and_then(|t| t.chars().next())
-                .map_or(Value::Undefined, |c| Value::from(c.to_string())))
+            Ok(character(text, *index).map_or(Value::Blank(None), |c| c.to_string().into()))
         }
         (_, Value::Int(index)) => Ok(of.at(*index)),
         _ => Ok(Value::Undefined),
+    }
+}
+
+/// The character with this index, from the end if it is negative.
+fn character(text: &str, index: i128) -> Option<char> {
+    match usize::try_from(index) {
+        Ok(index) => text.chars().nth(index),
+        // The last one is -1.
+        Err(_) => usize::try_from(-(index + 1)).ok().and_then(|before| text.chars().rev().nth(before)),
     }
 }
 
@@ -266,7 +214,7 @@ pub(super) fn holds(a: &Value, b: &Value, meter: &Arc<Meter>) -> Outcome<bool> {
         Value::Map(..) | Value::Lazy(_) => {
             let Some(key) = b.as_text() else { return Ok(false) };
             meter.text(key.len())?;
-            Ok(a.own(key).is_some() || matches!(a, Value::Lazy(lazy) if lazy.keys().contains(&key)))
+            Ok(a.own(key).is_some() || matches!(a, Value::Lazy(lazy) if lazy.has(key)))
         }
         Value::Blank(_) => match a.lacks() {
             Kind::Other => Err(Error::invalid("`in` needs a list, a map or a text, not a blank value").into()),

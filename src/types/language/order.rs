@@ -3,8 +3,9 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
+    arithmetic::{Numbers, numbers},
     cost::Meter,
-    operators::{Numbers, numbers},
+    map::Map,
     schema::Kind,
     values::Value,
 };
@@ -12,20 +13,36 @@ use crate::error::{Error, Result};
 
 /// Whether two values are equal, keys in any order.
 pub(super) fn equal(a: &Value, b: &Value, meter: &Arc<Meter>) -> Result<bool> {
-    match (entries(a), entries(b)) {
-        (Some(one), Some(other)) if one.len() == other.len() => meter.deeper(|| same_entries(one, b, meter)),
-        (Some(_), _) | (_, Some(_)) => Ok(false),
-        _ => match (a, b) {
-            (Value::Quote(one), Value::Quote(other)) => Ok(one == other),
+    match (parts(a), parts(b)) {
+        (Parts::List(one), Parts::List(other)) => {
+            meter.take(1)?;
+            Ok(one.len() == other.len() && meter.deeper(|| same_items(one, other, meter))?)
+        }
+        (Parts::Map(one), Parts::Map(other)) => {
+            meter.take(1)?;
+            Ok(one.len() == other.len() && meter.deeper(|| same_entries(one, other, meter))?)
+        }
+        (Parts::None, Parts::None) => match (a, b) {
+            (Value::Quote(one), Value::Quote(other)) => meter.take(1).map(|()| one == other),
             _ => Ok(order(a, b, meter)?.is_eq()),
         },
+        _ => Ok(false),
     }
 }
 
-fn same_entries(one: &[(Arc<str>, Value)], other: &Value, meter: &Arc<Meter>) -> Result<bool> {
-    for (key, value) in one {
+fn same_items(one: &[Value], other: &[Value], meter: &Arc<Meter>) -> Result<bool> {
+    for (a, b) in one.iter().zip(other) {
+        if !equal(a, b, meter)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn same_entries(one: &Map<Value>, other: &Map<Value>, meter: &Arc<Meter>) -> Result<bool> {
+    for (key, value) in one.entries() {
         meter.text(key.len())?;
-        match other.own(key) {
+        match other.get(key) {
             Some(same) if equal(value, same, meter)? => {}
             _ => return Ok(false),
         }
@@ -33,23 +50,26 @@ fn same_entries(one: &[(Arc<str>, Value)], other: &Value, meter: &Arc<Meter>) ->
     Ok(true)
 }
 
-fn list(value: &Value) -> Option<&[Value]> {
+/// What a value is made of, if it is a list or a map.
+enum Parts<'v> {
+    List(&'v [Value]),
+    Map(&'v Map<Value>),
+    None,
+}
+
+fn parts(value: &Value) -> Parts<'_> {
     match value {
-        Value::List(items, _) => Some(items),
-        blank if blank.lacks() == Kind::Array => Some(&[]),
-        _ => None,
+        Value::List(items, _) => Parts::List(items),
+        Value::Map(map, _) => Parts::Map(map),
+        blank => match blank.lacks() {
+            Kind::Array => Parts::List(&[]),
+            Kind::Object => Parts::Map(Map::EMPTY),
+            Kind::Other => Parts::None,
+        },
     }
 }
 
-fn entries(value: &Value) -> Option<&[(Arc<str>, Value)]> {
-    match value {
-        Value::Map(map, _) => Some(map.entries()),
-        blank if blank.lacks() == Kind::Object => Some(&[]),
-        _ => None,
-    }
-}
-
-/// The order of values: by kind, then by content.
+/// The order of values: by kind, then by content; of maps, by their sorted keys. What is equal has the same place.
 pub(super) fn order(a: &Value, b: &Value, meter: &Arc<Meter>) -> Result<Ordering> {
     meter.take(1)?;
     if let (Some(a), Some(b)) = (a.as_text(), b.as_text()) {
@@ -58,16 +78,14 @@ pub(super) fn order(a: &Value, b: &Value, meter: &Arc<Meter>) -> Result<Ordering
     }
     match numbers(a, b) {
         Some(Numbers::Whole(a, b)) => return Ok(a.cmp(&b)),
-        Some(Numbers::Broken(a, b)) => return Ok(a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))),
+        Some(Numbers::Float(a, b)) => return Ok(a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))),
         None => {}
     }
-    if let (Some(one), Some(other)) = (list(a), list(b)) {
-        return meter.deeper(|| order_of_lists(one, other, meter));
+    match (parts(a), parts(b)) {
+        (Parts::List(one), Parts::List(other)) => meter.deeper(|| order_of_lists(one, other, meter)),
+        (Parts::Map(one), Parts::Map(other)) => meter.deeper(|| order_of_maps(one, other, meter)),
+        _ => Ok(rank(a)?.cmp(&rank(b)?)),
     }
-    if let (Some(one), Some(other)) = (entries(a), entries(b)) {
-        return meter.deeper(|| order_of_maps(one, other, meter));
-    }
-    Ok(rank(a)?.cmp(&rank(b)?))
 }
 
 fn order_of_lists(one: &[Value], other: &[Value], meter: &Arc<Meter>) -> Result<Ordering> {
@@ -80,14 +98,15 @@ fn order_of_lists(one: &[Value], other: &[Value], meter: &Arc<Meter>) -> Result<
     Ok(one.len().cmp(&other.len()))
 }
 
-type Entries = [(Arc<str>, Value)];
-
-fn order_of_maps(one: &Entries, other: &Entries, meter: &Arc<Meter>) -> Result<Ordering> {
-    for ((key, a), (other, b)) in one.iter().zip(other) {
+fn order_of_maps(one: &Map<Value>, other: &Map<Value>, meter: &Arc<Meter>) -> Result<Ordering> {
+    for ((key, a), (other, b)) in one.by_key().zip(other.by_key()) {
         meter.text(key.len())?;
-        match key.cmp(other).then(order(a, b, meter)?) {
-            Ordering::Equal => {}
-            unequal => return Ok(unequal),
+        let order = match key.cmp(other) {
+            Ordering::Equal => order(a, b, meter)?,
+            unequal => unequal,
+        };
+        if order.is_ne() {
+            return Ok(order);
         }
     }
     Ok(one.len().cmp(&other.len()))

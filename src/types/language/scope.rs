@@ -61,6 +61,11 @@ impl Scope {
         &self.account
     }
 
+    /// The meter of the evaluation that these names are a part of.
+    pub(super) fn evaluation(&self) -> Option<&Arc<Meter>> {
+        self.within.as_ref()
+    }
+
     /// The meter of an evaluation.
     pub(super) fn meter(&self) -> Arc<Meter> {
         self.within.clone().unwrap_or_else(|| Arc::new(Meter::new(&self.account)))
@@ -85,7 +90,7 @@ impl Scope {
         for part in parts {
             let next = match &value {
                 // What a variable is made of is not evaluated for a message.
-                Value::Lazy(lazy) if lazy.keys().contains(&part) => return None,
+                Value::Lazy(lazy) if lazy.has(part) => return None,
                 other => other.get(part, &meter).ok()?,
             };
             if matches!(next, Value::Undefined) {

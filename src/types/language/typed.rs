@@ -35,8 +35,13 @@ pub(in crate::types) fn directive(map: &Map<String, Json>) -> Result<Option<&'st
 }
 
 /// The value of a tree; `None` if omitted.
+///
+/// A tree is no deeper than the definition that it is a part of. Those of variables in variables count together.
 pub(in crate::types) fn evaluate(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {
-    scope.meter().deeper(|| part(tree, engine, scope))
+    match scope.evaluation() {
+        Some(meter) => meter.deeper(|| part(tree, engine, scope)),
+        None => part(tree, engine, scope),
+    }
 }
 
 fn part(tree: &Json, engine: &Engine, scope: &Scope) -> Result<Option<Json>> {

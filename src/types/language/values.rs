@@ -1,7 +1,7 @@
 //! The values of expressions.
 //!
 //! Missing values: a property that the schema lists and the document lacks has the schema's default, or else is
-//! *blank*. A missing key where the schema allows any, and an index past the end, are blank too. A property that the
+//! *blank*. A missing key where the schema allows any, and an index past the end of a list or text, are blank too. A property that the
 //! schema does not list is undefined, and its use an error. Without a schema, only the document's own keys are defined.
 //!
 //! Values share their content; a copy of one costs nothing.
@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::{
     cost::Meter,
+    map::Map,
     schema::{Kind, Schema, Shape, blank},
 };
 use crate::{error::Result, plan::Quote};
@@ -30,7 +31,7 @@ pub(in crate::types) enum Value {
     /// A text that has been checked as a relative path.
     Path(Arc<str>),
     List(Arc<Vec<Value>>, Shape),
-    Map(Arc<Map>, Shape),
+    Map(Arc<Map<Self>>, Shape),
     /// A layer's digest, diff ID or size, not yet known.
     Quote(Quote),
     /// Values by name, made on use.
@@ -45,43 +46,12 @@ pub(in crate::types) enum Value {
 pub(in crate::types) trait Lazy: fmt::Debug + Send + Sync {
     /// All names.
     fn keys(&self) -> Vec<&str>;
+    /// Whether there is this name.
+    fn has(&self, name: &str) -> bool;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool;
     /// The value of this name, at the cost of the evaluation that uses it.
     fn get(&self, name: &str, meter: &Arc<Meter>) -> Result<Option<Value>>;
-}
-
-/// An object: its keys in their order.
-#[derive(Debug, Default)]
-pub(in crate::types) struct Map {
-    entries: Vec<(Arc<str>, Value)>,
-    /// The places of the entries by key, if they are many.
-    sorted: Vec<u32>,
-}
-
-/// Entries that are searched one by one.
-const FEW: usize = 8;
-
-impl Map {
-    /// A map; of two equal keys, the later one wins.
-    pub(super) fn new(entries: Vec<(Arc<str>, Value)>) -> Self {
-        let places: Vec<u32> = (0..entries.len()).filter_map(|i| u32::try_from(i).ok()).collect();
-        let mut sorted = if entries.len() > FEW { places } else { Vec::new() };
-        let key = |i: &u32| entries.get(*i as usize).map(|(key, _)| key);
-        sorted.sort_by(|a, b| key(a).cmp(&key(b)));
-        Self { entries, sorted }
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
-        let entry = |i: &u32| self.entries.get(*i as usize);
-        if self.sorted.is_empty() {
-            return self.entries.iter().rfind(|(own, _)| **own == *key).map(|(_, value)| value);
-        }
-        let found = self.sorted.binary_search_by(|i| entry(i).map_or("", |(own, _)| own).cmp(key)).ok()?;
-        self.sorted.get(found).and_then(entry).map(|(_, value)| value)
-    }
-
-    pub(super) fn entries(&self) -> &[(Arc<str>, Value)] {
-        &self.entries
-    }
 }
 
 /// The state of a `for`.
@@ -241,7 +211,7 @@ impl Value {
             Self::Text(text) | Self::Path(text) => !text.is_empty(),
             Self::List(items, _) => !items.is_empty(),
             Self::Map(map, _) => !map.entries().is_empty(),
-            Self::Lazy(lazy) => !lazy.keys().is_empty(),
+            Self::Lazy(lazy) => !lazy.is_empty(),
             Self::Quote(_) | Self::Layers(_) | Self::Loop(_) => true,
         }
     }

@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::{files::file_value, inputs::Inputs, params, vars::vars};
+use super::{
+    files::file_value,
+    inputs::Inputs,
+    params,
+    vars::{Variables, vars},
+};
 use crate::{
     error::{Error, Result},
     source::{Document, Member, MemberKind, Source, relative},
@@ -36,7 +41,7 @@ pub(super) struct Reading<'a> {
     sets: Arc<BTreeMap<String, Vec<Member>>>,
     /// The paths of the sets, as expression values.
     paths: BTreeMap<Arc<str>, Value>,
-    vars: Arc<Map<String, Json>>,
+    vars: Arc<Variables>,
     /// In a member of an index: the member's set, and that set's directory.
     pub(super) member: Option<(String, String)>,
 }
@@ -70,7 +75,7 @@ impl<'a> Reading<'a> {
         ];
         let scope = Scope::default().with_all(names.map(|(name, value)| (name.to_owned(), value)));
         let (documents, sets, paths, member) = Default::default();
-        let (form, vars) = (form.to_owned(), Arc::new(definition.vars.clone()));
+        let (form, vars) = (form.to_owned(), Arc::new(Variables::new(&definition.vars)));
         Ok(Self { definition, engine, source, inputs, form, scope, documents, sets, paths, vars, member })
     }
 

@@ -1,6 +1,6 @@
 //! The section `vars`: variables.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
@@ -15,22 +15,42 @@ use crate::{
     },
 };
 
+/// The variables of a definition, in their order.
+pub(super) struct Variables {
+    listed: Vec<(String, Json)>,
+    /// Their places, by name.
+    places: HashMap<String, usize>,
+}
+
+impl Variables {
+    pub(super) fn new(all: &Map<String, Json>) -> Self {
+        let places = all.keys().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        Self { listed: all.iter().map(|(name, tree)| (name.clone(), tree.clone())).collect(), places }
+    }
+}
+
 /// The variables as an expression value. Each is evaluated on use, with the names there, and sees earlier variables.
-pub(super) fn vars(all: &Arc<Map<String, Json>>, engine: &Engine, scope: &Scope) -> Value {
-    some(all, all.len(), engine, scope)
+pub(super) fn vars(all: &Arc<Variables>, engine: &Engine, scope: &Scope) -> Value {
+    some(all, all.listed.len(), engine, scope)
 }
 
 /// The first of the variables.
-fn some(all: &Arc<Map<String, Json>>, count: usize, engine: &Engine, scope: &Scope) -> Value {
+fn some(all: &Arc<Variables>, count: usize, engine: &Engine, scope: &Scope) -> Value {
     let (all, engine, scope) = (Arc::clone(all), engine.clone(), scope.clone());
     Value::Lazy(Arc::new(Vars { all, count, engine, scope }))
 }
 
 struct Vars {
-    all: Arc<Map<String, Json>>,
+    all: Arc<Variables>,
     count: usize,
     engine: Engine,
     scope: Scope,
+}
+
+impl Vars {
+    fn place(&self, name: &str) -> Option<usize> {
+        self.all.places.get(name).copied().filter(|at| *at < self.count)
+    }
 }
 
 impl std::fmt::Debug for Vars {
@@ -41,12 +61,20 @@ impl std::fmt::Debug for Vars {
 
 impl Lazy for Vars {
     fn keys(&self) -> Vec<&str> {
-        self.all.keys().take(self.count).map(String::as_str).collect()
+        self.all.listed.iter().take(self.count).map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     fn get(&self, name: &str, meter: &Arc<Meter>) -> Result<Option<Value>> {
-        let mut found = self.all.iter().take(self.count).enumerate();
-        let Some((at, (_, tree))) = found.find(|(_, (key, _))| *key == name) else { return Ok(None) };
+        let Some(at) = self.place(name) else { return Ok(None) };
+        let Some((_, tree)) = self.all.listed.get(at) else { return Ok(None) };
         let scope = self.scope.within(meter).with("vars", some(&self.all, at, &self.engine, &self.scope));
         let value = typed::evaluate(tree, &self.engine, &scope).context(|| format!("`vars.{name}`"))?;
         Ok(Some(Value::of(&value.unwrap_or(Json::Null))))
