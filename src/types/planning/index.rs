@@ -18,9 +18,9 @@ impl IndexRule {
         mut manifest: impl FnMut(&Reading<'_>) -> Result<ManifestPlan>,
     ) -> Result<IndexPlan> {
         let (mut members, mut artifact_types) = (Vec::new(), Vec::new());
-        for member in reading.members_of(&self.each)? {
+        for (member, files) in reading.members_of(&self.each)? {
             let named = || format!("member `{}`", member.path);
-            let reading = reading.for_member(&self.each, &member)?;
+            let reading = reading.for_member(&self.each, &member, &files)?;
             let platform = self.platform(&reading).context(named)?;
             let manifest = manifest(&reading).context(named)?;
             artifact_types.push(manifest.artifact_type.clone());

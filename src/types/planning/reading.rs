@@ -1,6 +1,10 @@
 //! A source being read: its documents and sets so far, and their names in expressions.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use serde_json::Value as Json;
 
@@ -38,7 +42,8 @@ pub(super) struct Reading<'a> {
     pub(super) form: String,
     pub(super) scope: Scope,
     documents: Arc<BTreeMap<String, Option<Read>>>,
-    sets: Arc<BTreeMap<String, Vec<Member>>>,
+    /// Each is shared: a member of an index replaces one of them.
+    sets: Arc<BTreeMap<String, Arc<Vec<Member>>>>,
     /// The paths of the sets, as expression values.
     paths: BTreeMap<Arc<str>, Value>,
     vars: Arc<Variables>,
@@ -91,7 +96,7 @@ impl<'a> Reading<'a> {
         // As lists of paths. The reading order ensures that expressions name only sets read before.
         let paths: Value = members.iter().map(|member| Value::from(member.path.as_str())).collect();
         self.paths.insert(name.into(), paths.shaped(Some(Schema::array())));
-        Arc::make_mut(&mut self.sets).insert(name.into(), members);
+        Arc::make_mut(&mut self.sets).insert(name.into(), Arc::new(members));
         self.scope = self.scope.with("sets", Value::pairs(self.paths.clone()));
     }
 
@@ -160,33 +165,42 @@ impl<'a> Reading<'a> {
 
     /// The members of a set.
     pub(super) fn set(&self, name: &str) -> Result<&[Member]> {
-        self.sets.get(name).map(Vec::as_slice).ok_or_else(|| {
+        self.sets.get(name).map(|members| members.as_slice()).ok_or_else(|| {
             let known = self.definition.source.sets.keys().map(String::as_str);
             Error::invalid(unknown_name("the set", name, known))
         })
     }
 
-    /// The members of an index: the files of a set, or the direct children of a `dir` set.
-    pub(super) fn members_of(&self, name: &str) -> Result<Vec<Member>> {
+    /// The members of an index, the files of a set or the direct children of a `dir` set; each with the part of the set
+    /// that belongs to it, itself and what is below it, as places in the set.
+    pub(super) fn members_of(&self, name: &str) -> Result<Vec<(Member, Vec<usize>)>> {
         let (set, dir) = (self.set(name)?, self.dir_of(name)?);
-        if self.definition.source.sets.get(name).is_none_or(|rule| rule.dir.is_none()) {
-            return Ok(set.to_vec());
-        }
+        let whole = self.definition.source.sets.get(name).is_none_or(|rule| rule.dir.is_none());
         let inside = |member: &&Member| {
             let inner = member.path.strip_prefix(&dir).unwrap_or(&member.path).trim_start_matches('/');
-            !inner.contains('/')
+            whole || !inner.contains('/')
         };
-        Ok(set.iter().filter(inside).cloned().collect())
+        let mut members: Vec<(Member, Vec<usize>)> =
+            set.iter().filter(inside).map(|member| (member.clone(), Vec::new())).collect();
+        let places: HashMap<String, usize> =
+            members.iter().enumerate().map(|(at, (member, _))| (member.path.clone(), at)).collect();
+        for (place, file) in set.iter().enumerate() {
+            let ends = file.path.match_indices('/').map(|(at, _)| at).chain([file.path.len()]);
+            for end in ends {
+                self.scope.account().take(1)?;
+                let at = file.path.get(..end).and_then(|above| places.get(above));
+                if let Some((_, own)) = at.and_then(|at| members.get_mut(*at)) {
+                    own.push(place);
+                }
+            }
+        }
+        Ok(members)
     }
 
     /// The reading for one member of an index: the set holds only the member's files, and `member` is its name.
-    pub(super) fn for_member(&self, set: &str, member: &Member) -> Result<Self> {
+    pub(super) fn for_member(&self, set: &str, member: &Member, places: &[usize]) -> Result<Self> {
         let all = self.set(set)?;
-        // Each member of an index looks at the whole set.
-        self.scope.account().take(all.len() as u64 / 8)?;
-        let below = format!("{}/", member.path);
-        let belongs = |other: &&Member| other.path == member.path || other.path.starts_with(&below);
-        let mut own: Vec<Member> = all.iter().filter(belongs).cloned().collect();
+        let mut own: Vec<Member> = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
         let (mut reading, mut dir) = (self.clone(), self.dir_of(set)?);
         if member.kind == MemberKind::Directory {
             own.retain(|other| other.path != member.path);

@@ -133,6 +133,18 @@ async fn a_member_is_a_file_or_directory_right_in_the_set_and_has_what_belongs_t
     assert_eq!(found, [vec!["a.txt"], vec!["a/deep/x"]]);
 }
 
+#[test]
+fn a_large_index_takes_steps_for_each_of_its_members_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..12_000 {
+        fs::write(dir.path().join(i.to_string()), "").unwrap();
+    }
+    let kind = over("{dir: \".\"}", "{id: all, each: all, mediaType: a/b}");
+    let plan = kind.plan(&Source::open(dir.path()).unwrap(), &Inputs::default()).unwrap();
+    assert_eq!(plan.manifests().len(), 12_000);
+    assert!(plan.manifests().iter().all(|manifest| manifest.layers.len() == 1));
+}
+
 #[tokio::test]
 async fn what_cannot_become_an_index_is_an_error_that_names_the_member() {
     let (_, found) = programs(tree(&[("x/y", "")]).path(), &Inputs::default()).await;
