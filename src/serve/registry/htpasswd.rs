@@ -32,14 +32,14 @@ pub struct Htpasswd(Arc<Shared>);
 
 struct Shared {
     users: BTreeMap<String, String>,
-    /// A hash to compare with where there is no such user, so that this takes as long.
-    decoy: String,
+    /// A hash to compare with where there is no such user. Of the highest cost: what is refused takes that long.
+    hash_of_nobody: String,
     /// A secret of this process.
     key: [u8; 32],
     /// Digests of users and passwords that are right, with the key.
     known: Mutex<HashSet<Digest>>,
-    hashing: Semaphore,
-    /// One password of each address at a time, so that one client that guesses does not keep others waiting.
+    hashing: Arc<Semaphore>,
+    /// One password of each client at a time, so that one client that guesses does not keep others waiting.
     turns: Mutex<BTreeMap<Option<IpAddr>, Arc<Semaphore>>>,
 }
 
@@ -65,13 +65,14 @@ impl Htpasswd {
                 return Err(Error::invalid(format!("line {number}: the user `{user}` has another line before")));
             }
         }
-        let Some(decoy) = users.values().max_by_key(|hash| cost(hash)).cloned() else {
+        let Some(hash_of_nobody) = users.values().max_by_key(|hash| cost(hash)).cloned() else {
             return Err(Error::invalid("there is no user in it; `htpasswd -nB USER` prints a line for one"));
         };
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| Error::caused(Kind::Io, "cannot get random numbers", e))?;
         let (known, turns) = (Mutex::default(), Mutex::default());
-        Ok(Self(Arc::new(Shared { users, decoy, key, known, hashing: Semaphore::new(PARALLEL), turns })))
+        let hashing = Arc::new(Semaphore::new(PARALLEL));
+        Ok(Self(Arc::new(Shared { users, hash_of_nobody, key, known, hashing, turns })))
     }
 
     /// Whether `user:password` is right; `None` if there are too many to look at.
@@ -93,17 +94,25 @@ impl Htpasswd {
 
     /// Hashes the password, in turn.
     async fn hash(&self, given: &[u8], client: Option<IpAddr>) -> bool {
-        let turn = self.0.turn(client);
         // Never closed.
-        let _own = turn.acquire().await;
-        let _one = self.0.hashing.acquire().await;
+        let own = self.0.turn(client).acquire_owned().await;
+        let one = Arc::clone(&self.0.hashing).acquire_owned().await;
         let split = given.iter().position(|byte| *byte == b':').and_then(|at| given.split_at_checked(at));
         let (user, password) = split.unwrap_or((given, b":"));
         let hash = std::str::from_utf8(user).ok().and_then(|user| self.0.users.get(user)).cloned();
-        let (exists, hash) = (hash.is_some(), hash.unwrap_or_else(|| self.0.decoy.clone()));
+        let (exists, hash) = (hash.is_some(), hash.unwrap_or_else(|| self.0.hash_of_nobody.clone()));
         let password = password.get(1..).unwrap_or_default().to_vec();
+        let highest = cost(&self.0.hash_of_nobody);
+        let right = tokio::task::spawn_blocking(move || {
+            // Until the thread is done, even if the client no longer waits for it.
+            let _turns = (own, one);
+            let right = bcrypt::verify(&password, &hash).unwrap_or(false);
+            if !right {
+                spend(&password, cost(&hash), highest);
+            }
+            right
+        });
         // Without a thread for it, nobody comes in.
-        let right = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
         right.await.unwrap_or(false) && exists
     }
 }
@@ -113,7 +122,7 @@ impl Shared {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The turn of this address.
+    /// The turn of this client.
     fn turn(&self, client: Option<IpAddr>) -> Arc<Semaphore> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -143,6 +152,15 @@ fn entry(line: &str) -> std::result::Result<(&str, &str), String> {
         Some(cost) if cost <= MAX_COST => Ok((user, hash)),
         Some(cost) => Err(format!("the hash of `{user}` has cost {cost}; more than {MAX_COST} takes too long")),
         None => Err(format!("the hash of `{user}` is damaged; `htpasswd -nB {user}` makes a new line")),
+    }
+}
+
+/// Takes the time that is missing from a hash of one cost to one of another: each step up is twice the work, so the
+/// steps between add up to it. Users whose hashes have a lower cost are not told by the time.
+fn spend(password: &[u8], from: Option<u32>, to: Option<u32>) {
+    let (Some(from), Some(to)) = (from, to) else { return };
+    for cost in from..to {
+        std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]).is_ok());
     }
 }
 
@@ -177,6 +195,40 @@ mod tests {
         assert_eq!(users.0.known().len(), 2);
         assert!(users.0.turns.lock().unwrap().len() <= 1);
         assert_eq!(format!("{users:?}"), "Htpasswd(2 users)");
+    }
+
+    #[test]
+    fn a_client_that_goes_away_keeps_its_turn_until_its_password_is_hashed() {
+        let users = Htpasswd::parse(&line("ann", "secret")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build();
+        runtime.unwrap().block_on(async {
+            // The only thread is taken, so that no hash begins.
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || released.recv());
+            let client = Some(IpAddr::from([10, 0, 0, 1]));
+            for _ in 0..10 {
+                let users = users.clone();
+                let request = tokio::spawn(async move { users.check(b"ann:wrong", client).await });
+                tokio::task::yield_now().await;
+                request.abort();
+                assert!(request.await.is_err());
+            }
+            assert_eq!(users.0.hashing.available_permits(), PARALLEL - 1);
+            assert_eq!(users.0.turn(client).available_permits(), 0);
+            drop(release);
+            assert_eq!(users.check(b"ann:secret", client).await, Some(true));
+            assert_eq!(users.0.hashing.available_permits(), PARALLEL);
+        });
+    }
+
+    #[tokio::test]
+    async fn hashes_of_different_costs_are_all_looked_at() {
+        let costly = bcrypt::hash_with_salt("other", 6, [7; 16]).unwrap().format_for_version(bcrypt::Version::TwoY);
+        let users = Htpasswd::parse(&format!("{}\nbob:{costly}", line("ann", "secret"))).unwrap();
+        assert_eq!(cost(&users.0.hash_of_nobody), Some(6));
+        for (given, right) in [("ann:secret", true), ("ann:other", false), ("bob:other", true), ("carl:other", false)] {
+            assert_eq!(users.check(given.as_bytes(), None).await, Some(right), "{given}");
+        }
     }
 
     #[test]

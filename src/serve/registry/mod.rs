@@ -20,7 +20,7 @@ mod uploads;
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Once},
     time::Duration,
 };
@@ -207,7 +207,33 @@ impl Registry {
     }
 }
 
-/// The address of the client of a request.
+/// The client of a request, for what each of them may have.
 fn client_of(head: &Parts) -> Option<IpAddr> {
-    head.extensions.get::<Client>().and_then(|client| client.0)
+    head.extensions.get::<Client>().and_then(|client| client.0).map(network)
+}
+
+/// Whom an address stands for: one client often has all addresses of an IPv6 network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_whole_network_of_ipv6() {
+        let client = |text: &str| {
+            let mut head = Request::new(()).into_parts().0;
+            head.extensions.insert(Client(Some(text.parse().unwrap())));
+            client_of(&head)
+        };
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+        assert_eq!(client("10.0.0.1"), client("::ffff:10.0.0.1"));
+        assert_ne!(client("10.0.0.1"), client("10.0.0.2"));
+    }
 }
