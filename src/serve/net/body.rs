@@ -94,7 +94,6 @@ impl HttpBody for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // What the client has not taken yet, and its next request.
-        self.flow.waits_for_client();
+        self.flow.completes();
     }
 }

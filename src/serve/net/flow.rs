@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -32,6 +32,8 @@ struct State {
     writing: Wait,
     /// Bytes of the response that the stream has not taken yet.
     left: AtomicU64,
+    /// A response is complete, but the stream has not taken all of it.
+    ends: AtomicBool,
     room: AtomicWaker,
     end: Notify,
 }
@@ -83,6 +85,7 @@ impl Flow {
             reading: Wait::default(),
             writing: Wait::default(),
             left: AtomicU64::new(0),
+            ends: AtomicBool::new(false),
             room: AtomicWaker::new(),
             end: Notify::new(),
         }));
@@ -107,7 +110,16 @@ impl Flow {
 
     /// A response begins: what is left of the one before does not count.
     pub(super) fn responds(&self) {
+        self.0.ends.store(false, Ordering::Relaxed);
         self.0.left.store(0, Ordering::Relaxed);
+    }
+
+    /// A response is complete: the server waits for the next request once the stream has taken what is left.
+    pub(super) fn completes(&self) {
+        match self.0.left.load(Ordering::Relaxed) {
+            0 => self.waits_for_client(),
+            _ => self.0.ends.store(true, Ordering::Relaxed),
+        }
     }
 
     /// The server waits for the head or the body of a request.
@@ -133,6 +145,9 @@ impl Flow {
         self.0.left.store(left, Ordering::Relaxed);
         if before >= LOW && left < LOW {
             self.0.room.wake();
+        }
+        if left == 0 && self.0.ends.swap(false, Ordering::Relaxed) {
+            self.waits_for_client();
         }
     }
 
@@ -170,8 +185,13 @@ impl Flow {
         };
         tokio::select! {
             () = slow => {}
-            () = self.0.end.notified() => {}
+            () = self.ended() => {}
         }
+    }
+
+    /// Returns once the server has ended the connection.
+    pub(super) async fn ended(&self) {
+        self.0.end.notified().await;
     }
 
     /// Ends the connection.
@@ -232,6 +252,29 @@ mod tests {
         assert_eq!(flow.lost(), Duration::from_secs(30));
         flow.starts();
         assert_eq!(flow.lost(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_request_is_waited_for_once_the_last_answer_is_taken() {
+        let flow = Flow::new(1024);
+        flow.starts();
+        flow.responds();
+        flow.gives(256 << 10);
+        flow.completes();
+        for _ in 0..4 {
+            flow.waits_for_room();
+            pass(32).await;
+            assert_eq!(flow.lost(), Duration::from_secs(32), "twice the least rate");
+            flow.went(64 << 10);
+            assert_eq!(flow.lost(), Duration::ZERO);
+        }
+        pass(5).await;
+        assert_eq!(flow.lost(), Duration::from_secs(5));
+        flow.starts();
+        flow.responds();
+        flow.completes();
+        pass(5).await;
+        assert_eq!(flow.lost(), Duration::from_secs(5), "an empty answer is taken at once");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Places {
 
 /// A place, free again when dropped.
 pub(super) struct Place {
+    /// The flow of the connection that has it.
+    pub(super) flow: Flow,
     places: Arc<Places>,
     id: u64,
     _permit: OwnedSemaphorePermit,
@@ -45,15 +47,17 @@ impl Places {
         Arc::new(Self { free, taken: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// A place for this connection. Waits until one is free, and makes one free where a client is slow.
-    pub(super) async fn take(self: &Arc<Self>, flow: Flow) -> Place {
+    /// A place for a connection with this least rate. Waits until one is free, and makes one free where a client is
+    /// slow.
+    pub(super) async fn take(self: &Arc<Self>, rate: u64) -> Place {
         loop {
             let permit = Arc::clone(&self.free).acquire_owned();
             match timeout(INTERVAL, permit).await {
                 Ok(Ok(permit)) => {
                     let id = self.next.fetch_add(1, Ordering::Relaxed);
-                    self.taken().insert(id, flow);
-                    return Place { places: Arc::clone(self), id, _permit: permit };
+                    let flow = Flow::new(rate);
+                    self.taken().insert(id, flow.clone());
+                    return Place { flow, places: Arc::clone(self), id, _permit: permit };
                 }
                 _ => self.end_slowest(),
             }
@@ -84,41 +88,38 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn flow() -> Flow {
-        let flow = Flow::new(1024);
-        flow.starts();
-        flow
+    /// A place whose client has sent a request.
+    async fn taken(places: &Arc<Places>) -> Place {
+        let place = places.take(1024).await;
+        place.flow.starts();
+        place
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_all_connections_the_slowest_gives_its_place_up_and_not_at_once() {
         let places = Places::new(2);
-        let (slow, busy) = (flow(), flow());
-        let ending = tokio::spawn({
-            let (place, slow) = (places.take(slow.clone()).await, slow.clone());
-            async move {
-                slow.exhausted(Duration::MAX).await;
-                drop(place);
-            }
+        let (slow, busy) = (taken(&places).await, taken(&places).await);
+        busy.flow.waits_for_client();
+        slow.flow.waits_for_room();
+        let ending = tokio::spawn(async move {
+            slow.flow.ended().await;
+            drop(slow);
         });
-        let _busy = places.take(busy.clone()).await;
-        busy.waits_for_client();
-        slow.waits_for_room();
         let start = tokio::time::Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        busy.came(1 << 20);
-        let _third = places.take(flow()).await;
+        busy.flow.came(1 << 20);
+        let third = places.take(1024).await;
         assert!(start.elapsed() >= PATIENCE && ending.is_finished());
+        assert!(third.flow.lost() < Duration::from_secs(1), "the wait for a place is not the client's");
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_ended_while_there_are_places() {
         let places = Places::new(2);
-        let slow = flow();
-        let _place = places.take(slow.clone()).await;
-        slow.waits_for_room();
+        let slow = taken(&places).await;
+        slow.flow.waits_for_room();
         tokio::time::advance(Duration::from_secs(1000)).await;
-        let _second = places.take(flow()).await;
-        assert!(timeout(Duration::from_secs(1), slow.exhausted(Duration::MAX)).await.is_err());
+        let _second = places.take(1024).await;
+        assert!(timeout(Duration::from_secs(1), slow.flow.ended()).await.is_err());
     }
 }

@@ -120,10 +120,11 @@ async fn accept_all(
     let places = Places::new(app.limits().connections);
     loop {
         let (stream, client) = next_connection(listener).await;
-        let flow = Flow::new(app.limits().rate);
-        let place = places.take(flow.clone()).await;
+        // What a client has to do counts from here on, not the wait for a place.
+        let place = places.take(app.limits().rate).await;
         while connections.try_join_next().is_some() {}
-        let served = serve_stream(stream, client, tls.cloned(), flow, Arc::clone(app), graceful.watcher());
+        let served =
+            serve_stream(stream, client, tls.cloned(), place.flow.clone(), Arc::clone(app), graceful.watcher());
         connections.spawn(async move {
             served.await;
             drop(place);
@@ -150,7 +151,7 @@ async fn serve_stream(
             }
         }
         // Its place is wanted.
-        () = flow.exhausted(Duration::MAX) => {}
+        () = flow.ended() => {}
     }
 }
 
