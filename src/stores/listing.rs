@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// The marker file of a layout (image-spec image-layout.md).
-pub(super) const MARKER: &str = "oci-layout";
+pub(crate) const MARKER: &str = "oci-layout";
 /// The list of manifests.
-pub(super) const INDEX: &str = "index.json";
+pub(crate) const INDEX: &str = "index.json";
 /// The directory of content, by algorithm and digest.
-pub(super) const BLOBS: &str = "blobs";
+pub(crate) const BLOBS: &str = "blobs";
 /// The content of the marker; there is only one version of layouts.
-pub(super) const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The marker is a few dozen bytes; extra fields are allowed.
 pub(super) const MAX_MARKER: u64 = 64 << 10;
 

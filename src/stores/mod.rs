@@ -15,4 +15,6 @@ pub(crate) use index::index_json;
 pub use layout::Layout;
 #[cfg(feature = "serve")]
 pub(crate) use layout::WeakLayout;
+#[cfg(feature = "serve")]
+pub(crate) use listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT};
 pub use memory::Memory;

@@ -2,7 +2,6 @@
 //!
 //! It depends on files, ranges and digests. It also has the budget of memory. Requests, repositories and permissions are elsewhere.
 
-pub(super) mod budget;
 mod buffers;
 mod file_reader;
 mod known;

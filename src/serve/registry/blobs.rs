@@ -59,7 +59,7 @@ impl Registry {
         let store = self.existing(name).await?;
         let size =
             store::size(&*store, &digest, Role::Blob).await.map_err(Refusal::reading(ServerCode::BlobUnknown))?;
-        if store.resolve(&digest.clone().into()).await.is_ok() {
+        if self.is_manifest(&*store, &digest, size).await? {
             return Err(Refusal::new(ServerCode::Unsupported, "this is a manifest; delete it under `/manifests/`"));
         }
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest, size));

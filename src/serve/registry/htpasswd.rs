@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{sync::Semaphore, time::timeout};
 
+use super::turns::Turns;
 use crate::{
     error::{Error, Kind, Result},
     oci::Digest,
@@ -40,7 +41,7 @@ struct Shared {
     known: Mutex<HashSet<Digest>>,
     hashing: Arc<Semaphore>,
     /// One password of each client at a time, so that one client that guesses does not keep others waiting.
-    turns: Mutex<BTreeMap<Option<IpAddr>, Arc<Semaphore>>>,
+    turns: Turns<Option<IpAddr>>,
 }
 
 impl fmt::Debug for Htpasswd {
@@ -70,7 +71,7 @@ impl Htpasswd {
         };
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| Error::caused(Kind::Io, "cannot get random numbers", e))?;
-        let (known, turns) = (Mutex::default(), Mutex::default());
+        let (known, turns) = (Mutex::default(), Turns::new());
         let hashing = Arc::new(Semaphore::new(PARALLEL));
         Ok(Self(Arc::new(Shared { users, hash_of_nobody, key, known, hashing, turns })))
     }
@@ -94,8 +95,8 @@ impl Htpasswd {
 
     /// Hashes the password, in turn.
     async fn hash(&self, given: &[u8], client: Option<IpAddr>) -> bool {
+        let own = self.0.turns.take(client).await;
         // Never closed.
-        let own = self.0.turn(client).acquire_owned().await;
         let one = Arc::clone(&self.0.hashing).acquire_owned().await;
         let split = given.iter().position(|byte| *byte == b':').and_then(|at| given.split_at_checked(at));
         let (user, password) = split.unwrap_or((given, b":"));
@@ -120,13 +121,6 @@ impl Htpasswd {
 impl Shared {
     fn known(&self) -> MutexGuard<'_, HashSet<Digest>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The turn of this client.
-    fn turn(&self, client: Option<IpAddr>) -> Arc<Semaphore> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(client).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 }
 
@@ -193,7 +187,6 @@ mod tests {
             }
         }
         assert_eq!(users.0.known().len(), 2);
-        assert!(users.0.turns.lock().unwrap().len() <= 1);
         assert_eq!(format!("{users:?}"), "Htpasswd(2 users)");
     }
 
@@ -214,7 +207,7 @@ mod tests {
                 assert!(request.await.is_err());
             }
             assert_eq!(users.0.hashing.available_permits(), PARALLEL - 1);
-            assert_eq!(users.0.turn(client).available_permits(), 0);
+            assert!(futures_util::poll!(Box::pin(users.0.turns.take(client))).is_pending());
             drop(release);
             assert_eq!(users.check(b"ann:secret", client).await, Some(true));
             assert_eq!(users.0.hashing.available_permits(), PARALLEL);

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::{
     Registry,
-    flights::Flights,
     referrers::Referrers,
     reply::{Refusal, Reply},
     route::Query,
+    shared_work::SharedWork,
 };
 use crate::{
     error::ServerCode,
@@ -24,6 +24,8 @@ use crate::{
 /// Limits of a page, whatever the client wants: entries, and their bytes.
 const MAX_ENTRIES: usize = 1000;
 const MAX_BYTES: usize = 32 << 10;
+/// Limit of repositories whose tags, or referrers, are read at a time: a list may take as much memory as all else.
+const AT_ONCE: usize = 3;
 /// Limit of tags, of all repositories together, that are remembered from one page to the next.
 const MAX_KNOWN: usize = 200_000;
 
@@ -34,7 +36,7 @@ impl Registry {
             let names = self.options.repositories.names().await;
             names.map(|names| sorted(names.into_iter().map(String::from)))
         };
-        let all = self.lists.catalog.get((), list).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
+        let all = self.lists.catalog.get((), (), list).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
         let page = Page::of(&all, query)?;
         page.reply("/v2/_catalog", &json!({"repositories": page.items}))
     }
@@ -48,12 +50,12 @@ impl Registry {
     }
 }
 
-/// Lists that are being read, of each sort one at a time, and those of tags that were read last.
+/// Lists that are being read, few at a time of each sort and one of each repository, and those of tags that were read last.
 #[derive(Debug)]
 pub(super) struct Lists {
-    catalog: Flights<(), Vec<String>>,
-    tags: Flights<RepositoryName, Tags>,
-    pub(super) referrers: Flights<(RepositoryName, Digest), Referrers>,
+    catalog: SharedWork<(), (), Vec<String>>,
+    tags: SharedWork<RepositoryName, (), Tags>,
+    pub(super) referrers: SharedWork<RepositoryName, Digest, Referrers>,
     known: Mutex<BTreeMap<RepositoryName, Arc<Tags>>>,
 }
 
@@ -66,7 +68,7 @@ struct Tags {
 
 impl Lists {
     pub(super) fn new() -> Self {
-        let (catalog, tags, referrers) = (Flights::new(1), Flights::new(1), Flights::new(1));
+        let (catalog, tags, referrers) = (SharedWork::new(1), SharedWork::new(AT_ONCE), SharedWork::new(AT_ONCE));
         Self { catalog, tags, referrers, known: Mutex::default() }
     }
 
@@ -82,7 +84,7 @@ impl Lists {
             let version = version().await?;
             Ok::<_, Refusal>(Tags { version, all: all_tags(store).await? })
         };
-        let tags = self.tags.get(name.clone(), list).await?;
+        let tags = self.tags.get(name.clone(), (), list).await?;
         if tags.version.is_some() {
             self.remember(name, &tags);
         }

@@ -4,7 +4,7 @@
 
 pub(super) mod access;
 mod blobs;
-mod flights;
+mod budget;
 mod guard;
 pub(super) mod htpasswd;
 mod listings;
@@ -15,6 +15,8 @@ mod referrers;
 mod reply;
 mod request_body;
 mod route;
+mod shared_work;
+mod turns;
 mod upload_requests;
 mod uploads;
 
@@ -31,6 +33,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use self::{
+    budget::Budget,
     listings::Lists,
     options::Options,
     quota::Quota,
@@ -41,7 +44,7 @@ use self::{
 };
 use super::{
     app::{App, Body, Client},
-    content::{budget::Budget, verifier::Verifier},
+    content::verifier::Verifier,
     limits::Limits,
     log::Log,
 };

@@ -29,6 +29,8 @@ pub(super) struct Quota {
 #[derive(Debug, Default)]
 struct State {
     stored: u64,
+    /// What came to be stored since the last measurement began: it may have missed that.
+    since: u64,
     /// Unfinished content.
     pending: u64,
     /// When the last measurement ended, and how long it took.
@@ -76,7 +78,12 @@ impl Quota {
             return Ok(());
         }
         let _alone = self.measuring.lock().await;
-        if self.add(bytes) || (self.is_stale() && self.measure().await? && self.add(bytes)) {
+        if self.add(bytes)
+            || (self.is_stale() && {
+                self.measure().await?;
+                self.add(bytes)
+            })
+        {
             return Ok(());
         }
         Err(self.refusal())
@@ -87,14 +94,15 @@ impl Quota {
         measured.is_none_or(|(at, took)| at.elapsed() >= INTERVAL.max(took.saturating_mul(SHARE)))
     }
 
-    async fn measure(&self) -> Result<bool> {
+    async fn measure(&self) -> Result<()> {
         let start = Instant::now();
+        self.state().since = 0;
         let stored = self.repositories.usage().await?;
         let mut state = self.state();
         // Where it cannot be measured, what came counts.
-        state.stored = stored.unwrap_or(state.stored);
+        state.stored = stored.map_or(state.stored, |stored| stored.saturating_add(state.since));
         state.measured = Some((Instant::now(), start.elapsed()));
-        Ok(true)
+        Ok(())
     }
 
     fn refusal(&self) -> Refusal {
@@ -122,6 +130,7 @@ impl Reserved {
     pub(super) fn keep(self) {
         let mut state = self.quota.state();
         state.stored = state.stored.saturating_add(self.bytes);
+        state.since = state.since.saturating_add(self.bytes);
     }
 }
 
@@ -134,8 +143,68 @@ impl Drop for Reserved {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
     use super::*;
-    use crate::serve::InMemory;
+    use crate::{
+        oci::RepositoryName,
+        serve::InMemory,
+        store::{ReadStore, Store},
+    };
+
+    /// Repositories whose measurement takes until it is let go.
+    #[derive(Default)]
+    struct Slow {
+        begun: Notify,
+        release: Notify,
+    }
+
+    impl fmt::Display for Slow {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("slow")
+        }
+    }
+
+    #[async_trait]
+    impl Repositories for Slow {
+        async fn get(&self, _: &RepositoryName) -> Result<Option<Arc<dyn ReadStore>>> {
+            unreachable!()
+        }
+
+        async fn create(&self, _: &RepositoryName) -> Result<Arc<dyn Store>> {
+            unreachable!()
+        }
+
+        async fn names(&self) -> Result<Vec<RepositoryName>> {
+            unreachable!()
+        }
+
+        async fn usage(&self) -> Result<Option<u64>> {
+            self.begun.notify_one();
+            self.release.notified().await;
+            Ok(Some(10))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_it_is_measured_counts() {
+        let slow = Arc::new(Slow::default());
+        let quota = Quota::new(100, Arc::clone(&slow) as Arc<dyn Repositories>);
+        slow.release.notify_one();
+        let mut coming = quota.reserve();
+        coming.grow(60).await.unwrap();
+        slow.begun.notified().await;
+        let measuring = quota.measure();
+        let keeping = async {
+            slow.begun.notified().await;
+            coming.keep();
+            slow.release.notify_one();
+        };
+        let (measured, ()) = tokio::join!(measuring, keeping);
+        measured.unwrap();
+        assert_eq!(quota.state().stored, 70);
+    }
 
     #[tokio::test]
     async fn what_is_unfinished_counts_until_it_is_given_up() {

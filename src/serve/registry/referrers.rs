@@ -9,6 +9,7 @@ use http::{HeaderName, StatusCode, header};
 
 use super::{
     Registry,
+    budget::{Budget, FREE, Share},
     reply::{Refusal, Reply},
     route::{Query, parse_digest},
 };
@@ -16,7 +17,6 @@ use crate::{
     blob::{self, ByteStream},
     error::{Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, Index, Parsed, RepositoryName, media_type},
-    serve::content::budget::{Budget, FREE, Share},
     store::{self, ReadStore},
 };
 
@@ -63,7 +63,7 @@ impl Registry {
         let Some(store) = found else { return reply.json(media_type::INDEX, &Index::of(Vec::new())) };
         let desc = Descriptor::new(media_type::OCTET_STREAM, subject.clone(), 0);
         let list = async || Referrers::of(&*store, &desc).await;
-        let all = self.lists.referrers.get((name.clone(), subject.clone()), list).await.map_err(unknown())?;
+        let all = self.lists.referrers.get(name.clone(), subject.clone(), list).await.map_err(unknown())?;
         let last = query.get("last").map(parse_digest).transpose()?;
         let (page, more) = Page::of(&all, wanted, last.as_ref());
         drop(all);
@@ -72,7 +72,12 @@ impl Registry {
             let next = format_args!("</v2/{name}/referrers/{subject}?last={last}{filter}>; rel=\"next\"");
             reply = reply.header(header::LINK, next);
         }
-        let mut writing = Writing::of(page, store, Arc::clone(&self.budget))?;
+        let share = page.held().map(|bytes| self.budget.hold(bytes));
+        let share = match share {
+            Some(share) => Some(share.await.ok_or_else(Refusal::busy)?),
+            None => None,
+        };
+        let mut writing = Writing::of(page, store, Arc::clone(&self.budget), share.map(Arc::new))?;
         // A page in one piece has a length, and a failure before the answer has begun.
         let first = writing.next().await.map_err(unknown())?.unwrap_or_default();
         if writing.done {
@@ -110,6 +115,12 @@ impl Page {
         let more = if rest.peek().is_some() { entries.back().map(|desc| desc.digest.clone()) } else { None };
         (Self { entries, brief }, more)
     }
+
+    /// The bytes of entries that are not held without asking.
+    fn held(&self) -> Option<u64> {
+        let large = self.entries.iter().map(|desc| desc.size).filter(|size| self.brief && *size > FREE);
+        large.reduce(u64::saturating_add)
+    }
 }
 
 /// A page that is being written: an index with its entries.
@@ -119,16 +130,21 @@ struct Writing {
     budget: Arc<Budget>,
     out: Vec<u8>,
     first: bool,
-    /// Of a large entry.
-    share: Option<Share>,
+    /// For the large entries of the page, taken before the answer begins: who waits for more holds none.
+    share: Option<Arc<Share>>,
     done: bool,
 }
 
 impl Writing {
-    fn of(page: Page, store: Arc<dyn ReadStore>, budget: Arc<Budget>) -> Result<Self, Refusal> {
+    fn of(
+        page: Page,
+        store: Arc<dyn ReadStore>,
+        budget: Arc<Budget>,
+        share: Option<Arc<Share>>,
+    ) -> Result<Self, Refusal> {
         let empty = encode(&Index::of(Vec::new()))?;
         let out = empty.strip_suffix(b"]}").unwrap_or(&empty).to_vec();
-        Ok(Self { page, store, budget, out, first: true, share: None, done: false })
+        Ok(Self { page, store, budget, out, first: true, share, done: false })
     }
 
     fn stream(self) -> ByteStream {
@@ -151,7 +167,7 @@ impl Writing {
         if self.out.is_empty() {
             return Ok(None);
         }
-        let piece = Piece(std::mem::take(&mut self.out).into_boxed_slice(), self.share.take());
+        let piece = Piece(std::mem::take(&mut self.out).into_boxed_slice(), self.share.clone());
         Ok(Some(Bytes::from_owner(piece)))
     }
 
@@ -161,9 +177,6 @@ impl Writing {
             return encode(&desc).map(Some);
         }
         let busy = || Error::new(Kind::Busy, "no memory for a list of referrers");
-        if desc.size > FREE {
-            self.share = Some(self.budget.hold(desc.size).await.ok_or_else(busy)?);
-        }
         let _parsed = self.budget.parse(desc.size).await.ok_or_else(busy)?;
         let bytes = match store::read_manifest(&*self.store, &desc.bare()).await {
             Err(e) if e.kind() == Kind::NotFound => return Ok(None),
@@ -175,7 +188,7 @@ impl Writing {
 }
 
 /// A part of a document, with its share of memory.
-struct Piece(Box<[u8]>, #[expect(dead_code, reason = "held until the bytes are gone")] Option<Share>);
+struct Piece(Box<[u8]>, #[expect(dead_code, reason = "held until the bytes are gone")] Option<Arc<Share>>);
 
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
@@ -223,6 +236,16 @@ mod tests {
         assert_eq!(pages(&Referrers::Brief(all(100, 20_000))), [52, 48]);
         assert_eq!(pages(&Referrers::Brief(all(3, 8 << 20))), [1, 1, 1]);
         assert_eq!(pages(&Referrers::Full(all(10, 20_000))), [3, 3, 3, 1]);
+    }
+
+    #[test]
+    fn memory_is_asked_for_large_entries_before_the_answer_begins() {
+        let held = |sizes: &[u64]| {
+            let entries = sizes.iter().map(|size| Descriptor { size: *size, ..Descriptor::empty() }).collect();
+            Page { entries, brief: true }.held()
+        };
+        assert_eq!(held(&[1, FREE]), None);
+        assert_eq!(held(&[FREE + 1, 5, FREE + 2]), Some(2 * FREE + 3));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::{
 /// A header of the distribution specification.
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// How long a client waits before it comes again, in seconds.
+const RETRY_AFTER: u32 = 10;
+
 /// An answer, before conversion to HTTP.
 pub(super) struct Reply {
     status: StatusCode,
@@ -140,7 +143,12 @@ impl Refusal {
     /// The refusal of a request for which there is no memory now.
     pub(super) fn busy() -> Self {
         let refusal = Self::new(ServerCode::TooManyRequests, "the registry is busy with other requests");
-        refusal.status(503).header(header::RETRY_AFTER, 10)
+        refusal.status(503).header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    /// True if another request was in the way, so that the same may work again.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT
     }
 
     /// Converts errors of deletions: missing content gets this code.
@@ -151,11 +159,22 @@ impl Refusal {
         }
     }
 
-    /// Converts errors of reads: missing content gets this code, other failures are internal.
+    /// Converts errors of reads: missing content gets this code, other failures are internal, or pass.
     pub(super) fn reading(code: ServerCode) -> impl FnOnce(Error) -> Self {
         move |error| match error.kind() {
             Kind::NotFound => Self::new(code, "not found in the repository"),
-            _ => Self::internal(&error),
+            _ => Self::failure(&error),
+        }
+    }
+
+    /// A failure of the registry; one that may pass asks the client to come again.
+    fn failure(error: &Error) -> Self {
+        match error.kind() {
+            Kind::Busy => Self { cause: Some(error.to_string()), ..Self::busy() },
+            Kind::Unavailable | Kind::Unreachable => {
+                Self::internal(error).status(503).header(header::RETRY_AFTER, RETRY_AFTER)
+            }
+            _ => Self::internal(error),
         }
     }
 
@@ -177,8 +196,12 @@ impl From<Error> for Refusal {
                 Self { cause: Some(error.to_string()), ..Self::new(ServerCode::Unknown, "the disk is full") }
                     .status(507)
             }
-            Kind::Unavailable | Kind::Busy | Kind::Unreachable => Self::internal(&error).status(503),
-            _ => Self::internal(&error),
+            // What the write builds on was there when the request began.
+            Kind::NotFound => {
+                let refusal = Self::new(ServerCode::Unknown, "another request has removed content that this one needs");
+                Self { cause: Some(error.to_string()), ..refusal }.status(409)
+            }
+            _ => Self::failure(&error),
         }
     }
 }
@@ -204,5 +227,20 @@ mod tests {
             assert_eq!(status(kind), Refusal::from(Error::new(kind, "why")).status.as_u16(), "{kind:?}");
         }
         assert_eq!(status(Kind::ReadOnly), 405);
+    }
+
+    #[test]
+    fn what_may_pass_is_asked_for_again_by_readers_and_writers() {
+        for kind in [Kind::Busy, Kind::Unavailable, Kind::Unreachable] {
+            let error = || Error::new(kind, "why");
+            for refusal in [Refusal::reading(ServerCode::BlobUnknown)(error()), Refusal::from(error())] {
+                assert_eq!(refusal.status.as_u16(), 503, "{kind:?}");
+                assert!(refusal.headers.iter().any(|(name, _)| *name == header::RETRY_AFTER), "{kind:?}");
+                assert!(refusal.cause.is_some(), "{kind:?}");
+            }
+        }
+        let damaged = Error::new(Kind::Mismatch, "why");
+        assert_eq!(Refusal::reading(ServerCode::BlobUnknown)(damaged).status.as_u16(), 500);
+        assert_eq!(Refusal::from(Error::not_found("why")).status.as_u16(), 409);
     }
 }

@@ -8,14 +8,11 @@ use http::{HeaderMap, header};
 use tokio::time::timeout;
 
 use super::{
+    budget::{Budget, FREE, Share},
     reply::Refusal,
     uploads::{BlobWriter, Upload},
 };
-use crate::{
-    blob::ByteStream,
-    error::ServerCode,
-    serve::content::budget::{Budget, FREE, Share},
-};
+use crate::{blob::ByteStream, error::ServerCode};
 
 /// Chunks from this size on, in bytes, are passed on unchanged; smaller ones are merged, since each can hold a whole
 /// buffer of its connection in memory.

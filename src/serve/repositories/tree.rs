@@ -12,14 +12,14 @@ use async_trait::async_trait;
 use super::{Repositories, clean};
 use crate::{
     error::{Context as _, Error, Result},
-    fs::{Identity, TEMPORARY, blocking},
+    fs::{Dir, Identity, TEMPORARY, blocking, replace},
     oci::{Algorithm, RepositoryName},
     store::{ReadStore, Store},
-    stores::{Layout, WeakLayout},
+    stores::{BLOBS, INDEX, Layout, MARKER, MARKER_CONTENT, WeakLayout},
 };
 
 /// The files of a layout. A name must not contain these: `a/blobs` would be inside the layout `a`.
-const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
+const RESERVED: [&str; 3] = [BLOBS, INDEX, MARKER];
 /// Limit of nesting in the search for repositories.
 const MAX_DEPTH: usize = 16;
 /// Layouts that stay open without being used, each with a file descriptor.
@@ -47,7 +47,7 @@ impl Opened {
     /// Whether it is still the layout at this path.
     fn is_at(&self, path: &Path) -> bool {
         let same = |meta: fs::Metadata| Identity::from(&meta) == self.directory;
-        fs::metadata(path).is_ok_and(same) && path.join("oci-layout").is_file()
+        fs::metadata(path).is_ok_and(same) && is_layout(path)
     }
 }
 
@@ -59,21 +59,27 @@ struct Known {
 }
 
 impl Known {
-    fn get(&self, name: &RepositoryName) -> Option<Opened> {
+    fn get(&mut self, name: &RepositoryName) -> Option<Opened> {
         let (layout, directory) = self.handles.get(name)?;
-        Some(Opened { layout: layout.upgrade()?, directory: *directory })
+        let opened = Opened { layout: layout.upgrade()?, directory: *directory };
+        self.used(name, &opened.layout);
+        Some(opened)
     }
 
     fn put(&mut self, name: &RepositoryName, opened: &Opened) {
-        self.last.retain(|(other, _)| other != name);
-        self.last.push_back((name.clone(), opened.layout.clone()));
-        while self.last.len() > IDLE {
-            self.last.pop_front();
-        }
+        self.used(name, &opened.layout);
         if self.handles.len() >= HANDLES {
             self.handles.retain(|_, (layout, _)| layout.upgrade().is_some());
         }
         self.handles.insert(name.clone(), (opened.layout.downgrade(), opened.directory));
+    }
+
+    fn used(&mut self, name: &RepositoryName, layout: &Layout) {
+        self.last.retain(|(other, _)| other != name);
+        self.last.push_back((name.clone(), layout.clone()));
+        while self.last.len() > IDLE {
+            self.last.pop_front();
+        }
     }
 
     fn forget(&mut self, name: &RepositoryName) {
@@ -110,18 +116,16 @@ impl Tree {
         let name = name.clone();
         blocking(move || {
             let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = lock().get(&name).filter(|opened| opened.is_at(&path));
-            let opened = match open {
-                Some(opened) => Some(opened),
-                None => {
-                    let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
-                    // Somebody may have opened it in the meantime.
-                    let known = lock().get(&name);
-                    let opened = open_layout(&path, known, make).context(|| format!("repository `{name}`"))?;
-                    opened.iter().for_each(|opened| lock().put(&name, opened));
-                    opened
-                }
-            };
+            // Nobody holds the lock during a look at the file system, which may take its time.
+            let known = lock().get(&name);
+            if let Some(known) = known.filter(|known| known.is_at(&path)) {
+                return Ok(Some(known.layout));
+            }
+            let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
+            // Somebody may have opened it in the meantime.
+            let known = lock().get(&name);
+            let opened = open_layout(&path, known, make).context(|| format!("repository `{name}`"))?;
+            // Before others look: what one of them makes is not forgotten.
             match &opened {
                 Some(opened) => lock().put(&name, opened),
                 None => lock().forget(&name),
@@ -132,9 +136,14 @@ impl Tree {
     }
 }
 
+/// Whether a layout is at this path.
+fn is_layout(path: &Path) -> bool {
+    path.join(MARKER).is_file()
+}
+
 /// The layout at this path: the known one, unless another directory has replaced it.
 fn open_layout(path: &Path, known: Option<Opened>, make: bool) -> Result<Option<Opened>> {
-    let here = path.join("oci-layout").is_file();
+    let here = is_layout(path);
     if !here && !make {
         return Ok(None);
     }
@@ -155,14 +164,12 @@ fn create_layout(path: &Path) -> Result<Layout> {
         entry.path().is_dir()
             && name.to_str().is_some_and(|name| !RESERVED.contains(&name) && name.parse::<RepositoryName>().is_ok())
     };
+    // What an earlier server left that was killed is removed below.
+    let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
     let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
-    if !entries.is_empty() && entries.iter().all(below) {
-        let new = fs::File::options().write(true).create_new(true).open(path.join("oci-layout"));
-        match new {
-            Ok(mut file) => std::io::Write::write_all(&mut file, br#"{"imageLayoutVersion":"1.0.0"}"#)?,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e.into()),
-        }
+    let ours = entries.iter().all(|entry| below(entry) || unfinished(entry));
+    if ours && !entries.is_empty() && !is_layout(path) {
+        replace(&Dir::open(path)?, MARKER, MARKER_CONTENT)?;
     }
     Layout::create(path)
 }
@@ -177,7 +184,7 @@ fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Repository
         if RESERVED.contains(&part.as_str()) || !entry.file_type()?.is_dir() {
             continue;
         }
-        if entry.path().join("oci-layout").is_file() {
+        if is_layout(&entry.path()) {
             found.push(name.clone());
         }
         if depth < MAX_DEPTH {
@@ -281,6 +288,37 @@ mod tests {
         assert_eq!(names, ["a", "a/b", "a/b/c", "d"]);
         assert!(Layout::open(dir.path().join("a/b")).is_ok());
         assert!(tree.get(&"a/x".parse().unwrap()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_server_left_of_a_new_repository_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        tree.create(&"a/b".parse().unwrap()).await.unwrap();
+        let left = dir.path().join("a").join(format!("{TEMPORARY}0123456789abcdef"));
+        std::fs::write(&left, "{").unwrap();
+        tree.create(&"a".parse().unwrap()).await.unwrap();
+        assert!(!left.exists());
+        assert_eq!(std::fs::read(dir.path().join("a").join(MARKER)).unwrap(), MARKER_CONTENT);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_finds_nothing_does_not_undo_what_another_makes() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Arc::new(Tree::open(dir.path()).unwrap());
+        for i in 0..50 {
+            let name: RepositoryName = format!("r{i}").parse().unwrap();
+            let reads = (0..4).map(|_| {
+                let (tree, name) = (Arc::clone(&tree), name.clone());
+                tokio::spawn(async move { tree.layout(&name, false).await.unwrap() })
+            });
+            let reads: Vec<_> = reads.collect();
+            let made = tree.layout(&name, true).await.unwrap().unwrap();
+            for read in reads {
+                assert!(read.await.unwrap().is_none_or(|read| read.is_same(&made)));
+            }
+            assert!(tree.layout(&name, false).await.unwrap().unwrap().is_same(&made));
+        }
     }
 
     #[tokio::test]
