@@ -37,6 +37,9 @@ pub fn points(media_type: &str) -> bool {
     is_manifest(media_type) || is_index(media_type)
 }
 
+/// Most bytes of a media type: two names of 127, and a slash (RFC 6838, section 4.2).
+pub(crate) const MAX_LEN: usize = 255;
+
 /// True for a media type that the image specification's schema allows: two RFC 6838 names, no parameters.
 #[must_use]
 pub fn is_valid(media_type: &str) -> bool {

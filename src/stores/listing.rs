@@ -84,7 +84,10 @@ pub(super) trait Manifests {
         let Ok(parsed) = Parsed::read(&desc.media_type, &bytes) else { return Ok(None) };
         let Some(subject) = parsed.subject().map(|subject| subject.digest.clone()) else { return Ok(None) };
         let size = bytes.len() as u64;
-        let shown = Descriptor { annotations: parsed.annotations().clone(), size, ..parsed.listed(desc) };
+        let listed = parsed.listed(desc);
+        // Longer than any media type, it is none, and would be remembered as long as the manifest.
+        let artifact_type = listed.artifact_type.clone().filter(|given| given.len() <= media_type::MAX_LEN);
+        let shown = Descriptor { annotations: parsed.annotations().clone(), size, artifact_type, ..listed };
         Ok(Some(About { subject, shown }))
     }
 

@@ -21,7 +21,7 @@ use crate::serve::app::{App, Client, Stream};
 const MAX_HEAD: usize = 64 << 10;
 
 /// Limit of bytes that are read at a time, and of those that wait to be written in small pieces.
-const MAX_BUFFER: usize = 128 << 10;
+const MAX_BUFFER: usize = 64 << 10;
 
 /// Answers the requests on a stream until it ends, or its client is too slow.
 pub(super) async fn serve_connection(

@@ -3,6 +3,7 @@
 //! It depends on requests, repositories and their content. Connections and their number are elsewhere.
 
 pub(super) mod access;
+mod blob_writer;
 mod blobs;
 mod budget;
 mod guard;
@@ -11,6 +12,7 @@ mod listings;
 mod manifests;
 pub(super) mod options;
 mod quota;
+mod receiving;
 mod referrers;
 mod reply;
 mod request_body;
@@ -61,7 +63,7 @@ const CLOSING: Duration = Duration::from_millis(200);
 /// A registry, for a [`Server`](super::Server).
 pub struct Registry {
     options: Options,
-    uploads: Uploads,
+    uploads: Arc<Uploads>,
     verifier: Verifier,
     budget: Arc<Budget>,
     quota: Arc<Quota>,
@@ -119,7 +121,7 @@ impl Registry {
     pub fn new(options: Options) -> Self {
         let limits = &options.limits;
         Self {
-            uploads: Uploads::new(limits.uploads, limits.upload),
+            uploads: Arc::new(Uploads::new(limits.uploads, limits.upload)),
             verifier: Verifier::new(),
             budget: Arc::new(Budget::new()),
             quota: Quota::new(limits.quota, Arc::clone(&options.repositories)),

@@ -1,4 +1,4 @@
-//! The body of a request: limited, and written to the store while it arrives.
+//! The body of a request, and its limits.
 
 use std::time::Duration;
 
@@ -10,35 +10,11 @@ use tokio::time::timeout;
 use super::{
     budget::{Budget, FREE, Share},
     reply::Refusal,
-    uploads::{BlobWriter, Upload},
 };
 use crate::{blob::ByteStream, error::ServerCode};
 
-/// Chunks from this size on, in bytes, are passed on unchanged; smaller ones are merged, since each can hold a whole
-/// buffer of its connection in memory.
-const LARGE_PIECE: usize = 64 << 10;
-/// Merged chunks are written from this size on, in bytes.
-const MERGED: usize = 32 << 10;
-/// A client that sends nothing for this time stands still.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Time limit for a body that holds memory of all connections.
 const HOLDING: Duration = Duration::from_secs(60);
-
-/// The reason for incomplete content.
-pub(super) enum Broken {
-    /// The client stopped; the content so far is kept.
-    Client(Refusal),
-    /// The content was too large, or could not be stored.
-    Upload(Refusal),
-}
-
-impl From<Broken> for Refusal {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Client(refusal) | Broken::Upload(refusal) => refusal,
-        }
-    }
-}
 
 /// The body of a request, with its headers.
 pub(super) struct RequestBody {
@@ -47,7 +23,8 @@ pub(super) struct RequestBody {
     pub(super) declared: Option<u64>,
     /// First and last byte, from `Content-Range`.
     pub(super) range: Option<(u64, u64)>,
-    most: u64,
+    /// Limit of its bytes.
+    pub(super) most: u64,
 }
 
 impl RequestBody {
@@ -100,67 +77,15 @@ impl RequestBody {
         Ok(false)
     }
 
-    /// Writes the whole body, in chunks of an efficient size.
-    pub(super) async fn write_to(mut self, writer: &mut BlobWriter, upload: Option<&Upload>) -> Result<(), Broken> {
-        let mut left = match self.range {
-            Some((start, end)) => end.saturating_sub(start).saturating_add(1),
-            None => u64::MAX,
-        };
-        let (mut pending, mut paused) = (BytesMut::new(), false);
-        loop {
-            let data = match timeout(if paused { Duration::MAX } else { PAUSE }, self.next_chunk()).await {
-                Ok(data) => data,
-                Err(_) => {
-                    // A client that stands still holds no memory.
-                    written(writer, pending.split().freeze(), upload).await?;
-                    writer.pause().await.map_err(Broken::Upload)?;
-                    paused = true;
-                    continue;
-                }
-            };
-            paused = false;
-            let more = matches!(data, Ok(Some(_)));
-            let mut piece = Bytes::new();
-            if let Ok(Some(data)) = &data {
-                let len = data.len() as u64;
-                let total = writer.offset().saturating_add(pending.len() as u64).saturating_add(len);
-                if len > left || total > self.most {
-                    return Err(Broken::Upload(too_large(self.most)));
-                }
-                left = left.saturating_sub(len);
-                if pending.is_empty() && data.len() >= LARGE_PIECE {
-                    piece = data.clone();
-                } else {
-                    pending.extend_from_slice(data);
-                }
-            }
-            if !more || pending.len() >= MERGED {
-                piece = pending.split().freeze();
-            }
-            written(writer, piece, upload).await?;
-            if !more {
-                writer.pause().await.map_err(Broken::Upload)?;
-                return data.map(drop).map_err(Broken::Client);
-            }
-        }
-    }
-
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
+    /// What comes next; `None` at the end. Errors: the client stopped before that.
+    pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let chunk = self.content.next().await.transpose();
         chunk.map_err(|_| Refusal::new(ServerCode::BlobUploadInvalid, "the content is incomplete"))
     }
 }
 
-/// Writes a piece, if it is not empty.
-async fn written(writer: &mut BlobWriter, piece: Bytes, upload: Option<&Upload>) -> Result<(), Broken> {
-    if !piece.is_empty() {
-        writer.write(piece).await.map_err(Broken::Upload)?;
-        upload.into_iter().for_each(|upload| upload.reached(writer.offset()));
-    }
-    Ok(())
-}
-
-fn too_large(limit: u64) -> Refusal {
+/// The refusal of more than this, or than was declared.
+pub(super) fn too_large(limit: u64) -> Refusal {
     Refusal::new(ServerCode::SizeInvalid, format!("the content is larger than {limit} bytes, or than declared"))
         .status(413)
 }

@@ -6,10 +6,12 @@ use http::{HeaderName, StatusCode, header};
 
 use super::{
     Registry,
+    blob_writer::BlobWriter,
+    receiving::{gone, receive, write_content},
     reply::{DOCKER_CONTENT_DIGEST, Refusal, Reply},
-    request_body::{Broken, RequestBody},
+    request_body::RequestBody,
     route::Query,
-    uploads::{BlobWriter, Upload, WriteGuard},
+    uploads::Upload,
 };
 use crate::{
     error::{Error, Kind, ServerCode},
@@ -42,7 +44,7 @@ impl Registry {
         let mut writer = BlobWriter::begin(&*store, &self.quota).await?;
         let expected = digest.clone();
         self.on_its_own(async move {
-            content.write_to(&mut writer, None).await?;
+            receive(content, &mut writer, None).await?;
             Ok(writer.finish(&expected).await?)
         })
         .await?;
@@ -105,8 +107,8 @@ impl Registry {
         let upload = self.uploads.get(name, id)?;
         let guard = upload.lock_writer()?;
         self.check_range(name, id, &upload, &content)?;
-        let written = self.on_its_own(write_content(Arc::clone(&upload), guard, content)).await;
-        let offset = written.inspect_err(|_| self.end_if_over(id, &upload))?.1;
+        let writing = write_content(Arc::clone(&upload), guard, content);
+        let offset = self.on_upload(id, upload, async { Ok(writing.await?.1) }).await?;
         Ok(progress(StatusCode::ACCEPTED, name, id, offset))
     }
 
@@ -126,22 +128,30 @@ impl Registry {
         self.check_range(name, id, &upload, &content)?;
         let expected = digest.clone();
         let writing = Arc::clone(&upload);
-        let done = self.on_its_own(async move {
+        let work = async move {
             let (mut guard, _) = write_content(writing, guard, content).await?;
             let writer = guard.take().ok_or_else(gone)?;
             Ok(writer.finish(&expected).await?)
-        });
-        let done = done.await;
-        self.end_if_over(id, &upload);
-        done?;
+        };
+        self.on_upload(id, upload, work).await?;
         Ok(stored(name, &digest))
     }
 
-    /// Removes an upload that is stored or has failed. An interrupted one can continue.
-    fn end_if_over(&self, id: &str, upload: &Upload) {
-        if upload.lock_writer().is_ok_and(|writer| writer.is_none()) {
-            self.uploads.end(id);
-        }
+    /// Runs work on an upload to its end, and removes the upload if it is over: also if the client has gone, so that it
+    /// does not count any more and is not taken for one that has failed.
+    async fn on_upload<T: Send + 'static>(
+        &self,
+        id: &str,
+        upload: Arc<Upload>,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (uploads, id) = (Arc::clone(&self.uploads), id.to_owned());
+        let work = async move {
+            let done = work.await;
+            uploads.end_if_over(&id, &upload);
+            done
+        };
+        self.on_its_own(work).await
     }
 
     pub(super) fn upload_status(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
@@ -216,26 +226,37 @@ fn stored(name: &RepositoryName, digest: &Digest) -> Reply {
         .header(DOCKER_CONTENT_DIGEST, digest)
 }
 
-fn gone() -> Refusal {
-    Refusal::new(ServerCode::BlobUploadUnknown, "this upload has failed")
-}
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::{StreamExt as _, poll, stream};
+    use http::HeaderMap;
+    use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
-/// Writes to an upload and records its offset. A failed write ends the upload.
-async fn write_content(
-    upload: Arc<Upload>,
-    mut guard: WriteGuard,
-    content: RequestBody,
-) -> Result<(WriteGuard, u64), Refusal> {
-    let writer = guard.as_mut().ok_or_else(gone)?;
-    let result = content.write_to(writer, Some(&upload)).await;
-    let offset = writer.offset();
-    upload.reached(offset);
-    match result {
-        Ok(()) => Ok((guard, offset)),
-        Err(Broken::Client(refusal)) => Err(refusal),
-        Err(Broken::Upload(refusal)) => {
-            *guard = None;
-            Err(refusal)
-        }
+    use super::*;
+    use crate::serve::Options;
+
+    #[tokio::test]
+    async fn an_upload_whose_client_has_gone_is_over_once_it_is_stored() {
+        let (registry, name) = (Registry::new(Options::in_memory()), "a".parse().unwrap());
+        let store = registry.writable(&name).await.unwrap();
+        let writer = BlobWriter::begin(&*store, &registry.quota).await.unwrap();
+        let id = registry.uploads.start(&name, None, writer).unwrap();
+        let digest = Digest::of(b"hello");
+        let query = Query::of(Some(&format!("digest={digest}"))).unwrap();
+        let (send, receive) = oneshot::channel::<Bytes>();
+        let body = stream::once(async { Ok(receive.await.unwrap()) }).boxed();
+        let body = RequestBody::new(&HeaderMap::new(), body, u64::MAX).unwrap();
+        let mut request = Box::pin(registry.finish_upload(&name, &id, &query, body));
+        assert!(poll!(&mut request).is_pending());
+        drop(request);
+        send.send(Bytes::from_static(b"hello")).unwrap();
+        let over = async {
+            while registry.uploads.get(&name, &id).is_ok() {
+                yield_now().await;
+            }
+        };
+        timeout(std::time::Duration::from_secs(60), over).await.unwrap();
+        assert_eq!(store::size(&*store, &digest, Role::Blob).await.unwrap(), 5);
     }
 }

@@ -9,20 +9,15 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::OwnedMutexGuard,
     time::{Duration, Instant},
 };
 
-use super::{
-    quota::{Quota, Reserved},
-    reply::Refusal,
-};
+use super::{blob_writer::BlobWriter, reply::Refusal};
 use crate::{
     error::{Error, Kind, Result, ServerCode},
-    oci::{Descriptor, Digest, RepositoryName},
-    store::{Intent, Sink, Store, Write, begin},
+    oci::RepositoryName,
 };
 
 /// An upload that had a request within this time is not given up for one of the same client.
@@ -48,49 +43,6 @@ pub(super) struct Upload {
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "upload to {} at {}", self.name, self.offset())
-    }
-}
-
-/// A writer of one blob to a store, within the quota.
-pub(super) struct BlobWriter {
-    sink: Box<dyn Sink>,
-    write: Write,
-    reserved: Reserved,
-}
-
-impl BlobWriter {
-    /// Starts a blob.
-    pub(super) async fn begin(store: &dyn Store, quota: &Arc<Quota>) -> Result<Self> {
-        let write = begin(store, Intent::default()).await?;
-        let sink = write.puts().stream(None).await?;
-        Ok(Self { sink, write, reserved: quota.reserve() })
-    }
-
-    /// The number of bytes written.
-    pub(super) fn offset(&self) -> u64 {
-        self.sink.offset()
-    }
-
-    /// Writes more. Errors: the quota is exhausted.
-    pub(super) async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
-        self.reserved.grow(chunk.len() as u64).await?;
-        Ok(self.sink.write(chunk).await?)
-    }
-
-    /// No more for a while.
-    pub(super) async fn pause(&mut self) -> Result<(), Refusal> {
-        Ok(self.sink.pause().await?)
-    }
-
-    /// Stores the blob. Errors: its digest differs.
-    pub(super) async fn finish(self, expected: &Digest) -> Result<Descriptor> {
-        let stored = self.sink.finish(Some(expected)).await;
-        // Nothing to commit for a blob: its manifest makes both durable.
-        self.write.abandon().await;
-        if stored.is_ok() {
-            self.reserved.keep();
-        }
-        stored
     }
 }
 
@@ -170,6 +122,13 @@ impl Uploads {
         self.all().remove(id);
     }
 
+    /// Removes an upload that is stored or has failed. An interrupted one can continue.
+    pub(super) fn end_if_over(&self, id: &str, upload: &Upload) {
+        if upload.lock_writer().is_ok_and(|writer| writer.is_none()) {
+            self.end(id);
+        }
+    }
+
     /// Removes expired uploads.
     pub(super) fn expire(&self) {
         self.all().retain(|_, upload| upload.idle() < self.lifetime);
@@ -227,7 +186,10 @@ fn random_id() -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{serve::InMemory, stores::Memory};
+    use crate::{
+        serve::{InMemory, registry::quota::Quota},
+        stores::Memory,
+    };
 
     async fn writer() -> BlobWriter {
         let quota = Quota::new(u64::MAX, Arc::new(InMemory::new()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Entry, FIELDS, IndexFile, name};
+use super::{Entry, IndexFile, name, reading::FIELDS};
 use crate::{
     oci::{Descriptor, RefName, annotation, exact_keys, media_type},
     store::{Flaw, FlawKind, NamePage},
@@ -23,10 +23,10 @@ impl Entry {
     }
 
     /// Keys that are one letter away from one that leads to the name, each with that one.
-    pub(super) fn slips(&self, desc: &Descriptor) -> Vec<(String, &'static str)> {
+    pub(super) fn near_misses(&self, desc: &Descriptor) -> Vec<(String, &'static str)> {
         let of_annotations = desc.annotations.keys().map(|key| (key.clone(), annotation::REF_NAME));
         let of_itself = self.keys().into_iter().map(|key| (key, "annotations"));
-        of_annotations.chain(of_itself).filter(|(key, meant)| is_slip(key, meant)).collect()
+        of_annotations.chain(of_itself).filter(|(key, meant)| is_near_miss(key, meant)).collect()
     }
 }
 
@@ -45,8 +45,8 @@ impl IndexFile {
             let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
             flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}")));
         }
-        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.slip) {
-            for (key, meant) in entry.desc().iter().flat_map(|desc| entry.slips(desc)) {
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.near_miss) {
+            for (key, meant) in entry.desc().iter().flat_map(|desc| entry.near_misses(desc)) {
                 let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
                 flaws.push(flaw(FlawKind::Unreadable, message));
             }
@@ -110,7 +110,7 @@ fn odd(text: &str, meant: &[&str], message: String) -> Flaw {
 }
 
 /// True if the keys differ in exactly one letter.
-fn is_slip(key: &str, meant: &str) -> bool {
+fn is_near_miss(key: &str, meant: &str) -> bool {
     key.len() == meant.len() && key.bytes().zip(meant.bytes()).filter(|(own, other)| own != other).count() == 1
 }
 

@@ -4,13 +4,11 @@
 mod flaws;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 mod fuzz;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{
-    Deserialize, Deserializer, Serialize as _,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
-};
+use serde::Serialize as _;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -27,8 +25,6 @@ pub(super) const MAX_BYTES: u64 = 32 << 20;
 const MAX_ENTRIES: usize = 100_000;
 /// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
-/// The keys of an image index (image-spec image-index.md).
-const FIELDS: [&str; 6] = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
 
 /// The entries of an `index.json`, and its other fields.
 #[derive(Debug, Clone)]
@@ -47,7 +43,7 @@ struct Entry {
     raw: Box<RawValue>,
     brief: Option<Brief>,
     /// True if a key is one letter away from one that leads to the name.
-    slip: bool,
+    near_miss: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -64,8 +60,8 @@ impl Entry {
     fn read(raw: Box<RawValue>) -> Self {
         let desc: Option<Descriptor> = exact_keys::from_slice(raw.get().as_bytes()).ok();
         let brief = desc.as_ref().map(|desc| Brief { digest: desc.digest.clone(), name: name(desc).map(Into::into) });
-        let mut entry = Self { raw, brief, slip: false };
-        entry.slip = desc.is_some_and(|desc| !entry.slips(&desc).is_empty());
+        let mut entry = Self { raw, brief, near_miss: false };
+        entry.near_miss = desc.is_some_and(|desc| !entry.near_misses(&desc).is_empty());
         entry
     }
 
@@ -79,6 +75,11 @@ impl Entry {
 
     fn digest(&self) -> Option<&Digest> {
         self.brief.as_ref().map(|brief| &brief.digest)
+    }
+
+    /// Its place in the list: named ones first, by name, then by digest.
+    fn key(&self) -> (bool, Option<&str>, Option<&Digest>, &str) {
+        (self.name().is_none(), self.name(), self.digest(), self.raw.get())
     }
 
     /// This entry with this name, or without one, otherwise unchanged.
@@ -143,8 +144,7 @@ impl IndexFile {
     /// Encodes the index: entries sorted by name, then the unnamed; equal ones by digest.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut sorted: Vec<&Entry> = self.entries.iter().collect();
-        let key = |e: &Entry| (e.name().is_none(), e.name().map(str::to_owned), e.digest().cloned());
-        sorted.sort_by_cached_key(|entry| (key(entry), entry.raw.get().to_owned()));
+        sorted.sort_by(|a, b| a.key().cmp(&b.key()));
         let mut out = b"{".to_vec();
         for (i, (key, value)) in self.fields.iter().enumerate() {
             out.extend_from_slice(if i == 0 { b"" } else { b"," });
@@ -175,6 +175,11 @@ impl IndexFile {
         self.entries.iter().filter_map(Entry::desc)
     }
 
+    /// The digests of all entries that are descriptors.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.entries.iter().filter_map(Entry::digest)
+    }
+
     /// The entries for which this holds, of all that are descriptors.
     pub(super) fn entries_with(&self, wanted: impl Fn(&Digest) -> bool) -> impl Iterator<Item = Descriptor> {
         self.entries.iter().filter(move |entry| entry.digest().is_some_and(&wanted)).filter_map(Entry::desc)
@@ -192,16 +197,16 @@ impl IndexFile {
 
     /// Lists manifests without a name, with artifact type and annotations, unless listed already.
     pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
-        let mut known: BTreeSet<Digest> = self.entries.iter().filter_map(Entry::digest).cloned().collect();
+        let mut known: BTreeSet<Digest> = self.digests().cloned().collect();
         for desc in descs {
             if known.insert(desc.digest.clone()) {
                 let mut annotations = desc.annotations.clone();
                 annotations.remove(annotation::REF_NAME);
-                // Annotations only inform other tools and must not bloat the list.
+                // Annotations and types only inform other tools and must not bloat the list.
                 if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ANNOTATIONS {
                     annotations.clear();
                 }
-                let artifact_type = desc.artifact_type.clone();
+                let artifact_type = desc.artifact_type.clone().filter(|given| given.len() <= media_type::MAX_LEN);
                 self.entries.push(Entry::of(&Descriptor { artifact_type, annotations, ..desc.bare() })?);
                 self.changed = true;
             }
@@ -239,7 +244,7 @@ impl IndexFile {
             }
         }
         self.entries = kept;
-        let listed: BTreeSet<&Digest> = self.entries.iter().filter_map(Entry::digest).collect();
+        let listed: BTreeSet<&Digest> = self.digests().collect();
         displaced.retain(|desc| !listed.contains(&desc.digest));
         Ok(displaced)
     }
@@ -266,80 +271,6 @@ impl IndexFile {
     }
 }
 
-impl<'de> Deserialize<'de> for IndexFile {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Document)
-    }
-}
-
-struct Document;
-
-impl<'de> Visitor<'de> for Document {
-    type Value = IndexFile;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an image index")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<IndexFile, A::Error> {
-        let mut index = IndexFile { fields: Vec::new(), entries: Vec::new(), listed: true, changed: false };
-        let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
-        while let Some(key) = map.next_key::<String>()? {
-            if index.fields.iter().any(|(known, _)| *known == key) {
-                return Err(A::Error::custom(format_args!("duplicate key `{}`", key)));
-            }
-            exact_keys::check_key(&key, &FIELDS)?;
-            if index.fields.len() >= MAX_FIELDS {
-                return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));
-            }
-            if key == "manifests" {
-                index.entries = map.next_value::<Option<Entries>>()?.unwrap_or_default().0;
-                index.fields.push((key, null()?));
-            } else {
-                index.fields.push((key, map.next_value()?));
-            }
-        }
-        if !index.fields.iter().any(|(key, _)| key == "manifests") {
-            index.listed = false;
-            index.fields.push(("manifests".to_owned(), null()?));
-        }
-        Ok(index)
-    }
-}
-
-/// Most keys of an `index.json` itself.
-const MAX_FIELDS: usize = 100;
-
-#[derive(Default)]
-struct Entries(Vec<Entry>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(List)
-    }
-}
-
-struct List;
-
-impl<'de> Visitor<'de> for List {
-    type Value = Entries;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list of descriptors")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(raw) = list.next_element::<Box<RawValue>>()? {
-            if entries.len() >= MAX_ENTRIES {
-                return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
-            }
-            entries.push(Entry::read(raw));
-        }
-        Ok(Entries(entries))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +281,16 @@ mod tests {
 
     fn tags(pairs: &[(&str, &str)]) -> BTreeMap<RefName, Descriptor> {
         pairs.iter().map(|(name, text)| (name.parse().unwrap(), desc(text))).collect()
+    }
+
+    #[test]
+    fn a_type_that_is_longer_than_any_does_not_bloat_the_list() {
+        let mut index = IndexFile::empty().unwrap();
+        let (long, short) = ("x".repeat(media_type::MAX_LEN + 1), "x".repeat(media_type::MAX_LEN));
+        let descs = [&long, &short].map(|given| Descriptor { artifact_type: Some(given.clone()), ..desc(given) });
+        index.list(&descs).unwrap();
+        let listed: Vec<_> = index.entries().map(|desc| desc.artifact_type).collect();
+        assert_eq!(listed, [None, Some(short)]);
     }
 
     #[test]

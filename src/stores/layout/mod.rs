@@ -9,11 +9,11 @@ mod commit;
 mod files;
 mod incoming;
 mod session;
+mod state;
 mod unsynced;
 mod writing;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     ops::Range,
     path::Path,
@@ -23,7 +23,12 @@ use std::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use self::{commit::Queue, files::Files, session::LayoutSession};
+use self::{
+    commit::Queue,
+    files::Files,
+    session::LayoutSession,
+    state::{Brief, State},
+};
 use super::{
     index::IndexFile,
     listing::{About, Manifests, blob_path, same_size},
@@ -34,7 +39,7 @@ use crate::{
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
     store::{
-        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, new_version, one_page,
+        Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
         resolve_prefix,
     },
 };
@@ -57,17 +62,6 @@ struct Shared {
     reading: Mutex<()>,
 }
 
-/// Cached reads.
-#[derive(Debug, Default)]
-struct State {
-    /// The list as last read, with the stamp of its file.
-    index: Option<(StrictStamp, Arc<IndexFile>)>,
-    /// The version of the list as last read.
-    version: u64,
-    /// What is known of listed manifests: content, so it never changes. Annotations are read when they are wanted.
-    briefs: BTreeMap<Digest, Option<Brief>>,
-}
-
 /// A handle that does not keep the layout open.
 #[cfg(feature = "serve")]
 #[derive(Debug, Clone)]
@@ -79,14 +73,6 @@ impl WeakLayout {
     pub(crate) fn upgrade(&self) -> Option<Layout> {
         self.0.upgrade().map(Layout)
     }
-}
-
-/// A manifest with a subject, in little memory.
-#[derive(Debug, Clone)]
-struct Brief {
-    subject: Digest,
-    artifact_type: Option<Box<str>>,
-    size: u64,
 }
 
 impl Layout {
@@ -159,7 +145,7 @@ impl Shared {
             return Ok(index);
         }
         let index = Arc::new(self.files.index()?);
-        self.state().version = new_version();
+        self.state().renew(&index);
         // Changed while being read: valid now, but not worth caching.
         if self.files.index_stamp()? == stamp {
             self.state().index = Some((stamp, Arc::clone(&index)));

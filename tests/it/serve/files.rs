@@ -191,3 +191,17 @@ async fn a_layout_cannot_make_the_server_call_anything_a_page() {
     let answer = send(server.addr(), "GET", "/v2/a/manifests/v1", &[], "").await;
     assert_ne!(answer.header("content-type"), "text/html");
 }
+
+#[tokio::test]
+async fn a_manifest_is_not_deleted_as_a_blob_even_if_it_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, blob, _) = served(&dir).await;
+    let digest = push_index(&server, "a", "v1").await;
+    let file = dir.path().join("a/blobs/sha256").join(digest.hex());
+    let delete = async |digest: &Digest| send(server.addr(), "DELETE", &format!("/v2/a/blobs/{digest}"), &[], "").await;
+    assert_eq!(delete(&digest).await.status, 405);
+    std::fs::write(&file, "damaged").unwrap();
+    assert_eq!(delete(&digest).await.status, 405);
+    assert!(file.exists());
+    assert_eq!(delete(&blob).await.status, 202);
+}

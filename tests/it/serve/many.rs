@@ -220,3 +220,29 @@ async fn a_server_removes_what_one_before_it_left() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_and_deletions_of_the_same_at_a_time_are_no_failures_of_the_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let repositories = Arc::new(Tree::open(dir.path()).unwrap());
+    let server = Arc::new(server::start(Options { repositories, ..Options::in_memory() }).await);
+    let manifest = index(serde_json::json!({}));
+    let path = format!("/v2/a/manifests/{}", Digest::of(manifest.as_bytes()));
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..8 {
+        let (server, manifest, path) = (Arc::clone(&server), manifest.clone(), path.clone());
+        clients.spawn(async move {
+            for _ in 0..20 {
+                let answer = if client % 2 == 0 {
+                    let headers = [("content-type", media_type::INDEX)];
+                    send(server.addr(), "PUT", &format!("/v2/a/manifests/v{client}"), &headers, manifest.clone()).await
+                } else {
+                    send(server.addr(), "DELETE", &path, &[], "").await
+                };
+                assert!(matches!(answer.status, 201 | 202 | 404 | 409), "{}: {:?}", answer.status, answer.codes());
+            }
+        });
+    }
+    clients.join_all().await;
+    assert_eq!(send(server.addr(), "GET", "/v2/a/tags/list", &[], "").await.status, 200);
+}

@@ -1,0 +1,62 @@
+//! What is remembered of a layout between reads.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{fs::StrictStamp, oci::Digest, store::new_version, stores::index::IndexFile};
+
+/// Most manifests that are known of without being listed.
+const UNLISTED: usize = 1000;
+
+/// Cached reads.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The list as last read, with the stamp of its file.
+    pub(super) index: Option<(StrictStamp, Arc<IndexFile>)>,
+    /// The version of the list as last read.
+    pub(super) version: u64,
+    /// What is known of listed manifests: content, so it never changes. Annotations are read when they are wanted.
+    pub(super) briefs: BTreeMap<Digest, Option<Brief>>,
+}
+
+impl State {
+    /// The list was read: what is known of manifests that have left it is forgotten, once that is much. Members of the
+    /// fallback index of a subject are known without being listed.
+    pub(super) fn renew(&mut self, index: &IndexFile) {
+        self.version = new_version();
+        let listed: BTreeSet<&Digest> = index.digests().collect();
+        if self.briefs.len() > listed.len().saturating_add(UNLISTED) {
+            self.briefs.retain(|digest, _| listed.contains(digest));
+        }
+    }
+}
+
+/// A manifest with a subject, in little memory.
+#[derive(Debug, Clone)]
+pub(super) struct Brief {
+    pub(super) subject: Digest,
+    pub(super) artifact_type: Option<Box<str>>,
+    pub(super) size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Descriptor;
+
+    #[test]
+    fn what_left_the_list_is_not_known_for_ever() {
+        let mut state = State::default();
+        let digests: Vec<Digest> = (0..=UNLISTED).map(|i| Digest::of(&i.to_le_bytes())).collect();
+        state.briefs.extend(digests.iter().map(|digest| (digest.clone(), None)));
+        let mut index = IndexFile::empty().unwrap();
+        index.list([&Descriptor::new("a/b", digests[7].clone(), 1)]).unwrap();
+        state.renew(&index);
+        assert_eq!(state.briefs.len(), UNLISTED + 1, "few more than are listed");
+        state.briefs.insert(Digest::of(b"one more"), None);
+        state.renew(&index);
+        assert_eq!(state.briefs.keys().collect::<Vec<_>>(), [&digests[7]]);
+    }
+}
