@@ -256,7 +256,7 @@ impl HeaderWalk<'_> {
                 check_marker(&small(reader, MAX_MARKER).context(|| MARKER)?)?;
                 self.marked = true;
             }
-            INDEX => self.index = Some(IndexFile::read(&small(reader, MAX_BYTES).context(|| INDEX)?)?),
+            INDEX => self.index = Some(IndexFile::read(small(reader, MAX_BYTES).context(|| INDEX)?)?),
             _ if self.strays.len() < MAX_STRAYS => self.strays.push(name.to_owned()),
             _ => {}
         }

@@ -18,7 +18,7 @@ const ENTRY_FIELDS: [&str; 8] =
 impl Entry {
     /// The keys of this entry.
     fn keys(&self) -> Vec<String> {
-        let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_str(self.raw.get()).ok();
+        let keys: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_slice(&self.raw.0).ok();
         keys.unwrap_or_default().into_keys().collect()
     }
 
@@ -38,9 +38,9 @@ impl IndexFile {
             flaws.push(flaw(FlawKind::Unreadable, "`manifests` is missing"));
         }
         for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.brief.is_none()) {
-            let why = exact_keys::from_slice::<Descriptor>(entry.raw.get().as_bytes()).err();
+            let why = exact_keys::from_slice::<Descriptor>(&entry.raw.0).err();
             let why = why.map_or_else(String::new, |e| format!(": {e}"));
-            let named = serde_json::from_str::<Value>(entry.raw.get()).ok();
+            let named = serde_json::from_slice::<Value>(&entry.raw.0).ok();
             let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
             let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
             flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}")));

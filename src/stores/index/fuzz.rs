@@ -5,16 +5,16 @@ use crate::oci::Descriptor;
 
 /// An `index.json`. What is written is read as the same; a name that is set stands for what it was set to.
 pub(crate) fn index_json(bytes: &[u8]) {
-    let Ok(mut index) = IndexFile::read(bytes) else { return };
+    let Ok(mut index) = IndexFile::read(bytes.to_vec()) else { return };
     let Ok(written) = index.encode() else { return };
-    let again = IndexFile::read(&written).map(|again| again.encode());
+    let again = IndexFile::read(written.clone()).map(|again| again.encode());
     assert_eq!(again.ok().and_then(Result::ok), Some(written), "written and read again");
     let (Ok(name), desc) = ("fuzz".parse(), Descriptor::of("a/b", b"x")) else { return };
     if index.tag(&[(name, desc.clone())].into()).is_err() {
         return;
     }
     let Ok(tagged) = index.encode() else { return };
-    let read = IndexFile::read(&tagged);
+    let read = IndexFile::read(tagged.clone());
     let named = read.as_ref().ok().and_then(|read| read.named("fuzz").ok().flatten());
     assert_eq!(named.map(|named| named.digest), Some(desc.digest.clone()), "the name that was set");
     assert!(index.untag("fuzz").is_ok_and(|there| there));

@@ -8,7 +8,8 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize as _;
+use bytes::Bytes;
+use serde::de::DeserializeSeed as _;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use self::fuzz::index_json;
+use self::reading::Document;
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
@@ -36,11 +38,15 @@ pub(super) struct IndexFile {
     changed: bool,
 }
 
+/// The text of an entry: a part of that of the list, which it keeps in memory, or one of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Text(Bytes);
+
 /// One entry: its text, and what is asked of all entries if it is a valid descriptor. A descriptor takes several times
 /// as much memory as its text, and a list has up to 100 000: the whole one is read again when it is wanted.
 #[derive(Debug, Clone)]
 struct Entry {
-    raw: Box<RawValue>,
+    raw: Text,
     brief: Option<Brief>,
     /// True if a key is one letter away from one that leads to the name.
     near_miss: bool,
@@ -53,12 +59,13 @@ struct Brief {
 }
 
 impl Entry {
-    fn of(desc: &Descriptor) -> Result<Self> {
-        Ok(Self::read(raw(desc)?))
+    fn of(value: &impl serde::Serialize) -> Result<Self> {
+        let text = serde_json::to_vec(value).map_err(|e| Error::caused(Kind::Internal, "cannot encode JSON", e))?;
+        Ok(Self::read(Text(text.into())))
     }
 
-    fn read(raw: Box<RawValue>) -> Self {
-        let desc: Option<Descriptor> = exact_keys::from_slice(raw.get().as_bytes()).ok();
+    fn read(raw: Text) -> Self {
+        let desc: Option<Descriptor> = exact_keys::from_slice(&raw.0).ok();
         let brief = desc.as_ref().map(|desc| Brief { digest: desc.digest.clone(), name: name(desc).map(Into::into) });
         let mut entry = Self { raw, brief, near_miss: false };
         entry.near_miss = desc.is_some_and(|desc| !entry.near_misses(&desc).is_empty());
@@ -66,7 +73,7 @@ impl Entry {
     }
 
     fn desc(&self) -> Option<Descriptor> {
-        self.brief.as_ref().and_then(|_| exact_keys::from_slice(self.raw.get().as_bytes()).ok())
+        self.brief.as_ref().and_then(|_| exact_keys::from_slice(&self.raw.0).ok())
     }
 
     fn name(&self) -> Option<&str> {
@@ -78,14 +85,14 @@ impl Entry {
     }
 
     /// Its place in the list: named ones first, by name, then by digest.
-    fn key(&self) -> (bool, Option<&str>, Option<&Digest>, &str) {
-        (self.name().is_none(), self.name(), self.digest(), self.raw.get())
+    fn key(&self) -> (bool, Option<&str>, Option<&Digest>, &Text) {
+        (self.name().is_none(), self.name(), self.digest(), &self.raw)
     }
 
     /// This entry with this name, or without one, otherwise unchanged.
     fn named(&self, name: Option<&str>) -> Result<Self> {
         let malformed = |e| Error::caused(Kind::Internal, "cannot edit an entry of `index.json`", e);
-        let mut value: Value = serde_json::from_str(self.raw.get()).map_err(malformed)?;
+        let mut value: Value = serde_json::from_slice(&self.raw.0).map_err(malformed)?;
         if let Some(entry) = value.as_object_mut() {
             let mut annotations = match entry.remove("annotations") {
                 Some(Value::Object(map)) => map,
@@ -99,7 +106,7 @@ impl Entry {
                 entry.insert("annotations".into(), Value::Object(annotations));
             }
         }
-        Ok(Self::read(raw(&value)?))
+        Self::of(&value)
     }
 }
 
@@ -128,12 +135,14 @@ impl IndexFile {
     ///
     /// Errors: not a JSON object with `schemaVersion` 2, a duplicate key, a key that is a known one only without regard
     /// to case, too large, more than 100 000 entries.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn read(bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
         if bytes.len() as u64 > MAX_BYTES {
             return Err(Error::limit(format!("`index.json` has {} bytes; the limit is {MAX_BYTES}", bytes.len())));
         }
-        let index: Self =
-            serde_json::from_slice(bytes).map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        let read = Document(&bytes).deserialize(&mut reader).and_then(|index| reader.end().map(|()| index));
+        let index = read.map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
         let version = index.fields.iter().find(|(key, _)| key == "schemaVersion").map(|(_, value)| value.get());
         if version != Some("2") {
             return Err(Error::invalid("`index.json` must have `schemaVersion` 2"));
@@ -154,9 +163,12 @@ impl IndexFile {
                 out.extend_from_slice(value.get().as_bytes());
                 continue;
             }
-            let entries: Vec<&RawValue> = sorted.iter().map(|entry| &*entry.raw).collect();
-            let mut list = serde_json::Serializer::new(&mut out);
-            entries.serialize(&mut list).map_err(|e| Error::caused(Kind::Internal, "cannot encode JSON", e))?;
+            out.push(b'[');
+            for (i, entry) in sorted.iter().enumerate() {
+                out.extend_from_slice(if i == 0 { b"" } else { b"," });
+                out.extend_from_slice(&entry.raw.0);
+            }
+            out.push(b']');
         }
         out.push(b'}');
         if out.len() as u64 > MAX_BYTES || self.entries.len() > MAX_ENTRIES {
@@ -299,7 +311,7 @@ mod tests {
             r#"{{ "x-big": 123456789012345678901234567890, "schemaVersion":2, "manifests":[ {{"mediaType":"a/b", "future": [1, 2.50]}}, {{"digest":"{}","size":1,"mediaType":"a/b","extra":{{"a": 1e400}}}}, null ], "annotations":{{"k":"v"}} }}"#,
             Digest::of(b"x")
         );
-        let mut index = IndexFile::read(foreign.as_bytes()).unwrap();
+        let mut index = IndexFile::read(foreign.clone()).unwrap();
         index.tag(&tags(&[("v1", "one")])).unwrap();
         let bytes = String::from_utf8(index.encode().unwrap()).unwrap();
         for part in [
@@ -311,7 +323,7 @@ mod tests {
         ] {
             assert!(bytes.contains(part), "{part} is not in {bytes}");
         }
-        assert_eq!(IndexFile::read(bytes.as_bytes()).unwrap().encode().unwrap(), bytes.as_bytes());
+        assert_eq!(IndexFile::read(bytes.clone()).unwrap().encode().unwrap(), bytes.as_bytes());
     }
 
     #[test]
@@ -356,7 +368,7 @@ mod tests {
             serde_json::to_string(&Descriptor { annotations, ..desc(text) }).unwrap()
         };
         let bytes = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, entry("one"), entry("two"));
-        let mut index = IndexFile::read(bytes.as_bytes()).unwrap();
+        let mut index = IndexFile::read(bytes.clone()).unwrap();
         assert_eq!(index.named("v1").unwrap_err().kind(), Kind::Invalid);
         index.tag(&tags(&[("v1", "one")])).unwrap();
         assert_eq!(index.named("v1").unwrap().unwrap().digest, desc("one").digest);
@@ -377,7 +389,7 @@ mod tests {
             r#"{"schemaVersion":2,"manifests":["#,
             many.as_str(),
         ] {
-            assert!(IndexFile::read(bad.as_bytes()).is_err(), "{bad:.60}");
+            assert!(IndexFile::read(bad.to_owned()).is_err(), "{bad:.60}");
         }
     }
 }

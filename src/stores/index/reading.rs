@@ -1,12 +1,13 @@
 //! Reading an `index.json`: its entries as they are written, within limits.
 
+use bytes::Bytes;
 use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::{Entry, IndexFile, MAX_ENTRIES};
+use super::{Entry, IndexFile, MAX_ENTRIES, Text};
 use crate::oci::exact_keys;
 
 /// The keys of an image index (image-spec image-index.md).
@@ -15,15 +16,18 @@ pub(super) const FIELDS: [&str; 6] =
 /// Most keys of an `index.json` itself.
 const MAX_FIELDS: usize = 100;
 
-impl<'de> Deserialize<'de> for IndexFile {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Document)
+/// Reads a list from this text, of which the entries become parts.
+pub(super) struct Document<'a>(pub(super) &'a Bytes);
+
+impl<'de> DeserializeSeed<'de> for Document<'de> {
+    type Value = IndexFile;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<IndexFile, D::Error> {
+        from.deserialize_map(self)
     }
 }
 
-struct Document;
-
-impl<'de> Visitor<'de> for Document {
+impl<'de> Visitor<'de> for Document<'de> {
     type Value = IndexFile;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +46,7 @@ impl<'de> Visitor<'de> for Document {
                 return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} keys")));
             }
             if key == "manifests" {
-                index.entries = map.next_value::<Option<Entries>>()?.unwrap_or_default().0;
+                index.entries = map.next_value_seed(List(self.0))?;
                 index.fields.push((key, null()?));
             } else {
                 index.fields.push((key, map.next_value()?));
@@ -56,32 +60,46 @@ impl<'de> Visitor<'de> for Document {
     }
 }
 
-#[derive(Default)]
-struct Entries(Vec<Entry>);
+/// Reads the entries.
+struct List<'a>(&'a Bytes);
 
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(List)
+impl<'de> DeserializeSeed<'de> for List<'de> {
+    type Value = Vec<Entry>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<Entry>, D::Error> {
+        from.deserialize_option(self)
     }
 }
 
-struct List;
-
-impl<'de> Visitor<'de> for List {
-    type Value = Entries;
+impl<'de> Visitor<'de> for List<'de> {
+    type Value = Vec<Entry>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list of descriptors")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+    fn visit_none<E: serde::de::Error>(self) -> Result<Vec<Entry>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Vec<Entry>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Vec<Entry>, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Entry>, A::Error> {
         let mut entries = Vec::new();
-        while let Some(raw) = list.next_element::<Box<RawValue>>()? {
+        while let Some(raw) = list.next_element::<&'de RawValue>()? {
             if entries.len() >= MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
             }
-            entries.push(Entry::read(raw));
+            // It is borrowed from the text.
+            entries.push(Entry::read(Text(self.0.slice_ref(raw.get().as_bytes()))));
         }
-        Ok(Entries(entries))
+        entries.shrink_to_fit();
+        Ok(entries)
     }
 }

@@ -213,7 +213,7 @@ impl Files {
     /// Reads the current list.
     pub(super) fn index(&self) -> Result<IndexFile> {
         let name = || self.root.path().join(INDEX).display().to_string();
-        IndexFile::read(&self.small(INDEX, MAX_BYTES)?).context(name)
+        IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)
     }
 
     /// A stamp of the current state of the list.
