@@ -12,11 +12,14 @@ use super::turns::Turns;
 /// Forgotten keys are removed once there are so many.
 const MOST: usize = 1024;
 
+/// Results to come.
+type Waiting<G, K, V> = BTreeMap<(G, K), Arc<OnceCell<Arc<V>>>>;
+
 /// Work by group and key. It is shared by those who ask before it begins; who asks later shares the next, so that no
 /// result is older than its question. Of a group, one runs at a time: a slow one keeps no other group waiting.
 #[derive(Debug)]
 pub(super) struct SharedWork<G, K, V> {
-    waiting: Mutex<BTreeMap<(G, K), Arc<OnceCell<Arc<V>>>>>,
+    waiting: Mutex<Waiting<G, K, V>>,
     groups: Turns<G>,
     running: Semaphore,
 }
@@ -55,7 +58,7 @@ impl<G: Ord + Clone, K: Ord + Clone, V> SharedWork<G, K, V> {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<(G, K), Arc<OnceCell<Arc<V>>>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<G, K, V>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
