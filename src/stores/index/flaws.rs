@@ -105,7 +105,8 @@ fn flaw(kind: FlawKind, message: impl Into<String>) -> Flaw {
 
 /// The flaw for a text that is none of those which are meant.
 fn odd(text: &str, meant: &[&str], message: String) -> Flaw {
-    let kind = if meant.iter().any(|meant| is_slip(text, meant)) { FlawKind::OneLetter } else { FlawKind::Doubtful };
+    let kind =
+        if meant.iter().any(|meant| is_near_miss(text, meant)) { FlawKind::OneLetter } else { FlawKind::Doubtful };
     flaw(kind, message)
 }
 
