@@ -28,15 +28,6 @@ pub(crate) fn is_ignorable(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a character that is harmful belongs to ordinary words or emoji: joiners, fillers, soft hyphens, variation
-/// selectors, and the number and vowel signs that some scripts have as format characters.
-pub(crate) fn is_part_of_words(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{200c}'..='\u{200d}' | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}'
-        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
-        || formats(c) && !matches!(c, '\u{fff9}'..='\u{fffb}')
-}
-
 /// Zl and Zp.
 fn separates(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
@@ -72,14 +63,6 @@ mod tests {
             let expected = hidden.is_match(&text) && !"\u{fe0e}\u{fe0f}".contains(c) || is_no_character(c);
             assert_eq!(is_harmful(c), expected, "{c:?}");
             assert_eq!(is_ignorable(c), ignorable.is_match(&text), "{c:?}");
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_words_is_hidden_but_never_a_control_or_a_direction() {
-        for c in all().filter(|c| is_part_of_words(*c)) {
-            assert!(is_harmful(c) || matches!(c, '\u{fe0e}' | '\u{fe0f}'), "{c:?}");
-            assert!(!c.is_control() && !matches!(c, '\u{61c}' | '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
         }
     }
 

@@ -16,7 +16,7 @@ mod stamp;
 mod temporary;
 
 #[cfg(feature = "types")]
-pub(crate) use self::portable::is_reserved;
+pub(crate) use self::portable::{fold, windows_fault};
 pub use self::{
     beneath::Base,
     name::escape,
@@ -26,7 +26,7 @@ pub(crate) use self::{
     beneath::directory_beneath,
     blocking::blocking,
     dir::{Dir, look},
-    portable::{RESERVED, fold, is_unsafe, name_fault},
+    portable::{RESERVED, is_unsafe, name_fault},
     read::{open_regular, regular},
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace},

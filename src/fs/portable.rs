@@ -1,25 +1,42 @@
-//! What may be the name of a file, on every system.
+//! What may be the name of a file: here, when packing as when unpacking, and on other systems.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::text::{is_harmful, is_ignorable, is_part_of_words};
+use crate::text::is_ignorable;
 
 /// Prefix of this program's temporary files and directories.
 pub(crate) const RESERVED: &str = ".artifact-";
 
-/// What is wrong with the name of a file or directory, here or on another system; `None` if nothing is. Lengths are left
-/// to the caller, who has limits.
+/// Why a file or directory is neither packed nor unpacked under this name; `None` if it is. What the system at hand
+/// cannot hold fails when it is made. Lengths are left to the caller, who has limits.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("is empty"),
         "." | ".." => Some("is not a name"),
         _ if name.contains('/') => Some("contains a slash"),
-        _ if name.contains(is_unsafe) => Some("contains a control or invisible character, a backslash or a colon"),
-        _ if name.ends_with(['.', ' ']) => Some("ends with a dot or a space"),
-        _ if is_device(name) => Some("is a device name on Windows"),
-        _ if is_reserved(name) => Some("starts with `.artifact-`, which is reserved for temporary files"),
+        _ if name.contains(is_unsafe) => {
+            Some("contains a control character, or one that changes the direction of text")
+        }
+        _ if is_reserved(name) => {
+            Some("starts with `.artifact-`, which is reserved for temporary files; remove or exclude it")
+        }
+        _ => None,
+    }
+}
+
+/// Why Windows refuses this name, or takes it for another, though it may be packed; `None` if it does not ("Naming
+/// Files, Paths, and Namespaces"). macOS takes all of them.
+#[cfg(feature = "types")]
+pub(crate) fn windows_fault(name: &str) -> Option<&'static str> {
+    match name {
+        _ if name.contains(':') => Some("a colon"),
+        _ if name.contains('\\') => Some("a backslash"),
+        _ if name.contains(['<', '>', '"', '|', '?', '*']) => Some("one of `<>\"|?*`"),
+        _ if name.ends_with('.') => Some("a dot at the end"),
+        _ if name.ends_with(' ') => Some("a space at the end"),
+        _ if is_device(name) => Some("the name of a device"),
         _ => None,
     }
 }
@@ -29,10 +46,9 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     fold(name).starts_with(RESERVED)
 }
 
-/// Whether a character changes what a terminal shows, or the meaning of a path on Windows. Harmful characters that words
-/// are written with are let through.
+/// Whether a character controls a terminal, or reorders the text around it so that a name looks like another.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    matches!(c, '\\' | ':') || is_harmful(c) && !is_part_of_words(c)
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The form for comparing names: names with equal forms can be the same file on some system.
@@ -48,7 +64,8 @@ pub(crate) fn fold(name: &str) -> Cow<'_, str> {
     Cow::Owned(lower.replace("i\u{307}", "i"))
 }
 
-/// Whether Windows reserves a name, with any extension ("Naming Files, Paths, and Namespaces").
+/// Whether Windows reserves a name, with any extension.
+#[cfg(feature = "types")]
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
@@ -64,13 +81,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_names_have_no_fault() {
-        for good in [".wh.x", "%2e%2e", "été", "com", "com10", "console", "a b", "{{x}}", "$(id)", "-rf", "~", "...x"]
+    fn what_a_file_is_called_on_linux_is_no_fault() {
+        for good in [".wh.x", "%2e%2e", "été", "a b", "{{x}}", "$(id)", "-rf", "~", "...x", "...", "*", "\"", " ", "a."]
         {
             assert_eq!(name_fault(good), None, "{good}");
         }
-        // Joiners and selectors are part of words, and of emoji.
-        for good in ["👨‍👩‍👧", "❤️", "می‌خواهم", "क्‍ष", "so\u{ad}ft", "葛\u{e0100}", "\u{600}12"]
+        for good in ["2024-01-01T12:00:00.log", "C:x", "a::b", "..\\..\\x", "dev-disk\\x2d.swap", "aux.c", "CON"] {
+            assert_eq!(name_fault(good), None, "{good}");
+        }
+        // Joiners and selectors are part of words, and of emoji; marks of direction are left in names by phones.
+        for good in ["👨‍👩‍👧", "❤️", "می‌خواهم", "क्‍ष", "so\u{ad}ft", "葛\u{e0100}", "\u{200e}a", "a\u{200b}b"]
         {
             assert_eq!(name_fault(good), None, "{good}");
         }
@@ -80,39 +100,26 @@ mod tests {
     }
 
     #[test]
-    fn names_that_mean_something_else_somewhere_have_a_fault() {
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "C:x",
-            "..\\..\\evil",
-            "a.",
-            "a ",
-            " ",
-            "...",
-            "CON",
-            "nul.txt",
-            "COM¹",
-            "LPT0",
-            "aux .log",
-            "conin$",
-            "file:stream",
-            "a\nb",
-            "a\tb",
-            "a\x1b[2Jb",
-            "a\x7fb",
-            "a\0b",
-            "a\u{85}b",
-        ] {
+    fn names_that_lead_elsewhere_or_change_what_is_shown_have_a_fault() {
+        for bad in ["", ".", "..", "a/b", "a\nb", "a\tb", "a\x1b[2Jb", "a\x7fb", "a\0b", "a\u{85}b"] {
             assert!(name_fault(bad).is_some(), "{bad:?}");
         }
-        for c in ["\u{202e}", "\u{2066}", "\u{61c}", "\u{200b}", "\u{200e}", "\u{2028}", "\u{2060}", "\u{feff}"] {
+        for c in ["\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}", "\u{2028}", "\u{2029}"] {
             assert!(name_fault(&format!("a{c}b")).is_some(), "{c:?}");
         }
-        for c in ["\u{fff9}", "\u{fffe}", "\u{2065}", "\u{e0041}", "\u{1d173}", "\u{1bca0}", "\u{fff0}"] {
-            assert!(name_fault(&format!("a{c}b")).is_some(), "{c:?}");
+    }
+
+    #[cfg(feature = "types")]
+    #[test]
+    fn names_that_windows_refuses_are_known() {
+        for bad in ["C:x", "file:stream", "..\\evil", "a?", "a.", "a ", " ", "...", "CON", "nul.txt", "COM¹", "LPT0"] {
+            assert!(windows_fault(bad).is_some(), "{bad}");
+        }
+        for bad in ["aux .log", "conin$", "Prn", "a|b"] {
+            assert!(windows_fault(bad).is_some(), "{bad}");
+        }
+        for good in ["com", "com10", "console", "a b", "...x", ".x", "été", "~", "a'b", "auxiliary.c", "x.aux"] {
+            assert_eq!(windows_fault(good), None, "{good}");
         }
     }
 

@@ -74,10 +74,10 @@ impl Descriptor {
         Self { data: Some("e30=".into()), ..Self::of(media_type::EMPTY, b"{}") }
     }
 
-    /// The file name of this layer, by the oras convention.
+    /// The file name of this layer, by the oras convention. An empty one is none.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
-        self.annotations.get(super::annotation::TITLE).map(String::as_str)
+        self.annotations.get(super::annotation::TITLE).map(String::as_str).filter(|title| !title.is_empty())
     }
 
     /// True for content that stores may lack by its licence: it is fetched from elsewhere (image-spec layer.md,

@@ -58,7 +58,7 @@ impl Source {
 impl Archive {
     /// All members, sorted byte-lexically by stripped name.
     ///
-    /// Errors: the archive is malformed or exceeds a limit; a name is absolute, contains `..`, is a duplicate, or has
+    /// Errors: the archive is malformed or exceeds a limit; a name contains `..`, is a duplicate, or has
     /// too few components to strip; a hard link.
     pub fn list(&self, limits: Limits) -> Result<Vec<Member>> {
         let mut members = Vec::new();
@@ -168,9 +168,9 @@ impl Archive {
         Ok(Some(Member { path, kind, len: found.size, mode: found.mode, mtime: found.mtime.as_secs() }))
     }
 
-    /// A stripped name; `None` if it is empty.
+    /// A stripped name; `None` if it is empty. A slash at the start is dropped, as by all tar programs.
     fn stripped(&self, name: &str) -> Result<Option<String>> {
-        let path = relative(name)?;
+        let path = relative(name.trim_start_matches('/'))?;
         let short = path.splitn(self.strip + 1, '/').nth(self.strip).unwrap_or_default();
         Ok((!short.is_empty()).then(|| short.to_owned()))
     }

@@ -1,11 +1,11 @@
-//! Checks that names of files are portable.
+//! Checks names of files: what is packed can be unpacked.
 
 use std::ffi::OsStr;
 
 use super::escapes;
 use crate::error::{Error, Result};
 pub use crate::fs::escape;
-use crate::fs::is_reserved;
+use crate::fs::name_fault;
 
 /// Length limit of a relative path, in bytes.
 const MAX_PATH: usize = 4096;
@@ -13,29 +13,14 @@ const MAX_PATH: usize = 4096;
 /// Length limit of a path component, in bytes.
 const MAX_COMPONENT: usize = 255;
 
-/// Whether a name may contain this character. Control characters can manipulate terminals and logs, direction overrides
-/// make a name look like another, and a backslash is a separator on Windows.
-fn carried(c: char) -> bool {
-    !c.is_control() && c != '\\' && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Checks a component of a path. Errors: not UTF-8, longer than 255 bytes, a character that is not portable, or a name of
-/// this program's temporary files.
+/// Checks a component of a path. Errors: not UTF-8, longer than 255 bytes, or a fault that unpacking refuses.
 pub(super) fn component(name: &OsStr) -> Result<&str> {
     let reject = |why: &str| Err(Error::invalid(format!("the file name `{}` {why}", escape(name))));
-    let Some(text) = name.to_str() else {
-        return reject("is not UTF-8");
-    };
-    if text.len() > MAX_COMPONENT {
-        return reject("is longer than 255 bytes");
+    match name.to_str() {
+        None => reject("is not UTF-8"),
+        Some(text) if text.len() > MAX_COMPONENT => reject("is longer than 255 bytes"),
+        Some(text) => name_fault(text).map_or(Ok(text), reject),
     }
-    if !text.chars().all(carried) {
-        return reject("holds a control character or a backslash");
-    }
-    if is_reserved(text) {
-        return reject("starts with `.artifact-`, which is reserved for temporary files; remove or exclude it");
-    }
-    Ok(text)
 }
 
 /// Normalises a relative path: `./a//b/` becomes `a/b`, and `.` the empty path.
@@ -80,9 +65,7 @@ mod tests {
         for path in ["/a", "..", "a/../b", "a/..", "//x"] {
             assert_eq!(relative(path).unwrap_err().kind(), Kind::Escape, "{path}");
         }
-        for path in
-            ["", "a\\b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", "a/.artifact-x/b", &"x".repeat(256), &"x/".repeat(3000)]
-        {
+        for path in ["", "a\nb", "a\u{1b}[2J", "a\u{202e}b", "a/.artifact-x/b", &"x".repeat(256), &"x/".repeat(3000)] {
             assert_eq!(relative(path).unwrap_err().kind(), Kind::Invalid, "{path}");
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     definition::{Definition, unpack::View},
     language::expr::Engine,
-    planning::{self, inputs::Inputs},
+    planning::{self, inputs::Inputs, portable},
     probe::detect,
     unpacking::unpack,
 };
@@ -212,6 +212,7 @@ impl Detected {
         let plan = planning::plan(&kind.definition, &kind.engine, source, inputs, &self.form);
         let mut plan = plan.context(|| kind.about(source))?;
         plan.warnings.extend(kind.replacement());
+        plan.warnings.extend(portable::warning(&plan));
         Ok(plan)
     }
 }

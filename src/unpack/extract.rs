@@ -61,10 +61,13 @@ impl Extract<'_> {
 
     fn member<R: Read>(&self, member: &Member, reader: &mut Reader<R>, writer: &mut Writer) -> Result<()> {
         let inner = self.inner(&member.path)?;
-        if inner.is_empty() && (member.kind != MemberKind::Directory || member.mode & 0o700 != 0o700) {
-            return Err(Error::invalid("the archive's root entry must be a directory with owner rwx"));
+        if inner.is_empty() && member.kind != MemberKind::Directory {
+            return Err(Error::invalid("the archive's root entry must be a directory"));
         }
         let name = self.place.join(&inner);
+        if member.path.starts_with('/') {
+            writer.absolute = writer.absolute.saturating_add(1);
+        }
         if member.attributes {
             writer.ignored = writer.ignored.saturating_add(1);
         }
@@ -85,9 +88,9 @@ impl Extract<'_> {
         }
     }
 
-    /// The name of a member below the target directory.
+    /// The name of a member below the target directory. A slash at the start is dropped, as by all tar programs.
     fn inner(&self, path: &str) -> Result<Name> {
-        Name::parse(path, self.limits)?.below(&self.root).ok_or_else(|| {
+        Name::parse(path.trim_start_matches('/'), self.limits)?.below(&self.root).ok_or_else(|| {
             Error::new(Kind::Escape, format!("the member is not below {}", quoted_name(self.root.as_str())))
         })
     }

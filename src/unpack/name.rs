@@ -1,4 +1,4 @@
-//! Checks names of files: relative, below the destination, and safe on all operating systems.
+//! Checks names of files: relative, below the destination, and without faults.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ pub(super) struct Name(String);
 impl Name {
     /// Parses a path; empty components and `.` are dropped, as in all tar programs.
     ///
-    /// Errors: kind `Escape` for absolute paths and `..`, `Limit` for long ones, `Invalid` for names with a special
-    /// meaning on some system, or to this program.
+    /// Errors: kind `Escape` for absolute paths and `..`, `Limit` for long ones, `Invalid` for names that are
+    /// not packed either.
     pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self> {
         if text.starts_with('/') {
             return Err(escape("the path is absolute"));
@@ -92,12 +92,8 @@ pub(super) fn check_target(target: &str, at: &Name) -> Result<()> {
     let parts = || target.split('/').filter(|part| !matches!(*part, "" | "."));
     let up = parts().take_while(|part| *part == "..").count();
     let inside = at.depth().checked_sub(1).and_then(|depth| depth.checked_sub(up));
-    let Some(kept) = inside.filter(|_| !parts().skip(up).any(|part| part == "..")) else {
+    if inside.is_none() || parts().skip(up).any(|part| part == "..") {
         return Err(escape(&format!("the link to {} is outside the destination", shown())));
-    };
-    let resolved: Vec<&str> = at.as_str().split('/').take(kept).chain(parts().skip(up)).collect();
-    if resolved.join("/") == at.as_str() {
-        return Err(Error::invalid("the link points to itself"));
     }
     Ok(())
 }
@@ -138,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_elsewhere_on_some_system_are_refused() {
+    fn names_that_lead_elsewhere_or_are_ours_are_refused() {
         for bad in ["/a", "//a", "..", "a/../b", "./../a", "a//..//..//e"] {
             assert_eq!(parse(bad).unwrap_err().kind(), Kind::Escape, "{bad}");
         }
-        for bad in ["C:\\x", "a/nul.txt", "x/conin$", "a\nb", "a./b", " /a", ".artifact-x", "a/.Artifact-unpack-1/y"] {
+        for bad in ["a\nb", "a/\u{202e}b", "a\0b", ".artifact-x", "a/.Artifact-unpack-1/y"] {
             let error = parse(bad).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{bad:?}");
         }
@@ -154,12 +150,10 @@ mod tests {
     #[test]
     fn links_stay_inside_whatever_they_pass_through() {
         let at = parse("a/b/link").unwrap();
-        for good in ["x", "./x", "../x", "../../x", "x/y/z", "../b/x", "../..", "."] {
+        for good in ["x", "./x", "../x", "../../x", "x/y/z", "../b/x", "../..", ".", "link", "C:x", "a\\b"] {
             assert!(check_target(good, &at).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/x", "../../../x", "x/../../../../y", "x/../y", "link", "../b/link", "C:x", "a\\b", "a\nb", "a\0b"]
-        {
+        for bad in ["", "/x", "../../../x", "x/../../../../y", "x/../y", "a\nb", "a\0b"] {
             assert!(check_target(bad, &at).is_err(), "{bad:?}");
         }
         assert!(check_target("..", &parse("link").unwrap()).is_err());

@@ -1,4 +1,5 @@
-//! Keeps names unique: no duplicate files, no file and directory with one name, no names that are equal on some system.
+//! Keeps names unique: no duplicate files, no file and directory with one name. Names that only the file system takes for
+//! one are found by the writer, when it makes the second.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,7 +9,6 @@ use std::{
 use super::name::{ancestors, split};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::fold,
     tarball::read::quoted_name,
 };
 
@@ -28,7 +28,7 @@ pub(super) enum NameUse {
 #[derive(Debug)]
 pub(super) struct TakenNames {
     limit: u64,
-    taken: HashMap<u64, (u64, NameUse)>,
+    taken: HashMap<u64, NameUse>,
     keys: RandomState,
     /// The directory of the last claimed name, whose parents are already claimed.
     last: String,
@@ -42,7 +42,7 @@ impl TakenNames {
 
     /// Claims a name, and its parents as directories. A directory can be claimed again.
     ///
-    /// Errors: kind `Exists` if the name, or one that differs only in case or Unicode form, is in use; kind `Limit`.
+    /// Errors: kind `Exists` if the name is in use; kind `Limit`.
     pub(super) fn claim(&mut self, name: &str, claim: NameUse) -> Result<()> {
         let (parent, _) = split(name);
         if parent != self.last {
@@ -54,34 +54,25 @@ impl TakenNames {
         if name.is_empty() { Ok(()) } else { self.take(name, claim) }
     }
 
-    /// Whether exactly this name has this use.
+    /// Whether this name has this use.
     pub(super) fn has(&self, name: &str, claim: NameUse) -> bool {
-        let exact = self.keys.hash_one(name);
-        self.taken.get(&self.keys.hash_one(fold(name).as_ref())) == Some(&(exact, claim))
+        self.taken.get(&self.keys.hash_one(name)) == Some(&claim)
     }
 
     fn take(&mut self, name: &str, claim: NameUse) -> Result<()> {
-        let exact = self.keys.hash_one(name);
         let full = self.taken.len() as u64 >= self.limit;
-        match self.taken.entry(self.keys.hash_one(fold(name).as_ref())) {
+        match self.taken.entry(self.keys.hash_one(name)) {
             Entry::Vacant(_) if full => {
                 Err(Error::limit(format!("the artifact has more than {} files and directories", self.limit)))
             }
             Entry::Vacant(free) => {
-                free.insert((exact, claim));
+                free.insert(claim);
                 Ok(())
             }
-            Entry::Occupied(taken) if *taken.get() == (exact, NameUse::Directory) && claim == NameUse::Directory => {
-                Ok(())
-            }
-            Entry::Occupied(taken) if taken.get().0 == exact => Err(exists("another member has the same name")),
-            Entry::Occupied(_) => Err(exists("another name differs from it only in case or Unicode form")),
+            Entry::Occupied(taken) if *taken.get() == claim && claim == NameUse::Directory => Ok(()),
+            Entry::Occupied(_) => Err(Error::new(Kind::Exists, "another member has the same name")),
         }
     }
-}
-
-fn exists(what: &str) -> Error {
-    Error::new(Kind::Exists, what)
 }
 
 #[cfg(test)]
@@ -98,14 +89,13 @@ mod tests {
             ("d/f", NameUse::File),
             ("d/f", NameUse::Directory),
             ("d", NameUse::File),
-            ("d/F", NameUse::File),
-            ("D/x", NameUse::File),
             ("d/f/x", NameUse::File),
             ("d/e/g/x", NameUse::File),
         ] {
             assert_eq!(claims.claim(name, claim).unwrap_err().kind(), Kind::Exists, "{name} {claim:?}");
         }
         claims.claim("d/x", NameUse::File).unwrap();
+        claims.claim("d/X", NameUse::File).unwrap();
     }
 
     #[test]

@@ -1,10 +1,22 @@
 //! The only writer of files with names from artifacts. It works through descriptors of directories inside the staging
 //! directory, creates files but never opens existing ones, and creates links last.
 
-use std::{collections::HashMap, fs::File, io::Write as _, os::fd::OwnedFd, rc::Rc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::{CString, OsStr},
+    fs::File,
+    hash::{BuildHasher as _, RandomState},
+    io::Write as _,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    rc::Rc,
+    time::Duration,
+};
 
 use rustix::{
-    fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    fs::{self, AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
     io::Errno,
 };
 
@@ -15,8 +27,8 @@ use super::{
     taken_names::TakenNames,
 };
 use crate::{
-    error::{Context as _, Error, Result},
-    fs::directory_beneath,
+    error::{Context as _, Error, Kind, Result},
+    fs::{directory_beneath, escape, look},
     tarball::read::quoted_name,
 };
 
@@ -32,6 +44,9 @@ pub(super) struct Writer {
     /// The permission bits allowed by the umask.
     allowed: u32,
     open: HashMap<String, Rc<OwnedFd>>,
+    /// The directories that were made, as hashes with random keys: whatever else is in the way is another name.
+    made: HashSet<u64>,
+    keys: RandomState,
     directories: Vec<(String, u32, Duration)>,
     links: Vec<Link>,
     kept: usize,
@@ -40,6 +55,8 @@ pub(super) struct Writer {
     pub(super) report: Report,
     /// The number of members with ignored attributes.
     pub(super) ignored: u64,
+    /// The number of members with an absolute name.
+    pub(super) absolute: u64,
     dropped: Dropped,
 }
 
@@ -72,6 +89,8 @@ impl Writer {
             root: Rc::new(root),
             allowed,
             open: HashMap::new(),
+            made: HashSet::new(),
+            keys: RandomState::new(),
             directories: Vec::new(),
             links: Vec::new(),
             kept: 0,
@@ -79,6 +98,7 @@ impl Writer {
             claims,
             report: Report::default(),
             ignored: 0,
+            absolute: 0,
             dropped: Dropped::default(),
         }
     }
@@ -91,7 +111,7 @@ impl Writer {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = fs::openat(&*directory, last, flags, Mode::from_raw_mode(self.permissions(mode)));
         self.report.files = self.report.files.saturating_add(1);
-        Ok(File::from(file.map_err(std::io::Error::from).context(|| "cannot create the file")?))
+        Ok(File::from(file.map_err(|e| failed(&directory, last, e)).context(|| "cannot create the file")?))
     }
 
     /// Writes to a file that [`Self::file`] created.
@@ -158,7 +178,7 @@ impl Writer {
                 fs::linkat(&*from, name, &*directory, last, AtFlags::empty())
             }
         };
-        made.map_err(std::io::Error::from).context(|| "cannot create the link")?;
+        made.map_err(|e| failed(&directory, last, e)).context(|| "cannot create the link")?;
         self.report.links = self.report.links.saturating_add(1);
         Ok(())
     }
@@ -171,10 +191,14 @@ impl Writer {
         if let Some(open) = self.open.get(path) {
             return Ok(Rc::clone(open));
         }
-        let opened = match directory_beneath(&*self.root, path) {
-            Err(Errno::NOENT) => self.make_directory(path)?,
-            opened => opened.map_err(std::io::Error::from).context(|| format!("cannot open {}", quoted_name(path)))?,
+        let known = self.keys.hash_one(path);
+        let opened = if self.made.contains(&known) {
+            let opened = directory_beneath(&*self.root, path).map_err(std::io::Error::from);
+            opened.context(|| format!("cannot open {}", quoted_name(path)))?
+        } else {
+            self.make_directory(path)?
         };
+        self.made.insert(known);
         if self.open.len() >= OPEN {
             self.open.clear();
         }
@@ -190,7 +214,8 @@ impl Writer {
         let made =
             fs::mkdirat(&*parent, last, Mode::from_raw_mode(0o755)).and_then(|()| directory_beneath(&*parent, last));
         self.report.directories = self.report.directories.saturating_add(1);
-        made.map_err(std::io::Error::from).context(|| format!("cannot create the directory {}", quoted_name(path)))
+        made.map_err(|e| failed(&parent, last, e))
+            .context(|| format!("cannot create the directory {}", quoted_name(path)))
     }
 
     /// The allowed bits of a mode: no set-id or sticky bits, no write permission for others. The system then applies
@@ -212,6 +237,7 @@ impl Writer {
             (self.dropped.shared, "lost write permission for group and others"),
             (self.dropped.locked, "are directories and gained access for their owner"),
             (self.ignored, "lost extended attributes"),
+            (self.absolute, "lost the slash at the start of their name"),
         ] {
             if count > 0 {
                 self.report.notes.push(format!("{count} members {what}"));
@@ -228,6 +254,29 @@ impl Writer {
     }
 }
 
+/// The error for what could not be made in a directory under this name. Names are claimed once, so what is there already
+/// was made under another name that the file system takes for the same.
+fn failed(directory: impl AsFd, name: &str, errno: Errno) -> Error {
+    match (errno, stored(directory, name)) {
+        (Errno::EXIST, Some(other)) => Error::new(
+            Kind::Exists,
+            format!("{} and {} are one name on this file system", quoted_name(&other), quoted_name(name)),
+        ),
+        _ => std::io::Error::from(errno).into(),
+    }
+}
+
+/// The name under which the file system has what it finds under this name, if it is another.
+fn stored(directory: impl AsFd, name: &str) -> Option<String> {
+    let found = look(&directory, &CString::new(name).ok()?).ok()??;
+    let entries = Dir::read_from(&directory).ok()?.filter_map(Result::ok);
+    let mut same = entries.filter(|entry| entry.file_name().to_bytes() != name.as_bytes()).filter(|entry| {
+        let there = look(&directory, entry.file_name()).ok().flatten();
+        there.is_some_and(|there| (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino))
+    });
+    Some(escape(OsStr::from_bytes(same.next()?.file_name().to_bytes())))
+}
+
 /// Sets the modification time of a file.
 pub(super) fn stamp(file: &File, mtime: Duration) -> std::io::Result<()> {
     Ok(fs::futimens(file, &times(mtime))?)
@@ -240,5 +289,53 @@ fn times(mtime: Duration) -> Timestamps {
             tv_sec: i64::try_from(mtime.as_secs()).unwrap_or_default(),
             tv_nsec: mtime.subsec_nanos().into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tarball::read::Limits;
+
+    /// A writer in a directory where the file system has `README`, and finds it also under another name: as a hard link
+    /// shows here, a folding file system with one that differs in case.
+    fn where_two_names_are_one() -> (tempfile::TempDir, Writer) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("README"), "first").unwrap();
+        std::fs::hard_link(dir.path().join("README"), dir.path().join("readme")).unwrap();
+        let open = || File::open(dir.path()).unwrap();
+        let writer = Writer::new(open().into(), 0o755, TakenNames::new(9), Room::below(dir.path(), open()));
+        (dir, writer)
+    }
+
+    #[test]
+    fn a_name_that_the_file_system_takes_for_another_is_an_error_with_both() {
+        let name = Name::parse("readme", &Limits::default()).unwrap();
+        let make: [fn(&mut Writer, &Name) -> Result<()>; 3] = [
+            |writer, name| writer.file(name, 0o644).map(drop),
+            |writer, name| writer.directory(name, 0o755, Duration::ZERO),
+            |writer, name| {
+                let target = LinkTarget::Symbolic("x".into());
+                writer.make_link(&Link { name: name.to_string(), target, mtime: Duration::ZERO })
+            },
+        ];
+        for make in make {
+            let (dir, mut writer) = where_two_names_are_one();
+            let error = make(&mut writer, &name).unwrap_err();
+            assert_eq!(error.kind(), Kind::Exists);
+            assert!(error.to_string().contains("`README` and `readme` are one name on this file system"), "{error}");
+            assert_eq!(std::fs::read_to_string(dir.path().join("README")).unwrap(), "first");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_was_not_made_under_this_name_is_not_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        let open = || File::open(dir.path()).unwrap();
+        let mut writer = Writer::new(open().into(), 0o755, TakenNames::new(9), Room::below(dir.path(), open()));
+        let name = Name::parse("d/f", &Limits::default()).unwrap();
+        assert_eq!(writer.file(&name, 0o644).unwrap_err().kind(), Kind::Exists);
+        assert!(!dir.path().join("d/f").exists());
     }
 }

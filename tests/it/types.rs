@@ -6,6 +6,7 @@ mod indexes;
 mod language;
 mod plans;
 mod plugins;
+mod round_trips;
 mod unpacking;
 mod verdicts;
 

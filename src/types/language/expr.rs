@@ -161,7 +161,7 @@ impl std::fmt::Debug for Engine {
 /// Errors: a value that cannot be a part of a file name.
 fn check_name(value: &Value, meter: &Arc<Meter>) -> Outcome<()> {
     let text = text(value, meter)?;
-    if text.trim().is_empty() {
+    if text.is_empty() {
         return Err(Error::invalid("a part of the file name is empty").into());
     }
     let harmful = text.contains(|c| c == '/' || is_unsafe(c)) || text.contains("..");

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     annotations::{annotation_value, title_annotations},
     files::{file_value, media_type_of, reads},
-    paths::checked_path,
+    paths::checked_title,
     planned::{Planned, quotes},
     reading::Reading,
 };
@@ -86,7 +86,7 @@ impl Layer {
         }
         let mut annotations = BTreeMap::new();
         if let Some(title) = &title {
-            checked_path(title).context(|| "title")?;
+            checked_title(title)?;
             planned.claim(title, index, &content)?;
             annotations.extend(title_annotations(title, index, &content));
         }

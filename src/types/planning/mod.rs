@@ -14,6 +14,7 @@ mod manifest;
 mod params;
 pub(super) mod paths;
 mod planned;
+pub(super) mod portable;
 mod reading;
 mod reference;
 mod sets;

@@ -1,21 +1,23 @@
-//! Paths of layers: a path that could not be unpacked is not packed.
+//! Paths of layers: what is packed can be unpacked.
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Result},
+    source::relative,
+};
 
-/// Checks a relative path, which must stay below its base on every system: no empty, `.` or `..` component, no drive
-/// letter, no separator but `/`, no character that controls a terminal. Limits: 4096 bytes, 255 per component.
-pub(in crate::types) fn checked_path(path: &str) -> Result<String> {
-    let shown: String = path.chars().take(100).collect();
-    let component = |c: &str| !matches!(c, "" | "." | "..") && c.len() <= 255 && c.trim() == c;
-    let drive = path.as_bytes().get(1) == Some(&b':');
-    let harmful = |c: char| {
-        c.is_control() || c == '\\' || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if path.starts_with('/') || path.split('/').any(|c| c == "..") || drive || path.contains('\\') {
-        return Err(Error::new(Kind::Escape, format!("`{shown}` is outside the destination")));
+/// The shortest form of a relative path: `./a//b/` becomes `a/b`; `.` and the empty path are the destination itself, `.`.
+///
+/// Errors: kind `Escape` if it is absolute or contains `..`; kind `Invalid` for names that are no names of files, here or
+/// when packed. Limits: 4096 bytes, 255 per component.
+pub(in crate::types) fn shortest(path: &str) -> Result<String> {
+    let short = if path.is_empty() { String::new() } else { relative(path)? };
+    Ok(if short.is_empty() { ".".into() } else { short })
+}
+
+/// Checks the title of a planned layer: a relative path in its shortest form.
+pub(super) fn checked_title(title: &str) -> Result<()> {
+    match shortest(title).context(|| "title")? {
+        short if short == title && title != "." => Ok(()),
+        short => Err(Error::invalid(format!("the title `{title}` is not in its shortest form, `{short}`"))),
     }
-    if path.len() > 4096 || !path.split('/').all(component) || path.chars().any(harmful) {
-        return Err(Error::invalid(format!("`{shown}` is not a valid file name")));
-    }
-    Ok(path.into())
 }

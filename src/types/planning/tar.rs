@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     plan::{Entry, EntryKind},
     source::{Member, MemberKind},
+    tarball::read::{Limits, quoted_name},
     types::definition::tar::{Entries, Header, Mtime, Tar},
 };
 
@@ -39,6 +40,7 @@ impl Tar {
             };
             let rank = order.iter().position(|glob| glob.is_match(inner)).unwrap_or(order.len());
             let path = if root == "." { inner.to_owned() } else { format!("{root}/{inner}") };
+            check_length(&path)?;
             ranked.push((rank, Entry { path, mode: self.header.mode_of(member), mtime, kind }));
         }
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -52,6 +54,19 @@ fn parents(root: &str, mtime: u64) -> Vec<Entry> {
     let ends = root.match_indices('/').map(|(at, _)| at).chain([root.len()]);
     let paths = ends.filter_map(|end| root.get(..end));
     paths.map(|path| Entry { path: path.into(), mode: 0o755, mtime, kind: EntryKind::Directory }).collect()
+}
+
+/// Errors: a path that unpacking refuses as too long, or too deep.
+fn check_length(path: &str) -> Result<()> {
+    let limits = Limits::default();
+    if path.len() > limits.path {
+        let most = limits.path;
+        return Err(Error::limit(format!("{} has {} bytes; the limit is {most}", quoted_name(path), path.len())));
+    }
+    if path.split('/').count() > limits.depth {
+        return Err(Error::limit(format!("{} is deeper than {} directories", quoted_name(path), limits.depth)));
+    }
+    Ok(())
 }
 
 fn first_globs(globs: &[String]) -> Result<Vec<GlobMatcher>> {

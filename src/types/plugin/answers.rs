@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Manifest},
-    plan::{self, API_VERSION, Action, Content, EntryKind, Part, Plan, Step, Unpacking},
+    plan::{self, API_VERSION, Content, EntryKind, Part, Plan, Step, Unpacking},
     source::{self, Source},
-    types::{planning::paths::checked_path, unpacking::generic},
+    types::{planning::paths::shortest, unpacking::generic},
 };
 
 /// Parses the output of a plug-in.
@@ -48,11 +48,7 @@ pub(super) fn allowed_steps(wanted: Unpacking, manifest: &Manifest) -> Result<Un
         let found = all.find(|desc| desc.digest == blob.digest).cloned();
         found.ok_or_else(|| Error::invalid(format!("blob {} is not in this manifest", blob.digest)))
     };
-    let path = |step: &Step| match &step.action {
-        Action::Extract { .. } if step.path == "." => Ok(step.path.clone()),
-        _ => checked_path(&step.path),
-    };
-    let step = |step: Step| Ok(Step { blob: own(&step.blob)?, path: path(&step)?, action: step.action });
+    let step = |step: Step| Ok(Step { blob: own(&step.blob)?, path: shortest(&step.path)?, action: step.action });
     let steps: Vec<Step> = wanted.steps.into_iter().map(step).collect::<Result<_>>()?;
     generic::refuse_same_paths(&steps)?;
     Ok(Unpacking { steps, warnings: wanted.warnings })

@@ -28,7 +28,10 @@ use serde_json::Value;
 
 use self::answers::{allowed_steps, confine_plan, read_answer};
 pub use self::plugins::{Plugins, find, list};
-use super::{definition::unpack::View, planning::inputs::Inputs};
+use super::{
+    definition::unpack::View,
+    planning::{inputs::Inputs, portable},
+};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     oci::Manifest,
@@ -140,6 +143,7 @@ impl Plugin {
             confine_plan(&mut plan, source)?;
             plan.type_name.clone_from(&self.about.name);
             plan.root.annotate(inputs.annotations.clone());
+            plan.warnings.extend(portable::warning(&plan));
             Ok::<_, Error>(plan)
         };
         planned.await.context(|| named(&self.program))

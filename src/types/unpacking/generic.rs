@@ -8,7 +8,7 @@ use crate::{
     plan::{Action, Compression, Step, Unpacking},
     types::planning::{
         annotations::{UNPACK, UNPACK_DIGEST},
-        paths::checked_path,
+        paths::shortest,
     },
 };
 
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// A directory packed as tar is extracted under its title, which is also the first component of the names inside
 /// (oras-go `content/file`). Layers without a title are skipped, with a warning. Errors: kind `Exists` for two layers
-/// with one title; a title that is not a relative path.
+/// with one title; a title that is absolute or leads upwards.
 pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
     let mut out = Unpacking::default();
     let mut untitled = Vec::new();
@@ -40,7 +40,7 @@ pub fn unpacking(manifest: &Manifest) -> Result<Unpacking> {
 
 /// The step for a titled layer.
 pub(super) fn titled_step(layer: &Descriptor) -> Result<Step> {
-    let title = checked_path(layer.title().unwrap_or_default())?;
+    let title = shortest(layer.title().unwrap_or_default())?;
     let says = |key: &str| layer.annotations.get(key).is_some_and(|v| v == "true");
     let (compress, digest) = if says(annotation::UNPACK) {
         // oras always packs with gzip, and its users may set any media type.

@@ -17,7 +17,7 @@ use crate::{
             unpack::{Rule, Unpack, View},
         },
         language::{expr::Engine, schema::Schema, scope::Scope, values::Value},
-        planning::paths::checked_path,
+        planning::paths::shortest,
     },
 };
 
@@ -36,7 +36,7 @@ impl Rule {
         if !self.when.as_ref().map_or(Ok(true), |e| engine.truth(&e.0, scope))? {
             return Ok(None);
         }
-        let path = |template: &Template| engine.text(&template.0, scope).and_then(|p| checked_path(&p));
+        let path = |template: &Template| engine.text(&template.0, scope).and_then(|p| shortest(&p));
         let (path, action) = match (&self.write, &self.extract) {
             (Some(write), _) => (path(write)?, Action::Write { mode: self.mode()? }),
             (None, Some(extract)) => {
@@ -45,13 +45,7 @@ impl Rule {
                     Some(compress) => tar::compression(compress)?,
                     None => generic::compression_of(&blob.media_type),
                 };
-                let to = extract.to.as_ref().map_or_else(
-                    || Ok(".".into()),
-                    |to| match to.0.as_str() {
-                        "." => Ok(".".into()),
-                        _ => path(to),
-                    },
-                )?;
+                let to = extract.to.as_ref().map_or_else(|| Ok(".".into()), path)?;
                 (to, Action::Extract { compress, root, links: extract.links, diff_id: None })
             }
             (None, None) => return Ok(None),
@@ -141,7 +135,7 @@ fn config_value(config: &[u8]) -> Value {
 
 /// A layer as an expression value. Its title is checked as a relative path and usable as one.
 fn layer_value(layer: &Descriptor) -> Result<Value> {
-    let title = layer.title().map(checked_path).transpose()?;
+    let title = layer.title().map(shortest).transpose()?;
     let annotations = serde_json::to_value(&layer.annotations).unwrap_or(Json::Null);
     Ok(Value::pairs([
         ("title", title.map_or(Value::Blank(None), |title| Value::Path(title.into()))),

@@ -57,14 +57,25 @@ pub(crate) fn archives(outside: &str) -> Vec<Case> {
 
 fn escapes(t: &mut Table, outside: &str) {
     t.names("T1", &["../evil", "../canary/file"]);
-    t.names("T2", &["/evil", "//evil", outside, &format!("/{outside}"), &format!("{outside}/new")]);
+    // As by all tar programs, the slash at the start is dropped; what is left is below the destination.
+    t.tar(
+        "T2",
+        [Entry::file("/evil", "x"), Entry::file("//d/y", "y")],
+        Tree(&[("d/", ""), ("d/y", "y"), ("evil", "x")]),
+    );
+    t.names("T2", &["/../evil", "//..//evil", &format!("/..{outside}/new")]);
+    t.tar("T2", [Entry::file("/a", "x"), Entry::file("a", "y")], Reject);
+    t.tar("T2", [Entry::hard("h", outside)], Reject);
     t.names("T3", &["a/../../evil", "a//..//..//evil", "./../evil", "..", "a/..", "../"]);
     t.names("T4", &["../dest-evil/x", "../dest"]);
+    t.tar("T8", [Entry::dir("").mode(0)], Reject);
     for name in [".", "./", "/", ""] {
         t.tar("T8", [Entry::symlink(name, outside)], Reject);
         t.tar("T8", [Entry::symlink(name, "x")], Reject);
         t.tar("T8", [Entry::file(name, "evil")], Reject);
-        t.tar("T8", [Entry::dir(name).mode(0)], Reject);
+    }
+    for name in [".", "./", "/"] {
+        t.tar("T8 locked", [Entry::dir(name).mode(0), Entry::file("a", "data")], Tree(LONE));
     }
     t.tar("T8 own directory", [Entry::dir("./"), Entry::file("./a", "data")], Tree(LONE));
     t.names("T36", &[".artifact-unpack-x", ".artifact-lock/x"]);
@@ -73,7 +84,7 @@ fn escapes(t: &mut Table, outside: &str) {
         [Entry::file("oci-layout", "1"), Entry::file("index.json", "2")],
         Tree(&[("index.json", "2"), ("oci-layout", "1")]),
     );
-    t.names("T37", &["d/.wh.", ".wh.../..", ".wh../.."]);
+    t.names("T37", &[".wh.../..", ".wh../.."]);
     let whiteouts = [".wh.foo", ".wh..wh..opq", "d/.wh.x"].map(|name| Entry::file(name, ""));
     t.tar("T37 ordinary", whiteouts, Tree(&[(".wh..wh..opq", ""), (".wh.foo", ""), ("d/", ""), ("d/.wh.x", "")]));
 }
@@ -104,11 +115,16 @@ fn links(t: &mut Table, outside: &str) {
     t.tar("T11 inside", [Entry::file("f", "x"), Entry::symlink("s", "f"), Entry::hard("h", "s")], Reject);
     t.tar("T11 again", [Entry::file("f", "x"), Entry::hard("h", "f"), Entry::file("h", "evil")], Reject);
     let long = "x/".repeat(2050);
-    for target in [outside, "/", "..", "../..", "a/../../x", "", "self", "./self", "a\nb", "C:\\x"] {
+    for target in [outside, "/", "..", "../..", "a/../../x", "", "a\nb"] {
         t.tar("T45", [Entry::symlink("self", target)], Reject);
     }
     t.tar("T45 long", [Entry::pax(&[("linkpath", &long)]), Entry::symlink("l", "")], Reject);
     t.tar("T45 NUL", [Entry::symlink("l", b"a\0b")], Reject);
+    t.tar(
+        "T45 nowhere",
+        [Entry::symlink("a", "a"), Entry::symlink("b", "C:\\x")],
+        Tree(&[("a@", "a"), ("b@", "C:\\x")]),
+    );
     let inside = [Entry::symlink("d/l", "../f"), Entry::hard("h", "g"), Entry::file("f", "data")];
     t.tar("T45 before its target", inside, Reject);
     let inside = [Entry::symlink("d/l", "../f"), Entry::file("f", "data"), Entry::hard("d/h", "f")];
@@ -229,28 +245,42 @@ fn headers(t: &mut Table) {
     t.tar("T42 a link with data", [Entry::new(b'2', "a", "data").set(157, b"b")], Reject);
 }
 
+/// Names that Windows refuses or macOS takes for one are names like all others where the file system keeps them apart.
 fn names(t: &mut Table) {
-    for (a, b) in [
-        ("A", "a"),
-        ("d/A/x", "d/a/y"),
-        ("é", "e\u{301}"),
-        ("ß", "ss"),
-        ("ß", "SS"),
-        ("I", "ı"),
-        ("İ", "i"),
-        ("ﬁ", "fi"),
-    ] {
-        t.tar("T23", [Entry::file(a, "1"), Entry::file(b, "2")], Reject);
-        t.tar("T23", [Entry::dir(a), Entry::file(b, "2")], Reject);
-        t.tar("T23", [Entry::file("t", "1"), Entry::symlink(a, "t"), Entry::symlink(b, "t")], Reject);
+    if cfg!(target_os = "linux") {
+        t.tar("T23", [Entry::file("A", "1"), Entry::file("a", "2")], Tree(&[("A", "1"), ("a", "2")]));
+        t.tar("T23", [Entry::dir("A"), Entry::file("a", "2")], Tree(&[("A/", ""), ("a", "2")]));
+        let composed = [Entry::file("\u{e9}", "1"), Entry::file("e\u{301}", "2")];
+        t.tar("T23", composed, Tree(&[("e\u{301}", "2"), ("\u{e9}", "1")]));
+        let folders = [Entry::file("d/A/x", "1"), Entry::file("d/a/y", "2")];
+        t.tar("T23", folders, Tree(&[("d/", ""), ("d/A/", ""), ("d/A/x", "1"), ("d/a/", ""), ("d/a/y", "2")]));
+        let links = [Entry::file("t", "1"), Entry::symlink("L", "t"), Entry::symlink("l", "T")];
+        t.tar("T23", links, Tree(&[("L@", "t"), ("l@", "T"), ("t", "1")]));
     }
     t.names("T24", &[&"d/".repeat(10_000), &"d/".repeat(200), &"x".repeat(1 << 20), &"x".repeat(300)]);
     t.names("T24", &[&format!("a/{}", "abcd/".repeat(1000))]);
-    t.names("T25", &["C:\\x", "C:x", "c:/x", "\\\\server\\share\\x", "\\\\?\\C:\\x"]);
-    t.names("T26", &["..\\..\\evil", "a\\b"]);
-    t.names("T27", &["a.", "a ", "d./x", "d /x", "..."]);
-    t.names("T28", &["CON", "nul.txt", "COM¹", "LPT0", "aux .log", "d/Prn/x", "CONOUT$"]);
-    t.names("T29", &["file:stream", "a::$DATA"]);
+    for (id, name) in [
+        ("T25", "C:\\x"),
+        ("T25", "C:x"),
+        ("T25", "\\\\server\\share\\x"),
+        ("T26", "..\\..\\evil"),
+        ("T26", "a\\b"),
+        ("T27", "a."),
+        ("T27", "a "),
+        ("T27", "..."),
+        ("T28", "CON"),
+        ("T28", "nul.txt"),
+        ("T28", "COM¹"),
+        ("T28", "aux .log"),
+        ("T29", "file:stream"),
+        ("T29", "a::$DATA"),
+    ] {
+        let tree: &'static [(&str, &str)] = Box::leak(Box::new([(name, "data")]));
+        t.tar(id, [Entry::file(name, "data")], Tree(tree));
+    }
+    t.tar("T25", [Entry::file("c:/x", "data")], Tree(&[("c:/", ""), ("c:/x", "data")]));
+    t.names("T25", &["c:/../x", "\\\\server/../../x"]);
+    t.names("T26", &["..\\..\\/../../evil"]);
     t.names("T38", &["a\nb", "a\tb", "a\x1b[2Jb", "a\x7fb", "a\u{202e}b", "a\u{2066}b", "a\u{85}b", "\r"]);
     t.tar("T38 NUL", [Entry::file(b"a\0b", "evil")], Reject);
     t.tar("T38 NUL", [Entry::pax(&[("path", "a\0b")]), Entry::file("x", "evil")], Reject);
@@ -283,12 +313,12 @@ fn members(t: &mut Table) {
 /// Names of files, as titles bring them, that must be refused.
 pub(crate) fn titles(outside: &str) -> Vec<(&'static str, String)> {
     let all: &[(&str, &[&str])] = &[
-        ("A1", &["../evil", "a/../../evil", "./..", "..\\evil"]),
+        ("A1", &["../evil", "a/../../evil", "./.."]),
         ("A2", &["/etc/cron.d/x", "//x", outside]),
         ("A3", &["link/secret"]),
         ("A5", &["..", ".", "/", "a\nb", "x/"]),
         ("A6", &["../v1", "a/../b"]),
-        ("A9", &["", " ", "\t", "a\0b"]),
+        ("A9", &["", "\t", "a\0b"]),
         ("T36", &[".artifact-unpack-x"]),
     ];
     let one = |(id, names): &(&'static str, &[&str])| names.iter().map(|n| (*id, (*n).to_owned())).collect::<Vec<_>>();
@@ -298,8 +328,22 @@ pub(crate) fn titles(outside: &str) -> Vec<(&'static str, String)> {
 
 /// Pairs of titles that cannot be written side by side (A4).
 pub(crate) const CLASHING_TITLES: &[(&str, &str)] =
-    &[("a", "a"), ("a", "./a"), ("a", "A"), ("é", "e\u{301}"), ("ß", "ss"), ("a", "a/b"), ("a/b", "a"), ("d/X", "D/y")];
+    &[("a", "a"), ("a", "./a"), ("a", "a/b"), ("a/b", "a"), ("d/x", "d/./x")];
 
 /// Titles that look like commands, templates, or options, and are nothing but names (A5, A6, A8).
-pub(crate) const PLAIN_TITLES: &[&str] =
-    &["-rf", "~", "%2e%2e", "{{ x }}", "$(touch evil)", "${HOME}", "`id`", "a;b", "$HOME/x", "a&b|c"];
+pub(crate) const PLAIN_TITLES: &[&str] = &[
+    "-rf",
+    "~",
+    "..\\evil",
+    "C:\\x",
+    " ",
+    "aux",
+    "%2e%2e",
+    "{{ x }}",
+    "$(touch evil)",
+    "${HOME}",
+    "`id`",
+    "a;b",
+    "$HOME/x",
+    "a&b|c",
+];

@@ -204,11 +204,9 @@ async fn a_program_plans_an_index_and_unpacks_a_manifest_that_it_knows() {
 async fn what_a_program_wants_unpacked_stays_below_the_destination_and_is_of_the_manifest() {
     let known = manifest(Some("application/vnd.sh"), media_type::EMPTY, &[("text/plain", &[])]);
     let (own, other) = (known.layers[0].digest.to_string(), Digest::of(b"other").to_string());
-    for (path, digest, message) in [
-        ("../x", &own, "is outside the destination"),
-        ("/x", &own, "is outside"),
-        ("x", &other, "is not in this manifest"),
-    ] {
+    for (path, digest, message) in
+        [("../x", &own, "leads upwards"), ("/x", &own, "is an absolute path"), ("x", &other, "is not in this manifest")]
+    {
         let answer = format!(
             r#"echo '{{"steps":[{{"path":"{path}","action":{{"write":{{}}}},"blob":{{"mediaType":"a/b","digest":"{digest}","size":1}}}}]}}'"#
         );

@@ -127,6 +127,25 @@ async fn permissions_are_at_most_those_of_everyday_files() {
 }
 
 #[tokio::test]
+async fn a_top_directory_without_write_permission_is_unpacked_like_any_other() {
+    let world = World::new();
+    let entries = [Entry::dir("d").mode(0o555), Entry::dir("d/sub").mode(0o555), Entry::file("d/sub/a", "1")];
+    let report = Job::default().step("d", &archive(entries), rooted("d")).await.run(&world.dest()).await.unwrap();
+    assert_eq!(report.notes, ["2 members are directories and gained access for their owner"]);
+    let umask = !mode(world.dir.path().join("dest-evil")) & 0o777;
+    assert_eq!(mode(world.dest().join("d")), 0o755 & !umask);
+}
+
+#[tokio::test]
+async fn a_slash_at_the_start_of_a_name_is_dropped_with_a_note() {
+    let world = World::new();
+    let bytes = archive([Entry::file("/policy.rego", "1"), Entry::file("/.manifest", "2"), Entry::file("a", "3")]);
+    let report = Job::default().tar("", &bytes).await.run(&world.dest()).await.unwrap();
+    assert_eq!(report.notes, ["2 members lost the slash at the start of their name"]);
+    assert_eq!(tree::content(&world.dest()).into_keys().collect::<Vec<_>>(), [".manifest", "a", "policy.rego"]);
+}
+
+#[tokio::test]
 async fn times_are_kept_to_the_nanosecond() {
     let world = World::new();
     let bytes = archive([
@@ -190,7 +209,7 @@ async fn steps_may_share_directories_but_not_files() {
     let two = archive([Entry::dir("d"), Entry::file("d/b", "2")]);
     Job::default().tar("", &one).await.tar("", &two).await.run(&world.dest()).await.unwrap();
     assert_eq!(tree::content(&world.dest()).len(), 3);
-    for clash in ["d/a", "d", "D/x", "d/a/x"] {
+    for clash in ["d/a", "d", "d/a/x"] {
         let job = Job::default().tar("", &one).await.file(clash, "clash").await;
         assert_eq!(job.refused(&World::new(), clash).await.kind(), Kind::Exists);
     }

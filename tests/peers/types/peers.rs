@@ -25,7 +25,8 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         ["oras"]
             single oras_restores_what_we_pack,
-            single we_restore_what_oras_packs;
+            single we_restore_what_oras_packs,
+            single we_restore_what_oras_packs_of_the_directory_that_it_is_in;
         []
             single we_restore_what_we_pack_however_it_is_compressed,
             single an_unpacked_slideshow_packs_to_the_same_artifact;
@@ -34,7 +35,16 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// A directory with everything that a bundle keeps.
 fn sample() -> tempfile::TempDir {
-    let dir = tree(&[("docs/a.txt", "a"), ("docs/sub/run.sh", "#!/bin/sh\n"), ("docs/empty", "")]);
+    let dir = tree(&[
+        ("docs/a.txt", "a"),
+        ("docs/sub/run.sh", "#!/bin/sh\n"),
+        ("docs/empty", ""),
+        // Names that Windows or macOS refuse, or take for one.
+        ("docs/12:00:00.log", "1"),
+        ("docs/aux.c", "2"),
+        ("docs/A.txt", "3"),
+        ("docs/x\\y?. ", "4"),
+    ]);
     fs::set_permissions(dir.path().join("docs/sub/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     std::os::unix::fs::symlink("sub/run.sh", dir.path().join("docs/link")).unwrap();
     dir
@@ -42,7 +52,9 @@ fn sample() -> tempfile::TempDir {
 
 fn check(restored: &Path) {
     assert_eq!(fs::read_to_string(restored.join("a.txt")).unwrap(), "a");
-    assert_eq!(fs::read_to_string(restored.join("empty")).unwrap(), "");
+    for (name, text) in [("empty", ""), ("12:00:00.log", "1"), ("aux.c", "2"), ("A.txt", "3"), ("x\\y?. ", "4")] {
+        assert_eq!(fs::read_to_string(restored.join(name)).unwrap(), text, "{name}");
+    }
     assert_eq!(fs::read_link(restored.join("link")).unwrap().to_str(), Some("sub/run.sh"));
     let mode = fs::metadata(restored.join("sub/run.sh")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
@@ -87,6 +99,21 @@ async fn we_restore_what_oras_packs() {
     out_of_layout(&work.path().join("layout"), &work.path().join("out")).await;
     check(&work.path().join("out/docs"));
     assert_eq!(fs::read_to_string(work.path().join("out/note.md")).unwrap(), "# note\n");
+}
+
+async fn we_restore_what_oras_packs_of_the_directory_that_it_is_in() {
+    let oras = peer("oras");
+    let (source, work) = (sample(), tempfile::tempdir().unwrap());
+    let docs = source.path().join("docs");
+    fs::set_permissions(docs.join("sub"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(&docs, fs::Permissions::from_mode(0o555)).unwrap();
+    let layout = format!("{}:v1", work.path().join("layout").display());
+    run(Command::new(oras).current_dir(&docs).args(["push", "--oci-layout", &layout, "."]));
+    for directory in [docs.clone(), docs.join("sub")] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    out_of_layout(&work.path().join("layout"), &work.path().join("out")).await;
+    check(&work.path().join("out"));
 }
 
 async fn we_restore_what_we_pack_however_it_is_compressed() {
