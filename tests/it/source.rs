@@ -9,6 +9,7 @@ use std::{
 
 use artifact::{
     Kind, Result,
+    oci::Digest,
     source::{
         Dialect, Format, Ignore, Irregular, Limits, Listing, Magic, Member, MemberKind, Options, Source, Symlinks,
     },
@@ -16,6 +17,8 @@ use artifact::{
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::support::ignore_samples;
 
 /// A directory with these files; a path that ends in `/` is a directory.
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -515,4 +518,15 @@ proptest! {
         }
         prop_assert_eq!(members, source.list(&Listing::default()).unwrap());
     }
+}
+
+#[test]
+fn two_thousand_random_ignore_files_have_the_verdicts_of_git() {
+    let mut verdicts = String::new();
+    for number in 0..ignore_samples::FILES {
+        verdicts.push_str(&ignore_samples::ignored(&ignore_samples::text(number)).join("\n"));
+        verdicts.push_str("\n\n");
+    }
+    // Of git 2.39, which `tests/peers` asks again, path by path.
+    assert_eq!(Digest::of(verdicts.as_bytes()).hex(), ignore_samples::VERDICTS);
 }

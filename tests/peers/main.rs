@@ -11,6 +11,7 @@ mod cli;
 mod conformance;
 mod costs;
 mod examples;
+mod ignore;
 mod pack;
 mod registry;
 mod serve;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
         conformance::tests(),
         costs::tests(),
         examples::tests(),
+        ignore::tests(),
         pack::tests(),
         registry::tests(),
         serve::tests(),

@@ -4,6 +4,7 @@ mod docker;
 mod gitignore;
 mod helm;
 mod pattern;
+mod wildmatch;
 
 use super::{Source, escapes, names::escape};
 use crate::error::{Context as _, Error, Kind, Result};
@@ -75,7 +76,8 @@ impl Rules {
     ///
     /// Errors name the line: kind `Escape` for a pattern with `..`, kind `Invalid` for a malformed one.
     pub fn new(dialect: Dialect, text: &str, always: &[String]) -> Result<Self> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // Also the last line may end in a carriage return.
+        let text = &format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(text));
         Ok(Self {
             file: List::new(dialect, text.lines())?,
             always: List::new(dialect, always.iter().map(String::as_str))?,

@@ -10,6 +10,7 @@ pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod http2;
+pub(crate) mod ignore_samples;
 pub(crate) mod metered;
 pub(crate) mod packing;
 pub(crate) mod program;
