@@ -116,12 +116,13 @@ impl Source {
         no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
     }
 
-    /// Whether the source is a Markdown deck with front matter. Errors: the file exceeds the limit.
+    /// Whether the source is Markdown with front matter that looks like a deck ([`Deck::is_likely`](super::Deck::is_likely)).
+    /// Errors: the file exceeds the limit.
     pub fn has_front_matter(&self) -> Result<bool> {
         let Some(file) = self.file() else {
             return Ok(false);
         };
-        no_on_nonsense(self.deck(file, super::DECK_LIMIT).map(|deck| !deck.front_matter.is_null()))
+        no_on_nonsense(self.deck(file, super::DECK_LIMIT).map(|deck| deck.is_likely()))
     }
 }
 

@@ -7,32 +7,19 @@ use std::collections::HashMap;
 /// The fences of a text.
 #[derive(Debug, Default)]
 pub(super) struct Fences {
-    /// The starts of fenced code.
-    pub(super) opening: Vec<Opening>,
     /// For each line, whether it is fenced code.
     covered: Vec<bool>,
 }
 
-/// The first line of fenced code.
-#[derive(Debug)]
-pub(super) struct Opening {
-    /// The line, counted from 0.
-    pub(super) at: usize,
-    /// Whether the marks are tildes.
-    pub(super) tilde: bool,
-    /// The info string after the marks.
-    pub(super) info: String,
-}
-
 impl Fences {
     pub(super) fn find(lines: &[&str]) -> Self {
-        let mut fences = Self { opening: Vec::new(), covered: vec![false; lines.len()] };
+        let mut fences = Self { covered: vec![false; lines.len()] };
         // For each kind of mark, the shortest length known to be unclosed, which needs no further search.
         let mut unclosed: HashMap<char, usize> = HashMap::new();
         let mut at = 0;
         while let Some(line) = lines.get(at) {
-            let end = opens(line).filter(|(mark, len, _)| unclosed.get(mark).is_none_or(|least| len < least));
-            let Some((mark, len, info)) = end else {
+            let end = opens(line).filter(|(mark, len)| unclosed.get(mark).is_none_or(|least| len < least));
+            let Some((mark, len)) = end else {
                 at += 1;
                 continue;
             };
@@ -42,7 +29,6 @@ impl Fences {
                     if let Some(covered) = fences.covered.get_mut(at..=end) {
                         covered.fill(true);
                     }
-                    fences.opening.push(Opening { at, tilde: mark == '~', info: info.to_owned() });
                     at = end;
                 }
                 None => {
@@ -60,11 +46,10 @@ impl Fences {
     }
 }
 
-/// The mark, its length, and the info string.
-fn opens(line: &str) -> Option<(char, usize, &str)> {
-    let (mark, len, rest) = run(line)?;
-    let info = rest.trim();
-    (mark == '~' || !info.contains('`')).then_some((mark, len, info))
+/// The mark, and its length.
+fn opens(line: &str) -> Option<(char, usize)> {
+    let (mark, len, info) = run(line)?;
+    (mark == '~' || !info.contains('`')).then_some((mark, len))
 }
 
 fn closes(line: &str, mark: char, least: usize) -> bool {

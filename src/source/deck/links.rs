@@ -1,4 +1,5 @@
-//! Links to local files in Markdown: `![](a.png)`, `[](b.md)`, `[id]: c.png`, and `src` and `href` of HTML tags.
+//! Links to local files in Markdown: `![](a.png)`, `[](b.md)`, `[id]: c.png`, `src`, `href` and the like of HTML tags, and
+//! `url(…)` in style, which may be in front matter and comments.
 
 use std::collections::HashSet;
 
@@ -6,16 +7,20 @@ use std::collections::HashSet;
 const MAX_DESTINATION: usize = 4096;
 const MAX_PARENTHESES: usize = 32;
 
-/// The local files linked in these lines, in order, without duplicates.
-pub(super) fn local<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut found = Vec::new();
+/// The local files linked in these lines, and in the style of `all`, in order, without duplicates.
+pub(super) fn local<'a>(lines: impl Iterator<Item = &'a str>, all: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let (mut found, mut text) = (Vec::new(), String::new());
     let mut comment = false;
     for line in lines {
-        let text = without_code(&without_comments(line, &mut comment));
-        definition(&text, &mut found);
-        inline(&text, &mut found);
-        html(&text, &mut found);
+        let line = without_code(&without_comments(line, &mut comment));
+        definition(&line, &mut found);
+        text.push_str(&line);
+        text.push('\n');
     }
+    // Links and tags may span lines.
+    inline(&text, &mut found);
+    html(&text, &mut found);
+    all.for_each(|line| style(&without_code(line), &mut found));
     let mut seen = HashSet::new();
     let files = found.iter().filter_map(|destination| file(destination));
     files.filter(|file| seen.insert(file.clone())).collect()
@@ -157,20 +162,41 @@ fn near(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_DESTINATION)).unwrap_or(text)
 }
 
-/// Finds `src="…"`, `href="…"` and the like in tags.
-fn html(line: &str, found: &mut Vec<String>) {
-    for tag in line.split('<').skip(1) {
+/// Finds `src="…"`, `href=…` and the like in tags, and all pictures of a `srcset`.
+fn html(text: &str, found: &mut Vec<String>) {
+    for tag in text.split('<').skip(1).filter(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic())) {
         let tag = tag.split('>').next().unwrap_or_default();
-        for name in ["src=", "href=", "poster="] {
-            for (at, _) in tag.match_indices(name) {
+        let lower = tag.to_ascii_lowercase();
+        for name in ["src=", "href=", "poster=", "srcset=", "data-background=", "data-background-image="] {
+            for (at, _) in lower.match_indices(name) {
                 let own = tag.get(..at).is_some_and(|before| before.ends_with(char::is_whitespace));
-                let value = tag.get(at + name.len()..).unwrap_or_default();
-                let quoted = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-                if let (true, Some(quote)) = (own, quoted) {
-                    found.extend(value.split(quote).nth(1).map(str::to_owned));
+                let value = attribute(tag.get(at + name.len()..).unwrap_or_default());
+                let several = name == "srcset=";
+                let one = |item: &str| item.split_whitespace().next().map(str::to_owned);
+                match own {
+                    true if several => found.extend(value.split(',').filter_map(one)),
+                    true => found.push(value.to_owned()),
+                    false => {}
                 }
             }
         }
+    }
+}
+
+/// The value of an attribute, in quotes or up to white space.
+fn attribute(text: &str) -> &str {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+    match quote {
+        Some(quote) => text.split(quote).nth(1).unwrap_or_default(),
+        None => text.split(char::is_whitespace).next().unwrap_or_default(),
+    }
+}
+
+/// Finds `url(…)` of style sheets, attributes and Marp's directives.
+fn style(line: &str, found: &mut Vec<String>) {
+    for url in line.split("url(").skip(1) {
+        let url = url.split(')').next().unwrap_or_default();
+        found.push(url.trim().trim_matches(['"', '\'']).to_owned());
     }
 }
 
@@ -197,23 +223,29 @@ mod tests {
             ("<!-- ![no](n.png) --> ![yes](y.png)", &["y.png"]),
             ("\\[no](n.png\\)", &[]),
             ("[[x](y.md)](z.md)", &["y.md", "z.md"]),
+            ("<img\n  src=\"a.png\">\n<IMG alt=x SRC=b.png>\n![alt](\nc.png)", &["c.png", "a.png", "b.png"]),
+            ("<img srcset=\"a.png 1x, b.png 2x\" src=c.png>", &["c.png", "a.png", "b.png"]),
+            ("backgroundImage: url('./bg.png')\n<!-- _backgroundImage: url(a.png) -->", &["./bg.png", "a.png"]),
+            ("<style>\na { background: url( \"c.png\" ) url(https://x/y.png) }\n</style> `url(no.png)`", &["c.png"]),
+            ("a < b src=no.png", &[]),
             ("[no](", &[]),
             ("[no](x y", &[]),
         ] {
-            assert_eq!(local(text.lines()), files, "{text}");
+            assert_eq!(local(text.lines(), text.lines()), files, "{text}");
         }
     }
 
     #[test]
     fn a_comment_may_span_lines() {
         let lines = "a <!-- ![n](1.png)\n![n](2.png)\n--> ![y](3.png)";
-        assert_eq!(local(lines.lines()), ["3.png"]);
+        assert_eq!(local(lines.lines(), lines.lines()), ["3.png"]);
     }
 
     #[test]
     fn hostile_lines_cost_little() {
         for part in ["](", "](a ", "](<", "`a``", "[", "<a src=", " src='", "<!--", "](\\"] {
-            assert!(local([part.repeat(20_000).as_str()].into_iter()).len() < 2, "{part}");
+            let text = part.repeat(20_000);
+            assert!(local([text.as_str()].into_iter(), [text.as_str()].into_iter()).len() < 2, "{part}");
         }
     }
 }

@@ -60,6 +60,63 @@ fn front_matter_is_a_map_that_a_ruler_opens_or_that_is_well_known() {
 }
 
 #[test]
+fn authors_are_a_text_or_a_list_and_what_is_no_text_is_left_out_with_its_place() {
+    for (settings, authors, unused) in [
+        ("author: Ann", &["Ann"][..], &[][..]),
+        ("author: [Ann, Bob]\nauthors: [Cy]", &["Ann", "Bob", "Cy"], &[]),
+        ("author: {name: Ann}", &[], &["deck.md:2:9: `author` is no text here, and is left out"]),
+        ("authors:\n- Ann\n- [x]", &["Ann"], &["deck.md:4:3: `authors` is no text here, and is left out"]),
+        ("author:", &[], &[]),
+        ("theme: true", &[], &["deck.md:2:8: `theme` is no text here, and is left out"]),
+        ("theme: 5\ndate: 2024", &[], &["deck.md:2:8: `theme` is no text here, and is left out"]),
+    ] {
+        let deck = deck(&format!("---\n{settings}\n---\nx"));
+        assert_eq!((deck.authors.as_slice(), deck.unused.as_slice()), (&to_owned(authors)[..], &to_owned(unused)[..]));
+    }
+    assert_eq!(deck("---\ndate: 2024\npaging: \"%d\"\ntheme: t\n---\nx").date.as_deref(), Some("2024"));
+    assert_eq!(deck("---\nauthor: [A]\n---\nx").differs.len(), 1, "the viewer shows it");
+}
+
+fn to_owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn front_matter_that_cannot_be_read_is_told_with_its_place() {
+    for settings in ["weight: 010", "a: 1\na: 2", "id: 12345678901234567890123", "a: b: c"] {
+        let deck = deck(&format!("---\nauthor: Ann\n{settings}\n---\nx"));
+        assert!(deck.front_matter.is_null() && deck.is_likely(), "{settings}");
+        assert!(
+            deck.unused[0].starts_with("the front matter cannot be read, and counts as a slide: deck.md:"),
+            "{deck:?}"
+        );
+    }
+    assert_eq!(deck("---\nNot: a map, it is: text\nno\n---\nx").unused.len(), 1);
+    assert_eq!(deck("---\n* [ text\n---\nx").unused, [""; 0]);
+}
+
+#[test]
+fn a_deck_is_what_looks_like_one() {
+    for (text, likely) in [
+        ("---\nname: Bug report\nabout: x\n---\nText\n", false),
+        ("---\nlicense: mit\ntags: [a]\n---\n# Model\n\n```\n---\n```\n", false),
+        ("# Text\n\n---\n\nmore", false),
+        ("---\nname: x\n---\n# One\n---\n# Two", true),
+        ("---\ntheme: dark\n---\n# One", true),
+        ("author: A\n---\n# One", true),
+        ("---\na: b: c\n---\nx\n---\ny", true),
+        ("---\na: b: c\n---\nx", false),
+    ] {
+        assert_eq!(deck(text).is_likely(), likely, "{text:?}");
+    }
+}
+
+#[test]
+fn a_comment_in_indented_code_is_no_heading() {
+    assert_eq!(deck("    # comment\n\t# tab\n# One").title.as_deref(), Some("One"));
+}
+
+#[test]
 fn a_first_slide_that_slides_would_not_show_is_told() {
     for text in ["# Title\n---\nx", "---\n# Title\n## Sub\n---\nx", "Note: this\n---\nx"] {
         let deck = deck(text);
@@ -86,7 +143,7 @@ fn a_fence_that_nothing_closes_is_none() {
     let shorter = deck("````\na\n---\n```\nb\n````\n---\nc");
     assert_eq!(shorter.slides.len(), 2);
     let other = deck("```\n~~~\n---\n```\nb");
-    assert_eq!((other.slides.len(), other.preprocess.len()), (1, 0));
+    assert_eq!(other.slides.len(), 1);
 }
 
 #[test]

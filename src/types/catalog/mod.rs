@@ -193,7 +193,8 @@ impl Catalog {
     /// Detects the type and form of a source.
     ///
     /// Fallback rules count only if no other fits. Errors: kind `UnknownType` if none fits, with the rules; kind
-    /// `Ambiguous` if several fit, with their names; a malformed document whose file name a type claims; kind `Limit`
+    /// `Ambiguous` if several fit, with their names; a document whose file name a type claims and that
+    /// is malformed, or has none of the keys; kind `Limit`
     /// if a limit prevents an answer.
     pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
@@ -217,7 +218,11 @@ impl Catalog {
                 return Err(Error::new(Kind::Ambiguous, message).with_code(Code::SeveralTypes));
             }
             if let Some(found) = found.pop() {
-                return Ok(found);
+                let near = self
+                    .list()
+                    .filter(|_| fallback)
+                    .find_map(|kind| detect::missed_by(kind.definition(), source, found.kind.name()));
+                return near.map_or(Ok(found), Err);
             }
         }
         let wanted: Vec<_> = self.list().flat_map(|t| detect::wanted(t.definition())).collect();

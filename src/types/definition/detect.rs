@@ -53,7 +53,7 @@ pub struct FileTest {
     /// Glob for an entry of a tar archive, plain or compressed.
     #[serde(default)]
     pub contains: Option<String>,
-    /// Markdown with front matter.
+    /// Markdown with front matter that looks like a deck: several slides, or a key that `slides` knows.
     #[serde(default)]
     pub front_matter: bool,
 }

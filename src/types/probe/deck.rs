@@ -19,12 +19,22 @@ pub(in crate::types) fn read(path: &str, source: &Source) -> Result<Json> {
             Err(e) => return Err(e),
         }
     }
+    let theme_file = deck.theme.as_ref().filter(|theme| theme.contains('.') && !theme.contains("://"));
+    let theme_file = match theme_file.map(|theme| (theme, relative(theme).and_then(|short| source.resolve(&short)))) {
+        Some((_, Ok(member))) => Some(member.path),
+        Some((theme, Err(e))) if e.kind() == Kind::Escape => {
+            outside.push(theme.clone());
+            None
+        }
+        _ => None,
+    };
     let broken = |e| Error::caused(Kind::Internal, "cannot encode a deck", e);
     let mut value = serde_json::to_value(&deck).map_err(broken)?;
     if let Some(map) = value.as_object_mut() {
         for (key, links) in [("localLinks", local), ("missingLinks", missing), ("outsideLinks", outside)] {
             map.insert(key.into(), links.into());
         }
+        map.insert("themeFile".into(), theme_file.into());
     }
     Ok(value)
 }

@@ -1,5 +1,7 @@
 //! The section `detect`: detects sources of a type.
 
+use std::collections::BTreeSet;
+
 use globset::GlobBuilder;
 use serde_json::{Map, Value as Json};
 
@@ -25,6 +27,25 @@ pub(in crate::types) fn fitting_rule<'a>(
         }
     }
     Ok(None)
+}
+
+/// The error for a source that has the name of a source of this type, and not its keys: most likely a key is misspelt. `None`
+/// for all others. `other` is the type that it has otherwise.
+pub(in crate::types) fn missed_by(definition: &Definition, source: &Source, other: &str) -> Option<Error> {
+    let name = source.file()?;
+    let tests = definition.detect.iter().filter(|rule| !rule.explicit).filter_map(|rule| rule.file.as_ref());
+    let named = tests.filter(|test| test.name.0.iter().any(|own| own == name));
+    let keys: BTreeSet<&str> =
+        named.flat_map(|test| test.yaml.keys().chain(test.json.keys())).map(String::as_str).collect();
+    if keys.is_empty() {
+        return None;
+    }
+    let (keys, kind) = (keys.into_iter().collect::<Vec<_>>().join("` or `"), &definition.metadata.name);
+    let message = format!(
+        "`{source}` has the name of a {kind}, and not its key `{keys}`; \
+         name the type `{kind}` to be shown the error, or `{other}` to pack it as any file"
+    );
+    Some(Error::new(Kind::UnknownType, message))
 }
 
 /// The form of a source whose type the user named: the first rule that fits, explicit ones included, else the first for

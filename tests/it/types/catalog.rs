@@ -13,6 +13,23 @@ use super::{HELM_CONFIG, HELM_LAYER, define, definition, manifest, tree};
 use crate::support::tar::{Entry, archive};
 
 #[test]
+fn a_file_with_the_name_of_a_type_and_not_its_keys_is_an_error_that_names_both_ways_out() {
+    let catalog = Catalog::builtin().unwrap();
+    for text in ["title: t\nimage:\n- a.png\n", "Images: [a.png]\n", "- a.png\n"] {
+        let dir = tree(&[("slides.yaml", text), ("other.yaml", text)]);
+        let error = catalog.detect(&Source::open(dir.path().join("slides.yaml")).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), Kind::UnknownType, "{text}");
+        for said in
+            ["its key `images` or `slides`", "name the type `slideshow`", "or `file-bundle` to pack it as any file"]
+        {
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let other = catalog.detect(&Source::open(dir.path().join("other.yaml")).unwrap()).unwrap();
+        assert_eq!(other.kind.name(), "file-bundle");
+    }
+}
+
+#[test]
 fn each_source_has_one_type() {
     let catalog = Catalog::builtin().unwrap();
     let dir = tree(&[
