@@ -18,8 +18,9 @@ use self::{
 };
 use crate::error::{Context as _, Error, Result};
 
-/// Size limit of a PAX header, long name or long link target, in bytes.
-pub const MAX_EXTENSION: u64 = 64 << 10;
+/// Size limit of a PAX header, long name or long link target, in bytes: that of Go, since archives made on a Mac have resource
+/// forks as attributes.
+pub const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Limits of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

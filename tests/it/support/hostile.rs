@@ -295,6 +295,10 @@ fn members(t: &mut Table) {
     }
     let attributes = [("SCHILY.xattr.security.capability", "x"), ("SCHILY.xattr.trusted.overlay.opaque", "y")];
     t.tar("T33", [Entry::pax(&attributes), Entry::file("a", "data")], Tree(LONE));
+    let fork = "x".repeat(900 << 10);
+    t.tar("T33 large", [Entry::pax(&[("LIBARCHIVE.xattr.fork", &fork)]), Entry::file("a", "data")], Tree(LONE));
+    let (one, other) = (("LIBARCHIVE.xattr.one", &*fork), ("LIBARCHIVE.xattr.other", &*fork));
+    t.tar("T33 too large", [Entry::pax(&[one, other]), Entry::file("a", "data")], Reject);
     t.tar("T33", [Entry::pax(&[("SCHILY.acl.access", "user::rwx")]), Entry::file("a", "data")], Tree(LONE));
     let owner = [("uid", "4294967296"), ("gid", "-5"), ("uname", "root\x1b"), ("gname", "nobody")];
     t.tar("T34", [Entry::pax(&owner), Entry::file("a", "data").set(108, &[0xff; 16])], Tree(LONE));
