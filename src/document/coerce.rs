@@ -16,7 +16,7 @@ const MAX_REFS: usize = 16;
 /// The value of a tree.
 pub(super) fn value(root: &Node, options: &Options<'_>) -> Result<Value, Located> {
     let coercion = Coercion { options };
-    let place = Place { schema: options.schema.map(|s| coercion.target(s)), clean: true };
+    let place = Place { schema: options.schema.map(|s| target(s, options.schema)), clean: true };
     coercion.node(root, place)
 }
 
@@ -75,7 +75,8 @@ impl<'a> Coercion<'a> {
     fn entry(&self, key: &str, node: &Node, place: Place<'a>) -> Result<Option<Value>, Located> {
         let named = place.schema.and_then(|s| self.child(s.get("properties")?.get(key)));
         let free = place.schema.and_then(|s| self.child(s.get("additionalProperties")));
-        let clean = place.clean && (named.is_some() || place.schema.is_none());
+        let verbatim = named.is_some_and(|schema| schema.get("x-verbatim") == Some(&Value::Bool(true)));
+        let clean = place.clean && !verbatim && (named.is_some() || place.schema.is_none());
         let value = self.item(node, Place { schema: named.or(free), clean })?;
         // A null field counts as missing; this precedes the zero value of a string.
         let absent = self.go() && named.is_some() && self.is_null(node);
@@ -105,20 +106,20 @@ impl<'a> Coercion<'a> {
     }
 
     fn child(&self, schema: Option<&'a Value>) -> Option<&'a Value> {
-        schema.filter(|s| s.is_object()).map(|s| self.target(s))
+        schema.filter(|s| s.is_object()).map(|s| target(s, self.options.schema))
     }
+}
 
-    /// Resolves a `$ref` within the same schema.
-    fn target(&self, mut schema: &'a Value) -> &'a Value {
-        for _ in 0..MAX_REFS {
-            let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
-            let Some(next) = pointer.and_then(|p| self.options.schema?.pointer(p)) else {
-                break;
-            };
-            schema = next;
-        }
-        schema
+/// Resolves a `$ref` within the same schema.
+pub(super) fn target<'a>(mut schema: &'a Value, root: Option<&'a Value>) -> &'a Value {
+    for _ in 0..MAX_REFS {
+        let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
+        let Some(next) = pointer.and_then(|p| root?.pointer(p)) else {
+            break;
+        };
+        schema = next;
     }
+    schema
 }
 
 /// Whether a schema allows only strings, and null.
@@ -186,11 +187,12 @@ mod tests {
             "description": {"type": "string"},
             "sources": {"items": {"type": "string"}},
             "annotations": {"additionalProperties": {"type": "string"}},
+            "version": {"type": "string", "x-verbatim": true},
         }});
-        let text = "description: \"a\\tb\\e\"\nsources: [\"x\\ny\"]\nannotations: {k: \"a\\nb\"}\n";
+        let text = "version: \"1\\t\"\ndescription: \"a\\tb\\e\"\nsources: [\"x\\ny\"]\nannotations: {k: \"a\\nb\"}\n";
         assert_eq!(
             go(text, &schema, Strings::Printable),
-            json!({"description": "a b", "sources": ["x y"], "annotations": {"k": "a\nb"}})
+            json!({"version": "1\t", "description": "a b", "sources": ["x y"], "annotations": {"k": "a\nb"}})
         );
     }
 }

@@ -5,17 +5,19 @@ use std::collections::HashMap;
 use serde::de::IgnoredAny;
 
 use super::{
-    Located, Position, invalid,
-    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, too_deep, twice},
+    Again, Located, Options, Position, invalid,
+    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, again, last_of_each, too_deep, twice},
 };
 
 /// The tree of a JSON text; null for an empty one.
-pub(super) fn parse(text: &str) -> Result<Node, Located> {
+pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<(Node, Vec<Again>), Located> {
     if text.trim().is_empty() {
-        return Ok(Node::nothing());
+        return Ok((Node::nothing(), Vec::new()));
     }
     serde_json::from_str::<IgnoredAny>(text).map_err(|e| syntax(text, &e))?;
-    Scanner { rest: text, at: Position { line: 1, column: 1 } }.value(0)
+    let at = Position { line: 1, column: 1 };
+    let mut scanner = Scanner { rest: text, at, repeated: options.repeated, again: Vec::new() };
+    Ok((scanner.value(0)?, scanner.again))
 }
 
 fn syntax(text: &str, error: &serde_json::Error) -> Located {
@@ -31,6 +33,8 @@ fn syntax(text: &str, error: &serde_json::Error) -> Located {
 struct Scanner<'a> {
     rest: &'a str,
     at: Position,
+    repeated: bool,
+    again: Vec<Again>,
 }
 
 impl<'a> Scanner<'a> {
@@ -56,14 +60,16 @@ impl<'a> Scanner<'a> {
         self.take(1);
         while !self.closes('}')? {
             let key = Key { at: self.at, name: self.string()? };
-            if let Some(first) = seen.insert(key.name.clone(), key.at) {
-                return Err(twice(&key, first));
+            match seen.insert(key.name.clone(), key.at) {
+                Some(first) if self.repeated => self.again.push(again(&key, first)),
+                Some(first) => return Err(twice(&key, first)),
+                None => {}
             }
             self.space();
             self.take(1);
             entries.push((key, self.value(depth + 1)?));
         }
-        Ok(Kind::Map(entries))
+        Ok(Kind::Map(if seen.len() < entries.len() { last_of_each(entries) } else { entries }))
     }
 
     fn list(&mut self, depth: usize) -> Result<Kind, Located> {

@@ -4,9 +4,11 @@
 //! YAML 1.2 or by those of Go's YAML reader.
 
 mod coerce;
+mod fields;
 mod go;
 mod json;
 mod node;
+mod older;
 mod scalar;
 mod strict;
 #[cfg(test)]
@@ -60,7 +62,8 @@ pub enum Strings {
     /// Unchanged.
     #[default]
     Keep,
-    /// Strings under `properties` of the schema pass through [`printable`]; those in free maps do not, as in Helm.
+    /// Strings under `properties` of the schema pass through [`printable`]; those in free maps and those with
+    /// `x-verbatim: true` do not, as in Helm.
     Printable,
 }
 
@@ -79,6 +82,9 @@ pub struct Options<'a> {
     pub limit: u64,
     /// Limit of uses of YAML aliases (`*name`).
     pub aliases: usize,
+    /// Whether a key may come again, and a second document: as in Go, the last key and the first document count. The
+    /// document then has warnings.
+    pub repeated: bool,
 }
 
 impl Default for Options<'_> {
@@ -90,6 +96,7 @@ impl Default for Options<'_> {
             schema: None,
             limit: DOCUMENT_LIMIT,
             aliases: 64,
+            repeated: false,
         }
     }
 }
@@ -110,6 +117,8 @@ pub struct Document {
     pub value: Value,
     /// The origin of the text, for messages.
     pub origin: String,
+    /// What came again in the text, with its place.
+    pub warnings: Vec<String>,
     root: Node,
 }
 
@@ -120,29 +129,41 @@ impl Document {
     /// Errors: malformed, not UTF-8, larger than the limit or nested deeper than 64; a duplicate key; a number that
     /// does not fit 64 bits; more than one document.
     pub fn parse(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<Self> {
-        let mut all = Self::parse_stream(bytes, origin, options)?;
-        if all.len() > 1 {
-            return Err(Error::invalid(format!("{} holds {} documents; one is expected", escape(origin), all.len())));
+        let (mut roots, mut again) = trees(bytes, origin, options)?;
+        while roots.last().is_some_and(Node::is_nothing) {
+            roots.pop();
         }
-        match all.pop() {
-            Some(document) => Ok(document),
-            None => Ok(Self { value: Value::Null, origin: origin.to_owned(), root: Node::nothing() }),
+        // Go reads the first document, even if it is empty.
+        if options.scalars == Scalars::Strict {
+            roots.retain(|root| !root.is_nothing());
         }
+        let count = roots.len();
+        let mut roots = roots.into_iter();
+        let root = roots.next().unwrap_or_else(Node::nothing);
+        if let Some(second) = roots.next() {
+            if !options.repeated || root.is_nothing() {
+                let message = format!("{} holds {count} documents; one is expected", escape(origin));
+                return Err(Error::invalid(message));
+            }
+            again.push((second.at, "another document starts here; only the first counts".into()));
+        }
+        Self::of(root, again, origin, options)
     }
 
     /// Parses all documents of a text; JSON has one. Empty documents are skipped.
     pub fn parse_stream(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<Vec<Self>> {
-        let text = text::decode(bytes, options.limit).context(|| escape(origin))?;
-        let roots = match options.format {
-            Format::Yaml => yaml::parse(text, options),
-            Format::Json => json::parse(text).map(|root| vec![root]),
-        };
-        let place = |(at, error): Located| error.context(format!("{}:{}:{}", escape(origin), at.line, at.column));
-        let document = |root: Node| {
-            let value = coerce::value(&root, options).map_err(place)?;
-            Ok(Self { value, origin: origin.to_owned(), root })
-        };
-        roots.map_err(place)?.into_iter().filter(|root| !root.is_nothing()).map(document).collect()
+        let (roots, _) = trees(bytes, origin, options)?;
+        let full = roots.into_iter().filter(|root| !root.is_nothing());
+        full.map(|root| Self::of(root, Vec::new(), origin, options)).collect()
+    }
+
+    fn of(mut root: Node, again: Vec<Again>, origin: &str, options: &Options<'_>) -> Result<Self> {
+        if let (Scalars::GoYaml, Some(schema)) = (options.scalars, options.schema) {
+            fields::rename(&mut root, schema);
+        }
+        let value = coerce::value(&root, options).map_err(|located| placed(located, origin))?;
+        let warnings = again.into_iter().map(|(at, what)| format!("{}: {what}", place(origin, at))).collect();
+        Ok(Self { value, origin: origin.to_owned(), warnings, root })
     }
 
     /// The position of the part at this JSON pointer; `None` if there is none.
@@ -162,14 +183,31 @@ impl Document {
                 (None, None) => break self.root.at,
             }
         };
-        self.named(at)
-    }
-
-    /// A position as `file:line:column`.
-    fn named(&self, at: Position) -> String {
-        format!("{}:{}:{}", escape(&self.origin), at.line, at.column)
+        place(&self.origin, at)
     }
 }
+
+/// The trees of all documents of a text, with what comes again in them.
+fn trees(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<(Vec<Node>, Vec<Again>)> {
+    let text = text::decode(bytes, options.limit).context(|| escape(origin))?;
+    let trees = match options.format {
+        Format::Yaml => yaml::parse(text, options),
+        Format::Json => json::parse(text, options).map(|(root, again)| (vec![root], again)),
+    };
+    trees.map_err(|located| placed(located, origin))
+}
+
+/// A position as `file:line:column`.
+fn place(origin: &str, at: Position) -> String {
+    format!("{}:{}:{}", escape(origin), at.line, at.column)
+}
+
+fn placed((at, error): Located, origin: &str) -> Error {
+    error.context(place(origin, at))
+}
+
+/// What comes again in a text, at its position.
+type Again = (Position, String);
 
 /// An error with its position.
 type Located = (Position, Error);

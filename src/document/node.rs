@@ -1,6 +1,8 @@
 //! The tree between text and value: parts with positions, scalars as text.
 
-use super::{Located, Position, invalid};
+use std::collections::HashMap;
+
+use super::{Again, Located, Position, invalid};
 use crate::error::Error;
 
 /// Limit of nesting of lists and maps.
@@ -117,6 +119,20 @@ impl Node {
 /// The error for excessive nesting.
 pub(super) fn too_deep(at: Position) -> Located {
     (at, Error::limit(format!("nested deeper than {MAX_DEPTH} levels")))
+}
+
+/// The entries with only the last of each key.
+pub(super) fn last_of_each(entries: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
+    let last: HashMap<String, usize> =
+        entries.iter().enumerate().map(|(at, (key, _))| (key.name.clone(), at)).collect();
+    let kept = |(at, (key, _)): &(usize, (Key, Node))| last.get(&key.name) == Some(at);
+    entries.into_iter().enumerate().filter(kept).map(|(_, entry)| entry).collect()
+}
+
+/// What is said of a key that comes again, where it may.
+pub(super) fn again(key: &Key, first: Position) -> Again {
+    let name = super::escape(&key.name);
+    (key.at, format!("the key `{name}` comes twice; this one counts, not the first, in line {}", first.line))
 }
 
 /// The error for a duplicate key.

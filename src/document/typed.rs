@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 pub(crate) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T> {
     T::deserialize(Reader(&document.root)).map_err(|flaw| {
         let at = flaw.at.unwrap_or(document.root.at);
-        Error::invalid(flaw.message).context(document.named(at))
+        Error::invalid(flaw.message).context(super::place(&document.origin, at))
     })
 }
 

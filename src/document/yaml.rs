@@ -8,24 +8,28 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag as YamlTag};
 
 use super::{
-    Located, Options, Position, Scalars, coerce, invalid,
-    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, Tag, too_deep, twice},
+    Again, Located, Options, Position, Scalars, coerce, invalid,
+    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, Tag, again, last_of_each, too_deep, twice},
+    older::Older,
 };
 use crate::error::Error;
 
 /// Limit of memory per byte of the size limit, in bytes.
 const MEMORY: u64 = 40;
 
-/// The trees of all documents of a text.
-pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<Vec<Node>, Located> {
+/// The trees of all documents of a text, and the keys that come again.
+pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<(Vec<Node>, Vec<Again>), Located> {
     let mut limits = granit_parser::options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
     limits.set_emit_comments(false);
     let mut builder = Builder::new(options);
+    let mut older = (options.scalars == Scalars::GoYaml).then(Older::default);
     for event in Parser::new_from_str_with_options(text, limits) {
         let (event, span) = event.map_err(scan_error)?;
+        older.as_mut().map_or(Ok(()), |older| older.event(&event, &span, text))?;
         builder.event(event, position(&span.start))?;
     }
-    Ok(builder.roots)
+    older.map_or(Ok(()), |older| older.finish(text))?;
+    Ok((builder.roots, builder.again))
 }
 
 fn position(marker: &Marker) -> Position {
@@ -47,6 +51,7 @@ struct Builder<'a> {
     anchors: HashMap<usize, Node>,
     aliases: usize,
     weight: u64,
+    again: Vec<Again>,
 }
 
 /// An unfinished list or map.
@@ -79,7 +84,7 @@ enum Pending {
 impl<'a> Builder<'a> {
     fn new(options: &'a Options<'a>) -> Self {
         let (roots, open) = (Vec::new(), Vec::new());
-        Self { options, roots, open, anchors: HashMap::new(), aliases: 0, weight: 0 }
+        Self { options, roots, open, anchors: HashMap::new(), aliases: 0, weight: 0, again: Vec::new() }
     }
 
     fn event(&mut self, event: Event<'_>, at: Position) -> Result<(), Located> {
@@ -148,6 +153,9 @@ impl<'a> Builder<'a> {
         let kind = match content {
             Content::List(items) => Kind::List(items),
             Content::Map { mut entries, seen, merged, .. } => {
+                if seen.len() < entries.len() {
+                    entries = last_of_each(entries);
+                }
                 entries.extend(merged.entries.into_iter().filter(|(key, _)| !seen.contains_key(&key.name)));
                 Kind::Map(entries)
             }
@@ -192,12 +200,12 @@ impl<'a> Builder<'a> {
 
     /// Adds a complete node to the open list or map, or to the roots.
     fn place(&mut self, node: Node) -> Result<(), Located> {
-        let scalars = self.options.scalars;
+        let options = self.options;
         match self.open.last_mut().map(|frame| &mut frame.content) {
             None => self.roots.push(node),
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map { entries, seen, key, merged }) => match std::mem::replace(key, Pending::Key) {
-                Pending::Key => *key = next_key(&node, scalars, seen)?,
+                Pending::Key => *key = next_key(&node, options, seen, &mut self.again)?,
                 Pending::Value(name) => entries.push((name, node)),
                 Pending::Merge => merge(node, merged)?,
             },
@@ -210,7 +218,13 @@ fn unsupported(tag: &YamlTag, at: Position) -> Located {
     invalid(at, format!("the tag `{}` is not supported", super::escape(tag.original())))
 }
 
-fn next_key(node: &Node, scalars: Scalars, seen: &mut HashMap<String, Position>) -> Result<Pending, Located> {
+fn next_key(
+    node: &Node,
+    options: &Options<'_>,
+    seen: &mut HashMap<String, Position>,
+    repeated: &mut Vec<Again>,
+) -> Result<Pending, Located> {
+    let scalars = options.scalars;
     let Kind::Scalar(scalar) = &node.kind else {
         return Err(invalid(node.at, "a key that is a list or a map"));
     };
@@ -223,9 +237,11 @@ fn next_key(node: &Node, scalars: Scalars, seen: &mut HashMap<String, Position>)
     let name = coerce::key(scalar, scalars).map_err(|why| invalid(node.at, why))?;
     let key = Key { at: node.at, name: name.ok_or_else(|| invalid(node.at, "a key that is null"))? };
     match seen.insert(key.name.clone(), key.at) {
-        Some(first) => Err(twice(&key, first)),
-        None => Ok(Pending::Value(key)),
+        Some(first) if !options.repeated => return Err(twice(&key, first)),
+        Some(first) => repeated.push(again(&key, first)),
+        None => {}
     }
+    Ok(Pending::Value(key))
 }
 
 /// Merges the entries of a map, or of each map of a list, for keys without an entry.
