@@ -1,9 +1,9 @@
 //! Reads a tar archive in the source: names, and single members in memory. Nothing is unpacked.
 
 use std::{
-    collections::HashSet,
-    fs::File,
-    io::{Read as _, Seek as _},
+    collections::{BTreeMap, HashSet},
+    io::{Cursor, Read, Seek as _},
+    sync::Arc,
 };
 
 use super::{
@@ -21,16 +21,25 @@ use crate::{
     },
 };
 
+/// Limit of files of one name that are read.
+const MAX_SAME: usize = 16;
+
 /// A tar archive, plain or compressed with gzip or zstd.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    source: Source,
-    path: String,
+    content: Content,
     shown: String,
     compress: Compression,
     len: u64,
     /// Number of leading components to strip from names.
     strip: usize,
+}
+
+/// Where the bytes of an archive are.
+#[derive(Debug, Clone)]
+enum Content {
+    File(Source, String),
+    Memory(Arc<[u8]>),
 }
 
 impl Source {
@@ -41,21 +50,31 @@ impl Source {
     pub fn archive(&self, path: &str, strip: usize) -> Result<Archive> {
         let member = self.resolve(path)?;
         let shown = escape(&member.path);
-        let compress = match self.magic(&member.path)? {
-            Some(Magic::Gzip) => Compression::Gzip(0),
-            Some(Magic::Zstd) => Compression::Zstd(0),
-            Some(Magic::Tar) => Compression::None,
-            _ => {
-                return Err(Error::invalid(format!(
-                    "`{shown}` is not a tar archive, plain or compressed with gzip or zstd"
-                )));
-            }
-        };
-        Ok(Archive { source: self.clone(), path: member.path, shown, compress, len: member.len, strip })
+        let compress = compression(self.magic(&member.path)?, &shown)?;
+        let content = Content::File(self.clone(), member.path);
+        Ok(Archive { content, shown, compress, len: member.len, strip })
+    }
+}
+
+/// The compression of an archive with these first bytes. Errors: it is none.
+fn compression(magic: Option<Magic>, shown: &str) -> Result<Compression> {
+    match magic {
+        Some(Magic::Gzip) => Ok(Compression::Gzip(0)),
+        Some(Magic::Zstd) => Ok(Compression::Zstd(0)),
+        Some(Magic::Tar) => Ok(Compression::None),
+        _ => Err(Error::invalid(format!("`{shown}` is not a tar archive, plain or compressed with gzip or zstd"))),
     }
 }
 
 impl Archive {
+    /// An archive in memory; `name` is for messages. See [`Source::archive`].
+    pub fn in_memory(bytes: Vec<u8>, name: &str, strip: usize) -> Result<Self> {
+        let shown = escape(name);
+        let compress = compression(Magic::of(&bytes), &shown)?;
+        let len = bytes.len() as u64;
+        Ok(Self { content: Content::Memory(bytes.into()), shown, compress, len, strip })
+    }
+
     /// All members, sorted byte-lexically by stripped name.
     ///
     /// Errors: the archive is malformed or exceeds a limit; a name contains `..`, is a duplicate, or has
@@ -75,50 +94,50 @@ impl Archive {
         }
     }
 
-    /// The bytes of the first file with this stripped name.
+    /// The bytes of the files with this stripped name, at least one, in their order; unpacking leaves the last.
     ///
-    /// Errors: kind `NotFound` if there is none; more than `limit` bytes; a malformed member before it.
-    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+    /// Errors: kind `NotFound` if there is none; more than `most` bytes; a malformed archive, or one beyond the limits.
+    pub fn read(&self, path: &str, limits: Limits, most: u64) -> Result<Vec<Vec<u8>>> {
         let path = relative(path)?;
-        match self.first(limit, |name| self.stripped(name).is_ok_and(|short| short == Some(path.clone())))? {
-            Some((_, bytes)) => Ok(bytes),
-            None => Err(Error::not_found(format!("`{}` is not in `{}`", escape(&path), self.shown))),
-        }
+        let mut found = self.gather(limits, most, |name| name == path)?.files;
+        found.remove(&path).ok_or_else(|| Error::not_found(format!("`{}` is not in `{}`", escape(&path), self.shown)))
     }
 
-    /// Stripped name and bytes of the first file that matches this glob.
-    pub fn find(&self, glob: &str, limit: u64) -> Result<Option<(String, Vec<u8>)>> {
-        let globs = Globs::new(&[glob.to_owned()])?;
-        let matches = |name: &str| matches!(self.stripped(name), Ok(Some(short)) if globs.matches(&short));
-        let found = self.first(limit, matches)?;
-        found.map(|(name, bytes)| Ok((self.stripped(&name)?.unwrap_or_default(), bytes))).transpose()
+    /// The bytes of all files with such stripped names.
+    ///
+    /// Errors: a malformed archive, or one beyond the limits; a name that is unsafe; of what is wanted, a file with more
+    /// than `most` bytes, or more than 16 of one name.
+    pub fn gather(&self, limits: Limits, most: u64, mut wanted: impl FnMut(&str) -> bool) -> Result<Gathered> {
+        let mut gathered = Gathered::default();
+        self.each(limits, |member, mut data| {
+            gathered.total = gathered.total.saturating_add(member.size);
+            let name = self.stripped(&member.path)?;
+            if member.kind != read::MemberKind::File {
+                return Ok(true);
+            }
+            let name = name.ok_or_else(|| outside(&member.path))?;
+            if wanted(&name) {
+                let same = gathered.files.entry(name).or_default();
+                if same.len() >= MAX_SAME {
+                    let message = format!("`{}` is in the archive more than {MAX_SAME} times", escape(&member.path));
+                    return Err(Error::limit(message));
+                }
+                same.push(bytes(member, &mut data, most)?);
+            }
+            Ok(true)
+        })?;
+        Ok(gathered)
     }
 
-    /// Whether a file or directory in the archive matches this glob. Reading stops at the first match.
+    /// Whether a file or directory in the archive matches this glob, as it is named or without `.` components. Reading
+    /// stops at the first match.
     pub fn contains(&self, glob: &str) -> Result<bool> {
         let globs = Globs::new(&[glob.to_owned()])?;
         let mut found = false;
         self.each(Limits::default(), |member, _| {
-            found = matches!(self.stripped(&member.path), Ok(Some(short)) if globs.matches(&short));
+            let short = self.stripped(&member.path).ok().flatten();
+            found = globs.matches(&member.path) || short.is_some_and(|short| globs.matches(&short));
             Ok(!found)
-        })?;
-        Ok(found)
-    }
-
-    fn first(&self, limit: u64, matches: impl Fn(&str) -> bool) -> Result<Option<(String, Vec<u8>)>> {
-        let mut found = None;
-        self.each(Limits::default(), |member, mut data| {
-            if member.kind != read::MemberKind::File || !matches(&member.path) {
-                return Ok(true);
-            }
-            if member.size > limit {
-                let message = format!("`{}` has {} bytes; the limit is {limit}", escape(&member.path), member.size);
-                return Err(Error::limit(message));
-            }
-            let mut bytes = Vec::new();
-            data.read_to_end(&mut bytes)?;
-            found = Some((member.path.clone(), bytes));
-            Ok(false)
         })?;
         Ok(found)
     }
@@ -130,8 +149,7 @@ impl Archive {
         mut see: impl FnMut(&read::Member, read::Data<'_, Decompressed<'_>>) -> Result<bool>,
     ) -> Result<()> {
         let mut walk = || {
-            let mut reader =
-                read::Reader::new(self.decompressed(self.source.open_file(&self.path)?)?, limits_of(limits));
+            let mut reader = read::Reader::new(self.decompressed()?, limits_of(limits));
             while let Some(member) = reader.next_member()? {
                 if !see(&member, reader.data())? {
                     break;
@@ -142,16 +160,23 @@ impl Archive {
         walk().map_err(|e: Error| e.context(self.shown.clone()))
     }
 
-    fn decompressed(&self, mut file: File) -> Result<Decompressed<'static>> {
-        file.rewind()?;
-        Decompressed::new(file, self.compress, allowance(self.len))
+    fn decompressed(&self) -> Result<Decompressed<'static>> {
+        let bytes: Box<dyn Read + Send> = match &self.content {
+            Content::File(source, path) => {
+                let mut file = source.open_file(path)?;
+                file.rewind()?;
+                Box::new(file)
+            }
+            Content::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+        };
+        Decompressed::new(bytes, self.compress, allowance(self.len))
     }
 
     fn member(&self, found: &read::Member) -> Result<Option<Member>> {
         let Some(path) = self.stripped(&found.path)? else {
             return match found.kind {
                 read::MemberKind::Directory => Ok(None),
-                _ => Err(Error::invalid(format!("`{}` is outside the archive's top directory", escape(&found.path)))),
+                _ => Err(outside(&found.path)),
             };
         };
         let kind = match &found.kind {
@@ -168,12 +193,46 @@ impl Archive {
         Ok(Some(Member { path, kind, len: found.size, mode: found.mode, mtime: found.mtime.as_secs() }))
     }
 
-    /// A stripped name; `None` if it is empty. A slash at the start is dropped, as by all tar programs.
+    /// A stripped name; `None` if it is empty. A leading `.` counts as a component, as for Helm and `tar`; a leading `/`
+    /// is dropped.
     fn stripped(&self, name: &str) -> Result<Option<String>> {
-        let path = relative(name.trim_start_matches('/'))?;
-        let short = path.splitn(self.strip + 1, '/').nth(self.strip).unwrap_or_default();
-        Ok((!short.is_empty()).then(|| short.to_owned()))
+        let whole = name.trim_start_matches('/');
+        if !whole.is_empty() {
+            relative(whole)?;
+        }
+        let rest = match self.strip {
+            0 => whole,
+            strip => name.splitn(strip + 1, '/').nth(strip).unwrap_or_default(),
+        };
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        relative(rest).map(|short| Some(short).filter(|short| !short.is_empty()))
     }
+}
+
+/// Files of an archive, by their stripped names.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The wanted ones; of one name, all in their order.
+    pub files: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Bytes of all files of the archive.
+    pub total: u64,
+}
+
+/// The bytes of a member. Errors: more than `most`.
+fn bytes(member: &read::Member, data: &mut impl Read, most: u64) -> Result<Vec<u8>> {
+    if member.size > most {
+        let message = format!("`{}` has {} bytes; the limit is {most}", escape(&member.path), member.size);
+        return Err(Error::limit(message));
+    }
+    let mut bytes = Vec::new();
+    data.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn outside(name: &str) -> Error {
+    Error::invalid(format!("`{}` is outside the archive's top directory", escape(name)))
 }
 
 fn limits_of(limits: Limits) -> read::Limits {

@@ -11,12 +11,12 @@ const MAX_GLOBS: usize = 10_000;
 
 /// A compiled list of globs.
 #[derive(Debug, Clone)]
-pub(super) struct Globs(GlobSet);
+pub(crate) struct Globs(GlobSet);
 
 impl Globs {
     /// Compiles a list. Errors: kind `Escape` for an absolute glob or one with `..`, kind `Invalid` for a malformed
     /// one.
-    pub(super) fn new(globs: &[String]) -> Result<Self> {
+    pub(crate) fn new(globs: &[String]) -> Result<Self> {
         if globs.len() > MAX_GLOBS {
             return Err(Error::limit(format!("the list has {} globs; the limit is {MAX_GLOBS}", globs.len())));
         }
@@ -30,12 +30,12 @@ impl Globs {
     }
 
     /// Whether the list is empty.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether a glob matches this relative path.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.0.is_match(path)
     }
 }

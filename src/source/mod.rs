@@ -24,8 +24,9 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::globs::Globs;
 pub use self::{
-    archive::Archive,
+    archive::{Archive, Gathered},
     deck::{DECK_LIMIT, Deck, Difference, Preprocess, Slide},
     ignore::{Dialect, Ignore, Rules},
     list::{Irregular, Limits, Listing, Member, MemberKind, Symlinks},

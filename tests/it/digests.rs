@@ -54,7 +54,8 @@ fn sources() -> tempfile::TempDir {
          email: ada@example.org}\nannotations: {category: web}\ndependencies:\n- {name: db, version: 1.x, repository: \
          oci://example.org/charts}\n",
     );
-    write(at, "chart/values.yaml", words(10_000, 3));
+    write(at, "chart/values.yaml", [b"# ", &words(10_000, 3)[..]].concat());
+    write(at, "chart/charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n");
     write(at, "chart/templates/a.yaml", "kind: {{ .Values.kind }}\n");
     write(at, "chart/crds/b.yaml", words(600_000, 4));
     write(at, "chart/.helmignore", "*.bak\n");
@@ -131,8 +132,8 @@ const CASES: &[Case] = &[
         &[("compress", "zstd:19")],
         "sha256:4bae0ad78243606de6f33e55d9917ae0310463d198f5824ef6dbc2364eb4b0fd",
     ),
-    ("helm-chart", "chart", &[], "sha256:9dec81e67e0b088b67de716a96f9c866174c440e7b0428328d8041e4676a3fe4"),
-    ("helm-chart", "web-1.2.3.tgz", &[], "sha256:d039a607b78b5e4462022ef67af7ae3ff96efaec0bd9fe6804044ea6024c9e5b"),
+    ("helm-chart", "chart", &[], "sha256:cc643a804edd5ec5107ec6568d5a43dd2bbfe5a86bbf8756330eb622a6c8ae3a"),
+    ("helm-chart", "web-1.2.3.tgz", &[], "sha256:2c764a0c8748226face4e1eaf2d435559ae8d04e735da0e1c5c28fe1b58481fe"),
     ("slideshow", "slides/slides.yaml", &[], "sha256:6b6a5d74ba7ced6b3185afad25c34f7bed5dcdb36cc8bf8b68cf489ec1079d55"),
     (
         "slideshow",

@@ -21,7 +21,8 @@ struct Rule {
     directories: bool,
     /// Compared with the last component only.
     base_name: bool,
-    pattern: Regex,
+    /// `None` matches nothing.
+    pattern: Option<Regex>,
 }
 
 impl List {
@@ -51,13 +52,15 @@ impl Rule {
         let (directories, rest) = rest.strip_suffix('/').map_or((false, rest), |rest| (true, rest));
         let base_name = !rest.contains('/');
         let pattern = rest.strip_prefix('/').unwrap_or(rest);
-        let pattern = compile(pattern, Stars::One).map_err(|why| malformed(at, line, why))?;
+        // Helm looks for flaws in the whole line, and what it then cannot match, it does not match.
+        compile(line, Stars::One).map_err(|why| malformed(at, line, why))?;
+        let pattern = compile(pattern, Stars::One).ok();
         Ok(Some(Self { negated, directories, base_name, pattern }))
     }
 
     fn matches(&self, path: &str) -> bool {
         let name = if self.base_name { path.rsplit('/').next().unwrap_or(path) } else { path };
-        self.pattern.is_match(name)
+        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(name))
     }
 }
 
@@ -89,6 +92,7 @@ mod tests {
             ("", "sub/templates/.hidden", false, false),
             ("# a\n\n  b  ", "b", false, true),
             ("a # b", "a", false, false),
+            ("\\/", "a", true, false),
         ] {
             assert_eq!(ignored(text, path, directory), yes, "{text:?} {path}");
         }
@@ -104,6 +108,7 @@ mod tests {
             ("!cargo/", "cargo", true, false),
             ("a.txt\n!*.txt", "a.txt", false, true),
             ("!*.txt\na.txt", "a.txt", false, true),
+            ("!\\/", "a", true, true),
         ] {
             assert_eq!(ignored(text, path, directory), yes, "{text:?} {path}");
         }

@@ -85,6 +85,7 @@ fn parts(definition: &Definition, found: &mut Found) {
     for (at, count) in [
         ("/source/sets", sets),
         ("/source/documents", documents),
+        ("/source/parts", source.parts.len()),
         ("/vars", definition.vars.len()),
         ("/params", definition.params.len()),
     ] {

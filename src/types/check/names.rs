@@ -40,6 +40,7 @@ pub(super) fn check(definition: &Definition, engine: &Engine) -> Vec<(String, St
         }
         if section == "source" {
             names.remove("vars");
+            names.remove("parts");
         }
         for (pointer, text) in definition.texts(section).found {
             check.text(text, &pointer, &names);
@@ -92,6 +93,7 @@ fn base(definition: &Definition) -> Names<'_> {
         ("cli", keys(vec!["annotations"])),
         ("sets", Shape::Keys(definition.source.sets.keys().map(String::as_str).collect())),
         ("vars", Shape::Tree(definition.vars.keys().map(|k| (k.as_str(), Shape::Open)).collect())),
+        ("parts", Shape::Tree(definition.source.parts.keys().map(|k| (k.as_str(), Shape::Open)).collect())),
     ]);
     for (name, rule) in &definition.source.documents {
         names.insert(name, rule.shape().map_or(Shape::Open, Shape::Schema));
@@ -100,9 +102,9 @@ fn base(definition: &Definition) -> Names<'_> {
 }
 
 /// Reserved names, which documents cannot have.
-pub(super) const RESERVED: [&str; 14] = [
-    "source", "form", "now", "params", "cli", "sets", "vars", "file", "layer", "layers", "ref", "config", "item",
-    "member",
+pub(super) const RESERVED: [&str; 15] = [
+    "source", "form", "now", "params", "cli", "sets", "vars", "parts", "file", "layer", "layers", "ref", "config",
+    "item", "member",
 ];
 
 struct Check<'e> {

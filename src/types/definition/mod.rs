@@ -16,6 +16,7 @@ pub(super) mod manifest;
 pub(super) mod many;
 pub(super) mod metadata;
 pub(super) mod params;
+pub(super) mod parts;
 pub(super) mod reference;
 pub(super) mod sets;
 pub(super) mod source;

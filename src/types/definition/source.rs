@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{documents::DocumentRule, sets::FileSet, texts::Texts};
+use super::{documents::DocumentRule, parts::PartsRule, sets::FileSet, texts::Texts};
 
 /// The section `source`: the files that are read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ pub struct SourceRule {
     /// Documents, which expressions can read.
     #[serde(default)]
     pub documents: BTreeMap<String, DocumentRule>,
+    /// Parts that are sources of the same type.
+    #[serde(default)]
+    pub parts: BTreeMap<String, PartsRule>,
 }
 
 impl SourceRule {
@@ -27,6 +30,9 @@ impl SourceRule {
         });
         texts.part("documents", |texts| {
             self.documents.iter().for_each(|(name, document)| texts.part(name, |texts| document.texts(texts)));
+        });
+        texts.part("parts", |texts| {
+            self.parts.iter().for_each(|(name, parts)| texts.part(name, |texts| parts.texts(texts)));
         });
     }
 }

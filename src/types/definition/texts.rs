@@ -147,7 +147,9 @@ mod tests {
             "source": {
                 "sets": {"0": {"forms": ["form"], "when": "x", "path": "x", "list": "x", "dir": "x", "globs": "x",
                     "include": "x", "exclude": "x"}},
-                "documents": {"0": {"forms": ["form"], "path": "x", "inside": {"forms": ["form"], "archive": "x"}}},
+                "documents": {"0": {"forms": ["form"], "path": "x", "inside": {"forms": ["form"], "archive": "x"},
+                    "set": "set", "repeated": ["form"]}},
+                "parts": {"0": {"dir": "x", "set": "set", "inside": {"forms": ["form"], "archive": "x"}}},
             },
             "layers": {"items": [{"id": "x", "forms": ["form"], "when": "x", "each": ["set"], "mediaType": "x",
                 "raw": "set", "tar": {"set": "set", "root": "x"}, "text": "x", "compress": "x", "title": "x"}]},
@@ -186,6 +188,6 @@ mod tests {
                 *found.entry(name).or_insert(0) += 1;
             }
         }
-        assert_eq!(found, BTreeMap::from([("set", 5), ("document", 1), ("form", 6), ("role", 2)]));
+        assert_eq!(found, BTreeMap::from([("set", 7), ("document", 1), ("form", 8), ("role", 2)]));
     }
 }

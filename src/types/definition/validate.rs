@@ -15,6 +15,9 @@ pub struct Assertion {
     /// Forms with this assertion [default: all].
     #[serde(default)]
     pub forms: Vec<String>,
+    /// Whether it is also about every part of the source, with the documents of the part.
+    #[serde(default)]
+    pub parts: bool,
     /// Condition for the assertion.
     #[serde(default)]
     pub when: Option<Expression>,

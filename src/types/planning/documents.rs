@@ -37,41 +37,77 @@ impl DocumentRule {
             Err(e) if self.optional && e.kind() == Kind::NotFound => return Ok(None),
             bytes => bytes?,
         };
+        self.parse(&bytes, &path, reading, self.repeated.contains(&reading.form)).map(Some)
+    }
+
+    /// Reads the document from these files, of which the keys of a later one replace those of an earlier one, as in Go; in
+    /// messages, each is called `path`.
+    pub(super) fn parse(&self, files: &[Vec<u8>], path: &str, reading: &Reading<'_>, repeated: bool) -> Result<Read> {
         let format = if self.format == DocumentFormat::Json { source::Format::Json } else { source::Format::Yaml };
         let options = Options {
             format,
             scalars: self.scalars,
             strings: self.strings,
             schema: self.schema.as_ref(),
+            limit: self.limit(),
+            repeated,
             ..Options::default()
         };
-        let document = Document::parse(&bytes, &path, &options)?;
+        let mut all = files.iter().map(|bytes| Document::parse(bytes, path, &options));
+        let mut document =
+            all.next().ok_or_else(|| Error::not_found(format!("`{}` is missing", source::escape(path))))??;
         let mut value = document.value.clone();
+        for later in all {
+            let later = later?;
+            match (&mut value, later.value.clone()) {
+                (Json::Object(map), Json::Object(other)) => map.extend(other),
+                (value, other) => *value = other,
+            }
+            document = later;
+        }
         self.fill_defaults(&mut value);
         if self.scalars == Scalars::GoYaml {
             sort_free_maps(&mut value, self.schema.as_ref());
         }
         self.check_by_schema(&value, &document, reading)?;
-        Ok(Some(Read { value, document: Some(document) }))
+        Ok(Read { value, document: Some(document) })
+    }
+
+    /// The size limit in bytes.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.unwrap_or(source::DOCUMENT_LIMIT)
     }
 
     /// The document as an expression value.
     pub(super) fn to_value(&self, read: Option<&Read>) -> Value {
         let schema = self.shape().map(Schema::of);
-        match read {
+        match read.filter(|_| !self.check_only) {
             Some(read) => Value::view(&read.value, schema),
             None => blank(Some(&schema.unwrap_or_else(Schema::object))),
         }
     }
 
-    fn bytes(&self, path: &str, reading: &Reading<'_>) -> Result<Vec<u8>> {
-        match &self.inside {
-            Some(inside) if inside.forms.is_empty() || inside.forms.contains(&reading.form) => {
-                let archive = reading.source.archive(&reading.text(&inside.archive)?, inside.strip)?;
-                archive.read(path, source::DOCUMENT_LIMIT)
-            }
-            _ => reading.source.read(path, source::DOCUMENT_LIMIT),
+    fn bytes(&self, path: &str, reading: &Reading<'_>) -> Result<Vec<Vec<u8>>> {
+        if let Some(inside) = self.inside.as_ref().filter(|inside| reading.has_form(&inside.forms)) {
+            let archive = reading.source.archive(&reading.text(&inside.archive)?, inside.strip)?;
+            return archive.read(path, inside.limits.to_limits(), self.limit());
         }
+        let bytes = reading.source.read(path, self.limit())?;
+        self.check_listed(path, reading)?;
+        Ok(vec![bytes])
+    }
+
+    /// Errors (kind `NotFound`): the set of this document leaves the file out.
+    fn check_listed(&self, path: &str, reading: &Reading<'_>) -> Result<()> {
+        let Some(name) = &self.set else { return Ok(()) };
+        let rule = reading.definition.source.sets.get(name);
+        let counts = rule.is_some_and(|rule| reading.has_form(&rule.forms));
+        if !counts || reading.set(name)?.iter().any(|member| member.path == path) {
+            return Ok(());
+        }
+        let ignore = rule.and_then(|rule| rule.ignore.as_ref()?.file.as_deref());
+        let by = ignore.map_or_else(|| format!("the set `{name}`"), |file| format!("`{file}`"));
+        Err(Error::not_found(format!("`{}` is left out by {by}", source::escape(path))))
     }
 
     fn fill_defaults(&self, value: &mut Json) {

@@ -12,6 +12,7 @@ pub(super) mod inputs;
 mod layers;
 mod manifest;
 mod params;
+mod parts;
 pub(super) mod paths;
 mod planned;
 pub(super) mod portable;
@@ -42,7 +43,7 @@ pub(super) fn plan(
     form: &str,
 ) -> Result<Plan> {
     let mut reading = source::read(definition, engine, source, inputs, form)?;
-    let mut warnings = Vec::new();
+    let mut warnings = reading.warnings.clone();
     let root = match &definition.index {
         None => {
             let (manifest, with_layers) = plan_manifest(&reading, &mut warnings)?;

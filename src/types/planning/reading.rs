@@ -47,6 +47,8 @@ pub(super) struct Reading<'a> {
     /// The paths of the sets, as expression values.
     paths: BTreeMap<Arc<str>, Value>,
     vars: Arc<Variables>,
+    /// Warnings about documents and parts.
+    pub(super) warnings: Vec<String>,
     /// In a member of an index: the member's set, and that set's directory.
     pub(super) member: Option<(String, String)>,
 }
@@ -79,13 +81,15 @@ impl<'a> Reading<'a> {
             ("cli", Value::pairs([("annotations", given)])),
         ];
         let scope = Scope::default().with_all(names.map(|(name, value)| (name.to_owned(), value)));
-        let (documents, sets, paths, member) = Default::default();
+        let (documents, sets, paths, member, warnings) = Default::default();
         let (form, vars) = (form.to_owned(), Arc::new(Variables::new(&definition.vars)));
-        Ok(Self { definition, engine, source, inputs, form, scope, documents, sets, paths, vars, member })
+        Ok(Self { definition, engine, source, inputs, form, scope, documents, sets, paths, vars, warnings, member })
     }
 
     /// Adds a document and its value in expressions.
     pub(super) fn add_document(&mut self, name: &str, value: Value, read: Option<Read>) {
+        let read_warnings = read.iter().filter_map(|read| read.document.as_ref()).flat_map(|read| &read.warnings);
+        self.warnings.extend(read_warnings.cloned());
         self.scope = self.scope.with(name, value);
         Arc::make_mut(&mut self.documents).insert(name.into(), read);
     }

@@ -8,7 +8,7 @@ use crate::{
     source::{Dialect, Ignore, Limits, Listing, Member},
     types::definition::{
         many::Strings,
-        sets::{FileSet, IgnoreRules},
+        sets::{FileSet, IgnoreRules, SetLimits},
     },
 };
 
@@ -52,7 +52,6 @@ impl FileSet {
     fn listing(&self, reading: &Reading<'_>) -> Result<Listing> {
         let strings = |s: &Option<Strings>| s.as_ref().map_or(Ok(Vec::new()), |s| reading.strings(s));
         let dir = reading.optional_text(self.dir.as_ref())?;
-        let unlimited = Limits::default();
         Ok(Listing {
             dir: dir.filter(|d| d != "."),
             include: strings(&self.include)?,
@@ -60,12 +59,15 @@ impl FileSet {
             ignore: self.ignore.as_ref().map(IgnoreRules::to_ignore),
             symlinks: self.symlinks,
             irregular: self.irregular,
-            limits: Limits {
-                file: self.limits.file.unwrap_or(unlimited.file),
-                total: self.limits.total.unwrap_or(unlimited.total),
-                ..unlimited
-            },
+            limits: self.limits.to_limits(),
         })
+    }
+}
+
+impl SetLimits {
+    pub(super) fn to_limits(self) -> Limits {
+        let unlimited = Limits::default();
+        Limits { file: self.file.unwrap_or(unlimited.file), total: self.total.unwrap_or(unlimited.total), ..unlimited }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{inputs::Inputs, reading::Reading};
+use super::{inputs::Inputs, parts, reading::Reading};
 use crate::{
     error::{Context as _, Error, Result},
     source::Source,
@@ -36,6 +36,9 @@ pub(super) fn read<'a>(
             }
         }
     }
+    let read = parts::read(&reading)?;
+    reading.scope = reading.scope.with("parts", read.value);
+    reading.warnings.extend(read.warnings);
     Ok(reading.with_vars())
 }
 
@@ -50,7 +53,9 @@ enum Input<'a> {
 fn in_order<'a>(definition: &'a Definition, engine: &Engine) -> Result<Vec<Input<'a>>> {
     let mut open: BTreeMap<Input<'a>, BTreeSet<Input<'a>>> = BTreeMap::new();
     for (name, rule) in &definition.source.documents {
-        open.insert(Input::Document(name), needs(definition, engine, |texts| rule.texts(texts)));
+        let mut all = needs(definition, engine, |texts| rule.texts(texts));
+        all.extend(rule.set.as_deref().map(Input::Set));
+        open.insert(Input::Document(name), all);
     }
     for (name, rule) in &definition.source.sets {
         open.insert(Input::Set(name), needs(definition, engine, |texts| rule.texts(texts)));

@@ -8,9 +8,22 @@ use crate::{
 
 /// Checks all assertions and returns the warnings. Errors: all failed assertions, as one error.
 pub(super) fn check(assertions: &[Assertion], reading: &Reading<'_>) -> Result<Vec<String>> {
+    check_those(assertions, reading, |_| true)
+}
+
+/// [`check`], of the assertions that also count in parts.
+pub(super) fn check_part(assertions: &[Assertion], part: &Reading<'_>) -> Result<Vec<String>> {
+    check_those(assertions, part, |assertion| assertion.parts)
+}
+
+fn check_those(
+    assertions: &[Assertion],
+    reading: &Reading<'_>,
+    counts: impl Fn(&Assertion) -> bool,
+) -> Result<Vec<String>> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (i, assertion) in assertions.iter().enumerate() {
-        if !reading.has_form(&assertion.forms) {
+        if !counts(assertion) || !reading.has_form(&assertion.forms) {
             continue;
         }
         let at = || format!("validate[{i}]");

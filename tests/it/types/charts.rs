@@ -110,3 +110,52 @@ fn a_chart_may_not_go_under_another_tag_unless_the_user_insists() {
     inputs.set.insert("strict".into(), "false".into());
     assert!(plan_with(&dir.path().join("c"), &inputs).is_ok());
 }
+
+#[test]
+fn a_chart_is_complete_or_refused_with_what_is_missing() {
+    let chart = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
+    let needs = format!("{chart}dependencies: [{{name: db, version: 1.x}}, {{name: queue, version: 2.x}}]\n");
+    let (db, queue) = ("name: db\nversion: 1.0.0\n", "name: queue\nversion: 2.0.0\n");
+    for (files, message) in [
+        (&[("c/Chart.yaml", needs.as_str()), ("c/charts/db/Chart.yaml", db)][..], "not in `charts/`: queue;"),
+        (&[("c/Chart.yaml", &needs), ("c/charts/db/Chart.yaml", db), ("c/charts/queue/Chart.yaml", queue)], ""),
+        (&[("c/Chart.yaml", chart), ("c/values.yaml", "- a\n")], "values.yaml:1:1: "),
+        (&[("c/Chart.yaml", chart), ("c/charts/db/values.yaml", "a: 1\n")], "`Chart.yaml` is not in `charts/db`"),
+        (
+            &[
+                ("c/Chart.yaml", chart),
+                ("c/charts/db/Chart.yaml", db),
+                ("c/charts/db/charts/x/Chart.yaml", "name: x\n"),
+            ],
+            "charts/db/charts/x/Chart.yaml:1:1: ",
+        ),
+        (&[("c/Chart.yaml", chart), ("c/charts/db.tgz", "x")], "`charts/db.tgz` is not a tar archive"),
+        (&[("c/Chart.yaml", chart), ("c/.helmignore", "!templates\n")], "`Chart.yaml` is left out by `.helmignore`"),
+    ] {
+        let found = plan_with(&tree(files).path().join("c"), &Inputs::default());
+        match found {
+            Ok(_) => assert_eq!(message, "", "{files:?}"),
+            Err(error) => assert!(!message.is_empty() && error.to_string().contains(message), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_finished_archive_is_taken_as_helm_takes_it_with_a_warning_for_a_key_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("web.tar.gz");
+    let text = b"apiVersion: v3\nNAME: web\nversion: 1.0.0\nversion: 2.0.0\n";
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut header = tar::Header::new_ustar();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "other/Chart.yaml", &text[..]).unwrap();
+    std::fs::write(&path, tar.into_inner().unwrap().finish().unwrap()).unwrap();
+    let plan = plan(&path);
+    assert_eq!(plan.type_name, "helm-chart");
+    assert_eq!(plan.reference.tag.as_deref(), Some("2.0.0"));
+    assert_eq!(
+        plan.warnings,
+        ["Chart.yaml:4:1: the key `version` comes twice; this one counts, not the first, in line 3"]
+    );
+}
