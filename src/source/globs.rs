@@ -1,5 +1,7 @@
 //! Globs for relative paths: `*` and `?` match within a component, `**` across components, `{a,b}` and `[a-z]` select.
 
+use std::collections::BTreeSet;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{escapes, names::escape};
@@ -32,6 +34,13 @@ impl Globs {
     /// Whether the list is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Adds the places in the list of the globs that match this relative path; whether there are any.
+    pub(crate) fn note(&self, path: &str, places: &mut BTreeSet<usize>) -> bool {
+        let found = self.0.matches(path);
+        places.extend(&found);
+        !found.is_empty()
     }
 
     /// Whether a glob matches this relative path.

@@ -103,6 +103,8 @@ pub struct Listing {
     pub include: Vec<String>,
     /// Globs for entries to skip, with everything below them.
     pub exclude: Vec<String>,
+    /// Whether a glob that matches nothing is an error: of `include`, no listed file, of `exclude`, no entry.
+    pub all_match: bool,
     /// Ignore rules.
     pub ignore: Option<Ignore>,
     /// Treatment of symbolic links.
@@ -117,7 +119,7 @@ impl Source {
     /// Lists the directory, sorted byte-lexically by path.
     ///
     /// Errors name the entry. Kinds: `Escape` (a link to a place outside the base), `Limit`, `Invalid` (a name that is
-    /// not portable; a link or FIFO, by policy; a malformed glob), `Changed` (an entry that vanished), `Io`.
+    /// not portable; a link or FIFO, by policy; a malformed glob, or one that matches nothing), `Changed` (an entry that vanished), `Io`.
     pub fn list(&self, listing: &Listing) -> Result<Vec<Member>> {
         let dir = listing.dir.as_deref().map(relative).transpose()?.unwrap_or_default();
         let rules = listing.ignore.as_ref().map(|ignore| ignore.load(self, &dir)).transpose()?;

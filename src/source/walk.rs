@@ -1,6 +1,7 @@
 //! The directory walk of a listing: one `stat` per listed member, none for skipped ones; files are never opened.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirEntry, FileType, Metadata},
     io,
     os::unix::fs::MetadataExt as _,
@@ -21,6 +22,9 @@ pub(super) struct SourceWalk<'a> {
     listing: &'a Listing,
     include: Globs,
     exclude: Globs,
+    /// The globs that matched, by their places in their lists.
+    included: BTreeSet<usize>,
+    excluded: BTreeSet<usize>,
     rules: Option<Rules>,
     /// Length of the path prefix that rules and globs do not see: they are relative to the listed directory.
     prefix: usize,
@@ -49,7 +53,21 @@ impl<'a> SourceWalk<'a> {
         rules: Option<Rules>,
     ) -> Self {
         let (members, open) = (Vec::new(), Vec::new());
-        Self { source, listing, include, exclude, rules, prefix: 0, members, entries: 0, total: 0, open }
+        let (included, excluded) = Default::default();
+        Self {
+            source,
+            listing,
+            include,
+            exclude,
+            included,
+            excluded,
+            rules,
+            prefix: 0,
+            members,
+            entries: 0,
+            total: 0,
+            open,
+        }
     }
 
     /// Lists this directory, or the base if `dir` is empty; members are unsorted.
@@ -66,7 +84,25 @@ impl<'a> SourceWalk<'a> {
         }
         self.prefix = if dir.is_empty() { 0 } else { dir.len() + 1 };
         self.directory(&start, dir, &meta)?;
+        if self.listing.all_match {
+            self.check_globs()?;
+        }
         Ok(self.members)
+    }
+
+    /// Errors: a glob matched nothing.
+    fn check_globs(&self) -> Result<()> {
+        let lists = [(&self.listing.include, &self.included), (&self.listing.exclude, &self.excluded)];
+        for (globs, matched) in lists {
+            if let Some((_, glob)) = globs.iter().enumerate().find(|(place, _)| !matched.contains(place)) {
+                return Err(Error::invalid(format!(
+                    "the glob `{}` matches nothing in `{}`",
+                    escape(glob),
+                    self.source
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn directory(&mut self, dir: &Path, path: &str, meta: &Metadata) -> Result<()> {
@@ -112,9 +148,11 @@ impl<'a> SourceWalk<'a> {
         if parent.is_empty() { format!("in `{}`", self.source) } else { format!("in `{}`", escape(parent)) }
     }
 
-    fn verdict(&self, path: &str, kind: FileType, full: &Path) -> Verdict {
+    fn verdict(&mut self, path: &str, kind: FileType, full: &Path) -> Verdict {
         let relative = path.get(self.prefix..).unwrap_or(path);
-        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip || self.exclude.matches(relative) {
+        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip
+            || self.exclude.note(relative, &mut self.excluded)
+        {
             return Verdict::Left;
         }
         // If links are followed, a link counts as its target, else as a file, as in git.
@@ -127,7 +165,9 @@ impl<'a> SourceWalk<'a> {
             (_, true) => Verdict::Left,
             (true, false) if self.include.is_empty() => Verdict::Listed,
             (true, false) => Verdict::Way,
-            (false, false) if self.include.is_empty() || self.include.matches(relative) => Verdict::Listed,
+            (false, false) if self.include.is_empty() || self.include.note(relative, &mut self.included) => {
+                Verdict::Listed
+            }
             (false, false) => Verdict::Left,
         }
     }

@@ -122,6 +122,26 @@ fn globs_choose_files_and_the_directories_on_the_way() {
 }
 
 #[test]
+fn a_glob_that_matches_nothing_can_be_an_error() {
+    let dir = tree(&[("a.png", ""), ("d/b.md", ""), ("e/f.md", "")]);
+    for (include, exclude, unmatched) in [
+        (&["*.png", "d/*"][..], &["e"][..], None),
+        (&["*.png", "*.gif"], &[], Some("*.gif")),
+        (&[], &["e", "draft.md"], Some("draft.md")),
+        // What is left out is not chosen.
+        (&["*.png", "e/*"], &["e"], Some("e/*")),
+    ] {
+        let listing =
+            Listing { include: globs(include), exclude: globs(exclude), all_match: true, ..Listing::default() };
+        let error = open(&dir).list(&listing).err().map(|e| e.to_string());
+        assert_eq!(error.is_some(), unmatched.is_some(), "{include:?} {exclude:?}: {error:?}");
+        let named =
+            unmatched.is_none_or(|glob| error.is_some_and(|e| e.contains(&format!("`{glob}` matches nothing"))));
+        assert!(named, "{include:?}");
+    }
+}
+
+#[test]
 fn a_listing_may_begin_further_down() {
     let dir = tree(&[("a/b/c", ""), ("a/.ignore", "c\n"), ("x", "")]);
     let below = |name: &str| Listing { dir: Some(name.to_owned()), ..Listing::default() };

@@ -94,6 +94,27 @@ fn a_bundle_can_be_one_layer_for_each_file() {
 }
 
 #[test]
+fn a_bundle_of_files_that_are_not_there_is_an_error() {
+    let dir = tree(&[("docs/a.txt", "a")]);
+    for (key, layout) in [("include", "tree"), ("include", "files"), ("exclude", "tree")] {
+        let inputs = set(&[("layout", layout), (key, "a.txt,*.md")]);
+        let error = plan_with(&dir.path().join("docs"), &inputs).unwrap_err();
+        assert!(error.to_string().contains("the glob `*.md` matches nothing"), "{error}");
+    }
+}
+
+#[test]
+fn five_hundred_layers_are_worth_a_warning_whatever_the_type() {
+    let dir = tree(&[]);
+    for (count, warns) in [(499, false), (500, true)] {
+        std::fs::create_dir_all(dir.path().join("docs")).unwrap();
+        (0..count).for_each(|n| std::fs::write(dir.path().join(format!("docs/{n}.txt")), n.to_string()).unwrap());
+        let plan = plan_with(&dir.path().join("docs"), &set(&[("layout", "files")])).unwrap();
+        assert_eq!(plan.warnings.iter().any(|w| w.contains("500 layers")), warns, "{:?}", plan.warnings);
+    }
+}
+
+#[test]
 fn a_single_file_is_a_layer_with_its_natural_type() {
     let dir = tree(&[("notes.json", "{}")]);
     let plan = plan(&dir.path().join("notes.json"));

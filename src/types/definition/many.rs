@@ -79,6 +79,13 @@ pub enum Strings {
     Expression(String),
 }
 
+impl Strings {
+    /// Whether they are a parameter, which the user gives.
+    pub(in crate::types) fn are_given(&self) -> bool {
+        matches!(self, Self::Expression(expression) if expression.trim().starts_with("params."))
+    }
+}
+
 impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Shape;

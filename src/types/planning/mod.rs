@@ -61,6 +61,16 @@ pub(super) fn plan(
     Ok(Plan { type_name, base: PathBuf::from(source.base()), root, reference, warnings })
 }
 
+/// Number of layers from which on there is a warning.
+const MANY_LAYERS: usize = 500;
+
+/// The warning about many layers.
+fn many_layers(count: usize) -> Option<String> {
+    let message =
+        format!("the artifact has {count} layers, which some registries refuse; fewer and larger ones are safer");
+    (count >= MANY_LAYERS).then_some(message)
+}
+
 /// Plans a manifest; also returns the reading with its layers.
 fn plan_manifest<'a>(reading: &Reading<'a>, warnings: &mut Vec<String>) -> Result<(ManifestPlan, Reading<'a>)> {
     let definition = reading.definition;
@@ -74,6 +84,7 @@ fn plan_manifest<'a>(reading: &Reading<'a>, warnings: &mut Vec<String>) -> Resul
     }
     let mut manifest = definition.manifest.plan(&reading, config, layers.parts, definition.layers.order)?;
     manifest.reads = Some(reads);
+    warnings.extend(many_layers(manifest.layers.len()));
     warnings.extend(validate::check(&definition.validate, &reading)?);
     Ok((manifest, reading))
 }

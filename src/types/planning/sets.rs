@@ -56,6 +56,7 @@ impl FileSet {
             dir: dir.filter(|d| d != "."),
             include: strings(&self.include)?,
             exclude: strings(&self.exclude)?,
+            all_match: [&self.include, &self.exclude].into_iter().flatten().any(Strings::are_given),
             ignore: self.ignore.as_ref().map(IgnoreRules::to_ignore),
             symlinks: self.symlinks,
             irregular: self.irregular,
