@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use artifact::{
-    Context, Result,
+    Context, Error, Result,
     location::Location,
     oci::RefName,
     push::{self, Prepared},
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     source: PathBuf,
     /// Destination; without a tag, the type's own tag or `latest`
     #[arg(index = 2)]
-    location: Location,
+    location: Destination,
     /// Additional tag
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<RefName>,
@@ -55,6 +55,27 @@ pub(crate) struct Args {
     registry: RegistryArgs,
 }
 
+/// A destination, and whether it is written as Helm writes one.
+#[derive(Debug, Clone)]
+struct Destination {
+    location: Location,
+    as_helm: bool,
+}
+
+impl std::str::FromStr for Destination {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(Self { location: text.parse()?, as_helm: text.starts_with("oci://") })
+    }
+}
+
+/// The name that the type appends to a repository, if it stands at its end. Helm appends it all the same.
+fn named_already<'a>(location: &Location, name: Option<&'a str>) -> Option<&'a str> {
+    let place = location.place.to_string();
+    name.filter(|name| place.rsplit('/').next() == Some(name))
+}
+
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let context = args.pack.types.context(args.registry.context(report)?);
@@ -63,7 +84,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.names = args.tags;
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let prepared = push::prepare(args.source, &args.location, &context, &options).await?;
+    let Destination { location, as_helm } = args.location;
+    let mut prepared = push::prepare(args.source, &location, &context, &options).await?;
+    if as_helm && let Some(name) = named_already(&location, prepared.plan.reference.repository.as_deref()) {
+        let place = &location.place;
+        let warning = format!("this goes to {place}; Helm would push it to {place}/{name}: name that to have it there");
+        prepared.plan.warnings.push(warning);
+    }
     carried(prepared, args.dry_run, &context, report).await?.print(report)
 }
 

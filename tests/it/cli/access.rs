@@ -48,6 +48,24 @@ fn a_credentials_file_that_is_named_must_be_there_unless_login_makes_it() {
 }
 
 #[test]
+fn where_helm_would_push_is_told_to_who_writes_as_for_helm() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.write("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n");
+    let push = |place: &str| {
+        let pushed = world.run(&format!("push web {place}"));
+        assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+        pushed.stderr
+    };
+    let place = format!("{}/charts", registry.addr);
+    let told = push(&format!("oci://{place}/web"));
+    assert!(told.contains(&format!("this goes to {place}/web; Helm would push it to {place}/web/web")), "{told}");
+    for unasked in [format!("oci://{place}"), format!("{place}/web")] {
+        assert!(!push(&unasked).contains("Helm would"), "{unasked}");
+    }
+}
+
+#[test]
 fn a_user_that_is_named_is_sent_when_the_registry_asks_and_never_shown() {
     let world = World::new();
     let registry = Scripted::start(|request| match request.header("authorization") {
