@@ -48,8 +48,9 @@ pub struct Unpacked {
 
 /// Writes the files of an artifact into a directory: all of them or none.
 ///
-/// Errors: a malformed location; kind `NotFound` if the artifact does not exist; `UnknownType` if no type recognises it
-/// and no layer has a title; `Ambiguous` for an index with several members that could be meant; those of [`unpack::unpack`].
+/// An artifact that no type recognises, without a layer that has a title, has no files, and a warning. Errors: a malformed
+/// location; kind `NotFound` if the artifact does not exist; `Ambiguous` for an index with several members that
+/// could be meant; those of [`unpack::unpack`].
 pub async fn unpack(
     from: &Location,
     destination: &Path,
@@ -75,10 +76,9 @@ pub async fn unpack(
         let message = format!("{from} has no files: its manifest is of type `{}`", root.media_type);
         return Err(Error::unsupported(message));
     };
-    let steps = unpacking(store, &manifest, context, options).await?;
-    if steps.steps.is_empty() && !manifest.layers.is_empty() {
-        let message = format!("cannot unpack {from}: no artifact type recognises it, and no layer has a title");
-        return Err(Error::new(Kind::UnknownType, message));
+    let mut steps = unpacking(store, &manifest, context, options).await?;
+    if steps.steps.is_empty() && steps.warnings.is_empty() {
+        steps.warnings.push(format!("{from} has no files: no layer has a title"));
     }
     let unpacking = unpack::Options {
         overwrite: options.overwrite,
