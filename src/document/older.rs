@@ -85,7 +85,7 @@ mod tests {
             ("a: 1 \t# c\n", true),
             ("a:\tb\n", true),
             ("a: [b,\n\tc]\n", true),
-            ("a: \"b\n\tc\"\n", true),
+            ("a: \"b\n  \tc\"\n", true),
             ("a: |\n  b\n  \tc\n", true),
             ("a: \"\\ud83d\\ude00\"\n", false),
             ("a: \"\\\\ud83d\"\n", true),
