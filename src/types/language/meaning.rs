@@ -125,13 +125,14 @@ fn a_test_says_how_many_arguments_it_takes() {
 
 #[test]
 fn a_part_of_a_file_name_has_no_character_that_a_file_name_may_not_have() {
-    for text in ["a/b", "a\\b", "a:b", "a\u{1b}b", "a\u{202e}b", "a\u{200b}b", "a\u{2028}b", "a..b", "  "] {
+    for text in ["a/b", "a\u{1b}b", "a\u{202e}b", "a\u{2028}b", "a..b", ""] {
         let scope = Scope::default().with("d", text.into());
         Engine::for_paths().text("x-{{ d }}", &scope).expect_err(&format!("{text:?}"));
         Engine::new().text("x-{{ d }}", &scope).unwrap();
     }
-    let scope = Scope::default().with("d", "Übersicht 概要 می‌خواهم".into());
-    Engine::for_paths().text("x-{{ d }}", &scope).unwrap();
+    for text in ["Übersicht 概要 می‌خواهم", "a\\b", "a:b", "a\u{200b}b", " "] {
+        Engine::for_paths().text("x-{{ d }}", &Scope::default().with("d", text.into())).unwrap();
+    }
 }
 
 /// Many names, which counts how often all of them are listed.
