@@ -138,14 +138,14 @@ fn a_part_of_a_file_name_has_no_character_that_a_file_name_may_not_have() {
 /// Many names, which counts how often all of them are listed.
 #[derive(Debug)]
 struct Many {
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     listed: AtomicUsize,
 }
 
 impl Lazy for Many {
-    fn keys(&self) -> Vec<&str> {
+    fn keys(&self) -> Vec<&Arc<str>> {
         self.listed.fetch_add(1, Relaxed);
-        self.names.iter().map(String::as_str).collect()
+        self.names.iter().collect()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -163,7 +163,8 @@ impl Lazy for Many {
 
 #[test]
 fn names_made_on_use_are_listed_only_where_each_of_them_is_paid_for() {
-    let many = Arc::new(Many { names: (0..5000).map(|i| format!("n{i}")).collect(), listed: AtomicUsize::new(0) });
+    let many =
+        Arc::new(Many { names: (0..5000).map(|i| format!("n{i}").into()).collect(), listed: AtomicUsize::new(0) });
     let lazy: Arc<dyn Lazy> = many.clone();
     let steps = |expression: &str| {
         let scope = Scope::default().with("v", Value::Lazy(Arc::clone(&lazy)));

@@ -98,7 +98,7 @@ pub(super) fn items(value: &Value, meter: &Arc<Meter>) -> Outcome<Arc<Vec<Value>
         Value::Lazy(lazy) => {
             let names = lazy.keys();
             meter.take(names.len())?;
-            names.into_iter().map(Value::from).collect()
+            names.into_iter().cloned().map(Value::Text).collect()
         }
         other => return Err(Error::invalid(format!("a {} has no items", other.kind())).into()),
     };

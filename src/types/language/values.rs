@@ -44,8 +44,8 @@ pub(in crate::types) enum Value {
 
 /// Values by name, each made when it is used.
 pub(in crate::types) trait Lazy: fmt::Debug + Send + Sync {
-    /// All names.
-    fn keys(&self) -> Vec<&str>;
+    /// All names, which every list of them shares.
+    fn keys(&self) -> Vec<&Arc<str>>;
     /// Whether there is this name.
     fn has(&self, name: &str) -> bool;
     /// Whether there are none.
@@ -189,7 +189,7 @@ impl Value {
                 map.entries().iter().map(|(key, _)| &**key).chain(shape.iter().flat_map(|s| s.keys())).collect()
             }
             Self::Blank(shape) => shape.iter().flat_map(|schema| schema.keys()).collect(),
-            Self::Lazy(lazy) => lazy.keys(),
+            Self::Lazy(lazy) => lazy.keys().into_iter().map(|key| &**key).collect(),
             _ => Vec::new(),
         }
     }

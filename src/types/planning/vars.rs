@@ -17,7 +17,7 @@ use crate::{
 
 /// The variables of a definition, in their order.
 pub(super) struct Variables {
-    listed: Vec<(String, Json)>,
+    listed: Vec<(Arc<str>, Json)>,
     /// Their places, by name.
     places: HashMap<String, usize>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Variables {
 impl Variables {
     pub(super) fn new(all: &Map<String, Json>) -> Self {
         let places = all.keys().enumerate().map(|(at, name)| (name.clone(), at)).collect();
-        Self { listed: all.iter().map(|(name, tree)| (name.clone(), tree.clone())).collect(), places }
+        Self { listed: all.iter().map(|(name, tree)| (name.as_str().into(), tree.clone())).collect(), places }
     }
 }
 
@@ -60,8 +60,8 @@ impl std::fmt::Debug for Vars {
 }
 
 impl Lazy for Vars {
-    fn keys(&self) -> Vec<&str> {
-        self.all.listed.iter().take(self.count).map(|(name, _)| name.as_str()).collect()
+    fn keys(&self) -> Vec<&Arc<str>> {
+        self.all.listed.iter().take(self.count).map(|(name, _)| name).collect()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -78,5 +78,26 @@ impl Lazy for Vars {
         let scope = self.scope.within(meter).with("vars", some(&self.all, at, &self.engine, &self.scope));
         let value = typed::evaluate(tree, &self.engine, &scope).context(|| format!("`vars.{name}`"))?;
         Ok(Some(Value::of(&value.unwrap_or(Json::Null))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_the_names_of_variables_share_them_however_long_they_are() {
+        let name = "n".repeat(1 << 20);
+        let all: Map<String, Json> = [(name.clone(), Json::from("{{ 1 }}"))].into_iter().collect();
+        let (engine, scope) = (Engine::new(), Scope::default());
+        let scope = scope.with("vars", vars(&Arc::new(Variables::new(&all)), &engine, &scope));
+        let texts =
+            ["[vars, vars] | map('list') | map('first') | list", "[vars | list | first, vars | items | first | first]"];
+        for text in texts {
+            let Value::List(names, _) = engine.value(text, &scope).unwrap() else { panic!("{text} is no list") };
+            let [Value::Text(one), Value::Text(other)] = names.as_slice() else { panic!("{text}: {}", names.len()) };
+            assert_eq!(**one, *name);
+            assert!(Arc::ptr_eq(one, other), "{text}");
+        }
     }
 }
