@@ -202,6 +202,7 @@ pub(super) fn attribute(of: &Value, path: &Value, meter: &Arc<Meter>) -> Outcome
     let Some(path) = path.as_text() else { return super::operators::item(of, path, meter) };
     let mut value = of.clone();
     for key in path.split('.') {
+        meter.text(key.len())?;
         value = match (key.parse::<u32>(), &value) {
             (_, Value::Undefined) => return Err(Fault::Undefined),
             (Ok(index), Value::List(..)) => value.at(index.into()),

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Limit of nesting in the conversion to JSON.
 const MAX_DEPTH: usize = 64;
 /// What a JSON value takes in memory, in bytes, besides its text.
-const NODE: usize = 80;
+pub(in crate::types) const NODE: usize = 80;
 
 /// Converts a value to JSON; blank becomes `null`.
 ///
@@ -51,20 +51,25 @@ fn object(value: &Value, depth: usize, meter: &Arc<Meter>) -> Result<Json> {
         other => other.keys(),
     };
     for key in keys {
-        meter.keep(NODE + key.len())?;
+        meter.keep(key_size(key))?;
         out.insert(checked_key(key)?, at_depth(&value.get(key, meter)?, depth + 1, meter)?);
     }
     Ok(Json::Object(out))
 }
 
 /// The bytes that this JSON takes in memory, about.
-pub(super) fn size(json: &Json) -> usize {
+pub(in crate::types) fn size(json: &Json) -> usize {
     NODE + match json {
         Json::String(text) => text.len(),
         Json::Array(items) => items.iter().map(size).sum(),
-        Json::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + size(value)).sum(),
+        Json::Object(map) => map.iter().map(|(key, value)| key_size(key) + size(value)).sum(),
         _ => 0,
     }
+}
+
+/// The bytes that a key takes in its object, about, besides its value.
+pub(super) fn key_size(key: &str) -> usize {
+    NODE + key.len()
 }
 
 fn integer(number: i128) -> Result<Json> {

@@ -296,3 +296,38 @@ fn a_missing_property_costs_nothing_until_it_is_used() {
     assert!(scope.account().so_far().0 < 100);
     assert!(size(&document) > 8_000_000);
 }
+
+#[test]
+fn what_a_typed_value_leaves_behind_is_counted_with_its_keys() {
+    let document = json!(vec![json!({"a": 1, "b": {"c": ""}}); 100]);
+    let long = "k".repeat(2000);
+    let picks = [
+        json!([format!("{long}!")]),
+        json!(["none", "a"]),
+        json!(["none!"]),
+        json!([{"b": ["c", "d!"]}]),
+        json!([{"b!": ["e"]}, {"f!": ["g"]}]),
+    ];
+    let picks = picks.map(|fields| json!({"$pick": {"from": "d", "fields": fields}}));
+    let others = [json!({long: 1}), json!({"$each": "d", "value": []}), json!({"$each": "d", "value": {"a": {}}})];
+    for tree in picks.iter().chain(&others) {
+        let scope = Scope::default().with("d", Value::of(&document));
+        let value = typed::evaluate(tree, &Engine::new(), &scope).unwrap().unwrap();
+        let (_, kept) = scope.account().so_far();
+        assert!(size(&value) as u64 <= kept, "{tree}: {} of {kept}", size(&value));
+    }
+    let fields = vec![format!("{}!", "k".repeat(20_000))];
+    let pick = json!({"$pick": {"from": "d", "fields": fields}});
+    let scope = Scope::default().with("d", Value::of(&json!(vec![json!({}); 100_000])));
+    let error = typed::evaluate(&pick, &Engine::new(), &scope).unwrap_err();
+    assert_eq!(error.kind(), Kind::Limit, "{error}");
+}
+
+#[test]
+fn every_part_of_an_attribute_takes_a_step() {
+    let item = (0..50).fold(json!(1), |inner, _| json!([inner]));
+    let scope = Scope::default().with("d", Value::of(&json!(vec![item; 100])));
+    let path = vec!["0"; 50].join(".");
+    assert_eq!(Engine::new().json(&format!("d | map(attribute='{path}') | sum"), &scope).unwrap(), json!(100));
+    assert!(scope.account().so_far().0 >= 50 * 100);
+}

@@ -7,7 +7,11 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{expr::Engine, json::size, scope::Scope};
+use super::{
+    expr::Engine,
+    json::{key_size, size},
+    scope::Scope,
+};
 use crate::{
     document::nearest,
     error::{Context as _, Error, Result},
@@ -74,8 +78,8 @@ fn evaluate_object(map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> R
     let mut out = Map::new();
     keep(&Json::Null, scope)?;
     for (key, tree) in map {
-        scope.meter().keep(key.len())?;
         if let Some(value) = evaluate(tree, engine, scope).context(|| format!("`{key}`"))? {
+            scope.meter().keep(key_size(key))?;
             out.insert(key.clone(), value);
         }
     }
@@ -109,6 +113,7 @@ fn expression<'a>(name: &str, argument: &'a Json) -> Result<&'a str> {
 fn evaluate_each(expression: &str, map: &Map<String, Json>, engine: &Engine, scope: &Scope) -> Result<Json> {
     let name = map.get("as").and_then(Json::as_str).unwrap_or("item");
     let items = engine.items(expression, scope)?;
+    keep(&Json::Null, scope)?;
     let tree = map.get("value").ok_or_else(|| Error::invalid("`$each` needs a `value`"))?;
     let out = items.iter().filter_map(|item| evaluate(tree, engine, &scope.with(name, item.clone())).transpose());
     out.collect::<Result<_>>().map(Json::Array)
@@ -152,6 +157,7 @@ fn merge_into(into: &mut Json, later: Json) {
 /// Selected fields of an object, or of every object in a list. `name!` keeps an empty field, and gives a missing one as
 /// an empty string; `{name: [fields]}` selects within it.
 fn project_fields(value: &Json, fields: &[Json], omit: bool, scope: &Scope) -> Result<Json> {
+    keep(&Json::Null, scope)?;
     if let Json::Array(items) = value {
         return items.iter().map(|item| project_fields(item, fields, omit, scope)).collect();
     }
@@ -165,25 +171,26 @@ fn project_fields(value: &Json, fields: &[Json], omit: bool, scope: &Scope) -> R
             _ => return Err(Error::invalid("a field of `$pick` must be a name, or one name with a list")),
         };
         let (name, forced) = name.strip_suffix('!').map_or((name, false), |n| (n, true));
-        let found = value.get(name).unwrap_or(&Json::Null);
-        let found = match inner.and_then(Json::as_array).filter(|_| !found.is_null()) {
-            Some(inner) => {
-                keep(&Json::Null, scope)?;
-                project_fields(found, inner, omit, scope)?
-            }
-            None => {
-                keep(found, scope)?;
-                found.clone()
-            }
+        scope.meter().text(name.len())?;
+        let found = match value.get(name).unwrap_or(&Json::Null) {
+            Json::Null if !forced => continue,
+            found => project(found, inner, omit, scope)?,
         };
-        match found {
-            Json::Null if forced => _ = out.insert(name.into(), Json::String(String::new())),
-            Json::Null => {}
-            found if omit && !forced && is_empty(&found) => {}
-            found => _ = out.insert(name.into(), found),
+        if forced || !omit || !is_empty(&found) {
+            scope.meter().keep(key_size(name))?;
+            out.insert(name.into(), found);
         }
     }
     Ok(Json::Object(out))
+}
+
+/// A field, or what is selected within it.
+fn project(found: &Json, inner: Option<&Json>, omit: bool, scope: &Scope) -> Result<Json> {
+    match (found, inner.and_then(Json::as_array)) {
+        (Json::Null, _) => keep(found, scope).map(|()| "".into()),
+        (_, Some(inner)) => project_fields(found, inner, omit, scope),
+        (_, None) => keep(found, scope).map(|()| found.clone()),
+    }
 }
 
 /// Whether `$opt` omits the value.
