@@ -1,10 +1,11 @@
 //! What evaluating a definition costs, and how much it may cost.
 //!
 //! The unit is a *step*: a part of an expression that is evaluated, an item of a list that is looked at or made, 32 bytes
-//! of text that are read or made, a visit of a document by its schema. Everything that evaluates takes its steps before it works or allocates, so a limit
-//! holds for every definition and every document. One evaluation has 1,000,000 steps, which is far less than a second and
-//! at most 32 MiB of values. All evaluations for one source together have 5,000,000 steps, and 1,000 more for every file;
-//! what they leave behind (texts, configs, annotations) has 32 MiB, and 4 KiB more for every file.
+//! of text that are read or made, a part of a document that is read, a visit of one by its schema. Everything that
+//! evaluates takes its steps before it works or allocates, so a limit holds for every definition and every document. One
+//! evaluation has 1,000,000 steps, which is far less than a second and at most 32 MiB of values. All evaluations for one
+//! source together have 5,000,000 steps, and 1,000 more for every file; what they leave behind (texts, configs,
+//! annotations) has 32 MiB, and 4 KiB more for every file.
 
 use std::sync::{
     Arc,

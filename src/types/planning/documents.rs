@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::reading::{Read, Reading};
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    fs::escape,
     source::{self, Document, Options, Scalars},
     types::{
         definition::{
@@ -12,6 +13,8 @@ use crate::{
             visits,
         },
         language::{
+            cost::TEXT,
+            json::{NODE, size},
             schema::{Schema, blank},
             values::Value,
         },
@@ -21,6 +24,11 @@ use crate::{
 
 /// Limit of visits of a document whose errors are looked for.
 const MAX_EXPLAINED: u64 = visits::MAX_VISITS / 10;
+/// Limit of the files of all documents of a source, in bytes.
+const MAX_TEXT: usize = 4 << 20;
+/// Limit of what the values of all documents of a source take in memory, in bytes, about: that of the largest document,
+/// and a few of usual ones.
+const MAX_HELD: usize = 48 << 20;
 
 impl DocumentRule {
     /// Reads the document; `None` if this form has none, or if it is optional and missing.
@@ -30,7 +38,10 @@ impl DocumentRule {
         }
         let path = reading.text(&self.path)?;
         if self.format == DocumentFormat::Deck {
-            let read = deck::read(&path, reading.source).map(|value| Some(Read { value, document: None }));
+            let read = deck::read(&path, reading.source).and_then(|value| {
+                let held = held(&value, reading).context(|| escape(&path))?;
+                Ok(Some(Read { value, document: None, text: 0, held }))
+            });
             return read.or_else(|e| if self.optional && e.kind() == Kind::NotFound { Ok(None) } else { Err(e) });
         }
         let bytes = match self.bytes(&path, reading) {
@@ -43,6 +54,8 @@ impl DocumentRule {
     /// Reads the document from these files, of which the keys of a later one replace those of an earlier one, as in Go; in
     /// messages, each is called `path`.
     pub(super) fn parse(&self, files: &[Vec<u8>], path: &str, reading: &Reading<'_>, repeated: bool) -> Result<Read> {
+        let text = files.iter().map(Vec::len).sum();
+        take_text(text, reading).context(|| source::escape(path))?;
         let format = if self.format == DocumentFormat::Json { source::Format::Json } else { source::Format::Yaml };
         let options = Options {
             format,
@@ -56,21 +69,21 @@ impl DocumentRule {
         let mut all = files.iter().map(|bytes| Document::parse(bytes, path, &options));
         let mut document =
             all.next().ok_or_else(|| Error::not_found(format!("`{}` is missing", source::escape(path))))??;
-        let mut value = document.value.clone();
+        let mut value = std::mem::take(&mut document.value);
         for later in all {
-            let later = later?;
-            match (&mut value, later.value.clone()) {
+            document = later?;
+            match (&mut value, std::mem::take(&mut document.value)) {
                 (Json::Object(map), Json::Object(other)) => map.extend(other),
                 (value, other) => *value = other,
             }
-            document = later;
         }
+        let held = held(&value, reading).context(|| source::escape(path))?;
         self.fill_defaults(&mut value);
         if self.scalars == Scalars::GoYaml {
             sort_free_maps(&mut value, self.schema.as_ref());
         }
         self.check_by_schema(&value, &document, reading)?;
-        Ok(Read { value, document: Some(document) })
+        Ok(Read { value, document: Some(document), text, held })
     }
 
     /// The size limit in bytes.
@@ -152,6 +165,27 @@ impl DocumentRule {
     }
 }
 
+/// Takes the steps of reading a file. Errors (kind `Limit`): it is too much, with those of the documents before it.
+fn take_text(text: usize, reading: &Reading<'_>) -> Result<()> {
+    let all = reading.documents().map(|read| read.text).sum::<usize>() + text;
+    if all > MAX_TEXT {
+        return Err(Error::limit(format!("it and the documents before it have more than {MAX_TEXT} bytes")));
+    }
+    reading.scope.account().take((text / TEXT) as u64)
+}
+
+/// What a value takes in memory; takes the steps of making it. Errors (kind `Limit`): it is too much, with those of the
+/// documents before it.
+fn held(value: &Json, reading: &Reading<'_>) -> Result<usize> {
+    let held = size(value);
+    let all = reading.documents().map(|read| read.held).sum::<usize>() + held;
+    if all > MAX_HELD {
+        return Err(Error::limit(format!("it and the documents before it take more than {MAX_HELD} bytes of memory")));
+    }
+    reading.scope.account().take((held / NODE) as u64)?;
+    Ok(held)
+}
+
 /// Sorts the keys of maps whose keys the schema does not list: they are maps in Go, which writes them sorted.
 fn sort_free_maps(value: &mut Json, schema: Option<&Json>) {
     match value {
@@ -169,5 +203,52 @@ fn sort_free_maps(value: &mut Json, schema: Option<&Json>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        error::{Kind, Result},
+        source::Source,
+        types::{ArtifactType, Inputs, Origin},
+    };
+
+    /// Plans a source with this file, which the definition reads as so many documents.
+    fn read(text: &str, format: &str, documents: usize) -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("doc"), text).unwrap();
+        let documents: Vec<_> = (0..documents).map(|i| format!("d{i}: {{path: doc, format: {format}}}")).collect();
+        let definition = format!(
+            "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {{name: t}}\n\
+             detect: [{{form: tree, dir: {{contains: doc}}}}]\n\
+             source: {{sets: {{all: {{dir: .}}}}, documents: {{{}}}}}\n\
+             layers: {{items: [{{id: file, each: [all], title: \"{{{{ file.path }}}}\", mediaType: text/plain}}]}}\n",
+            documents.join(", ")
+        );
+        let kind = Arc::new(ArtifactType::parse(&definition, Origin::File("t.yaml".into()))?);
+        kind.plan(&Source::open(dir.path())?, &Inputs::default()).map(drop)
+    }
+
+    #[test]
+    fn all_documents_of_a_source_together_have_limits() {
+        let numbers = format!("[{}1]", "1,".repeat((1 << 19) - 2));
+        let lists = format!("[{}[]]", "[],".repeat(340_000));
+        let comment = format!("#{}", "x".repeat((1 << 20) - 1));
+        read(&numbers, "json", 1).unwrap();
+        read(&lists, "json", 1).unwrap();
+        read(&comment, "yaml", 4).unwrap();
+        read("{\"a\": [1, 2]}", "json", 400).unwrap();
+        for (text, format, documents, what) in [
+            (numbers.as_str(), "json", 2, "of memory"),
+            (&lists, "json", 2, "of memory"),
+            (&comment, "yaml", 5, "4194304 bytes"),
+        ] {
+            let error = read(text, format, documents).unwrap_err();
+            assert_eq!(error.kind(), Kind::Limit, "{error}");
+            assert!(error.to_string().contains(what) && error.to_string().contains("doc"), "{error}");
+        }
     }
 }

@@ -59,6 +59,10 @@ pub(super) struct Read {
     pub(super) value: Json,
     /// The positions of its parts; decks have none.
     pub(super) document: Option<Document>,
+    /// The bytes of its file, as far as they count.
+    pub(super) text: usize,
+    /// What its value takes in memory, in bytes.
+    pub(super) held: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -230,9 +234,14 @@ impl<'a> Reading<'a> {
         self.documents.get(name)?.as_ref()
     }
 
+    /// All documents so far.
+    pub(super) fn documents(&self) -> impl Iterator<Item = &Read> {
+        self.documents.values().flatten()
+    }
+
     /// The position at which a document names this file, `file:line:column`.
     pub(super) fn position_of(&self, text: &str) -> Option<String> {
-        self.documents.values().flatten().find_map(|read| {
+        self.documents().find_map(|read| {
             let pointer = find_text(&read.value, text, String::new())?;
             read.document.as_ref().map(|d| d.place(&pointer))
         })
