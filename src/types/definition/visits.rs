@@ -7,9 +7,13 @@
 
 use std::collections::HashMap;
 
+use regex::RegexBuilder;
 use serde_json::{Map, Value as Json};
 
-use super::keywords::{Schemas, address, same};
+use super::{
+    documents::MAX_PATTERN,
+    keywords::{Schemas, address, same},
+};
 use crate::{
     error::{Error, Result},
     types::language::cost::{MAX_STEPS, TEXT},
@@ -17,6 +21,9 @@ use crate::{
 
 /// Limit of visits of one document.
 pub(in crate::types) const MAX_VISITS: u64 = MAX_STEPS;
+/// A search of a text for a regular expression costs a visit for this product of the bytes of both, the second compiled:
+/// at worst, every byte of the text is looked at with all of the expression.
+const SEARCH: u64 = 4 << 10;
 /// Limit of nesting: of parts of the schema that look at the same part of the document, and of both together.
 const MAX_DEPTH: usize = 256;
 
@@ -36,7 +43,7 @@ const WHOLE: [&str; 3] = ["uniqueItems", "enum", "const"];
 /// are too many.
 pub(in crate::types) fn count(schema: &Json, document: &Json) -> Result<u64> {
     let schemas = Schemas::of(schema)?;
-    let mut count = Count { schemas: &schemas, known: HashMap::new(), steps: 0 };
+    let mut count = Count { schemas: &schemas, known: HashMap::new(), sizes: HashMap::new(), steps: 0 };
     let total = count.named(schemas.root, document, 0)?.check;
     if total > MAX_VISITS { Err(too_many()) } else { Ok(total) }
 }
@@ -68,6 +75,8 @@ struct Count<'v, 's> {
     /// The visits of a part of the schema that a reference leads to, by the addresses of the two parts; nothing while they
     /// are being counted.
     known: HashMap<(usize, usize), Option<Visits>>,
+    /// The sizes of the regular expressions that look at a text.
+    sizes: HashMap<&'s str, u64>,
     /// The steps of the count itself.
     steps: u64,
 }
@@ -127,7 +136,7 @@ impl<'s> Count<'_, 's> {
     }
 
     /// What this part of the schema itself costs.
-    fn looks(&mut self, map: &Map<String, Json>, value: &Json) -> Result<u64> {
+    fn looks(&mut self, map: &'s Map<String, Json>, value: &Json) -> Result<u64> {
         let len = |key: &str| map.get(key).map_or(0, entries_of);
         let patterns = len("patternProperties");
         let mut looks = 1 + len("required") + len("properties") + len("dependentRequired") + patterns;
@@ -140,8 +149,29 @@ impl<'s> Count<'_, 's> {
         for whole in WHOLE.iter().filter_map(|key| map.get(*key)) {
             looks += self.size(whole)? + self.size(value)?;
         }
+        looks = looks.saturating_add(self.searches(map, value));
         self.step(looks)?;
         Ok(looks)
+    }
+
+    /// What the regular expressions of this part of the schema cost.
+    fn searches(&mut self, map: &'s Map<String, Json>, value: &Json) -> u64 {
+        let mut cost = |pattern: &'s str, text: usize| {
+            let size = *self.sizes.entry(pattern).or_insert_with(|| size_of_pattern(pattern));
+            size.saturating_mul(text as u64) / SEARCH
+        };
+        let own = map.get("pattern").and_then(Json::as_str);
+        match value {
+            Json::String(text) => own.map_or(0, |own| cost(own, text.len())),
+            // It stands for as many bytes of the name as cost a visit.
+            name if std::ptr::eq(name, &raw const NAME) => own.map_or(0, |own| cost(own, TEXT)),
+            Json::Object(entries) => {
+                let text = entries.keys().map(String::len).sum();
+                let patterns = map.get("patternProperties").and_then(Json::as_object);
+                patterns.into_iter().flat_map(Map::keys).map(|pattern| cost(pattern, text)).sum()
+            }
+            _ => 0,
+        }
     }
 
     /// The parts of a value, and what its text costs.
@@ -197,6 +227,13 @@ impl<'s> Count<'_, 's> {
         }
         Ok(())
     }
+}
+
+/// The bytes of a compiled regular expression, up to a power of two; the most for one that is none.
+fn size_of_pattern(pattern: &str) -> u64 {
+    let fits = |size: &usize| RegexBuilder::new(pattern).size_limit(*size).build().is_ok();
+    let sizes = std::iter::successors(Some(1 << 10), |size| Some(size * 2)).take_while(|size| *size < MAX_PATTERN);
+    sizes.into_iter().find(fits).unwrap_or(MAX_PATTERN) as u64
 }
 
 fn entries_of(value: &Json) -> u64 {

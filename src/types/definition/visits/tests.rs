@@ -183,3 +183,24 @@ fn a_reference_that_leads_out_of_the_schema_is_an_error() {
         2
     );
 }
+
+#[test]
+fn a_regular_expression_costs_as_much_as_it_is_large_and_its_text_long() {
+    let large = "^[ab]*a[ab]{1000}c$";
+    let long = "ab".repeat(450_000);
+    let counted = |schema: Json, document: &Json| count(&schema, document).map_err(|e| e.kind());
+    for (schema, document) in [
+        (json!({"pattern": large}), json!(long)),
+        (json!({"properties": {"a": {"pattern": large}}}), json!({"a": long})),
+        (json!({"patternProperties": {large: {}}}), json!({long.as_str(): 1})),
+        (json!({"propertyNames": {"pattern": large}}), json!({long.as_str(): 1})),
+        (json!({"items": {"pattern": large}}), json!(vec!["ab".repeat(450); 1000])),
+    ] {
+        assert_eq!(counted(schema.clone(), &document), Err(Kind::Limit), "{schema}");
+    }
+    let small = "^[a-z0-9]+([._-][a-z0-9]+)*$";
+    assert!(counted(json!({"pattern": small}), &json!(long)).unwrap() < MAX_VISITS);
+    let names = json!(vec!["a-usual.name_1"; 10_000]);
+    assert!(counted(json!({"items": {"pattern": small}}), &names).unwrap() < MAX_VISITS);
+    assert!(counted(json!({"items": {"pattern": large}}), &json!(["a", "b"])).unwrap() < 1000);
+}
