@@ -1,11 +1,13 @@
 //! The section `unpack`: the steps that turn an artifact into files.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use super::generic;
 use crate::{
-    error::{Context as _, Result},
-    oci::{Descriptor, Manifest},
+    error::{Context as _, Error, Result},
+    oci::{Descriptor, Manifest, exact_keys},
     plan::{Action, Step, Unpacking},
     types::{
         check::used_names,
@@ -22,10 +24,11 @@ use crate::{
 };
 
 impl Rule {
-    /// Whether the rule uses a value of the config.
-    fn reads_config(&self, engine: &Engine) -> bool {
-        let names = used_names(engine, |texts| self.texts(texts));
-        names.iter().any(|name| name.split('.').next() == Some("config"))
+    /// The names in the config that the rule uses, `config.name`.
+    fn names_in_config(&self, engine: &Engine) -> BTreeSet<String> {
+        let mut names = used_names(engine, |texts| self.texts(texts));
+        names.retain(|name| name.split('.').next() == Some("config"));
+        names
     }
 
     fn takes(&self, role: Option<&str>) -> bool {
@@ -66,12 +69,13 @@ fn rules(unpack: &Unpack, wanted: View) -> &[Rule] {
 
 /// Whether [`plan`] needs the content of the config.
 pub(in crate::types) fn reads_config(definition: &Definition, engine: &Engine, wanted: View) -> bool {
-    rules(&definition.unpack, wanted).iter().any(|rule| rule.reads_config(engine))
+    rules(&definition.unpack, wanted).iter().any(|rule| !rule.names_in_config(engine).is_empty())
 }
 
 /// The steps that unpack this manifest, by the rules of this definition.
 ///
-/// Errors: kind `Mismatch` for missing or unexpected layers; an unsafe path; two files with one name.
+/// Errors: kind `Mismatch` for missing or unexpected layers; an unsafe path; two files with one name; a config that
+/// readers that ignore case read otherwise.
 pub(in crate::types) fn plan(
     definition: &Definition,
     engine: &Engine,
@@ -84,7 +88,11 @@ pub(in crate::types) fn plan(
     if rules.is_empty() {
         return generic::unpacking(manifest);
     }
-    let scope = Scope::default().with("config", config_value(config));
+    let config: Json = serde_json::from_slice(config).unwrap_or(Json::Null);
+    let names = rules.iter().flat_map(|rule| rule.names_in_config(engine)).collect::<BTreeSet<_>>();
+    names.iter().try_for_each(|name| check_keys(&config, name))?;
+    // Missing keys are blank.
+    let scope = Scope::default().with("config", Value::view(&config, Some(Schema::object())));
     scope.account().has_files(manifest.layers.len());
     let mut out = Unpacking::default();
     for (layer, role) in manifest.layers.iter().zip(&roles) {
@@ -127,10 +135,17 @@ fn name_of(layer: &Descriptor) -> String {
     }
 }
 
-/// The config as an expression value: missing keys are blank.
-fn config_value(config: &[u8]) -> Value {
-    let json: Json = serde_json::from_slice(config).unwrap_or(Json::Null);
-    Value::view(&json, Some(Schema::object()))
+/// Errors: beside a key of this name, or instead of it, there is one that is the same to readers that ignore case: as Go
+/// programs do, whose file would have another name.
+fn check_keys(config: &Json, name: &str) -> Result<()> {
+    let mut part = config;
+    for key in name.split('.').skip(1) {
+        let Some(map) = part.as_object() else { break };
+        let check = |own: &String| exact_keys::check_key::<serde_json::Error>(own, &[key]);
+        map.keys().try_for_each(check).map_err(|e| Error::invalid(format!("the config is ambiguous: {e}")))?;
+        part = map.get(key).unwrap_or(&Json::Null);
+    }
+    Ok(())
 }
 
 /// A layer as an expression value. Its title is checked as a relative path and usable as one.

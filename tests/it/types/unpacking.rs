@@ -46,6 +46,26 @@ fn a_chart_unpacks_to_the_file_that_helm_saves_or_to_its_directory() {
 }
 
 #[test]
+fn a_config_that_helm_reads_otherwise_gives_no_file_a_name() {
+    let chart = Catalog::builtin().unwrap().get("helm-chart").unwrap();
+    let good = manifest(None, HELM_CONFIG, &[(HELM_LAYER, &[])]);
+    let unpacking = |config: &str| chart.unpacking(&good, config.as_bytes(), View::Native);
+    for config in [
+        r#"{"name":"good","Name":"evil","version":"1.2.3"}"#,
+        r#"{"NAME":"evil","name":"good","version":"1.2.3"}"#,
+        r#"{"name":"good","version":"1.2.3","ver\u017fion":"6.6.6"}"#,
+        r#"{"Name":"evil","version":"1.2.3"}"#,
+    ] {
+        let error = unpacking(config).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{config}");
+        assert!(error.to_string().contains("ignore case"), "{error}");
+    }
+    // What no rule uses may be named as it likes.
+    let plan = unpacking(r#"{"name":"web","version":"1.2.3","annotations":{"A":"1","a":"2"},"Other":1,"other":2}"#);
+    assert_eq!(plan.unwrap().steps[0].path, "web-1.2.3.tgz");
+}
+
+#[test]
 fn any_manifest_unpacks_by_its_titles() {
     let tar = "application/vnd.oci.image.layer.v1.tar+gzip";
     let digest = Digest::of(b"tar").to_string();
