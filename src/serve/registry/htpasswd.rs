@@ -20,6 +20,8 @@ use crate::{
 const PREFIXES: [&str; 3] = ["$2y$", "$2b$", "$2a$"];
 /// Largest cost: about two seconds a password.
 const MAX_COST: u32 = 15;
+/// Longest password, in bytes: bcrypt looks at no more, so that any longer one with the same beginning would be right.
+const MAX_PASSWORD: usize = 72;
 /// Limit of passwords that are hashed at a time.
 const PARALLEL: usize = 2;
 /// Limit of passwords that are known to be right.
@@ -107,7 +109,7 @@ impl Htpasswd {
         let right = tokio::task::spawn_blocking(move || {
             // Until the thread is done, even if the client no longer waits for it.
             let _turns = (own, one);
-            let right = bcrypt::verify(&password, &hash).unwrap_or(false);
+            let right = bcrypt::verify(&password, &hash).unwrap_or(false) && password.len() <= MAX_PASSWORD;
             if !right {
                 spend(&password, cost(&hash), highest);
             }
@@ -188,6 +190,14 @@ mod tests {
         }
         assert_eq!(users.0.known().len(), 2);
         assert_eq!(format!("{users:?}"), "Htpasswd(2 users)");
+    }
+
+    #[tokio::test]
+    async fn a_password_longer_than_what_is_hashed_is_never_right() {
+        let longest = "p".repeat(MAX_PASSWORD);
+        let users = Htpasswd::parse(&line("ann", &longest)).unwrap();
+        assert_eq!(users.check(format!("ann:{longest}").as_bytes(), None).await, Some(true));
+        assert_eq!(users.check(format!("ann:{longest}x").as_bytes(), None).await, Some(false));
     }
 
     #[test]
