@@ -57,10 +57,12 @@ impl Registry {
         query: &Query,
         client: Option<IpAddr>,
     ) -> Result<Reply, Refusal> {
-        let store = self.writable(name).await?;
         // The digest is checked at the end, the algorithm now.
         query.algorithm()?;
-        let id = self.uploads.start(name, client, BlobWriter::begin(&*store, &self.quota).await?)?;
+        // An upload that is refused leaves no new repository.
+        let place = self.uploads.start(name, client)?;
+        let store = self.writable(name).await?;
+        let id = place.begin(BlobWriter::begin(&*store, &self.quota).await?);
         Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
     }
 
@@ -69,17 +71,17 @@ impl Registry {
         let Some(from) = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok()) else {
             return Ok(false);
         };
+        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
+        let Some(source) = found else { return Ok(false) };
         // From itself: in one request, the client checks for the blob and otherwise starts an upload.
         if from == *name && store::size(&*self.writable(name).await?, digest, Role::Blob).await.is_ok() {
             return Ok(true);
         }
-        let found = self.options.repositories.get(&from).await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
-        let Some(source) = found else { return Ok(false) };
         let Ok(size) = store::size(&*source, digest, Role::Blob).await else { return Ok(false) };
         let item = Item::blob(Descriptor::new(media_type::OCTET_STREAM, digest.clone(), size));
-        let store = self.writable(name).await?;
         let mut reserved = self.quota.reserve();
         reserved.grow(size).await?;
+        let store = self.writable(name).await?;
         let write = store::begin(&*store, Intent { items: vec![item.clone()], ..Intent::default() }).await?;
         let homes = Vec::from_iter(source.home(&item));
         let desc = item.desc.clone();
@@ -241,7 +243,7 @@ mod tests {
         let (registry, name) = (Registry::new(Options::in_memory()), "a".parse().unwrap());
         let store = registry.writable(&name).await.unwrap();
         let writer = BlobWriter::begin(&*store, &registry.quota).await.unwrap();
-        let id = registry.uploads.start(&name, None, writer).unwrap();
+        let id = registry.uploads.start(&name, None).ok().unwrap().begin(writer);
         let digest = Digest::of(b"hello");
         let query = Query::of(Some(&format!("digest={digest}"))).unwrap();
         let (send, receive) = oneshot::channel::<Bytes>();

@@ -59,13 +59,9 @@ impl Uploads {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an upload of a client and returns its ID. Errors: there are too many, and all are busy.
-    pub(super) fn start(
-        &self,
-        name: &RepositoryName,
-        client: Option<IpAddr>,
-        writer: BlobWriter,
-    ) -> Result<String, Refusal> {
+    /// Takes a place for an upload of a client, before anything is made for it. Errors: there are too many, and all are
+    /// busy.
+    pub(super) fn start(self: &Arc<Self>, name: &RepositoryName, client: Option<IpAddr>) -> Result<Starting, Refusal> {
         self.expire();
         let id = random_id()?;
         let mut all = self.all();
@@ -76,12 +72,13 @@ impl Uploads {
         let upload = Upload {
             name: name.clone(),
             client,
-            writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
+            writer: Arc::default(),
             offset: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
         };
+        let guard = upload.lock_writer()?;
         all.insert(id.clone(), Arc::new(upload));
-        Ok(id)
+        Ok(Starting { uploads: Arc::clone(self), id, guard })
     }
 
     /// Whether there is room for an upload of this client, after giving up another one if necessary. One client may
@@ -137,6 +134,29 @@ impl Uploads {
     /// Removes all uploads.
     pub(super) fn clear(&self) {
         self.all().clear();
+    }
+}
+
+/// A place for an upload that has no writer yet; free again when dropped.
+pub(super) struct Starting {
+    uploads: Arc<Uploads>,
+    id: String,
+    guard: WriteGuard,
+}
+
+impl Starting {
+    /// Begins the upload, and returns its ID.
+    pub(super) fn begin(mut self, writer: BlobWriter) -> String {
+        *self.guard = Some(writer);
+        self.id.clone()
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if self.guard.is_none() {
+            self.uploads.end(&self.id);
+        }
     }
 }
 
@@ -196,14 +216,15 @@ mod tests {
         BlobWriter::begin(&Memory::new(), &quota).await.unwrap()
     }
 
-    fn uploads(most: usize) -> Uploads {
-        Uploads::new(most, Duration::from_secs(3600))
+    fn uploads(most: usize) -> Arc<Uploads> {
+        Arc::new(Uploads::new(most, Duration::from_secs(3600)))
     }
 
     /// Starts an upload from this address.
-    async fn start(uploads: &Uploads, client: &str) -> Result<String, ServerCode> {
+    async fn start(uploads: &Arc<Uploads>, client: &str) -> Result<String, ServerCode> {
         let name = "a".parse().unwrap();
-        uploads.start(&name, Some(client.parse().unwrap()), writer().await).map_err(|refusal| refusal.code)
+        let place = uploads.start(&name, Some(client.parse().unwrap())).map_err(|refusal| refusal.code)?;
+        Ok(place.begin(writer().await))
     }
 
     fn is_open(uploads: &Uploads, id: &str) -> bool {
@@ -214,17 +235,29 @@ mod tests {
     async fn an_upload_belongs_to_one_repository() {
         let uploads = uploads(9);
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let id = uploads.start(&a, None, writer().await).unwrap();
+        let id = uploads.start(&a, None).ok().unwrap().begin(writer().await);
         assert!(uploads.get(&a, &id).is_ok() && uploads.get(&b, &id).is_err());
         uploads.end(&id);
         assert!(uploads.get(&a, &id).is_err());
     }
 
     #[tokio::test]
+    async fn a_place_counts_before_it_has_a_writer_and_is_free_again_without_one() {
+        let uploads = uploads(1);
+        let name = "a".parse().unwrap();
+        let place = uploads.start(&name, None).ok().unwrap();
+        assert_eq!(uploads.start(&name, None).err().map(|refusal| refusal.code), Some(ServerCode::TooManyRequests));
+        drop(place);
+        assert!(uploads.all().is_empty());
+        let id = uploads.start(&name, None).ok().unwrap().begin(writer().await);
+        assert!(uploads.get(&name, &id).unwrap().lock_writer().unwrap().is_some());
+    }
+
+    #[tokio::test]
     async fn one_request_writes_at_a_time() {
         let uploads = uploads(9);
         let name = "a".parse().unwrap();
-        let id = uploads.start(&name, None, writer().await).unwrap();
+        let id = uploads.start(&name, None).ok().unwrap().begin(writer().await);
         let upload = uploads.get(&name, &id).unwrap();
         let guard = upload.lock_writer().unwrap();
         assert!(upload.lock_writer().is_err());
@@ -235,10 +268,10 @@ mod tests {
     #[tokio::test]
     async fn uploads_do_not_last() {
         let name = "a".parse().unwrap();
-        let short = Uploads::new(1, Duration::ZERO);
-        let id = short.start(&name, None, writer().await).unwrap();
+        let short = Arc::new(Uploads::new(1, Duration::ZERO));
+        let id = short.start(&name, None).ok().unwrap().begin(writer().await);
         assert!(short.get(&name, &id).is_err());
-        assert!(short.start(&name, None, writer().await).is_ok(), "the forgotten one takes no place");
+        assert!(short.start(&name, None).is_ok(), "the forgotten one takes no place");
     }
 
     #[tokio::test(start_paused = true)]

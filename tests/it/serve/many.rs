@@ -201,6 +201,19 @@ async fn a_quota_counts_what_is_stored_and_what_is_on_its_way() {
 }
 
 #[tokio::test]
+async fn uploads_that_are_refused_leave_no_repositories() {
+    let dir = tempfile::tempdir().unwrap();
+    let repositories = Arc::new(Tree::open(dir.path()).unwrap());
+    let limits = Limits { uploads: 4, ..Limits::default() };
+    let server = server::start(Options { repositories, limits, ..Options::in_memory() }).await;
+    for n in 0..20 {
+        let status = send(server.addr(), "POST", &format!("/v2/r{n}/blobs/uploads/"), &[], "").await.status;
+        assert_eq!(status, if n < 3 { 202 } else { 429 }, "{n}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+}
+
+#[tokio::test]
 async fn a_server_removes_what_one_before_it_left() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a", "b/c"] {
