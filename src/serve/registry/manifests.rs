@@ -15,13 +15,15 @@ use crate::{
     error::{Error, Kind, ServerCode},
     oci::{Descriptor, Digest, MAX_MANIFEST, Parsed, RepositoryName, Role, Tag, media_type},
     progress::Outcome,
-    store::{self, Intent, Item, NameChange, Presence, ReadStore, Store},
+    store::{self, Intent, Item, NameChange, NameOutcome, Presence, ReadStore, Store},
 };
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// Limit of tags set by one request.
 const MAX_TAGS: usize = 100;
+/// What a tag takes in the list of a repository besides its name, in bytes.
+const TAG_BYTES: u64 = 256;
 /// How often a manifest is stored that others remove at the same time.
 const ATTEMPTS: u32 = 5;
 
@@ -171,6 +173,8 @@ impl Registry {
         let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
         let mut reserved = self.quota.reserve();
         reserved.grow(desc.size).await?;
+        let mut listed = self.quota.reserve();
+        listed.grow(tags.iter().map(|tag| TAG_BYTES.saturating_add(tag.len() as u64)).sum()).await?;
         let items = vec![Item::manifest(desc.clone())];
         let write = store::begin(store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
         // The memory is not held while others are waited for.
@@ -178,9 +182,12 @@ impl Registry {
         let outcome = write.puts().manifest(desc, bytes).await?;
         drop(parsing);
         names.into_iter().try_for_each(|change| write.name(change))?;
-        write.commit().await?;
+        let committed = write.commit().await?;
         if outcome != Outcome::Present {
             reserved.keep();
+        }
+        if committed.names.iter().any(|(_, outcome)| *outcome == NameOutcome::New) {
+            listed.keep();
         }
         Ok(())
     }

@@ -194,9 +194,9 @@ fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Repository
     Ok(())
 }
 
-/// Size of all blobs of a layout, in bytes, without unfinished ones.
-fn blobs_size(layout: &Path) -> Result<u64> {
-    let mut all = 0_u64;
+/// Size of the list and all blobs of a layout, in bytes, without unfinished ones.
+fn layout_size(layout: &Path) -> Result<u64> {
+    let mut all = fs::metadata(layout.join(INDEX)).map_or(0, |meta| meta.len());
     for algorithm in Algorithm::ALL {
         let entries = match fs::read_dir(layout.join("blobs").join(algorithm.name())) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
@@ -251,7 +251,7 @@ impl Repositories for Tree {
         for name in self.names().await? {
             // One at a time, so that other work gets its turn.
             let path = self.path(&name);
-            let size = blocking(move || path.map_or(Ok(0), |path| blobs_size(&path)));
+            let size = blocking(move || path.map_or(Ok(0), |path| layout_size(&path)));
             all = all.saturating_add(size.await?);
         }
         Ok(Some(all))

@@ -201,6 +201,26 @@ async fn a_quota_counts_what_is_stored_and_what_is_on_its_way() {
 }
 
 #[tokio::test]
+async fn tags_count_for_the_quota() {
+    let dir = tempfile::tempdir().unwrap();
+    let repositories = Arc::new(Tree::open(dir.path()).unwrap());
+    let limits = Limits { quota: 20_000, ..Limits::default() };
+    let server = server::start(Options { repositories, limits, ..Options::in_memory() }).await;
+    let manifest = index(serde_json::json!({}));
+    let digest = Digest::of(manifest.as_bytes());
+    let mut statuses = Vec::new();
+    for request in 0..20 {
+        let tags: String = (0..10).map(|tag| format!("&tag={request:064}-{tag}")).collect();
+        let path = format!("/v2/a/manifests/{digest}?{}", &tags[1..]);
+        let headers = [("Content-Type", media_type::INDEX)];
+        statuses.push(send(server.addr(), "PUT", &path, &headers, manifest.clone()).await.status);
+    }
+    assert!(statuses[0] == 201 && statuses[19] == 507, "{statuses:?}");
+    let list = std::fs::metadata(dir.path().join("a/index.json")).unwrap().len();
+    assert!((10_000..=20_000).contains(&list), "{list}");
+}
+
+#[tokio::test]
 async fn uploads_that_are_refused_leave_no_repositories() {
     let dir = tempfile::tempdir().unwrap();
     let repositories = Arc::new(Tree::open(dir.path()).unwrap());
