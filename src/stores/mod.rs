@@ -14,7 +14,7 @@ pub use archive::Archive;
 pub(crate) use index::index_json;
 pub use layout::Layout;
 #[cfg(feature = "serve")]
-pub(crate) use layout::WeakLayout;
+pub(crate) use layout::{Memory as ListMemory, WeakLayout};
 #[cfg(feature = "serve")]
 pub(crate) use listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT};
 pub use memory::Memory;

@@ -26,8 +26,9 @@ const MAX_ENTRIES: usize = 1000;
 const MAX_BYTES: usize = 32 << 10;
 /// Limit of repositories whose tags, or referrers, are read at a time: a list may take as much memory as all else.
 const AT_ONCE: usize = 3;
-/// Limit of tags, of all repositories together, that are remembered from one page to the next.
-const MAX_KNOWN: usize = 200_000;
+/// Limit of tags, of all repositories together, that are remembered from one page to the next, in bytes of memory. One
+/// list is remembered, whatever its size.
+const MAX_KNOWN: usize = 16 << 20;
 
 impl Registry {
     /// Lists all repositories in pages: Docker's `_catalog`, which is not in the specification.
@@ -66,6 +67,14 @@ struct Tags {
     all: Vec<String>,
 }
 
+impl Tags {
+    /// About the memory that they take, in bytes.
+    fn weight(&self) -> usize {
+        let one = |tag: &String| tag.capacity().saturating_add(size_of::<String>());
+        self.all.iter().map(one).sum::<usize>().saturating_add(size_of::<Self>())
+    }
+}
+
 impl Lists {
     pub(super) fn new() -> Self {
         let (catalog, tags, referrers) = (SharedWork::new(1), SharedWork::new(AT_ONCE), SharedWork::new(AT_ONCE));
@@ -95,7 +104,7 @@ impl Lists {
     fn remember(&self, name: &RepositoryName, tags: &Arc<Tags>) {
         let mut known = self.known();
         known.insert(name.clone(), Arc::clone(tags));
-        if known.values().map(|tags| tags.all.len().saturating_add(1)).sum::<usize>() > MAX_KNOWN {
+        if known.values().map(|tags| tags.weight()).sum::<usize>() > MAX_KNOWN {
             known.retain(|other, _| other == name);
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     fs::{Dir, Identity, TEMPORARY, blocking, replace},
     oci::{Algorithm, RepositoryName},
     store::{ReadStore, Store},
-    stores::{BLOBS, INDEX, Layout, MARKER, MARKER_CONTENT, WeakLayout},
+    stores::{BLOBS, INDEX, Layout, ListMemory, MARKER, MARKER_CONTENT, WeakLayout},
 };
 
 /// The files of a layout. A name must not contain these: `a/blobs` would be inside the layout `a`.
@@ -34,6 +34,8 @@ pub struct Tree {
     known: Arc<Mutex<Known>>,
     /// Held while a layout is created or opened, so that an incomplete one is not opened.
     making: Arc<Mutex<()>>,
+    /// For the lists of all layouts together.
+    memory: Arc<ListMemory>,
 }
 
 /// An open layout with its directory.
@@ -96,7 +98,7 @@ impl Tree {
         if !meta.is_dir() {
             return Err(Error::invalid(format!("`{}` is not a directory", root.display())));
         }
-        Ok(Self { root, known: Arc::default(), making: Arc::default() })
+        Ok(Self { root, known: Arc::default(), making: Arc::default(), memory: Arc::default() })
     }
 
     /// The path of a repository, existing or not. Paths contain only validated parts of names.
@@ -112,7 +114,7 @@ impl Tree {
             let message = format!("repository name `{name}` is not possible in a directory tree");
             return if make { Err(Error::invalid(message)) } else { Ok(None) };
         };
-        let (known, making) = (Arc::clone(&self.known), Arc::clone(&self.making));
+        let (known, making, memory) = (Arc::clone(&self.known), Arc::clone(&self.making), Arc::clone(&self.memory));
         let name = name.clone();
         blocking(move || {
             let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +126,7 @@ impl Tree {
             let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
             // Somebody may have opened it in the meantime.
             let known = lock().get(&name);
-            let opened = open_layout(&path, known, make).context(|| format!("repository `{name}`"))?;
+            let opened = open_layout(&path, known, make, &memory).context(|| format!("repository `{name}`"))?;
             // Before others look: what one of them makes is not forgotten.
             match &opened {
                 Some(opened) => lock().put(&name, opened),
@@ -142,22 +144,22 @@ fn is_layout(path: &Path) -> bool {
 }
 
 /// The layout at this path: the known one, unless another directory has replaced it.
-fn open_layout(path: &Path, known: Option<Opened>, make: bool) -> Result<Option<Opened>> {
+fn open_layout(path: &Path, known: Option<Opened>, make: bool, memory: &Arc<ListMemory>) -> Result<Option<Opened>> {
     let here = is_layout(path);
     if !here && !make {
         return Ok(None);
     }
-    let made = if here { None } else { Some(create_layout(path)?) };
+    let made = if here { None } else { Some(create_layout(path, memory)?) };
     if let Some(known) = known.filter(|known| here && known.is_at(path)) {
         return Ok(Some(known));
     }
     let meta = fs::metadata(path).context(|| format!("cannot open `{}`", path.display()))?;
     let directory = Identity::from(&meta);
-    Ok(Some(Opened { layout: made.map_or_else(|| Layout::open(path), Ok)?, directory }))
+    Ok(Some(Opened { layout: made.map_or_else(|| Layout::open_within(path, memory), Ok)?, directory }))
 }
 
 /// Creates a layout, even if `path` exists because of repositories below it.
-fn create_layout(path: &Path) -> Result<Layout> {
+fn create_layout(path: &Path, memory: &Arc<ListMemory>) -> Result<Layout> {
     fs::create_dir_all(path).context(|| format!("cannot create the directory `{}`", path.display()))?;
     let below = |entry: &fs::DirEntry| {
         let name = entry.file_name();
@@ -171,7 +173,7 @@ fn create_layout(path: &Path) -> Result<Layout> {
     if ours && !entries.is_empty() && !is_layout(path) {
         replace(&Dir::open(path)?, MARKER, MARKER_CONTENT)?;
     }
-    Layout::create(path)
+    Layout::create_within(path, memory)
 }
 
 /// All names of layouts below a directory.

@@ -25,6 +25,8 @@ use self::reading::Document;
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// Most entries in an `index.json`.
 const MAX_ENTRIES: usize = 100_000;
+/// What is known of the manifest of an entry besides its text, in bytes.
+const ABOUT: u64 = 128;
 /// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
 
@@ -148,6 +150,13 @@ impl IndexFile {
             return Err(Error::invalid("`index.json` must have `schemaVersion` 2"));
         }
         Ok(index)
+    }
+
+    /// The memory that an index of this size in bytes takes at most, with what is known of its manifests. An entry has
+    /// at least three bytes of text, `{},`.
+    pub(super) fn weight(bytes: u64) -> u64 {
+        let entries = (bytes / 3).min(MAX_ENTRIES as u64);
+        bytes.saturating_add(entries.saturating_mul(ABOUT.saturating_add(size_of::<Entry>() as u64)))
     }
 
     /// Encodes the index: entries sorted by name, then the unnamed; equal ones by digest.

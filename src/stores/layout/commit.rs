@@ -114,6 +114,7 @@ impl Shared {
 
     /// Merges changes into the current list, one after the other. Errors: none was written.
     fn write(&self, changes: &[Change]) -> Result<Vec<Result<Committed>>> {
+        let _share = self.memory.take(self.files.index_weight()?);
         let (mut index, mut gone) = (self.files.index()?, BTreeSet::new());
         let mut outcomes = Vec::new();
         for change in changes {

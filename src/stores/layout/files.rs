@@ -216,6 +216,11 @@ impl Files {
         IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)
     }
 
+    /// The memory that the list takes at most, in bytes.
+    pub(super) fn index_weight(&self) -> Result<u64> {
+        Ok(IndexFile::weight(self.root.file(INDEX)?.1.len()))
+    }
+
     /// A stamp of the current state of the list.
     pub(super) fn index_stamp(&self) -> Result<StrictStamp> {
         Ok(StrictStamp::of(&self.root.file(INDEX)?.1))

@@ -8,6 +8,7 @@
 mod commit;
 mod files;
 mod incoming;
+mod memory;
 mod session;
 mod state;
 mod unsynced;
@@ -17,22 +18,21 @@ use std::{
     fmt,
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+pub(crate) use self::memory::Memory;
 use self::{
     commit::Queue,
     files::Files,
+    memory::Held,
     session::LayoutSession,
     state::{Brief, State},
 };
-use super::{
-    index::IndexFile,
-    listing::{About, Manifests, blob_path, same_size},
-};
+use super::listing::{About, Manifests, blob_path, same_size};
 use crate::{
     blob::{ByteStream, FileSlice, read_file},
     error::{Error, Result},
@@ -60,12 +60,14 @@ struct Shared {
     state: Mutex<State>,
     /// Held while the list is read, so that many who ask at once read it once.
     reading: Mutex<()>,
+    memory: Arc<Memory>,
+    own: Weak<Shared>,
 }
 
 /// A handle that does not keep the layout open.
 #[cfg(feature = "serve")]
 #[derive(Debug, Clone)]
-pub(crate) struct WeakLayout(std::sync::Weak<Shared>);
+pub(crate) struct WeakLayout(Weak<Shared>);
 
 #[cfg(feature = "serve")]
 impl WeakLayout {
@@ -80,7 +82,7 @@ impl Layout {
     ///
     /// Errors: kind `NotFound` if there is no such directory, `Invalid` if it is not a layout.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::of(Files::open(path.as_ref())?, OnceLock::new()))
+        Ok(Self::of(Files::open(path.as_ref())?, OnceLock::new(), Arc::default()))
     }
 
     /// Opens a layout, or creates one in a new or empty directory, and removes leftovers of crashed writers. Blocks on
@@ -88,16 +90,30 @@ impl Layout {
     ///
     /// Errors: kind `Exists` if the directory holds other files.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::of(Files::create(path.as_ref())?, OnceLock::from(())))
+        Ok(Self::of(Files::create(path.as_ref())?, OnceLock::from(()), Arc::default()))
     }
 
-    fn of(files: Files, cleaned: OnceLock<()>) -> Self {
-        Self(Arc::new(Shared {
+    /// Opens a layout whose list shares memory with those of others.
+    #[cfg(any(test, feature = "serve"))]
+    pub(crate) fn open_within(path: impl AsRef<Path>, memory: &Arc<Memory>) -> Result<Self> {
+        Ok(Self::of(Files::open(path.as_ref())?, OnceLock::new(), Arc::clone(memory)))
+    }
+
+    /// Opens or creates a layout whose list shares memory with those of others.
+    #[cfg(feature = "serve")]
+    pub(crate) fn create_within(path: impl AsRef<Path>, memory: &Arc<Memory>) -> Result<Self> {
+        Ok(Self::of(Files::create(path.as_ref())?, OnceLock::from(()), Arc::clone(memory)))
+    }
+
+    fn of(files: Files, cleaned: OnceLock<()>, memory: Arc<Memory>) -> Self {
+        Self(Arc::new_cyclic(|own| Shared {
             files,
             queue: Queue::default(),
             cleaned,
             state: Mutex::default(),
             reading: Mutex::default(),
+            memory,
+            own: Weak::clone(own),
         }))
     }
 
@@ -131,7 +147,7 @@ impl Shared {
     }
 
     /// The list, from memory if the file is unchanged.
-    fn index(&self) -> Result<Arc<IndexFile>> {
+    fn index(&self) -> Result<Arc<Held>> {
         let known = |stamp: &StrictStamp| {
             let state = self.state();
             state.index.as_ref().filter(|(known, _)| known == stamp).map(|(_, index)| Arc::clone(index))
@@ -144,13 +160,24 @@ impl Shared {
         if let Some(index) = known(&stamp) {
             return Ok(index);
         }
-        let index = Arc::new(self.files.index()?);
-        self.state().renew(&index);
+        let share = self.memory.take(self.files.index_weight()?);
+        let index = Arc::new(Held::new(self.files.index()?, share));
         // Changed while being read: valid now, but not worth caching.
-        if self.files.index_stamp()? == stamp {
-            self.state().index = Some((stamp, Arc::clone(&index)));
+        let unchanged = (self.files.index_stamp()? == stamp).then_some(stamp);
+        self.state().renew(&index, unchanged);
+        if unchanged.is_some() {
+            self.memory.remembers(&self.own);
         }
         Ok(index)
+    }
+
+    /// Forgets the list, and what is known of its manifests.
+    fn forget(&self) {
+        let forgotten = {
+            let mut state = self.state();
+            (state.index.take(), std::mem::take(&mut state.briefs))
+        };
+        drop(forgotten);
     }
 
     /// Removes leftovers of crashed writers, once for all handles that share this state.
