@@ -245,6 +245,7 @@ impl Parsed {
     /// The `mediaType` in a document; `None` if it has none, or is no JSON object.
     ///
     /// Errors: a key that is `mediaType` only without regard to case.
+    #[cfg(feature = "registry")]
     pub(crate) fn own_media_type(bytes: &[u8]) -> Result<Option<String>> {
         let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
         match serde_json::from_slice::<IgnoredAny>(bytes) {

@@ -834,7 +834,7 @@ fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
     let mine = built_in.replace("aliases: [slides, deck]", "aliases: [helm-chart]");
     world.write("artifact-types/second.yaml", &mine);
     let listed = world.run("types list");
-    assert!(listed.code == 0 && listed.stderr.contains("`helm-chart` is defined in both"), "{}", listed.stderr);
+    assert!(listed.code == 1 && listed.stderr.contains("`helm-chart` is defined in both"), "{}", listed.stderr);
 }
 
 #[test]

@@ -96,7 +96,7 @@ type Record<'a> = (&'a str, &'a [u8]);
 
 /// The first record, `LENGTH KEY=VALUE\n`, with the length of all of it, and the rest.
 fn split(data: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let space = data.iter().take(7).position(|b| *b == b' ')?;
+    let space = data.iter().take(8).position(|b| *b == b' ')?;
     let digits = std::str::from_utf8(data.get(..space)?).ok()?;
     if digits.is_empty() || digits.starts_with('0') {
         return None;
