@@ -58,8 +58,8 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ),
     (
         "extension header of an archive",
-        "64 KiB",
-        &["an_extension_header_may_have_64_kibibytes", "a_huge_extension_header_is_refused_before_it_is_read"],
+        "1 MiB",
+        &["an_extension_header_may_have_a_mebibyte", "a_huge_extension_header_is_refused_before_it_is_read"],
     ),
     ("bytes after decompression", "as allowed", &["more_than_the_limit_is_an_error", "a_bomb_goes_off_at_its_limit"]),
     ("window of zstd", "128 MiB", &["a_frame_that_asks_for_a_huge_window_is_refused"]),
