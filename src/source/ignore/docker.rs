@@ -1,11 +1,9 @@
 //! Docker's rules: patterns are relative to the top directory; the last one that matches a path or a parent decides,
 //! and `!` includes files that an earlier one ignored.
 
-use regex::Regex;
-
 use super::{
     malformed,
-    pattern::{Stars, compile, suffix},
+    pattern::{Pattern, Stars},
 };
 use crate::error::Result;
 
@@ -18,7 +16,7 @@ pub(super) struct List(Vec<Rule>);
 #[derive(Debug)]
 struct Rule {
     exception: bool,
-    pattern: Regex,
+    pattern: Pattern,
 }
 
 impl List {
@@ -53,14 +51,16 @@ impl Rule {
         }
         let clean = clean.join("/");
         let ending = clean.strip_prefix("**").filter(|end| !end.is_empty() && !end.contains(SPECIAL));
-        let pattern =
-            ending.map_or_else(|| compile(&clean, Stars::Any), suffix).map_err(|why| malformed(at, line, why))?;
+        let pattern = match ending {
+            Some(text) => Pattern::suffix(text),
+            None => Pattern::new(&clean, Stars::Any).map_err(|why| malformed(at, line, why))?,
+        };
         Ok(Some(Self { exception, pattern }))
     }
 
     fn matches(&self, path: &str) -> bool {
         let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        parents.chain([path]).any(|part| self.pattern.is_match(part))
+        parents.chain([path]).any(|part| self.pattern.matches(part))
     }
 }
 

@@ -2,8 +2,7 @@
 //! everything below it. As in git, patterns are bytes, so that `?` is one byte of a letter, and one that is malformed matches
 //! nothing.
 
-use super::{malformed, wildmatch::Pattern};
-use crate::error::Result;
+use super::wildmatch::Pattern;
 
 #[derive(Debug)]
 pub(super) struct List(Vec<Rule>);
@@ -19,8 +18,8 @@ struct Rule {
 }
 
 impl List {
-    pub(super) fn new(lines: &[&str]) -> Result<Self> {
-        (1..).zip(lines).filter_map(|(at, line)| Rule::new(at, line).transpose()).collect::<Result<_>>().map(Self)
+    pub(super) fn new(lines: &[&str]) -> Self {
+        Self(lines.iter().filter_map(|line| Rule::new(line)).collect())
     }
 
     pub(super) fn ignores(&self, path: &str, directory: bool) -> bool {
@@ -30,17 +29,17 @@ impl List {
 }
 
 impl Rule {
-    fn new(at: usize, line: &str) -> Result<Option<Self>> {
+    fn new(line: &str) -> Option<Self> {
         let text = without_trailing_spaces(line);
         if line.starts_with('#') || text.is_empty() {
-            return Ok(None);
+            return None;
         }
         let (keeps, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
         let (directories, text) = text.strip_suffix('/').map_or((false, text), |rest| (true, rest));
         let base_name = !text.contains('/');
         let anchored = text.strip_prefix('/').unwrap_or(text);
-        let pattern = Pattern::new(anchored.as_bytes()).map_err(|why| malformed(at, line, why))?;
-        Ok(pattern.map(|pattern| Self { keeps, directories, base_name, pattern }))
+        let pattern = Pattern::new(anchored.as_bytes())?;
+        Some(Self { keeps, directories, base_name, pattern })
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     fn ignored(text: &str, path: &str, directory: bool) -> bool {
-        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path, directory)
+        List::new(&text.lines().collect::<Vec<_>>()).ignores(path, directory)
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! Helm's rules: the first rule that decides ends the search, and `!` inverts a rule, so that everything it does *not*
 //! match is ignored.
 
-use regex::Regex;
-
 use super::{
     malformed,
-    pattern::{Stars, compile},
+    pattern::{Pattern, Stars},
 };
 use crate::error::Result;
 
@@ -22,7 +20,7 @@ struct Rule {
     /// Compared with the last component only.
     base_name: bool,
     /// `None` matches nothing.
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl List {
@@ -53,14 +51,14 @@ impl Rule {
         let base_name = !rest.contains('/');
         let pattern = rest.strip_prefix('/').unwrap_or(rest);
         // Helm looks for flaws in the whole line, and what it then cannot match, it does not match.
-        compile(line, Stars::One).map_err(|why| malformed(at, line, why))?;
-        let pattern = compile(pattern, Stars::One).ok();
+        Pattern::new(line, Stars::One).map_err(|why| malformed(at, line, why))?;
+        let pattern = Pattern::new(pattern, Stars::One).ok();
         Ok(Some(Self { negated, directories, base_name, pattern }))
     }
 
     fn matches(&self, path: &str) -> bool {
         let name = if self.base_name { path.rsplit('/').next().unwrap_or(path) } else { path };
-        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(name))
+        self.pattern.as_ref().is_some_and(|pattern| pattern.matches(name))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Ignore rules: a module for each dialect, with [`Rules::ignores`] for all.
 
+mod automaton;
 mod docker;
 mod gitignore;
 mod helm;
@@ -108,7 +109,7 @@ impl List {
             check(line).context(|| format!("line {at}"))?;
         }
         Ok(match dialect {
-            Dialect::Gitignore => Self::Gitignore(gitignore::List::new(&lines)?),
+            Dialect::Gitignore => Self::Gitignore(gitignore::List::new(&lines)),
             Dialect::Docker => Self::Docker(docker::List::new(&lines)?),
             Dialect::Helm => Self::Helm(helm::List::new(&lines)?),
         })

@@ -1,10 +1,11 @@
-//! Go's path patterns as regular expressions, which match in linear time: `*` and `?` match within a component, `[a-z]`
-//! and `[^a-z]` are classes, a backslash escapes the next character.
+//! Go's path patterns: `*` and `?` match within a component, `[a-z]` and `[^a-z]` are classes, a backslash escapes the
+//! next character.
 
-use regex::Regex;
+use super::automaton::{Automaton, Step};
 
-/// Size limit of a compiled pattern, in bytes.
-const MAX_COMPILED: usize = 1 << 20;
+/// A compiled pattern for whole paths.
+#[derive(Debug)]
+pub(super) struct Pattern(Automaton);
 
 /// The meaning of `**`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,51 +16,48 @@ pub(super) enum Stars {
     Any,
 }
 
-/// Compiles a pattern for whole paths. Errors: a description of the defect.
-pub(super) fn compile(pattern: &str, stars: Stars) -> Result<Regex, String> {
-    let mut regex = String::from("^(?s:");
-    let mut rest = pattern.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' if stars == Stars::Any && rest.next_if_eq(&'*').is_some() => {
-                rest.next_if_eq(&'/');
-                regex.push_str(if rest.peek().is_none() { ".*" } else { "(.*/)?" });
-            }
-            '*' => regex.push_str("[^/]*"),
-            '?' => regex.push_str("[^/]"),
-            '[' => class(&mut rest, &mut regex)?,
-            '\\' => literal(rest.next().ok_or("ends in a backslash")?, &mut regex),
-            c => literal(c, &mut regex),
+impl Pattern {
+    /// Compiles a pattern. Errors: a description of the defect.
+    pub(super) fn new(pattern: &str, stars: Stars) -> Result<Self, String> {
+        let mut steps = Vec::new();
+        let mut rest = pattern.chars().peekable();
+        while let Some(c) = rest.next() {
+            steps.push(match c {
+                '*' if stars == Stars::Any && rest.next_if_eq(&'*').is_some() => {
+                    rest.next_if_eq(&'/');
+                    if rest.peek().is_none() { Step::Everything } else { Step::Components }
+                }
+                '*' => Step::Star,
+                '?' => Step::any(),
+                '[' => class(&mut rest)?,
+                '\\' => literal(rest.next().ok_or("ends in a backslash")?),
+                c => literal(c),
+            });
         }
+        Ok(Self(Automaton::new(steps)))
     }
-    regex.push_str(")$");
-    build(&regex)
+
+    /// A pattern for paths that end in this text.
+    pub(super) fn suffix(text: &str) -> Self {
+        Self(Automaton::new([Step::Everything].into_iter().chain(text.chars().map(literal)).collect()))
+    }
+
+    pub(super) fn matches(&self, path: &str) -> bool {
+        self.0.matches(path.chars().map(u32::from))
+    }
 }
 
-/// Compiles a pattern for paths that end in this text.
-pub(super) fn suffix(text: &str) -> Result<Regex, String> {
-    build(&format!("{}$", regex::escape(text)))
+fn literal(c: char) -> Step {
+    Step::exactly(u32::from(c))
 }
 
-fn build(regex: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(regex).size_limit(MAX_COMPILED).build().map_err(|e| match e {
-        regex::Error::CompiledTooBig(_) => "is too complex".to_owned(),
-        _ => "is malformed".to_owned(),
-    })
-}
-
-fn literal(c: char, regex: &mut String) {
-    regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
-}
-
-/// Translates a class, after its `[`.
-fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, regex: &mut String) -> Result<(), String> {
-    regex.push_str(if rest.next_if_eq(&'^').is_some() { "[^" } else { "[" });
-    let mut empty = true;
+/// Reads a class, after its `[`.
+fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Step, String> {
+    let turned = rest.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
     loop {
-        if !empty && rest.next_if_eq(&']').is_some() {
-            regex.push(']');
-            return Ok(());
+        if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
+            return Ok(Step::One { ranges, turned });
         }
         let low = class_char(rest)?;
         let high = match rest.next_if_eq(&'-') {
@@ -70,8 +68,7 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, regex: &mut String
         if high < low {
             return Err("has a reversed range".to_owned());
         }
-        regex.push_str(&format!("\\x{{{:x}}}-\\x{{{:x}}}", u32::from(low), u32::from(high)));
-        empty = false;
+        ranges.push(u32::from(low)..=u32::from(high));
     }
 }
 
@@ -109,14 +106,14 @@ mod tests {
             ("**", "a/b", false),
             ("*", "a\nb", true),
         ] {
-            assert_eq!(compile(pattern, Stars::One).unwrap().is_match(path), yes, "{pattern} {path}");
+            assert_eq!(Pattern::new(pattern, Stars::One).unwrap().matches(path), yes, "{pattern} {path}");
         }
     }
 
     #[test]
     fn what_go_calls_a_bad_pattern_is_an_error() {
         for pattern in ["[", "[a", "[]a]", "[-x]", "[a-]", "[x-", "a\\", "[z-a]", "[^]"] {
-            assert!(compile(pattern, Stars::One).is_err(), "{pattern}");
+            assert!(Pattern::new(pattern, Stars::One).is_err(), "{pattern}");
         }
     }
 }

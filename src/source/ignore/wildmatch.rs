@@ -1,11 +1,8 @@
-//! Git's patterns for one path, compared by bytes in linear time.
+//! Git's patterns for one path, compared by bytes.
 
 use std::ops::RangeInclusive;
 
-use regex::bytes::{Regex, RegexBuilder};
-
-/// Size limit of a compiled pattern, in bytes.
-const MAX_COMPILED: usize = 1 << 20;
+use super::automaton::{Automaton, Step};
 
 /// A pattern for whole paths.
 #[derive(Debug)]
@@ -13,55 +10,50 @@ pub(super) enum Pattern {
     /// Text without special characters.
     Literal(Vec<u8>),
     /// Everything else.
-    Wild(Regex),
+    Wild(Automaton),
 }
 
 impl Pattern {
-    /// Compiles a pattern; `None` if it is malformed, so that git matches nothing with it. Errors: it is too complex.
-    pub(super) fn new(pattern: &[u8]) -> Result<Option<Self>, &'static str> {
+    /// Compiles a pattern; `None` if it is malformed, so that git matches nothing with it.
+    pub(super) fn new(pattern: &[u8]) -> Option<Self> {
         let literal = pattern.iter().take_while(|b| !matches!(**b, b'*' | b'?' | b'[' | b'\\')).count();
         let (plain, wild) = pattern.split_at(literal);
         if wild.is_empty() {
-            return Ok(Some(Self::Literal(plain.to_owned())));
+            return Some(Self::Literal(plain.to_owned()));
         }
-        let mut regex = String::from("^(?s-u:");
-        plain.iter().for_each(|byte| exactly(*byte, &mut regex));
+        let mut steps: Vec<Step> = plain.iter().map(|byte| exactly(*byte)).collect();
         // Git compares the text in front by itself, so that what follows counts as the start of a pattern.
-        if translate(wild, &mut regex).is_none() {
-            return Ok(None);
-        }
-        regex.push_str(")$");
-        let built = RegexBuilder::new(&regex).unicode(false).size_limit(MAX_COMPILED).build();
-        built.map(|regex| Some(Self::Wild(regex))).map_err(|_| "is too complex")
+        translate(wild, &mut steps)?;
+        Some(Self::Wild(Automaton::new(steps)))
     }
 
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         match self {
             Self::Literal(text) => text == path,
-            Self::Wild(regex) => regex.is_match(path),
+            Self::Wild(automaton) => automaton.matches(path.iter().copied().map(u32::from)),
         }
     }
 }
 
-/// Writes a pattern as a regular expression; `None` if it is malformed.
-fn translate(pattern: &[u8], regex: &mut String) -> Option<()> {
+/// Reads a pattern as steps; `None` if it is malformed.
+fn translate(pattern: &[u8], steps: &mut Vec<Step>) -> Option<()> {
     let mut rest = pattern;
     let mut starts = true;
     while let Some((&first, mut after)) = rest.split_first() {
         match first {
-            b'*' => after = stars(starts, after, regex),
-            b'?' => regex.push_str("[^/]"),
+            b'*' => after = stars(starts, after, steps),
+            b'?' => steps.push(Step::any()),
             b'[' => {
                 let (set, behind) = class(after)?;
-                one_of(&set, regex);
+                steps.push(one_of(&set));
                 after = behind;
             }
             b'\\' => {
                 let (&escaped, behind) = after.split_first()?;
-                exactly(escaped, regex);
+                steps.push(exactly(escaped));
                 after = behind;
             }
-            byte => exactly(byte, regex),
+            byte => steps.push(exactly(byte)),
         }
         // Of `**/`, too, the last byte is a slash.
         starts = rest.strip_suffix(after).is_some_and(|read| read.ends_with(b"/"));
@@ -71,45 +63,36 @@ fn translate(pattern: &[u8], regex: &mut String) -> Option<()> {
 }
 
 /// Stars, behind the first of them: two or more that are a whole component match any number of these.
-fn stars<'a>(starts: bool, after: &'a [u8], regex: &mut String) -> &'a [u8] {
+fn stars<'a>(starts: bool, after: &'a [u8], steps: &mut Vec<Step>) -> &'a [u8] {
     let more = after.iter().take_while(|byte| **byte == b'*').count();
     let behind = after.get(more..).unwrap_or_default();
     let component = more > 0 && starts;
     match behind {
         [b'/', rest @ ..] if component => {
-            regex.push_str("(?:.*/)?");
+            steps.push(Step::Components);
             rest
         }
         [] | [b'\\', b'/', ..] if component => {
-            regex.push_str(".*");
+            steps.push(Step::Everything);
             behind
         }
         _ => {
-            regex.push_str("[^/]*");
+            steps.push(Step::Star);
             behind
         }
     }
 }
 
-fn exactly(byte: u8, regex: &mut String) {
-    regex.push_str(&format!("\\x{byte:02x}"));
+fn exactly(byte: u8) -> Step {
+    Step::exactly(u32::from(byte))
 }
 
 /// The bytes that a class matches.
 type Set = [bool; 256];
 
-fn one_of(set: &Set, regex: &mut String) {
-    regex.push('[');
-    // Without a byte, it is what no byte is.
-    let mut none = true;
-    for byte in (0..=u8::MAX).filter(|byte| set.get(usize::from(*byte)) == Some(&true)) {
-        exactly(byte, regex);
-        none = false;
-    }
-    if none {
-        regex.push_str("^\\x00-\\xff");
-    }
-    regex.push(']');
+fn one_of(set: &Set) -> Step {
+    let bytes = (0..=u8::MAX).filter(|byte| set.get(usize::from(*byte)) == Some(&true));
+    Step::One { ranges: bytes.map(|byte| u32::from(byte)..=u32::from(byte)).collect(), turned: false }
 }
 
 /// Reads a class behind its `[`; what follows it. `None` if it has no end, or a name that is none. A slash is in no class.
@@ -215,7 +198,7 @@ mod tests {
             ("[c-a]", "b", false),
             ("*", "a\nb", true),
         ] {
-            let matched = Pattern::new(pattern.as_bytes()).unwrap().is_some_and(|p| p.matches(path.as_bytes()));
+            let matched = Pattern::new(pattern.as_bytes()).is_some_and(|p| p.matches(path.as_bytes()));
             assert_eq!(matched, yes, "{pattern} {path}");
         }
     }
