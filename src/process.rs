@@ -52,6 +52,8 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// The output. Errors (kind `Invalid`): the program failed; the message is its complaint.
+    // Of what runs programs, only plug-ins ask for no more than this.
+    #[cfg(any(feature = "types", test))]
     pub(crate) fn succeeded(self) -> Result<Vec<u8>> {
         if self.status.success() {
             return Ok(self.output);
