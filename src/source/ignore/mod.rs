@@ -183,6 +183,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn many_patterns_that_are_in_many_states_at_a_time_are_answered_at_once() {
+        let lines: String = (0..200).map(|at| format!("*a{}c{at}*\n", "?".repeat(120))).collect();
+        for dialect in DIALECTS {
+            let rules = Rules::new(dialect, &lines, &[]).unwrap();
+            for at in 0..100 {
+                let name: String = (0..240).map(|place| if (place * at) % 7 < 3 { 'a' } else { 'b' }).collect();
+                assert!(!rules.ignores(&name, false), "{dialect:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_ignore_file_makes_a_matcher_panic(

@@ -53,11 +53,11 @@ fn literal(c: char) -> Step {
 
 /// Reads a class, after its `[`.
 fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Step, String> {
-    let turned = rest.next_if_eq(&'^').is_some();
+    let negated = rest.next_if_eq(&'^').is_some();
     let mut ranges = Vec::new();
     loop {
         if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
-            return Ok(Step::One { ranges, turned });
+            return Ok(Step::One { ranges, negated });
         }
         let low = class_char(rest)?;
         let high = match rest.next_if_eq(&'-') {

@@ -91,8 +91,15 @@ fn exactly(byte: u8) -> Step {
 type Set = [bool; 256];
 
 fn one_of(set: &Set) -> Step {
-    let bytes = (0..=u8::MAX).filter(|byte| set.get(usize::from(*byte)) == Some(&true));
-    Step::One { ranges: bytes.map(|byte| u32::from(byte)..=u32::from(byte)).collect(), turned: false }
+    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+    let bytes = (0..=u8::MAX).filter(|byte| set.get(usize::from(*byte)) == Some(&true)).map(u32::from);
+    for byte in bytes {
+        match ranges.last_mut() {
+            Some(last) if last.end() + 1 == byte => *last = *last.start()..=byte,
+            _ => ranges.push(byte..=byte),
+        }
+    }
+    Step::One { ranges, negated: false }
 }
 
 /// Reads a class behind its `[`; what follows it. `None` if it has no end, or a name that is none. A slash is in no class.
