@@ -358,7 +358,13 @@ async fn hash_one(store: &dyn ReadStore, item: &Item, progress: &Observer) -> Re
     progress.tell(Event::Done(desc.clone(), Outcome::Present));
     match read {
         Ok(()) => Ok(None),
-        Err(e) => Ok(Some(Finding::new(finding_of(e.kind(), What::Unreadable)?, &desc.digest, e.to_string()))),
+        Err(e) => {
+            let what = match finding_of(e.kind(), What::Unreadable)? {
+                What::Missing if desc.is_elsewhere() => What::AbsentLayer,
+                what => what,
+            };
+            Ok(Some(Finding::new(what, &desc.digest, e.to_string())))
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Descriptors, manifests and indexes, in the field order of the image specification's Go structs.
+//! Manifests and indexes, in the field order of the image specification's Go structs.
 
-use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{Annotations, Digest, Platform, exact_keys, media_type};
+use super::{Annotations, Descriptor, descriptor::nullable, exact_keys, media_type};
 use crate::error::{Error, Kind, Result};
 
 /// Largest manifest or index that is written, and that every registry must accept, in bytes (distribution-spec,
@@ -12,89 +12,6 @@ pub const MAX_MANIFEST: u64 = 4 << 20;
 
 /// Deepest nesting of JSON accepted in an OCI document.
 pub const MAX_JSON_DEPTH: usize = 64;
-
-/// A pointer to content: its type, digest and size (image-spec descriptor.md).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// Media type of the content.
-    pub media_type: String,
-    /// Digest of the content.
-    pub digest: Digest,
-    /// Size of the content in bytes.
-    pub size: u64,
-    /// Other sources of the content; kept, never fetched.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub urls: Vec<String>,
-    /// Annotations of this descriptor.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Annotations::is_empty")]
-    pub annotations: Annotations,
-    /// The content itself, base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
-    /// The platform that the content is for; boxed, since it is rare and descriptors may be many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Box<Platform>>,
-    /// The artifact type of the manifest that this points to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-}
-
-/// Go's encoder writes `null` for a nil slice or map; both mean empty.
-pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
-}
-
-impl Descriptor {
-    /// A descriptor of these bytes.
-    #[must_use]
-    pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
-        Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
-    }
-
-    /// A descriptor without optional fields.
-    #[must_use]
-    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
-        Self {
-            media_type: media_type.into(),
-            digest,
-            size,
-            urls: Vec::new(),
-            annotations: Annotations::new(),
-            data: None,
-            platform: None,
-            artifact_type: None,
-        }
-    }
-
-    /// The empty descriptor: `{}`, two bytes (image-spec manifest.md, "Guidance for an Empty Descriptor"), with its
-    /// content inline as oras writes it.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { data: Some("e30=".into()), ..Self::of(media_type::EMPTY, b"{}") }
-    }
-
-    /// The file name of this layer, by the oras convention. An empty one is none.
-    #[must_use]
-    pub fn title(&self) -> Option<&str> {
-        self.annotations.get(super::annotation::TITLE).map(String::as_str).filter(|title| !title.is_empty())
-    }
-
-    /// True for content that stores may lack by its licence: it is fetched from elsewhere (image-spec layer.md,
-    /// "Non-Distributable Layers", and Docker's foreign layers).
-    #[must_use]
-    pub fn is_elsewhere(&self) -> bool {
-        !self.urls.is_empty()
-            || self.media_type.contains(".layer.nondistributable.")
-            || self.media_type.contains(".rootfs.foreign.")
-    }
-
-    /// Type, digest and size, without the fields that describe one use of the content.
-    #[must_use]
-    pub fn bare(&self) -> Self {
-        Self::new(self.media_type.clone(), self.digest.clone(), self.size)
-    }
-}
 
 /// An image manifest (image-spec manifest.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -501,22 +418,5 @@ mod tests {
         assert_eq!(Parsed::read(media_type::MANIFEST, bytes.as_bytes()).unwrap().artifact_type(), Some("a/b"));
         let bytes = r#"{"schemaVersion":2,"artifactType":"","manifests":[]}"#;
         assert_eq!(Parsed::read(media_type::INDEX, bytes.as_bytes()).unwrap().artifact_type(), None);
-    }
-
-    #[test]
-    fn a_descriptor_is_small() {
-        assert_eq!(size_of::<Descriptor>(), 176);
-    }
-
-    #[test]
-    fn a_descriptor_is_written_in_the_order_of_the_spec() {
-        assert_eq!(
-            serde_json::to_string(&Descriptor::empty()).unwrap(),
-            format!(
-                r#"{{"mediaType":"{}","digest":"{}","size":2,"data":"e30="}}"#,
-                media_type::EMPTY,
-                Digest::of(b"{}")
-            )
-        );
     }
 }

@@ -5,6 +5,7 @@
 //! where the specification says so. Documents read from elsewhere are kept as bytes and never written from these types
 //! again.
 
+mod descriptor;
 mod digest;
 mod digest_prefix;
 pub(crate) mod exact_keys;
@@ -19,9 +20,10 @@ mod repository_name;
 mod tag;
 mod text;
 
+pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher, hashed};
 pub use digest_prefix::DigestPrefix;
-pub use manifest::{Descriptor, Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
+pub use manifest::{Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
 pub use platform::{Fit, Platform};
 pub use ref_name::RefName;
 pub use reference::{Reference, without_userinfo};

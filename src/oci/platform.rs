@@ -22,7 +22,7 @@ pub struct Platform {
     #[serde(
         rename = "os.features",
         default,
-        deserialize_with = "super::manifest::nullable",
+        deserialize_with = "super::descriptor::nullable",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub os_features: Vec<String>,

@@ -8,15 +8,16 @@ use std::{fs, path::Path, sync::Arc};
 
 use artifact::{
     check::{Finding, Options, Rules, Severity, What, check, check_with},
-    oci::{Descriptor, Digest, Parsed},
+    copy,
+    oci::{Descriptor, Digest, Parsed, media_type},
     store::{ReadStore, Store},
-    stores::{Archive, Layout},
+    stores::{Archive, Layout, Memory},
 };
 
 use crate::{
     stores::{archive, layout, memory},
     support::{
-        samples::{Sample, deliver, noise},
+        samples::{Sample, deliver, named, noise},
         watched::{Fault, Watched},
         writing::put,
     },
@@ -124,6 +125,30 @@ async fn what_is_missing_below_a_manifest_is_found_also_when_the_manifest_was_me
         assert_eq!(words(&found(dir.path()).await), [(What::Missing, layer.to_string())]);
         let mute: Arc<dyn ReadStore> = Watched::new(store, Fault::NoInventory);
         assert_eq!(words(&check(&mute).await.unwrap()), [(What::Missing, layer.to_string())]);
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_is_elsewhere_by_its_licence_may_be_missing_and_one_that_has_other_sources_may_not() {
+    let foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    for (media_type, urls, what) in [
+        (foreign, vec![], What::AbsentLayer),
+        (foreign, vec!["https://a.test/x".to_owned()], What::AbsentLayer),
+        (media_type::LAYER_TAR, vec!["https://a.test/x".to_owned()], What::Missing),
+    ] {
+        let layer = Descriptor { urls, ..Descriptor::of(media_type, b"layer") };
+        let digest = layer.digest.clone();
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(Layout::create(dir.path()).unwrap());
+        deliver(&store, &Sample::with_layers(vec![(layer, "layer".into())], None), &["v1"]).await.unwrap();
+        fs::remove_file(blob(dir.path(), &digest)).unwrap();
+        assert_eq!(words(&found(dir.path()).await), [(what, digest.to_string())]);
+        let mute: Arc<dyn ReadStore> = Watched::new(Arc::clone(&store), Fault::NoInventory);
+        assert_eq!(words(&check(&mute).await.unwrap()), [(what, digest.to_string())]);
+        let to: Arc<dyn Store> = Arc::new(Memory::default());
+        let from: Arc<dyn ReadStore> = store;
+        let copied = copy::between(&from, &named("v1"), &to, &copy::Options::default()).await;
+        assert_eq!(copied.is_ok(), what == What::AbsentLayer, "{copied:?}");
     }
 }
 

@@ -236,7 +236,7 @@ fn invalid(error: Error) -> Refusal {
 
 /// Refuses a manifest that refers to missing content, or content of another size.
 async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusal> {
-    let children = parsed.children().into_iter().filter(|(_, child)| must_be_here(child));
+    let children = parsed.children().into_iter().filter(|(_, child)| !child.is_elsewhere());
     let items: Vec<Item> = children.map(|(role, child)| Item { desc: child.bare(), role }).collect();
     let found = store.has(&items).await.map_err(Refusal::reading(ServerCode::ManifestBlobUnknown))?;
     for (Item { desc, .. }, presence) in items.iter().zip(found) {
@@ -253,10 +253,4 @@ async fn check_children(store: &dyn Store, parsed: &Parsed) -> Result<(), Refusa
         }
     }
     Ok(())
-}
-
-/// Whether content must exist in the repository. Non-distributable layers stay at their `urls` (image-spec layer.md,
-/// "Non-Distributable Layers"; Docker calls them foreign).
-fn must_be_here(desc: &Descriptor) -> bool {
-    !desc.media_type.contains(".nondistributable.") && !desc.media_type.contains(".foreign.")
 }
