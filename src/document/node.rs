@@ -132,7 +132,7 @@ pub(super) fn last_of_each(entries: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
 /// What is said of a key that comes again, where it may.
 pub(super) fn again(key: &Key, first: Position) -> Again {
     let name = super::escape(&key.name);
-    (key.at, format!("the key `{name}` comes twice; this one counts, not the first, in line {}", first.line))
+    (key.at, format!("the key `{name}` comes again; the last one counts, not the one in line {}", first.line))
 }
 
 /// The error for a duplicate key.

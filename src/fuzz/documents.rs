@@ -65,7 +65,7 @@ pub(super) fn plan(bytes: &[u8]) {
     }
 }
 
-/// A definition. Lint reads what the parser reads, and a correct definition plans a source or says why not.
+/// A definition. Lint reads what the parser reads.
 pub(super) fn definition(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let parsed = ArtifactType::parse(text, Origin::File(PathBuf::from("fuzz.yaml")));

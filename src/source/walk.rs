@@ -150,8 +150,9 @@ impl<'a> SourceWalk<'a> {
 
     fn verdict(&mut self, path: &str, kind: FileType, full: &Path) -> Verdict {
         let relative = path.get(self.prefix..).unwrap_or(path);
-        if kind.is_symlink() && self.listing.symlinks == Symlinks::Skip
-            || self.exclude.note(relative, &mut self.excluded)
+        // A glob for a link that is skipped anyway matches something, too.
+        if self.exclude.note(relative, &mut self.excluded)
+            || kind.is_symlink() && self.listing.symlinks == Symlinks::Skip
         {
             return Verdict::Left;
         }

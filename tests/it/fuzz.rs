@@ -23,7 +23,7 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
 /// Runs a target; what it fails on is shown, so that it can be a file of the corpus.
 fn run(target: &Target, name: &str, bytes: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| (target.run)(bytes))).is_err() {
-        panic!("{} fails on a change of {name}: b\"{}\"", target.name, bytes.escape_ascii());
+        panic!("{} fails on {name} or a change of it: b\"{}\"", target.name, bytes.escape_ascii());
     }
 }
 
@@ -108,6 +108,8 @@ fn every_target_has_a_corpus_and_a_harness_and_there_are_no_others() {
     assert_eq!(names(corpora().with_file_name("fuzz_targets")), targets);
     let manifest = fs::read_to_string(corpora().with_file_name("Cargo.toml")).unwrap();
     for target in &targets {
+        let harness = fs::read_to_string(corpora().with_file_name(format!("fuzz_targets/{target}.rs"))).unwrap();
+        assert!(harness.contains(&format!("run(\"{target}\", bytes)")), "{target}: {harness}");
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
     }
 }

@@ -205,6 +205,9 @@ fn links_are_errors_unless_the_policy_says_otherwise() {
     let error = refused(&dir, &Listing::default());
     assert!(error.kind() == Kind::Invalid && error.to_string().contains("is a symbolic link"), "{error}");
     assert_eq!(listed(&dir, &with(Symlinks::Skip)), ["d", "d/g", "f"]);
+    let exclude = vec!["e".to_owned()];
+    let skipped = Listing { exclude, all_match: true, ..with(Symlinks::Skip) };
+    assert_eq!(listed(&dir, &skipped), ["d", "d/g", "f"], "a glob for a link that is skipped matches something");
     let kept = open(&dir).list(&with(Symlinks::Keep)).unwrap();
     assert_eq!(paths(&kept), ["d", "d/g", "d/l", "e", "f"]);
     assert_eq!(kept[2].kind, MemberKind::Symlink { target: "../f".to_owned() });

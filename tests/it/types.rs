@@ -104,7 +104,7 @@ fn a_bundle_of_files_that_are_not_there_is_an_error() {
 }
 
 #[test]
-fn five_hundred_layers_are_worth_a_warning_whatever_the_type() {
+fn five_hundred_layers_are_worth_a_warning() {
     let dir = tree(&[]);
     for (count, warns) in [(499, false), (500, true)] {
         std::fs::create_dir_all(dir.path().join("docs")).unwrap();

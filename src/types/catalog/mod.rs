@@ -125,8 +125,7 @@ impl Catalog {
 
     /// Adds a type that overrides one of the same name. Errors: those of [`Catalog::add`], if its name is another
     /// type's alias or one of its aliases is in use.
-    fn shadow(&mut self, kind: Arc<ArtifactType>) -> Result<()> {
-        let mut kind = kind;
+    fn shadow(&mut self, mut kind: Arc<ArtifactType>) -> Result<()> {
         if let Some(other) = self.types.remove(kind.name()) {
             self.aliases.retain(|_, name| name != kind.name());
             kind = Arc::new(Arc::unwrap_or_clone(kind).replacing(other.origin().clone()));
@@ -193,9 +192,8 @@ impl Catalog {
     /// Detects the type and form of a source.
     ///
     /// Fallback rules count only if no other fits. Errors: kind `UnknownType` if none fits, with the rules; kind
-    /// `Ambiguous` if several fit, with their names; a document whose file name a type claims and that
-    /// is malformed, or has none of the keys; kind `Limit`
-    /// if a limit prevents an answer.
+    /// `Ambiguous` if several fit, with their names; a document whose file name a type claims and that is malformed, or
+    /// lacks a key; kind `Limit` if a limit prevents an answer.
     pub fn detect(&self, source: &Source) -> Result<Detected> {
         for fallback in [false, true] {
             let mut found = Vec::new();

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Limit of sets, of documents, of variables and of parameters: each is read while those before it are at hand.
+/// Limit of sets, of documents, of parts, of variables and of parameters: each is read while those before it are at hand.
 const MAX_PARTS: usize = 500;
 
 /// An error or warning about a definition.
@@ -99,6 +99,9 @@ fn sections(definition: &Definition, found: &mut Found) {
     parts(definition, found);
     for (name, set) in &definition.source.sets {
         put_error(found, format!("/source/sets/{name}"), set.check());
+    }
+    for (name, parts) in &definition.source.parts {
+        put_error(found, format!("/source/parts/{name}"), parts.check());
     }
     for (name, document) in &definition.source.documents {
         let at = format!("/source/documents/{name}");

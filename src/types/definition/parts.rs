@@ -7,6 +7,10 @@ use super::{
     documents::Inside,
     texts::{Part, Texts},
 };
+use crate::{
+    error::{Error, Result},
+    source::{Globs, escape, relative},
+};
 
 /// Parts of the source: whatever lies right in a directory. Each part is read by the documents of the definition and has
 /// parts of its own; assertions with `parts` hold for it, too. Decks are not read.
@@ -41,6 +45,23 @@ pub struct PartArchives {
 }
 
 impl PartsRule {
+    /// Errors: a directory that is not written in its shortest form, no place for the files, malformed globs.
+    pub(in crate::types) fn check(&self) -> Result<()> {
+        let short = relative(&self.dir)?;
+        if short.is_empty() || short != self.dir {
+            return Err(Error::invalid(format!(
+                "`dir` must be a directory such as `{short}`, not `{}`",
+                escape(&self.dir)
+            )));
+        }
+        if self.set.is_none() && self.inside.is_none() {
+            return Err(Error::invalid("parts need `set` or `inside`, which have the files of the source"));
+        }
+        Globs::new(&self.exclude)?;
+        Globs::new(&self.archives.iter().map(|archives| archives.glob.clone()).collect::<Vec<_>>())?;
+        Ok(())
+    }
+
     /// Collects the texts needed to read these parts.
     pub(in crate::types) fn texts<'a>(&'a self, texts: &mut Texts<'a>) {
         texts.names("set", Part::Set, &self.set);

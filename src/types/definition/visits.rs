@@ -29,7 +29,7 @@ const MAX_DEPTH: usize = 256;
 
 /// Keywords with a schema for every item.
 const ITEMS: [&str; 4] = ["items", "contains", "unevaluatedItems", "additionalItems"];
-/// Keywords with a schema for every property, and one for every name of a property.
+/// Keywords with a schema for every property.
 const PROPERTIES: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 /// Keywords for what no other schema has looked at. To find it, the validator checks once more by every schema that looks
 /// at the same part of the document, and by every schema in these.

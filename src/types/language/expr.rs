@@ -178,6 +178,9 @@ fn explain(source: &str, fault: Fault, names: &BTreeSet<String>, scope: &Scope) 
         Fault::Undefined => names.iter().find_map(|name| scope.unknown(name)),
     };
     let message = message.unwrap_or_else(|| {
+        if names.is_empty() {
+            return "a key in it does not exist".to_owned();
+        }
         let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
         format!("one of {} does not exist", names.join(", "))
     });

@@ -174,6 +174,11 @@ fn length(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
         }
         Value::List(items, _) => items.len().into(),
         Value::Map(map, _) => map.entries().len().into(),
+        Value::Lazy(lazy) => {
+            let keys = lazy.keys().len();
+            call.meter.take(keys)?;
+            keys.into()
+        }
         Value::Blank(_) => 0_usize.into(),
         other => return Err(Error::invalid(format!("a {} has no length", other.kind())).into()),
     })
@@ -191,7 +196,7 @@ fn end(value: &Value, call: &Call<'_>, last: bool) -> Outcome<Value> {
     let all = match value {
         Value::List(all, _) if all.is_empty() => return Ok(Value::Blank(None)),
         Value::List(..) => return Ok(value.at(if last { -1 } else { 0 })),
-        Value::Text(_) | Value::Path(_) | Value::Map(..) => items(value, call.meter)?,
+        Value::Text(_) | Value::Path(_) | Value::Map(..) | Value::Lazy(_) => items(value, call.meter)?,
         _ => return Ok(Value::Blank(None)),
     };
     Ok(if last { all.last() } else { all.first() }.cloned().unwrap_or(Value::Blank(None)))

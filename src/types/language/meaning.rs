@@ -107,6 +107,28 @@ fn a_number_that_json_cannot_hold_is_an_error() {
 }
 
 #[test]
+fn what_is_no_whole_number_becomes_none_and_the_default_stands_for_it() {
+    for (expression, expected) in [
+        ("'ff' | int(0, 16)", 255),
+        ("'nan' | int(5)", 5),
+        ("'inf' | int(5)", 5),
+        ("'1e99' | int(5)", 5),
+        ("' 1.9 ' | int", 1),
+    ] {
+        assert_eq!(json_of(expression).unwrap(), json!(expected), "{expression}");
+    }
+    for bad in ["'nan' | int", "'1e99' | int", "'1' | int(0, 99)", "'1' | int(0, 'x')"] {
+        assert!(json_of(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_in_a_literal_is_said_without_a_name() {
+    let error = json_of("[1][0].x").unwrap_err().to_string();
+    assert!(error.ends_with("a key in it does not exist"), "{error}");
+}
+
+#[test]
 fn a_test_says_how_many_arguments_it_takes() {
     for (expression, message) in [
         ("1 is eq", "`eq` takes one argument"),
@@ -175,6 +197,8 @@ fn names_made_on_use_are_listed_only_where_each_of_them_is_paid_for() {
         let (steps, listed) = steps(cheap);
         assert!(steps < 20 && listed == 0, "{cheap}: {steps} {listed}");
     }
-    let (steps, listed) = steps("v | list | length");
-    assert!(steps > 5000 && listed == 1, "{steps} {listed}");
+    for dear in ["v | list | length", "v | length", "v | first"] {
+        let (steps, listed) = steps(dear);
+        assert!(steps > 5000 && listed == 1, "{dear}: {steps} {listed}");
+    }
 }

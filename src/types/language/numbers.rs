@@ -14,19 +14,23 @@ use crate::error::Error;
 pub(super) fn int(value: Value, call: &mut Call<'_>) -> Outcome<Value> {
     let other = call.next("default")?;
     let base = match call.next("base")? {
-        Some(Value::Int(base)) => u32::try_from(base).ok().filter(|base| (2..=36).contains(base)).unwrap_or(10),
-        _ => 10,
+        Some(Value::Int(base)) => u32::try_from(base).ok().filter(|base| (2..=36).contains(base)),
+        Some(_) => None,
+        None => Some(10),
     };
+    let base = base.ok_or_else(|| Error::invalid("`int` takes a base from 2 to 36"))?;
+    // Numbers beyond this, and those that are none, are no integers.
     #[allow(clippy::cast_possible_truncation)]
+    let whole = |f: f64| (f.abs() < 1e38).then_some(f as i128);
     let made = match &value {
         Value::Blank(_) => return Ok(other.unwrap_or(Value::Int(0))),
         Value::Bool(b) => Some(i128::from(*b)),
         Value::Int(i) => Some(*i),
-        Value::Float(f) => Some(*f as i128),
+        Value::Float(f) => whole(*f),
         Value::Text(text) | Value::Path(text) => {
             call.meter.text(text.len())?;
             let text = text.trim();
-            i128::from_str_radix(text, base).ok().or_else(|| text.parse::<f64>().ok().map(|f| f as i128))
+            i128::from_str_radix(text, base).ok().or_else(|| text.parse().ok().and_then(whole))
         }
         _ => None,
     };

@@ -115,7 +115,7 @@ fn hostile_templates() -> Vec<String> {
     ]
 }
 
-/// Steps of an evaluation in these tests, so that they are quick; what takes no more than a few does not take more than many.
+/// Steps of an evaluation in these tests, so that they are quick.
 const FEW: u64 = MAX_STEPS / 20;
 
 /// The steps that something took. Errors are those of limits and of kinds that do not fit.

@@ -33,7 +33,8 @@ pub(in crate::types) fn fitting_rule<'a>(
 /// for all others. `other` is the type that it has otherwise.
 pub(in crate::types) fn missed_by(definition: &Definition, source: &Source, other: &str) -> Option<Error> {
     let name = source.file()?;
-    let tests = definition.detect.iter().filter(|rule| !rule.explicit).filter_map(|rule| rule.file.as_ref());
+    let tests =
+        definition.detect.iter().filter(|rule| !rule.explicit && !rule.fallback).filter_map(|rule| rule.file.as_ref());
     let named = tests.filter(|test| test.name.0.iter().any(|own| own == name));
     let keys: BTreeSet<&str> =
         named.flat_map(|test| test.yaml.keys().chain(test.json.keys())).map(String::as_str).collect();

@@ -156,6 +156,6 @@ fn a_finished_archive_is_taken_as_helm_takes_it_with_a_warning_for_a_key_twice()
     assert_eq!(plan.reference.tag.as_deref(), Some("2.0.0"));
     assert_eq!(
         plan.warnings,
-        ["Chart.yaml:4:1: the key `version` comes twice; this one counts, not the first, in line 3"]
+        ["Chart.yaml:4:1: the key `version` comes again; the last one counts, not the one in line 3"]
     );
 }

@@ -224,6 +224,21 @@ fn the_published_schema_accepts_the_built_in_definitions_and_the_skeleton() {
 }
 
 #[test]
+fn parts_that_could_never_be_found_are_errors() {
+    for (parts, message) in [
+        ("{dir: sub/, set: s}", "`dir` must be a directory such as `sub`"),
+        ("{dir: ./sub, set: s}", "`dir` must be a directory such as `sub`"),
+        ("{dir: sub}", "need `set` or `inside`"),
+        ("{dir: sub, set: s, exclude: ['[']}", "the glob `[`"),
+        ("{dir: sub, set: s, archives: {glob: '/x'}}", "is absolute"),
+    ] {
+        let sections = format!("source: {{sets: {{s: {{path: x}}}}, parts: {{p: {parts}}}}}\n");
+        let error = define(&definition(&sections)).err().unwrap_or_else(|| panic!("{parts}")).to_string();
+        assert!(error.contains(message), "{parts}: {error}");
+    }
+}
+
+#[test]
 fn lint_finds_what_would_go_wrong_later() {
     let text = definition(
         "detect: [{form: a, file: {}}, {form: b, file: {}}]\nsource: {sets: {s: {path: x}}}\nlayers:\n  items:\n  - {id: x, raw: s, mediaType: application/x-foo}\nmanifest: {artifactType: application/vnd.a.v1}\naccept: {artifactTypes: application/vnd.b.v1, layers: {y: {mediaTypes: text/plain}}}\nunpack: {native: [{layer: y, write: z}]}\n",
