@@ -26,6 +26,7 @@ pub(crate) fn arguments() -> Vec<OsString> {
 /// The limit alone does not count where the kernel pipes dumps to a program (core(5)).
 pub(crate) fn without_core_dumps() {
     // Failures would leave things as they were, which is no reason to refuse the command.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let maximum = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
     let none = rustix::process::Rlimit { current: Some(0), maximum };

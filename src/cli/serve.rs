@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -19,13 +20,13 @@ use artifact::{
     stores::{Archive, Layout},
 };
 
-use super::{report::Report, stop::signalled, text::size};
+use super::{report::Report, session::max_size, stop::signalled, text::size};
 
 /// Size limit of a file with faults, users, a certificate or a key, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// File descriptors per connection: its socket, a file, and those of a look into a layout.
 const PER_CONNECTION: u64 = 8;
-/// Of all file descriptors, uploads with two each take one part in so many.
+/// File descriptors for which there is one upload, which takes two of them.
 const PER_UPLOAD: u64 = 16;
 
 /// Serve layouts and archives as an OCI registry, read-only unless --writable.
@@ -62,12 +63,13 @@ pub(crate) struct Args {
     /// The private key of the certificate (PEM, not encrypted)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Most unfinished uploads at a time, 256 by default; the client with the most gives up the one idle for longest
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Most unfinished uploads at a time, 256 by default, of which a client may have three quarters; where there is no room,
+    /// the client with the most gives up the one idle for longest
+    #[arg(long, value_name = "N", requires = "writable", value_parser = clap::value_parser!(u32).range(1..))]
     max_uploads: Option<u32>,
     /// Refuse content beyond this size of all that is stored and on its way, as in 500M or 10G
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    quota: Option<u64>,
+    #[arg(long, value_name = "SIZE", requires = "writable", value_parser = max_size)]
+    quota: Option<NonZeroU64>,
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
@@ -159,7 +161,7 @@ fn limits(args: &Args, report: &Report) -> Limits {
     Limits {
         connections: defaults.connections.min(connections),
         uploads: uploads.unwrap_or(defaults.uploads).min(possible),
-        quota: args.quota.unwrap_or(defaults.quota),
+        quota: args.quota.map_or(defaults.quota, NonZeroU64::get),
         ..defaults
     }
 }
@@ -246,22 +248,6 @@ fn address(text: &str) -> std::result::Result<SocketAddr, String> {
     })
 }
 
-/// Parses a size: `500M`, `10G`, `1GiB`, or bytes. Units are powers of 1024.
-fn bytes(text: &str) -> std::result::Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
-    let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
-        "" => Some(0),
-        "k" => Some(10),
-        "m" => Some(20),
-        "g" => Some(30),
-        "t" => Some(40),
-        _ => None,
-    };
-    let size = shift.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift));
-    size.ok_or_else(|| "expected a size, such as `500M`, `10G` or `1GiB`".into())
-}
-
 /// Logs one line per request, as web servers do.
 fn log(report: &Report) -> Log {
     let report = report.clone();
@@ -270,30 +256,4 @@ fn log(report: &Report) -> Log {
         let why = line.error.as_deref().map(|e| format!("  {e}")).unwrap_or_default();
         report.detail(format!("{} {path} {} {} {millis:.1} ms{why}", line.method, line.status, size(line.bytes)));
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_the_usual_units() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("1024", Some(1024)),
-            ("500M", Some(500 << 20)),
-            ("10G", Some(10 << 30)),
-            ("1GiB", Some(1 << 30)),
-            ("2tb", Some(2 << 40)),
-            ("5k", Some(5 << 10)),
-            ("", None),
-            ("G", None),
-            ("-1", None),
-            ("1.5G", None),
-            ("1X", None),
-            ("99999999999G", None),
-        ] {
-            assert_eq!(bytes(text).ok(), expected, "{text}");
-        }
-    }
 }

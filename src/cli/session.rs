@@ -16,7 +16,7 @@ use artifact::{
     types::Catalog,
 };
 
-use super::{access::Access, report::Report};
+use super::{access::Access, report::Report, text::bytes};
 
 /// Flags for registries.
 #[derive(Debug, Clone, clap::Args)]
@@ -169,17 +169,4 @@ fn rate(text: &str) -> std::result::Result<Rate, String> {
 /// Parses a size in the form of a rate.
 pub(crate) fn max_size(text: &str) -> std::result::Result<NonZeroU64, String> {
     bytes(text).ok_or_else(|| "expected a number of bytes, such as 500M or 20G".into())
-}
-
-/// Parses a number of bytes: with K, M or G for powers of 1024.
-fn bytes(text: &str) -> Option<NonZeroU64> {
-    let (number, unit) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (text.get(..at), 1_u64 << 10),
-        Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
-        Some((at, 'g' | 'G')) => (text.get(..at), 1 << 30),
-        _ => (Some(text), 1),
-    };
-    let digits = number.filter(|n| n.starts_with(|c: char| c.is_ascii_digit()));
-    let number: Option<f64> = digits.and_then(|n| n.parse().ok());
-    number.map(|n| (n * unit as f64) as u64).and_then(NonZeroU64::new)
 }

@@ -1,6 +1,6 @@
 //! Text for people: escaping of external text, sizes and counts, tables.
 
-use std::fmt::Display;
+use std::{fmt::Display, num::NonZeroU64};
 
 use artifact::text::is_harmful;
 
@@ -27,6 +27,22 @@ pub(super) fn without_controls(json: &str) -> String {
         }
     }
     safe
+}
+
+/// Reads a number of bytes: `500M`, `1.5g`, `10GiB`; units are powers of 1024. `None` for all else, 0 included.
+pub(crate) fn bytes(text: &str) -> Option<NonZeroU64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    let number: f64 = digits.starts_with(|c: char| c.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let bytes = number * (1_u64 << unit) as f64;
+    if bytes < u64::MAX as f64 { NonZeroU64::new(bytes as u64) } else { None }
 }
 
 /// A size for people: `1023 B`, `1.5 KiB`, `12 MiB`.
@@ -103,6 +119,29 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
         assert_eq!(table(&rows), ["a    bb", "ccc  d"]);
+    }
+
+    #[test]
+    fn sizes_are_read_with_the_usual_units() {
+        for (text, expected) in [
+            ("1024", Some(1024)),
+            ("5k", Some(5 << 10)),
+            ("500M", Some(500 << 20)),
+            ("1.5G", Some(3 << 29)),
+            ("1GiB", Some(1 << 30)),
+            ("2tb", Some(2 << 40)),
+            ("0", None),
+            ("", None),
+            ("G", None),
+            ("-1", None),
+            ("1X", None),
+            ("1GBBB", None),
+            ("1kibib", None),
+            ("inf", None),
+            ("99999999999G", None),
+        ] {
+            assert_eq!(bytes(text).map(NonZeroU64::get), expected, "{text}");
+        }
     }
 
     #[test]

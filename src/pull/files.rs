@@ -76,10 +76,7 @@ pub async fn unpack(
         let message = format!("{from} has no files: its manifest is of type `{}`", root.media_type);
         return Err(Error::unsupported(message));
     };
-    let mut steps = unpacking(store, &manifest, context, options).await?;
-    if steps.steps.is_empty() && steps.warnings.is_empty() {
-        steps.warnings.push(format!("{from} has no files: no layer has a title"));
-    }
+    let steps = unpacking(store, &manifest, context, options).await?;
     let unpacking = unpack::Options {
         overwrite: options.overwrite,
         include: options.include.clone(),
@@ -122,7 +119,8 @@ async fn member(
         }
     }
     match fitting.as_slice() {
-        [only] => Ok((*only).clone()),
+        // Of members beyond the limit, another may fit, too.
+        [only] if index.manifests.len() <= MAX_MEMBERS => Ok((*only).clone()),
         _ => Err(member_wanted(from, index)),
     }
 }
@@ -134,7 +132,11 @@ fn member_wanted(from: &Location, index: &Index) -> Error {
         None => format!("`@{}`", member.digest),
     };
     let members: Vec<String> = index.manifests.iter().take(MAX_MEMBERS).map(shown).collect();
-    let message = format!("{from} is an index; choose a platform or a digest: {}", members.join(", "));
+    let more = match index.manifests.len().saturating_sub(MAX_MEMBERS) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let message = format!("{from} is an index; choose a platform or a digest: {}{more}", members.join(", "));
     Error::new(Kind::Ambiguous, message).with_code(Code::PlatformWanted)
 }
 
@@ -151,11 +153,15 @@ async fn unpacking(
         Some(name) => (By::named(name, &catalog, context).await?, Vec::new()),
         None => By::recognising(manifest, &catalog, context).await,
     };
+    let why = if matches!(by, By::Titles) { ": no layer has a title" } else { "" };
     let mut unpacking = match by {
         By::Definition(kind) => kind.unpacking(manifest, &config().await?, options.view)?,
         By::Program(plugin) => plugin.unpacking(manifest, &config().await?, options.view).await?,
         By::Titles => generic::unpacking(manifest)?,
     };
+    if unpacking.steps.is_empty() && unpacking.warnings.is_empty() {
+        unpacking.warnings.push(format!("the artifact has no files{why}"));
+    }
     unpacking.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     unpacking.warnings.extend(broken.iter().map(ToString::to_string));
     Ok(unpacking)

@@ -965,6 +965,37 @@ fn an_index_is_chosen_from_by_platform_before_anything_is_made() {
 }
 
 #[test]
+fn of_an_index_with_more_members_than_are_looked_at_none_is_taken_for_the_only_one() {
+    let world = World::new();
+    world.ok("push talk oci:image:v1");
+    let put = |bytes: &str| {
+        let digest = artifact::oci::Digest::of(bytes.as_bytes());
+        world.write(&format!("image/blobs/sha256/{}", digest.hex()), bytes);
+        digest
+    };
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let talk = serde_json::json!({
+        "mediaType": kind, "digest": world.ok("plan talk -q").trim(), "size": world.ok("cat oci:image:v1").len(),
+    });
+    let config =
+        serde_json::json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": put("{}"), "size": 2});
+    let other = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+    let other = serde_json::json!({"mediaType": kind, "digest": put(&other), "size": other.len()});
+    for (others, taken) in [(31, true), (32, false)] {
+        let members: Vec<_> = std::iter::once(&talk).chain(std::iter::repeat_n(&other, others)).collect();
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": members}).to_string();
+        let roots = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+            "mediaType": "application/vnd.oci.image.index.v1+json", "digest": put(&index), "size": index.len(),
+            "annotations": {"org.opencontainers.image.ref.name": "all"},
+        }]});
+        world.write("image/index.json", &roots.to_string());
+        let pulled = world.run(&format!("pull oci:image:all files{others} --unpack"));
+        assert_eq!(pulled.code == 0, taken, "{}", pulled.stderr);
+        assert_eq!(pulled.stderr.contains(", and 1 more"), !taken, "{}", pulled.stderr);
+    }
+}
+
+#[test]
 fn what_no_type_knows_and_no_title_names_unpacks_to_nothing_with_a_note() {
     let world = World::new();
     let head = "apiVersion: artifact-type/v1\nkind: ArtifactType\nmetadata: {name: bare, description: bare}\n";
@@ -1006,6 +1037,7 @@ fn a_program_that_is_a_type_and_what_it_started_end_with_the_command() {
         let path = format!("{}:/usr/bin:/bin", world.path().join("bin").display());
         let mut child = command.env("PATH", path).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         while !pid.exists() {
+            assert!(child.try_wait().unwrap().is_none());
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let status = format!("/proc/{}/stat", std::fs::read_to_string(&pid).unwrap().trim());
@@ -1062,13 +1094,19 @@ fn a_server_asks_for_the_users_of_a_file_and_says_what_is_wrong_with_one() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_an_error_of_the_command_line() {
+fn a_certificate_or_a_quota_that_cannot_be_used_is_an_error_of_the_command_line() {
     let world = World::new();
     std::fs::write(world.path().join("no.pem"), "hello").unwrap();
-    std::fs::write(world.path().join("locked.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
-    world.fails("serve --tls-cert no.pem", 2, &[]);
-    world.fails("serve --tls-key no.pem", 2, &[]);
+    for (line, missing) in [
+        ("serve --tls-cert no.pem", "--tls-key"),
+        ("serve --tls-key no.pem", "--tls-cert"),
+        ("serve --quota 1G", "--writable"),
+        ("serve --max-uploads 3", "--writable"),
+    ] {
+        let ran = world.run(line);
+        assert!(ran.code == 2 && ran.stderr.contains(missing), "{line}: {}", ran.stderr);
+    }
     world.fails("serve --tls-cert missing.pem --tls-key no.pem", 2, &["missing.pem"]);
     world.fails("serve --tls-cert no.pem --tls-key no.pem", 2, &["no.pem", "no certificate"]);
-    world.fails("serve --quota lots", 2, &["--quota"]);
+    world.fails("serve --writable --quota lots", 2, &["--quota"]);
 }

@@ -1,6 +1,6 @@
 //! Serves content: reads files ahead into buffers, and verifies them during the transfer.
 //!
-//! It depends on files, ranges and digests. It also has the budget of memory. Requests, repositories and permissions are elsewhere.
+//! It depends on files, ranges and digests. Requests, repositories and permissions are elsewhere.
 
 mod buffers;
 mod file_reader;

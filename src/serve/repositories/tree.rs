@@ -200,7 +200,7 @@ fn find_names(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Repository
 fn layout_size(layout: &Path) -> Result<u64> {
     let mut all = fs::metadata(layout.join(INDEX)).map_or(0, |meta| meta.len());
     for algorithm in Algorithm::ALL {
-        let entries = match fs::read_dir(layout.join("blobs").join(algorithm.name())) {
+        let entries = match fs::read_dir(layout.join(BLOBS).join(algorithm.name())) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             other => other.context(|| format!("cannot list `{}`", layout.display()))?,
         };

@@ -153,10 +153,11 @@ impl IndexFile {
     }
 
     /// The memory that an index of this size in bytes takes at most, with what is known of its manifests. An entry has
-    /// at least three bytes of text, `{},`.
+    /// at least two bytes of text, `1,`; one
+    /// that is kept as it is has its text twice.
     pub(super) fn weight(bytes: u64) -> u64 {
-        let entries = (bytes / 3).min(MAX_ENTRIES as u64);
-        bytes.saturating_add(entries.saturating_mul(ABOUT.saturating_add(size_of::<Entry>() as u64)))
+        let entries = (bytes / 2).min(MAX_ENTRIES as u64);
+        bytes.saturating_mul(2).saturating_add(entries.saturating_mul(ABOUT.saturating_add(size_of::<Entry>() as u64)))
     }
 
     /// Encodes the index: entries sorted by name, then the unnamed; equal ones by digest.
