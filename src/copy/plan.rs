@@ -2,7 +2,7 @@
 //! manifest.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -45,7 +45,7 @@ pub struct CopyPlan {
     pub(super) evidence: HashMap<Digest, Bytes>,
 }
 
-/// The part of a plan for one destination.
+/// The plan for one destination.
 pub struct DestinationPlan {
     pub(super) to: Arc<dyn Store>,
     /// All roots, including those that are already complete.
@@ -135,7 +135,7 @@ pub async fn plan(from: &[Arc<dyn ReadStore>], destinations: Vec<Destination>, o
 }
 
 impl CopyPlan {
-    /// The parts, one per destination.
+    /// The plans, one per destination.
     #[must_use]
     pub fn destinations(&self) -> &[DestinationPlan] {
         &self.parts
@@ -235,7 +235,7 @@ async fn walk(from: &[Arc<dyn ReadStore>], to: &Arc<dyn Store>, roots: Vec<Root>
 /// Leaves out layers that may be elsewhere by their licence, if no store has them, with notes. Manifests may refer to such
 /// layers without their being there.
 async fn without_missing_elsewhere(mut graph: Graph) -> Result<Graph> {
-    let mut missing = HashSet::new();
+    let mut missing = BTreeSet::new();
     for blob in graph.blobs.iter().filter(|blob| blob.elsewhere) {
         let (item, mut there) = (Item::blob(blob.desc()), false);
         for store in graph.origins(&blob.origins) {

@@ -50,7 +50,8 @@ impl Opened {
     /// The manifest to copy, for an index the one for this platform, and its names at a target: those of the target,
     /// else its own.
     ///
-    /// Errors: those of [`name_in`]; kind `Misuse` for a name of its own that a registry cannot hold; kind `NotFound` if the manifest, or one for the platform, does not exist.
+    /// Errors: those of [`name_in`]; kind `Misuse` for a name of its own that a registry cannot hold; kind `NotFound` if
+    /// the manifest, or one for the platform, does not exist.
     pub async fn root(&self, to: &Location, platform: Option<&Platform>) -> Result<Root> {
         let Self { location: from, store } = self;
         let name = name_in(store.as_ref(), from).await?;

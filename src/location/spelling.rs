@@ -26,7 +26,9 @@ pub(super) fn registry_url(text: &str) -> Result<Option<&str>> {
     if let Some(rest) = ["oci://", "docker://"].into_iter().find_map(|scheme| text.strip_prefix(scheme)) {
         return Ok(Some(rest));
     }
-    match OTHERS.into_iter().find(|(prefix, _)| text.starts_with(prefix)) {
+    // `dir:5000/a` is a registry's port.
+    let port = |rest: &str| rest.split_once('/').is_some_and(|(port, _)| port.parse::<u16>().is_ok());
+    match OTHERS.into_iter().find(|(prefix, _)| text.strip_prefix(prefix).is_some_and(|rest| !port(rest))) {
         Some((prefix, advice)) => Err(Error::misuse(format!("`{prefix}` is not a location: {advice}"))),
         None => Ok(None),
     }
@@ -43,10 +45,15 @@ mod tests {
             for text in ["localhost:5000/a/b:v1", "ghcr.io/a/b", "[::1]:5000/a:v1"] {
                 assert_eq!(format!("{scheme}{text}").parse::<Location>().unwrap().to_string(), text);
             }
-            for bad in ["", "dir", "//host/a", "/tmp/x", "./x", "host/a b"] {
+            for bad in ["", "dir", "//host/a", "/a/b", "./x", "host/a b"] {
                 assert!(format!("{scheme}{bad}").parse::<Location>().is_err(), "{scheme}{bad}");
             }
         }
+    }
+
+    #[test]
+    fn a_registry_may_be_called_as_a_prefix_of_another_store_is() {
+        assert!("dir:5000/a:v1".parse::<Location>().is_ok());
     }
 
     #[test]
@@ -55,8 +62,9 @@ mod tests {
             let error = format!("{prefix}x:v1").parse::<Location>().unwrap_err();
             let text = error.to_string();
             assert!(
-                error.kind() == Kind::Misuse && text.contains(prefix) && text.contains("rite `")
-                    || text.contains("skopeo copy"),
+                error.kind() == Kind::Misuse
+                    && text.contains(prefix)
+                    && (text.contains("rite `") || text.contains("skopeo copy")),
                 "{text}"
             );
         }

@@ -36,7 +36,8 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
     match target {
         Destination::New(dest) => {
             let mode = 0o755 & allowed;
-            permit(&fd, MARK | mode).context(|| "cannot publish")?;
+            // FAT refuses the mark.
+            permit(&fd, MARK | mode).or_else(|_| permit(&fd, mode)).context(|| "cannot publish")?;
             appear(dir.path(), &dest).context(|| format!("cannot create `{}`", dest.display()))?;
             // The staging directory is the destination now and must not be removed.
             drop(dir.keep());

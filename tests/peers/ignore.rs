@@ -21,7 +21,11 @@ pub(crate) fn tests() -> Vec<Test> {
 fn by_git(repository: &Path, input: &Path) -> Vec<String> {
     let output = Command::new(peer("git"))
         .current_dir(repository)
+        // What the user has ignored everywhere does not count.
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("XDG_CONFIG_HOME", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env_remove("GIT_DIR")
         .args(["check-ignore", "--no-index", "-z", "--stdin"])
         .stdin(fs::File::open(input).unwrap())
         .output()
@@ -35,7 +39,7 @@ fn by_git(repository: &Path, input: &Path) -> Vec<String> {
 fn git_ignores_what_we_ignore() {
     let work = tempfile::tempdir().unwrap();
     let (repository, input) = (work.path().join("r"), work.path().join("paths"));
-    run(Command::new(peer("git")).arg("init").arg("-q").arg(&repository));
+    run(Command::new(peer("git")).env_remove("GIT_DIR").arg("init").arg("-q").arg(&repository));
     for directory in DIRECTORIES {
         fs::create_dir_all(repository.join(directory)).unwrap();
     }

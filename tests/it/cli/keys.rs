@@ -41,7 +41,7 @@ fn archive(world: &World) {
     tar.finish().unwrap();
 }
 
-/// Every way of reading an artifact from these stores fails, and leaves nothing behind.
+/// Every way of reading an artifact from these stores fails, and writes neither files nor an archive.
 fn read_from_none(world: &World, stores: &[&str], words: &str) {
     for from in stores {
         for line in ["inspect FROM", "pull FROM pulled", "pull FROM files --unpack", "copy FROM oci-archive:copied.tar"]
@@ -78,17 +78,17 @@ fn a_manifest_that_others_read_as_another_artifact_is_read_from_no_store() {
 
 #[test]
 fn a_list_that_others_read_as_another_list_is_not_read() {
-    let changes: [(&str, Change); 3] = [
-        ("Manifests", |index| index["Manifests"] = json!([])),
-        ("Digest", |index| index["manifests"][0]["Digest"] = json!(Digest::of(b"evil"))),
-        ("Annotations", |index| index["manifests"][0]["Annotations"] = json!({NAME: "v2"})),
+    let changes: [(&str, &str, Change); 3] = [
+        ("Manifests", "the key `Manifests` counts as", |index| index["Manifests"] = json!([])),
+        ("Digest", "`v1` is not in", |index| index["manifests"][0]["Digest"] = json!(Digest::of(b"evil"))),
+        ("Annotations", "`v1` is not in", |index| index["manifests"][0]["Annotations"] = json!({NAME: "v2"})),
     ];
-    for (key, change) in changes {
+    for (key, words, change) in changes {
         let world = World::new();
         layout(&world, |_| (), change);
         archive(&world);
         let stores = ["oci:layout", "oci-archive:archive.tar"];
-        read_from_none(&world, &stores.map(|store| format!("{store}:v1")).each_ref().map(String::as_str), "");
+        read_from_none(&world, &stores.map(|store| format!("{store}:v1")).each_ref().map(String::as_str), words);
         for store in stores {
             let check = world.run(&format!("check {store}"));
             let message = format!("the key `{key}` counts as");

@@ -143,6 +143,20 @@ async fn a_list_of_the_registry_is_read_over_all_pages_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_later_page_that_is_no_list_is_an_error_and_not_the_end_of_the_list() {
+    let first = Index::of(vec![Descriptor::of(media_type::MANIFEST, b"1")]);
+    let first = serde_json::to_vec(&first).unwrap();
+    let server = Scripted::start(move |request| match request.line() {
+        line if line.contains("page=2") => reply(200, &[("content-type", "text/html")], b"<html>"),
+        line if line.contains("/referrers/") => {
+            reply(200, &[("content-type", media_type::INDEX), ("link", "<?page=2>; rel=\"next\"")], &first)
+        }
+        _ => absent(),
+    });
+    assert_eq!(kind(referrers(&server).await), Kind::NotARegistry);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_is_no_list_is_not_overwritten() {
     let (desc, bytes) = Sample::of(&[b"somebody else's"]).manifests[0].clone();
     let (kind_of_tag, tagged) = (desc.media_type, bytes.to_vec());

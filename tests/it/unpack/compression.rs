@@ -63,7 +63,9 @@ async fn the_limit_is_for_the_whole_artifact_however_its_bytes_are_spread() {
         same = same.step(&format!("d{i}"), &part("f"), extract(GZIP)).await;
         files = files.file(&format!("f{i}"), &zeros).await;
     }
-    for (what, mut job) in [("several archives", several), ("one archive, five times", same), ("one file", files)] {
+    for (what, mut job) in
+        [("several archives", several), ("one archive, five times", same), ("one file, five times", files)]
+    {
         job.options.allowance = Some(4 << 20);
         let error = job.refused(&World::new(), what).await;
         assert_eq!(error.kind(), Kind::Limit, "{what}: {error}");

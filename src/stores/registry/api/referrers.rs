@@ -59,8 +59,13 @@ impl RepositoryApi {
         let mut all = BTreeMap::new();
         let mut pages = Pages::of(&self.registry.transport, self.pull_scope(), first);
         while let Some(page) = pages.next().await? {
-            // A page of a website, for example: this path is not the API's.
             let Some(index) = listed(&page)? else {
+                if !all.is_empty() {
+                    let answered =
+                        format!("{}: answered with `{}`, not an index", page.what, page.excerpt(&page.media_type));
+                    return Err(Error::new(Kind::NotARegistry, answered));
+                }
+                // A page of a website, for example: this path is not the API's.
                 self.registry.referrer_lists.set_kept_by_registry(&self.name, false);
                 return Ok(None);
             };

@@ -258,7 +258,7 @@ fn addresses_that_cannot_be_used_are_not_shown_with_their_secrets() {
 #[test]
 fn a_password_in_an_address_that_a_server_chose_is_not_shown() {
     let password = "CanaryPW9";
-    let nested = (0..6).fold(password.replace('C', "%43"), |text, _| text.replace('%', "%25"));
+    let nested = (0..6).fold(password.replace('P', "%50"), |text, _| text.replace('%', "%25"));
     for target in [
         format!("http://127.0.0.1:1/{password}"),
         format!("http://127.0.0.1:1/{nested}"),
@@ -324,7 +324,7 @@ fn a_password_in_a_manifest_is_not_shown_by_the_errors_about_it() {
                 for more in ["--auth-file auth.json -v", "--auth-file auth.json --format json"] {
                     let out = run(&world, &line.replace("HOST", registry.host()), more, "");
                     let said = String::from_utf8_lossy(&out.stderr);
-                    assert!(clean(&said), "{line}: {said}");
+                    assert!(clean(&said) && !said.to_lowercase().contains(&basic.to_lowercase()), "{line}: {said}");
                 }
             }
         }

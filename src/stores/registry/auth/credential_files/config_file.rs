@@ -81,7 +81,7 @@ pub(super) fn change(path: &Path, mut change: impl FnMut(&mut Config) -> Result<
     let (mut base, mut displaced, mut any) = (there.clone(), false, false);
     for _ in 0..ROUNDS {
         let changed = base.as_deref().map_or(Ok(Map::new()), |bytes| parse(bytes, &path)).and_then(|mut config| {
-            let changed = change(&mut config)?;
+            let changed = change(&mut config).context(|| format!("`{}`", path.display()))?;
             let mut json = serde_json::to_vec_pretty(&config).map_err(io::Error::from)?;
             json.push(b'\n');
             Ok((changed, json))

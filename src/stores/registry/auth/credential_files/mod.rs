@@ -181,8 +181,7 @@ impl AuthFiles {
 }
 
 async fn change(path: PathBuf, what: impl FnMut(&mut Config) -> Result<bool> + Send + 'static) -> Result<bool> {
-    let place = format!("`{}`", path.display());
-    fs::blocking(move || config_file::change(&path, what)).await.context(|| place)
+    fs::blocking(move || config_file::change(&path, what)).await
 }
 
 #[cfg(test)]
