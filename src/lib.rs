@@ -97,6 +97,7 @@ pub mod fs;
 #[cfg(all(feature = "fuzz", feature = "faults", feature = "registry", feature = "serve", feature = "types"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod glob;
 pub mod graph;
 pub mod location;
 pub mod oci;

@@ -6,6 +6,7 @@
 mod documents;
 mod headers;
 mod names;
+mod patterns;
 mod streams;
 mod unpacking;
 
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     fast("zstd", streams::zstd),
     fast("reference", names::reference),
     fast("file_name", names::file_name),
+    fast("patterns", patterns::patterns),
     fast("challenge", crate::stores::registry::fuzz::challenge),
     fast("link", crate::stores::registry::fuzz::link),
     fast("content_range", crate::stores::registry::fuzz::content_range),

@@ -4,7 +4,7 @@
 //! then, the last one counts. A document with `layers` and `Layers` is one artifact here and another one there. So a
 //! key that is equal to a known one only after case folding is refused.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize,
@@ -34,6 +34,17 @@ pub(crate) fn check_key<E: Error>(key: &str, fields: &[&str]) -> Result<(), E> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Errors: two of these keys of one object are the same to readers that ignore case.
+pub(crate) fn check_distinct<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<(), String> {
+    let mut seen = BTreeMap::new();
+    for key in keys {
+        if let Some(other) = seen.insert(key.chars().map(fold).collect::<String>(), key) {
+            return Err(format!("the keys `{other}` and `{key}` are the same to readers that ignore case"));
+        }
+    }
+    Ok(())
 }
 
 /// Simple case folding to ASCII (Unicode `CaseFolding.txt`): besides the Latin letters, two signs fold to one.
@@ -265,6 +276,17 @@ mod tests {
             format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[],"Manifests":[]}}"#, media_type::INDEX);
         let error = from_slice::<Index>(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("the key `Manifests` counts as `manifests`"), "{error}");
+    }
+
+    #[test]
+    fn keys_that_are_the_same_without_regard_to_case_are_told() {
+        let keys = |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert_eq!(check_distinct(&keys(&["name", "names", "titl"])), Ok(()));
+        for other in ["Name", "NAME"] {
+            let error = check_distinct(&keys(&["name", "size", other])).unwrap_err();
+            assert!(error.contains(&format!("`name` and `{other}`")), "{error}");
+        }
+        assert!(check_distinct(&keys(&["keys", "\u{212a}eyſ"])).is_err());
     }
 
     #[test]

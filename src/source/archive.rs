@@ -8,12 +8,13 @@ use std::{
 
 use super::{
     Limits, Member, MemberKind, Source,
-    globs::Globs,
+    globs::relative_globs,
     names::{escape, relative},
     probe::Magic,
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
+    glob::Effort,
     plan::Compression,
     tarball::{
         decompress::{Decompressed, allowance},
@@ -99,15 +100,15 @@ impl Archive {
     /// Errors: kind `NotFound` if there is none; more than `most` bytes; a malformed archive, or one beyond the limits.
     pub fn read(&self, path: &str, limits: Limits, most: u64) -> Result<Vec<Vec<u8>>> {
         let path = relative(path)?;
-        let mut found = self.gather(limits, most, |name| name == path)?.files;
+        let mut found = self.gather(limits, most, |name| Ok(name == path))?.files;
         found.remove(&path).ok_or_else(|| Error::not_found(format!("`{}` is not in `{}`", escape(&path), self.shown)))
     }
 
     /// The bytes of all files with such stripped names.
     ///
     /// Errors: a malformed archive, or one beyond the limits; a name that is unsafe; of what is wanted, a file with more
-    /// than `most` bytes, or more than 16 of one name.
-    pub fn gather(&self, limits: Limits, most: u64, mut wanted: impl FnMut(&str) -> bool) -> Result<Gathered> {
+    /// than `most` bytes, or more than 16 of one name; those of `wanted`.
+    pub fn gather(&self, limits: Limits, most: u64, mut wanted: impl FnMut(&str) -> Result<bool>) -> Result<Gathered> {
         let mut gathered = Gathered::default();
         self.each(limits, |member, mut data| {
             gathered.total = gathered.total.saturating_add(member.size);
@@ -116,7 +117,7 @@ impl Archive {
                 return Ok(true);
             }
             let name = name.ok_or_else(|| outside(&member.path))?;
-            if wanted(&name) {
+            if wanted(&name)? {
                 let same = gathered.files.entry(name).or_default();
                 if same.len() >= MAX_SAME {
                     let message = format!("`{}` is in the archive more than {MAX_SAME} times", escape(&member.path));
@@ -131,12 +132,15 @@ impl Archive {
 
     /// Whether a file or directory in the archive matches this glob, as it is named or without `.` components. Reading
     /// stops at the first match.
-    pub fn contains(&self, glob: &str) -> Result<bool> {
-        let globs = Globs::new(&[glob.to_owned()])?;
+    ///
+    /// Errors: a malformed glob; the effort is exhausted; a malformed archive, or one beyond the limits.
+    pub(super) fn contains(&self, glob: &str, effort: &Effort) -> Result<bool> {
+        let globs = relative_globs(&[glob.to_owned()])?;
         let mut found = false;
         self.each(Limits::default(), |member, _| {
             let short = self.stripped(&member.path).ok().flatten();
-            found = globs.matches(&member.path) || short.is_some_and(|short| globs.matches(&short));
+            found = globs.matches(&member.path, effort)?
+                || short.map_or(Ok(false), |short| globs.matches(&short, effort))?;
             Ok(!found)
         })?;
         Ok(found)

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 
-use super::{Source, globs::Globs, ignore::Ignore, names::relative, seconds, walk::SourceWalk};
+use super::{Source, globs::relative_globs, ignore::Ignore, names::relative, seconds, walk::SourceWalk};
 use crate::error::Result;
 
 /// An entry of a directory.
@@ -123,7 +123,8 @@ impl Source {
     pub fn list(&self, listing: &Listing) -> Result<Vec<Member>> {
         let dir = listing.dir.as_deref().map(relative).transpose()?.unwrap_or_default();
         let rules = listing.ignore.as_ref().map(|ignore| ignore.load(self, &dir)).transpose()?;
-        let walk = SourceWalk::new(self, listing, Globs::new(&listing.include)?, Globs::new(&listing.exclude)?, rules);
+        let (include, exclude) = (relative_globs(&listing.include)?, relative_globs(&listing.exclude)?);
+        let walk = SourceWalk::new(self, listing, include, exclude, rules);
         let mut members = walk.run(&dir)?;
         members.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(members)

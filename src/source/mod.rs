@@ -24,7 +24,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use self::globs::Globs;
+pub(crate) use self::globs::relative_globs;
 pub use self::{
     archive::{Archive, Gathered},
     deck::{DECK_LIMIT, Deck, Difference, Preprocess, Slide},
@@ -37,6 +37,7 @@ pub use crate::document::{DOCUMENT_LIMIT, Document, Format, Options, Position, S
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Base, open_regular},
+    glob::Effort,
 };
 
 /// A file or directory named by the user.
@@ -49,6 +50,8 @@ pub struct Source {
     file: Option<String>,
     name: String,
     mtime: u64,
+    /// What may still be spent on comparing names with globs.
+    effort: Arc<Effort>,
 }
 
 impl Source {
@@ -75,7 +78,7 @@ impl Source {
         let real = fs::canonicalize(&path).context(fail)?;
         let name = real.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let base = Arc::new(Base::new(&path)?);
-        Ok(Self { base, real, file: None, name, mtime: seconds(meta), path })
+        Ok(Self { base, real, file: None, name, mtime: seconds(meta), path, effort: Arc::default() })
     }
 
     fn single(path: PathBuf) -> Result<Self> {
@@ -88,7 +91,15 @@ impl Source {
         };
         let real = fs::canonicalize(&base).context(|| format!("cannot read `{}`", base.display()))?;
         let base = Arc::new(Base::new(base)?);
-        Ok(Self { name: file.clone(), file: Some(file), mtime: seconds(&meta), path, base, real })
+        Ok(Self {
+            name: file.clone(),
+            file: Some(file),
+            mtime: seconds(&meta),
+            path,
+            base,
+            real,
+            effort: Arc::default(),
+        })
     }
 
     /// The path as the user gave it.
@@ -118,6 +129,11 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What may still be spent on comparing names with globs, over all uses of the source.
+    pub(crate) fn effort(&self) -> &Effort {
+        &self.effort
     }
 
     /// Modification time in seconds since 1970; 0 for anything before.

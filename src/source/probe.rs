@@ -7,8 +7,11 @@ use std::{
     path::Path,
 };
 
-use super::{Source, globs::Globs, names::relative};
-use crate::error::{Context as _, Error, Kind, Result};
+use super::{Source, globs::relative_globs, names::relative};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    glob::Effort,
+};
 
 /// Number of bytes read from the start of a file.
 const HEAD: u64 = 512;
@@ -88,8 +91,8 @@ impl Magic {
 impl Source {
     /// Whether the source is a file with a name that matches one of these globs. Errors: a malformed glob.
     pub fn is_named(&self, globs: &[String]) -> Result<bool> {
-        let globs = Globs::new(globs)?;
-        Ok(self.file().is_some_and(|name| globs.matches(name)))
+        let globs = relative_globs(globs)?;
+        self.file().map_or(Ok(false), |name| globs.matches(name, &self.effort))
     }
 
     /// The format of the file at this relative path. Errors: those of [`Source::resolve`].
@@ -109,11 +112,11 @@ impl Source {
     /// Errors: a malformed glob, or one with `..`; kind `Limit` if the search found nothing before reaching a limit.
     pub fn contains(&self, glob: &str) -> Result<bool> {
         let Some(file) = self.file() else {
-            Globs::new(&[glob.to_owned()])?;
+            relative_globs(&[glob.to_owned()])?;
             let parts: Vec<&str> = glob.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            return marked(self.base(), &parts, MAX_ENTRIES);
+            return marked(self.base(), &parts, MAX_ENTRIES, &self.effort);
         };
-        no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob)))
+        no_on_nonsense(self.archive(file, 0).and_then(|archive| archive.contains(glob, &self.effort)))
     }
 
     /// Whether the source is Markdown with front matter that looks like a deck ([`Deck::is_likely`](super::Deck::is_likely)).
@@ -136,14 +139,14 @@ fn no_on_nonsense(answer: Result<bool>) -> Result<bool> {
 
 /// Whether an entry below this directory matches, component by component: reads only matching directories and does not
 /// follow links. Errors: a directory has more than `most` entries, none of which matches.
-fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
+fn marked(dir: &Path, parts: &[&str], most: usize, effort: &Effort) -> Result<bool> {
     let Some((part, rest)) = parts.split_first() else {
         return Ok(true);
     };
     if relative(part).is_ok() && !part.contains(['*', '?', '[', '{', '\\']) {
         let next = dir.join(part);
         return match next.symlink_metadata() {
-            Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest, most)?),
+            Ok(meta) => Ok(rest.is_empty() || meta.is_dir() && marked(&next, rest, most, effort)?),
             Err(e)
                 if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) =>
             {
@@ -153,7 +156,7 @@ fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
             Err(e) => Err(e).context(|| format!("cannot read `{}`", super::escape(&next))),
         };
     }
-    let globs = Globs::new(&[(*part).to_owned()])?;
+    let globs = relative_globs(&[(*part).to_owned()])?;
     let entries = fs::read_dir(dir).context(|| format!("cannot read `{}`", super::escape(dir)))?;
     for (seen, entry) in entries.enumerate() {
         let entry = entry.context(|| format!("cannot read `{}`", super::escape(dir)))?;
@@ -161,11 +164,11 @@ fn marked(dir: &Path, parts: &[&str], most: usize) -> Result<bool> {
             return Err(Error::limit(format!("`{}` has more than {most} entries", super::escape(dir))));
         }
         let name = entry.file_name();
-        if !name.to_str().is_some_and(|name| globs.matches(name)) {
+        if !name.to_str().map_or(Ok(false), |name| globs.matches(name, effort))? {
             continue;
         }
         let kind = entry.file_type().context(|| format!("cannot read `{}`", super::escape(entry.path())))?;
-        if (rest.is_empty() || kind.is_dir()) && marked(&entry.path(), rest, most)? {
+        if (rest.is_empty() || kind.is_dir()) && marked(&entry.path(), rest, most, effort)? {
             return Ok(true);
         }
     }
@@ -219,10 +222,11 @@ mod tests {
         for name in ["a", "b", "c"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        assert!(!marked(dir.path(), &["*.yaml"], 3).unwrap());
-        assert!(marked(dir.path(), &["*"], 0).is_err());
-        assert_eq!(marked(dir.path(), &["*.yaml"], 2).unwrap_err().kind(), Kind::Limit);
+        let effort = Effort::default();
+        assert!(!marked(dir.path(), &["*.yaml"], 3, &effort).unwrap());
+        assert!(marked(dir.path(), &["*"], 0, &effort).is_err());
+        assert_eq!(marked(dir.path(), &["*.yaml"], 2, &effort).unwrap_err().kind(), Kind::Limit);
         // One that is named is not searched for.
-        assert!(marked(dir.path(), &["c"], 0).unwrap());
+        assert!(marked(dir.path(), &["c"], 0, &effort).unwrap());
     }
 }

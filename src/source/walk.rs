@@ -10,12 +10,14 @@ use std::{
 
 use super::{
     Member, Source, escapes,
-    globs::Globs,
     ignore::Rules,
     list::{Irregular, Listing, MemberKind, Symlinks},
     names::{self, escape},
 };
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    glob::Globs,
+};
 
 pub(super) struct SourceWalk<'a> {
     source: &'a Source,
@@ -135,7 +137,7 @@ impl<'a> SourceWalk<'a> {
         };
         let path = if parent.is_empty() { text.to_owned() } else { format!("{parent}/{text}") };
         let kind = entry.file_type().map_err(|e| vanished(e, &path))?;
-        let verdict = self.verdict(&path, kind, &entry.path());
+        let verdict = self.verdict(&path, kind, &entry.path())?;
         if verdict == Verdict::Left {
             return Ok(());
         }
@@ -148,29 +150,30 @@ impl<'a> SourceWalk<'a> {
         if parent.is_empty() { format!("in `{}`", self.source) } else { format!("in `{}`", escape(parent)) }
     }
 
-    fn verdict(&mut self, path: &str, kind: FileType, full: &Path) -> Verdict {
+    fn verdict(&mut self, path: &str, kind: FileType, full: &Path) -> Result<Verdict> {
         let relative = path.get(self.prefix..).unwrap_or(path);
+        let effort = &self.source.effort;
         // A glob for a link that is skipped anyway matches something, too.
-        if self.exclude.note(relative, &mut self.excluded)
+        if self.exclude.note(relative, &mut self.excluded, effort)?
             || kind.is_symlink() && self.listing.symlinks == Symlinks::Skip
         {
-            return Verdict::Left;
+            return Ok(Verdict::Left);
         }
         // If links are followed, a link counts as its target, else as a file, as in git.
         let directory =
             kind.is_dir() || kind.is_symlink() && self.listing.symlinks == Symlinks::Follow && full.is_dir();
-        let ignored = self.rules.as_ref().is_some_and(|rules| rules.ignores(relative, directory));
+        let ignored = self.rules.as_ref().map_or(Ok(false), |rules| rules.ignores(relative, directory))?;
         let reinclude = self.rules.as_ref().is_some_and(Rules::reincludes);
-        match (directory, ignored) {
+        Ok(match (directory, ignored) {
             (true, true) if reinclude => Verdict::Way,
             (_, true) => Verdict::Left,
             (true, false) if self.include.is_empty() => Verdict::Listed,
             (true, false) => Verdict::Way,
-            (false, false) if self.include.is_empty() || self.include.note(relative, &mut self.included) => {
+            (false, false) if self.include.is_empty() || self.include.note(relative, &mut self.included, effort)? => {
                 Verdict::Listed
             }
             (false, false) => Verdict::Left,
-        }
+        })
     }
 
     fn list(&mut self, entry: &DirEntry, path: String, kind: FileType, verdict: Verdict) -> Result<()> {

@@ -47,7 +47,7 @@ impl Extract<'_> {
         let hasher = self.diff_id.map(|digest| Hasher::new(digest.algorithm()));
         let mut content = Counted { source, budget: self.budget, hasher };
         let mut reader = Reader::new(&mut content, self.limits.clone());
-        if self.select.includes(self.place) {
+        if self.select.includes(self.place)? {
             writer.implied(self.place)?;
         }
         while let Some(member) = reader.next_member()? {
@@ -78,7 +78,7 @@ impl Extract<'_> {
         };
         let target = self.target(&member.kind, &inner, writer)?;
         writer.claims.claim(name.as_str(), claim)?;
-        if name.is_empty() || !self.select.includes(&name) {
+        if name.is_empty() || !self.select.includes(&name)? {
             return Ok(());
         }
         match target {
@@ -108,7 +108,7 @@ impl Extract<'_> {
             return Ok(Some(LinkTarget::Symbolic(text.clone())));
         }
         let target = self.place.join(&self.inner(text).context(|| "target of the link")?);
-        if !writer.claims.has(target.as_str(), NameUse::File) || !self.select.includes(&target) {
+        if !writer.claims.has(target.as_str(), NameUse::File) || !self.select.includes(&target)? {
             return Err(Error::invalid(format!(
                 "the hard link to {} needs an earlier file with that name",
                 quoted_name(text)

@@ -136,7 +136,7 @@ impl Job {
         let mut tasks = Vec::new();
         for step in &unpacking.steps {
             let place = place(step, &options.limits).context(|| quoted_name(&step.path))?;
-            if matches!(step.action, Action::Extract { .. }) || select.includes(&place) {
+            if matches!(step.action, Action::Extract { .. }) || select.includes(&place)? {
                 tasks.push(Task { step: step.clone(), place });
             }
         }

@@ -64,6 +64,15 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("bytes after decompression", "as allowed", &["more_than_the_limit_is_an_error", "a_bomb_goes_off_at_its_limit"]),
     ("window of zstd", "128 MiB", &["a_frame_that_asks_for_a_huge_window_is_refused"]),
     ("depth of a manifest's JSON", "64", &["a_manifest_may_nest_64_deep"]),
+    (
+        "globs, their alternatives, and comparing them",
+        "20,000; 2^28 steps",
+        &[
+            "alternatives_are_counted_over_a_whole_list",
+            "globs_that_are_in_many_states_at_a_time_end_with_their_effort",
+        ],
+    ),
+    ("comparing ignore rules", "2^31 steps", &["ignore_rules_end_with_the_effort_of_their_list"]),
     ("definition of a type", "1 MiB", &["a_definition_may_have_a_mebibyte", "a_definition_is_read_within_limits"]),
     (
         "piece of an upload",

@@ -5,7 +5,7 @@ use super::{
     malformed,
     pattern::{Pattern, Stars},
 };
-use crate::error::Result;
+use crate::{error::Result, glob::Effort};
 
 /// Special characters. In Docker, `**` before text without them means a suffix: `**.log` is any log.
 const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '/'];
@@ -28,8 +28,14 @@ impl List {
         self.0.iter().any(|rule| rule.exception)
     }
 
-    pub(super) fn ignores(&self, path: &str) -> bool {
-        self.0.iter().rfind(|rule| rule.matches(path)).is_some_and(|rule| !rule.exception)
+    /// Errors: the effort is exhausted.
+    pub(super) fn ignores(&self, path: &str, effort: &Effort) -> Result<bool> {
+        for rule in self.0.iter().rev() {
+            if rule.matches(path, effort)? {
+                return Ok(!rule.exception);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -58,9 +64,14 @@ impl Rule {
         Ok(Some(Self { exception, pattern }))
     }
 
-    fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str, effort: &Effort) -> Result<bool> {
         let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        parents.chain([path]).any(|part| self.pattern.matches(part))
+        for part in parents.chain([path]) {
+            if self.pattern.matches(part, effort)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -69,7 +80,7 @@ mod tests {
     use super::*;
 
     fn ignored(text: &str, path: &str) -> bool {
-        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path)
+        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path, &Effort::default()).unwrap()
     }
 
     #[test]

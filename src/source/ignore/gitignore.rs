@@ -3,6 +3,7 @@
 //! nothing.
 
 use super::wildmatch::Pattern;
+use crate::{error::Result, glob::Effort};
 
 #[derive(Debug)]
 pub(super) struct List(Vec<Rule>);
@@ -22,9 +23,14 @@ impl List {
         Self(lines.iter().filter_map(|line| Rule::new(line)).collect())
     }
 
-    pub(super) fn ignores(&self, path: &str, directory: bool) -> bool {
-        let decides = |rule: &&Rule| (directory || !rule.directories) && rule.matches(path);
-        self.0.iter().rev().find(decides).is_some_and(|rule| !rule.keeps)
+    /// Errors: the effort is exhausted.
+    pub(super) fn ignores(&self, path: &str, directory: bool, effort: &Effort) -> Result<bool> {
+        for rule in self.0.iter().rev() {
+            if (directory || !rule.directories) && rule.matches(path, effort)? {
+                return Ok(!rule.keeps);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -42,9 +48,9 @@ impl Rule {
         Some(Self { keeps, directories, base_name, pattern })
     }
 
-    fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str, effort: &Effort) -> Result<bool> {
         let name = if self.base_name { path.rsplit('/').next().unwrap_or(path) } else { path };
-        self.pattern.matches(name.as_bytes())
+        self.pattern.matches(name.as_bytes(), effort)
     }
 }
 
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
 
     fn ignored(text: &str, path: &str, directory: bool) -> bool {
-        List::new(&text.lines().collect::<Vec<_>>()).ignores(path, directory)
+        List::new(&text.lines().collect::<Vec<_>>()).ignores(path, directory, &Effort::default()).unwrap()
     }
 
     #[test]

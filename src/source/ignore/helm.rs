@@ -5,7 +5,7 @@ use super::{
     malformed,
     pattern::{Pattern, Stars},
 };
-use crate::error::Result;
+use crate::{error::Result, glob::Effort};
 
 /// Hidden files in `templates` are never part of a chart.
 const BUILT_IN: &str = "templates/.?*";
@@ -30,11 +30,15 @@ impl List {
         rules.collect::<Result<_>>().map(Self)
     }
 
-    pub(super) fn ignores(&self, path: &str, directory: bool) -> bool {
-        self.0.iter().any(|rule| {
-            let matches = (directory || !rule.directories) && rule.matches(path);
-            matches != rule.negated
-        })
+    /// Errors: the effort is exhausted.
+    pub(super) fn ignores(&self, path: &str, directory: bool, effort: &Effort) -> Result<bool> {
+        for rule in &self.0 {
+            let matches = (directory || !rule.directories) && rule.matches(path, effort)?;
+            if matches != rule.negated {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -56,9 +60,9 @@ impl Rule {
         Ok(Some(Self { negated, directories, base_name, pattern }))
     }
 
-    fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str, effort: &Effort) -> Result<bool> {
         let name = if self.base_name { path.rsplit('/').next().unwrap_or(path) } else { path };
-        self.pattern.as_ref().is_some_and(|pattern| pattern.matches(name))
+        self.pattern.as_ref().map_or(Ok(false), |pattern| pattern.matches(name, effort))
     }
 }
 
@@ -67,7 +71,7 @@ mod tests {
     use super::*;
 
     fn ignored(text: &str, path: &str, directory: bool) -> bool {
-        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path, directory)
+        List::new(&text.lines().collect::<Vec<_>>()).unwrap().ignores(path, directory, &Effort::default()).unwrap()
     }
 
     #[test]

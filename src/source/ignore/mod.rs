@@ -1,6 +1,5 @@
 //! Ignore rules: a module for each dialect, with [`Rules::ignores`] for all.
 
-mod automaton;
 mod docker;
 mod gitignore;
 mod helm;
@@ -8,7 +7,10 @@ mod pattern;
 mod wildmatch;
 
 use super::{Source, escapes, names::escape};
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    glob::Effort,
+};
 
 /// Size limit of an ignore file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -16,6 +18,9 @@ const MAX_FILE: u64 = 1 << 20;
 /// Limits: rules of a list, bytes of a rule.
 const MAX_RULES: usize = 10_000;
 const MAX_RULE: usize = 4096;
+
+/// Limit of the work for all paths, in steps ([`Effort`]): several times that of the largest trees, and some seconds.
+const MAX_STEPS: u64 = 1 << 31;
 
 /// The syntax of ignore rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -63,6 +68,7 @@ impl Ignore {
 pub struct Rules {
     file: List,
     always: List,
+    effort: Effort,
 }
 
 #[derive(Debug)]
@@ -82,14 +88,16 @@ impl Rules {
         Ok(Self {
             file: List::new(dialect, text.lines())?,
             always: List::new(dialect, always.iter().map(String::as_str))?,
+            effort: Effort::new(MAX_STEPS),
         })
     }
 
     /// Whether this relative path is ignored. Check directories before their content: content of an ignored directory
     /// is ignored too, unless [`Rules::reincludes`].
-    #[must_use]
-    pub fn ignores(&self, path: &str, directory: bool) -> bool {
-        self.always.ignores(path, directory) || self.file.ignores(path, directory)
+    ///
+    /// Errors: kind `Limit` if the rules and all paths up to this one take too long to compare.
+    pub fn ignores(&self, path: &str, directory: bool) -> Result<bool> {
+        Ok(self.always.ignores(path, directory, &self.effort)? || self.file.ignores(path, directory, &self.effort)?)
     }
 
     /// Whether files in an ignored directory can be included again.
@@ -115,11 +123,11 @@ impl List {
         })
     }
 
-    fn ignores(&self, path: &str, directory: bool) -> bool {
+    fn ignores(&self, path: &str, directory: bool, effort: &Effort) -> Result<bool> {
         match self {
-            Self::Gitignore(list) => list.ignores(path, directory),
-            Self::Docker(list) => list.ignores(path),
-            Self::Helm(list) => list.ignores(path, directory),
+            Self::Gitignore(list) => list.ignores(path, directory, effort),
+            Self::Docker(list) => list.ignores(path, effort),
+            Self::Helm(list) => list.ignores(path, directory, effort),
         }
     }
 }
@@ -165,13 +173,13 @@ mod tests {
     #[test]
     fn what_is_always_ignored_cannot_be_wanted_again() {
         let rules = Rules::new(Dialect::Gitignore, "!secret\n", &["secret".to_owned()]).unwrap();
-        assert!(rules.ignores("secret", false));
+        assert!(rules.ignores("secret", false).unwrap());
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_pattern() {
         for dialect in DIALECTS {
-            assert!(Rules::new(dialect, "\u{feff}a\n", &[]).unwrap().ignores("a", false), "{dialect:?}");
+            assert!(Rules::new(dialect, "\u{feff}a\n", &[]).unwrap().ignores("a", false).unwrap(), "{dialect:?}");
         }
     }
 
@@ -179,7 +187,7 @@ mod tests {
     fn a_pattern_that_defeats_backtracking_is_answered_at_once() {
         let (pattern, name) = ("*a".repeat(100) + "b", "a".repeat(250));
         for dialect in DIALECTS {
-            assert!(!Rules::new(dialect, &pattern, &[]).unwrap().ignores(&name, false), "{dialect:?}");
+            assert!(!Rules::new(dialect, &pattern, &[]).unwrap().ignores(&name, false).unwrap(), "{dialect:?}");
         }
     }
 
@@ -190,8 +198,18 @@ mod tests {
             let rules = Rules::new(dialect, &lines, &[]).unwrap();
             for at in 0..100 {
                 let name: String = (0..240).map(|place| if (place * at) % 7 < 3 { 'a' } else { 'b' }).collect();
-                assert!(!rules.ignores(&name, false), "{dialect:?}");
+                assert!(!rules.ignores(&name, false).unwrap(), "{dialect:?}");
             }
+        }
+    }
+
+    #[test]
+    fn ignore_rules_end_with_the_effort_of_their_list() {
+        let line = format!("*a{}c*\n", "?".repeat(120));
+        for dialect in DIALECTS {
+            let rules = Rules { effort: Effort::new(1 << 20), ..Rules::new(dialect, &line.repeat(200), &[]).unwrap() };
+            let error = (0..100).find_map(|_| rules.ignores(&"a".repeat(240), false).err());
+            assert_eq!(error.unwrap().kind(), Kind::Limit, "{dialect:?}");
         }
     }
 

@@ -1,7 +1,13 @@
 //! Go's path patterns: `*` and `?` match within a component, `[a-z]` and `[^a-z]` are classes, a backslash escapes the
 //! next character.
 
-use super::automaton::{Automaton, Step};
+use crate::{
+    error::Result,
+    glob::{
+        Effort,
+        automaton::{Automaton, Step},
+    },
+};
 
 /// A compiled pattern for whole paths.
 #[derive(Debug)]
@@ -28,10 +34,10 @@ impl Pattern {
                     if rest.peek().is_none() { Step::Everything } else { Step::Components }
                 }
                 '*' => Step::Star,
-                '?' => Step::any(),
+                '?' => Step::Any,
                 '[' => class(&mut rest)?,
-                '\\' => literal(rest.next().ok_or("ends in a backslash")?),
-                c => literal(c),
+                '\\' => Step::char(rest.next().ok_or("ends in a backslash")?),
+                c => Step::char(c),
             });
         }
         Ok(Self(Automaton::new(steps)))
@@ -39,16 +45,13 @@ impl Pattern {
 
     /// A pattern for paths that end in this text.
     pub(super) fn suffix(text: &str) -> Self {
-        Self(Automaton::new([Step::Everything].into_iter().chain(text.chars().map(literal)).collect()))
+        Self(Automaton::new([Step::Everything].into_iter().chain(text.chars().map(Step::char)).collect()))
     }
 
-    pub(super) fn matches(&self, path: &str) -> bool {
-        self.0.matches(path.chars().map(u32::from))
+    /// Errors: the effort is exhausted.
+    pub(super) fn matches(&self, path: &str, effort: &Effort) -> Result<bool> {
+        self.0.matches(path.chars().map(u32::from), effort)
     }
-}
-
-fn literal(c: char) -> Step {
-    Step::exactly(u32::from(c))
 }
 
 /// Reads a class, after its `[`.
@@ -57,7 +60,7 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Step, St
     let mut ranges = Vec::new();
     loop {
         if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
-            return Ok(Step::One { ranges, negated });
+            return Ok(Step::class(ranges, negated));
         }
         let low = class_char(rest)?;
         let high = match rest.next_if_eq(&'-') {
@@ -106,7 +109,8 @@ mod tests {
             ("**", "a/b", false),
             ("*", "a\nb", true),
         ] {
-            assert_eq!(Pattern::new(pattern, Stars::One).unwrap().matches(path), yes, "{pattern} {path}");
+            let matched = Pattern::new(pattern, Stars::One).unwrap().matches(path, &Effort::default()).unwrap();
+            assert_eq!(matched, yes, "{pattern} {path}");
         }
     }
 

@@ -2,36 +2,32 @@
 
 use std::ops::RangeInclusive;
 
-use super::automaton::{Automaton, Step};
+use crate::{
+    error::Result,
+    glob::{
+        Effort,
+        automaton::{Automaton, Step},
+    },
+};
 
 /// A pattern for whole paths.
 #[derive(Debug)]
-pub(super) enum Pattern {
-    /// Text without special characters.
-    Literal(Vec<u8>),
-    /// Everything else.
-    Wild(Automaton),
-}
+pub(super) struct Pattern(Automaton);
 
 impl Pattern {
     /// Compiles a pattern; `None` if it is malformed, so that git matches nothing with it.
     pub(super) fn new(pattern: &[u8]) -> Option<Self> {
         let literal = pattern.iter().take_while(|b| !matches!(**b, b'*' | b'?' | b'[' | b'\\')).count();
         let (plain, wild) = pattern.split_at(literal);
-        if wild.is_empty() {
-            return Some(Self::Literal(plain.to_owned()));
-        }
         let mut steps: Vec<Step> = plain.iter().map(|byte| exactly(*byte)).collect();
         // Git compares the text in front by itself, so that what follows counts as the start of a pattern.
         translate(wild, &mut steps)?;
-        Some(Self::Wild(Automaton::new(steps)))
+        Some(Self(Automaton::new(steps)))
     }
 
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
-        match self {
-            Self::Literal(text) => text == path,
-            Self::Wild(automaton) => automaton.matches(path.iter().copied().map(u32::from)),
-        }
+    /// Errors: the effort is exhausted.
+    pub(super) fn matches(&self, path: &[u8], effort: &Effort) -> Result<bool> {
+        self.0.matches(path.iter().copied().map(u32::from), effort)
     }
 }
 
@@ -42,7 +38,7 @@ fn translate(pattern: &[u8], steps: &mut Vec<Step>) -> Option<()> {
     while let Some((&first, mut after)) = rest.split_first() {
         match first {
             b'*' => after = stars(starts, after, steps),
-            b'?' => steps.push(Step::any()),
+            b'?' => steps.push(Step::Any),
             b'[' => {
                 let (set, behind) = class(after)?;
                 steps.push(one_of(&set));
@@ -84,7 +80,7 @@ fn stars<'a>(starts: bool, after: &'a [u8], steps: &mut Vec<Step>) -> &'a [u8] {
 }
 
 fn exactly(byte: u8) -> Step {
-    Step::exactly(u32::from(byte))
+    Step::Exactly(u32::from(byte))
 }
 
 /// The bytes that a class matches.
@@ -99,7 +95,7 @@ fn one_of(set: &Set) -> Step {
             _ => ranges.push(byte..=byte),
         }
     }
-    Step::One { ranges, negated: false }
+    Step::class(ranges, false)
 }
 
 /// Reads a class behind its `[`; what follows it. `None` if it has no end, or a name that is none. A slash is in no class.
@@ -205,7 +201,8 @@ mod tests {
             ("[c-a]", "b", false),
             ("*", "a\nb", true),
         ] {
-            let matched = Pattern::new(pattern.as_bytes()).is_some_and(|p| p.matches(path.as_bytes()));
+            let matches = |p: Pattern| p.matches(path.as_bytes(), &Effort::default()).unwrap();
+            let matched = Pattern::new(pattern.as_bytes()).is_some_and(matches);
             assert_eq!(matched, yes, "{pattern} {path}");
         }
     }

@@ -69,6 +69,7 @@ fn basics(definition: &Definition, found: &mut Found) {
     }
     put_error(found, "/metadata/name", definition.metadata.check());
     put_error(found, "/requires", definition.requires.check());
+    put_error(found, "/accept/annotations", definition.accept.check());
     for (name, param) in &definition.params {
         if let Err(why) = param.lint() {
             found.push((format!("/params/{name}"), why));

@@ -6,7 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{count::Count, many::Many, texts::Texts};
-use crate::oci::Annotations;
+use crate::{
+    error::{Error, Result},
+    glob::Globs,
+    oci::Annotations,
+};
+
+/// Limit for the globs of a definition, in steps for each character. Annotations have at most 4 MiB, so that they are
+/// compared in a second.
+const MAX_COST: usize = 64;
 
 /// The section `accept`: recognises manifests of this type.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +78,19 @@ impl Accept {
                 texts.part(name, |texts| texts.media_types("mediaTypes", &role.media_types));
             }
         });
+    }
+
+    /// Errors: a malformed glob, or globs that are too long.
+    pub(in crate::types) fn check(&self) -> Result<()> {
+        match self.cost()? {
+            0..=MAX_COST => Ok(()),
+            _ => Err(Error::limit("the globs of `annotations` are too many or too long")),
+        }
+    }
+
+    fn cost(&self) -> Result<usize> {
+        let own = self.annotations.values().map(|glob| Globs::for_text(glob).map(|globs| globs.cost()));
+        own.chain(self.also.iter().map(Self::cost)).sum()
     }
 
     /// All evidence for this type, older formats included.

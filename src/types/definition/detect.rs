@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json};
 use super::many::Many;
 use crate::{
     error::{Error, Result},
-    source::Magic,
+    glob::Globs,
+    source::{Magic, relative_globs},
 };
 
 /// A detection rule; all its conditions must hold. It gives the source its form.
@@ -68,11 +69,30 @@ pub struct DirTest {
 }
 
 impl Detect {
-    /// Errors: neither `file` nor `dir`, or both.
+    /// Errors: neither `file` nor `dir`, or both; a malformed glob.
     pub(in crate::types) fn check(&self) -> Result<()> {
-        match self.file.is_some() == self.dir.is_some() {
-            true => Err(Error::invalid("a rule needs either `file` or `dir`")),
-            false => Ok(()),
+        match (&self.file, &self.dir) {
+            (Some(file), None) => file.check(),
+            (None, Some(dir)) => relative_globs(&dir.contains.0).map(|_| ()),
+            _ => Err(Error::invalid("a rule needs either `file` or `dir`")),
         }
+    }
+}
+
+impl FileTest {
+    /// Errors: a malformed glob.
+    fn check(&self) -> Result<()> {
+        relative_globs(&self.glob.0)?;
+        relative_globs(self.contains.as_slice())?;
+        self.yaml.values().chain(self.json.values()).try_for_each(check_pattern)
+    }
+}
+
+/// Errors: a malformed glob in the pattern for a value.
+fn check_pattern(pattern: &Json) -> Result<()> {
+    match pattern {
+        Json::String(glob) => Globs::for_text(glob).map(|_| ()),
+        Json::Array(patterns) => patterns.iter().try_for_each(check_pattern),
+        _ => Ok(()),
     }
 }

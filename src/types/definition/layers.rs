@@ -107,6 +107,6 @@ impl Layer {
         if self.compress.is_some() && self.tar.is_none() {
             return Err(Error::invalid("`compress` needs `tar`"));
         }
-        self.tar.as_ref().map_or(Ok(()), |tar| tar.header.check())
+        self.tar.as_ref().map_or(Ok(()), Tar::check)
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    source::{Globs, escape, relative},
+    source::{escape, relative, relative_globs},
 };
 
 /// Parts of the source: whatever lies right in a directory. Each part is read by the documents of the definition and has
@@ -57,8 +57,8 @@ impl PartsRule {
         if self.set.is_none() && self.inside.is_none() {
             return Err(Error::invalid("parts need `set` or `inside`, which have the files of the source"));
         }
-        Globs::new(&self.exclude)?;
-        Globs::new(&self.archives.iter().map(|archives| archives.glob.clone()).collect::<Vec<_>>())?;
+        relative_globs(&self.exclude)?;
+        relative_globs(&self.archives.iter().map(|archives| archives.glob.clone()).collect::<Vec<_>>())?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    glob::Globs,
     plan::Compression,
 };
 
@@ -36,6 +37,14 @@ pub struct Tar {
     /// Header fields.
     #[serde(default)]
     pub header: Header,
+}
+
+impl Tar {
+    /// Errors: a malformed glob or header.
+    pub(super) fn check(&self) -> Result<()> {
+        Globs::new(self.first.iter().map(String::as_str))?;
+        self.header.check()
+    }
 }
 
 /// The kinds of entries of a tar archive.

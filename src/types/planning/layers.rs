@@ -118,7 +118,8 @@ impl Layer {
         let root = crate::source::relative(&root).map(|r| if r.is_empty() { ".".into() } else { r })?;
         let members = reading.set(&tar.set)?;
         reading.scope.account().take((members.len() as u64).saturating_mul(ENTRY))?;
-        let entries = tar.entries(members, &reading.dir_of(&tar.set)?, &root, reading.inputs.now)?;
+        let entries =
+            tar.entries(members, &reading.dir_of(&tar.set)?, &root, reading.inputs.now, reading.source.effort())?;
         Ok((Content::Tar { entries, compress }, members))
     }
 

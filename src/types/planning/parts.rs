@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     error::{Context as _, Error, Result},
-    source::{Archive, Globs, Limits, MemberKind, escape},
+    glob::Globs,
+    source::{Archive, Limits, MemberKind, escape, relative_globs},
     types::{
         definition::{
             documents::{DocumentFormat, Inside},
@@ -85,8 +86,8 @@ impl<'r, 'a> Walk<'r, 'a> {
             name,
             rule,
             reading,
-            exclude: Globs::new(&rule.exclude)?,
-            archives: Globs::new(&archives)?,
+            exclude: relative_globs(&rule.exclude)?,
+            archives: relative_globs(&archives)?,
             documents: rules().map(|rule| reading.text(&rule.path)).collect::<Result<_>>()?,
             most: rules().map(|rule| rule.limit()).max().unwrap_or_default(),
             left: MAX_BYTES,
@@ -107,10 +108,10 @@ impl<'r, 'a> Walk<'r, 'a> {
         let dir = reading.dir_of(set)?;
         for member in reading.set(set)?.iter().filter(|member| member.kind == MemberKind::File) {
             let name = member.path.strip_prefix(&dir).unwrap_or(&member.path).trim_start_matches('/');
-            if self.is_below(name) {
+            if self.is_below(name)? {
                 files.names.insert(name.to_owned());
             }
-            if self.matters(name) {
+            if self.matters(name)? {
                 files.content.insert(name.to_owned(), vec![reading.source.read(&member.path, self.most)?]);
             }
         }
@@ -121,13 +122,19 @@ impl<'r, 'a> Walk<'r, 'a> {
         let limits = Limits { total: limits.total.min(self.left), ..limits };
         let mut names = BTreeSet::new();
         let gathered = archive.gather(limits, self.most, |name| {
-            if self.is_below(name) {
+            if self.is_below(name)? {
                 names.insert(name.to_owned());
             }
-            self.documents.contains(name) || self.matters(name)
+            Ok(self.documents.contains(name) || self.matters(name)?)
         })?;
         self.left = self.left.saturating_sub(gathered.total);
         Ok(Files { names, content: gathered.files })
+    }
+
+    /// Those of these files that belong to a part.
+    fn those_below(&self, names: impl Iterator<Item = String>) -> Result<BTreeSet<String>> {
+        let below = |name: String| Ok(self.is_below(&name)?.then_some(name));
+        names.filter_map(|name| below(name).transpose()).collect()
     }
 
     /// The name below the directory of parts.
@@ -136,19 +143,26 @@ impl<'r, 'a> Walk<'r, 'a> {
     }
 
     /// Whether a file belongs to a part.
-    fn is_below(&self, name: &str) -> bool {
-        self.below(name).is_some_and(|inner| {
-            let ends = inner.match_indices('/').map(|(at, _)| at).chain([inner.len()]);
-            !ends.filter_map(|end| inner.get(..end)).any(|path| self.exclude.matches(path))
-        })
+    fn is_below(&self, name: &str) -> Result<bool> {
+        let Some(inner) = self.below(name) else { return Ok(false) };
+        let ends = inner.match_indices('/').map(|(at, _)| at).chain([inner.len()]);
+        for path in ends.filter_map(|end| inner.get(..end)) {
+            if self.exclude.matches(path, self.reading.source.effort())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a file of a part is read: a document, or an archive.
-    fn matters(&self, name: &str) -> bool {
-        let Some(inner) = self.below(name).filter(|_| self.is_below(name)) else { return false };
+    fn matters(&self, name: &str) -> Result<bool> {
+        let Some(inner) = self.below(name) else { return Ok(false) };
+        if !self.is_below(name)? {
+            return Ok(false);
+        }
         match inner.split_once('/') {
-            None => self.archives.matches(inner),
-            Some((_, rest)) => self.documents.contains(rest) || self.matters(rest),
+            None => self.archives.matches(inner, self.reading.source.effort()),
+            Some((_, rest)) => Ok(self.documents.contains(rest) || self.matters(rest)?),
         }
     }
 
@@ -170,7 +184,7 @@ impl<'r, 'a> Walk<'r, 'a> {
             return Err(Error::limit(format!("`{shown}` lies within more than {MAX_DEPTH} parts")));
         }
         self.reading.scope.account().take(PART)?;
-        if self.archives.matches(entry) {
+        if self.archives.matches(entry, self.reading.source.effort())? {
             let bytes = files.content.get(&name).and_then(|all| all.first());
             let bytes = bytes.ok_or_else(|| Error::invalid(format!("`{shown}` is not an archive")))?;
             let strip = self.rule.archives.as_ref().map_or(0, |archives| archives.strip);
@@ -180,7 +194,7 @@ impl<'r, 'a> Walk<'r, 'a> {
         }
         let inner = |path: &String| path.strip_prefix(&name)?.strip_prefix('/').map(str::to_owned);
         let own = Files {
-            names: files.names.iter().filter_map(inner).filter(|path| self.is_below(path)).collect(),
+            names: self.those_below(files.names.iter().filter_map(inner))?,
             content: files.content.iter().filter_map(|(path, bytes)| Some((inner(path)?, bytes.clone()))).collect(),
         };
         self.read_part(entry, &own, &place)

@@ -1,9 +1,8 @@
 //! Tar layers: entries for a set of files, with order and headers independent of the machine.
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
-
 use crate::{
     error::{Error, Result},
+    glob::{Effort, Globs},
     plan::{Entry, EntryKind},
     source::{Member, MemberKind},
     tarball::read::{Limits, quoted_name},
@@ -23,13 +22,20 @@ impl Header {
 
 impl Tar {
     /// The entries, below `root`, for members listed from `dir`.
-    pub(super) fn entries(&self, members: &[Member], dir: &str, root: &str, now: Option<i64>) -> Result<Vec<Entry>> {
+    pub(super) fn entries(
+        &self,
+        members: &[Member],
+        dir: &str,
+        root: &str,
+        now: Option<i64>,
+        effort: &Effort,
+    ) -> Result<Vec<Entry>> {
         let mtime = match self.header.mtime {
             Mtime::Zero => 0,
             Mtime::SourceDateEpoch => now.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         };
         let mut ranked = Vec::new();
-        let order = first_globs(&self.first)?;
+        let order = Globs::new(self.first.iter().map(String::as_str))?;
         for member in members {
             let inner = member.path.strip_prefix(dir).unwrap_or(&member.path).trim_start_matches('/');
             let kind = match &member.kind {
@@ -38,7 +44,7 @@ impl Tar {
                 MemberKind::File => EntryKind::File(member.path.clone().into()),
                 MemberKind::Symlink { target } => EntryKind::Symlink(target.clone()),
             };
-            let rank = order.iter().position(|glob| glob.is_match(inner)).unwrap_or(order.len());
+            let rank = order.first(inner, effort)?.unwrap_or(self.first.len());
             let path = if root == "." { inner.to_owned() } else { format!("{root}/{inner}") };
             check_length(&path)?;
             ranked.push((rank, Entry { path, mode: self.header.mode_of(member), mtime, kind }));
@@ -67,12 +73,4 @@ fn check_length(path: &str) -> Result<()> {
         return Err(Error::limit(format!("{} is deeper than {} directories", quoted_name(path), limits.depth)));
     }
     Ok(())
-}
-
-fn first_globs(globs: &[String]) -> Result<Vec<GlobMatcher>> {
-    let compile = |glob: &String| {
-        let built = GlobBuilder::new(glob).literal_separator(true).build();
-        built.map(|g: Glob| g.compile_matcher()).map_err(|e| Error::invalid(format!("the glob `{glob}`: {}", e.kind())))
-    };
-    globs.iter().map(compile).collect()
 }

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::Manifest,
+    oci::{Manifest, exact_keys},
     plan::{API_VERSION, Plan, Unpacking},
     process,
     source::Source,
@@ -151,9 +151,14 @@ impl Plugin {
 
     /// Runs `unpack` for this manifest. The plug-in gets the config if that is JSON.
     ///
-    /// Errors: kind `Unsupported` if it only packs; the program fails, times out, or prints too much or unsafe paths.
+    /// Errors: kind `Unsupported` if it only packs; two keys of the config are the same to a program that ignores case, as
+    /// those in Go do; the program fails, times out, or prints too much or unsafe paths.
     pub async fn unpacking(&self, manifest: &Manifest, config: &[u8], view: View) -> Result<Unpacking> {
         let config = serde_json::from_slice(config).unwrap_or(Value::Null);
+        if let Value::Object(keys) = &config {
+            let ambiguous = |why| Error::invalid(format!("the config is ambiguous: {why}"));
+            exact_keys::check_distinct(keys.keys()).map_err(ambiguous)?;
+        }
         let api_version = API_VERSION.into();
         let question = question_bytes(&UnpackQuestion { api_version, manifest: manifest.clone(), config, view })?;
         let unpacked = async {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use globset::GlobBuilder;
 use serde_json::{Map, Value as Json};
 
 use crate::{
     error::{Error, Kind, Result},
+    glob::{Effort, Globs},
     source::{Document, Format, Options, Source},
     types::definition::{
         Definition,
@@ -165,19 +165,38 @@ fn holds_keys(keys: &Map<String, Json>, format: Format, name: &str, named: bool,
         Err(e) if !named && e.kind() == Kind::Invalid => return Ok(false),
         document => document?,
     };
-    Ok(keys.iter().all(|(key, pattern)| document.value.get(key).is_some_and(|value| matches_pattern(pattern, value))))
+    for (key, pattern) in keys {
+        let Some(value) = document.value.get(key) else { return Ok(false) };
+        if !matches_pattern(pattern, value, source.effort())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-fn matches_pattern(pattern: &Json, value: &Json) -> bool {
+/// Whether a value is as the pattern wants it. Errors: the effort is exhausted.
+fn matches_pattern(pattern: &Json, value: &Json, effort: &Effort) -> Result<bool> {
     match (pattern, value) {
-        (_, Json::Null) => false,
-        (Json::String(any), _) if any == "*" => true,
-        (Json::String(glob), Json::String(text)) => {
-            GlobBuilder::new(glob).build().is_ok_and(|g| g.compile_matcher().is_match(text))
-        }
+        (_, Json::Null) => Ok(false),
+        (Json::String(any), _) if any == "*" => Ok(true),
+        (Json::String(glob), Json::String(text)) => Globs::for_text(glob)?.matches(text, effort),
         (Json::Array(globs), Json::Array(items)) => {
-            !items.is_empty() && items.iter().all(|item| globs.iter().any(|glob| matches_pattern(glob, item)))
+            for item in items {
+                if !matches_one(globs, item, effort)? {
+                    return Ok(false);
+                }
+            }
+            Ok(!items.is_empty())
         }
-        (pattern, value) => pattern == value,
+        (pattern, value) => Ok(pattern == value),
     }
+}
+
+fn matches_one(patterns: &[Json], value: &Json, effort: &Effort) -> Result<bool> {
+    for pattern in patterns {
+        if matches_pattern(pattern, value, effort)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

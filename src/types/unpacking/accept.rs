@@ -1,9 +1,8 @@
 //! The section `accept`: recognises manifests of this type, and checks their layers.
 
-use globset::Glob;
-
 use crate::{
     error::{Error, Result},
+    glob::{Effort, Globs},
     oci::{Annotations, Descriptor, Manifest, Parsed, media_type},
     types::definition::accept::{Accept, OtherLayers, Role},
 };
@@ -92,8 +91,10 @@ impl Accept {
 
     fn by_annotations(&self, annotations: &Annotations) -> bool {
         let matches = |(key, glob): (&String, &String)| {
-            let glob = Glob::new(glob).map(|g| g.compile_matcher());
-            annotations.get(key).is_some_and(|value| glob.is_ok_and(|g| g.is_match(value)))
+            // A checked definition has none that is malformed, or that takes long.
+            let effort = Effort::new(u64::MAX);
+            let fits = |value: &String| Globs::for_text(glob).and_then(|glob| glob.matches(value, &effort));
+            annotations.get(key).is_some_and(|value| fits(value).unwrap_or(false))
         };
         !self.annotations.is_empty() && self.annotations.iter().all(matches)
     }

@@ -88,7 +88,7 @@ pub(crate) fn ignored(text: &str) -> Vec<String> {
     let mut ignored: Vec<String> = Vec::new();
     for (path, directory) in paths() {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
-        if ignored.contains(&parent) || rules.ignores(&path, directory) {
+        if ignored.contains(&parent) || rules.ignores(&path, directory).unwrap() {
             ignored.push(path);
         }
     }

@@ -217,6 +217,16 @@ async fn what_a_program_wants_unpacked_stays_below_the_destination_and_is_of_the
 }
 
 #[tokio::test]
+async fn a_config_that_programs_in_other_languages_read_otherwise_is_given_to_none() {
+    let known = manifest(Some("application/vnd.sh"), media_type::EMPTY, &[]);
+    let programs = Programs::of(ABOUT, "exit 9", "touch $0.ran; exit 9");
+    let config = br#"{"name":"good","Name":"evil"}"#;
+    let error = programs.plugin().await.unwrap().unpacking(&known, config, View::Native).await.unwrap_err();
+    assert!(error.to_string().contains("the keys `name` and `Name`"), "{error}");
+    assert!(!programs.0.path().join("artifact-type-sh.ran").exists());
+}
+
+#[tokio::test]
 async fn a_program_that_misbehaves_is_an_error_that_says_how() {
     for (body, kind, message) in [
         (
