@@ -43,7 +43,7 @@ async fn unpacked(bytes: &[u8], root: Option<String>, dest: &Path) -> Result<()>
     let write = store::begin(&store, intent).await?;
     write.puts().put(&blob, &Bytes::copy_from_slice(bytes), &[]).await?;
     write.commit().await?;
-    let action = Action::Extract { compress: Compression::None, root, links: true, diff_id: None };
+    let action = Action::Extract { compress: Compression::None, root, strip: 0, links: true, diff_id: None };
     let mut unpacking = Unpacking::default();
     unpacking.steps.push(Step { blob, path: String::new(), action });
     let limits = Limits { entries: 200, ..Limits::default() };

@@ -52,6 +52,9 @@ pub enum Action {
         /// First path component, which every member must have; it is stripped.
         #[serde(default)]
         root: Option<String>,
+        /// Number of components to strip behind it, whatever they are called. A file with no more is an error.
+        #[serde(default)]
+        strip: usize,
         /// Whether to create symbolic links that stay inside; otherwise links are errors.
         #[serde(default)]
         links: bool,

@@ -26,6 +26,8 @@ pub(super) struct Extract<'a> {
     pub(super) compress: Compression,
     /// The first components of every member's name, which are stripped.
     pub(super) root: Name,
+    /// How many components behind it are stripped.
+    pub(super) strip: usize,
     pub(super) links: bool,
     pub(super) diff_id: Option<&'a Digest>,
     /// The target directory.
@@ -62,7 +64,7 @@ impl Extract<'_> {
     fn member<R: Read>(&self, member: &Member, reader: &mut Reader<R>, writer: &mut Writer) -> Result<()> {
         let inner = self.inner(&member.path)?;
         if inner.is_empty() && member.kind != MemberKind::Directory {
-            return Err(Error::invalid("the archive's root entry must be a directory"));
+            return Err(Error::invalid("it is where the archive's top directory must be, and no directory"));
         }
         let name = self.place.join(&inner);
         if member.path.starts_with('/') {
@@ -90,9 +92,10 @@ impl Extract<'_> {
 
     /// The name of a member below the target directory. A slash at the start is dropped, as by all tar programs.
     fn inner(&self, path: &str) -> Result<Name> {
-        Name::parse(path.trim_start_matches('/'), self.limits)?.below(&self.root).ok_or_else(|| {
+        let inner = Name::parse(path.trim_start_matches('/'), self.limits)?.below(&self.root).ok_or_else(|| {
             Error::new(Kind::Escape, format!("the member is not below {}", quoted_name(self.root.as_str())))
-        })
+        })?;
+        Ok(inner.without_first(self.strip))
     }
 
     fn target(&self, kind: &MemberKind, inner: &Name, writer: &Writer) -> Result<Option<LinkTarget>> {

@@ -180,10 +180,11 @@ impl Job {
             Action::Write { mode } => {
                 self.write(&task.place, *mode, blobs, writer).context(|| quoted_name(&task.step.path))
             }
-            Action::Extract { compress, root, links, diff_id } => {
+            Action::Extract { compress, root, strip, links, diff_id } => {
                 let extract = Extract {
                     compress: *compress,
                     root: Name::parse(root.as_deref().unwrap_or_default(), &self.limits)?,
+                    strip: *strip,
                     links: *links,
                     diff_id: diff_id.as_ref(),
                     place: &task.place,

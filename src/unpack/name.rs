@@ -58,6 +58,11 @@ impl Name {
         if rest.is_empty() { Some(Self::default()) } else { rest.strip_prefix('/').map(|rest| Self(rest.into())) }
     }
 
+    /// This path without its first components; empty if it has no more.
+    pub(super) fn without_first(&self, components: usize) -> Self {
+        Self(self.0.splitn(components.saturating_add(1), '/').nth(components).unwrap_or_default().into())
+    }
+
     /// The number of components.
     pub(super) fn depth(&self) -> usize {
         if self.is_empty() { 0 } else { self.0.split('/').count() }

@@ -87,6 +87,9 @@ pub struct Extract {
     /// First path component, which every entry must have; it is stripped.
     #[serde(default)]
     pub root: Option<Template>,
+    /// Number of path components to strip behind the root, whatever they are called; a file with no more is an error.
+    #[serde(default)]
+    pub strip: usize,
     /// Compression: `none`, `gzip` or `zstd` [default: by the media type].
     #[serde(default)]
     pub compress: Option<String>,

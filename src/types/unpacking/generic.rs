@@ -51,7 +51,7 @@ pub(super) fn titled_step(layer: &Descriptor) -> Result<Step> {
         return Ok(Step { blob: layer.clone(), path: title, action: Action::Write { mode: 0o644 } });
     };
     let diff_id: Option<Digest> = layer.annotations.get(digest).map(|d| d.parse()).transpose()?;
-    let action = Action::Extract { compress, root: Some(title.clone()), links: true, diff_id };
+    let action = Action::Extract { compress, root: Some(title.clone()), strip: 0, links: true, diff_id };
     Ok(Step { blob: layer.clone(), path: title, action })
 }
 

@@ -49,7 +49,7 @@ impl Rule {
                     None => generic::compression_of(&blob.media_type),
                 };
                 let to = extract.to.as_ref().map_or_else(|| Ok(".".into()), path)?;
-                (to, Action::Extract { compress, root, links: extract.links, diff_id: None })
+                (to, Action::Extract { compress, root, strip: extract.strip, links: extract.links, diff_id: None })
             }
             (None, None) => return Ok(None),
         };

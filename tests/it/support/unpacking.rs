@@ -104,9 +104,9 @@ impl Job {
 }
 
 pub(crate) fn extract(compress: Compression) -> Action {
-    Action::Extract { compress, root: None, links: true, diff_id: None }
+    Action::Extract { compress, root: None, strip: 0, links: true, diff_id: None }
 }
 
 pub(crate) fn extract_checked(compress: Compression, diff_id: Digest) -> Action {
-    Action::Extract { compress, root: None, links: true, diff_id: Some(diff_id) }
+    Action::Extract { compress, root: None, strip: 0, links: true, diff_id: Some(diff_id) }
 }

@@ -20,8 +20,8 @@ fn a_chart_unpacks_to_the_file_that_helm_saves_or_to_its_directory() {
         ("web-1.2.3.tgz", &Action::Write { mode: 0o644 })
     );
     let tree = chart.unpacking(&good, config, View::Tree).unwrap();
-    let Action::Extract { root, links, .. } = &tree.steps[0].action else { panic!("{tree:?}") };
-    assert_eq!((tree.steps[0].path.as_str(), root.as_deref(), *links), ("web", Some("web"), false));
+    let Action::Extract { root: None, strip, links, .. } = &tree.steps[0].action else { panic!("{tree:?}") };
+    assert_eq!((tree.steps[0].path.as_str(), *strip, *links), ("web", 1, false));
     for (bad, message) in [
         (manifest(None, HELM_CONFIG, &[]), "layers of the role `chart`: expected 1, found 0"),
         (manifest(None, "application/vnd.other+json", &[("text/plain", &[])]), "is not a helm-chart"),
@@ -85,7 +85,7 @@ fn any_manifest_unpacks_by_its_titles() {
     let unpacking = generic::unpacking(&manifest).unwrap();
     let paths: Vec<_> = unpacking.steps.iter().map(|s| s.path.as_str()).collect();
     assert_eq!(paths, ["a/b.txt", "docs/sub", "z"]);
-    let Action::Extract { compress, root, links, diff_id } = &unpacking.steps[1].action else { panic!() };
+    let Action::Extract { compress, root, links, diff_id, .. } = &unpacking.steps[1].action else { panic!() };
     assert!(matches!(compress, Compression::Gzip(_)) && *links);
     assert_eq!((root.as_deref(), diff_id.as_ref().unwrap()), (Some("docs/sub"), &Digest::of(b"tar")));
     assert!(matches!(unpacking.steps[2].action, Action::Extract { compress: Compression::Zstd(_), .. }));

@@ -23,7 +23,7 @@ use super::{Job, World, tree};
 use crate::support::tar::{Entry, archive};
 
 fn rooted(root: &str) -> Action {
-    Action::Extract { compress: Compression::None, root: Some(root.into()), links: true, diff_id: None }
+    Action::Extract { compress: Compression::None, root: Some(root.into()), strip: 0, links: true, diff_id: None }
 }
 
 fn mode(path: impl AsRef<std::path::Path>) -> u32 {
@@ -46,6 +46,24 @@ async fn a_new_destination_is_made_with_its_parents() {
     let own = world.dir.path().join("own");
     std::fs::create_dir(&own).unwrap();
     assert_eq!(mode(&dest), mode(&own) & 0o755);
+}
+
+#[tokio::test]
+async fn a_top_directory_of_any_name_can_be_stripped_and_a_file_beside_it_is_an_error() {
+    let stripped = || Action::Extract { compress: Compression::None, root: None, strip: 1, links: true, diff_id: None };
+    let world = World::new();
+    let members = [
+        Entry::dir("./odd"),
+        Entry::file("./odd/f", "data"),
+        Entry::file("odd/d/g", "data"),
+        Entry::hard("odd/h", "odd/f"),
+    ];
+    let job = Job::default().step("own", &archive(members), stripped()).await;
+    job.run(&world.dest()).await.unwrap();
+    let names: Vec<String> = tree::content(&world.dest()).into_keys().collect();
+    assert_eq!(names, ["own/", "own/d/", "own/d/g", "own/f", "own/h"]);
+    let job = Job::default().step("own", &archive([Entry::file("f", "data")]), stripped()).await;
+    assert_eq!(job.refused(&World::new(), "a file beside the top").await.kind(), Kind::Invalid);
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ async fn a_link_in_an_archive_without_links_is_refused() {
     let action = artifact::plan::Action::Extract {
         compress: artifact::plan::Compression::None,
         root: None,
+        strip: 0,
         links: false,
         diff_id: None,
     };
