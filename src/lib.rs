@@ -109,6 +109,7 @@ pub mod progress;
 pub mod pull;
 #[cfg(feature = "types")]
 pub mod push;
+pub mod raw;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "types")]

@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use artifact::{
-    Code, Error, Result,
-    location::{Location, name_in},
-    oci::Parsed,
+    Code, Error, Kind, Result,
+    location::{Location, Pin, name_in},
+    oci::{Digest, Parsed},
     store::{self, Item},
 };
-use futures_util::TryStreamExt as _;
 
-use super::{report::Report, session::RegistryArgs, text::count};
+use super::{data::DataArgs, report::Report, session::RegistryArgs, text::count};
 
 /// Limit of the parts named in a message.
 const SHOWN: usize = 10;
@@ -20,8 +19,10 @@ const SHOWN: usize = 10;
 pub(crate) struct Args {
     /// The artifact
     location: Location,
-    /// `config`, or a layer's title, position (from 0) or digest [default: the manifest]
+    /// `config`, or a layer's title, position (from 0) or digest, of which eight digits are enough [default: the manifest]
     part: Option<String>,
+    #[command(flatten)]
+    data: DataArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -31,15 +32,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
     let manifest = store::read_manifest(store.as_ref(), &root).await?;
     let Some(part) = &args.part else {
-        report.bytes(&manifest)?;
+        args.data.write(artifact::blob::once(manifest), report).await?;
         return Ok(ExitCode::SUCCESS);
     };
     let parsed = Parsed::read(&root.media_type, &manifest)?;
     let item = find_part(&parsed, part)?;
-    let mut stream = store::open(store.as_ref(), &item).await?;
-    while let Some(chunk) = stream.try_next().await? {
-        report.bytes(&chunk)?;
-    }
+    args.data.write(store::open(store.as_ref(), &item).await?, report).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,8 +51,10 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
     };
     let by_title = layers.iter().find(|item| item.desc.title() == Some(part));
     let by_position = || part.parse::<usize>().ok().and_then(|n| layers.get(n));
-    let by_digest = || children.iter().find(|item| item.desc.digest.to_string() == part);
-    by_title.or_else(by_position).or_else(by_digest).cloned().ok_or_else(|| {
+    if let Some(item) = by_title.or_else(by_position) {
+        return Ok(item.clone());
+    }
+    by_digest(&children, part)?.cloned().ok_or_else(|| {
         let config = matches!(parsed, Parsed::Manifest(_)).then_some("config");
         let parts: Vec<&str> = config.into_iter().chain(layers.iter().filter_map(|item| item.desc.title())).collect();
         let there = match parts.as_slice() {
@@ -66,4 +66,23 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
         };
         Error::not_found(format!("no part `{part}`; {there}")).with_code(Code::NoSuchPart).with_name(part)
     })
+}
+
+/// The part with this digest, whole or in its first digits. Errors: several digests start so.
+fn by_digest<'a>(parts: &'a [Item], text: &str) -> Result<Option<&'a Item>> {
+    let fits = |digest: &Digest| match text.parse::<Pin>() {
+        Ok(Pin::Digest(whole)) => *digest == whole,
+        Ok(Pin::Prefix(prefix)) => prefix.fits(digest),
+        Err(_) => false,
+    };
+    let mut found: Vec<&Item> = parts.iter().filter(|item| fits(&item.desc.digest)).collect();
+    found.dedup_by_key(|item| &item.desc.digest);
+    match found.as_slice() {
+        [] => Ok(None),
+        [first, rest @ ..] if rest.iter().all(|item| item.desc.digest == first.desc.digest) => Ok(Some(first)),
+        many => {
+            let all: Vec<String> = many.iter().take(SHOWN).map(|item| item.desc.digest.to_string()).collect();
+            Err(Error::new(Kind::Ambiguous, format!("several parts start with {text}: {}", all.join(", "))))
+        }
+    }
 }

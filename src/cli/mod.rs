@@ -4,12 +4,15 @@
 //! [`report`], advice through [`hint`], the environment through [`environment`]; nothing else reads or prints.
 
 mod access;
+mod annotate;
 mod attach;
+mod blob;
 mod cat;
 mod check;
 mod completions;
 mod copy;
 mod costs;
+mod data;
 mod delete;
 mod environment;
 mod hint;
@@ -17,12 +20,14 @@ mod inspect;
 mod log;
 mod login;
 mod ls;
+mod manifest;
 mod misuse;
 mod plan;
 mod progress;
 mod pull;
 mod push;
 mod report;
+mod resolve;
 mod screen;
 mod serve;
 mod session;
@@ -72,6 +77,13 @@ enum Command {
     Tag(tag::Args),
     Delete(delete::Args),
     Cat(cat::Args),
+    #[command(alias = "digest")]
+    Resolve(resolve::Args),
+    #[command(subcommand)]
+    Manifest(manifest::Command),
+    #[command(subcommand)]
+    Blob(blob::Command),
+    Annotate(annotate::Args),
     #[command(subcommand)]
     Types(types::Command),
     Serve(serve::Args),
@@ -151,6 +163,10 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Tag(args) => tag::run(args, report).await,
         Command::Delete(args) => delete::run(args, report).await,
         Command::Cat(args) => cat::run(args, report).await,
+        Command::Resolve(args) => resolve::run(args, report).await,
+        Command::Manifest(args) => manifest::run(args, report).await,
+        Command::Blob(args) => blob::run(args, report).await,
+        Command::Annotate(args) => annotate::run(args, report).await,
         Command::Types(args) => types::run(args, report).await,
         Command::Serve(args) => serve::run(args, report).await,
         Command::Check(args) => check::run(args, report).await,

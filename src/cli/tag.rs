@@ -6,7 +6,7 @@ use artifact::{
     Result,
     copy::{self, NameReport, PlannedName},
     graph::Root,
-    location::{Location, name_in},
+    location::{Location, Place, name_in},
     oci::RefName,
     store::{self, Intent, NameChange},
 };
@@ -39,18 +39,23 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     changes.into_iter().try_for_each(|change| write.name(change))?;
     write.commit().await?;
     for planned in &names {
-        let (PlannedName { name, from, refused, to, .. }, place) = (planned, &args.location.place);
-        let to = &to.digest;
+        let PlannedName { name, refused, .. } = planned;
         refused.iter().for_each(|why| report.warn(format!("cannot tell what `{name}` stood for: {why}")));
-        report.say(match from {
-            Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
-            Some(_) => format!("{place}:{name} is unchanged: {to}"),
-            None => format!("{place}:{name} is {}: {to}", NameReport::from(planned).outcome),
-        });
+        report.say(moved(&args.location.place, planned));
     }
     let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();
     let mut json = object(&desc)?;
     json.extend(object(&serde_json::json!({ "location": args.location.to_string(), "names": names }))?);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What happened to a name, in words.
+pub(super) fn moved(place: &Place, planned: &PlannedName) -> String {
+    let (PlannedName { name, from, .. }, to) = (planned, &planned.to.digest);
+    match from {
+        Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
+        Some(_) => format!("{place}:{name} is unchanged: {to}"),
+        None => format!("{place}:{name} is {}: {to}", NameReport::from(planned).outcome),
+    }
 }

@@ -225,9 +225,7 @@ pub fn one_page<'a>(page: impl Future<Output = Result<NamePage>> + Send + 'a) ->
 ///
 /// Errors: kind `NotFound` if there is none, `Ambiguous` if there are several; a store that cannot list its content.
 pub async fn resolve_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Result<Descriptor> {
-    let Some(inventory) = store.inventory().await? else {
-        return Err(Error::misuse(format!("{store} requires a whole digest, not its first digits")));
-    };
+    let Some(inventory) = store.inventory().await? else { return Err(needs_whole(store)) };
     let mut found = Vec::new();
     for digest in inventory.blobs.keys().filter(|digest| prefix.fits(digest)) {
         match store.resolve(&digest.clone().into()).await {
@@ -239,12 +237,31 @@ pub async fn resolve_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Res
     match found.as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(Error::not_found(format!("no manifest in {store} has a digest starting with {prefix}"))),
-        many => {
-            let all: Vec<String> = many.iter().take(5).map(|desc| desc.digest.to_string()).collect();
-            let message = format!("{} digests in {store} start with {prefix}: {}", many.len(), all.join(", "));
-            Err(Error::new(Kind::Ambiguous, message))
-        }
+        many => Err(several(store, prefix, &many.iter().map(|desc| &desc.digest).collect::<Vec<_>>())),
     }
+}
+
+/// The digest of the content that starts with `prefix`, manifest or blob, for stores that can list their content.
+///
+/// Errors: as for [`resolve_prefix`].
+pub async fn blob_with_prefix(store: &dyn ReadStore, prefix: &DigestPrefix) -> Result<Digest> {
+    let Some(inventory) = store.inventory().await? else { return Err(needs_whole(store)) };
+    let found: Vec<&Digest> = inventory.blobs.keys().filter(|digest| prefix.fits(digest)).collect();
+    match found.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(Error::not_found(format!("nothing in {store} has a digest starting with {prefix}"))),
+        many => Err(several(store, prefix, many)),
+    }
+}
+
+fn needs_whole(store: &dyn ReadStore) -> Error {
+    Error::misuse(format!("{store} requires a whole digest, not its first digits"))
+}
+
+fn several(store: &dyn ReadStore, prefix: &DigestPrefix, found: &[&Digest]) -> Error {
+    let all: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
+    let message = format!("{} digests in {store} start with {prefix}: {}", found.len(), all.join(", "));
+    Error::new(Kind::Ambiguous, message)
 }
 
 /// True if the content is present with the described size.

@@ -7,6 +7,7 @@ mod hints;
 mod keys;
 mod many;
 mod progress;
+mod raw;
 mod text;
 
 use std::{

@@ -1,0 +1,151 @@
+//! Where the content goes that `cat`, `manifest get` and `blob get` read: to stdout, or to a file.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use artifact::{
+    Error, Kind, Result, blob::ByteStream, error::Context as _, fs::escape, store::collect, text::is_harmful,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt as _;
+
+use super::report::Report;
+
+/// Most bytes that are indented.
+const MAX_PRETTY: u64 = 64 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DataArgs {
+    /// Write to this file instead of stdout; it is replaced when all is there
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Indent JSON, which then has other bytes
+    #[arg(long)]
+    pretty: bool,
+}
+
+impl DataArgs {
+    /// Writes all of a stream. A terminal gets text only, with a line break at the end.
+    ///
+    /// Errors: the stream fails; with `--pretty`, it is no JSON; it is binary and stdout is a terminal.
+    pub(crate) async fn write(&self, stream: ByteStream, report: &Report) -> Result<()> {
+        let stream = if self.pretty { indented(stream).await? } else { stream };
+        match self.output.as_deref().filter(|path| *path != Path::new("-")) {
+            Some(path) => to_file(stream, path).await,
+            None if io::stdout().is_terminal() => to_terminal(stream, report).await,
+            None => to_stdout(stream, report).await,
+        }
+    }
+}
+
+async fn indented(stream: ByteStream) -> Result<ByteStream> {
+    let bytes = collect(stream, MAX_PRETTY).await?;
+    let no_json = |e| Error::caused(Kind::Invalid, "`--pretty` is for JSON, which this is not", e);
+    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(no_json)?;
+    let mut text = serde_json::to_vec_pretty(&json).map_err(no_json)?;
+    text.push(b'\n');
+    Ok(artifact::blob::once(text.into()))
+}
+
+async fn to_stdout(mut stream: ByteStream, report: &Report) -> Result<()> {
+    while let Some(chunk) = stream.try_next().await? {
+        report.bytes(&chunk)?;
+    }
+    Ok(())
+}
+
+async fn to_terminal(mut stream: ByteStream, report: &Report) -> Result<()> {
+    let (mut rest, mut last) = (BytesMut::new(), b'\n');
+    while let Some(chunk) = stream.try_next().await? {
+        rest.extend_from_slice(&chunk);
+        let text = rest.split_to(shown_part(&rest)?);
+        last = text.last().copied().unwrap_or(last);
+        report.bytes(&text)?;
+    }
+    match (rest.is_empty(), last) {
+        (false, _) => Err(binary()),
+        (true, b'\n') => Ok(()),
+        (true, _) => report.bytes(b"\n"),
+    }
+}
+
+/// The length of the text at the start; what remains is less than a character. Errors: it is not text, or has characters
+/// that do harm on a terminal.
+fn shown_part(bytes: &[u8]) -> Result<usize> {
+    let len = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(e) if e.error_len().is_none() => e.valid_up_to(),
+        Err(_) => return Err(binary()),
+    };
+    let text = bytes.get(..len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let harms = |c: char| is_harmful(c) && !matches!(c, '\n' | '\t' | '\r');
+    if text.contains(harms) { Err(binary()) } else { Ok(len) }
+}
+
+fn binary() -> Error {
+    Error::misuse("this is binary, which is not printed on a terminal: `-o FILE` writes it to a file")
+}
+
+/// Writes a file that is there when all of it is, with the permissions of a new one.
+async fn to_file(mut stream: ByteStream, path: &Path) -> Result<()> {
+    let fail = || format!("cannot write `{}`", escape(path));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let everyone = std::fs::Permissions::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".artifact-tmp-").permissions(everyone).tempfile_in(parent).context(fail)?;
+    while let Some(chunk) = stream.try_next().await? {
+        file.write_all(&chunk).context(fail)?;
+    }
+    file.persist(path).map_err(|e| e.error).context(fail).map(drop)
+}
+
+/// All of stdin, in a temporary file.
+pub(crate) async fn spooled() -> Result<tempfile::NamedTempFile> {
+    blocking(|| {
+        let mut file = tempfile::Builder::new().prefix(".artifact-tmp-").tempfile()?;
+        io::copy(&mut io::stdin().lock(), &mut file).map(|_| file)
+    })
+    .await
+    .context(|| "cannot keep stdin in a temporary file")
+}
+
+/// Reads a file, or stdin for `-`. Errors: more than `limit` bytes.
+pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
+    let (from, most) = (path.to_owned(), limit.saturating_add(1));
+    let bytes = blocking(move || {
+        let mut bytes = Vec::new();
+        match from == Path::new("-") {
+            true => io::stdin().lock().take(most).read_to_end(&mut bytes),
+            false => std::fs::File::open(&from)?.take(most).read_to_end(&mut bytes),
+        }
+        .map(|_| bytes)
+    });
+    let bytes = bytes.await.context(|| format!("cannot read `{}`", escape(path)))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::new(Kind::Limit, format!("`{}` has more than {limit} bytes", escape(path))));
+    }
+    Ok(bytes.into())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::caused(Kind::Internal, "reading was aborted", e))?.map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_text_up_to_the_last_whole_character_and_nothing_that_controls_it() {
+        assert_eq!(shown_part(b"a\tb\r\n").unwrap(), 5);
+        assert_eq!(shown_part("aé".as_bytes()).unwrap(), 3);
+        assert_eq!(shown_part(&"aé".as_bytes()[..2]).unwrap(), 1);
+        for binary in [&b"\x1f\x8b\x08"[..], b"a\x1b[2J", "a\u{202e}".as_bytes(), b"\0", b"\xff"] {
+            assert_eq!(shown_part(binary).unwrap_err().kind(), Kind::Misuse, "{binary:?}");
+        }
+    }
+}
