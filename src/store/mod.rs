@@ -68,6 +68,13 @@ pub trait ReadStore: Display + Send + Sync {
         Ok(all)
     }
 
+    /// The listed manifests without a name, with their platform and artifact type, in the order of the list: only a
+    /// digest leads to them. Manifests with a subject are not among them. None by default, as in a registry, which lists
+    /// names only.
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
+
     /// A number that changes whenever the names may have changed since an earlier call; no store of this process ever
     /// gives it for other names: see [`new_version`]. `None` if the store cannot tell for less than the cost of listing
     /// the names.
