@@ -53,6 +53,7 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::StoreWithName => "`serve` takes whole stores: remove the tag or digest",
         Code::SeveralTags => "add the tag, as in `LOCATION:TAG`; `artifact copy --all-tags` copies all tags",
         Code::NoTags => "`LOCATION@DIGEST` names an artifact without a tag",
+        Code::ListIncomplete => "`artifact check LOCATION` shows what is wrong with the list",
         Code::NoSuchTag => return Some(format!("`artifact ls {repository}` lists the tags")),
         Code::TagExpected => "give the tag alone, as in `v9`; it is set in the same repository, layout or archive",
         Code::NotATag => {

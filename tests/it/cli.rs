@@ -5,6 +5,7 @@ mod debug;
 mod errors;
 mod hints;
 mod keys;
+mod listing;
 mod many;
 mod progress;
 mod text;

@@ -287,7 +287,7 @@ fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage, report: &Report) ->
         more => format!(", and {more} more like this"),
     };
     let message = format!("cannot list all tags of {store}: {}: {}{more}", flaw.place, flaw.message);
-    Err(Error::invalid(message))
+    Err(Error::invalid(message).with_code(Code::ListIncomplete))
 }
 
 /// Leaves out cosign's tags for an artifact whose name contains a repository: they follow that artifact into its
