@@ -1,5 +1,6 @@
 //! The interface of stores: reading, writing sessions, and the single verifying reader.
 
+mod added;
 mod item;
 mod name;
 mod session;
@@ -23,6 +24,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream}
 
 pub(crate) use self::verify::{compare, verified_from};
 pub use self::{
+    added::Added,
     item::{Item, Presence},
     name::{Name, NamePage},
     session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},

@@ -3,14 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
-    ops::Range,
 };
-
-use bytes::Bytes;
 
 use super::index::{IndexFile, name};
 use crate::{
-    blob::{ByteStream, once},
     error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, RefName, Tag, exact_keys, media_type},
     store::{Name, NameChange},
@@ -30,13 +26,6 @@ pub(super) const MAX_MARKER: u64 = 64 << 10;
 /// `blobs/sha256/…`: safe as a path, since a digest is parsed.
 pub(super) fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/{}/{}", digest.algorithm().name(), digest.hex())
-}
-
-/// The bytes of this range, as far as there are any.
-pub(super) fn part(bytes: &Bytes, range: &Range<u64>) -> ByteStream {
-    let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-    let (start, end) = (at(range.start), at(range.end));
-    once(bytes.slice(start..end.max(start)))
 }
 
 /// Errors: kind `Mismatch` unless the stored content has the described size. Bytes beyond it would never be read, so

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 
-use super::listing::{only, part};
+use super::listing::only;
 use crate::{
-    blob::{Blob, ByteStream},
+    blob::{Blob, ByteStream, part},
     error::{Error, Kind, Result},
     oci::{Algorithm, Descriptor, Digest, Parsed, RefName, Role, annotation, media_type},
     progress::Outcome,

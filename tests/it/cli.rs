@@ -4,9 +4,11 @@ mod access;
 mod debug;
 mod errors;
 mod hints;
+mod keep_going;
 mod keys;
 mod listing;
 mod many;
+mod platforms;
 mod progress;
 mod text;
 

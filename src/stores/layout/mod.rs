@@ -32,9 +32,9 @@ use self::{
     session::LayoutSession,
     state::{Brief, State},
 };
-use super::listing::{About, Manifests, blob_path, part, same_size};
+use super::listing::{About, Manifests, blob_path, same_size};
 use crate::{
-    blob::{ByteStream, FileSlice, read_file},
+    blob::{ByteStream, FileSlice, part, read_file},
     error::{Error, Kind, Result},
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
