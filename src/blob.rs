@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fs::{File, Metadata},
+    ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -66,6 +67,13 @@ impl Blob for Bytes {
 #[must_use]
 pub fn once(bytes: Bytes) -> ByteStream {
     stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed()
+}
+
+/// The bytes of this range, as far as there are any.
+pub(crate) fn part(bytes: &Bytes, range: &Range<u64>) -> ByteStream {
+    let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let (start, end) = (at(range.start), at(range.end));
+    once(bytes.slice(start..end.max(start)))
 }
 
 /// The first `len` bytes of a stream, or all if it is shorter; nothing beyond them is polled.

@@ -4,10 +4,13 @@ use artifact::{Code, Error, error::Facts};
 
 use super::environment;
 
-/// One sentence of advice, if there is any. It depends on the code alone: messages can hold text of servers and files,
+/// One line of advice, if there is any. It depends on the code alone, and on what else the command was to do: messages can hold text of servers and files,
 /// and are not searched. Facts only fill in names.
 pub(crate) fn for_error(error: &Error) -> Option<String> {
-    by_code(error.code()?, error.facts())
+    let of_this = error.code().and_then(|code| by_code(code, error.facts()));
+    let of_others = error.facts().others.map(|_| "`--keep-going` copies the other artifacts".to_owned());
+    let advice: Vec<String> = of_this.into_iter().chain(of_others).collect();
+    (!advice.is_empty()).then(|| advice.join("; "))
 }
 
 fn by_code(code: Code, facts: &Facts) -> Option<String> {
@@ -53,6 +56,7 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::StoreWithName => "`serve` takes whole stores: remove the tag or digest",
         Code::SeveralTags => "add the tag, as in `LOCATION:TAG`; `artifact copy --all-tags` copies all tags",
         Code::NoTags => "`LOCATION@DIGEST` names an artifact without a tag",
+        Code::ListIncomplete => "`artifact check LOCATION` shows what is wrong with the list",
         Code::NoSuchTag => return Some(format!("`artifact ls {repository}` lists the tags")),
         Code::TagExpected => "give the tag alone, as in `v9`; it is set in the same repository, layout or archive",
         Code::NotATag => {

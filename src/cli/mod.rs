@@ -183,14 +183,41 @@ fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
         Err(_) if report.is_closed() => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
-            ExitCode::from(match error.kind() {
-                Kind::Misuse => 2,
-                Kind::Mismatch => 3,
-                Kind::NotFound => 4,
-                Kind::Unauthorized | Kind::Denied => 5,
-                Kind::Internal => 70,
-                _ => 1,
-            })
+            ExitCode::from(exit_code(error.kind()))
         }
+    }
+}
+
+/// The exit code for a failure.
+fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Misuse => 2,
+        Kind::Mismatch => 3,
+        Kind::NotFound => 4,
+        Kind::Unauthorized | Kind::Denied => 5,
+        Kind::Internal => 70,
+        _ => 1,
+    }
+}
+
+/// Of several failures, the place of this kind: the least one decides the exit code.
+fn rank(kind: Kind) -> usize {
+    let code = exit_code(kind);
+    [70, 3, 5, 4, 1, 2].iter().position(|ranked| *ranked == code).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// README, "Many artifacts in one copy".
+    #[test]
+    fn what_is_wrong_goes_before_what_is_refused_missing_or_may_pass() {
+        let kinds = [Kind::Mismatch, Kind::Denied, Kind::NotFound, Kind::Unavailable];
+        let codes: Vec<u8> = kinds.into_iter().map(exit_code).collect();
+        assert_eq!(codes, [3, 5, 4, 1]);
+        assert!(kinds.is_sorted_by_key(|kind| rank(*kind)));
+        assert!(rank(Kind::Internal) < rank(Kind::Mismatch) && rank(Kind::Unavailable) < rank(Kind::Misuse));
+        assert!(rank(Kind::Misuse) < usize::MAX);
     }
 }

@@ -10,17 +10,16 @@ use artifact::{
     Context, CopyOptions, Error, Result,
     error::Context as _,
     location::{Location, Place},
-    oci::Platform,
     pull::{self, UnpackOptions, Unpacked},
     types::View,
 };
 use serde_json::json;
 
 use super::{
-    copy::report_done,
+    copy::report_pulled,
     progress::Account,
     report::Report,
-    session::{RegistryArgs, TypeArgs, concurrency, max_size},
+    session::{RegistryArgs, SelectionArgs, TypeArgs, concurrency, max_size},
     text::{count, size},
 };
 
@@ -47,9 +46,8 @@ pub(crate) struct Args {
     /// Also pull signatures, SBOMs and other referrers
     #[arg(long, conflicts_with = "unpack")]
     referrers: bool,
-    /// Pull only the manifest for this platform from an index
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Parallel blob transfers [default: 6, up to 32 for small blobs when latency is high]
     #[arg(long, value_name = "N", value_parser = concurrency)]
     concurrency: Option<NonZeroUsize>,
@@ -68,11 +66,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let target = destination(&args.location, args.dest.as_deref())?;
     let mut options = CopyOptions::default();
     options.referrers = args.referrers;
-    options.platform = args.platform;
+    options.selection = args.selection.selection();
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let done = async { args.location.open(&context).await?.copy_to(&target, &context, &options).await };
     let done = done.await.context(|| format!("pull {} to {target}", args.location))?;
-    report_done(report, &done, &target)?.print(report)
+    report_pulled(report, &done, &target, args.referrers)?.print(report)
 }
 
 /// Parses a destination; a bare path is read as if it started with `./`.
@@ -101,7 +99,7 @@ async fn unpacked(args: Args, view: View, context: &Context, report: &Report) ->
     });
     let mut options = UnpackOptions::default();
     options.type_name = args.types.name;
-    (options.view, options.platform) = (view, args.platform);
+    (options.view, options.platform) = (view, args.selection.for_files()?);
     (options.include, options.overwrite) = (args.include, args.overwrite);
     options.allowance = args.max_size.map(NonZeroU64::get);
     let Unpacked { root, written, warnings, .. } = pull::unpack(&args.location, &dest, context, &options).await?;

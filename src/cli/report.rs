@@ -171,13 +171,14 @@ impl Report {
 
     /// Prints the failure and its cause, the context, and a hint.
     pub(crate) fn error(&self, error: &Error) {
-        let hint = hint::for_error(error);
         if self.format == Format::Json {
-            let message = shortened(&error.to_string());
-            let (code, facts) = (error.code(), error.facts());
-            return self
-                .object(&json!({ "event": "error", "code": code, "message": message, "facts": facts, "hint": hint }));
+            let mut event = json!({ "event": "error" });
+            if let (Some(event), Value::Object(failure)) = (event.as_object_mut(), failure(error)) {
+                event.extend(failure);
+            }
+            return self.object(&event);
         }
+        let hint = hint::for_error(error);
         let (places, reason): (Vec<_>, _) = (error.contexts().collect(), error.reason());
         // A single context is part of the sentence; several have a line each.
         match places.as_slice() {
@@ -237,6 +238,12 @@ impl Report {
             other => other.clone(),
         }
     }
+}
+
+/// An error as JSON.
+pub(crate) fn failure(error: &Error) -> Value {
+    let (code, facts, message) = (error.code(), error.facts(), shortened(&error.to_string()));
+    json!({ "code": code, "message": message, "facts": facts, "hint": hint::for_error(error) })
 }
 
 /// Cuts an error to a readable length: text from an artifact can be as long as a manifest.

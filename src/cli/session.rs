@@ -9,8 +9,10 @@ use std::{
 };
 
 use artifact::{
-    Context, Result,
+    Context, Error, Result,
+    copy::Selection,
     location::Place,
+    oci::Platform,
     store::{Flaw, FlawKind, NamePage, ReadStore, Store},
     stores::registry::{Options, Rate},
     types::Catalog,
@@ -87,6 +89,34 @@ impl RegistryArgs {
     /// Opens an existing store for writing.
     pub(crate) async fn write_existing(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         self.context(report)?.write_existing(place).await
+    }
+}
+
+/// Flags for the members of an index.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SelectionArgs {
+    /// From an index, take only the manifest for this platform; several platforms, repeated or separated by commas, make
+    /// a new index of their manifests
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    pub(crate) platforms: Vec<Platform>,
+    /// From an index, leave out attestations, as BuildKit adds them
+    #[arg(long)]
+    no_attestations: bool,
+}
+
+impl SelectionArgs {
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { platforms: self.platforms.clone(), attestations: !self.no_attestations }
+    }
+
+    /// The only platform, if one is given. Errors: several; attestations, which are no files.
+    pub(crate) fn for_files(&self) -> Result<Option<Platform>> {
+        match self.platforms.as_slice() {
+            _ if self.no_attestations => Err(Error::misuse("`--no-attestations` does not apply to `--unpack`")),
+            [] => Ok(None),
+            [only] => Ok(Some(only.clone())),
+            _ => Err(Error::misuse("`--unpack` writes the files of one platform: give one `--platform`")),
+        }
     }
 }
 

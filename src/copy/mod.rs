@@ -7,6 +7,7 @@ mod concurrency;
 mod early_upload;
 mod gate;
 pub mod naming;
+mod narrow;
 mod plan;
 mod run;
 mod select;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use self::{
     early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
+    narrow::{NewIndex, Selected, Selection, narrow},
     plan::{CopyPlan, Destination, DestinationPlan, PlannedName, names, plan},
     select::select,
 };
@@ -72,6 +74,9 @@ pub struct Report {
     pub retried: u64,
     /// What became of each name.
     pub names: Vec<NameReport>,
+    /// The indexes that were made, with a part of the members of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<NewIndex>,
     /// Notes about content that may be missing: see [`crate::graph::Graph::notes`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -118,9 +123,27 @@ impl Report {
             resumed: 0,
             retried: 0,
             names: Vec::new(),
+            indexes: Vec::new(),
             notes: Vec::new(),
             unknown: false,
         }
+    }
+
+    /// This report and that of a later copy together.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        let Self { root: _, moved, bytes, present, mounted, resumed, retried, names, indexes, notes, unknown } = later;
+        self.moved = self.moved.saturating_add(moved);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.present = self.present.saturating_add(present);
+        self.mounted = self.mounted.saturating_add(mounted);
+        self.resumed = self.resumed.saturating_add(resumed);
+        self.retried = self.retried.saturating_add(retried);
+        self.names.extend(names);
+        self.indexes.extend(indexes);
+        self.notes.extend(notes);
+        self.unknown |= unknown;
+        self
     }
 
     fn with(self, Counts { resumed, retried }: Counts) -> Self {

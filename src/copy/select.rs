@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     error::{Code, Error, Kind, Result},
-    oci::{Descriptor, Parsed, Platform, exact_keys, media_type},
+    oci::{Descriptor, Digest, Parsed, Platform, exact_keys, media_type},
     store::{self, Item, ReadStore},
 };
 
@@ -22,16 +22,31 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     }
     let bytes = store::read_manifest(from.as_ref(), &root).await?;
     let index = Parsed::read(&root.media_type, &bytes)?;
-    let children: Vec<_> = index.children().into_iter().map(|(_, child)| child).collect();
-    let fits = children.iter().filter_map(|child| Some((child.platform.as_deref()?.fit(platform)?, *child)));
-    // Of equals the first, as in the index's order of preference.
-    let best = fits.reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.map(|(_, child)| child.clone()).ok_or_else(|| {
-        let there = children.iter().filter_map(|child| Some(child.platform.as_ref()?.to_string())).collect::<Vec<_>>();
-        let there = if there.is_empty() { "none".into() } else { there.join(", ") };
-        let message = format!("no manifest for platform {platform} in {}; available: {there}", root.digest);
-        Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(platform).with_digest(&root.digest)
-    })
+    let children = index.children();
+    let children = || children.iter().map(|(_, child)| *child);
+    best(children(), platform).cloned().ok_or_else(|| no_such_platform(&[platform], &root.digest, children()))
+}
+
+/// The member that fits a platform best, of those that are no attestations; of equals the first, as in the index's order of preference.
+pub(super) fn best<'a>(members: impl Iterator<Item = &'a Descriptor>, platform: &Platform) -> Option<&'a Descriptor> {
+    let images = members.filter(|member| !member.is_attestation());
+    let fits = images.filter_map(|member| Some((member.platform.as_deref()?.fit(platform)?, member)));
+    fits.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, member)| member)
+}
+
+/// The error for platforms that an index lacks; it names those that there are.
+pub(super) fn no_such_platform<'a>(
+    wanted: &[&Platform],
+    index: &Digest,
+    members: impl Iterator<Item = &'a Descriptor>,
+) -> Error {
+    let named = |platforms: Vec<String>| platforms.join(", ");
+    let wanted = named(wanted.iter().map(ToString::to_string).collect());
+    let platforms = members.filter(|member| !member.is_attestation()).filter_map(|member| member.platform.as_ref());
+    let there = named(platforms.map(ToString::to_string).collect());
+    let there = if there.is_empty() { "none" } else { &there };
+    let message = format!("no manifest for platform {wanted} in {index}; available: {there}");
+    Error::not_found(message).with_code(Code::NoSuchPlatform).with_name(wanted).with_digest(index)
 }
 
 /// Errors: kind `NotFound` for an image for another platform, by its config.

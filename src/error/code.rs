@@ -59,6 +59,8 @@ codes! {
     SeveralTags,
     /// There are no tags.
     NoTags,
+    /// A part of a list of tags cannot be read.
+    ListIncomplete,
     /// The registry does not have this tag.
     NoSuchTag,
     /// The registry cannot remove a tag without its manifest.

@@ -32,6 +32,9 @@ pub struct Facts {
     /// The error codes of the registry's response, such as `NAME_UNKNOWN`, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub server_codes: Vec<ServerCode>,
+    /// How many artifacts were to be copied with the one that failed, which ended all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<usize>,
     /// The origin of the credentials: a file, a helper, the command line. Never a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
@@ -48,6 +51,7 @@ impl Facts {
             path: self.path.or(other.path),
             status: self.status.or(other.status),
             server_codes: if self.server_codes.is_empty() { other.server_codes } else { self.server_codes },
+            others: self.others.or(other.others),
             credentials: self.credentials.or(other.credentials),
         }
     }

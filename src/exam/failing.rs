@@ -79,6 +79,10 @@ impl ReadStore for Failing {
         self.inner.list_names().await
     }
 
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        self.inner.unnamed().await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.inner.names_version().await
     }
@@ -205,6 +209,10 @@ impl ReadStore for Stalled {
 
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
         self.inner.names()
+    }
+
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        self.inner.unnamed().await
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

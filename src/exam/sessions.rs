@@ -280,7 +280,7 @@ pub(super) async fn one_digest_is_a_layer_here_and_a_manifest_there(c: Candidate
     let findings = check(&c.again()).await.unwrap();
     let missing = |(what, place): (What, &str)| what == What::Missing && place == desc.digest.to_string();
     assert!(findings.iter().any(|found| missing((found.what, &found.place))), "{findings:?}");
-    assert_eq!(kind(copy::between(&c.again(), &named("v1"), &elsewhere(), &options).await), Kind::NotFound);
+    assert_eq!(kind(copy::between(&c.again(), &named("v1"), &elsewhere(), &options).await), Kind::Invalid);
 }
 
 pub(super) async fn an_index_that_calls_one_digest_a_file_and_a_manifest_is_followed(c: Candidate) {

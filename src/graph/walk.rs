@@ -42,7 +42,7 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
         let mut reading = stream::iter(reading).buffered(PARALLEL);
         let (mut entries, mut next) = (Vec::new(), Vec::new());
         // One document at a time: parsed, it takes several times the memory of its bytes.
-        while let Some((desc, bytes, origins)) = reading.try_next().await? {
+        while let Some((desc, bytes, origins)) = reading.try_next().await.map_err(|e| named_by_another(e, depth))? {
             let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
             entries.push(walk.enter(desc, bytes, origins, &parsed, &mut next)?);
         }
@@ -299,6 +299,14 @@ fn prefer(desc: &Descriptor, next: &mut [(Descriptor, Origins)]) {
     let known = next.iter_mut().find(|(known, _)| known.digest == desc.digest);
     if let Some((known, _)) = known.filter(|(known, _)| !media_type::points(&known.media_type)) {
         known.media_type.clone_from(&desc.media_type);
+    }
+}
+
+/// The error for a manifest at this depth: one that another names and no store has is no request for what is not there.
+fn named_by_another(error: Error, depth: usize) -> Error {
+    match error.kind() {
+        Kind::NotFound if depth > 0 => error.into_kind(Kind::Invalid),
+        _ => error,
     }
 }
 

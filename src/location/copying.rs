@@ -2,10 +2,10 @@
 
 use super::{Context, Location, Opened, Place, name_in, open};
 use crate::{
-    copy::{self, Report, naming::SourceName},
+    copy::{self, Report, Selected, Selection, naming::SourceName},
     error::{Context as _, Result},
     graph::Root,
-    oci::Platform,
+    oci::RefName,
     store::Name,
 };
 
@@ -15,8 +15,8 @@ use crate::{
 pub struct CopyOptions {
     /// Also copies signatures, SBOMs and all other referrers; true by default.
     pub referrers: bool,
-    /// For an index, copies only the manifest for this platform.
-    pub platform: Option<Platform>,
+    /// For an index, which of its members to copy.
+    pub selection: Selection,
     /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
     /// In a layout or archive, unlists the manifest that a name stood for before.
@@ -27,7 +27,7 @@ pub struct CopyOptions {
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        Self { referrers: true, platform: None, recheck: false, replace: false, concurrency: None }
+        Self { referrers: true, selection: Selection::default(), recheck: false, replace: false, concurrency: None }
     }
 }
 
@@ -47,15 +47,15 @@ pub async fn copy(from: &str, to: &str, context: &Context, options: &CopyOptions
 }
 
 impl Opened {
-    /// The manifest to copy, for an index the one for this platform, and its names at a target: those of the target,
-    /// else its own.
+    /// The manifest to copy, for an index what is selected of it, and its names at a target: those of the target, else
+    /// its own.
     ///
     /// Errors: those of [`name_in`]; kind `Misuse` for a name of its own that a registry cannot hold; kind `NotFound` if
-    /// the manifest, or one for the platform, does not exist.
-    pub async fn root(&self, to: &Location, platform: Option<&Platform>) -> Result<Root> {
+    /// the manifest, or one for a platform, does not exist.
+    pub async fn root(&self, to: &Location, selection: &Selection) -> Result<(Selected, Vec<RefName>)> {
         let Self { location: from, store } = self;
         let name = name_in(store.as_ref(), from).await?;
-        let root = copy::select(store, store.resolve(&name).await?, platform).await?;
+        let selected = copy::narrow(store, store.resolve(&name).await?, selection).await?;
         let own = match name {
             Name::Ref(name) if from.digest.is_none() && to.digest.is_none() && to.tag.is_none() => Some(name),
             _ => None,
@@ -68,12 +68,12 @@ impl Opened {
             }
             (_, own) => own,
         };
-        Ok(Root::new(root, to.tag.clone().or(own).into_iter().collect()))
+        Ok((selected, to.tag.clone().or(own).into_iter().collect()))
     }
 
     /// Copies the artifact to another location, which may be reached with another context: see [`copy()`].
     pub async fn copy_to(&self, to: &Location, context: &Context, options: &CopyOptions) -> Result<Report> {
-        let root = self.root(to, options.platform.as_ref()).await?;
+        let (selected, names) = self.root(to, &options.selection).await?;
         let target = context.write(&to.place).await?;
         let options = copy::Options {
             referrers: options.referrers,
@@ -83,6 +83,8 @@ impl Opened {
             progress: context.progress.clone(),
             ..copy::Options::default()
         };
-        copy::copy_roots(std::slice::from_ref(&self.store), vec![root], &target, &options).await
+        let (from, root) = (selected.store(&self.store), Root::new(selected.root, names));
+        let report = copy::copy_roots(&[from], vec![root], &target, &options).await?;
+        Ok(Report { indexes: selected.made.into_iter().collect(), ..report })
     }
 }

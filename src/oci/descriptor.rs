@@ -79,6 +79,14 @@ impl Descriptor {
         self.media_type.contains(".layer.nondistributable.") || self.media_type.contains(".rootfs.foreign.")
     }
 
+    /// True for the manifest of an attestation among the members of an index, as BuildKit keeps them beside each image
+    /// (`docs/attestations/attestation-storage.md` there).
+    #[must_use]
+    pub fn is_attestation(&self) -> bool {
+        let kind = self.annotations.get(super::annotation::REFERENCE_TYPE);
+        kind.is_some_and(|kind| kind == "attestation-manifest")
+    }
+
     /// Type, digest and size, without the fields that describe one use of the content.
     #[must_use]
     pub fn bare(&self) -> Self {

@@ -40,6 +40,10 @@ pub mod annotation {
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// The reference of a descriptor in an `index.json` (image-spec annotations.md).
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    /// What a manifest in an index is about another one there (BuildKit, `docs/attestations/attestation-storage.md`).
+    pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+    /// Digest of that other one.
+    pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
     /// `true` on a layer that is a directory packed as tar+gzip (oras-go `content/file`).
     pub const UNPACK: &str = "io.deis.oras.content.unpack";
     /// Digest of the uncompressed tar of such a layer (oras-go `content/file`).

@@ -6,10 +6,9 @@ mod files;
 #[cfg(feature = "types")]
 pub use self::files::{UnpackOptions, Unpacked, unpack};
 use crate::{
-    copy::Report,
+    copy::{Report, Selection},
     error::{Context as _, Error, Result},
     location::{Context, CopyOptions, Location, Place, open},
-    oci::Platform,
 };
 
 /// Options for pulling an artifact.
@@ -18,8 +17,8 @@ use crate::{
 pub struct Options {
     /// Also pulls signatures, SBOMs and all other referrers.
     pub referrers: bool,
-    /// For an index, pulls only the manifest for this platform.
-    pub platform: Option<Platform>,
+    /// For an index, which of its members to pull.
+    pub selection: Selection,
     /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
     /// In the layout or archive, unlists the manifest that a name stood for before.
@@ -38,8 +37,8 @@ pub async fn pull(from: &str, to: &str, context: &Context, options: &Options) ->
             "cannot pull to `{to}`, which is in a registry; pull to a layout or archive"
         )));
     }
-    let Options { referrers, ref platform, recheck, replace, concurrency } = *options;
-    let options = CopyOptions { referrers, platform: platform.clone(), recheck, replace, concurrency };
+    let Options { referrers, ref selection, recheck, replace, concurrency } = *options;
+    let options = CopyOptions { referrers, selection: selection.clone(), recheck, replace, concurrency };
     let pulled = async { open(from, context).await?.copy_to(&target, context, &options).await };
     pulled.await.context(|| format!("pull {from} to {to}"))
 }

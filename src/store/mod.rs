@@ -1,5 +1,6 @@
 //! The interface of stores: reading, writing sessions, and the single verifying reader.
 
+mod added;
 mod item;
 mod name;
 mod session;
@@ -23,6 +24,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream}
 
 pub(crate) use self::verify::{compare, verified_from};
 pub use self::{
+    added::Added,
     item::{Item, Presence},
     name::{Name, NamePage},
     session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},
@@ -66,6 +68,13 @@ pub trait ReadStore: Display + Send + Sync {
         all.names.sort_unstable();
         all.names.dedup();
         Ok(all)
+    }
+
+    /// The listed manifests without a name, with their platform and artifact type, in the order of the list: only a
+    /// digest leads to them. Manifests with a subject are not among them. None by default, as in a registry, which lists
+    /// names only.
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
     }
 
     /// A number that changes whenever the names may have changed since an earlier call; no store of this process ever

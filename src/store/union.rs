@@ -1,6 +1,11 @@
 //! Several stores as one.
 
-use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
@@ -117,6 +122,14 @@ impl ReadStore for Union {
         all.names.sort_unstable();
         all.names.dedup();
         Ok(all)
+    }
+
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+        for store in &self.stores {
+            found.extend(store.unnamed().await?.into_iter().filter(|desc| known.insert(desc.digest.clone())));
+        }
+        Ok(found)
     }
 
     /// `None`: the versions of the stores cannot be combined into one.

@@ -111,7 +111,11 @@ pub(super) trait Manifests {
             Name::Digest(digest) => {
                 let mut of_digest = index.entries_with(|listed| listed == digest);
                 let listed = of_digest.find(|desc| media_type::points(&desc.media_type));
-                listed.map_or_else(|| self.sniff(digest), |desc| Ok(desc.bare()))
+                let whole = index.whole().map(|(desc, _)| desc).filter(|desc| desc.digest == *digest);
+                match listed.as_ref().or(whole) {
+                    Some(found) => Ok(found.bare()),
+                    None => self.sniff(digest),
+                }
             }
             Name::Ref(name) => {
                 let found = index.named(name)?.map(|desc| desc.bare());
@@ -119,16 +123,42 @@ pub(super) trait Manifests {
             }
             // The store looks for the prefix among all content.
             Name::Prefix(prefix) => Err(self.missing(format_args!("`{prefix}`"))),
-            Name::Only => {
-                let mut unrelated = Vec::new();
-                for desc in index.entries() {
-                    if self.about(&desc)?.is_none() {
-                        unrelated.push(desc.bare());
-                    }
-                }
-                only(unrelated, place)
+            Name::Only => match index.whole() {
+                Some((desc, _)) => Ok(desc.clone()),
+                None => only(self.unrelated(index)?, place),
+            },
+        }
+    }
+
+    /// The entries of manifests without a subject.
+    fn unrelated(&self, index: &IndexFile) -> Result<Vec<Descriptor>> {
+        let mut unrelated = Vec::new();
+        for desc in index.entries() {
+            if self.about(&desc)?.is_none() {
+                unrelated.push(desc);
             }
         }
+        Ok(unrelated)
+    }
+
+    /// See [`ReadStore::unnamed`](crate::store::ReadStore::unnamed). A damaged manifest is listed as well.
+    fn unnamed(&self, index: &IndexFile) -> Result<Vec<Descriptor>> {
+        if let Some((desc, _)) = index.whole() {
+            return Ok(vec![desc.clone()]);
+        }
+        let mut known: BTreeSet<Digest> =
+            index.entries().filter(|desc| name(desc).is_some()).map(|desc| desc.digest).collect();
+        let mut found = Vec::new();
+        for desc in index.entries().filter(|desc| media_type::points(&desc.media_type)) {
+            let is_about = || match self.about(&desc) {
+                Err(e) if e.kind() == Kind::Mismatch => Ok(false),
+                other => other.map(|about| about.is_some()),
+            };
+            if known.insert(desc.digest.clone()) && !is_about()? {
+                found.push(desc);
+            }
+        }
+        Ok(found)
     }
 
     /// Like [`Manifests::about`], but `shown` has no annotations.
@@ -192,20 +222,38 @@ pub(super) trait Manifests {
     }
 }
 
+/// Most manifests that an error names.
+const SHOWN: usize = 10;
+
 /// The only one of these manifests. `place` is their store, for messages.
 ///
 /// Errors: kind `NotFound` if there is none, `Ambiguous` if there are several.
 pub(super) fn only(manifests: Vec<Descriptor>, place: &dyn Display) -> Result<Descriptor> {
-    let mut different: BTreeMap<Digest, Descriptor> =
-        manifests.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
-    let Some((_, first)) = different.pop_first() else {
-        return Err(Error::not_found(format!("{place} has no artifacts")).with_code(Code::NoTags));
-    };
-    if different.is_empty() {
-        return Ok(first);
+    let mut known = BTreeSet::new();
+    let different: Vec<&Descriptor> = manifests.iter().filter(|desc| known.insert(&desc.digest)).collect();
+    match different.as_slice() {
+        [] => Err(Error::not_found(format!("{place} has no artifacts")).with_code(Code::NoTags)),
+        [only] => Ok(only.bare()),
+        many => {
+            let message = format!("{place} has {} artifacts: {}", many.len(), choices(many));
+            Err(Error::new(Kind::Ambiguous, message).with_code(Code::NoTags))
+        }
     }
-    let count = different.len().saturating_add(1);
-    Err(Error::new(Kind::Ambiguous, format!("{place} has {count} artifacts")).with_code(Code::NoTags))
+}
+
+/// Manifests to choose from, by digest, with name and platform where they have one.
+fn choices(manifests: &[&Descriptor]) -> String {
+    let shown = manifests.iter().take(SHOWN).map(|desc| {
+        let named = name(desc).map(|name| format!("`{name:.128}`"));
+        let facts: Vec<String> = named.into_iter().chain(desc.platform.as_ref().map(ToString::to_string)).collect();
+        let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+        format!("@{}{facts}", desc.digest)
+    });
+    let more = match manifests.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// The names whose previous manifests are unlisted.

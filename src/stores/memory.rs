@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 
 use super::listing::only;
 use crate::{
-    blob::{Blob, ByteStream, once},
+    blob::{Blob, ByteStream, part},
     error::{Error, Kind, Result},
     oci::{Algorithm, Descriptor, Digest, Parsed, RefName, Role, annotation, media_type},
     progress::Outcome,
@@ -84,9 +84,7 @@ impl ReadStore for Memory {
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         let digest = &item.desc.digest;
         let bytes = self.read(|c| c.blobs.get(digest).cloned()).ok_or_else(|| self.missing(digest))?;
-        let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-        let (start, end) = (at(range.start), at(range.end));
-        Ok(once(bytes.slice(start..end.max(start))))
+        Ok(part(&bytes, &range))
     }
 
     async fn has(&self, items: &[Item]) -> Result<Vec<Presence>> {

@@ -3,6 +3,7 @@
 mod companions;
 mod hostile;
 mod missing;
+mod narrow;
 mod plan;
 mod unknown;
 

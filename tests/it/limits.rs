@@ -164,7 +164,7 @@ async fn a_graph_may_hold_so_many_bytes_of_manifests() {
     let each = 2 * MAX_MANIFEST;
     let most = (graph::MAX_MANIFEST_BYTES / each) as usize - 1;
     let described = |n: usize| Descriptor::new(media_type::INDEX, Digest::of(&n.to_le_bytes()), each);
-    for (children, want) in [(most, Kind::NotFound), (most + 1, Kind::Limit)] {
+    for (children, want) in [(most, Kind::Invalid), (most + 1, Kind::Limit)] {
         let memory: Arc<dyn Store> = Arc::new(Memory::new());
         let bytes = Bytes::from(serde_json::to_vec(&Index::of((0..children).map(described).collect())).unwrap());
         let root = Descriptor::of(media_type::INDEX, &bytes);

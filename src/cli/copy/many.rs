@@ -2,14 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path,
     sync::Arc,
 };
 
 use artifact::{
     Code, Error, Kind, Result,
     copy::{
-        self, Destination,
+        self, NewIndex, Selected,
         naming::{self, Naming, SourceName},
     },
     error::Context as _,
@@ -18,17 +17,19 @@ use artifact::{
     oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
     store::{Name, NamePage, ReadStore},
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 
 use super::super::{
     report::Report,
     session::{RegistryArgs, unreadable},
-    text::count,
 };
 use super::{
-    Args, Ends,
+    Args,
+    carry::{Ends, Target, Wanted},
+    failure::{Failure, all_of, kept_going},
     list::{self, End},
     open_destination,
+    sources::{Stores, key},
 };
 
 /// Limit of concurrent requests.
@@ -48,52 +49,19 @@ struct Wish {
     to: Option<Location>,
 }
 
-/// The source stores, each opened once.
-#[derive(Default)]
-struct Stores {
-    open: Vec<Arc<dyn ReadStore>>,
-    by_place: HashMap<String, u16>,
-}
-
-impl Stores {
-    async fn open_store(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
-        let key = key(place);
-        if let Some(at) = self.by_place.get(&key) {
-            return Ok(*at);
-        }
-        let at =
-            u16::try_from(self.open.len()).map_err(|_| Error::limit("more than 65536 source stores in one copy"))?;
-        self.open.push(registry.read(place, report).await?);
-        self.by_place.insert(key, at);
-        Ok(at)
-    }
-
-    fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {
-        self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a source store was not opened"))
-    }
-}
-
 /// The sources of a copy and their destinations.
 pub(super) struct Many {
     from: Vec<Arc<dyn ReadStore>>,
-    /// Each destination with its roots.
-    to: Vec<(Place, Vec<Root>)>,
-}
-
-/// The key of a place; spellings of one path have the same key.
-fn key(place: &Place) -> String {
-    let absolute = |path: &std::path::PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
-    match place {
-        Place::Registry { .. } => place.to_string(),
-        Place::Layout(path) => Place::Layout(absolute(path)).to_string(),
-        Place::Archive(path) => Place::Archive(absolute(path)).to_string(),
-    }
+    /// Each destination with what goes there.
+    to: Vec<(Place, Vec<Wanted>)>,
+    indexes: Vec<NewIndex>,
+    failed: Vec<Failure>,
 }
 
 impl Many {
     /// Finds all artifacts and names each; writes nothing.
     ///
-    /// Errors: two sources for one name; one error for all missing sources.
+    /// Errors: two sources for one name; without --keep-going, one error for all missing sources.
     pub(super) async fn find(args: &Args, registry: &RegistryArgs, report: &Report) -> Result<Self> {
         let naming = Naming { maps: args.map.clone(), keep_host: args.keep_host };
         let mut stores = Stores::default();
@@ -101,52 +69,59 @@ impl Many {
         let wishes = wishes(args, &naming, &mut stores, &mut failed, (registry, report)).await?;
         let named = name_all(args, &naming, wishes, report)?;
         let (mut named, mut found) = resolve_all(args, &stores, named, &mut failed).await?;
-        if !failed.is_empty() {
+        if !failed.is_empty() && !args.keep_going {
             return Err(all_of(&failed, named.len().saturating_add(failed.len()), report));
         }
         if !args.no_referrers {
             leave_named_companions(&mut named, &mut found);
         }
-        let mut to: Vec<(Place, Vec<Root>)> = Vec::new();
-        let (mut places, mut roots) = (HashMap::new(), HashMap::new());
-        for ((wish, place, name), desc) in named.into_iter().zip(found) {
-            let at = *places.entry(key(&place)).or_insert_with(|| {
-                to.push((place, Vec::new()));
-                to.len().saturating_sub(1)
-            });
-            let Some((_, there)) = to.get_mut(at) else { continue };
-            let known = *roots.entry((at, desc.digest.clone(), wish.store)).or_insert_with(|| {
-                there.push(Root { desc, names: Vec::new(), origins: vec![wish.store] });
-                there.len().saturating_sub(1)
-            });
-            if let Some(root) = there.get_mut(known) {
-                root.names.extend(name);
-            }
-        }
-        Ok(Self { from: stores.open, to })
+        let indexes = stores.add_made(named.iter().map(|(wish, ..)| wish.store).zip(&found));
+        Ok(Self { from: stores.open, to: by_place(named, found), indexes, failed })
     }
 
     /// Opens the destinations.
     pub(super) async fn destinations(self, args: &Args, report: &Report) -> Result<Ends> {
-        let (mut destinations, mut places) = (Vec::new(), Vec::new());
-        for (place, roots) in self.to {
-            destinations.push(Destination { store: open_destination(args, &place, report).await?, roots });
-            places.push(place);
+        let mut to = Vec::new();
+        for (place, wanted) in self.to {
+            to.push(Target { store: open_destination(args, &place, report).await?, place, wanted });
         }
-        Ok((self.from, destinations, places))
+        Ok(Ends { from: self.from, to, indexes: self.indexes, failed: self.failed })
     }
 
     /// The number of artifacts, counted per destination, and of destinations.
     pub(super) fn len(&self) -> (usize, usize) {
-        (self.to.iter().map(|(_, roots)| roots.len()).sum(), self.to.len())
+        (self.to.iter().map(|(_, wanted)| wanted.len()).sum(), self.to.len())
     }
+}
+
+/// What goes to each place; what one store has under several names is one manifest with these names.
+fn by_place(named: Vec<Named>, found: Vec<Selected>) -> Vec<(Place, Vec<Wanted>)> {
+    let mut to: Vec<(Place, Vec<Wanted>)> = Vec::new();
+    let (mut places, mut roots) = (HashMap::new(), HashMap::new());
+    for ((wish, place, name), Selected { root: desc, .. }) in named.into_iter().zip(found) {
+        let at = *places.entry(key(&place)).or_insert_with(|| {
+            to.push((place, Vec::new()));
+            to.len().saturating_sub(1)
+        });
+        let Some((_, there)) = to.get_mut(at) else { continue };
+        let known = *roots.entry((at, desc.digest.clone(), wish.store)).or_insert_with(|| {
+            let root = Root { desc, names: Vec::new(), origins: vec![wish.store] };
+            there.push(Wanted { root, from: Vec::new() });
+            there.len().saturating_sub(1)
+        });
+        if let Some(wanted) = there.get_mut(known) {
+            wanted.root.names.extend(name);
+            wanted.from.push(wish.from.to_string());
+        }
+    }
+    to
 }
 
 async fn wishes(
     args: &Args,
     naming: &Naming,
     stores: &mut Stores,
-    failed: &mut Vec<(String, Error)>,
+    failed: &mut Vec<Failure>,
     ways: (&RegistryArgs, &Report),
 ) -> Result<Vec<Wish>> {
     if let Some(path) = &args.list {
@@ -154,17 +129,17 @@ async fn wishes(
         for list::ListLine { from, to } in list::read_list(path)? {
             match of_location(&from, to, stores, ways).await {
                 Ok(wish) => wishes.push(wish),
-                Err(e) => failed.push((from.to_string(), e)),
+                Err(error) => failed.push(Failure::of(&from, error)),
             }
         }
         return Ok(wishes);
     }
     if let Some(place) = &args.repositories {
-        return of_repositories(place, stores, ways).await;
+        return of_repositories(args, place, stores, failed, ways).await;
     }
     let from = args.source()?;
     let whole = naming.keep_host || !naming.maps.is_empty() || matches!(args.to, Some(End::Registry(_)));
-    of_store(&from, args, whole, stores, ways).await
+    of_store(&from, args, whole, stores, failed, ways).await
 }
 
 /// An artifact named in a list.
@@ -187,10 +162,34 @@ async fn of_location(
 
 /// All tags of the repositories in a registry's catalog.
 async fn of_repositories(
+    args: &Args,
     place: &End,
     stores: &mut Stores,
+    failed: &mut Vec<Failure>,
     (registry, report): (&RegistryArgs, &Report),
 ) -> Result<Vec<Wish>> {
+    let mut places = Vec::new();
+    for place in cataloged(place, registry, report).await? {
+        places.push((stores.open_store(&place, registry, report).await?, place));
+    }
+    let asking: Result<Vec<_>> = places.iter().map(|(at, _)| stores.get(*at).cloned().map(tags_of)).collect();
+    let pages: Vec<Result<NamePage>> = stream::iter(asking?).buffered(QUESTIONS).collect().await;
+    let mut wishes = Vec::new();
+    for ((store, place), page) in places.into_iter().zip(pages) {
+        let Some(page) = kept_going(args, &place, page, failed)? else { continue };
+        kept_going(args, &place, all_readable(stores.get(store)?, &page, report), failed)?;
+        for name in page.names {
+            wishes.push(of_tag(&place, store, name, true)?);
+        }
+    }
+    if wishes.is_empty() && failed.is_empty() {
+        return Err(Error::not_found(format!("{place} has no repository with a tag")).with_code(Code::NoTags));
+    }
+    Ok(wishes)
+}
+
+/// The repositories in a registry's catalog, or those of them that are below a prefix.
+async fn cataloged(place: &End, registry: &RegistryArgs, report: &Report) -> Result<Vec<Place>> {
     let (host, prefix) = match place {
         End::Registry(host) => (host.clone(), None),
         End::At(Location { place: Place::Registry { registry, repository }, tag: None, digest: None }) => {
@@ -205,34 +204,16 @@ async fn of_repositories(
     let listed = registry.context(report)?.client(&host)?.repositories().await;
     let listed = listed.context(|| format!("list the repositories of {host}"))?;
     let names = listed.iter().filter_map(|name| name.parse().ok()).filter(below);
-    let mut places = Vec::new();
-    for repository in names {
-        let place = Place::Registry { registry: host.clone(), repository };
-        places.push((stores.open_store(&place, registry, report).await?, place));
+    Ok(names.map(|repository| Place::Registry { registry: host.clone(), repository }).collect())
+}
+
+/// The tags of a repository in a catalog.
+async fn tags_of(store: Arc<dyn ReadStore>) -> Result<NamePage> {
+    match store.list_names().await {
+        // Catalogs still list repositories that are empty.
+        Err(e) if e.kind() == Kind::NotFound => Ok(NamePage::default()),
+        other => other.context(|| format!("list the tags of {store}")),
     }
-    let mut asking = Vec::new();
-    for (store, _) in &places {
-        let store = Arc::clone(stores.get(*store)?);
-        asking.push(async move {
-            match store.list_names().await {
-                // Catalogs still list repositories that are empty.
-                Err(e) if e.kind() == Kind::NotFound => Ok(NamePage::default()),
-                other => other.context(|| format!("list the tags of {store}")),
-            }
-        });
-    }
-    let pages: Vec<NamePage> = stream::iter(asking).buffered(QUESTIONS).try_collect().await?;
-    let mut wishes = Vec::new();
-    for ((store, place), page) in places.into_iter().zip(pages) {
-        all_readable(stores.get(store)?, &page, report)?;
-        for name in page.names {
-            wishes.push(of_tag(&place, store, name, true)?);
-        }
-    }
-    if wishes.is_empty() {
-        return Err(Error::not_found(format!("{place} has no repository with a tag")).with_code(Code::NoTags));
-    }
-    Ok(wishes)
 }
 
 /// A tag of a repository; with `whole`, the name is the whole reference.
@@ -252,13 +233,14 @@ async fn of_store(
     args: &Args,
     whole: bool,
     stores: &mut Stores,
+    failed: &mut Vec<Failure>,
     (registry, report): (&RegistryArgs, &Report),
 ) -> Result<Vec<Wish>> {
     let at = stores.open_store(&from.place, registry, report).await?;
     let store = stores.get(at)?;
     let page = store.list_names().await?;
-    all_readable(store, &page, report)?;
-    if page.names.is_empty() {
+    kept_going(args, &from.place, all_readable(store, &page, report), failed)?;
+    if page.names.is_empty() && failed.is_empty() {
         return Err(Error::not_found(format!("{store} has no tags")).with_code(Code::NoTags));
     }
     let mut wishes = Vec::new();
@@ -273,7 +255,7 @@ async fn of_store(
     }
     let to_registry = !matches!(&args.to, Some(End::At(to)) if !matches!(to.place, Place::Registry { .. }));
     if to_registry && !args.no_referrers {
-        leave_companions(&mut wishes, store).await?;
+        leave_companions(&mut wishes, store).await;
     }
     Ok(wishes)
 }
@@ -287,25 +269,25 @@ fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage, report: &Report) ->
         more => format!(", and {more} more like this"),
     };
     let message = format!("cannot list all tags of {store}: {}: {}{more}", flaw.place, flaw.message);
-    Err(Error::invalid(message))
+    Err(Error::invalid(message).with_code(Code::ListIncomplete))
 }
 
 /// Leaves out cosign's tags for an artifact whose name contains a repository: they follow that artifact into its
 /// repository, which their own names do not contain.
-async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) -> Result<()> {
+async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) {
     let subject = |wish: &Wish| match &wish.called {
         SourceName::Bare(name) => naming::subject_of_companion(name),
         _ => None,
     };
     if !wishes.iter().any(|wish| subject(wish).is_some()) {
-        return Ok(());
+        return;
     }
     let asking: Vec<_> =
         wishes.iter().filter(|wish| wish.called.says_repository()).map(|wish| store.resolve(&wish.name)).collect();
-    let found: HashSet<Digest> =
-        stream::iter(asking).buffered(QUESTIONS).map_ok(|desc| desc.digest).try_collect().await?;
+    let found: Vec<Result<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+    // One that fails is told of when it is to be copied.
+    let found: HashSet<Digest> = found.into_iter().flatten().map(|desc| desc.digest).collect();
     wishes.retain(|wish| subject(wish).is_none_or(|subject| !found.contains(&subject)));
-    Ok(())
 }
 
 /// Gives each artifact its destination and name; duplicates become one.
@@ -375,20 +357,21 @@ async fn resolve_all(
     args: &Args,
     stores: &Stores,
     named: Vec<Named>,
-    failed: &mut Vec<(String, Error)>,
-) -> Result<(Vec<Named>, Vec<Descriptor>)> {
+    failed: &mut Vec<Failure>,
+) -> Result<(Vec<Named>, Vec<Selected>)> {
+    let selection = args.selection.selection();
     let mut asking = Vec::new();
     for (wish, ..) in &named {
-        let (store, name, platform) = (Arc::clone(stores.get(wish.store)?), wish.name.clone(), args.platform.clone());
+        let (store, name, selection) = (Arc::clone(stores.get(wish.store)?), wish.name.clone(), &selection);
         asking.push(async move {
             let found = store.resolve(&name).await?;
             if matches!(&name, Name::Digest(asked) if *asked != found.digest) {
                 return Err(Error::mismatch(format!("{store} gave {} when asked for {name}", found.digest)));
             }
-            copy::select(&store, found, platform.as_ref()).await
+            copy::narrow(&store, found, selection).await
         });
     }
-    let answers: Vec<Result<Descriptor>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+    let answers: Vec<Result<Selected>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
     let (mut resolved, mut found) = (Vec::new(), Vec::new());
     for (wish, answer) in named.into_iter().zip(answers) {
         match answer {
@@ -396,7 +379,7 @@ async fn resolve_all(
                 found.push(desc);
                 resolved.push(wish);
             }
-            Err(e) => failed.push((wish.0.from.to_string(), e)),
+            Err(error) => failed.push(Failure::of(&wish.0.from, error)),
         }
     }
     Ok((resolved, found))
@@ -404,11 +387,11 @@ async fn resolve_all(
 
 /// Leaves out cosign's tags for artifacts that go to the same layout or archive: they follow their artifact, and are
 /// found there under their own tags only.
-fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Descriptor>) {
+fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Selected>) {
     let going: HashSet<(String, u16, Digest)> = named
         .iter()
         .zip(found.iter())
-        .map(|((wish, place, _), desc)| (key(place), wish.store, desc.digest.clone()))
+        .map(|((wish, place, _), selected)| (key(place), wish.store, selected.root.digest.clone()))
         .collect();
     let comes_along = |(wish, place, _): &Named| {
         let SourceName::Whole(whole) = &wish.called else { return false };
@@ -421,27 +404,4 @@ fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Descriptor>) {
     named.retain(|_| keep.next().unwrap_or(true));
     let mut keep = leave.iter().map(|leave| !leave);
     found.retain(|_| keep.next().unwrap_or(true));
-}
-
-/// Limit of the sources named in an error; if there are more, each gets a warning.
-const NAMED: usize = 20;
-
-/// One error for all failures, of the kind of the worst.
-fn all_of(failed: &[(String, Error)], total: usize, report: &Report) -> Error {
-    if failed.len() > NAMED {
-        failed.iter().for_each(|(from, e)| report.warn(format!("{from}: {e}")));
-    }
-    let worst = failed.iter().map(|(_, e)| e).find(|e| e.kind() != Kind::NotFound);
-    let told: Vec<String> = failed.iter().take(NAMED).map(|(from, e)| format!("{from} ({e})")).collect();
-    let more = match failed.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    let of = format!("{} of {}", failed.len(), count(total, "artifact"));
-    let (kind, what) = worst.map_or((Kind::NotFound, "found"), |worst| (worst.kind(), "read"));
-    let error = Error::new(kind, format!("{of} cannot be {what}: {}{more}", told.join("; ")));
-    match worst.or(failed.first().map(|(_, e)| e)).and_then(Error::code) {
-        Some(code) => error.with_code(code),
-        None => error,
-    }
 }

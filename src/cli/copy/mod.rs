@@ -1,10 +1,13 @@
 //! `artifact copy`: artifacts between stores.
 
+mod carry;
+mod failure;
 mod list;
 mod many;
+mod outcome;
+mod sources;
 
 use std::{
-    collections::HashSet,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,22 +16,25 @@ use std::{
 
 use artifact::{
     Error, Result,
-    copy::{self, Destination, NameReport, Options, naming::Map},
+    copy::{Options, naming::Map},
     error::Context as _,
+    graph::Root,
     location::{Location, Place},
-    oci::{Digest, Platform},
-    store::{ReadStore, Store},
+    store::Store,
 };
 
-use serde_json::Value;
-
-use self::{list::End, many::Many};
+pub(super) use self::outcome::{Outcome, report_done, report_planned, report_pulled};
+use self::{
+    carry::{Ends, Target, Wanted},
+    list::End,
+    many::Many,
+    outcome::Outcomes,
+};
 use super::{
     access::{Access, FromArgs, ToArgs},
-    progress::Account,
-    report::{Report, object},
-    session::{RegistryArgs, concurrency},
-    text::{count, size},
+    report::Report,
+    session::{RegistryArgs, SelectionArgs, concurrency},
+    text::count,
 };
 
 /// Copy artifacts and their referrers between registries, layouts and archives.
@@ -52,13 +58,13 @@ pub(crate) struct Args {
     #[arg(required_unless_present_any = ["list", "repositories"])]
     to: Option<End>,
     /// Copy every tag of the repository, layout or archive
-    #[arg(long, group = "many", conflicts_with = "platform")]
+    #[arg(long, group = "many")]
     all_tags: bool,
     /// Copy the artifacts listed in this file, `-` for stdin: one `FROM` or `FROM -> TO` a line, comments after `#`
     #[arg(long, group = "many", value_name = "FILE")]
     list: Option<PathBuf>,
     /// Copy every tag of every repository in a registry's catalog, or of those below a prefix
-    #[arg(long, group = "many", value_name = "REGISTRY[/PREFIX]", conflicts_with = "platform")]
+    #[arg(long, group = "many", value_name = "REGISTRY[/PREFIX]")]
     repositories: Option<End>,
     /// Copy artifacts from FROM (a registry or repository) and below to TO, a path below the destination; the longest
     /// matching FROM wins
@@ -67,12 +73,14 @@ pub(crate) struct Args {
     /// Keep the source registry's name in the destination repository: TO/ghcr.io/a/b:v1
     #[arg(long, requires = "many")]
     keep_host: bool,
+    /// Of many artifacts, copy those that can be copied, and report at the end which failed and why
+    #[arg(long, requires = "many")]
+    keep_going: bool,
     /// Do not copy signatures, SBOMs and other referrers
     #[arg(long)]
     no_referrers: bool,
-    /// Copy only the manifest for this platform from an index
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// In a layout or archive, remove the tag's previous manifest from the index; by default it stays, untagged
     #[arg(long)]
     replace: bool,
@@ -153,7 +161,6 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     args.registry = args.registry.with(args.to_access.clone());
     let options = Options {
         referrers: !args.no_referrers,
-        platform: args.platform.clone(),
         recheck: args.recheck,
         replace: args.replace,
         exact: args.dry_run,
@@ -169,31 +176,23 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
     };
     let to = end(args.to.as_ref());
     let what = || to.as_ref().map_or_else(|| format!("copy {from}"), |to| format!("copy {from} to {to}"));
-    let (from, destinations, places) = match args.is_many() {
+    let ends = match args.is_many() {
         true => many(&args, &read_from, report).await.context(what)?,
         false => single(&args, &read_from, report).await.context(what)?,
     };
-    let roots: Vec<Digest> =
-        destinations.iter().flat_map(|to| &to.roots).map(|root| root.desc.digest.clone()).collect();
-    let plan = copy::plan(&from, destinations, &options).await.context(what)?;
-    let locations = plan.destinations().iter().zip(&places);
-    let locations = locations.flat_map(|(part, place)| part.names().iter().map(move |name| (place, &name.name)));
-    let locations: Vec<String> = locations.map(|(place, name)| format!("{place}:{name}")).collect();
-    let done = match args.dry_run {
-        true => plan.foresee(),
-        false => plan.approve(&[]).await.context(what)?.run(&options).await.context(what)?,
+    let places: Vec<String> = ends.to.iter().map(|target| target.place.to_string()).collect();
+    let carried = match args.keep_going {
+        true => ends.carry_on(&options, args.dry_run).await,
+        false => ends.carry(&options, args.dry_run).await.context(what)?,
     };
     // Of many artifacts, each message names the destination.
     let to = match (args.is_many(), places.as_slice()) {
-        (true, [one]) => one.to_string(),
+        (true, [one]) => one.clone(),
+        (true, []) | (false, _) => to.unwrap_or_default(),
         (true, all) => count(all.len(), "place"),
-        (false, _) => to.unwrap_or_default(),
     };
-    let told = CopyText { to, locations, roots, dry: args.dry_run, many: args.is_many() };
-    told.report_all(report, &done)
+    Outcomes { to, dry: args.dry_run, many: args.is_many(), referrers: !args.no_referrers, carried }.tell(report)
 }
-
-type Ends = (Vec<Arc<dyn ReadStore>>, Vec<Destination>, Vec<Place>);
 
 /// Source and destination of one artifact, with the target's tag or else its own. Nothing is created at the target
 /// before the source is resolved.
@@ -201,9 +200,12 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     let source = args.source()?;
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
     let from = source.open(read_from.context(report)?).await?;
-    let root = from.root(&target, args.platform.as_ref()).await?;
+    let (selected, names) = from.root(&target, &args.selection.selection()).await?;
     let store = open_destination(args, &target.place, report).await?;
-    Ok((vec![from.store], vec![Destination { store, roots: vec![root] }], vec![target.place]))
+    let stores = vec![selected.store(&from.store)];
+    let wanted = vec![Wanted { root: Root::new(selected.root, names), from: vec![source.to_string()] }];
+    let to = vec![Target { place: target.place, store, wanted }];
+    Ok(Ends { from: stores, to, indexes: selected.made.into_iter().collect(), failed: Vec::new() })
 }
 
 /// Sources and destinations of many artifacts.
@@ -222,168 +224,4 @@ async fn open_destination(args: &Args, place: &Place, report: &Report) -> Result
     let store = args.registry.write(place, report).await?;
     store.intend();
     Ok(store)
-}
-
-/// The output of a command that copied one artifact.
-pub(super) struct Outcome {
-    digest: Digest,
-    pub(super) json: serde_json::Map<String, Value>,
-    pub(super) lines: Vec<String>,
-}
-
-impl Outcome {
-    pub(super) fn print(&self, report: &Report) -> Result<ExitCode> {
-        report.result(Some(&self.digest), &self.json, &self.lines)?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    pub(super) fn digest(&self) -> &Digest {
-        &self.digest
-    }
-}
-
-/// Reports a finished copy of one artifact; its digest is for stdout.
-pub(super) fn report_done(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
-    let digest = done.root.digest.clone();
-    account(report, &CopyText::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
-}
-
-/// Reports a dry run for one artifact, with the description of the artifact.
-pub(super) fn report_planned(
-    report: &Report,
-    would: &copy::Report,
-    to: &Location,
-    described: (serde_json::Map<String, Value>, Vec<String>),
-) -> Result<Outcome> {
-    account(report, &CopyText::of_one(would, to, true), would, described)
-}
-
-fn account(
-    report: &Report,
-    told: &CopyText,
-    done: &copy::Report,
-    (mut json, lines): (serde_json::Map<String, Value>, Vec<String>),
-) -> Result<Outcome> {
-    let account = report.ended();
-    told.talk(report, done, account);
-    json.extend(told.json(done, account)?);
-    Ok(Outcome { digest: done.root.digest.clone(), json, lines })
-}
-
-/// The facts about a copy that the engine does not report.
-struct CopyText {
-    /// The destination as given.
-    to: String,
-    /// All names with their places.
-    locations: Vec<String>,
-    /// The requested artifacts.
-    roots: Vec<Digest>,
-    /// Whether this is a dry run.
-    dry: bool,
-    /// Whether there are many artifacts: messages then name the place of each.
-    many: bool,
-}
-
-impl CopyText {
-    fn of_one(done: &copy::Report, to: &Location, dry: bool) -> Self {
-        let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
-        Self { to: to.to_string(), locations, roots: vec![done.root.digest.clone()], dry, many: false }
-    }
-
-    fn report_all(&self, report: &Report, done: &copy::Report) -> Result<ExitCode> {
-        let account = report.ended();
-        self.talk(report, done, account);
-        self.document(report, done, account)
-    }
-
-    fn talk(&self, report: &Report, done: &copy::Report, account: Account) {
-        let to = &self.to;
-        if self.dry {
-            report.say("dry run: nothing was moved");
-        }
-        done.notes.iter().for_each(|note| report.warn(note));
-        self.tell_names(report, done);
-        let nothing = done.moved == 0 && done.mounted == 0;
-        let same = done.names.iter().all(|name| name.outcome == "same");
-        let name = if self.many { String::new() } else { the_name(done) };
-        report.say(match (self.dry, nothing) {
-            (true, _) => format!("{to}: {name}{}", conditional(done)),
-            (false, true) if same => format!("{to} is up to date: nothing moved"),
-            (false, true) => format!("{to}: {name}no content moved"),
-            (false, false) => format!("{to}: {name}{}{}", sentence(done), account.text(done.bytes)),
-        });
-    }
-
-    /// Reports for each name whether it is new, moved or unchanged. A moved name always gets a line of its own, since
-    /// other users may rely on it.
-    fn tell_names(&self, report: &Report, done: &copy::Report) {
-        let moves = if self.dry { "would move" } else { "moved" };
-        for (named, location) in done.names.iter().zip(&self.locations) {
-            let NameReport { name, from, to, outcome } = named;
-            let name = if self.many { location.clone() } else { format!("tag `{name}`") };
-            match from {
-                Some(from) if from != to => report.say(format!("{name} {moves} from {from} to {to}")),
-                _ if done.names.len() == 1 && !self.many => {}
-                Some(_) => report.say(format!("{name} is unchanged: {to}")),
-                None => report.say(format!("{name} is {outcome}: {to}")),
-            }
-        }
-    }
-
-    /// Prints each requested digest once.
-    fn document(&self, report: &Report, done: &copy::Report, account: Account) -> Result<ExitCode> {
-        let json = self.json(done, account)?;
-        let mut known = HashSet::new();
-        let lines: Vec<String> =
-            self.roots.iter().filter(|digest| known.insert(*digest)).map(ToString::to_string).collect();
-        report.result(None, &json, &lines)?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn json(&self, done: &copy::Report, account: Account) -> Result<serde_json::Map<String, Value>> {
-        // Resolving names and reading sources preceded the copy and count too.
-        let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
-        let mut object = object(&done)?;
-        object.insert("seconds".into(), account.seconds().into());
-        object.insert("location".into(), self.to.clone().into());
-        if self.dry {
-            object.insert("dryRun".into(), true.into());
-        }
-        let names = object.get_mut("names").and_then(Value::as_array_mut);
-        for (named, location) in names.into_iter().flatten().zip(&self.locations) {
-            if let Some(named) = named.as_object_mut() {
-                named.insert("location".into(), location.clone().into());
-            }
-        }
-        Ok(object)
-    }
-}
-
-/// The result for the only name, unless it moved: the start of a sentence.
-fn the_name(done: &copy::Report) -> String {
-    match done.names.as_slice() {
-        [NameReport { name, from: None, outcome: "set", .. }] => format!("tag `{name}` is set, "),
-        [NameReport { name, from: None, .. }] => format!("new tag `{name}`, "),
-        [NameReport { name, from: Some(from), to, .. }] if from == to => format!("tag `{name}` is unchanged, "),
-        _ => String::new(),
-    }
-}
-
-/// The counts of moved, mounted and present items.
-fn sentence(done: &copy::Report) -> String {
-    let moved = format!("{} moved ({})", count(done.moved, "item"), size(done.bytes));
-    let mounted = if done.mounted > 0 { format!(", {} mounted", done.mounted) } else { String::new() };
-    let present = if done.present > 0 { format!(", {} present", done.present) } else { String::new() };
-    format!("{moved}{mounted}{present}")
-}
-
-/// The counts for a dry run. Whether a registry would mount a blob is unknown until tried.
-fn conditional(would: &copy::Report) -> String {
-    let moves = match would.moved {
-        0 => "nothing would move".to_owned(),
-        moved => format!("{} would move ({})", count(moved, "item"), size(would.bytes)),
-    };
-    let are = if would.present == 1 { "is" } else { "are" };
-    let present = if would.present > 0 { format!(", {} {are} present", would.present) } else { String::new() };
-    format!("{moves}{present}")
 }

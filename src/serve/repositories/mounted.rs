@@ -199,6 +199,11 @@ impl ReadStore for MountedRepository {
         Ok(NamePage { names: found.into_iter().cloned().map(Into::into).collect(), unreadable, more: false })
     }
 
+    /// None: a server lists names only.
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
+
     /// `None` for several stores, whose versions cannot be combined into one.
     async fn names_version(&self) -> Result<Option<u64>> {
         match self.named.as_slice() {

@@ -129,6 +129,11 @@ impl Contents {
         self.blobs.get(digest).cloned().ok_or_else(|| self.missing(format_args!("{digest}")))
     }
 
+    /// These contents as a writer changes them: see [`IndexFile::settled`].
+    pub(super) fn settled(self) -> Result<Self> {
+        Ok(Self { index: self.index.settled()?.unwrap_or(self.index), ..self })
+    }
+
     /// Digests of all manifests reachable from the list, as far as they are present and readable.
     pub(super) fn manifests(&self) -> HashSet<Digest> {
         let mut found = HashSet::new();
@@ -218,7 +223,7 @@ struct HeaderWalk<'a> {
 
 impl HeaderWalk<'_> {
     fn run(mut self) -> Result<Contents> {
-        let mut blobs = BTreeMap::new();
+        let (mut blobs, mut list) = (BTreeMap::new(), None);
         let mut reader = Reader::new(SmallReads::new(self.file), Limits::default());
         while let Some(member) = reader.next_member()? {
             let name = member.path.trim_start_matches("./").to_owned();
@@ -238,12 +243,20 @@ impl HeaderWalk<'_> {
                 continue;
             }
             self.other(&name, &mut reader)?;
-            reader.jump()?;
+            let end = reader.jump()?;
+            if name == INDEX {
+                let slice =
+                    FileSlice { path: self.path.into(), offset: end.saturating_sub(member.size), len: member.size };
+                list = Some(BlobSlice { file: Arc::clone(self.file), slice, verified: true });
+            }
         }
         if !self.marked {
             return Err(Error::invalid(format!("not an OCI archive: no `{MARKER}`")));
         }
         let index = self.index.ok_or_else(|| Error::invalid(format!("not an OCI archive: no `{INDEX}`")))?;
+        if let (Some((desc, _)), Some(list)) = (index.whole(), list) {
+            blobs.entry(desc.digest.clone()).or_insert(list);
+        }
         Ok(Contents { path: self.path.into(), file: Some(Arc::clone(self.file)), index, blobs, strays: self.strays })
     }
 

@@ -182,6 +182,10 @@ impl ReadStore for Archive {
         one_page(async { Ok(self.contents().index.names()) })
     }
 
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        self.run(|contents| contents.unnamed(&contents.index)).await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(Some(self.shared.version.load(Ordering::SeqCst)))
     }
@@ -204,7 +208,7 @@ impl ReadStore for Archive {
     async fn inventory(&self) -> Result<Option<Inventory>> {
         self.run(|contents| {
             Ok(Some(Inventory {
-                entries: contents.index.entries().collect(),
+                entries: contents.index.artifacts().collect(),
                 blobs: contents.blobs.iter().map(|(digest, piece)| (digest.clone(), piece.slice.len)).collect(),
                 strays: contents.strays.clone(),
                 leftovers: Vec::new(),

@@ -57,7 +57,7 @@ impl Target {
     fn contents(&self) -> Result<(Contents, bool)> {
         match Contents::read(&self.path) {
             Err(e) if e.kind() == Kind::NotFound => Ok((Contents::empty(&self.path)?, false)),
-            other => Ok((other?, true)),
+            other => Ok((other?.settled()?, true)),
         }
     }
 }

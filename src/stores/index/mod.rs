@@ -5,6 +5,7 @@ mod flaws;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 mod fuzz;
 mod reading;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +39,8 @@ pub(super) struct IndexFile {
     /// True if there is a list of entries at all.
     listed: bool,
     changed: bool,
+    /// See [`IndexFile::whole`].
+    whole: Option<Box<(Descriptor, Bytes)>>,
 }
 
 /// The text of an entry: a part of that of the list, which it keeps in memory, or one of its own.
@@ -129,7 +132,7 @@ impl IndexFile {
             ("mediaType".to_owned(), raw(&media_type::INDEX)?),
             ("manifests".to_owned(), raw(&[0_u8; 0])?),
         ];
-        Ok(Self { fields, entries: Vec::new(), listed: true, changed: true })
+        Ok(Self { fields, entries: Vec::new(), listed: true, changed: true, whole: None })
     }
 
     /// Reads an `index.json`. Entries that are not descriptors are kept and otherwise ignored (image-spec
@@ -144,11 +147,12 @@ impl IndexFile {
         }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = Document(&bytes).deserialize(&mut reader).and_then(|index| reader.end().map(|()| index));
-        let index = read.map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
+        let mut index = read.map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
         let version = index.fields.iter().find(|(key, _)| key == "schemaVersion").map(|(_, value)| value.get());
         if version != Some("2") {
             return Err(Error::invalid("`index.json` must have `schemaVersion` 2"));
         }
+        index.whole = index.find_whole(&bytes);
         Ok(index)
     }
 

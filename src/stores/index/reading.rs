@@ -35,7 +35,8 @@ impl<'de> Visitor<'de> for Document<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<IndexFile, A::Error> {
-        let mut index = IndexFile { fields: Vec::new(), entries: Vec::new(), listed: true, changed: false };
+        let mut index =
+            IndexFile { fields: Vec::new(), entries: Vec::new(), listed: true, changed: false, whole: None };
         let null = || RawValue::from_string("null".to_owned()).map_err(A::Error::custom);
         while let Some(key) = map.next_key::<String>()? {
             if index.fields.iter().any(|(known, _)| *known == key) {

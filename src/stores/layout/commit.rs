@@ -112,10 +112,24 @@ impl Shared {
         }
     }
 
+    /// Stores a list that is itself an index as content, before the list changes.
+    fn keep_whole(&self, index: &IndexFile) -> Result<()> {
+        match index.whole() {
+            Some((desc, bytes)) if self.files.blob_size(&desc.digest)? != Some(desc.size) => {
+                self.files.write(&desc.digest, bytes)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Merges changes into the current list, one after the other. Errors: none was written.
     fn write(&self, changes: &[Change]) -> Result<Vec<Result<Committed>>> {
         let _share = self.memory.take(self.files.index_weight()?);
         let (mut index, mut gone) = (self.files.index()?, BTreeSet::new());
+        if let Some(settled) = index.settled()? {
+            self.keep_whole(&index)?;
+            index = settled;
+        }
         let mut outcomes = Vec::new();
         for change in changes {
             let mut merged = index.clone();

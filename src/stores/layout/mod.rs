@@ -34,8 +34,8 @@ use self::{
 };
 use super::listing::{About, Manifests, blob_path, same_size};
 use crate::{
-    blob::{ByteStream, FileSlice, read_file},
-    error::{Error, Result},
+    blob::{ByteStream, FileSlice, part, read_file},
+    error::{Error, Kind, Result},
     fs::{StrictStamp, blocking},
     oci::{Descriptor, Digest},
     store::{
@@ -265,7 +265,16 @@ impl ReadStore for Layout {
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         let digest = item.desc.digest.clone();
         let path = self.path().join(blob_path(&digest));
-        let (file, size) = self.run(move |shared| shared.files.blob(&digest)).await?;
+        let found = self.run(move |shared| match shared.files.blob(&digest) {
+            Err(missing) if missing.kind() == Kind::NotFound => {
+                shared.index()?.whole_as(&digest).map(Err).ok_or(missing)
+            }
+            other => other.map(Ok),
+        });
+        let (file, size) = match found.await? {
+            Ok(file) => file,
+            Err(whole) => return Ok(part(&whole, &range)),
+        };
         same_size(&item.desc, size, self)?;
         let end = range.end.min(size);
         Ok(read_file(Arc::new(file), path, range.start, end.saturating_sub(range.start)))
@@ -282,6 +291,10 @@ impl ReadStore for Layout {
 
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
         one_page(self.run(|shared| Ok(shared.index()?.names())))
+    }
+
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        self.run(|shared| Manifests::unnamed(shared, &*shared.index()?)).await
     }
 
     /// An unchanged list is not read again.

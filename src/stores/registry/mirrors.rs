@@ -262,6 +262,11 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
     }
 
+    /// None, as of every registry.
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
+
     /// Registries do not tell.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)

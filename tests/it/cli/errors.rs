@@ -109,6 +109,8 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
     world.ok("push talk oci:none:a");
     world.ok("push talk/1.png oci:none:a");
     world.ok("delete oci:none:a");
+    world.ok("push talk oci:odd:a");
+    world.write("odd/index.json", r#"{"schemaVersion":2,"manifests":[{"mediaType":"x"}]}"#);
     world.write("taken/1.png", "mine");
     world.write("file", "1");
     world.write("empty/x", "1");
@@ -122,6 +124,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
     for (line, code, exit) in [
         ("inspect oci:two", Code::SeveralTags, 1),
         ("inspect oci:none", Code::NoTags, 1),
+        ("ls oci:odd", Code::ListIncomplete, 1),
         ("copy --list list localhost:3/m", Code::NameTwice, 2),
         ("pull oci:two:a taken --unpack", Code::DestinationTaken, 1),
         ("pull oci:two:a large --unpack --max-size 1", Code::ExpandsTooFar, 1),

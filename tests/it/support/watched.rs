@@ -144,6 +144,10 @@ impl ReadStore for Watched {
         self.inner.list_names().await
     }
 
+    async fn unnamed(&self) -> Result<Vec<Descriptor>> {
+        self.inner.unnamed().await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.watch.ask("names_version");
         self.inner.names_version().await

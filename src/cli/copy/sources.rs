@@ -1,0 +1,71 @@
+//! The stores that a copy of many artifacts reads.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path,
+    sync::Arc,
+};
+
+use artifact::{
+    Error, Kind, Result,
+    copy::{NewIndex, Selected},
+    location::Place,
+    oci::Descriptor,
+    store::{Added, ReadStore},
+};
+use bytes::Bytes;
+
+use super::super::{report::Report, session::RegistryArgs};
+
+/// The source stores, each opened once.
+#[derive(Default)]
+pub(super) struct Stores {
+    pub(super) open: Vec<Arc<dyn ReadStore>>,
+    by_place: HashMap<String, u16>,
+}
+
+impl Stores {
+    pub(super) async fn open_store(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
+        let key = key(place);
+        if let Some(at) = self.by_place.get(&key) {
+            return Ok(*at);
+        }
+        let at =
+            u16::try_from(self.open.len()).map_err(|_| Error::limit("more than 65536 source stores in one copy"))?;
+        self.open.push(registry.read(place, report).await?);
+        self.by_place.insert(key, at);
+        Ok(at)
+    }
+
+    /// Adds the indexes that were made of those in each store, and returns each once.
+    pub(super) fn add_made<'a>(&mut self, found: impl Iterator<Item = (u16, &'a Selected)>) -> Vec<NewIndex> {
+        let mut made: HashMap<u16, Vec<(Descriptor, Bytes)>> = HashMap::new();
+        let (mut indexes, mut known) = (Vec::new(), HashSet::new());
+        for (store, selected) in found {
+            if let Some(added) = selected.added() {
+                made.entry(store).or_default().push(added);
+            }
+            indexes.extend(selected.made.iter().filter(|made| known.insert(made.to.clone())).cloned());
+        }
+        for (at, added) in made {
+            if let Some(store) = self.open.get_mut(usize::from(at)) {
+                *store = Arc::new(Added::new(Arc::clone(store), added));
+            }
+        }
+        indexes
+    }
+
+    pub(super) fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {
+        self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a source store was not opened"))
+    }
+}
+
+/// The key of a place; spellings of one path have the same key.
+pub(super) fn key(place: &Place) -> String {
+    let absolute = |path: &std::path::PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
+    match place {
+        Place::Registry { .. } => place.to_string(),
+        Place::Layout(path) => Place::Layout(absolute(path)).to_string(),
+        Place::Archive(path) => Place::Archive(absolute(path)).to_string(),
+    }
+}
