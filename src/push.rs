@@ -9,7 +9,7 @@ use crate::{
     graph::Root,
     location::{Context, Location, Place, name_in},
     oci::{Descriptor, Parsed, RefName},
-    pack::{self, Outlet, Packed},
+    pack::{self, Outlet, Packed, Summary},
     plan::{Plan, Stored},
     source::Source,
     store::{self, ReadStore, Store, compare},
@@ -107,6 +107,8 @@ pub struct Pushed {
     pub type_name: String,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// The manifest or index, in short.
+    pub summary: Summary,
     /// What was transferred, and what became of each name.
     pub report: Report,
 }
@@ -323,18 +325,20 @@ impl Prepared {
         let copying = copy::Options { early_upload: early.clone(), ..copying(names, &options, context) };
         let carried = async {
             let packed = pack_with(plan, outlet, context).await?;
-            let root = packed.root().clone();
-            carry(&origins(Arc::new(packed), &places, context).await?, root, to, &target, &copying, context).await
+            let (root, summary) = (packed.root().clone(), packed.summary());
+            let from = origins(Arc::new(packed), &places, context).await?;
+            let (to, report) = carry(&from, root, to, &target, &copying, context).await?;
+            Ok::<_, Error>((to, summary, report))
         };
         let carried = carried.await;
         if let Some(early) = early {
             early.stop().await;
         }
-        let (to, report) = carried?;
+        let (to, summary, report) = carried?;
         if options.read_back {
             store::read_back(to.as_ref(), &report.root, &copying.names).await?;
         }
-        Ok(Pushed { location: target, type_name, warnings, report })
+        Ok(Pushed { location: target, type_name, warnings, summary, report })
     }
 }
 

@@ -16,7 +16,7 @@ use clap::Subcommand;
 
 use super::{
     data::{self, DataArgs},
-    report::{Report, object},
+    report::{Report, about},
     session::RegistryArgs,
 };
 
@@ -82,9 +82,8 @@ async fn push(args: PushArgs, report: &Report) -> Result<ExitCode> {
     }
     let store = args.registry.write(&args.location.place, report).await?;
     raw::put_blob(store.as_ref(), &desc, &file).await?;
-    let mut json = object(&desc)?;
+    let mut json = about(&args.location.place, &desc)?;
     json.insert("location".into(), args.location.to_string().into());
-    json.insert("reference".into(), format!("{}@{}", args.location.place, desc.digest).into());
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use artifact::{
     oci::{Descriptor, Parsed},
     types::{Catalog, MAX_CONFIG, View},
 };
+use serde_json::{Value, json};
 
 use super::{
     report::Report,
@@ -46,7 +47,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let fix = if f.severity == Severity::Note { String::new() } else { format!(" ({})", f.what.remedy()) };
         format!("{}: {}: {}{fix}", word(f.severity), escape(&f.place), escape(&f.message))
     });
-    report.result(None, &findings, &lines.collect::<Vec<_>>())?;
+    let found: Vec<Value> = findings
+        .iter()
+        .map(|f| json!({ "severity": f.severity, "code": f.what, "place": f.place, "message": f.message }))
+        .collect();
+    let json = json!({ "location": args.location.to_string(), "findings": found });
+    report.result(None, &json, &lines.collect::<Vec<_>>())?;
     let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
     if errors > 0 {
         return Err(Error::new(Kind::Mismatch, format!("{} in {}", count(errors, "error"), args.location)));

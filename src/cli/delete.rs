@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         ));
     }
     let names = |all: &[Related]| all.iter().map(|related| format!("{}{related}", location.place)).collect::<Vec<_>>();
-    let json = serde_json::json!({ "deleted": location.to_string(), "related": names(deleted.split_last().map_or(&[], |(_, related)| related)), "left": names(&left) });
+    let json = serde_json::json!({ "location": location.to_string(), "related": names(deleted.split_last().map_or(&[], |(_, related)| related)), "left": names(&left) });
     report.result(None, &json, &[])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use artifact::{
 };
 
 use super::{
-    report::{Report, object},
+    report::{Report, about, object},
     session::{CatalogArgs, RegistryArgs},
     text::{escape, size, table},
 };
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     description.warnings.iter().for_each(|warning| report.warn(warning));
     let mut json = object(&description)?;
     json.insert("location".into(), args.location.to_string().into());
-    json.insert("reference".into(), format!("{}@{}", args.location.place, root.digest).into());
+    json.extend(about(&args.location.place, &root)?);
     report.result(Some(&root.digest), &json, &text(Some(&args.location), &description))?;
     Ok(ExitCode::SUCCESS)
 }

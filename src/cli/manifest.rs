@@ -11,11 +11,11 @@ use artifact::{
     store,
 };
 use clap::Subcommand;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     data::{self, DataArgs},
-    report::{Report, object},
+    report::{Report, about, object},
     session::RegistryArgs,
 };
 
@@ -96,10 +96,9 @@ pub(super) fn print(
     let (desc, place) = (&written.descriptor, &location.place);
     written.names.iter().for_each(|name| report.say(super::tag::moved(place, name)));
     let names: Vec<NameReport> = written.names.iter().map(NameReport::from).collect();
-    let mut json = object(desc)?;
-    json.insert("location".into(), location.to_string().into());
-    json.insert("reference".into(), format!("{place}@{}", desc.digest).into());
-    json.extend(object(&serde_json::json!({ "names": names }))?);
+    let tags: Vec<&RefName> = names.iter().map(|name| &name.name).collect();
+    let mut json = about(place, desc)?;
+    json.extend(object(&json!({ "location": location.to_string(), "tags": tags, "names": names }))?);
     json.extend(more);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)

@@ -8,13 +8,18 @@ use std::{
 };
 
 use artifact::{Error, oci::without_userinfo, text::is_harmful};
+use serde_json::json;
 
-use super::{hint, text::escape};
+use super::{
+    hint,
+    text::{escape, without_controls},
+};
 
 /// Prints the usage error, or the requested help. What stands in front of a host is redacted, and control characters in
 /// arguments escaped.
 pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    let colors = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let colors = !wants_json(arguments)
+        && if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = error.render();
     let given = || arguments.iter().map(|argument| argument.to_string_lossy());
     let mut text = match given().any(|argument| argument.contains(is_harmful)) {
@@ -30,6 +35,9 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
             text = text.replace(&value, &without_userinfo(&value));
         }
     }
+    if error.use_stderr() && wants_json(arguments) {
+        return report_as_json(error, &text);
+    }
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     if let Some(hint) = own.and_then(hint::for_error) {
         text.push_str(&format!("\nhint: {hint}\n"));
@@ -38,6 +46,23 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
         true => io::stderr().lock().write_all(text.as_bytes()),
         false => io::stdout().lock().write_all(text.as_bytes()),
     };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Whether `--format json` stands among the arguments.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let pairs = arguments.iter().zip(arguments.iter().skip(1));
+    arguments.iter().any(|argument| argument == "--format=json")
+        || pairs.into_iter().any(|(option, value)| option == "--format" && value == "json")
+}
+
+fn report_as_json(error: &clap::Error, text: &str) -> ExitCode {
+    let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+    let (code, facts) = (own.and_then(Error::code), own.map(Error::facts));
+    let error_json = json!({ "code": code, "message": message, "facts": facts, "hint": own.and_then(hint::for_error) });
+    let line = json!({ "event": "error", "command": null, "error": error_json }).to_string();
+    let _ = io::stderr().lock().write_all(format!("{}\n", without_controls(&line)).as_bytes());
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

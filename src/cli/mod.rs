@@ -15,6 +15,8 @@ mod costs;
 mod data;
 mod delete;
 mod environment;
+mod examples;
+mod help;
 mod hint;
 mod inspect;
 mod log;
@@ -34,13 +36,14 @@ mod session;
 mod stop;
 mod tag;
 mod text;
+mod topics;
 mod tour;
 mod types;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use artifact::{Error, Kind, Result};
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use report::Report;
 
@@ -92,6 +95,8 @@ enum Command {
     Logout(login::LogoutArgs),
     Tour(tour::Args),
     Completions(completions::Args),
+    Help(help::Args),
+    Version(help::VersionArgs),
 }
 
 /// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 5 refused by the registry, 70 internal,
@@ -99,11 +104,13 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     environment::without_core_dumps();
     let arguments = environment::arguments();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let parsed = help::command().try_get_matches_from(&arguments);
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, help::path(&matches))));
+    let (cli, command) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
-    let report = Report::new(&cli.output);
+    let report = Report::new(&cli.output, command);
     if let Err(error) = log::start(&cli.log, &report) {
         return finish(Err(error), &report);
     }
@@ -174,6 +181,8 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Logout(args) => login::logout(args, report).await,
         Command::Tour(args) => tour::run(args, report).await,
         Command::Completions(args) => completions::run(&args, report),
+        Command::Help(args) => help::help(&args, report),
+        Command::Version(_) => help::version(report),
     }
 }
 

@@ -115,10 +115,20 @@ pub(super) fn described(
     let mut description = Description::bare(packed.root(), &parsed);
     description.type_name = Some(type_name.to_owned());
     let lines = inspect::text(target, &description);
-    let mut json = object(&packed.summary())?;
-    json.insert("type".into(), type_name.into());
-    json.extend(planner.form().map(|form| ("form".to_owned(), form.into())));
-    json.insert("why".into(), planner.why().into());
+    let mut json = facts(type_name, planner, &packed.summary())?;
     json.extend(target.map(|target| ("location".to_owned(), target.to_string().into())));
     Ok((json, lines))
+}
+
+/// What was decided about a source and what became of it, for the document.
+pub(super) fn facts(
+    type_name: &str,
+    planner: &Planner,
+    summary: &artifact::pack::Summary,
+) -> Result<Map<String, Value>> {
+    let mut json = object(summary)?;
+    json.insert("type".into(), type_name.into());
+    json.insert("form".into(), planner.form().into());
+    json.insert("why".into(), planner.why().into());
+    Ok(json)
 }

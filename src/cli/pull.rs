@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{
     copy::report_pulled,
     progress::Account,
-    report::Report,
+    report::{Report, about, object},
     session::{RegistryArgs, SelectionArgs, TypeArgs, concurrency, max_size},
     text::{count, size},
 };
@@ -109,7 +109,18 @@ async fn unpacked(args: Args, view: View, context: &Context, report: &Report) ->
     report.say(format!("{}: {files}, {bytes}{}", dest.display(), account.text(written.bytes)));
     let Account { resumed, retried, .. } = account;
     let seconds = account.seconds();
-    let json = json!({ "root": root, "written": written, "resumed": resumed, "retried": retried, "seconds": seconds });
+    let mut json = about(&args.location.place, &root)?;
+    json.extend(object(&json!({
+        "location": args.location.to_string(),
+        "destination": dest,
+        "files": written.files,
+        "directories": written.directories,
+        "links": written.links,
+        "bytes": written.bytes,
+        "resumed": resumed,
+        "retried": retried,
+        "seconds": seconds,
+    }))?);
     report.result(Some(&root.digest), &json, &[root.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ use artifact::{
 
 use super::{
     copy::{Outcome, report_done, report_planned},
-    plan::{PackArgs, described, told},
+    plan::{PackArgs, described, facts, told},
     report::Report,
     session::{RegistryArgs, concurrency},
 };
@@ -104,6 +104,8 @@ pub(super) async fn carried(prepared: Prepared, dry_run: bool, context: &Context
         let (packed, would) = prepared.foresee(context).await?;
         return report_planned(report, &would, &target, described(&type_name, &planner, &packed, Some(&target))?);
     }
+    let (type_name, planner) = (prepared.plan.type_name.clone(), prepared.planner.clone());
     let pushed = prepared.run(context).await?;
-    report_done(report, &pushed.report, &pushed.location)
+    let facts = facts(&type_name, &planner, &pushed.summary)?;
+    report_done(report, &pushed.report, &pushed.location, facts)
 }

@@ -11,6 +11,7 @@ use std::{
 
 use artifact::{
     Error, Kind, Result,
+    oci::Descriptor,
     progress::{Observer, Progress},
     stores::registry::SentSecrets,
 };
@@ -53,6 +54,8 @@ enum Format {
 /// The output of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
+    /// The command that writes, such as `types list`.
+    command: Arc<str>,
     format: Format,
     quiet: bool,
     verbose: bool,
@@ -65,7 +68,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(args: &Args) -> Self {
+    pub(crate) fn new(args: &Args, command: String) -> Self {
         let Args { format, quiet, verbose } = *args;
         let mode = match format {
             _ if quiet => Mode::Quiet,
@@ -77,7 +80,7 @@ impl Report {
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
         let (closed, sent) = (Arc::default(), SentSecrets::default());
-        Self { format, quiet, verbose, closed, screen, display, observer, sent }
+        Self { command: command.into(), format, quiet, verbose, closed, screen, display, observer, sent }
     }
 
     /// What is sent to registries from now on.
@@ -103,7 +106,11 @@ impl Report {
     /// Prints a result: a JSON document with `--format json`, the digest with `--quiet`, else lines.
     pub(crate) fn result(&self, digest: Option<&dyn Display>, json: &impl Serialize, lines: &[String]) -> Result<()> {
         match (self.format, digest) {
-            (Format::Json, _) => self.document(json),
+            (Format::Json, _) => {
+                let mut all = Map::from_iter([("command".to_owned(), Value::from(&*self.command))]);
+                all.extend(object(json)?.into_iter().filter(|(key, _)| key != "command"));
+                self.document(&all)
+            }
             (Format::Text, Some(digest)) if self.quiet => self.line(digest),
             (Format::Text, _) => lines.iter().try_for_each(|line| self.line(line)),
         }
@@ -172,11 +179,7 @@ impl Report {
     /// Prints the failure and its cause, the context, and a hint.
     pub(crate) fn error(&self, error: &Error) {
         if self.format == Format::Json {
-            let mut event = json!({ "event": "error" });
-            if let (Some(event), Value::Object(failure)) = (event.as_object_mut(), failure(error)) {
-                event.extend(failure);
-            }
-            return self.object(&event);
+            return self.object(&json!({ "event": "error", "command": &*self.command, "error": failure(error) }));
         }
         let hint = hint::for_error(error);
         let (places, reason): (Vec<_>, _) = (error.contexts().collect(), error.reason());
@@ -253,6 +256,13 @@ fn shortened(message: &str) -> String {
         0 => shown.to_owned(),
         more => format!("{shown}… ({more} more characters)"),
     }
+}
+
+/// The facts about an artifact that are in every document about one.
+pub(crate) fn about(place: &impl Display, desc: &Descriptor) -> Result<Map<String, Value>> {
+    let mut json = Map::from_iter([("reference".to_owned(), Value::from(format!("{place}@{}", desc.digest)))]);
+    json.extend(object(&desc.bare())?);
+    Ok(json)
 }
 
 /// Converts a value to a JSON object, for more keys.

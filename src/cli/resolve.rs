@@ -9,7 +9,7 @@ use artifact::{
 use serde_json::{Map, Value};
 
 use super::{
-    report::{Report, object},
+    report::{Report, about},
     session::RegistryArgs,
 };
 
@@ -32,9 +32,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let store = args.registry.read(&location.place, report).await?;
         let desc = store.resolve(&name_in(store.as_ref(), location).await?).await?;
         let reference = format!("{}@{}", location.place, desc.digest);
-        let mut json = object(&desc.bare())?;
+        let mut json = about(&location.place, &desc)?;
         json.insert("location".into(), location.to_string().into());
-        json.insert("reference".into(), reference.clone().into());
         documents.push(json);
         lines.push(if args.full_reference { super::text::escape(&reference) } else { desc.digest.to_string() });
     }

@@ -10,9 +10,10 @@ use artifact::{
     oci::RefName,
     store::{self, Intent, NameChange},
 };
+use serde_json::json;
 
 use super::{
-    report::{Report, object},
+    report::{Report, about, object},
     session::RegistryArgs,
 };
 
@@ -44,8 +45,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         report.say(moved(&args.location.place, planned));
     }
     let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();
-    let mut json = object(&desc)?;
-    json.extend(object(&serde_json::json!({ "location": args.location.to_string(), "names": names }))?);
+    let tags: Vec<&RefName> = names.iter().map(|name| &name.name).collect();
+    let mut json = about(&args.location.place, &desc)?;
+    json.extend(object(&json!({ "location": args.location.to_string(), "tags": tags, "names": names }))?);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -108,7 +108,7 @@ async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
     let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
     let rows: Vec<_> =
         json.iter().map(|row| ["name", "description", "origin"].map(|key| cell(row, key)).to_vec()).collect();
-    report.result(None, &json, &table(&rows))?;
+    report.result(None, &json!({ "types": json }), &table(&rows))?;
     match missing {
         0 => Ok(ExitCode::SUCCESS),
         missing => Err(Error::invalid(format!("{} cannot be listed", count(missing, "artifact type")))),
@@ -119,7 +119,8 @@ fn show_type(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
     let context = args.types.context()?;
     let catalog = catalog(&context, report)?;
     let kind = catalog.get(&args.name).map_err(|unknown| no_definition(&args.name, &context, unknown))?;
-    report.result(None, kind.definition(), &[kind.text().trim_end().to_owned()])?;
+    let json = json!({ "type": kind.name(), "origin": kind.origin().to_string(), "definition": kind.definition() });
+    report.result(None, &json, &[kind.text().trim_end().to_owned()])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -194,8 +195,12 @@ fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
         format!("{}: {word}: {}", f.place, f.message)
     };
     let json: Vec<_> =
-        findings.iter().map(|f| json!({ "place": f.place, "error": f.error, "message": f.message })).collect();
-    report.result(None, &json, &findings.iter().map(|f| escape(&line(f))).collect::<Vec<_>>())?;
+        findings.iter().map(|f| json!({ "severity": if f.error { "error" } else { "warning" }, "place": f.place, "message": f.message })).collect();
+    report.result(
+        None,
+        &json!({ "findings": json }),
+        &findings.iter().map(|f| escape(&line(f))).collect::<Vec<_>>(),
+    )?;
     let errors = findings.iter().filter(|f| f.error).count();
     if errors > 0 {
         let first = findings.iter().find(|f| f.error).map(line).unwrap_or_default();
@@ -227,7 +232,7 @@ fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
             );
         }
     }
-    report.result(None, &json, &lines)?;
+    report.result(None, &json!({ "tests": json }), &lines)?;
     if failed > 0 {
         return Err(Error::new(Kind::Invalid, format!("{} failed, {passed} passed", count(failed, "test"))));
     }

@@ -59,6 +59,7 @@ pub(super) async fn copy_again(
     report.moved = report.moved.saturating_add(again.moved);
     report.bytes = report.bytes.saturating_add(again.bytes);
     report.present = report.present.saturating_sub(again.moved);
+    report.present_bytes = report.present_bytes.saturating_sub(again.bytes);
     copied
 }
 

@@ -65,8 +65,14 @@ pub struct Report {
     pub bytes: u64,
     /// Manifests and blobs that were already there.
     pub present: usize,
+    /// Bytes that were already there.
+    #[serde(skip)]
+    pub present_bytes: u64,
     /// Blobs that the destination took from another repository.
     pub mounted: usize,
+    /// Bytes of these.
+    #[serde(skip)]
+    pub mounted_bytes: u64,
     /// Bytes that an earlier transfer had already moved.
     pub resumed: u64,
     /// Retries of failed operations. This and `resumed` count events sent to [`Options::progress`]: give the registry
@@ -119,7 +125,9 @@ impl Report {
             moved: 0,
             bytes: 0,
             present: 0,
+            present_bytes: 0,
             mounted: 0,
+            mounted_bytes: 0,
             resumed: 0,
             retried: 0,
             names: Vec::new(),
@@ -132,7 +140,10 @@ impl Report {
     /// This report and that of a later copy together.
     #[must_use]
     pub fn and(mut self, later: Self) -> Self {
-        let Self { root: _, moved, bytes, present, mounted, resumed, retried, names, indexes, notes, unknown } = later;
+        self.present_bytes = self.present_bytes.saturating_add(later.present_bytes);
+        self.mounted_bytes = self.mounted_bytes.saturating_add(later.mounted_bytes);
+        let Self { root: _, moved, bytes, present, mounted, resumed, retried, names, indexes, notes, unknown, .. } =
+            later;
         self.moved = self.moved.saturating_add(moved);
         self.bytes = self.bytes.saturating_add(bytes);
         self.present = self.present.saturating_add(present);
@@ -156,8 +167,14 @@ impl Report {
                 self.moved += 1;
                 self.bytes = self.bytes.saturating_add(desc.size);
             }
-            Outcome::Present => self.present += 1,
-            Outcome::Mounted => self.mounted += 1,
+            Outcome::Present => {
+                self.present += 1;
+                self.present_bytes = self.present_bytes.saturating_add(desc.size);
+            }
+            Outcome::Mounted => {
+                self.mounted += 1;
+                self.mounted_bytes = self.mounted_bytes.saturating_add(desc.size);
+            }
         }
     }
 }

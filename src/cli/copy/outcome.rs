@@ -15,7 +15,7 @@ use super::{
         self as cli,
         progress::Account,
         rank,
-        report::{self, Report, object},
+        report::{self, Report, about, object},
         text::{count, size},
     },
     carry::Carried,
@@ -40,10 +40,15 @@ impl Outcome {
     }
 }
 
-/// Reports a finished copy of one artifact; its digest is for stdout.
-pub(crate) fn report_done(report: &Report, done: &copy::Report, to: &Location) -> Result<Outcome> {
+/// Reports a finished copy of one artifact, with these facts about it; its digest is for stdout.
+pub(crate) fn report_done(
+    report: &Report,
+    done: &copy::Report,
+    to: &Location,
+    facts: serde_json::Map<String, Value>,
+) -> Result<Outcome> {
     let digest = done.root.digest.clone();
-    account(report, &CopyText::of_one(done, to, false), done, (serde_json::Map::new(), vec![digest.to_string()]))
+    account(report, &CopyText::of_one(done, to, false), done, (facts, vec![digest.to_string()]))
 }
 
 /// Reports a finished pull; with `referrers`, also those that were left behind.
@@ -91,7 +96,9 @@ impl Outcomes {
     pub(super) fn tell(self, report: &Report) -> Result<ExitCode> {
         let account = report.ended();
         let Self { to, dry, many, referrers, carried: Carried { report: done, locations, roots, failed } } = self;
-        let told = CopyText { to, locations, dry, many, referrers };
+        let only = if many { None } else { to.parse::<Location>().ok() };
+        let place = only.map(|only| only.place.to_string());
+        let told = CopyText { to, place, locations, dry, many, referrers };
         let mut json = match &done {
             Some(done) => {
                 told.talk(report, done, account);
@@ -144,6 +151,8 @@ fn tell_failures(report: &Report, failed: Vec<Failure>, copied: usize, dry: bool
 struct CopyText {
     /// The destination as given.
     to: String,
+    /// The place of the only artifact.
+    place: Option<String>,
     /// All names with their places.
     locations: Vec<String>,
     /// Whether this is a dry run.
@@ -157,7 +166,7 @@ struct CopyText {
 impl CopyText {
     fn of_one(done: &copy::Report, to: &Location, dry: bool) -> Self {
         let locations = done.names.iter().map(|named| format!("{}:{}", to.place, named.name)).collect();
-        Self { to: to.to_string(), locations, dry, many: false, referrers: false }
+        Self { to: to.to_string(), place: Some(to.place.to_string()), locations, dry, many: false, referrers: false }
     }
 
     fn talk(&self, report: &Report, done: &copy::Report, account: Account) {
@@ -218,6 +227,17 @@ impl CopyText {
         // Resolving names and reading sources preceded the copy and count too.
         let done = copy::Report { resumed: account.resumed, retried: account.retried, ..done.clone() };
         let mut object = object(&done)?;
+        for key in ["root", "moved", "bytes", "present", "mounted"] {
+            object.remove(key);
+        }
+        let amount = |items: usize, bytes: u64| json!({ "items": items, "bytes": bytes });
+        object.insert("moved".into(), amount(done.moved, done.bytes));
+        object.insert("present".into(), amount(done.present, done.present_bytes));
+        object.insert("mounted".into(), amount(done.mounted, done.mounted_bytes));
+        if let Some(place) = &self.place {
+            object.extend(about(place, &done.root)?);
+            object.insert("tags".into(), done.names.iter().map(|name| Value::from(name.name.as_str())).collect());
+        }
         object.insert("seconds".into(), account.seconds().into());
         object.insert("location".into(), self.to.clone().into());
         if self.dry {

@@ -34,6 +34,7 @@ impl Reached {
         let ran = ran(command.output().unwrap());
         let mut events = ran.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let error = events.rfind(|event| event["event"] == "error").unwrap_or_default();
+        let error = &error["error"];
         let name = serde_json::to_value(code).unwrap();
         self.codes.insert(name.as_str().unwrap().to_owned());
         if (&error["code"], ran.code) != (&name, exit) {

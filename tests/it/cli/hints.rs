@@ -267,6 +267,7 @@ fn what_an_error_of_a_registry_is_about_is_told_to_programs() {
     world.ok(&format!("push talk {}/team/talk:v1", registry.addr));
     let ran = world.run(&format!("inspect {}/team/talk:v2 --format json", registry.addr));
     let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    let error = &error["error"];
     let repository = format!("{}/team/talk", registry.addr);
     let facts = serde_json::json!({
         "registry": registry.addr, "repository": repository, "name": "v2", "status": 404,
@@ -278,6 +279,7 @@ fn what_an_error_of_a_registry_is_about_is_told_to_programs() {
     world.write("auth.json", &auth.to_string());
     let ran = world.run(&format!("ls {}/a --auth-file auth.json --format json", closed.host()));
     let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    let error = &error["error"];
     assert_eq!(
         (&error["code"], &error["facts"]["credentials"]),
         (&"credentials-refused".into(), &"`auth.json`".into())

@@ -49,7 +49,7 @@ fn what_talks_to_a_terminal_is_escaped_once_and_is_itself_in_json() {
         let json = ran(world.command("--format json").args(&arguments).output().unwrap());
         assert!(!json.stderr.trim_end().chars().any(|c| c.is_control() || c == '\u{202e}'), "{:?}", json.stderr);
         let said: Value = serde_json::from_str(&json.stderr).unwrap();
-        assert!(said["message"].as_str().unwrap().contains(&format!("`{hostile}`")), "{arguments:?}: {said}");
+        assert!(said["error"]["message"].as_str().unwrap().contains(&format!("`{hostile}`")), "{arguments:?}: {said}");
     }
     // What the command line itself refuses is shown in the same way.
     for location in [hostile, "oci:a\u{1b}[31m", "localhost:5000/\u{202e}x", "localhost:5000/x:\u{9b}2J"] {
@@ -141,7 +141,7 @@ fn no_character_that_hides_or_reorders_reaches_a_terminal_and_json_has_it_as_an_
     let json = ran(world.command("--format json").args(["push", &name, "oci:out"]).output().unwrap());
     assert!(!hides(&json.stderr), "{:?}", json.stderr);
     let said: Value = serde_json::from_str(&json.stderr).unwrap();
-    assert!(said["message"].as_str().unwrap().contains(&name), "{said}");
+    assert!(said["error"]["message"].as_str().unwrap().contains(&name), "{said}");
     // An ordinary emoji is shown.
     let text = ran(world.command("").args(["push", "❤️", "oci:out"]).output().unwrap());
     assert!(text.stderr.contains("❤️"), "{}", text.stderr);

@@ -78,7 +78,7 @@ impl World {
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{line}: {}", ran.stderr);
         let said: Value = serde_json::from_str(&ran.stderr).unwrap();
         assert_eq!(said["event"], "error");
-        assert!(said["message"].as_str().unwrap().contains(word), "{line}: {}", ran.stderr);
+        assert!(said["error"]["message"].as_str().unwrap().contains(word), "{line}: {}", ran.stderr);
     }
 }
 

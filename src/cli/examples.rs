@@ -1,0 +1,99 @@
+//! The examples in the help of each command. A test runs all of them.
+
+/// By command, with the subcommand if there is one: command lines, of which some have a comment above.
+///
+/// `registry.example` is a registry, `talk` a directory with a `slides.yaml`, `chart` one with a Chart.yaml.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "push",
+        "artifact push talk/slides.yaml registry.example/talks/oci:v1
+artifact push chart registry.example/charts
+artifact push report.txt oci:layout:v1 -a org.opencontainers.image.version=1",
+    ),
+    (
+        "pull",
+        "artifact pull registry.example/talks/oci:v1 talk-layout
+artifact pull registry.example/talks/oci:v1 talk-files --unpack
+artifact pull registry.example/talks/oci:v1 talk.tar",
+    ),
+    (
+        "plan",
+        "artifact plan talk/slides.yaml
+artifact plan chart registry.example/charts --format json",
+    ),
+    (
+        "copy",
+        "artifact copy registry.example/talks/oci:v1 oci:talks
+artifact copy --all-tags registry.example/talks/oci oci-archive:talks.tar
+artifact copy --repositories registry.example/talks oci:everything",
+    ),
+    (
+        "attach",
+        "artifact attach registry.example/talks/oci:v1 sbom.spdx.json --artifact-type application/spdx+json
+artifact attach oci:talk-layout:v1 report.txt",
+    ),
+    (
+        "inspect",
+        "artifact inspect registry.example/talks/oci:v1
+artifact inspect oci:talk-layout --format json",
+    ),
+    (
+        "ls",
+        "artifact ls registry.example
+artifact ls registry.example/talks/oci",
+    ),
+    ("tag", "artifact tag registry.example/talks/oci:v1 stable 1.0"),
+    ("delete", "artifact delete registry.example/talks/oci:stable"),
+    (
+        "cat",
+        "artifact cat registry.example/talks/oci:v1 --pretty
+artifact cat registry.example/talks/oci:v1 config
+artifact cat registry.example/talks/oci:v1 1.png -o 1.png",
+    ),
+    (
+        "resolve",
+        "artifact resolve registry.example/talks/oci:v1
+artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout",
+    ),
+    ("manifest get", "artifact manifest get registry.example/talks/oci:v1 -o manifest.json"),
+    ("manifest push", "artifact manifest push registry.example/talks/oci:v2 manifest.json"),
+    ("blob get", "artifact blob get oci:talk-layout@sha256:44136fa3"),
+    ("blob push", "artifact blob push registry.example/talks/oci report.txt"),
+    (
+        "annotate",
+        "artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version=1.0
+artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version-",
+    ),
+    ("types list", "artifact types list"),
+    ("types show", "artifact types show file-bundle"),
+    ("types new", "artifact types new recipe"),
+    (
+        "types lint",
+        "artifact types lint
+artifact types lint artifact-types/recipe.yaml",
+    ),
+    ("types test", "artifact types test recipe"),
+    ("types schema", "artifact types schema\nartifact types schema --plan"),
+    (
+        "check",
+        "artifact check oci:talk-layout
+artifact check registry.example/talks/oci",
+    ),
+    (
+        "serve",
+        "artifact serve talk-layout
+artifact serve --writable registry --listen 127.0.0.1:5000",
+    ),
+    ("login", "artifact login registry.example -u ann"),
+    ("logout", "artifact logout registry.example"),
+    ("tour", "artifact tour"),
+    ("completions", "artifact completions bash > artifact.bash"),
+    ("help", "artifact help push\nartifact help exit-codes"),
+];
+
+/// The examples of a command, as a part of its help.
+pub(super) fn of(command: &str) -> Option<String> {
+    let (_, lines) = EXAMPLES.iter().find(|(name, _)| *name == command)?;
+    let lines: Vec<String> = lines.lines().map(|line| format!("  {line}")).collect();
+    Some(format!("Examples:\n{}", lines.join("\n")))
+}

@@ -1,0 +1,204 @@
+//! The help: topics, examples, and the keys of JSON documents, which one table explains.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Served, World};
+
+/// The commands with a document, each as a command line.
+const DOCUMENTS: &[&str] = &[
+    "push talk oci:out:v1",
+    "push talk oci:out:v1 -n",
+    "push talk REGISTRY/talk:v1",
+    "plan talk",
+    "pull oci:out:v1 again",
+    "pull oci:out:v1 files --unpack",
+    "copy oci:out:v1 oci:other:v1",
+    "copy oci:out:v1 oci:other:v1 -n",
+    "copy --all-tags oci:out oci:all",
+    "attach oci:out:v1 talk/1.png",
+    "attach oci:out:v1 talk/1.png talk/2.png",
+    "inspect oci:out:v1",
+    "ls oci:out",
+    "ls REGISTRY",
+    "tag oci:out:v1 v2",
+    "resolve oci:out:v1",
+    "resolve oci:out:v1 oci:out:v2",
+    "manifest push oci:out:v3 manifest.json",
+    "blob push oci:out talk/1.png",
+    "annotate oci:out:v3 a=b",
+    "delete oci:out:v2",
+    "check oci:out",
+    "types list",
+    "types show slideshow",
+    "types new recipe",
+    "types lint",
+    "types test",
+    "version",
+];
+
+/// The keys that the table of `help json` explains.
+fn explained(world: &World) -> BTreeSet<String> {
+    let text = world.ok("help json");
+    let (_, table) = text.split_once("\n\n").unwrap();
+    let keys = table.lines().filter_map(|line| line.split("  ").next());
+    keys.flat_map(|keys| keys.split(", ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_prints_one_document_whose_keys_the_help_explains() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.ok("push talk oci:out:v0 -q");
+    world.ok("manifest get oci:out:v0 -o manifest.json");
+    let (explained, mut seen) = (explained(&world), BTreeSet::new());
+    for line in DOCUMENTS {
+        let line = line.replace("REGISTRY", &registry.addr);
+        let text = world.ok(&format!("{line} --format json"));
+        let document: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{line}: {e}: {text}"));
+        let document = document.as_object().unwrap_or_else(|| panic!("{line}: {text}"));
+        let command = document["command"].as_str().unwrap();
+        assert!(line.starts_with(command), "{line}: {command}");
+        for key in document.keys() {
+            assert!(explained.contains(key), "{line}: `{key}` is not in `help json`");
+            seen.insert(key.clone());
+        }
+        let about_one = ["push", "plan", "pull", "inspect", "tag", "annotate", "manifest push", "blob push"];
+        if about_one.contains(&command) {
+            for key in ["digest", "mediaType", "size"] {
+                assert!(document.contains_key(key), "{line} has no `{key}`");
+            }
+        }
+    }
+    let rare: BTreeSet<&str> = ["failed", "indexes", "notes", "subject", "platform"].into();
+    for key in explained.iter().filter(|key| !rare.contains(key.as_str())) {
+        assert!(seen.contains(key), "no command of this test has `{key}`");
+    }
+    for line in ["tour", "completions bash", "help"] {
+        world.fails_as_json(line, 2, "does not support `--format json`");
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_document_of_the_run() {
+    let world = World::new();
+    for (line, differs) in
+        [("push talk oci:out:v1", vec!["seconds"]), ("copy oci:out:v1 oci:other:v1", vec!["seconds"])]
+    {
+        let document = |line: String| -> serde_json::Map<String, Value> {
+            let document: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
+            document.as_object().unwrap().clone()
+        };
+        let mut dry = document(format!("{line} -n"));
+        let mut done = document(line.to_owned());
+        assert_eq!(dry.remove("dryRun"), Some(true.into()));
+        for key in &differs {
+            assert!(dry.remove(*key).is_some() && done.remove(*key).is_some());
+        }
+        assert_eq!(dry, done, "{line}");
+    }
+}
+
+#[test]
+fn an_error_is_an_object_with_the_command() {
+    let world = World::new();
+    let ran = world.run("types show nothing --format json");
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!((ran.code, &error["command"]), (4, &"types show".into()), "{}", ran.stderr);
+    assert!(error["error"]["message"].as_str().unwrap().contains("nothing"), "{}", ran.stderr);
+    for line in ["push --format json", "--format=json nonsense", "inspect oci:x --no-such --format json"] {
+        let ran = world.run(line);
+        let error: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|e| panic!("{line}: {e}: {}", ran.stderr));
+        assert_eq!((ran.code, &error["event"]), (2, &"error".into()), "{line}");
+        assert!(!error["error"]["message"].as_str().unwrap().is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn help_is_there_for_commands_and_topics() {
+    let world = World::new();
+    assert_eq!(world.ok("help push"), world.ok("push --help"));
+    assert_eq!(world.ok("help types new"), world.ok("types new --help"));
+    assert_eq!(world.ok("help"), world.ok("--help"));
+    for (topic, words) in [
+        ("locations", "oci-archive:"),
+        ("exit-codes", "128 + n"),
+        ("environment", "DOCKER_CONFIG"),
+        ("json", "mediaType"),
+    ] {
+        assert!(world.ok(&format!("help {topic}")).contains(words), "{topic}");
+    }
+    world.fails("help nothing", 2, &["`nothing`", "locations, json"]);
+    assert!(world.ok("version").starts_with("artifact "));
+}
+
+#[test]
+fn a_short_help_leaves_out_what_is_about_registries_and_fits_on_a_screen() {
+    let world = World::new();
+    for command in ["push", "pull", "attach", "inspect", "ls", "tag", "delete", "cat", "check", "resolve", "annotate"] {
+        let short = world.ok(&format!("{command} -h"));
+        assert!(short.lines().count() <= 45, "{command}: {}", short.lines().count());
+        assert!(!short.contains("--plain-http") && short.contains("--help"), "{command}");
+        assert!(world.ok(&format!("{command} --help")).contains("--plain-http"), "{command}");
+    }
+}
+
+/// The example lines of a help text.
+fn examples(help: &str) -> Vec<&str> {
+    let lines = help.split_once("Examples:\n").map_or("", |(_, examples)| examples).lines();
+    lines.map_while(|line| line.strip_prefix("  artifact ")).collect()
+}
+
+#[test]
+fn the_examples_of_every_command_work_in_the_order_of_a_day() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    world.write("chart/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n");
+    world.write("chart/values.yaml", "a: 1\n");
+    world.write("report.txt", "all is well");
+    world.write("sbom.spdx.json", "{}");
+    let day = [
+        "push",
+        "pull",
+        "copy",
+        "attach",
+        "inspect",
+        "ls",
+        "tag",
+        "resolve",
+        "cat",
+        "manifest get",
+        "manifest push",
+        "blob get",
+        "blob push",
+        "annotate",
+        "check",
+        "delete",
+        "plan",
+        "types new",
+        "types list",
+        "types show",
+        "types lint",
+        "types test",
+        "types schema",
+        "completions",
+        "help",
+        "tour",
+    ];
+    for command in day {
+        let help = world.ok(&format!("{command} --help"));
+        let lines = examples(&help);
+        assert!(!lines.is_empty(), "{command} has no examples");
+        for line in lines {
+            let (line, _) = line.split_once(" > ").unwrap_or((line, ""));
+            let line = line.replace("registry.example", &registry.addr);
+            let ran = world.run(&line);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+        }
+    }
+    // These wait for clients, or for a password.
+    for command in ["serve", "login", "logout"] {
+        assert!(!examples(&world.ok(&format!("{command} --help"))).is_empty(), "{command}");
+    }
+}
