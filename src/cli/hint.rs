@@ -47,7 +47,11 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::NoSuchPart => "`artifact inspect LOCATION` lists the layers with their titles",
         Code::NothingMatches => "`*` stops at `/`; `**/*.md` matches in every directory",
         Code::NotAStore => {
-            "an OCI layout is a directory with a file `oci-layout`; an OCI archive is a tar file of such a directory"
+            "an OCI layout is a directory with the files `oci-layout` and `index.json`; an OCI archive is a tar file of such a directory"
+        }
+        Code::DockerArchive => {
+            let file = facts.path.as_deref().map_or_else(|| "FILE".into(), |path| path.display().to_string());
+            return Some(format!("`skopeo copy docker-archive:{file} oci-archive:NEW.tar` makes an OCI archive of it"));
         }
         Code::StoreBusy => "run the command again after the other process has ended",
         Code::StoreWithName => "`serve` takes whole stores: remove the tag or digest",

@@ -131,6 +131,8 @@ codes! {
     DestinationIsFile,
     /// The file is not an OCI archive, or the directory not an OCI layout.
     NotAStore,
+    /// The file is an archive of `docker save`.
+    DockerArchive,
     /// The output file already exists.
     FileExists,
     /// A location was given where a tag is expected.

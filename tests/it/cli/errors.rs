@@ -6,7 +6,10 @@ use artifact::Code;
 use serde_json::Value;
 
 use super::{Served, World, ran};
-use crate::support::scripted::{Scripted, reply};
+use crate::support::{
+    scripted::{Scripted, reply},
+    tar,
+};
 
 /// Codes that no command of these tests can reach, and where they are reached, or why nowhere.
 const ELSEWHERE: [(Code, &str); 8] = [
@@ -112,6 +115,8 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
     world.write("taken/1.png", "mine");
     world.write("file", "1");
     world.write("empty/x", "1");
+    let saved = tar::archive([tar::Entry::file("manifest.json", b"[]")]);
+    std::fs::write(world.path().join("saved.tar"), saved).unwrap();
     for (name, text) in [("linux-amd64", "1"), ("linux-arm64", "2")] {
         world.write(&format!("programs/{name}/tool"), text);
     }
@@ -128,6 +133,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
         ("pull oci:two:a file", Code::DestinationIsFile, 1),
         ("ls ./file", Code::NotAStore, 1),
         ("ls ./empty", Code::NotAStore, 1),
+        ("ls ./saved.tar", Code::DockerArchive, 1),
         ("pull oci:index:v1 files --unpack", Code::PlatformWanted, 1),
         ("pull oci:index:v1 out --platform linux/s390x", Code::NoSuchPlatform, 4),
         ("cat oci:two:a nosuch", Code::NoSuchPart, 4),
