@@ -220,3 +220,54 @@ fn a_layout_without_a_marker_is_read_with_one_warning_and_never_written() {
     let served = crate::support::program::Served::start(&world, "store");
     assert_eq!(world.ok(&format!("ls {}/store", served.addr)), "v1\n");
 }
+
+/// A store as Hauler 2 leaves it: an image with a signature, and a chart, of which the list has the kinds.
+fn hauler(world: &World) -> (String, String) {
+    let image = world.ok("push talk oci:store:a -q").trim().to_owned();
+    let signature = world.ok("push talk/1.png oci:store:b -q").trim().to_owned();
+    world.ok("push talk/2.png oci:store:c -q");
+    let path = world.path().join("store/index.json");
+    let mut list: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for entry in list["manifests"].as_array_mut().unwrap() {
+        let kind = if entry["digest"] == signature.as_str() { "dev.hauler/sigs" } else { "dev.hauler/image" };
+        entry["annotations"] = match entry["annotations"]["org.opencontainers.image.ref.name"].as_str() {
+            Some("c") => serde_json::json!({"kind": kind, "org.opencontainers.image.ref.name": "hauler/web:1.0.0"}),
+            _ => serde_json::json!({
+                "kind": kind,
+                "org.opencontainers.image.ref.name": "team/app:v1",
+                "io.containerd.image.name": "ghcr.io/team/app:v1",
+                "hauler.dev/original-ref": "ghcr.io/team/app:v1",
+            }),
+        };
+    }
+    fs::write(path, list.to_string()).unwrap();
+    fs::remove_file(world.path().join("store/oci-layout")).unwrap();
+    world.write("store/manifest.json", "[]");
+    world.write("store/store.json", "{}");
+    (image, signature)
+}
+
+#[test]
+fn a_store_of_hauler_and_its_haul_are_read_with_their_names_and_signatures() {
+    let world = World::new();
+    let (image, signature) = hauler(&world);
+    let tag = format!("{}.sig", image.replace(':', "-"));
+    let mut haul = std::process::Command::new("tar");
+    haul.args(["cf", "haul.tar", "-C", "store", "."]).current_dir(world.path());
+    assert!(haul.status().unwrap().success());
+    let plain = fs::read(world.path().join("haul.tar")).unwrap();
+    fs::write(world.path().join("haul.tar.zst"), crate::support::compression::zst(&plain)).unwrap();
+    for (n, store) in ["oci:store", "./haul.tar.zst", "oci-archive:haul.tar"].into_iter().enumerate() {
+        assert_eq!(world.ok(&format!("ls {store}")), format!("ghcr.io/team/app:v1\nhauler/web:1.0.0\n{tag}\n"));
+        let inspected = world.ok(&format!("inspect {store}:ghcr.io/team/app:v1 -q"));
+        assert_eq!(inspected.trim(), image);
+        let checked = world.run(&format!("check {store}"));
+        assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
+        let registry = crate::support::program::Served::start(&world, "--writable");
+        world.write("list", &format!("{store}:ghcr.io/team/app:v1\n"));
+        world.ok(&format!("copy --list list {} --map ghcr.io=r{n}", registry.addr));
+        assert_eq!(world.ok(&format!("ls {}/r{n}/team/app", registry.addr)), format!("{tag}\nv1\n"));
+        let copied = world.ok(&format!("inspect {}/r{n}/team/app:{tag} -q", registry.addr));
+        assert_eq!(copied.trim(), signature);
+    }
+}
