@@ -68,6 +68,8 @@ pub enum Event {
         /// Maximum wait.
         time: Duration,
     },
+    /// Something was decided that the user may want to know. The same message may come more than once.
+    Note(String),
     /// Something unusual was accepted or left out. The same message may come more than once.
     Warning(String),
     /// A failed operation is being retried now.

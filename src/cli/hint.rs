@@ -97,7 +97,16 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         }
         Code::CertificateNotNow => "check this machine's clock; if it is right, the registry needs a new certificate",
         Code::CertificateForAnother => "use a host name that the certificate lists",
-        Code::CertificateNotTrusted => "`--ca-file FILE` trusts the certificate authority, or the certificate itself",
+        Code::CertificateNamesNoHost => "the registry needs a certificate with its host name in `subjectAltName`",
+        Code::CertificateNotTrusted => {
+            "`--ca-file FILE` takes the certificate of the authority that signed it, or exactly the one that the registry shows"
+        }
+        Code::ClientCertificateWanted => {
+            "`--cert-file FILE --key-file FILE` shows one; so do files `NAME.cert` and `NAME.key` in `certs.d/HOST`"
+        }
+        Code::ClientCertificateRefused => {
+            "use one that the registry accepts; in its file, the certificates between it and its authority follow it"
+        }
         Code::NoCertificate => "a certificate file is in PEM format: it contains `-----BEGIN CERTIFICATE-----`",
         Code::ProxyUnsupported => {
             "set an HTTP proxy in `HTTPS_PROXY` or `ALL_PROXY`; `NO_PROXY=HOST` bypasses every proxy for a host"

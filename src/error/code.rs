@@ -89,8 +89,14 @@ codes! {
     CertificateNotNow,
     /// The registry's certificate is for another host.
     CertificateForAnother,
+    /// The registry's certificate names no host.
+    CertificateNamesNoHost,
     /// The registry's certificate is not trusted.
     CertificateNotTrusted,
+    /// The registry requires a client certificate, and there is none.
+    ClientCertificateWanted,
+    /// The registry refuses the client certificate.
+    ClientCertificateRefused,
     /// The scheme of the proxy is not supported.
     ProxyUnsupported,
     /// The proxy's URL is malformed.

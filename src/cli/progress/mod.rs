@@ -68,29 +68,32 @@ struct Inner {
     said: Instant,
     /// The end of the longest announced wait.
     waits: Instant,
-    /// The warnings so far: each is given once.
-    warned: Vec<String>,
+    /// The warnings and notes so far: each is given once.
+    told_messages: Vec<String>,
     /// The time of the last event per blob; content being packed has no digest.
     told: HashMap<Option<Digest>, Instant>,
 }
 
 impl Inner {
-    /// The warning that an event is, unless it was given before.
-    fn warning(&mut self, event: &Event) -> Option<String> {
-        let message = match event {
-            Event::Unverified(registry) => format!("TLS certificate verification is disabled for {registry}"),
-            Event::Warning(message) => message.clone(),
+    /// The message that an event is, with its kind, unless it was given before.
+    fn message(&mut self, event: &Event) -> Option<(&'static str, String)> {
+        let (kind, message) = match event {
+            Event::Unverified(registry) => {
+                ("warning", format!("TLS certificate verification is disabled for {registry}"))
+            }
+            Event::Warning(message) => ("warning", message.clone()),
+            Event::Note(message) => ("note", message.clone()),
             _ => return None,
         };
-        if self.warned.contains(&message) {
+        if self.told_messages.contains(&message) {
             return None;
         }
-        self.warned.push(message.clone());
-        Some(message)
+        self.told_messages.push(message.clone());
+        Some((kind, message))
     }
 
-    fn warning_line(&mut self, event: &Event) -> Option<String> {
-        self.warning(event).map(|message| format!("warning: {}", escape(&message)))
+    fn message_line(&mut self, event: &Event) -> Option<String> {
+        self.message(event).map(|(kind, message)| format!("{kind}: {}", escape(&message)))
     }
 }
 
@@ -133,8 +136,8 @@ impl Display {
     pub(crate) fn new(mode: Mode, verbose: bool, screen: Arc<Screen>) -> Arc<Self> {
         let now = Instant::now();
         let (state, told) = (State::new(now), HashMap::new());
-        let warned = Vec::new();
-        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, warned, told };
+        let told_messages = Vec::new();
+        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, told_messages, told };
         Arc::new(Self { mode, verbose, screen, inner: Mutex::new(inner) })
     }
 
@@ -207,7 +210,7 @@ impl Display {
                 inner.waits = until;
                 Some(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)))
             }
-            Event::Unverified(_) | Event::Warning(_) => inner.warning_line(event),
+            Event::Unverified(_) | Event::Warning(_) | Event::Note(_) => inner.message_line(event),
             Event::Decompressing { archive, bytes } => {
                 Some(format!("decompressing {}, {}, into a temporary file", escape(archive), size(*bytes)))
             }
@@ -225,9 +228,9 @@ impl Display {
     }
 
     fn json_line(event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
-        if matches!(event, Event::Unverified(_) | Event::Warning(_)) {
-            let message = inner.warning(event)?;
-            return Some(without_controls(&json!({ "event": "warning", "message": message }).to_string()));
+        if matches!(event, Event::Unverified(_) | Event::Warning(_) | Event::Note(_)) {
+            let (kind, message) = inner.message(event)?;
+            return Some(without_controls(&json!({ "event": kind, "message": message }).to_string()));
         }
         let of = match event {
             Event::Moved(digest, _) => Some(Some(digest.clone())),
@@ -255,7 +258,7 @@ impl Progress for Display {
         inner.state.apply(&event, now);
         let line = match self.mode {
             Mode::Quiet => match &event {
-                Event::Unverified(_) => inner.warning_line(&event),
+                Event::Unverified(_) | Event::Warning(_) => inner.message_line(&event),
                 _ => None,
             },
             Mode::Json => Self::json_line(&event, &mut inner, now),

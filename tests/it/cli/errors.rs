@@ -12,9 +12,12 @@ use crate::support::{
 };
 
 /// Codes that no command of these tests can reach, and where they are reached, or why nowhere.
-const ELSEWHERE: [(Code, &str); 8] = [
+const ELSEWHERE: [(Code, &str); 11] = [
     (Code::CertificateNotNow, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateForAnother, "peers, cli::access: certificates are made by openssl"),
+    (Code::CertificateNamesNoHost, "peers, cli::access: certificates are made by openssl"),
+    (Code::ClientCertificateWanted, "peers, cli::access: certificates are made by openssl"),
+    (Code::ClientCertificateRefused, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateNotTrusted, "peers, cli::access: certificates are made by openssl"),
     (Code::SourceChanged, "unit tests of blob: no command can be stopped between two reads"),
     (Code::StoreBusy, "stores::tar: a command waits for a minute first"),

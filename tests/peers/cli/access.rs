@@ -16,7 +16,8 @@ pub(crate) fn tests() -> Vec<Test> {
             multi https_is_spoken_to_a_loopback_address_on_request,
             multi the_two_sides_of_a_copy_are_reached_in_their_own_ways,
             multi what_is_configured_per_host_needs_no_flags,
-            multi advice_about_a_certificate_fits_what_is_wrong_with_it;
+            multi advice_about_a_certificate_fits_what_is_wrong_with_it,
+            multi a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named;
     ]
 }
 
@@ -84,6 +85,7 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         (Identity::new(), "--ca-file"),
         (Identity::of_itself("DNS:other.test"), "a host name that the certificate lists"),
         (Identity::outdated("IP:127.0.0.1"), "check this machine's clock"),
+        (Identity::nameless(), "with its host name in `subjectAltName`"),
     ] {
         let host = identity.in_front_of("127.0.0.1", registry.host()).await;
         let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
@@ -92,4 +94,38 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
         assert!(ran.code != 0 && hint.contains(advice), "{advice}: {}", ran.stderr);
     }
+}
+
+async fn a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named() {
+    let (world, identity, other) = (World::new(), Identity::new(), Identity::new());
+    let registry = Scripted::start(|_| reply(200, &[], br#"{"name":"a","tags":["v1"]}"#));
+    let host = identity.requiring(registry.host()).await;
+    for (name, bytes) in [
+        ("ca.pem", &identity.authority),
+        ("own.pem", &identity.pem.0),
+        ("own.key", &identity.pem.1),
+        ("other.pem", &other.pem.0),
+        ("other.key", &other.pem.1),
+    ] {
+        std::fs::write(world.path().join(name), bytes).unwrap();
+    }
+    let list = format!("ls {host}/a --plain-http=false --ca-file ca.pem");
+    for (flags, advice) in [
+        ("", "`--cert-file FILE --key-file FILE` shows one"),
+        ("--cert-file other.pem --key-file other.key", "use one that the registry accepts"),
+    ] {
+        let ran = world.run(&format!("{list} {flags}"));
+        let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(ran.code == 1 && hint.contains(advice), "{advice}: {}", ran.stderr);
+    }
+    let mixed = format!("{list} --cert-file own.pem --key-file other.key");
+    world.fails(&mixed, 2, &["own.pem", "other.key", "do not match"]);
+    assert_eq!(world.ok(&format!("{list} --cert-file own.pem --key-file own.key")), "v1\n");
+    // The registry's own certificate, from where Docker looks for its authority.
+    let trusted = format!(".config/containers/certs.d/{host}/ca.crt");
+    world.write(&trusted, std::str::from_utf8(&identity.pem.0).unwrap());
+    let pinned = world.run(&format!("ls {host}/a --plain-http=false --cert-file own.pem --key-file own.key"));
+    let notes =
+        pinned.stderr.lines().filter(|line| line.starts_with("note: the certificate of `127.0.0.1` is trusted"));
+    assert_eq!((pinned.code, notes.count()), (0, 1), "{}", pinned.stderr);
 }
