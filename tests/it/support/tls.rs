@@ -120,6 +120,15 @@ impl Identity {
         made.identity("cert.pem")
     }
 
+    /// The key, encrypted with a password as OpenSSL does now, and as it did before version 1.0.
+    pub(crate) fn encrypted_keys(&self) -> [Vec<u8>; 2] {
+        let made = Made::new();
+        made.write("key.pem", std::str::from_utf8(&self.pem.1).unwrap());
+        made.run("pkey -in key.pem -aes256 -passout pass:secret -out new.pem");
+        made.run("rsa -in key.pem -aes256 -traditional -passout pass:secret -out old.pem");
+        ["new.pem", "old.pem"].map(|name| std::fs::read(made.dir.path().join(name)).unwrap())
+    }
+
     /// Listens at this address and passes on what comes, decrypted; gives the `host:port` that it listens at.
     pub(crate) async fn in_front_of(&self, ip: &str, backend: &str) -> String {
         self.listen(ip, backend, WebPkiClientVerifier::no_client_auth(), Shown::default()).await

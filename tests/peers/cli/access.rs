@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
             multi the_two_sides_of_a_copy_are_reached_in_their_own_ways,
             multi what_is_configured_per_host_needs_no_flags,
             multi advice_about_a_certificate_fits_what_is_wrong_with_it,
+            plain an_encrypted_key_is_refused_with_the_command_that_decrypts_it,
             multi a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named;
     ]
 }
@@ -93,6 +94,19 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         let ran = world.run(&format!("ls {host}/a --plain-http=false{trusts}"));
         let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
         assert!(ran.code != 0 && hint.contains(advice), "{advice}: {}", ran.stderr);
+    }
+}
+
+fn an_encrypted_key_is_refused_with_the_command_that_decrypts_it() {
+    let (world, identity) = (World::new(), Identity::new());
+    std::fs::write(world.path().join("cert.pem"), &identity.pem.0).unwrap();
+    for key in identity.encrypted_keys() {
+        std::fs::write(world.path().join("key.pem"), key).unwrap();
+        let decrypts = "is encrypted; `openssl pkey -in KEY -out PLAIN` decrypts it";
+        let ran = world.run("serve --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem");
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`key.pem`") && ran.stderr.contains(decrypts), "{}", ran.stderr);
+        world.fails("ls localhost:1/a --cert-file cert.pem --key-file key.pem", 2, &["`key.pem`", decrypts]);
     }
 }
 

@@ -54,7 +54,7 @@ impl ClientCertificate {
         let chain = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| match e {
             _ if key.windows(9).any(|word| word == b"ENCRYPTED") => {
-                Error::unsupported("the private key is encrypted, which is not supported")
+                Error::unsupported("the private key is encrypted; `openssl pkey -in KEY -out PLAIN` decrypts it")
             }
             pem::Error::NoItemsFound => Error::invalid("no private key found"),
             e => Error::invalid(format!("malformed private key: {e}")),
