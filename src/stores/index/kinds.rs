@@ -1,7 +1,7 @@
-//! Entries of Hauler and of `cosign save`, which list signatures under the name of the image that they sign.
+//! Entries of Hauler, which lists signatures under the name of the image that they sign.
 //!
-//! Both tell the entries apart by the annotation `kind` (Hauler 2: `pkg/consts/consts.go`, cosign:
-//! `pkg/oci/layout/index.go`). The name of an image is in `io.containerd.image.name`, with its registry; the usual
+//! It tells the entries apart by the annotation `kind`, which it took from `cosign save` (Hauler 2:
+//! `pkg/consts/consts.go`). What `cosign save` itself writes has no names. The name of an image is in `io.containerd.image.name`, with its registry; the usual
 //! annotation lacks it.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::{
     store::{Flaw, FlawKind},
 };
 
-/// The annotation for the kind, and the programs that its value starts with.
+/// The annotation for the kind, and the programs that its value starts with; the second one in older versions.
 const KIND: &str = "kind";
 const PROGRAMS: [&str; 2] = ["dev.hauler/", "dev.cosignproject.cosign/"];
 /// The annotation for the whole reference of an image.
@@ -99,7 +99,7 @@ pub(super) fn flaw(entries: &[Entry]) -> Option<Flaw> {
     let kinds = entries.iter().filter_map(|entry| entry.brief.as_ref()).map(|brief| brief.kind);
     let borrowed = kinds.filter(|kind| matches!(kind, Kind::Companion(_) | Kind::Other)).count();
     let message =
-        format!("{borrowed} of Hauler or cosign under names of others: other tools may take one for an image");
+        format!("{borrowed} entries of Hauler have names of others: other tools may take one for an image");
     (borrowed > 0).then(|| Flaw { kind: FlawKind::Doubtful, place: "index.json".into(), message })
 }
 
