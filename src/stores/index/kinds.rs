@@ -98,8 +98,7 @@ pub(super) fn make_plain(annotations: &mut serde_json::Map<String, serde_json::V
 pub(super) fn flaw(entries: &[Entry]) -> Option<Flaw> {
     let kinds = entries.iter().filter_map(|entry| entry.brief.as_ref()).map(|brief| brief.kind);
     let borrowed = kinds.filter(|kind| matches!(kind, Kind::Companion(_) | Kind::Other)).count();
-    let message =
-        format!("{borrowed} entries of Hauler have names of others: other tools may take one for an image");
+    let message = format!("{borrowed} entries of Hauler have names of others: other tools may take one for an image");
     (borrowed > 0).then(|| Flaw { kind: FlawKind::Doubtful, place: "index.json".into(), message })
 }
 
