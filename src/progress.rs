@@ -25,7 +25,14 @@ pub enum Event {
         /// Total size of the files in bytes, as far as known.
         bytes: u64,
     },
-    /// More bytes of source files were read for packing.
+    /// A compressed archive is decompressed into a temporary file.
+    Decompressing {
+        /// The file.
+        archive: String,
+        /// Its size in bytes, compressed.
+        bytes: u64,
+    },
+    /// More bytes of source files were read for packing, or of a compressed archive.
     Read(u64),
     /// The content to move is known.
     Planned {
@@ -61,6 +68,10 @@ pub enum Event {
         /// Maximum wait.
         time: Duration,
     },
+    /// Something was decided that the user may want to know. The same message may come more than once.
+    Note(String),
+    /// Something unusual was accepted or left out. The same message may come more than once.
+    Warning(String),
     /// A failed operation is being retried now.
     Retried {
         /// The failure, on one line.

@@ -68,6 +68,8 @@ pub enum What {
     DoubtfulList,
     /// Padding or a checksum of an archive is unusual.
     DoubtfulArchive,
+    /// The file `oci-layout` is missing.
+    MissingMarker,
     /// A manifest with a subject is not listed, so that it cannot be found from its subject.
     UnlistedReferrer,
     /// The subject of a manifest is not in the store.
@@ -97,7 +99,9 @@ impl What {
             | Self::MalformedManifest
             | Self::WrongList
             | Self::TypeRule => Severity::Error,
-            Self::DoubtfulList | Self::DoubtfulArchive | Self::UnlistedReferrer => Severity::Warning,
+            Self::DoubtfulList | Self::DoubtfulArchive | Self::MissingMarker | Self::UnlistedReferrer => {
+                Severity::Warning
+            }
             Self::AbsentSubject | Self::AbsentLayer | Self::Unreferenced | Self::Leftover | Self::Stray => {
                 Severity::Note
             }
@@ -113,6 +117,7 @@ impl What {
             }
             Self::DoubtfulList => "compare `index.json` with another copy of the store",
             Self::DoubtfulArchive => "the content is intact: copy it to a new archive",
+            Self::MissingMarker => "copy the artifacts to a new layout or archive",
             Self::DuplicateTag => "set the tag again",
             Self::Missing | Self::WrongSize => "copy the artifact here again",
             Self::WrongDigest | Self::Unreadable => "delete the content, then copy the artifact here again",

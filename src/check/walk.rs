@@ -114,6 +114,7 @@ impl<'a> CheckWalk<'a> {
                 FlawKind::Unreadable => What::UnreadableEntry,
                 FlawKind::OneLetter => What::WrongList,
                 FlawKind::Doubtful | FlawKind::NotATag => What::DoubtfulList,
+                FlawKind::Unmarked => What::MissingMarker,
                 FlawKind::Filling => What::DoubtfulArchive,
             };
             self.find(what, place, message);

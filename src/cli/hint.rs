@@ -50,7 +50,11 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::NoSuchPart => "`artifact inspect LOCATION` lists the layers with their titles",
         Code::NothingMatches => "`*` stops at `/`; `**/*.md` matches in every directory",
         Code::NotAStore => {
-            "an OCI layout is a directory with a file `oci-layout`; an OCI archive is a tar file of such a directory"
+            "an OCI layout is a directory with the files `oci-layout` and `index.json`; an OCI archive is a tar file of such a directory"
+        }
+        Code::DockerArchive => {
+            let file = facts.path.as_deref().map_or_else(|| "FILE".into(), |path| path.display().to_string());
+            return Some(format!("`skopeo copy docker-archive:{file} oci-archive:NEW.tar` makes an OCI archive of it"));
         }
         Code::StoreBusy => "run the command again after the other process has ended",
         Code::StoreWithName => "`serve` takes whole stores: remove the tag or digest",
@@ -97,7 +101,16 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         }
         Code::CertificateNotNow => "check this machine's clock; if it is right, the registry needs a new certificate",
         Code::CertificateForAnother => "use a host name that the certificate lists",
-        Code::CertificateNotTrusted => "`--ca-file FILE` trusts the certificate authority, or the certificate itself",
+        Code::CertificateNamesNoHost => "the registry needs a certificate with its host name in `subjectAltName`",
+        Code::CertificateNotTrusted => {
+            "`--ca-file FILE` takes the certificate of the authority that signed it, or exactly the one that the registry shows"
+        }
+        Code::ClientCertificateWanted => {
+            "`--cert-file FILE --key-file FILE` shows one; so do files `NAME.cert` and `NAME.key` in `certs.d/HOST`"
+        }
+        Code::ClientCertificateRefused => {
+            "use one that the registry accepts; in its file, the certificates between it and its authority follow it"
+        }
         Code::NoCertificate => "a certificate file is in PEM format: it contains `-----BEGIN CERTIFICATE-----`",
         Code::ProxyUnsupported => {
             "set an HTTP proxy in `HTTPS_PROXY` or `ALL_PROXY`; `NO_PROXY=HOST` bypasses every proxy for a host"

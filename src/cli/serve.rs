@@ -9,15 +9,16 @@ use std::{
 };
 
 use artifact::{
-    Code, Error, Kind, Result,
+    Code, Context, Error, Kind, Result,
     error::Context as _,
     fault::{Faults, Scenario},
     fs,
+    location::Place,
     oci::RepositoryName,
     serve::{
         Access, Htpasswd, InMemory, Limits, Log, LogLine, Mounted, Options, Registry, Repositories, Server, Tls, Tree,
     },
-    stores::{Archive, Layout},
+    stores::Layout,
 };
 
 use super::{report::Report, session::max_size, stop::signalled, text::size};
@@ -73,7 +74,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let repositories = repositories(&args)?;
+    let repositories = repositories(&args, report).await?;
     let what = repositories.to_string();
     let log = report.is_verbose().then(|| log(report));
     let faults = args.faults.as_deref().map(|path| read_faults(path, args.scenario.as_deref())).transpose()?;
@@ -192,7 +193,7 @@ fn read_faults(path: &Path, scenario: Option<&str>) -> Result<Arc<Faults>> {
     found.map(|scenario| Arc::new(scenario.faults())).ok_or_else(none)
 }
 
-fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
+async fn repositories(args: &Args, report: &Report) -> Result<Arc<dyn Repositories>> {
     if args.stores.is_empty() {
         return Ok(Arc::new(InMemory::new()));
     }
@@ -204,18 +205,23 @@ fn repositories(args: &Args) -> Result<Arc<dyn Repositories>> {
         }
         return Ok(Arc::new(Tree::open(only)?));
     }
-    let mounted =
-        args.stores.iter().try_fold(Mounted::new(), |mounted, store| mount_store(mounted, store, args.writable))?;
+    let mut context = Context::from_environment()?;
+    context.progress = report.observer();
+    let mut mounted = Mounted::new();
+    for store in &args.stores {
+        mounted = mount_store(mounted, store, args.writable, &context).await?;
+    }
     Ok(Arc::new(mounted))
 }
 
 /// Whether the path is a directory that is not a layout; if `writable`, it need not exist.
 fn is_tree(path: &Path, writable: bool) -> bool {
-    (path.is_dir() && !path.join("oci-layout").exists()) || (writable && !path.exists() && path.extension().is_none())
+    (path.is_dir() && !Layout::is_at(path) && !path.join("oci-layout").exists())
+        || (writable && !path.exists() && path.extension().is_none())
 }
 
 /// Adds one store under its file name.
-fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted> {
+async fn mount_store(mounted: Mounted, store: &str, writable: bool, context: &Context) -> Result<Mounted> {
     let path = Path::new(store.trim_start_matches("oci-archive:").trim_start_matches("oci:"));
     let full = path.canonicalize().map_err(|e| {
         let error = Error::from(e).context(format!("cannot open `{store}`"));
@@ -226,16 +232,19 @@ fn mount_store(mounted: Mounted, store: &str, writable: bool) -> Result<Mounted>
         }
     })?;
     let stem = full.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let stem = stem.strip_suffix(".tar").unwrap_or(&stem);
     let name: RepositoryName = stem.parse().context(|| format!("cannot derive a repository name from `{store}`"))?;
     if full.is_file() && writable {
         let message = format!("cannot serve `{store}` with `--writable`: it is an archive; only layouts accept pushes");
         return Err(Error::new(Kind::Unsupported, message));
     }
-    Ok(match (full.is_file(), writable) {
-        (true, _) => mounted.and(name, Arc::new(Archive::open(path)?)),
-        (false, false) => mounted.and(name, Arc::new(Layout::open(path)?)),
-        (false, true) => mounted.and_writable(name, Arc::new(Layout::open(path)?)),
-    })
+    if writable {
+        let layout = Layout::open(path)?;
+        layout.check_writable()?;
+        return Ok(mounted.and_writable(name, Arc::new(layout)));
+    }
+    let place = if full.is_file() { Place::Archive(path.into()) } else { Place::Layout(path.into()) };
+    Ok(mounted.and(name, context.read(&place).await?))
 }
 
 /// Parses an address to listen on; without a host, or with `localhost`, it is a loopback address.

@@ -91,8 +91,14 @@ codes! {
     CertificateNotNow,
     /// The registry's certificate is for another host.
     CertificateForAnother,
+    /// The registry's certificate names no host.
+    CertificateNamesNoHost,
     /// The registry's certificate is not trusted.
     CertificateNotTrusted,
+    /// The registry requires a client certificate, and there is none.
+    ClientCertificateWanted,
+    /// The registry refuses the client certificate.
+    ClientCertificateRefused,
     /// The scheme of the proxy is not supported.
     ProxyUnsupported,
     /// The proxy's URL is malformed.
@@ -133,6 +139,8 @@ codes! {
     DestinationIsFile,
     /// The file is not an OCI archive, or the directory not an OCI layout.
     NotAStore,
+    /// The file is an archive of `docker save`.
+    DockerArchive,
     /// The output file already exists.
     FileExists,
     /// A location was given where a tag is expected.

@@ -1,5 +1,5 @@
-//! Shared file operations: reading up to a limit, opening files beneath a directory, temporary files, detecting changes
-//! of a file, and a thread for blocking calls.
+//! Shared file operations: reading up to a limit, opening files beneath a directory, temporary files, room on a disk,
+//! detecting changes of a file, and a thread for blocking calls.
 //!
 //! This module knows paths, descriptors and bytes. The meaning of a file (a blob, a layout, a definition, a source) is
 //! left to others.
@@ -12,6 +12,7 @@ mod found;
 mod name;
 mod portable;
 mod read;
+mod room;
 mod stamp;
 mod temporary;
 
@@ -28,6 +29,7 @@ pub(crate) use self::{
     dir::{Dir, look},
     portable::{RESERVED, is_unsafe, name_fault},
     read::{open_regular, regular},
+    room::Room,
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace},
 };

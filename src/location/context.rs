@@ -12,9 +12,9 @@ use crate::types::plugin::{Plugins, Timeouts};
 use crate::{
     error::{Error, Kind, Result},
     fs::blocking,
-    progress::Observer,
+    progress::{Event, Observer},
     store::{ReadStore, Store},
-    stores::{Archive, Layout, Memory},
+    stores::{Archive, Decompression, Layout, Memory},
 };
 
 /// Settings for opening stores and packing sources. Stores opened by one context share connections and tokens; set its
@@ -127,13 +127,32 @@ impl Context {
     /// Opens the store at this place for reading. The configuration may move a repository elsewhere and give it
     /// mirrors.
     ///
-    /// Errors: kind `NotFound` if the layout or archive does not exist; unreadable configuration.
+    /// A compressed archive is decompressed into a temporary file.
+    ///
+    /// Errors: kind `NotFound` if the layout or archive does not exist; unreadable configuration; those of
+    /// [`Archive::open_with`].
     pub async fn read(&self, place: &Place) -> Result<Arc<dyn ReadStore>> {
         Ok(match place.clone() {
             Place::Registry { registry, repository } => self.read_repository(&registry, &repository)?,
-            Place::Layout(dir) => Arc::new(blocking(|| Layout::open(dir)).await?),
-            Place::Archive(file) => Arc::new(blocking(|| Archive::open(file)).await?),
+            Place::Layout(dir) => {
+                let layout = blocking(|| Layout::open(dir)).await?;
+                self.warn_unmarked(place, layout.is_unmarked());
+                Arc::new(layout)
+            }
+            Place::Archive(file) => {
+                let how = Decompression { progress: self.progress.clone(), ..Decompression::new(&self.scratch) };
+                let archive = blocking(move || Archive::open_with(file, &how)).await?;
+                self.warn_unmarked(place, archive.is_unmarked());
+                Arc::new(archive)
+            }
         })
+    }
+
+    fn warn_unmarked(&self, place: &Place, is_unmarked: bool) {
+        if is_unmarked {
+            let message = format!("{place} has no file `oci-layout`; it is read as an OCI layout all the same");
+            self.progress.tell(Event::Warning(message));
+        }
     }
 
     /// Opens the store at this place for writing; a missing layout is created.
@@ -142,7 +161,7 @@ impl Context {
             Place::Registry { registry, repository } => self.write_repository(&registry, &repository)?,
             Place::Layout(dir) => Arc::new(blocking(|| Layout::create(dir)).await?),
             Place::Archive(file) => {
-                let archive = blocking(|| Archive::create(file)).await?;
+                let archive = blocking(|| Archive::create(file)).await?.observed(self.progress.clone());
                 match self.patience {
                     Some(longest) => Arc::new(archive.waiting(longest, self.progress.clone())),
                     None => Arc::new(archive),
@@ -164,6 +183,8 @@ impl Context {
     /// Opens the store at this place for a dry run: a missing one counts as empty and is not created.
     pub async fn write_nothing(&self, place: &Place) -> Result<Arc<dyn Store>> {
         match self.write_existing(place).await {
+            // It is made by the first session only.
+            Err(e) if e.kind() == Kind::NotFound && matches!(place, Place::Archive(_)) => self.write(place).await,
             Err(e) if e.kind() == Kind::NotFound => Ok(Arc::new(Memory::new())),
             other => other,
         }

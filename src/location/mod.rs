@@ -10,7 +10,12 @@ mod no_registries;
 mod registries;
 mod spelling;
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 pub use self::context::{Context, HostFiles, TypeFiles};
 pub use self::copying::{CopyOptions, copy};
@@ -22,6 +27,7 @@ use crate::{
     oci::{Descriptor, Digest, DigestPrefix, RefName, Reference, RegistryName, RepositoryName, Tag, without_userinfo},
     plan::ReferencePlan,
     store::{Flaw, Name, NamePage, ReadStore},
+    stores::is_named_compressed,
 };
 
 /// Where an artifact is, or will be.
@@ -154,7 +160,7 @@ impl FromStr for Location {
     type Err = Error;
 
     /// Reads the forms given in the module documentation. A path that starts with `./`, `../` or `/` is a layout
-    /// directory, or an archive if it ends in `.tar`; anything else without a scheme is in a registry, and so is what
+    /// directory, or an archive if it ends like a tar file, also a compressed one; anything else without a scheme is in a registry, and so is what
     /// starts with `oci://` or `docker://`.
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().any(char::is_control) || text.is_empty() {
@@ -171,12 +177,7 @@ impl FromStr for Location {
         }
         if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || matches!(text, "." | "..") {
             let path = split(text).0;
-            if [".tar.gz", ".tgz", ".tar.zst"].iter().any(|end| path.ends_with(end)) {
-                let message =
-                    format!("`{text}` looks compressed; use an uncompressed `.tar`, or `oci:` for a directory");
-                return Err(Error::misuse(message));
-            }
-            let archive = path.ends_with(".tar");
+            let archive = path.ends_with(".tar") || is_named_compressed(Path::new(path));
             return local(text, text, if archive { Place::Archive } else { Place::Layout });
         }
         registry(text)
@@ -326,7 +327,10 @@ mod tests {
     #[test]
     fn a_path_is_a_layout_or_an_archive() {
         assert_eq!("./x:v1".parse::<Location>().unwrap().to_string(), "oci:./x:v1");
-        assert_eq!("/t/x.tar:v1".parse::<Location>().unwrap().to_string(), "oci-archive:/t/x.tar:v1");
+        for end in ["tar", "tar.gz", "tgz", "tar.zst", "TAR.XZ"] {
+            let text = format!("/t/x.{end}:v1");
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), format!("oci-archive:{text}"));
+        }
     }
 
     #[test]
@@ -363,7 +367,6 @@ mod tests {
         for (text, why) in [
             ("localhost:5000/Repo:v1", "lower case"),
             ("repo:v1", "a registry and a repository"),
-            ("./x.tar.gz:v1", "uncompressed `.tar`"),
             ("team/repo:v1", "must be a registry"),
             ("localhost:5000/a:", "not a reference"),
             ("localhost:5000/a/../b:v1", "not a reference"),

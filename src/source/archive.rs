@@ -187,6 +187,9 @@ impl Archive {
             read::MemberKind::File => MemberKind::File,
             read::MemberKind::Directory => MemberKind::Directory,
             read::MemberKind::Symlink(target) => MemberKind::Symlink { target: target.clone() },
+            read::MemberKind::Special => {
+                return Err(Error::unsupported(format!("`{}` is a device or FIFO", escape(&found.path))));
+            }
             read::MemberKind::HardLink(_) => {
                 return Err(Error::unsupported(format!(
                     "`{}` is a hard link, which is not supported",

@@ -154,6 +154,8 @@ pub enum FlawKind {
     OneLetter,
     /// A part of the list is readable, but not what a writer would have meant.
     Doubtful,
+    /// The file that marks a layout is missing.
+    Unmarked,
     /// Padding bytes differ from those that every writer produces.
     Filling,
 }

@@ -9,13 +9,15 @@ use super::index::{IndexFile, name};
 use crate::{
     error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, RefName, Tag, exact_keys, media_type},
-    store::{Name, NameChange},
+    store::{Flaw, FlawKind, Name, NameChange},
 };
 
 /// The marker file of a layout (image-spec image-layout.md).
 pub(crate) const MARKER: &str = "oci-layout";
 /// The list of manifests.
 pub(crate) const INDEX: &str = "index.json";
+/// The list in an archive of `docker save`.
+pub(super) const DOCKER_INDEX: &str = "manifest.json";
 /// The directory of content, by algorithm and digest.
 pub(crate) const BLOBS: &str = "blobs";
 /// The content of the marker; there is only one version of layouts.
@@ -51,6 +53,15 @@ pub(super) fn check_marker(bytes: &[u8]) -> Result<()> {
         return Err(Error::unsupported(format!("OCI layout version `{version:.40}` is not supported")));
     }
     Ok(())
+}
+
+/// The flaw of a store without a marker, as Hauler writes it.
+pub(super) fn unmarked_flaw() -> Flaw {
+    Flaw {
+        kind: FlawKind::Unmarked,
+        place: MARKER.into(),
+        message: "is missing; other tools may refuse the store".into(),
+    }
 }
 
 /// The subject of a manifest, and its descriptor among the referrers.

@@ -9,7 +9,8 @@ mod memory;
 pub mod registry;
 mod write_behind;
 
-pub use archive::Archive;
+pub(crate) use archive::is_named_compressed;
+pub use archive::{Archive, Decompression};
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use index::index_json;
 pub use layout::Layout;

@@ -77,6 +77,7 @@ impl Extract<'_> {
             MemberKind::Directory => NameUse::Directory,
             MemberKind::File => NameUse::File,
             MemberKind::Symlink(_) | MemberKind::HardLink(_) => NameUse::Link,
+            MemberKind::Special => return Err(Error::unsupported("devices and FIFOs are not supported")),
         };
         let target = self.target(&member.kind, &inner, writer)?;
         writer.claims.claim(name.as_str(), claim)?;

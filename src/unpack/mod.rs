@@ -8,7 +8,6 @@ mod budget;
 mod extract;
 mod name;
 mod publish;
-mod room;
 mod same;
 mod select;
 mod staging;
@@ -30,7 +29,6 @@ use self::{
     budget::Budget,
     extract::Extract,
     name::Name,
-    room::Room,
     select::Select,
     staging::Staging,
     taken_names::{NameUse, TakenNames},
@@ -38,6 +36,7 @@ use self::{
 };
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
+    fs::Room,
     oci::{Descriptor, Digest},
     plan::{Action, Compression, Step, Unpacking},
     progress::{Event, Observer},

@@ -23,12 +23,11 @@ use rustix::{
 use super::{
     Report,
     name::{Name, split},
-    room::Room,
     taken_names::TakenNames,
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    fs::{directory_beneath, escape, look},
+    fs::{Room, directory_beneath, escape, look},
     tarball::read::quoted_name,
 };
 

@@ -1090,5 +1090,15 @@ fn a_certificate_or_a_quota_that_cannot_be_used_is_an_error_of_the_command_line(
     }
     world.fails("serve --tls-cert missing.pem --tls-key no.pem", 2, &["missing.pem"]);
     world.fails("serve --tls-cert no.pem --tls-key no.pem", 2, &["no.pem", "no certificate"]);
+    let pem = |label: &str, headers: &str| format!("-----BEGIN {label}-----\n{headers}AAAA\n-----END {label}-----\n");
+    world.write("cert.pem", &pem("CERTIFICATE", ""));
+    world.write("pkcs8.key", &pem("ENCRYPTED PRIVATE KEY", ""));
+    world.write("old.key", &pem("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"));
+    for key in ["pkcs8.key", "old.key"] {
+        let decrypts = "is encrypted; `openssl pkey -in KEY -out PLAIN` decrypts it";
+        world.fails(&format!("serve --tls-cert cert.pem --tls-key {key}"), 2, &[key, decrypts]);
+        let client = format!("ls localhost:1/a --cert-file cert.pem --key-file {key}");
+        world.fails(&client, 2, &[key, decrypts]);
+    }
     world.fails("serve --writable --quota lots", 2, &["--quota"]);
 }

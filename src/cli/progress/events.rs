@@ -9,6 +9,9 @@ use super::state::State;
 pub(super) fn object(event: &Event, state: &State) -> Option<Value> {
     Some(match event {
         Event::Packing { files, bytes } => json!({ "event": "packing", "files": files, "bytes": bytes }),
+        Event::Decompressing { archive, bytes } => {
+            json!({ "event": "decompressing", "archive": archive, "bytes": bytes })
+        }
         Event::Read(_) => json!({ "event": "read", "bytes": state.position() }),
         Event::Planned { items, bytes } => json!({ "event": "planned", "items": items, "bytes": bytes }),
         Event::Started(desc) => json!({

@@ -50,7 +50,7 @@ fn total_line(state: &State, now: Instant, width: usize) -> String {
     if state.phase == Phase::Looking {
         return format!("reading, {} s", now.saturating_duration_since(state.start).as_secs());
     }
-    let word = if state.phase == Phase::Packing { "packing " } else { "" };
+    let word = doing(state.phase);
     let percent = format!("{word}{:>3} %", percent(state));
     let items = if state.phase == Phase::Moving { format!("{}/{}", state.done, state.items) } else { String::new() };
     // In the order in which they are dropped.
@@ -72,6 +72,14 @@ fn total_line(state: &State, now: Instant, width: usize) -> String {
                 return format!("{percent}{bar}{texts}");
             }
         }
+    }
+}
+
+fn doing(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Looking | Phase::Moving => "",
+        Phase::Packing => "packing ",
+        Phase::Decompressing => "decompressing ",
     }
 }
 
@@ -97,6 +105,7 @@ pub(super) fn log_line(state: &State) -> Option<String> {
     let doing = match state.phase {
         Phase::Looking => return None,
         Phase::Packing => "packing: ",
+        Phase::Decompressing => "decompressing: ",
         Phase::Moving => "",
     };
     let extras = [rate(state), left(state)].into_iter().filter(|text| !text.is_empty());

@@ -68,24 +68,32 @@ struct Inner {
     said: Instant,
     /// The end of the longest announced wait.
     waits: Instant,
-    /// The registries with a warning so far.
-    unverified: Vec<String>,
+    /// The warnings and notes so far: each is given once.
+    told_messages: Vec<String>,
     /// The time of the last event per blob; content being packed has no digest.
     told: HashMap<Option<Digest>, Instant>,
 }
 
 impl Inner {
-    /// The warning about disabled certificate verification, once per registry.
-    fn unverified_message(&mut self, registry: &str) -> Option<String> {
-        if self.unverified.iter().any(|known| known == registry) {
+    /// The message that an event is, with its kind, unless it was given before.
+    fn message(&mut self, event: &Event) -> Option<(&'static str, String)> {
+        let (kind, message) = match event {
+            Event::Unverified(registry) => {
+                ("warning", format!("TLS certificate verification is disabled for {registry}"))
+            }
+            Event::Warning(message) => ("warning", message.clone()),
+            Event::Note(message) => ("note", message.clone()),
+            _ => return None,
+        };
+        if self.told_messages.contains(&message) {
             return None;
         }
-        self.unverified.push(registry.to_owned());
-        Some(format!("TLS certificate verification is disabled for {registry}"))
+        self.told_messages.push(message.clone());
+        Some((kind, message))
     }
 
-    fn warning_line(&mut self, registry: &str) -> Option<String> {
-        self.unverified_message(registry).map(|message| format!("warning: {}", escape(&message)))
+    fn message_line(&mut self, event: &Event) -> Option<String> {
+        self.message(event).map(|(kind, message)| format!("{kind}: {}", escape(&message)))
     }
 }
 
@@ -128,8 +136,8 @@ impl Display {
     pub(crate) fn new(mode: Mode, verbose: bool, screen: Arc<Screen>) -> Arc<Self> {
         let now = Instant::now();
         let (state, told) = (State::new(now), HashMap::new());
-        let unverified = Vec::new();
-        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, unverified, told };
+        let told_messages = Vec::new();
+        let inner = Inner { state, shown: None, ended: None, said: now, waits: now, told_messages, told };
         Arc::new(Self { mode, verbose, screen, inner: Mutex::new(inner) })
     }
 
@@ -202,7 +210,10 @@ impl Display {
                 inner.waits = until;
                 Some(format!("waiting {} s: {}", time.as_secs_f64().ceil(), escape(why)))
             }
-            Event::Unverified(registry) => inner.warning_line(registry),
+            Event::Unverified(_) | Event::Warning(_) | Event::Note(_) => inner.message_line(event),
+            Event::Decompressing { archive, bytes } => {
+                Some(format!("decompressing {}, {}, into a temporary file", escape(archive), size(*bytes)))
+            }
             Event::Busy { why, time } => Some(format!("waiting at most {} s: {}", time.as_secs(), escape(why))),
             Event::Retried { why } if self.verbose => Some(format!("retry    {}", escape(why))),
             Event::Done(desc, outcome) if self.verbose => Some(blob_line(events::word(*outcome), desc, desc.size)),
@@ -217,9 +228,9 @@ impl Display {
     }
 
     fn json_line(event: &Event, inner: &mut Inner, now: Instant) -> Option<String> {
-        if let Event::Unverified(registry) = event {
-            let message = inner.unverified_message(registry)?;
-            return Some(without_controls(&json!({ "event": "warning", "message": message }).to_string()));
+        if matches!(event, Event::Unverified(_) | Event::Warning(_) | Event::Note(_)) {
+            let (kind, message) = inner.message(event)?;
+            return Some(without_controls(&json!({ "event": kind, "message": message }).to_string()));
         }
         let of = match event {
             Event::Moved(digest, _) => Some(Some(digest.clone())),
@@ -247,7 +258,7 @@ impl Progress for Display {
         inner.state.apply(&event, now);
         let line = match self.mode {
             Mode::Quiet => match &event {
-                Event::Unverified(registry) => inner.warning_line(registry),
+                Event::Unverified(_) | Event::Warning(_) => inner.message_line(&event),
                 _ => None,
             },
             Mode::Json => Self::json_line(&event, &mut inner, now),

@@ -20,6 +20,8 @@ const SHORTEST: Duration = Duration::from_millis(500);
 pub(super) enum Phase {
     /// Sources and destinations are read, to plan the work.
     Looking,
+    /// A compressed archive is decompressed.
+    Decompressing,
     /// Files are read and packed.
     Packing,
     /// Content moves.
@@ -91,6 +93,7 @@ impl State {
 
     pub(super) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
+            Event::Decompressing { bytes, .. } => self.enter_phase(Phase::Decompressing, 1, *bytes),
             Event::Packing { files, bytes } => self.enter_phase(Phase::Packing, *files, *bytes),
             Event::Planned { items, bytes } => self.enter_phase(Phase::Moving, *items, *bytes),
             Event::Read(bytes) => {

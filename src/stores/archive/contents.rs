@@ -9,15 +9,16 @@ use std::{
     sync::Arc,
 };
 
+use super::compressed::{Decompression, Format};
 use crate::{
     blob::{CHUNK, FileSlice},
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     fs::{open_regular, up_to},
-    oci::{Digest, Hasher, MAX_MANIFEST, Parsed, Role},
+    oci::{Algorithm, Digest, Hasher, MAX_MANIFEST, Parsed, Role},
     store::{Flaw, FlawKind, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
-        listing::{BLOBS, INDEX, MARKER, MAX_MARKER, Manifests, check_marker},
+        listing::{BLOBS, DOCKER_INDEX, INDEX, MARKER, MAX_MARKER, Manifests, check_marker, unmarked_flaw},
     },
     tarball::read::{Limits, MemberKind, Reader, quoted_name},
 };
@@ -76,6 +77,10 @@ pub(super) struct Contents {
     pub(super) blobs: BTreeMap<Digest, BlobSlice>,
     /// Names of files that do not belong to the format.
     pub(super) strays: Vec<String>,
+    /// True if the file `oci-layout` is missing.
+    pub(super) unmarked: bool,
+    /// True if `file` is a decompressed copy.
+    pub(super) is_copy: bool,
 }
 
 impl Contents {
@@ -87,26 +92,46 @@ impl Contents {
             index: IndexFile::empty()?,
             blobs: BTreeMap::new(),
             strays: Vec::new(),
+            unmarked: false,
+            is_copy: false,
         })
     }
 
-    /// Reads an archive, with entries in any order.
+    /// Reads an archive, with entries in any order. Entries that are neither content nor part of the format may be
+    /// anything.
     ///
-    /// Errors: kind `NotFound`; no `oci-layout` or `index.json`; a link, a device, a duplicate file; more than a
-    /// million entries; an archive that ends early; a compressed archive (kind `Unsupported`).
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let file = Arc::new(open_regular(path)?.0);
-        refuse_compressed(&file).context(|| path.display().to_string())?;
-        HeaderWalk { file: &file, path, seen: HashSet::new(), strays: Vec::new(), index: None, marked: false }
-            .run()
-            .context(|| path.display().to_string())
+    /// Errors: kind `NotFound`; no `index.json`; a link or device in the place of content; a duplicate file; more than a
+    /// million entries; an archive that ends early; a compressed archive (kind `Unsupported`), unless it is to be
+    /// decompressed, and then those of decompression.
+    pub(super) fn read(path: &Path, how: Option<&Decompression>) -> Result<Self> {
+        let file = open_regular(path)?.0;
+        Self::of(file, path, how).context(|| path.display().to_string())
+    }
+
+    fn of(file: File, path: &Path, how: Option<&Decompression>) -> Result<Self> {
+        let (file, is_copy) = match (Format::of(&file)?, how) {
+            (None, _) => (Arc::new(file), false),
+            (Some(format), Some(how)) => (Arc::new(format.decompress(&file, path, how)?), true),
+            (Some(format), None) => return Err(format.refuse()),
+        };
+        let walk = HeaderWalk {
+            file: &file,
+            path,
+            seen: HashSet::new(),
+            strays: Vec::new(),
+            index: None,
+            marked: false,
+            docker: false,
+        };
+        Ok(Self { is_copy, ..walk.run()? })
     }
 
     /// Flaws of the list and the file. Reads everything between blobs.
     pub(super) fn flaws(&self) -> Result<Vec<Flaw>> {
         let mut flaws = [self.index.unreadable(), self.index.doubtful()].concat();
+        flaws.extend(self.unmarked.then(unmarked_flaw));
         let Some(file) = &self.file else { return Ok(flaws) };
-        let mut reader = Reader::new(SmallReads::new(file), Limits::default()).strict();
+        let mut reader = Reader::new(SmallReads::new(file), Limits::default()).strict().lenient();
         let walked = loop {
             match reader.next_member() {
                 Ok(Some(_)) => drop(reader.jump()?),
@@ -160,20 +185,6 @@ impl Manifests for Contents {
     }
 }
 
-/// A compressed archive cannot be read in place; this error is better than "no tar header".
-fn refuse_compressed(file: &File) -> Result<()> {
-    let mut start = [0; 4];
-    let read = file.read_at(&mut start, 0)?;
-    for (magic, name) in [(&[0x1f, 0x8b][..], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2")] {
-        if start.get(..read).unwrap_or_default().starts_with(magic) {
-            return Err(Error::unsupported(format!(
-                "the archive is compressed with {name}; it must be an uncompressed tar"
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// Reads a file a few blocks at a time: between two headers lies data to skip, and reading ahead would dominate the
 /// cost of opening an archive.
 ///
@@ -219,45 +230,63 @@ struct HeaderWalk<'a> {
     strays: Vec<String>,
     index: Option<IndexFile>,
     marked: bool,
+    /// True if the list of a Docker archive is there.
+    docker: bool,
 }
 
 impl HeaderWalk<'_> {
     fn run(mut self) -> Result<Contents> {
         let (mut blobs, mut list) = (BTreeMap::new(), None);
-        let mut reader = Reader::new(SmallReads::new(self.file), Limits::default());
+        let mut reader = Reader::new(SmallReads::new(self.file), Limits::default()).lenient();
         while let Some(member) = reader.next_member()? {
             let name = member.path.trim_start_matches("./").to_owned();
-            match member.kind {
+            let digest = blob_digest(&name);
+            let what = match member.kind {
                 MemberKind::Directory => continue,
-                MemberKind::File => {}
-                MemberKind::Symlink(_) | MemberKind::HardLink(_) => {
-                    return Err(Error::invalid(format!("entry {} is a link", quoted_name(&member.path))));
+                MemberKind::File => None,
+                MemberKind::Symlink(_) | MemberKind::HardLink(_) => Some("a link"),
+                MemberKind::Special => Some("a device or FIFO"),
+            };
+            match (what, digest) {
+                (Some(what), digest) if digest.is_some() || is_reserved(&name) => {
+                    return Err(Error::invalid(format!("entry {} is {what}", quoted_name(&member.path))));
+                }
+                (Some(_), _) => self.stray(&name),
+                (None, None) => self.other(&name, &mut reader)?,
+                (None, Some(digest)) => {
+                    let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
+                    let piece = BlobSlice { file: Arc::clone(self.file), slice, verified: false };
+                    if blobs.insert(digest, piece).is_some() {
+                        return Err(Error::invalid(format!("duplicate entry {}", quoted_name(&name))));
+                    }
                 }
             }
-            if let Some(digest) = blob_digest(&name) {
-                let slice = FileSlice { path: self.path.into(), offset: reader.jump()?, len: member.size };
-                let piece = BlobSlice { file: Arc::clone(self.file), slice, verified: false };
-                if blobs.insert(digest, piece).is_some() {
-                    return Err(Error::invalid(format!("duplicate entry {}", quoted_name(&name))));
-                }
-                continue;
-            }
-            self.other(&name, &mut reader)?;
             let end = reader.jump()?;
             if name == INDEX {
-                let slice =
-                    FileSlice { path: self.path.into(), offset: end.saturating_sub(member.size), len: member.size };
+                let offset = end.saturating_sub(member.size);
+                let slice = FileSlice { path: self.path.into(), offset, len: member.size };
                 list = Some(BlobSlice { file: Arc::clone(self.file), slice, verified: true });
             }
         }
-        if !self.marked {
-            return Err(Error::invalid(format!("not an OCI archive: no `{MARKER}`")));
+        self.finish(blobs, list)
+    }
+
+    /// The contents, once all headers are read.
+    fn finish(self, mut blobs: BTreeMap<Digest, BlobSlice>, list: Option<BlobSlice>) -> Result<Contents> {
+        let not_one = |what| Error::invalid(format!("not an OCI archive: no `{what}`")).with_code(Code::NotAStore);
+        let Some(index) = self.index else {
+            return Err(if self.docker { docker_archive(self.path) } else { not_one(INDEX) });
+        };
+        // Hauler writes no marker. A list alone could be anything.
+        let unmarked = !self.marked;
+        if unmarked && blobs.is_empty() {
+            return Err(not_one(MARKER));
         }
-        let index = self.index.ok_or_else(|| Error::invalid(format!("not an OCI archive: no `{INDEX}`")))?;
         if let (Some((desc, _)), Some(list)) = (index.whole(), list) {
             blobs.entry(desc.digest.clone()).or_insert(list);
         }
-        Ok(Contents { path: self.path.into(), file: Some(Arc::clone(self.file)), index, blobs, strays: self.strays })
+        let file = Some(Arc::clone(self.file));
+        Ok(Contents { path: self.path.into(), file, index, blobs, strays: self.strays, unmarked, is_copy: false })
     }
 
     fn other(&mut self, name: &str, reader: &mut Reader<SmallReads<'_>>) -> Result<()> {
@@ -270,11 +299,30 @@ impl HeaderWalk<'_> {
                 self.marked = true;
             }
             INDEX => self.index = Some(IndexFile::read(small(reader, MAX_BYTES).context(|| INDEX)?)?),
-            _ if self.strays.len() < MAX_STRAYS => self.strays.push(name.to_owned()),
-            _ => {}
+            _ => self.stray(name),
         }
         Ok(())
     }
+
+    fn stray(&mut self, name: &str) {
+        self.docker |= name == DOCKER_INDEX;
+        if self.strays.len() < MAX_STRAYS {
+            self.strays.push(name.to_owned());
+        }
+    }
+}
+
+/// What `docker save` wrote before version 25, and `skopeo copy … docker-archive:` still writes.
+fn docker_archive(path: &Path) -> Error {
+    let message = format!("a Docker archive (`{DOCKER_INDEX}`), not an OCI archive: no `{INDEX}`");
+    Error::unsupported(message).with_code(Code::DockerArchive).with_path(path)
+}
+
+/// True for the files and directories of a layout.
+fn is_reserved(name: &str) -> bool {
+    let name = name.trim_end_matches('/');
+    let is_algorithm = |rest: &str| rest.strip_prefix('/').is_some_and(|name| name.parse::<Algorithm>().is_ok());
+    matches!(name, MARKER | INDEX | BLOBS) || name.strip_prefix(BLOBS).is_some_and(is_algorithm)
 }
 
 /// The digest in a blob's name; `None` for any other name.

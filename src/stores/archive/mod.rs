@@ -1,10 +1,12 @@
 //! An OCI image layout in one uncompressed tar, readable by skopeo, podman, oras and containerd.
 //!
-//! Reading is positional: after one pass over the headers, every blob is a slice of the file. Writing lays out the
+//! Reading is positional: after one pass over the headers, every blob is a slice of the file. A compressed archive is
+//! decompressed into a temporary file first, and never written. Writing lays out the
 //! whole archive before the first byte, fills it in parallel, and renames it into place: the same content gives the
 //! same bytes, whatever the order of events. Files that are neither blobs nor part of the layout are dropped when an
 //! archive is rewritten: a `manifest.json` would no longer be true.
 
+mod compressed;
 mod contents;
 mod plan;
 mod session;
@@ -24,14 +26,16 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
+pub use self::compressed::Decompression;
 use self::{
+    compressed::ENDS,
     contents::{BlobSlice, Contents},
     session::{ArchiveSession, Lock, Target},
 };
 use super::listing::{Manifests, same_size};
 use crate::{
     blob::{ByteStream, FileSlice, read_file},
-    error::{Code, Kind, Result},
+    error::{Code, Error, Kind, Result},
     fs::blocking,
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
@@ -51,8 +55,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Archive {
     shared: Arc<Shared>,
-    /// How long to wait for another writer, and the observer of the wait.
-    patience: Option<(Duration, Observer)>,
+    /// How long to wait for another writer.
+    patience: Option<Duration>,
+    progress: Observer,
 }
 
 #[derive(Debug)]
@@ -67,19 +72,34 @@ impl Archive {
     /// Opens an existing archive. Blocks on the file system.
     ///
     /// Errors: kind `NotFound`; `Invalid` for a file that is not an OCI archive, or a hostile one; `Unsupported` if
-    /// compressed.
+    /// compressed, or an archive of `docker save` (code `DockerArchive`).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
-        let contents = Contents::read(&target.path)?;
+        let contents = Contents::read(&target.path, None)?;
         Ok(Self::of(target, contents))
+    }
+
+    /// Opens an existing archive, which may be compressed with gzip or zstd: then all of it is decompressed now. It can
+    /// only be read, and stays as it is now. Blocks on the file system.
+    ///
+    /// Errors: those of [`Archive::open`]; another compression; damaged data (kind `Mismatch`), more of it than the
+    /// limit (`Limit`), or than there is room for (`NoSpace`).
+    pub fn open_with(path: impl AsRef<Path>, decompression: &Decompression) -> Result<Self> {
+        let target = Target::new(path.as_ref())?;
+        let contents = Contents::read(&target.path, Some(decompression))?;
+        Ok(Self { progress: decompression.progress.clone(), ..Self::of(target, contents) })
     }
 
     /// Opens an archive, or prepares one that the first session creates. Blocks on the file system.
     ///
-    /// Errors: a file that is not an OCI archive.
+    /// Errors: a file that is not an OCI archive, or a compressed one; a new file with the name of a compressed
+    /// one (kind `Misuse`).
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
-        let contents = match Contents::read(&target.path) {
+        let contents = match Contents::read(&target.path, None) {
+            Err(e) if e.kind() == Kind::NotFound && is_named_compressed(path.as_ref()) => {
+                return Err(misnamed(path.as_ref()));
+            }
             Err(e) if e.kind() == Kind::NotFound => Contents::empty(&target.path)?,
             other => other?,
         };
@@ -88,13 +108,26 @@ impl Archive {
 
     fn of(target: Target, contents: Contents) -> Self {
         let contents = RwLock::new(Arc::new(contents));
-        Self { shared: Arc::new(Shared { target, contents, version: AtomicU64::new(new_version()) }), patience: None }
+        let shared = Arc::new(Shared { target, contents, version: AtomicU64::new(new_version()) });
+        Self { shared, patience: None, progress: Observer::default() }
+    }
+
+    /// True if the file `oci-layout` is missing, as in an archive of Hauler. The next session adds it.
+    #[must_use]
+    pub fn is_unmarked(&self) -> bool {
+        self.contents().unmarked
     }
 
     /// This archive, with sessions that wait for another writer, at most `longest`. Without this they fail at once.
     #[must_use]
     pub fn waiting(self, longest: Duration, progress: Observer) -> Self {
-        Self { patience: Some((longest, progress)), ..self }
+        Self { patience: Some(longest), progress, ..self }
+    }
+
+    /// This archive, with an observer that hears what a session drops.
+    #[must_use]
+    pub fn observed(self, progress: Observer) -> Self {
+        Self { progress, ..self }
     }
 
     /// Path of the archive.
@@ -109,7 +142,7 @@ impl Archive {
 
     /// Reads the file again after it was replaced.
     fn reload(&self) -> Result<()> {
-        let contents = match Contents::read(&self.shared.target.path) {
+        let contents = match Contents::read(&self.shared.target.path, None) {
             Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.shared.target.path)?,
             other => other?,
         };
@@ -128,12 +161,12 @@ impl Archive {
                 Err(e) if e.code() == Some(Code::StoreBusy) => e,
                 other => return other,
             };
-            let Some((longest, progress)) = &self.patience else { return Err(busy) };
-            if start.elapsed() >= *longest {
+            let Some(longest) = self.patience else { return Err(busy) };
+            if start.elapsed() >= longest {
                 return Err(busy.context(format!("after waiting {} s", longest.as_secs())));
             }
             if !std::mem::replace(&mut told, true) {
-                progress.tell(Event::Busy { why: busy.to_string(), time: *longest });
+                self.progress.tell(Event::Busy { why: busy.to_string(), time: longest });
             }
             sleep(AGAIN).await;
         }
@@ -143,6 +176,17 @@ impl Archive {
         let contents = self.contents();
         blocking(move || work(&contents)).await
     }
+}
+
+/// True for the name of a compressed tar file.
+pub(crate) fn is_named_compressed(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// The error for a new archive that is named like a compressed one.
+fn misnamed(path: &Path) -> Error {
+    Error::misuse(format!("archives are written uncompressed: `{}` should end in `.tar`", path.display()))
 }
 
 impl fmt::Display for Archive {
@@ -201,8 +245,10 @@ impl ReadStore for Archive {
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {
-        let piece = self.contents().blobs.get(&item.desc.digest).cloned()?;
-        (piece.slice.len == item.desc.size).then_some(piece.slice)
+        let contents = self.contents();
+        // The decompressed copy has no path.
+        let piece = contents.blobs.get(&item.desc.digest).filter(|_| !contents.is_copy)?;
+        (piece.slice.len == item.desc.size).then(|| piece.slice.clone())
     }
 
     async fn inventory(&self) -> Result<Option<Inventory>> {

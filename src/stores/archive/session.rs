@@ -26,13 +26,14 @@ use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, TemporaryFile},
     oci::{Descriptor, Digest, Parsed, Role},
-    progress::Outcome,
+    progress::{Event, Outcome},
     store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
     stores::{
         index::IndexFile,
-        listing::{Manifests as _, replaces},
+        listing::{MARKER, Manifests as _, replaces},
         write_behind::WriteBehind,
     },
+    tarball::read::quoted_name,
 };
 
 /// The directory of an archive and its name there.
@@ -55,7 +56,7 @@ impl Target {
 
     /// The current contents; empty if there is no such file.
     fn contents(&self) -> Result<(Contents, bool)> {
-        match Contents::read(&self.path) {
+        match Contents::read(&self.path, None) {
             Err(e) if e.kind() == Kind::NotFound => Ok((Contents::empty(&self.path)?, false)),
             other => Ok((other?.settled()?, true)),
         }
@@ -215,8 +216,10 @@ impl Session for ArchiveSession {
             let (archive, rewriting) = (self.archive.clone(), Arc::clone(&self.rewriting));
             // Not interruptible: this handle must see its own write, even if the caller was cancelled.
             tokio::task::spawn_blocking(move || {
-                let committed = rewriting.commit()?;
-                archive.reload().map(|()| committed)
+                let (committed, dropped) = rewriting.commit()?;
+                archive.reload()?;
+                dropped.into_iter().for_each(|what| archive.progress.tell(Event::Warning(what)));
+                Ok(committed)
             })
         });
         // A cancelled caller may ask again.
@@ -299,8 +302,10 @@ impl Rewriting {
         if arrived { self.place(digest) } else { self.known.get(digest).cloned() }
     }
 
-    /// Replaces the archive. Errors: kind `NotFound` if intended content was not stored.
-    fn commit(&self) -> Result<Committed> {
+    /// Replaces the archive; also says what is otherwise than in the old one, beyond what was intended.
+    ///
+    /// Errors: kind `NotFound` if intended content was not stored.
+    fn commit(&self) -> Result<(Committed, Vec<String>)> {
         let changes = self.changes().clone();
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.changes().over = true;
@@ -313,10 +318,19 @@ impl Rewriting {
         }
         let mut index = self.base.index.clone();
         let committed = changes.apply(&self.base, &mut index, &self.kept, &self.removals)?;
-        if self.draft.is_some() || index.changed() {
-            self.write(&index, &lock)?;
+        if self.draft.is_none() && !index.changed() {
+            return Ok((committed, Vec::new()));
         }
-        Ok(committed)
+        self.write(&index, &lock)?;
+        Ok((committed, self.deviations()))
+    }
+
+    /// What the new archive lacks or has beside the intended changes.
+    fn deviations(&self) -> Vec<String> {
+        let place = self.target.path.display();
+        let added = self.base.unmarked.then(|| format!("oci-archive:{place}: added the missing `{MARKER}`"));
+        let dropped = strays(&self.base.strays).map(|what| format!("oci-archive:{place}: dropped {what}"));
+        added.into_iter().chain(dropped).collect()
     }
 
     fn write(&self, index: &IndexFile, lock: &Lock) -> Result<()> {
@@ -351,6 +365,19 @@ impl Rewriting {
         }
         Ok(())
     }
+}
+
+/// Files that are not part of an archive, in a few words; `None` if there are none.
+fn strays(names: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| quoted_name(name)).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let are = if names.len() == 1 { "is" } else { "are" };
+    let are_not = format!("which {are} not part of an OCI archive");
+    (!names.is_empty()).then(|| format!("{}{more}, {are_not}", shown.join(", ")))
 }
 
 fn ended() -> Error {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Entry, IndexFile, name, reading::FIELDS};
+use super::{Entry, IndexFile, kinds, name, reading::FIELDS};
 use crate::{
     oci::{Descriptor, RefName, annotation, exact_keys, media_type},
     store::{Flaw, FlawKind, NamePage},
@@ -57,7 +57,7 @@ impl IndexFile {
     /// Parts that are readable, but not what a writer would have meant. Most of a list exists nowhere else: an odd key
     /// or type is the only sign of a flipped bit.
     pub(in crate::stores) fn doubtful(&self) -> Vec<Flaw> {
-        let mut flaws = Vec::new();
+        let mut flaws: Vec<Flaw> = kinds::flaw(&self.entries).into_iter().collect();
         for (key, value) in &self.fields {
             if !FIELDS.contains(&key.as_str()) {
                 flaws.push(odd(key, &FIELDS, format!("unknown key `{key:.128}`")));

@@ -4,6 +4,7 @@
 mod flaws;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 mod fuzz;
+mod kinds;
 mod reading;
 mod whole;
 
@@ -20,7 +21,7 @@ use crate::{
 
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use self::fuzz::index_json;
-use self::reading::Document;
+use self::{kinds::Kind as EntryKind, reading::Document};
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
@@ -61,6 +62,7 @@ struct Entry {
 struct Brief {
     digest: Digest,
     name: Option<Box<str>>,
+    kind: EntryKind,
 }
 
 impl Entry {
@@ -71,14 +73,21 @@ impl Entry {
 
     fn read(raw: Text) -> Self {
         let desc: Option<Descriptor> = exact_keys::from_slice(&raw.0).ok();
-        let brief = desc.as_ref().map(|desc| Brief { digest: desc.digest.clone(), name: name(desc).map(Into::into) });
+        let brief = desc.as_ref().map(|desc| {
+            let kind = EntryKind::of(desc);
+            Brief { digest: desc.digest.clone(), name: kind.name(desc).map(Into::into), kind }
+        });
         let mut entry = Self { raw, brief, near_miss: false };
         entry.near_miss = desc.is_some_and(|desc| !entry.near_misses(&desc).is_empty());
         entry
     }
 
+    /// The descriptor, with the name of this entry in the usual annotation.
     fn desc(&self) -> Option<Descriptor> {
-        self.brief.as_ref().and_then(|_| exact_keys::from_slice(&self.raw.0).ok())
+        let brief = self.brief.as_ref()?;
+        let mut desc = exact_keys::from_slice(&self.raw.0).ok()?;
+        kinds::rename(&mut desc, brief);
+        Some(desc)
     }
 
     fn name(&self) -> Option<&str> {
@@ -103,6 +112,9 @@ impl Entry {
                 Some(Value::Object(map)) => map,
                 _ => serde_json::Map::new(),
             };
+            if self.brief.as_ref().is_some_and(|brief| brief.kind != EntryKind::Plain) {
+                kinds::make_plain(&mut annotations);
+            }
             match name {
                 Some(name) => drop(annotations.insert(annotation::REF_NAME.into(), name.into())),
                 None => drop(annotations.shift_remove(annotation::REF_NAME)),
@@ -148,6 +160,7 @@ impl IndexFile {
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = Document(&bytes).deserialize(&mut reader).and_then(|index| reader.end().map(|()| index));
         let mut index = read.map_err(|e| Error::caused(Kind::Invalid, "malformed `index.json`", e))?;
+        kinds::name_companions(&mut index.entries);
         let version = index.fields.iter().find(|(key, _)| key == "schemaVersion").map(|(_, value)| value.get());
         if version != Some("2") {
             return Err(Error::invalid("`index.json` must have `schemaVersion` 2"));

@@ -16,7 +16,7 @@ use crate::{
     store::{Inventory, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
-        listing::{BLOBS, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker},
+        listing::{BLOBS, DOCKER_INDEX, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker, unmarked_flaw},
     },
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Files {
     /// The directories of blobs, kept open while sessions write: one check instead of several opens per blob. A server
     /// has very many layouts and keeps none open.
     kept: Mutex<Kept>,
+    /// True if there is no marker.
+    pub(super) unmarked: bool,
 }
 
 #[derive(Debug, Default)]
@@ -37,22 +39,53 @@ struct Kept {
 }
 
 impl Files {
-    /// Opens a layout. Errors: kind `NotFound` if there is no directory, `Invalid` if it is not a layout.
+    /// Opens a layout, also one that only lacks its marker. Errors: kind `NotFound` if there is no directory, `Invalid`
+    /// if it is not a layout.
     pub(super) fn open(path: &Path) -> Result<Self> {
         if path.is_file() {
             let message = format!("`{}` is a file; an OCI layout is a directory", path.display());
             return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
         }
-        let files = Self { root: Dir::open(path)?, kept: Mutex::default() };
+        let mut files = Self { root: Dir::open(path)?, kept: Mutex::default(), unmarked: false };
         match files.small(MARKER, MAX_MARKER) {
             Ok(marker) => check_marker(&marker).context(|| path.join(MARKER).display().to_string())?,
-            Err(e) if e.kind() == Kind::NotFound => {
-                let message = format!("`{}` is not an OCI layout: `{MARKER}` is missing", path.display());
-                return Err(Error::invalid(message).with_code(Code::NotAStore).with_path(path));
-            }
+            Err(e) if e.kind() == Kind::NotFound && files.is_but_unmarked() => files.unmarked = true,
+            Err(e) if e.kind() == Kind::NotFound => return Err(files.no_layout()),
             Err(e) => return Err(e),
         }
         Ok(files)
+    }
+
+    /// True if there are content and a sound list, as Hauler leaves them.
+    fn is_but_unmarked(&self) -> bool {
+        self.root.dir(BLOBS).is_ok() && self.index().is_ok()
+    }
+
+    fn no_layout(&self) -> Error {
+        let path = self.path();
+        let why = match self.root.size(DOCKER_INDEX) {
+            Ok(Some(_)) => {
+                format!(
+                    "`{DOCKER_INDEX}` says that it is a Docker archive or a directory of skopeo; `skopeo copy` converts both"
+                )
+            }
+            _ => format!("`{MARKER}` is missing"),
+        };
+        let message = format!("`{}` is not an OCI layout: {why}", path.display());
+        Error::invalid(message).with_code(Code::NotAStore).with_path(path)
+    }
+
+    /// Errors (kind `Unsupported`): there is no marker, so its owner does not expect other writers; and on the marker is
+    /// the lock of those that do.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if !self.unmarked {
+            return Ok(());
+        }
+        let place = self.path().display();
+        Err(Error::unsupported(format!(
+            "`{place}` is an OCI layout without `{MARKER}`: it can be read, but not written; `artifact copy --all-tags \
+             oci:{place} oci:NEW` copies it to a layout that can"
+        )))
     }
 
     /// Opens or creates a layout. Errors: kind `Exists` if the directory holds other files.
@@ -64,6 +97,8 @@ impl Files {
         make(path).context(|| format!("cannot create directory `{}`", path.display()))?;
         let root = Dir::open(path)?;
         if root.size(MARKER)?.is_none() {
+            // A layout of another program must not become one of ours.
+            Self::open(path).map_or(Ok(()), |found| found.check_writable())?;
             let is_foreign = root.names()?.iter().any(|name| !name.starts_with(TEMPORARY) && name != MARKER);
             // Another writer may have created the layout since the first check: the marker is written first.
             if is_foreign && root.size(MARKER)?.is_none() {
@@ -259,6 +294,7 @@ impl Files {
         let flaws = [index.unreadable(), index.doubtful()].concat();
         let mut all = Inventory { entries: index.artifacts().collect(), flaws, ..Inventory::default() };
         all.blobs.extend(index.whole().map(|(desc, _)| (desc.digest.clone(), desc.size)));
+        all.flaws.extend(self.unmarked.then(unmarked_flaw));
         for name in self.root.names()? {
             if ![MARKER, INDEX, BLOBS].contains(&&*name) {
                 sort_out(&mut all, name);

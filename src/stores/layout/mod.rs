@@ -78,7 +78,13 @@ impl WeakLayout {
 }
 
 impl Layout {
-    /// Opens an existing layout. Blocks on the file system.
+    /// True if a layout is at this path, also one that only lacks its marker. Blocks on the file system.
+    pub fn is_at(path: impl AsRef<Path>) -> bool {
+        path.as_ref().is_dir() && Files::open(path.as_ref()).is_ok()
+    }
+
+    /// Opens an existing layout. One that only lacks its marker, the file `oci-layout`, can be read, but not written.
+    /// Blocks on the file system.
     ///
     /// Errors: kind `NotFound` if there is no such directory, `Invalid` if it is not a layout.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -88,7 +94,7 @@ impl Layout {
     /// Opens a layout, or creates one in a new or empty directory, and removes leftovers of crashed writers. Blocks on
     /// the file system.
     ///
-    /// Errors: kind `Exists` if the directory holds other files.
+    /// Errors: kind `Exists` if the directory holds other files, `Unsupported` if it is a layout without a marker.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::of(Files::create(path.as_ref())?, OnceLock::from(()), Arc::default()))
     }
@@ -115,6 +121,17 @@ impl Layout {
             memory,
             own: Weak::clone(own),
         }))
+    }
+
+    /// True if the file `oci-layout` is missing, as in a store of Hauler.
+    #[must_use]
+    pub fn is_unmarked(&self) -> bool {
+        self.0.files.unmarked
+    }
+
+    /// Errors (kind `Unsupported`): no session can write to this layout, because it has no marker.
+    pub fn check_writable(&self) -> Result<()> {
+        self.0.files.check_writable()
     }
 
     /// Path of the layout.
@@ -336,6 +353,7 @@ impl Store for Layout {
     async fn begin(&self, intent: Intent) -> Result<Arc<dyn Session>> {
         let layout = self.clone();
         self.run(move |shared| {
+            shared.files.check_writable()?;
             shared.clean()?;
             Ok(Arc::new(LayoutSession::begin(layout, intent)?) as Arc<dyn Session>)
         })

@@ -86,6 +86,7 @@ impl Options {
             addresses: Arc::new(self.addresses.clone()),
             dial: self.dial.clone(),
             connect_timeout: self.connect_timeout,
+            progress: self.progress.clone(),
         };
         transport::Settings { credentials: Arc::clone(&self.credentials), trusted: self.trusted.clone(), http, net }
     }

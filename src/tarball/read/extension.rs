@@ -24,28 +24,31 @@ impl Extensions {
     }
 
     /// Adds the data of an extension header of this type. Errors: PAX and GNU headers on one member, or two of one
-    /// type, which programs read differently.
-    pub(super) fn take(&mut self, type_flag: u8, data: &[u8]) -> Result<()> {
+    /// type, which programs read differently; a malformed one. If `lenient`, long names need not be UTF-8, and times
+    /// are not read.
+    pub(super) fn take(&mut self, type_flag: u8, data: &[u8], lenient: bool) -> Result<()> {
         let gnu = |t: &u8| matches!(t, b'L' | b'K');
         if self.seen.iter().any(|t| *t == type_flag || gnu(t) != gnu(&type_flag)) {
             return Err(Error::invalid("a tar member has contradictory extension headers"));
         }
         self.seen.push(type_flag);
         match type_flag {
-            b'L' => self.path = Some(long(data, "long name")?),
-            b'K' => self.link = Some(long(data, "long link target")?),
-            _ => records(data, |key, value| self.record(key, value))?,
+            b'L' => self.path = Some(long(data, "long name", lenient)?),
+            b'K' => self.link = Some(long(data, "long link target", lenient)?),
+            _ => records(data, |key, value| self.record(key, value, lenient))?,
         }
         Ok(())
     }
 
-    fn record(&mut self, key: &str, value: &[u8]) -> Result<()> {
+    fn record(&mut self, key: &str, value: &[u8], lenient: bool) -> Result<()> {
         let bad = || Error::invalid(format!("the PAX record `{key}` of a tar member is invalid"));
-        let text = || utf8(value, "PAX value").ok().filter(|v| !v.is_empty() && !v.contains('\0')).ok_or_else(bad);
+        let text =
+            || utf8(value, "PAX value", false).ok().filter(|v| !v.is_empty() && !v.contains('\0')).ok_or_else(bad);
         match key {
             "path" => self.path = Some(text()?),
             "linkpath" => self.link = Some(text()?),
             "size" => self.size = Some(decimal(&text()?).ok_or_else(bad)?),
+            "mtime" if lenient => {}
             "mtime" => self.mtime = Some(pax_time(&text()?)?),
             _ if is_sparse(key) => return Err(Error::unsupported("sparse files in tar archives are not supported")),
             _ if key.starts_with("SCHILY.") || key.starts_with("LIBARCHIVE.") || key.starts_with("RHT.") => {
@@ -73,13 +76,13 @@ fn is_sparse(key: &str) -> bool {
 }
 
 /// The text of a GNU long name, without its final NULs.
-fn long(data: &[u8], what: &str) -> Result<String> {
+fn long(data: &[u8], what: &str, lossy: bool) -> Result<String> {
     let end = data.iter().rposition(|b| *b != 0).map_or(0, |last| last.saturating_add(1));
     let text = data.get(..end).unwrap_or_default();
     if text.is_empty() || text.contains(&0) {
         return Err(Error::invalid(format!("the {what} of a tar member is empty or contains a NUL")));
     }
-    utf8(text, what)
+    utf8(text, what, lossy)
 }
 
 /// Calls `take` with key and value of each record; the records must fill the data exactly.
@@ -115,7 +118,7 @@ mod tests {
 
     fn pax(data: &[u8]) -> Result<Extensions> {
         let mut all = Extensions::default();
-        all.take(b'x', data).map(|()| all)
+        all.take(b'x', data, false).map(|()| all)
     }
 
     #[test]
@@ -152,9 +155,9 @@ mod tests {
     #[test]
     fn long_names_and_pax_headers_do_not_mix() {
         let mut all = Extensions::default();
-        all.take(b'L', b"name\0").unwrap();
-        all.take(b'K', b"target\0").unwrap();
-        assert!(all.take(b'x', b"9 path=a\n").is_err());
-        assert!(all.take(b'L', b"name\0").is_err());
+        all.take(b'L', b"name\0", false).unwrap();
+        all.take(b'K', b"target\0", false).unwrap();
+        assert!(all.take(b'x', b"9 path=a\n", false).is_err());
+        assert!(all.take(b'L', b"name\0", false).is_err());
     }
 }

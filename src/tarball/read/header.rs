@@ -45,19 +45,20 @@ impl<'a> Header<'a> {
         self.field(156, 1).first().copied().unwrap_or_default()
     }
 
-    /// The name, with the prefix of POSIX headers (GNU has times in that field).
-    pub(super) fn path(&self) -> Result<String> {
-        let name = text(self.field(0, 100), "name")?;
+    /// The name, with the prefix of POSIX headers (GNU has times in that field). If `lossy`, what is not UTF-8 is
+    /// replaced.
+    pub(super) fn path(&self, lossy: bool) -> Result<String> {
+        let name = text(self.field(0, 100), "name", lossy)?;
         if self.field(257, 6) != b"ustar\0" {
             return Ok(name);
         }
-        let prefix = text(self.field(345, 155), "name prefix")?;
+        let prefix = text(self.field(345, 155), "name prefix", lossy)?;
         Ok(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
     }
 
     /// The target of a link.
-    pub(super) fn link(&self) -> Result<String> {
-        text(self.field(157, 100), "link target")
+    pub(super) fn link(&self, lossy: bool) -> Result<String> {
+        text(self.field(157, 100), "link target", lossy)
     }
 
     /// The size of the data, in bytes.
@@ -108,18 +109,21 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// A text field, up to the first NUL, with only NULs after it.
-fn text(field: &[u8], what: &str) -> Result<String> {
+fn text(field: &[u8], what: &str, lossy: bool) -> Result<String> {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     let (text, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
     if rest.iter().any(|b| *b != 0) {
         let shown = quoted_name(&String::from_utf8_lossy(text));
         return Err(Error::invalid(format!("the {what} {shown} of a tar member contains a NUL")));
     }
-    utf8(text, what)
+    utf8(text, what, lossy)
 }
 
-/// Text that must be UTF-8.
-pub(super) fn utf8(text: &[u8], what: &str) -> Result<String> {
+/// Text that must be UTF-8, unless it is `lossy`.
+pub(super) fn utf8(text: &[u8], what: &str, lossy: bool) -> Result<String> {
+    if lossy {
+        return Ok(String::from_utf8_lossy(text).into_owned());
+    }
     let lossy = || quoted_name(&String::from_utf8_lossy(text));
     String::from_utf8(text.to_vec())
         .map_err(|_| Error::invalid(format!("the {what} {} of a tar member is not UTF-8", lossy())))

@@ -73,6 +73,8 @@ pub enum MemberKind {
     Symlink(String),
     /// Another name for the member with this name.
     HardLink(String),
+    /// A device or FIFO. Only a [lenient](Reader::lenient) reader gives it; for others it is an error.
+    Special,
 }
 
 /// Reads the members of an archive, one after the other.
@@ -88,13 +90,14 @@ pub struct Reader<R> {
     padding: u64,
     ended: bool,
     strict: bool,
+    lenient: bool,
 }
 
 impl<R: Read> Reader<R> {
     /// A reader of the archive in `source`, up to its end.
     pub fn new(source: R, limits: Limits) -> Self {
         let source = BufReader::with_capacity(128 << 10, source);
-        Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false, strict: false }
+        Self { source, limits, entries: 0, total: 0, left: 0, padding: 0, ended: false, strict: false, lenient: false }
     }
 
     /// Also checks bytes without meaning: padding must be zeros, and checksums must have a usual format. This detects
@@ -102,6 +105,13 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
+    }
+
+    /// Also gives members that no file could be made of: devices and FIFOs, and names that are not UTF-8, which become
+    /// similar ones. Modes and times are not read. For those who look for a few members of known names.
+    #[must_use]
+    pub fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     /// The next member, whose data [`Self::data`] then reads; `None` after reading the source to its end.
@@ -129,7 +139,10 @@ impl<R: Read> Reader<R> {
                 return Err(Error::limit(format!("the archive has more than {} members", self.limits.entries)));
             }
             match header.type_flag() {
-                flag @ (b'x' | b'L' | b'K') => extensions.take(flag, &self.extension(&header)?)?,
+                flag @ (b'x' | b'L' | b'K') => {
+                    let data = self.extension(&header)?;
+                    extensions.take(flag, &data, self.lenient)?;
+                }
                 b'g' => extension::global(&self.extension(&header)?)?,
                 _ => return self.member(&header, extensions).map(Some),
             }
@@ -192,7 +205,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn member(&mut self, header: &Header<'_>, found: Extensions) -> Result<Member> {
-        let path = found.path.clone().map_or_else(|| header.path(), Ok)?;
+        let path = found.path.clone().map_or_else(|| header.path(self.lenient), Ok)?;
         let member = self.describe(header, &path, found).context(|| quoted_name(&path))?;
         (self.left, self.padding) = (member.size, padding(member.size));
         Ok(Member { path, ..member })
@@ -206,8 +219,11 @@ impl<R: Read> Reader<R> {
             return Err(Error::invalid(format!("unexpected data ({size} bytes): the member is not a file")));
         }
         self.count(size)?;
-        let mtime = found.mtime.map_or_else(|| header.mtime(), Ok)?;
-        Ok(Member { path: String::new(), kind, size, mode: header.mode()?, mtime, attributes: found.attributes })
+        let (mode, mtime) = match self.lenient {
+            true => (0, Duration::ZERO),
+            false => (header.mode()?, found.mtime.map_or_else(|| header.mtime(), Ok)?),
+        };
+        Ok(Member { path: String::new(), kind, size, mode, mtime, attributes: found.attributes })
     }
 
     fn count(&mut self, size: u64) -> Result<()> {
@@ -223,7 +239,7 @@ impl<R: Read> Reader<R> {
 
     fn kind(&self, header: &Header<'_>, path: &str, link: Option<String>) -> Result<MemberKind> {
         let target = || {
-            let target = link.clone().map_or_else(|| header.link(), Ok)?;
+            let target = link.clone().map_or_else(|| header.link(self.lenient), Ok)?;
             if target.is_empty() || target.len() > self.limits.path {
                 return Err(Error::invalid("the link target is empty or too long"));
             }
@@ -236,6 +252,7 @@ impl<R: Read> Reader<R> {
             (b'0', true) => Err(Error::invalid("the name of a file ends with a slash")),
             (b'1', _) => Ok(MemberKind::HardLink(target()?)),
             (b'2', _) => Ok(MemberKind::Symlink(target()?)),
+            (b'3' | b'4' | b'6', _) if self.lenient => Ok(MemberKind::Special),
             (b'3' | b'4', _) => Err(Error::unsupported("devices are not supported")),
             (b'6', _) => Err(Error::unsupported("FIFOs are not supported")),
             (b'S', _) => Err(Error::unsupported("sparse files are not supported")),

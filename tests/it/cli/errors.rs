@@ -6,12 +6,18 @@ use artifact::Code;
 use serde_json::Value;
 
 use super::{Served, World, ran};
-use crate::support::scripted::{Scripted, reply};
+use crate::support::{
+    scripted::{Scripted, reply},
+    tar,
+};
 
 /// Codes that no command of these tests can reach, and where they are reached, or why nowhere.
-const ELSEWHERE: [(Code, &str); 8] = [
+const ELSEWHERE: [(Code, &str); 11] = [
     (Code::CertificateNotNow, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateForAnother, "peers, cli::access: certificates are made by openssl"),
+    (Code::CertificateNamesNoHost, "peers, cli::access: certificates are made by openssl"),
+    (Code::ClientCertificateWanted, "peers, cli::access: certificates are made by openssl"),
+    (Code::ClientCertificateRefused, "peers, cli::access: certificates are made by openssl"),
     (Code::CertificateNotTrusted, "peers, cli::access: certificates are made by openssl"),
     (Code::SourceChanged, "unit tests of blob: no command can be stopped between two reads"),
     (Code::StoreBusy, "stores::tar: a command waits for a minute first"),
@@ -115,6 +121,8 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
     world.write("taken/1.png", "mine");
     world.write("file", "1");
     world.write("empty/x", "1");
+    let saved = tar::archive([tar::Entry::file("manifest.json", b"[]")]);
+    std::fs::write(world.path().join("saved.tar"), saved).unwrap();
     for (name, text) in [("linux-amd64", "1"), ("linux-arm64", "2")] {
         world.write(&format!("programs/{name}/tool"), text);
     }
@@ -132,6 +140,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
         ("pull oci:two:a file", Code::DestinationIsFile, 1),
         ("ls ./file", Code::NotAStore, 1),
         ("ls ./empty", Code::NotAStore, 1),
+        ("ls ./saved.tar", Code::DockerArchive, 1),
         ("pull oci:index:v1 files --unpack", Code::PlatformWanted, 1),
         ("pull oci:index:v1 out --platform linux/s390x", Code::NoSuchPlatform, 4),
         ("cat oci:two:a nosuch", Code::NoSuchPart, 4),

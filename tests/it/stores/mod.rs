@@ -1,7 +1,9 @@
 //! Tests of `stores`: the exam, and what only some of them can do.
 
+mod compressed;
 mod directory;
 pub(crate) mod exam;
+mod foreign;
 mod tar;
 mod together;
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod client;
+pub(crate) mod compression;
 pub(crate) mod costs;
 pub(crate) mod disk;
 pub(crate) mod docker_registry;

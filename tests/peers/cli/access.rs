@@ -16,7 +16,9 @@ pub(crate) fn tests() -> Vec<Test> {
             multi https_is_spoken_to_a_loopback_address_on_request,
             multi the_two_sides_of_a_copy_are_reached_in_their_own_ways,
             multi what_is_configured_per_host_needs_no_flags,
-            multi advice_about_a_certificate_fits_what_is_wrong_with_it;
+            multi advice_about_a_certificate_fits_what_is_wrong_with_it,
+            plain an_encrypted_key_is_refused_with_the_command_that_decrypts_it,
+            multi a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named;
     ]
 }
 
@@ -84,6 +86,7 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         (Identity::new(), "--ca-file"),
         (Identity::of_itself("DNS:other.test"), "a host name that the certificate lists"),
         (Identity::outdated("IP:127.0.0.1"), "check this machine's clock"),
+        (Identity::nameless(), "with its host name in `subjectAltName`"),
     ] {
         let host = identity.in_front_of("127.0.0.1", registry.host()).await;
         let trusts = if advice == "--ca-file" { "" } else { " --ca-file ca.pem" };
@@ -92,4 +95,51 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
         assert!(ran.code != 0 && hint.contains(advice), "{advice}: {}", ran.stderr);
     }
+}
+
+fn an_encrypted_key_is_refused_with_the_command_that_decrypts_it() {
+    let (world, identity) = (World::new(), Identity::new());
+    std::fs::write(world.path().join("cert.pem"), &identity.pem.0).unwrap();
+    for key in identity.encrypted_keys() {
+        std::fs::write(world.path().join("key.pem"), key).unwrap();
+        let decrypts = "is encrypted; `openssl pkey -in KEY -out PLAIN` decrypts it";
+        let ran = world.run("serve --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem");
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`key.pem`") && ran.stderr.contains(decrypts), "{}", ran.stderr);
+        world.fails("ls localhost:1/a --cert-file cert.pem --key-file key.pem", 2, &["`key.pem`", decrypts]);
+    }
+}
+
+async fn a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named() {
+    let (world, identity, other) = (World::new(), Identity::new(), Identity::new());
+    let registry = Scripted::start(|_| reply(200, &[], br#"{"name":"a","tags":["v1"]}"#));
+    let host = identity.requiring(registry.host()).await;
+    for (name, bytes) in [
+        ("ca.pem", &identity.authority),
+        ("own.pem", &identity.pem.0),
+        ("own.key", &identity.pem.1),
+        ("other.pem", &other.pem.0),
+        ("other.key", &other.pem.1),
+    ] {
+        std::fs::write(world.path().join(name), bytes).unwrap();
+    }
+    let list = format!("ls {host}/a --plain-http=false --ca-file ca.pem");
+    for (flags, advice) in [
+        ("", "`--cert-file FILE --key-file FILE` shows one"),
+        ("--cert-file other.pem --key-file other.key", "use one that the registry accepts"),
+    ] {
+        let ran = world.run(&format!("{list} {flags}"));
+        let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(ran.code == 1 && hint.contains(advice), "{advice}: {}", ran.stderr);
+    }
+    let mixed = format!("{list} --cert-file own.pem --key-file other.key");
+    world.fails(&mixed, 2, &["own.pem", "other.key", "do not match"]);
+    assert_eq!(world.ok(&format!("{list} --cert-file own.pem --key-file own.key")), "v1\n");
+    // The registry's own certificate, from where Docker looks for its authority.
+    let trusted = format!(".config/containers/certs.d/{host}/ca.crt");
+    world.write(&trusted, std::str::from_utf8(&identity.pem.0).unwrap());
+    let pinned = world.run(&format!("ls {host}/a --plain-http=false --cert-file own.pem --key-file own.key"));
+    let notes =
+        pinned.stderr.lines().filter(|line| line.starts_with("note: the certificate of `127.0.0.1` is trusted"));
+    assert_eq!((pinned.code, notes.count()), (0, 1), "{}", pinned.stderr);
 }

@@ -1,7 +1,12 @@
 //! A certificate of ours: for the registry that asks, and for nobody else.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
 use artifact::{
-    Kind,
+    Code, Kind,
     oci::Descriptor,
     store::ReadStore as _,
     stores::registry::{ClientCertificate, Options, Protocol, Proxies, Registry},
@@ -12,6 +17,7 @@ use super::{kind, repository, there_and_back};
 use crate::{
     harness::{Test, tests},
     support::{
+        peer,
         scripted::{Scripted, reply},
         server,
         tls::{Identity, Shown},
@@ -25,7 +31,10 @@ pub(crate) fn tests() -> Vec<Test> {
         ["openssl"]
             multi a_registry_that_asks_for_a_certificate_gets_it,
             multi storage_token_service_and_proxy_ask_in_vain,
+            multi a_registry_that_turns_a_client_away_is_told_from_one_that_is_not_there,
             plain a_certificate_and_a_key_that_are_of_no_use_are_errors_at_once;
+        ["openssl", "python3"]
+            multi a_client_certificate_of_version_1_is_shown_and_left_to_the_server;
     ]
 }
 
@@ -97,12 +106,69 @@ fn a_certificate_and_a_key_that_are_of_no_use_are_errors_at_once() {
         (certificate, certificate, "no private key"),
         (key, key, "no certificate"),
         (certificate, &encrypted, "is encrypted"),
+        (certificate, &other.pem.1, "do not match"),
+        (&Identity::version_1().pem.0, &other.pem.1, "do not match"),
     ] {
         let error = ClientCertificate::from_pem(certificate, key).err().unwrap();
         assert!(error.to_string().contains(why), "{why}: {error}");
     }
-    let strange = ClientCertificate::from_pem(certificate, &other.pem.1).unwrap();
-    let options = Options { certificate: Some(strange), ..Options::default() };
-    let error = Registry::new("registry.test", &options).err().unwrap();
-    assert!(error.to_string().contains("do not match"), "{error}");
+}
+
+async fn a_registry_that_turns_a_client_away_is_told_from_one_that_is_not_there() {
+    let (identity, stranger) = (Identity::new(), Identity::new());
+    let server = server::in_memory().await;
+    let host = identity.requiring(&server.addr().to_string()).await;
+    there_and_back(repository(&host, "a", &with_certificate(&identity))).await;
+    let without = Options { certificate: None, ..with_certificate(&identity) };
+    let with_another = Options { certificate: with_certificate(&stranger).certificate, ..with_certificate(&identity) };
+    for (options, code, words) in [
+        (without, Code::ClientCertificateWanted, "requires a client certificate"),
+        (with_another, Code::ClientCertificateRefused, "refuses the client certificate"),
+    ] {
+        let error = repository(&host, "a", &options).list_names().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Unreachable, Some(code)), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+/// A server of https that wants a certificate of this authority, and answers each request with a list of tags. rustls
+/// itself takes none of version 1.
+const SERVER: &str = r#"
+import http.server, ssl
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *args): pass
+    def do_GET(self):
+        body = b'{"name":"a","tags":["v1"]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("cert.pem", "key.pem")
+context.verify_mode = ssl.CERT_REQUIRED
+context.load_verify_locations("ca.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"#;
+
+async fn a_client_certificate_of_version_1_is_shown_and_left_to_the_server() {
+    let (server, client) = (Identity::new(), Identity::version_1());
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("cert.pem", &server.pem.0), ("key.pem", &server.pem.1), ("ca.pem", &client.authority)] {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let mut command = Command::new(peer("python3"));
+    command.args(["-c", SERVER]).current_dir(dir.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let certificate = ClientCertificate::from_pem(&client.pem.0, &client.pem.1).unwrap();
+    let options = Options { certificate: Some(certificate), ..with_certificate(&server) };
+    let listed = repository(&format!("127.0.0.1:{}", port.trim()), "a", &options).list_names().await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(listed.unwrap().names, ["v1"]);
 }

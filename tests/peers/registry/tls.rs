@@ -1,13 +1,14 @@
 //! https: trusted, mistrusted, and never given up for http.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
 use artifact::{
-    Kind,
+    Code, Kind,
     oci::Descriptor,
+    progress::{Event, Observer, Progress},
     store::ReadStore as _,
     stores::registry::{Credential, Options, Origin, Protocol, Registry},
 };
@@ -33,6 +34,8 @@ pub(crate) fn tests() -> Vec<Test> {
             multi a_registry_of_another_authority_or_name_gets_not_one_byte,
             multi a_certificate_that_is_its_own_authority_is_taken_from_those_who_trust_it,
             multi a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_time,
+            multi the_certificate_of_a_server_is_trusted_for_itself_and_signs_no_other,
+            multi a_certificate_that_names_no_host_is_told_from_one_of_another_name,
             multi the_authorities_of_the_system_are_read_once_and_only_for_https,
             multi https_never_leads_to_http,
             multi a_token_service_of_plain_http_gets_nothing_from_a_registry_of_https,
@@ -108,6 +111,72 @@ async fn a_certificate_that_is_trusted_itself_still_needs_the_right_name_and_tim
         let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
         assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+    assert!(trap.seen().is_empty());
+}
+
+/// Notes that are told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn event(&self, event: Event) {
+        if let Event::Note(message) = event {
+            self.0.lock().unwrap().push(message);
+        }
+    }
+}
+
+async fn the_certificate_of_a_server_is_trusted_for_itself_and_signs_no_other() {
+    let identity = Identity::new();
+    let server = server::in_memory().await;
+    let host = identity.in_front_of("127.0.0.1", &server.addr().to_string()).await;
+    let notes = Arc::new(Notes::default());
+    let trusting = |host: &str, root: &Vec<u8>| Options {
+        progress: Observer::new(Arc::clone(&notes) as Arc<dyn Progress>),
+        ..https(host, vec![root.clone()])
+    };
+    there_and_back(repository(&host, "a", &trusting(&host, &identity.pem.0))).await;
+    assert!(notes.0.lock().unwrap()[0].contains("the certificate of `127.0.0.1` is trusted because it is itself"));
+    // With the authority there is nothing to note.
+    notes.0.lock().unwrap().clear();
+    there_and_back(repository(&host, "b", &trusting(&host, &identity.authority))).await;
+    let both = [identity.pem.0.as_slice(), &identity.authority].concat();
+    there_and_back(repository(&host, "c", &trusting(&host, &both))).await;
+    assert!(notes.0.lock().unwrap().is_empty());
+
+    let trap = Scripted::trap("127.0.0.1");
+    let (other, outdated) = (Identity::new(), Identity::outdated_as("IP:127.0.0.1", "CA:FALSE"));
+    let named = Identity::named("DNS:other.test");
+    let signed = Identity::signed_by(&other, "IP:127.0.0.1");
+    let for_itself = "one without `CA:TRUE` counts for itself only";
+    for (shown, given, why) in [
+        (&signed, &other, for_itself),
+        (&identity, &other, for_itself),
+        (&identity, &outdated, for_itself),
+        (&outdated, &outdated, "it expired on 2021-01-01"),
+        (&named, &named, "not valid for name"),
+    ] {
+        let host = shown.in_front_of("127.0.0.1", trap.host()).await;
+        let options = trusting(&host, &given.pem.0);
+        let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
+        assert!(error.kind() == Kind::Unreachable && error.to_string().contains(why), "{why}: {error}");
+    }
+    assert!(trap.seen().is_empty() && notes.0.lock().unwrap().is_empty());
+}
+
+async fn a_certificate_that_names_no_host_is_told_from_one_of_another_name() {
+    let trap = Scripted::trap("127.0.0.1");
+    for (identity, code, why) in [
+        (Identity::nameless(), Code::CertificateNamesNoHost, "it names no host in `subjectAltName`"),
+        (Identity::version_1(), Code::CertificateNamesNoHost, "it is of X.509 version 1"),
+        (Identity::named("DNS:other.test"), Code::CertificateForAnother, "not valid for name"),
+    ] {
+        let host = identity.in_front_of("127.0.0.1", trap.host()).await;
+        let options = https(&host, vec![identity.authority.clone()]);
+        let error = repository(&host, "a", &options).resolve(&"v1".parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.code(), Some(code), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
     }
     assert!(trap.seen().is_empty());
 }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use artifact::{
     Kind,
     store::{Store, remove_name},
-    stores::{Archive, Layout},
+    stores::{Archive, Decompression, Layout},
 };
 
 use crate::{
@@ -22,8 +22,21 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         ["mount"]
             single a_full_disk_is_a_clean_error_at_every_size,
-            single a_read_only_disk_is_read_and_not_written;
+            single a_read_only_disk_is_read_and_not_written,
+            single a_part_of_the_disk_stays_free_while_an_archive_is_decompressed;
     ]
+}
+
+async fn a_part_of_the_disk_stays_free_while_an_archive_is_decompressed() {
+    let (disk, dir) = (Disk::of(4 << 10).unwrap(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("x.tar.zst");
+    for (zeros, fits) in [(1 << 20, true), (8 << 20, false)] {
+        std::fs::write(&path, zstd::encode_all(&vec![0; zeros][..], 1).unwrap()).unwrap();
+        let error = Archive::open_with(&path, &Decompression::new(disk.path())).unwrap_err();
+        assert_eq!(error.kind() == Kind::NoSpace, !fits, "{error}");
+        assert!(fits || error.to_string().contains(" stay free"), "{error}");
+        assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0);
+    }
 }
 
 fn layout(dir: &Path) -> artifact::Result<Arc<dyn Store>> {

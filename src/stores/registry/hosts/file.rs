@@ -94,7 +94,7 @@ impl Entry {
         }
         options.insecure_tls = self.insecure.unwrap_or(options.insecure_tls);
         if let Some(file) = &self.ca_file {
-            options.roots.push(read_named(file)?);
+            options.roots.push(files::roots(file).map_err(Error::of_configuration)?);
         }
         if let Some(file) = &self.cert_file {
             options.certificate = Some(certificate(file, self.key_file.as_ref().unwrap_or(file))?);

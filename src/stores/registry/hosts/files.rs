@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     error::{Context as _, Kind, Result},
     fs,
-    stores::registry::net::certificates::ClientCertificate,
+    stores::registry::net::certificates::{ClientCertificate, check_roots},
 };
 
 /// Largest file that is read, in bytes.
@@ -21,6 +21,13 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == Kind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Reads a file of trusted certificates. Errors: also a file that holds none.
+pub(super) fn roots(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    check_roots(&bytes).context(|| format!("`{}`", path.display()))?;
+    Ok(bytes)
 }
 
 /// Reads a certificate and its key from two files.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use self::{
-    files::{certificate, read, read_if_there},
+    files::{certificate, read_if_there, roots},
     prefix::Prefix,
 };
 use super::options::Options;
@@ -153,7 +153,7 @@ impl Hosts {
         paths.sort();
         let ends_in = |path: &&PathBuf, end: &str| path.extension().is_some_and(|e| e == end);
         for path in paths.iter().filter(|path| ends_in(path, "crt")) {
-            options.roots.push(read(path)?);
+            options.roots.push(roots(path)?);
         }
         if let Some(path) = paths.iter().find(|path| ends_in(path, "cert")) {
             options.certificate = Some(certificate(path, &path.with_extension("key"))?);

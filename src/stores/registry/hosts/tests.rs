@@ -94,14 +94,21 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
     assert!(ours("# nothing yet").is_ok());
 }
 
+/// A file of certificates, as far as its form goes.
+const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 #[test]
 fn files_that_are_named_lie_beside_the_file_and_must_be_there() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("ca.pem"), "authority").unwrap();
-    let hosts = hosts(dir.path(), "a.test: {ca-file: ca.pem}\nb.test: {ca-file: gone.pem}", &[]).unwrap();
-    assert_eq!(options(&hosts, "a.test", "x").roots, [b"authority"]);
-    let error = hosts.options("b.test", "x", &Options::default()).err().unwrap();
-    assert!(error.kind() == Kind::Misuse && error.to_string().contains("gone.pem"), "{error}");
+    std::fs::write(dir.path().join("ca.pem"), AUTHORITY).unwrap();
+    std::fs::write(dir.path().join("no.pem"), "none").unwrap();
+    let text = "a.test: {ca-file: ca.pem}\nb.test: {ca-file: gone.pem}\nc.test: {ca-file: no.pem}";
+    let hosts = hosts(dir.path(), text, &[]).unwrap();
+    assert_eq!(options(&hosts, "a.test", "x").roots, [AUTHORITY.as_bytes()]);
+    for (host, file) in [("b.test", "gone.pem"), ("c.test", "no.pem")] {
+        let error = hosts.options(host, "x", &Options::default()).err().unwrap();
+        assert!(error.kind() == Kind::Misuse && error.to_string().contains(file), "{error}");
+    }
 }
 
 #[test]
@@ -174,11 +181,15 @@ fn the_directories_of_docker_and_podman_give_certificates() {
     let own = dir.path().join("second/reg.test:5000");
     std::fs::create_dir_all(&own).unwrap();
     std::fs::create_dir(dir.path().join("first")).unwrap();
-    std::fs::write(own.join("ca.crt"), "authority").unwrap();
+    std::fs::write(own.join("ca.crt"), AUTHORITY).unwrap();
     let dirs = ["first", "second", "absent"].map(|name| dir.path().join(name)).to_vec();
     let hosts = Hosts::read(None, &[], dirs).unwrap();
-    assert_eq!(options(&hosts, "reg.test:5000", "x").roots, [b"authority"]);
+    assert_eq!(options(&hosts, "reg.test:5000", "x").roots, [AUTHORITY.as_bytes()]);
     assert!(options(&hosts, "reg.test", "x").roots.is_empty());
+    std::fs::write(own.join("other.crt"), "none").unwrap();
+    let error = hosts.options("reg.test:5000", "x", &Options::default()).err().unwrap().to_string();
+    assert!(error.contains("other.crt") && error.contains("no certificate found"), "{error}");
+    std::fs::remove_file(own.join("other.crt")).unwrap();
     std::fs::write(own.join("client.cert"), "x").unwrap();
     let error = hosts.options("reg.test:5000", "x", &Options::default()).err().unwrap().to_string();
     assert!(error.contains("client.key"), "{error}");

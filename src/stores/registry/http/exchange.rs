@@ -125,7 +125,9 @@ impl HttpClient {
         let response = match answer {
             Some(Ok(response)) => response,
             Some(Err(error)) => {
-                let failure = no_answer(&what, &address.authority(), error, self.known().contains(&origin));
+                let known = self.known().contains(&origin);
+                let client_auth = self.pools.of(host_trust).client_auth();
+                let failure = no_answer(&what, &address.authority(), error, known, client_auth);
                 log::no_answer(traffic, failure.error(), asked.elapsed());
                 return Err(if proxy.is_some() { failure.through_proxy() } else { failure });
             }

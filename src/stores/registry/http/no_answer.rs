@@ -6,19 +6,26 @@ use super::failure::Failure;
 use crate::{
     error::{Code, Error, Kind},
     stores::registry::net::{
+        ClientAuthUse,
         pool::{ClientError, MAX_HEADER_BYTES, MAX_HEADERS},
-        tls,
+        tls_failure as tls,
     },
 };
 
 /// The failure of a request without a response, explained by its chain of causes. `host`: as
 /// messages show it. `known`: this origin has answered before, so that a refused connection is taken for a server restart.
-pub(super) fn no_answer(what: &str, host: &str, error: ClientError, known: bool) -> Failure {
+pub(super) fn no_answer(
+    what: &str,
+    host: &str,
+    error: ClientError,
+    known: bool,
+    client_auth: ClientAuthUse,
+) -> Failure {
     let (connecting, mut malformed, mut too_large, mut code) = (error.is_connect(), false, false, None);
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     loop {
         if let Some(error) = tls::cause(cause) {
-            return Failure::Final(tls::failed(what, host, error));
+            return Failure::Final(tls::failed(what, host, error, client_auth));
         }
         malformed |= cause.downcast_ref().is_some_and(hyper::Error::is_parse);
         too_large |= cause.downcast_ref().is_some_and(is_too_large);

@@ -4,11 +4,17 @@
 //! authentication, are left to others.
 
 pub(super) mod certificates;
+mod client_auth;
 pub(super) mod dial;
 mod dialer;
 pub(super) mod pool;
 pub(super) mod proxy;
 mod resolver;
+mod roots;
 pub(super) mod settings;
-pub(super) mod tls;
+mod tls;
+pub(super) mod tls_failure;
+mod trust;
 pub(super) mod tunnel;
+
+pub(super) use client_auth::ClientAuthUse;

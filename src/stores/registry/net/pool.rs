@@ -22,7 +22,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{dialer::Dialer, resolver::Resolver, settings::NetSettings, tls::Tls, tunnel::Route};
+use super::{
+    client_auth::{ClientAuth, ClientAuthUse},
+    dialer::Dialer,
+    resolver::Resolver,
+    settings::NetSettings,
+    tls::Tls,
+    tunnel::Route,
+};
 use crate::{
     error::Result,
     stores::registry::origins::{
@@ -86,6 +93,8 @@ pub(in crate::stores::registry) struct Pool {
     /// One connector for all protocols that a host offers, and one for HTTP/1.1 only.
     connectors: (Connector, Connector),
     clients: Mutex<Clients>,
+    client_auth: ClientAuth,
+    is_own: bool,
 }
 
 struct Clients {
@@ -140,7 +149,8 @@ impl Pool {
         );
         let (shared, alone) = (client(connectors.0.clone()), client(connectors.1.clone()));
         let clients = Mutex::new(Clients { shared, alone, shares: HashMap::new(), broken: false, round: 0 });
-        Ok(Self { connectors, clients })
+        let client_auth = tls.client_auth(host_trust).clone();
+        Ok(Self { connectors, clients, client_auth, is_own: host_trust == HostTrust::Own })
     }
 
     /// Sends a request over a kept connection, else over a new one. `large`: its body or response would delay others on
@@ -174,6 +184,11 @@ impl Pool {
             Err(_) => {}
         }
         response
+    }
+
+    /// What became of the client certificate.
+    pub(in crate::stores::registry) fn client_auth(&self) -> ClientAuthUse {
+        self.client_auth.what_became(self.is_own)
     }
 
     /// Starts with new connections, unless that was done since this round.
@@ -236,8 +251,7 @@ fn connector(
         tcp
     };
     // A proxy is not part of the registry: it gets no client certificate, and may be at any address.
-    let route =
-        Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config(HostTrust::Foreign)?, &settings.proxies);
+    let route = Route::new(tcp(host_trust), tcp(HostTrust::Trusted), tls.config_for_proxies()?, &settings.proxies);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.config(host_trust)?).https_or_http().enable_http1();
     // Only the network can tell which addresses are public.
     let given = settings.dial.clone().filter(|_| host_trust != HostTrust::Foreign);

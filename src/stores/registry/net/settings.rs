@@ -7,6 +7,7 @@ use super::{
     dial::Dial,
     proxy::Proxies,
 };
+use crate::progress::Observer;
 
 /// Settings for connections. See `Options` for the fields.
 #[derive(Default)]
@@ -19,4 +20,5 @@ pub(in crate::stores::registry) struct NetSettings {
     pub(in crate::stores::registry) addresses: Arc<HashMap<String, Vec<IpAddr>>>,
     pub(in crate::stores::registry) dial: Option<Arc<dyn Dial>>,
     pub(in crate::stores::registry) connect_timeout: Duration,
+    pub(in crate::stores::registry) progress: Observer,
 }

@@ -32,7 +32,7 @@ use crate::{
 use super::{
     proxy::{Proxies, Proxy},
     resolver::Resolver,
-    tls,
+    tls_failure,
 };
 
 /// Longest head of a response to CONNECT, in bytes.
@@ -93,7 +93,7 @@ impl Service<Uri> for Route {
 fn unreachable(proxy: &Proxy, error: BoxError) -> BoxError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
     while let Some(at) = cause {
-        if let Some(failure) = tls::cause(at) {
+        if let Some(failure) = tls_failure::cause(at) {
             return io::Error::other(format!("https with the proxy `{proxy}` failed: {failure}")).into();
         }
         cause = at.source();

@@ -1,4 +1,4 @@
-//! Room at the destination: unpacking stops before the file system is full, so that other programs can still write.
+//! Room on a file system: unpacking stops before it is full, so that other programs can still write.
 
 use std::{fs::File, path::Path};
 
@@ -6,7 +6,7 @@ use rustix::fs::fstatvfs;
 
 use crate::error::{Error, Kind, Result};
 
-/// Of each file system, unpacking leaves this part free: 5 %.
+/// Of each file system, this part stays free: 5 %.
 const KEPT_PART: u64 = 20;
 
 /// No more than this is kept free on large file systems.
@@ -66,7 +66,7 @@ impl Space {
 }
 
 /// The room that is left below a directory.
-pub(super) struct Room {
+pub(crate) struct Room {
     /// The directory, for messages.
     place: String,
     measure: Box<dyn Fn() -> Option<Space> + Send>,
@@ -78,7 +78,7 @@ pub(super) struct Room {
 impl Room {
     /// The room for content of `place`, of which `directory` is in the same file system. Nothing has been looked at
     /// yet.
-    pub(super) fn below(place: &Path, directory: File) -> Self {
+    pub(crate) fn below(place: &Path, directory: File) -> Self {
         Self::new(place, Box::new(move || Space::of(&directory)))
     }
 
@@ -88,7 +88,7 @@ impl Room {
     }
 
     /// Errors (kind `NoSpace`): there is no room for this many bytes.
-    pub(super) fn expect(&mut self, bytes: u64) -> Result<()> {
+    pub(crate) fn expect(&mut self, bytes: u64) -> Result<()> {
         self.look(Amounts { bytes, files: 0 })?;
         // Others may fill it while all this is written.
         self.left = self.left.each(STEP, u64::min);
@@ -98,12 +98,12 @@ impl Room {
     /// Takes room for bytes that are written next.
     ///
     /// Errors (kind `NoSpace`): too little would stay free.
-    pub(super) fn write(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) fn write(&mut self, bytes: usize) -> Result<()> {
         self.take(Amounts { bytes: bytes as u64, files: 0 })
     }
 
     /// Takes room for a file, directory or link that is made next; errors are those of [`Self::write`].
-    pub(super) fn make(&mut self) -> Result<()> {
+    pub(crate) fn make(&mut self) -> Result<()> {
         self.take(Amounts { bytes: BLOCK, files: 1 })
     }
 
@@ -135,10 +135,8 @@ impl Room {
         } else {
             (free.files, self.kept.files, wanted.files, "inodes")
         };
-        let message = format!(
-            "`{}` has {free} free {what}, of which unpacking leaves {kept} free; {wanted} more are needed",
-            self.place
-        );
+        let message =
+            format!("`{}` has {free} free {what}, of which {kept} stay free; {wanted} more are needed", self.place);
         Error::new(Kind::NoSpace, message)
     }
 }
@@ -190,7 +188,7 @@ mod tests {
             let kept = total / 20;
             assert_eq!(
                 message,
-                format!("`out` has {free} free bytes, of which unpacking leaves {kept} free; {chunk} more are needed")
+                format!("`out` has {free} free bytes, of which {kept} stay free; {chunk} more are needed")
             );
         }
     }
