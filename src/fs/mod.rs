@@ -27,7 +27,7 @@ pub(crate) use self::{
     blocking::blocking,
     dir::{Dir, look},
     portable::{RESERVED, is_unsafe, name_fault},
-    read::{open_regular, regular},
+    read::{large_up_to, open_regular, regular, returning},
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace},
 };

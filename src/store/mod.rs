@@ -68,6 +68,13 @@ pub trait ReadStore: Display + Send + Sync {
         Ok(all)
     }
 
+    /// At most `most` names behind `last`, or from the first on, sorted by bytes, without duplicates; with one reason why
+    /// names may be missing, if there is one. Who shows a page of a long list holds no more than that. `None` for a
+    /// store that cannot give a part for less than the cost of all of them.
+    async fn names_after(&self, _last: Option<&str>, _most: usize) -> Result<Option<NamePage>> {
+        Ok(None)
+    }
+
     /// A number that changes whenever the names may have changed since an earlier call; no store of this process ever
     /// gives it for other names: see [`new_version`]. `None` if the store cannot tell for less than the cost of listing
     /// the names.

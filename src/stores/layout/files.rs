@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
-    fs::{Dir, StrictStamp, TEMPORARY, replace, up_to},
+    fs::{Dir, StrictStamp, TEMPORARY, large_up_to, replace},
     oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
@@ -305,7 +305,7 @@ fn sort_out(all: &mut Inventory, path: String) {
 }
 
 fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
-    let bytes = if size > limit { None } else { up_to(file, limit)? };
+    let bytes = if size > limit { None } else { large_up_to(file, size, limit)? };
     bytes.ok_or_else(|| Error::limit(format!("larger than {limit} bytes, the maximum")))
 }
 

@@ -262,6 +262,11 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
     }
 
+    /// `None`, as of every registry.
+    async fn names_after(&self, _last: Option<&str>, _most: usize) -> Result<Option<NamePage>> {
+        Ok(None)
+    }
+
     /// Registries do not tell.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)
