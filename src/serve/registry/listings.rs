@@ -49,8 +49,10 @@ impl Registry {
             let page = Page::of(all, query)?;
             page.reply(&format!("/v2/{name}/tags/list"), &json!({"name": name.as_str(), "tags": page.items}))
         };
-        match tags_after(&*store, query.get("last")).await? {
-            Some(some) => reply(&some),
+        let last = query.get("last").map(str::to_owned);
+        let some = async || tags_after(&*store, last.clone()).await;
+        match &*self.lists.parts.get(name.clone(), last.clone(), some).await? {
+            Some(some) => reply(some),
             None => reply(&self.lists.tags_of(name, &*store).await?.all),
         }
     }
@@ -61,6 +63,8 @@ impl Registry {
 pub(super) struct Lists {
     catalog: SharedWork<(), (), Vec<String>>,
     tags: SharedWork<RepositoryName, (), Tags>,
+    /// Tags behind one, of stores that can give a part.
+    parts: SharedWork<RepositoryName, Option<String>, Option<Vec<String>>>,
     pub(super) referrers: SharedWork<RepositoryName, Digest, Referrers>,
     known: Mutex<BTreeMap<RepositoryName, Arc<Tags>>>,
 }
@@ -82,8 +86,13 @@ impl Tags {
 
 impl Lists {
     pub(super) fn new() -> Self {
-        let (catalog, tags, referrers) = (SharedWork::new(1), SharedWork::new(AT_ONCE), SharedWork::new(AT_ONCE));
-        Self { catalog, tags, referrers, known: Mutex::default() }
+        Self {
+            catalog: SharedWork::new(1),
+            tags: SharedWork::new(AT_ONCE),
+            parts: SharedWork::new(AT_ONCE),
+            referrers: SharedWork::new(AT_ONCE),
+            known: Mutex::default(),
+        }
     }
 
     async fn tags_of(&self, name: &RepositoryName, store: &dyn ReadStore) -> Result<Arc<Tags>, Refusal> {
@@ -121,9 +130,9 @@ impl Lists {
 
 /// The tags behind `last`, at least one more than a page has, if there are so many. `None` if the store cannot give a
 /// part.
-async fn tags_after(store: &dyn ReadStore, last: Option<&str>) -> Result<Option<Vec<String>>, Refusal> {
+async fn tags_after(store: &dyn ReadStore, mut last: Option<String>) -> Result<Option<Vec<String>>, Refusal> {
     const MOST: usize = MAX_ENTRIES + 1;
-    let (mut tags, mut last) = (Vec::new(), last.map(str::to_owned));
+    let mut tags = Vec::new();
     loop {
         let page = store.names_after(last.as_deref(), MOST).await;
         let Some(page) = page.map_err(Refusal::reading(ServerCode::NameUnknown))? else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! Parts of an `index.json` that are unreadable, or not what a writer would have meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -58,7 +58,7 @@ impl IndexFile {
         self.unreadable_parts().collect()
     }
 
-    fn unreadable_parts(&self) -> impl Iterator<Item = Flaw> {
+    pub(super) fn unreadable_parts(&self) -> impl Iterator<Item = Flaw> {
         let missing = (!self.listed).then(|| flaw(FlawKind::Unreadable, "`manifests` is missing"));
         let entries = || self.entries.iter().enumerate();
         let broken = entries().filter(|(_, entry)| entry.brief.is_none()).map(|(at, entry)| entry.unreadable(at));
@@ -108,28 +108,6 @@ impl IndexFile {
         names.sort_unstable();
         names.dedup();
         NamePage { names, unreadable, more: false }
-    }
-
-    /// The first names behind `last`: see [`ReadStore::names_after`](crate::store::ReadStore::names_after).
-    pub(in crate::stores) fn names_after(&self, last: Option<&str>, most: usize) -> NamePage {
-        let (mut first, mut more) = (BTreeSet::new(), false);
-        for entry in &self.entries {
-            let Some(text) = entry.name_bytes().filter(|text| last.is_none_or(|last| *text > last.as_bytes())) else {
-                continue;
-            };
-            let beyond = first.len() >= most && first.last().is_none_or(|(greatest, _): &(&[u8], _)| text > *greatest);
-            match entry.name().filter(|_| !beyond).map(str::parse::<RefName>) {
-                None => more |= beyond,
-                Some(Err(_)) => {}
-                Some(Ok(name)) => drop(first.insert((text, name))),
-            }
-            if first.len() > most {
-                first.pop_last();
-                more = true;
-            }
-        }
-        let names = first.into_iter().map(|(_, name)| name).collect();
-        NamePage { names, unreadable: self.unreadable_parts().take(1).collect(), more }
     }
 }
 

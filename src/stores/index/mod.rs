@@ -5,6 +5,7 @@ mod flaws;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 mod fuzz;
 mod reading;
+mod sorted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +21,13 @@ use crate::{
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use self::fuzz::index_json;
 use self::reading::Document;
+pub(super) use self::sorted::Sorted;
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// Most entries in an `index.json`.
 const MAX_ENTRIES: usize = 100_000;
-/// What is known of the manifest of an entry besides its text, in bytes.
+/// What is known of the manifest of an entry besides its text, and its place in the order, in bytes.
 const ABOUT: u64 = 128;
 /// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
@@ -387,7 +389,7 @@ mod tests {
             (Some("bb"), 2, &["c", "d"], false),
             (Some("d"), 1, &[], false),
         ] {
-            let page = index.names_after(last, most);
+            let page = Sorted::of(&index).after(&index, last, most);
             assert_eq!(
                 (page.names, page.more),
                 (names.iter().map(|n| n.parse().unwrap()).collect(), more),
