@@ -121,6 +121,9 @@ pub struct Inventory {
     pub entries: Vec<Descriptor>,
     /// All content, with its size in bytes.
     pub blobs: BTreeMap<Digest, u64>,
+    /// Size of the list of manifests itself, in bytes; 0 for a store without one, and for one whose list is part of a
+    /// larger file.
+    pub list: u64,
     /// Paths of files that are neither content nor part of the format.
     pub strays: Vec<String>,
     /// Paths of unfinished files, left by a crash.

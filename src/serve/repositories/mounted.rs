@@ -293,6 +293,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_list_of_a_layout_counts_as_what_it_stores_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = crate::stores::Layout::create(dir.path()).unwrap();
+        let all = Mounted::new().and_writable(name("a"), Arc::new(layout.clone()));
+        let list = || std::fs::metadata(dir.path().join("index.json")).unwrap().len();
+        assert_eq!(all.usage().await.unwrap(), Some(list()));
+        let (_, descs) = tagged(&["v1"]).await;
+        let bytes = {
+            let mut index = Index::of(Vec::new());
+            index.annotations.insert("about".into(), "v11".into());
+            Bytes::from(serde_json::to_vec(&index).unwrap())
+        };
+        let write = store::begin(&layout, Intent::default()).await.unwrap();
+        write.puts().manifest(&descs[0], &bytes).await.unwrap();
+        write.name(NameChange::set("v1".parse().unwrap(), descs[0].clone())).unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(all.usage().await.unwrap(), Some(list() + descs[0].size));
+    }
+
+    #[tokio::test]
     async fn a_reference_with_a_digest_is_of_its_repository_too() {
         let digest = Digest::of(b"x");
         let by_digest = format!("ghcr.io/a/b@{digest}");

@@ -257,7 +257,8 @@ impl Files {
     pub(super) fn inventory(&self) -> Result<Inventory> {
         let index = self.index()?;
         let flaws = [index.unreadable(), index.doubtful()].concat();
-        let mut all = Inventory { entries: index.entries().collect(), flaws, ..Inventory::default() };
+        let list = self.root.file(INDEX)?.1.len();
+        let mut all = Inventory { entries: index.entries().collect(), list, flaws, ..Inventory::default() };
         for name in self.root.names()? {
             if ![MARKER, INDEX, BLOBS].contains(&&*name) {
                 sort_out(&mut all, name);
