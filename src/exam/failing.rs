@@ -83,6 +83,10 @@ impl ReadStore for Failing {
         self.inner.unnamed().await
     }
 
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        self.inner.names_after(last, most).await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.inner.names_version().await
     }

@@ -164,6 +164,7 @@ pub const BEHAVIOURS: &[Behaviour] = behaviours! {
         a_manifest_is_found_by_tag_and_by_digest
         a_manifest_without_tag_and_the_children_of_an_index_are_found_by_digest
         tags_are_sorted_and_each_is_listed_once
+        names_in_parts_are_all_names_in_order
         a_tag_moves_and_its_old_manifest_stays
         a_tag_is_set_on_what_is_there_and_on_nothing_else
         a_handle_after_a_failed_copy_is_as_good_as_a_new_one

@@ -42,6 +42,24 @@ pub(super) async fn tags_are_sorted_and_each_is_listed_once(c: Candidate) {
     }
 }
 
+/// Of a store that can give a part of its names.
+pub(super) async fn names_in_parts_are_all_names_in_order(c: Candidate) {
+    deliver(&c.store, &sample(), &["v2", "b", "v10", "B"]).await.unwrap();
+    deliver(&c.store, &Sample::of(&[b"other"]), &["a", "v2"]).await.unwrap();
+    let store = c.again();
+    let all = store.list_names().await.unwrap().names;
+    for most in 0..=all.len() {
+        for at in 0..=all.len() {
+            let last = at.checked_sub(1).map(|before| all[before].as_str());
+            let Some(part) = store.names_after(last, most).await.unwrap() else { return };
+            let end = all.len().min(at + most);
+            assert_eq!((part.names.as_slice(), part.more), (&all[at..end], end < all.len()), "{most} from {at}");
+        }
+    }
+    let between = store.names_after(Some("aa"), 1).await.unwrap().unwrap();
+    assert_eq!(between.names, ["b"]);
+}
+
 pub(super) async fn a_tag_moves_and_its_old_manifest_stays(c: Candidate) {
     let (one, two) = (Sample::of(&[b"one"]), Sample::of(&[b"two"]));
     deliver(&c.store, &one, &["v1"]).await.unwrap();

@@ -28,7 +28,7 @@ pub(crate) use self::{
     blocking::blocking,
     dir::{Dir, look},
     portable::{RESERVED, is_unsafe, name_fault},
-    read::{open_regular, regular},
+    read::{large_up_to, open_regular, regular, returning},
     room::Room,
     stamp::{Identity, Stamp, StrictStamp},
     temporary::{TEMPORARY, TemporaryFile, replace},

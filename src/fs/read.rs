@@ -17,6 +17,29 @@ pub fn up_to(from: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(within(bytes, limit))
 }
 
+/// Like [`up_to`], for the largest of what is read: see [`returning`].
+pub(crate) fn large_up_to(from: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = returning(usize::try_from(size.min(limit)).unwrap_or_default());
+    from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(within(bytes, limit))
+}
+
+/// An empty vector for so many elements, whose memory goes back to the system when it is dropped, however many come and
+/// go on however many threads.
+///
+/// glibc maps what is larger than its threshold and returns it at once; but what was mapped and is freed becomes the
+/// new threshold, up to 32 MiB, and from then on every thread keeps up to twice as much (mallopt(3), `M_MMAP_THRESHOLD`,
+/// 2.41). So what takes a mebibyte or more is given room for more than 32. Only pages that are written to take memory.
+pub(crate) fn returning<T>(count: usize) -> Vec<T> {
+    const LARGE: usize = 1 << 20;
+    const MAPPED: usize = (32 << 20) + 1;
+    let (size, mut all) = (size_of::<T>().max(1), Vec::new());
+    let room = if count.saturating_mul(size) < LARGE { count } else { count.max(MAPPED.div_ceil(size)) };
+    // Where the address space is limited, it grows as any other.
+    let _ = all.try_reserve_exact(room);
+    all
+}
+
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= limit).then_some(bytes)
 }
@@ -105,5 +128,16 @@ mod tests {
         std::fs::write(&path, b"\xff").unwrap();
         let error = read_text(&path, 9).unwrap_err();
         assert!(error.kind() == Kind::Invalid && error.to_string().ends_with("notes.txt` is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn what_is_large_has_room_that_glibc_maps_and_never_keeps() {
+        for (count, room) in [(0, 0), (1000, 1000), (1 << 17, (4 << 20) + 1)] {
+            let all = super::returning::<u64>(count);
+            assert_eq!((all.len(), all.capacity()), (0, room), "{count}");
+        }
+        let bytes = super::large_up_to(&b"abc"[..], 3, 3).unwrap();
+        assert_eq!(bytes.as_deref(), Some(&b"abc"[..]));
+        assert_eq!(super::large_up_to(&b"abcd"[..], 3, 3).unwrap(), None, "it grew meanwhile");
     }
 }

@@ -12,8 +12,12 @@ const KEPT_PART: u64 = 20;
 /// No more than this is kept free on large file systems.
 const KEPT: Amounts = Amounts { bytes: 1 << 30, files: 100_000 };
 
-/// How much is written between two looks at the file system, which others fill, too.
+/// How much is written between two looks at the file system, which others fill, too: no more than this,
 const STEP: Amounts = Amounts { bytes: 16 << 20, files: 1000 };
+
+/// and no more than this part of the room: several that unpack at a time, of which none knows what the others are about
+/// to write, leave the disk as free as one does.
+const STEP_PART: u64 = 256;
 
 /// The least bytes that a file, directory or link takes.
 const BLOCK: u64 = 4096;
@@ -65,6 +69,11 @@ impl Space {
     }
 }
 
+/// What is written of this room before the next look.
+fn step(room: Amounts) -> Amounts {
+    room.each(STEP, |room, most| (room / STEP_PART).min(most))
+}
+
 /// The room that is left below a directory.
 pub(crate) struct Room {
     /// The directory, for messages.
@@ -89,9 +98,8 @@ impl Room {
 
     /// Errors (kind `NoSpace`): there is no room for this many bytes.
     pub(crate) fn expect(&mut self, bytes: u64) -> Result<()> {
-        self.look(Amounts { bytes, files: 0 })?;
         // Others may fill it while all this is written.
-        self.left = self.left.each(STEP, u64::min);
+        self.left = step(self.look(Amounts { bytes, files: 0 })?);
         Ok(())
     }
 
@@ -109,24 +117,18 @@ impl Room {
 
     fn take(&mut self, wanted: Amounts) -> Result<()> {
         if !self.left.covers(wanted) {
-            self.look(wanted)?;
+            self.left = step(self.look(wanted)?).each(wanted, u64::max);
         }
         self.left = self.left.each(wanted, u64::saturating_sub);
         Ok(())
     }
 
-    /// Looks at the file system again. A failure is not the end: the writing itself tells more.
-    fn look(&mut self, wanted: Amounts) -> Result<()> {
-        let Some(space) = (self.measure)() else {
-            self.left = STEP.each(wanted, u64::max);
-            return Ok(());
-        };
+    /// The room that a new look at the file system finds: at least what is wanted. A failure is not the end: the writing
+    /// itself tells more.
+    fn look(&self, wanted: Amounts) -> Result<Amounts> {
+        let Some(space) = (self.measure)() else { return Ok(Amounts { bytes: u64::MAX, files: u64::MAX }) };
         let room = space.room(self.kept);
-        if !room.covers(wanted) {
-            return Err(self.refuse(space.free, room, wanted));
-        }
-        self.left = room.each(STEP.each(wanted, u64::max), u64::min);
-        Ok(())
+        if room.covers(wanted) { Ok(room) } else { Err(self.refuse(space.free, room, wanted)) }
     }
 
     fn refuse(&self, free: Amounts, room: Amounts, wanted: Amounts) -> Error {
@@ -159,12 +161,16 @@ mod tests {
     /// A disk that the room itself fills, and how often it was looked at.
     fn disk(total: u64, free: u64) -> (Room, Arc<AtomicU64>, Arc<AtomicU64>) {
         let (left, looks) = (Arc::new(AtomicU64::new(free)), Arc::new(AtomicU64::new(0)));
-        let (seen, counted) = (Arc::clone(&left), Arc::clone(&looks));
+        (room_of(total, &left, &looks), left, looks)
+    }
+
+    fn room_of(total: u64, left: &Arc<AtomicU64>, looks: &Arc<AtomicU64>) -> Room {
+        let (seen, counted) = (Arc::clone(left), Arc::clone(looks));
         let measure = move || {
             counted.fetch_add(1, Ordering::Relaxed);
             Some(space(total, seen.load(Ordering::Relaxed)))
         };
-        (Room::new(Path::new("out"), Box::new(measure)), left, looks)
+        Room::new(Path::new("out"), Box::new(measure))
     }
 
     fn fill(room: &mut Room, left: &AtomicU64, chunk: usize) -> Error {
@@ -228,6 +234,31 @@ mod tests {
             room.write(1 << 20).unwrap();
         }
         assert_eq!(looks.load(Ordering::Relaxed), 1 + 10);
+    }
+
+    #[test]
+    fn several_that_fill_a_disk_at_once_leave_it_as_free_as_one_does() {
+        const CHUNK: u64 = 128 << 10;
+        let total = 200 * MIB;
+        // In turns, and one after the other, while those before still have what their last look gave them.
+        for run in [1, 10_000] {
+            let (left, looks) = (Arc::new(AtomicU64::new(total)), Arc::default());
+            let mut rooms: Vec<Room> = (0..6).map(|_| room_of(total, &left, &looks)).collect();
+            rooms.iter_mut().for_each(|room| room.write(1).unwrap());
+            while !rooms.is_empty() {
+                rooms.retain_mut(|room| {
+                    (0..run).all(|_| {
+                        let fits = room.write(CHUNK as usize).is_ok();
+                        left.fetch_sub(if fits { CHUNK } else { 0 }, Ordering::Relaxed);
+                        fits
+                    })
+                });
+            }
+            let free = left.load(Ordering::Relaxed);
+            // A file system of this size keeps 10 MiB free; five may each have 1/256 of the room left from their look.
+            let least = if run == 1 { total / 20 } else { total / 20 - 5 * total / STEP_PART };
+            assert!((least..total / 20 + CHUNK).contains(&free), "{free} of {least}");
+        }
     }
 
     #[test]

@@ -77,6 +77,13 @@ pub trait ReadStore: Display + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// At most `most` names behind `last`, or from the first on, sorted by bytes, without duplicates; with one reason why
+    /// names may be missing, if there is one. Who shows a page of a long list holds no more than that. `None` for a
+    /// store that cannot give a part for less than the cost of all of them.
+    async fn names_after(&self, _last: Option<&str>, _most: usize) -> Result<Option<NamePage>> {
+        Ok(None)
+    }
+
     /// A number that changes whenever the names may have changed since an earlier call; no store of this process ever
     /// gives it for other names: see [`new_version`]. `None` if the store cannot tell for less than the cost of listing
     /// the names.
@@ -123,6 +130,9 @@ pub struct Inventory {
     pub entries: Vec<Descriptor>,
     /// All content, with its size in bytes.
     pub blobs: BTreeMap<Digest, u64>,
+    /// Size of the list of manifests itself, in bytes; 0 for a store without one, and for one whose list is part of a
+    /// larger file.
+    pub list: u64,
     /// Paths of files that are neither content nor part of the format.
     pub strays: Vec<String>,
     /// Paths of unfinished files, left by a crash.

@@ -132,6 +132,23 @@ impl ReadStore for Union {
         Ok(found)
     }
 
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        let mut all = NamePage::default();
+        for store in &self.stores {
+            let Some(NamePage { names, unreadable, more }) = store.names_after(last, most).await? else {
+                return Ok(None);
+            };
+            all.names.extend(names);
+            all.unreadable.extend(unreadable);
+            all.more |= more;
+        }
+        all.names.sort_unstable();
+        all.names.dedup();
+        all.more |= all.names.len() > most;
+        all.names.truncate(most);
+        Ok(Some(all))
+    }
+
     /// `None`: the versions of the stores cannot be combined into one.
     async fn names_version(&self) -> Result<Option<u64>> {
         match self.stores.as_slice() {

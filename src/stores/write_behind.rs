@@ -17,14 +17,45 @@ use crate::error::{Context as _, Error, Kind, Result};
 
 /// How many bytes the writing thread gets at a time.
 const BATCH: usize = 1 << 20;
-/// The same where very many streams wait for more bytes.
-const SMALL_BATCH: usize = 16 << 10;
-/// Bytes that wait in this process before batches are small: hundreds of uploads that stand still hold little memory.
-const MOST_WAITING: usize = 16 << 20;
-/// Bytes that wait in this process.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of all streams of this process that are not in their files yet, before each waits for its own: hundreds of
+/// uploads at a time hold little memory, whether they stand still or come faster than they are written.
+const MOST_UNWRITTEN: usize = 16 << 20;
+/// Bytes of all streams of this process that are not in their files yet.
+static UNWRITTEN: AtomicUsize = AtomicUsize::new(0);
 /// Writeback is started every so many bytes, so that the final sync has little left to wait for.
 const WRITEBACK: u64 = 8 << 20;
+
+/// Bytes that are not in their file yet. They count until they are dropped.
+#[derive(Debug, Default)]
+struct Batch {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+impl Batch {
+    /// Adds bytes; returns how many of all streams are not in their files yet.
+    fn add(&mut self, chunk: Bytes) -> usize {
+        let len = chunk.len();
+        self.len = self.len.saturating_add(len);
+        self.chunks.push(chunk);
+        UNWRITTEN.fetch_add(len, Ordering::Relaxed).saturating_add(len)
+    }
+
+    /// Writes all of it, each chunk until it is written.
+    fn write(mut self, file: &File, mut at: u64) -> io::Result<()> {
+        for chunk in std::mem::take(&mut self.chunks) {
+            file.write_all_at(&chunk, at)?;
+            at = at.saturating_add(chunk.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        UNWRITTEN.fetch_sub(self.len, Ordering::Relaxed);
+    }
+}
 
 /// Writes a stream into an open file from an offset on, one batch behind: while one batch is written on another thread,
 /// the next is received and hashed. Holds at most two batches, and no thread while idle.
@@ -34,24 +65,24 @@ pub(super) struct WriteBehind {
     path: PathBuf,
     at: u64,
     started: u64,
-    waiting: Vec<Bytes>,
-    waiting_len: usize,
+    waiting: Batch,
     busy: Option<tokio::task::JoinHandle<io::Result<()>>>,
 }
 
 impl WriteBehind {
     /// Starts at offset `at`; `path` is for messages.
     pub(super) fn new(file: Arc<File>, path: PathBuf, at: u64) -> Self {
-        Self { file, path, at, started: at, waiting: Vec::new(), waiting_len: 0, busy: None }
+        Self { file, path, at, started: at, waiting: Batch::default(), busy: None }
     }
 
     /// Writes more bytes. An error may come from an earlier write.
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.waiting_len = self.waiting_len.saturating_add(chunk.len());
-        let all = WAITING.fetch_add(chunk.len(), Ordering::Relaxed);
-        self.waiting.push(chunk);
-        let batch = if all > MOST_WAITING { SMALL_BATCH } else { BATCH };
-        if self.waiting_len < batch { Ok(()) } else { self.flush().await }
+        let crowded = self.waiting.add(chunk) > MOST_UNWRITTEN;
+        match self.waiting.len >= BATCH {
+            _ if crowded => self.finish().await,
+            true => self.flush().await,
+            false => Ok(()),
+        }
     }
 
     /// Waits until all bytes are written.
@@ -63,22 +94,17 @@ impl WriteBehind {
     /// Starts to write what waits for more bytes.
     pub(super) async fn flush(&mut self) -> Result<()> {
         self.idle().await?;
-        if self.waiting.is_empty() {
+        if self.waiting.chunks.is_empty() {
             return Ok(());
         }
         let (file, at, batch) = (Arc::clone(&self.file), self.at, std::mem::take(&mut self.waiting));
-        self.at = self.at.saturating_add(self.waiting_len as u64);
-        self.forget_waiting();
+        self.at = self.at.saturating_add(batch.len as u64);
         let due = (self.at.saturating_sub(self.started) >= WRITEBACK).then_some((self.started, self.at));
         if due.is_some() {
             self.started = self.at;
         }
         self.busy = Some(tokio::task::spawn_blocking(move || {
-            let mut at = at;
-            for chunk in batch {
-                file.write_all_at(&chunk, at)?;
-                at = at.saturating_add(chunk.len() as u64);
-            }
+            batch.write(&file, at)?;
             if let Some((from, to)) = due {
                 start_writing(&file, from, to.saturating_sub(from));
             }
@@ -87,20 +113,10 @@ impl WriteBehind {
         Ok(())
     }
 
-    fn forget_waiting(&mut self) {
-        WAITING.fetch_sub(std::mem::take(&mut self.waiting_len), Ordering::Relaxed);
-    }
-
     async fn idle(&mut self) -> Result<()> {
         let Some(busy) = self.busy.take() else { return Ok(()) };
         let written = busy.await.map_err(|e| Error::caused(Kind::Internal, "write aborted", e))?;
         written.context(|| format!("cannot write `{}`", self.path.display()))
-    }
-}
-
-impl Drop for WriteBehind {
-    fn drop(&mut self) {
-        self.forget_waiting();
     }
 }
 
@@ -120,6 +136,48 @@ pub(super) fn start_writing(_file: &File, _from: u64, _len: u64) {}
 mod tests {
     use super::*;
     use crate::fs::{Dir, TemporaryFile};
+
+    /// A file, and a stream that other tests of this process do not count in.
+    fn streams(dir: &Dir, count: usize) -> Vec<(TemporaryFile, WriteBehind)> {
+        let one = |_| {
+            let draft = TemporaryFile::new(dir).unwrap();
+            let behind = WriteBehind::new(Arc::clone(draft.file()), draft.path(), 0);
+            (draft, behind)
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[tokio::test]
+    async fn many_streams_hold_no_more_than_a_limit_together_and_each_goes_on() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let mut streams = streams(&dir, 100);
+        for _ in 0..3 {
+            for (_, behind) in &mut streams {
+                behind.write(Bytes::from(vec![7; 300 << 10])).await.unwrap();
+            }
+        }
+        // What another test writes at the same time counts, too, and makes these hold less.
+        let held: usize = streams.iter().map(|(_, behind)| behind.waiting.len).sum();
+        assert!(held <= MOST_UNWRITTEN, "{held}");
+        let busy = streams.iter().filter(|(_, behind)| behind.busy.is_some()).count();
+        assert!(busy <= MOST_UNWRITTEN / BATCH, "{busy} streams write while they receive");
+        for (draft, behind) in &mut streams {
+            behind.finish().await.unwrap();
+            assert_eq!(draft.len().unwrap(), 900 << 10);
+        }
+    }
+
+    #[test]
+    fn bytes_count_until_they_are_dropped_whether_they_were_written_or_not() {
+        let before = UNWRITTEN.load(Ordering::Relaxed);
+        let mut batch = Batch::default();
+        let most = 1 << 40;
+        assert_eq!(UNWRITTEN.fetch_add(most, Ordering::Relaxed) / most, before / most, "no other test has so many");
+        assert!(batch.add(Bytes::from_static(b"abc")) >= most + 3);
+        drop(batch);
+        assert!(UNWRITTEN.fetch_sub(most, Ordering::Relaxed) >= most);
+    }
 
     #[tokio::test]
     async fn what_is_written_behind_arrives_in_order() {

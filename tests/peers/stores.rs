@@ -95,6 +95,7 @@ mod docker_registry {
         content_is_read_from_any_offset
         the_size_of_content_is_known_by_digest
         tags_are_sorted_and_each_is_listed_once
+        names_in_parts_are_all_names_in_order
         a_tag_moves_and_its_old_manifest_stays
         a_tag_is_set_on_what_is_there_and_on_nothing_else
         a_deleted_manifest_takes_its_tags_along

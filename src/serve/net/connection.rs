@@ -48,9 +48,11 @@ pub(super) async fn serve_connection(
         request.extensions_mut().extend(extensions.clone());
         async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, flow)) }
     });
+    // Boxed: it would be in this future, and in those around it, more than once.
+    let served = Box::pin(watcher.watch(http.serve_connection(TokioIo::new(stream), service)));
     // Errors of the connection are ignored; the server's own failures are in the request log.
     tokio::select! {
-        _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)) => {}
+        _ = served => {}
         () = flow.exhausted(stall) => {}
     }
 }

@@ -143,7 +143,7 @@ async fn serve_stream(
 ) {
     let client = Some(client.ip());
     let Some(tls) = tls else { return serve_connection(stream, client, flow, app, watcher).await };
-    let handshake = timeout(app.limits().head, tls.accept(stream));
+    let handshake = Box::pin(timeout(app.limits().head, tls.accept(stream)));
     tokio::select! {
         shaken = handshake => {
             if let Ok(Ok(stream)) = shaken {

@@ -45,9 +45,16 @@ impl Registry {
     /// Lists the tags of a repository in pages (distribution-spec, "Listing Tags").
     pub(super) async fn tags(&self, name: &RepositoryName, query: &Query) -> Result<Reply, Refusal> {
         let store = self.repository(name).await?;
-        let all = self.lists.tags_of(name, &*store).await?;
-        let page = Page::of(&all.all, query)?;
-        page.reply(&format!("/v2/{name}/tags/list"), &json!({"name": name.as_str(), "tags": page.items}))
+        let reply = |all: &[String]| {
+            let page = Page::of(all, query)?;
+            page.reply(&format!("/v2/{name}/tags/list"), &json!({"name": name.as_str(), "tags": page.items}))
+        };
+        let last = query.get("last").map(str::to_owned);
+        let some = async || tags_after(&*store, last.clone()).await;
+        match &*self.lists.parts.get(name.clone(), last.clone(), some).await? {
+            Some(some) => reply(some),
+            None => reply(&self.lists.tags_of(name, &*store).await?.all),
+        }
     }
 }
 
@@ -56,6 +63,8 @@ impl Registry {
 pub(super) struct Lists {
     catalog: SharedWork<(), (), Vec<String>>,
     tags: SharedWork<RepositoryName, (), Tags>,
+    /// Tags behind one, of stores that can give a part.
+    parts: SharedWork<RepositoryName, Option<String>, Option<Vec<String>>>,
     pub(super) referrers: SharedWork<RepositoryName, Digest, Referrers>,
     known: Mutex<BTreeMap<RepositoryName, Arc<Tags>>>,
 }
@@ -77,8 +86,13 @@ impl Tags {
 
 impl Lists {
     pub(super) fn new() -> Self {
-        let (catalog, tags, referrers) = (SharedWork::new(1), SharedWork::new(AT_ONCE), SharedWork::new(AT_ONCE));
-        Self { catalog, tags, referrers, known: Mutex::default() }
+        Self {
+            catalog: SharedWork::new(1),
+            tags: SharedWork::new(AT_ONCE),
+            parts: SharedWork::new(AT_ONCE),
+            referrers: SharedWork::new(AT_ONCE),
+            known: Mutex::default(),
+        }
     }
 
     async fn tags_of(&self, name: &RepositoryName, store: &dyn ReadStore) -> Result<Arc<Tags>, Refusal> {
@@ -114,16 +128,36 @@ impl Lists {
     }
 }
 
+/// The tags behind `last`, at least one more than a page has, if there are so many. `None` if the store cannot give a
+/// part.
+async fn tags_after(store: &dyn ReadStore, mut last: Option<String>) -> Result<Option<Vec<String>>, Refusal> {
+    const MOST: usize = MAX_ENTRIES + 1;
+    let mut tags = Vec::new();
+    loop {
+        let page = store.names_after(last.as_deref(), MOST).await;
+        let Some(page) = page.map_err(Refusal::reading(ServerCode::NameUnknown))? else { return Ok(None) };
+        let more = page.more;
+        last = page.names.last().map(|name| name.to_string());
+        tags.extend(tags_of(page)?);
+        if tags.len() >= MOST || !more || last.is_none() {
+            return Ok(Some(tags));
+        }
+    }
+}
+
 async fn all_tags(store: &dyn ReadStore) -> Result<Vec<String>, Refusal> {
-    let NamePage { names, unreadable, .. } =
-        store.list_names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
-    // Clients would take an incomplete list for complete.
+    let all = store.list_names().await.map_err(Refusal::reading(ServerCode::NameUnknown))?;
+    Ok(sorted(tags_of(all)?))
+}
+
+/// The tags among names. Errors: names are missing, and clients would take an incomplete list for complete.
+fn tags_of(NamePage { names, unreadable, .. }: NamePage) -> Result<impl Iterator<Item = String>, Refusal> {
     if let Some(flaw) = unreadable.iter().find(|flaw| flaw.kind == FlawKind::Unreadable) {
         let message = format!("cannot list all tags: {}: {}", flaw.place, flaw.message);
         return Err(Refusal::new(ServerCode::Unknown, message).status(500));
     }
     // A layout can have names that clients cannot request.
-    Ok(sorted(names.into_iter().filter(|name| name.parse::<Tag>().is_ok()).map(String::from)))
+    Ok(names.into_iter().filter(|name| name.parse::<Tag>().is_ok()).map(String::from))
 }
 
 fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {

@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use serde_json::json;
 use tokio::time::timeout;
@@ -153,6 +153,7 @@ impl Registry {
         Ok(())
     }
 
+    /// Each answer is boxed, so that a connection takes the memory of its own and not of the largest.
     async fn dispatch(&self, head: &Parts, body: ByteStream) -> Result<Reply, Refusal> {
         let route = Route::of(head.uri.path())?;
         let query = Query::of(head.uri.query())?;
@@ -163,25 +164,27 @@ impl Registry {
             (Route::Base, _) if reads => Reply::new(StatusCode::OK).json("application/json", &json!({})),
             (Route::Catalog, _) if reads => self.catalog(&query).await,
             (Route::Tags(name), _) if reads => self.tags(&name, &query).await,
-            (Route::Referrers(name, digest), _) if reads => self.referrers(&name, digest, &query).await,
+            (Route::Referrers(name, digest), _) if reads => self.referrers(&name, digest, &query).boxed().await,
             (Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..), _) => {
                 Err(Refusal::method("GET, HEAD"))
             }
             (Route::Blob(name, digest), &Method::HEAD) => self.head_blob(&name, &digest).await,
-            (Route::Blob(name, digest), &Method::GET) => self.get_blob(&name, digest, headers).await,
+            (Route::Blob(name, digest), &Method::GET) => self.get_blob(&name, digest, headers).boxed().await,
             (Route::Blob(name, digest), &Method::DELETE) => self.delete_blob(&name, digest).await,
             (Route::Blob(..), _) => Err(Refusal::method("GET, HEAD, DELETE")),
             (Route::Manifest(name, what), &Method::HEAD) => self.head_manifest(&name, &what).await,
-            (Route::Manifest(name, what), &Method::GET) => self.get_manifest(&name, &what).await,
+            (Route::Manifest(name, what), &Method::GET) => self.get_manifest(&name, &what).boxed().await,
             (Route::Manifest(name, what), &Method::PUT) => {
-                self.put_manifest(&name, what, &query, headers, content).await
+                self.put_manifest(&name, what, &query, headers, content).boxed().await
             }
-            (Route::Manifest(name, what), &Method::DELETE) => self.delete_manifest(&name, what).await,
+            (Route::Manifest(name, what), &Method::DELETE) => self.delete_manifest(&name, what).boxed().await,
             (Route::Manifest(..), _) => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
-            (Route::Uploads(name), &Method::POST) => self.start_upload(&name, &query, client_of(head), content).await,
+            (Route::Uploads(name), &Method::POST) => {
+                self.start_upload(&name, &query, client_of(head), content).boxed().await
+            }
             (Route::Uploads(_), _) => Err(Refusal::method("POST")),
-            (Route::Upload(name, id), &Method::PATCH) => self.continue_upload(&name, &id, content).await,
-            (Route::Upload(name, id), &Method::PUT) => self.finish_upload(&name, &id, &query, content).await,
+            (Route::Upload(name, id), &Method::PATCH) => self.continue_upload(&name, &id, content).boxed().await,
+            (Route::Upload(name, id), &Method::PUT) => self.finish_upload(&name, &id, &query, content).boxed().await,
             (Route::Upload(name, id), &Method::GET) => self.upload_status(&name, &id),
             (Route::Upload(name, id), &Method::DELETE) => self.cancel_upload(&name, &id),
             (Route::Upload(..), _) => Err(Refusal::method("GET, PATCH, PUT, DELETE")),

@@ -17,7 +17,7 @@ use crate::error::ServerCode;
 /// buffer of its connection in memory.
 const LARGE_PIECE: usize = 64 << 10;
 /// Merged chunks are written from this size on, in bytes.
-const MERGED: usize = 32 << 10;
+const MERGED: usize = 31 << 10;
 /// A client that sends nothing for this time stands still.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -78,7 +78,7 @@ pub(super) async fn receive(
             Ok(data) => data,
             Err(_) => {
                 // A client that stands still holds no memory.
-                written(writer, pending.split().freeze(), upload).await?;
+                written(writer, std::mem::take(&mut pending).freeze(), upload).await?;
                 writer.pause().await.map_err(Broken::Upload)?;
                 paused = true;
                 continue;
@@ -101,7 +101,7 @@ pub(super) async fn receive(
             }
         }
         if !more || pending.len() >= MERGED {
-            piece = pending.split().freeze();
+            piece = std::mem::take(&mut pending).freeze();
         }
         written(writer, piece, upload).await?;
         if !more {

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderName, StatusCode, header};
 
 use super::{
@@ -43,11 +44,11 @@ impl Registry {
         let store = self.writable(name).await?;
         let mut writer = BlobWriter::begin(&*store, &self.quota).await?;
         let expected = digest.clone();
-        self.on_its_own(async move {
+        let work = async move {
             receive(content, &mut writer, None).await?;
             Ok(writer.finish(&expected).await?)
-        })
-        .await?;
+        };
+        self.on_its_own(work.boxed()).await?;
         Ok(stored(name, &digest))
     }
 
@@ -110,7 +111,7 @@ impl Registry {
         let guard = upload.lock_writer()?;
         self.check_range(name, id, &upload, &content)?;
         let writing = write_content(Arc::clone(&upload), guard, content);
-        let offset = self.on_upload(id, upload, async { Ok(writing.await?.1) }).await?;
+        let offset = self.on_upload(id, upload, async { Ok(writing.await?.1) }.boxed()).await?;
         Ok(progress(StatusCode::ACCEPTED, name, id, offset))
     }
 
@@ -135,7 +136,7 @@ impl Registry {
             let writer = guard.take().ok_or_else(gone)?;
             Ok(writer.finish(&expected).await?)
         };
-        self.on_upload(id, upload, work).await?;
+        self.on_upload(id, upload, work.boxed()).await?;
         Ok(stored(name, &digest))
     }
 
@@ -145,7 +146,7 @@ impl Registry {
         &self,
         id: &str,
         upload: Arc<Upload>,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        work: BoxFuture<'static, Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let (uploads, id) = (Arc::clone(&self.uploads), id.to_owned());
         let work = async move {
@@ -153,7 +154,7 @@ impl Registry {
             uploads.end_if_over(&id, &upload);
             done
         };
-        self.on_its_own(work).await
+        self.on_its_own(work.boxed()).await
     }
 
     pub(super) fn upload_status(&self, name: &RepositoryName, id: &str) -> Result<Reply, Refusal> {
@@ -192,10 +193,7 @@ impl Registry {
 
     /// Runs work to its end even if the connection is lost: dropping an unfinished write would leave the store's upload
     /// in an undefined state. The end of the server waits for it.
-    async fn on_its_own<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    async fn on_its_own<T: Send + 'static>(&self, work: BoxFuture<'static, Result<T, Refusal>>) -> Result<T, Refusal> {
         let working = Arc::clone(&self.working).read_owned().await;
         let work = async move {
             let done = work.await;

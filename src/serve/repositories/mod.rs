@@ -53,8 +53,8 @@ async fn clean(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
-/// Size of all content of a store, in bytes.
+/// Size of all content of a store and of its list, in bytes.
 async fn usage(store: &dyn ReadStore) -> Result<Option<u64>> {
     let inventory = store.inventory().await?;
-    Ok(inventory.map(|all| all.blobs.values().fold(0, |sum: u64, size| sum.saturating_add(*size))))
+    Ok(inventory.map(|all| all.blobs.values().fold(all.list, |sum, size| sum.saturating_add(*size))))
 }

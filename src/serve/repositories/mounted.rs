@@ -3,18 +3,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    ops::Range,
+    ops::{Bound, Range},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use super::{Repositories, clean, mounted_names::Names, usage};
+use super::{
+    Repositories, clean,
+    mounted_names::{Names, Tags},
+    usage,
+};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, RefName, RepositoryName, Tag},
+    oci::{Descriptor, RepositoryName, Tag},
     store::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
 };
 
@@ -152,7 +156,7 @@ struct MountedRepository {
 
 impl MountedRepository {
     /// The tags of this repository in each store.
-    fn tags_of(&self) -> impl Iterator<Item = (&BTreeMap<Tag, RefName>, &Arc<dyn ReadStore>)> {
+    fn tags_of(&self) -> impl Iterator<Item = (&Tags, &Arc<dyn ReadStore>)> {
         self.named.iter().filter_map(|(names, store)| Some((names.repositories.get(&self.name)?, store)))
     }
 }
@@ -172,7 +176,8 @@ impl ReadStore for MountedRepository {
         };
         for (tags, store) in self.tags_of() {
             let Some(own) = tags.get(tag.as_str()) else { continue };
-            match store.resolve(&own.clone().into()).await {
+            let own = own.as_deref().map_or_else(|| name.clone(), |own| own.clone().into());
+            match store.resolve(&own).await {
                 // Removed after listing.
                 Err(e) if e.kind() == Kind::NotFound => {}
                 other => return other,
@@ -202,6 +207,15 @@ impl ReadStore for MountedRepository {
     /// None: a server lists names only.
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         Ok(Vec::new())
+    }
+
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        let from = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let first = self.tags_of().flat_map(|(tags, _)| tags.range::<str, _>(from).take(most.saturating_add(1)));
+        let found: BTreeSet<&Tag> = first.map(|(tag, _)| tag).collect();
+        let unreadable = self.named.iter().flat_map(|(names, _)| &names.unreadable).take(1).cloned().collect();
+        let names = found.iter().take(most).map(|tag| (*tag).clone().into()).collect();
+        Ok(Some(NamePage { names, unreadable, more: found.len() > most }))
     }
 
     /// `None` for several stores, whose versions cannot be combined into one.
@@ -281,6 +295,26 @@ mod tests {
             assert!(found.resolve(&"v9".parse().unwrap()).await.is_err());
         }
         assert!(all.get(&name("b")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_layout_counts_as_what_it_stores_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = crate::stores::Layout::create(dir.path()).unwrap();
+        let all = Mounted::new().and_writable(name("a"), Arc::new(layout.clone()));
+        let list = || std::fs::metadata(dir.path().join("index.json")).unwrap().len();
+        assert_eq!(all.usage().await.unwrap(), Some(list()));
+        let (_, descs) = tagged(&["v1"]).await;
+        let bytes = {
+            let mut index = Index::of(Vec::new());
+            index.annotations.insert("about".into(), "v11".into());
+            Bytes::from(serde_json::to_vec(&index).unwrap())
+        };
+        let write = store::begin(&layout, Intent::default()).await.unwrap();
+        write.puts().manifest(&descs[0], &bytes).await.unwrap();
+        write.name(NameChange::set("v1".parse().unwrap(), descs[0].clone())).unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(all.usage().await.unwrap(), Some(list() + descs[0].size));
     }
 
     #[tokio::test]

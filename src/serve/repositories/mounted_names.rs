@@ -7,11 +7,14 @@ use crate::{
     store::{Flaw, NamePage, new_version},
 };
 
+/// The names in a store of the tags of a repository, unless they are the tags themselves, as in most stores.
+pub(super) type Tags = BTreeMap<Tag, Option<Box<RefName>>>;
+
 /// The repositories and tags in the names of a store.
 #[derive(Default)]
 pub(super) struct Names {
     /// The name in the store by repository and tag. A repository named with its registry is included twice.
-    pub(super) repositories: BTreeMap<RepositoryName, BTreeMap<Tag, RefName>>,
+    pub(super) repositories: BTreeMap<RepositoryName, Tags>,
     /// The repositories to list.
     pub(super) shown: BTreeSet<RepositoryName>,
     /// A number of their own.
@@ -47,7 +50,8 @@ impl Names {
     fn add_name(&mut self, repository: RepositoryName, tag: Option<Tag>, own: &RefName) {
         let tags = self.repositories.entry(repository).or_default();
         if let Some(tag) = tag {
-            tags.entry(tag).or_insert_with(|| own.clone());
+            let other = (tag.as_str() != own.as_str()).then(|| Box::new(own.clone()));
+            tags.entry(tag).or_insert(other);
         }
     }
 }

@@ -254,6 +254,7 @@ impl ReadStore for Archive {
     async fn inventory(&self) -> Result<Option<Inventory>> {
         self.run(|contents| {
             Ok(Some(Inventory {
+                list: 0,
                 entries: contents.index.artifacts().collect(),
                 blobs: contents.blobs.iter().map(|(digest, piece)| (digest.clone(), piece.slice.len)).collect(),
                 strays: contents.strays.clone(),

@@ -30,28 +30,40 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The flaw of this entry, which is no descriptor.
+    fn unreadable(&self, at: usize) -> Flaw {
+        let why = exact_keys::from_slice::<Descriptor>(&self.raw.0).err();
+        let why = why.map_or_else(String::new, |e| format!(": {e}"));
+        let named = serde_json::from_slice::<Value>(&self.raw.0).ok();
+        let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
+        let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
+        flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}"))
+    }
+
+    /// The flaws of this entry: names that are lost under a damaged key.
+    fn lost_names(&self, at: usize) -> Vec<Flaw> {
+        let lost = self.desc().map(|desc| self.near_misses(&desc)).unwrap_or_default();
+        let flaw = |(key, meant)| {
+            let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
+            flaw(FlawKind::Unreadable, message)
+        };
+        lost.into_iter().map(flaw).collect()
+    }
+}
+
 impl IndexFile {
     /// Unreadable parts: entries that are not descriptors or whose name is under a damaged key, and a missing list.
     pub(in crate::stores) fn unreadable(&self) -> Vec<Flaw> {
-        let mut flaws = Vec::new();
-        if !self.listed {
-            flaws.push(flaw(FlawKind::Unreadable, "`manifests` is missing"));
-        }
-        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.brief.is_none()) {
-            let why = exact_keys::from_slice::<Descriptor>(&entry.raw.0).err();
-            let why = why.map_or_else(String::new, |e| format!(": {e}"));
-            let named = serde_json::from_slice::<Value>(&entry.raw.0).ok();
-            let named = named.as_ref().and_then(|value| value.pointer("/annotations")?.get(annotation::REF_NAME));
-            let named = named.and_then(Value::as_str).map(|name| format!(" (`{name:.128}`)")).unwrap_or_default();
-            flaws.push(flaw(FlawKind::Unreadable, format!("entry {at}{named} is not a descriptor{why}")));
-        }
-        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.near_miss) {
-            for (key, meant) in entry.desc().iter().flat_map(|desc| entry.near_misses(desc)) {
-                let message = format!("entry {at} has `{key:.128}`, one letter away from `{meant}`: its name is lost");
-                flaws.push(flaw(FlawKind::Unreadable, message));
-            }
-        }
-        flaws
+        self.unreadable_parts().collect()
+    }
+
+    pub(super) fn unreadable_parts(&self) -> impl Iterator<Item = Flaw> {
+        let missing = (!self.listed).then(|| flaw(FlawKind::Unreadable, "`manifests` is missing"));
+        let entries = || self.entries.iter().enumerate();
+        let broken = entries().filter(|(_, entry)| entry.brief.is_none()).map(|(at, entry)| entry.unreadable(at));
+        let lost = entries().filter(|(_, entry)| entry.near_miss).flat_map(|(at, entry)| entry.lost_names(at));
+        missing.into_iter().chain(broken).chain(lost)
     }
 
     /// Parts that are readable, but not what a writer would have meant. Most of a list exists nowhere else: an odd key

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Brief, Entry};
+use super::{Entry, NameText};
 use crate::{
     oci::{Descriptor, Digest, RefName, Tag, annotation},
     store::{Flaw, FlawKind},
@@ -60,16 +60,18 @@ impl Kind {
 
 /// Gives companions the tags by which cosign finds them, instead of the names of what they belong to.
 pub(super) fn name_companions(entries: &mut [Entry]) {
-    let briefs = || entries.iter().filter_map(|entry| entry.brief.as_ref());
-    if !briefs().any(|brief| matches!(brief.kind, Kind::Companion(_))) {
+    let kind = |entry: &Entry| entry.brief.as_ref().map(|brief| brief.kind);
+    if !entries.iter().any(|entry| matches!(kind(entry), Some(Kind::Companion(_)))) {
         return;
     }
-    let named = briefs().filter(|brief| brief.kind == Kind::Artifact);
+    let named = entries.iter().filter(|entry| kind(entry) == Some(Kind::Artifact));
     let owners: HashMap<Box<str>, Digest> =
-        named.filter_map(|brief| Some((brief.name.clone()?, brief.digest.clone()))).collect();
-    for brief in entries.iter_mut().filter_map(|entry| entry.brief.as_mut()) {
-        if let Kind::Companion(at) = brief.kind {
-            brief.name = brief.name.take().and_then(|name| tag(owners.get(&name)?, at));
+        named.filter_map(|entry| Some((entry.name()?.into(), entry.digest()?.clone()))).collect();
+    for entry in entries {
+        let Some(Kind::Companion(at)) = kind(entry) else { continue };
+        let name = entry.name().and_then(|name| tag(owners.get(name)?, at)).map(NameText::Own);
+        if let Some(brief) = &mut entry.brief {
+            brief.name = name;
         }
     }
 }
@@ -78,10 +80,10 @@ fn tag(owner: &Digest, at: usize) -> Option<Box<str>> {
     Tag::companions_of(owner).get(at).map(|tag| tag.as_str().into())
 }
 
-/// Gives a descriptor the name of its entry.
-pub(super) fn rename(desc: &mut Descriptor, brief: &Brief) {
-    if brief.kind != Kind::Plain {
-        match &brief.name {
+/// Gives a descriptor the name of its entry, if that is of a kind.
+pub(super) fn rename(desc: &mut Descriptor, kind: Kind, name: Option<&str>) {
+    if kind != Kind::Plain {
+        match name {
             Some(name) => drop(desc.annotations.insert(annotation::REF_NAME.into(), name.to_string())),
             None => drop(desc.annotations.remove(annotation::REF_NAME)),
         }

@@ -6,6 +6,7 @@ mod flaws;
 mod fuzz;
 mod kinds;
 mod reading;
+mod sorted;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +22,14 @@ use crate::{
 
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use self::fuzz::index_json;
+pub(super) use self::sorted::Sorted;
 use self::{kinds::Kind as EntryKind, reading::Document};
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// Most entries in an `index.json`.
 const MAX_ENTRIES: usize = 100_000;
-/// What is known of the manifest of an entry besides its text, in bytes.
+/// What is known of the manifest of an entry besides its text, and its place in the order, in bytes.
 const ABOUT: u64 = 128;
 /// Annotations of a manifest are repeated in its entry up to this size, in bytes.
 const MAX_ANNOTATIONS: usize = 4 << 10;
@@ -61,8 +63,36 @@ struct Entry {
 #[derive(Debug, Clone)]
 struct Brief {
     digest: Digest,
-    name: Option<Box<str>>,
+    name: Option<NameText>,
     kind: EntryKind,
+}
+
+/// The text of a name: where it stands in the text of its entry; itself where that has it in other characters, which
+/// JSON allows. Names are what most lists consist of, and so are in memory once.
+#[derive(Debug, Clone)]
+enum NameText {
+    Part(u32, u32),
+    Own(Box<str>),
+}
+
+impl NameText {
+    fn of(name: &str, raw: &Text) -> Self {
+        let at = std::str::from_utf8(&raw.0).ok().and_then(|raw| raw.find(name));
+        match (at.map(u32::try_from), u32::try_from(name.len())) {
+            (Some(Ok(at)), Ok(len)) => Self::Part(at, len),
+            _ => Self::Own(name.into()),
+        }
+    }
+
+    fn bytes<'a>(&'a self, raw: &'a Text) -> &'a [u8] {
+        match self {
+            Self::Part(at, len) => {
+                let at = *at as usize;
+                raw.0.get(at..at.saturating_add(*len as usize)).unwrap_or_default()
+            }
+            Self::Own(name) => name.as_bytes(),
+        }
+    }
 }
 
 impl Entry {
@@ -75,7 +105,8 @@ impl Entry {
         let desc: Option<Descriptor> = exact_keys::from_slice(&raw.0).ok();
         let brief = desc.as_ref().map(|desc| {
             let kind = EntryKind::of(desc);
-            Brief { digest: desc.digest.clone(), name: kind.name(desc).map(Into::into), kind }
+            let name = kind.name(desc).map(|name| NameText::of(&name, &raw));
+            Brief { digest: desc.digest.clone(), name, kind }
         });
         let mut entry = Self { raw, brief, near_miss: false };
         entry.near_miss = desc.is_some_and(|desc| !entry.near_misses(&desc).is_empty());
@@ -86,12 +117,16 @@ impl Entry {
     fn desc(&self) -> Option<Descriptor> {
         let brief = self.brief.as_ref()?;
         let mut desc = exact_keys::from_slice(&self.raw.0).ok()?;
-        kinds::rename(&mut desc, brief);
+        kinds::rename(&mut desc, brief.kind, self.name());
         Some(desc)
     }
 
     fn name(&self) -> Option<&str> {
-        self.brief.as_ref()?.name.as_deref()
+        std::str::from_utf8(self.name_bytes()?).ok()
+    }
+
+    fn name_bytes(&self) -> Option<&[u8]> {
+        Some(self.brief.as_ref()?.name.as_ref()?.bytes(&self.raw))
     }
 
     fn digest(&self) -> Option<&Digest> {
@@ -99,8 +134,9 @@ impl Entry {
     }
 
     /// Its place in the list: named ones first, by name, then by digest.
-    fn key(&self) -> (bool, Option<&str>, Option<&Digest>, &Text) {
-        (self.name().is_none(), self.name(), self.digest(), &self.raw)
+    fn key(&self) -> (bool, Option<&[u8]>, Option<&Digest>, &Text) {
+        let name = self.name_bytes();
+        (name.is_none(), name, self.digest(), &self.raw)
     }
 
     /// This entry with this name, or without one, otherwise unchanged.
@@ -170,11 +206,11 @@ impl IndexFile {
     }
 
     /// The memory that an index of this size in bytes takes at most, with what is known of its manifests. An entry has
-    /// at least two bytes of text, `1,`; one
-    /// that is kept as it is has its text twice.
+    /// at least two bytes of text, `1,`. Texts and names are parts of what was read; those that are not are few, since
+    /// they are longer there.
     pub(super) fn weight(bytes: u64) -> u64 {
         let entries = (bytes / 2).min(MAX_ENTRIES as u64);
-        bytes.saturating_mul(2).saturating_add(entries.saturating_mul(ABOUT.saturating_add(size_of::<Entry>() as u64)))
+        bytes.saturating_add(entries.saturating_mul(ABOUT.saturating_add(size_of::<Entry>() as u64)))
     }
 
     /// Encodes the index: entries sorted by name, then the unnamed; equal ones by digest.
@@ -226,7 +262,7 @@ impl IndexFile {
 
     /// The manifest that a name stands for. Errors: two different manifests, since readers would disagree.
     pub(super) fn named(&self, wanted: &str) -> Result<Option<Descriptor>> {
-        let mut found = self.entries.iter().filter(|entry| entry.name() == Some(wanted));
+        let mut found = self.entries.iter().filter(|entry| entry.name_bytes() == Some(wanted.as_bytes()));
         let Some(first) = found.next() else { return Ok(None) };
         if found.any(|other| other.digest() != first.digest()) {
             return Err(Error::invalid(format!("`{wanted}` stands for two different manifests")));
@@ -330,6 +366,54 @@ mod tests {
         index.list(&descs).unwrap();
         let listed: Vec<_> = index.entries().map(|desc| desc.artifact_type).collect();
         assert_eq!(listed, [None, Some(short)]);
+    }
+
+    #[test]
+    fn a_name_is_in_memory_once_however_it_is_written() {
+        let entry = |name: &str| {
+            format!(
+                r#"{{"digest":"{}","size":1,"mediaType":"a/b","annotations":{{"{}":"{name}"}}}}"#,
+                Digest::of(b"x"),
+                annotation::REF_NAME
+            )
+        };
+        let read = |name| Entry::read(Text(entry(name).into()));
+        for (written, own) in [("v1", false), (r"v\u0031", true)] {
+            let entry = read(written);
+            assert_eq!(entry.name(), Some("v1"));
+            assert_eq!(matches!(entry.brief.unwrap().name, Some(NameText::Own(_))), own, "{written}");
+        }
+        assert_eq!(read("").name(), Some(""));
+        // With the text, an index of 32 MiB and 100 000 entries takes less than the memory of all layouts of a server.
+        assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
+        assert!(IndexFile::weight(MAX_BYTES) < 64 << 20);
+    }
+
+    #[test]
+    fn the_first_names_are_found_wherever_they_are_and_however_often() {
+        let entry = |name: &str| {
+            let annotations = [(annotation::REF_NAME.to_owned(), name.to_owned())].into();
+            serde_json::to_string(&Descriptor { annotations, ..desc(name) }).unwrap()
+        };
+        let entries = ["d", "b", "not a name\n", "a", "b", "c", "a"].map(entry).join(",");
+        let index = IndexFile::read(format!(r#"{{"schemaVersion":2,"manifests":[{entries},1]}}"#)).unwrap();
+        for (last, most, names, more) in [
+            (None, 9, &["a", "b", "c", "d"][..], false),
+            (None, 4, &["a", "b", "c", "d"], false),
+            (None, 2, &["a", "b"], true),
+            (None, 0, &[], true),
+            (Some("a"), 2, &["b", "c"], true),
+            (Some("bb"), 2, &["c", "d"], false),
+            (Some("d"), 1, &[], false),
+        ] {
+            let page = Sorted::of(&index).after(&index, last, most);
+            assert_eq!(
+                (page.names, page.more),
+                (names.iter().map(|n| n.parse().unwrap()).collect(), more),
+                "{last:?} {most}"
+            );
+            assert_eq!(page.unreadable.len(), 1);
+        }
     }
 
     #[test]

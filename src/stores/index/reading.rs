@@ -8,7 +8,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{Entry, IndexFile, MAX_ENTRIES, Text};
-use crate::oci::exact_keys;
+use crate::{fs::returning, oci::exact_keys};
 
 /// The keys of an image index (image-spec image-index.md).
 pub(super) const FIELDS: [&str; 6] =
@@ -92,7 +92,8 @@ impl<'de> Visitor<'de> for List<'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Entry>, A::Error> {
-        let mut entries = Vec::new();
+        // An entry that is not hostile has a hundred bytes or more.
+        let mut entries = returning((self.0.len() / 100).min(MAX_ENTRIES));
         while let Some(raw) = list.next_element::<&'de RawValue>()? {
             if entries.len() >= MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!("more than {MAX_ENTRIES} entries")));
@@ -100,7 +101,9 @@ impl<'de> Visitor<'de> for List<'de> {
             // It is borrowed from the text.
             entries.push(Entry::read(Text(self.0.slice_ref(raw.get().as_bytes()))));
         }
-        entries.shrink_to_fit();
+        if entries.len().saturating_mul(size_of::<Entry>()) < self.0.len() / 8 {
+            entries.shrink_to_fit();
+        }
         Ok(entries)
     }
 }

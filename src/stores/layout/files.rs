@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
-    fs::{Dir, StrictStamp, TEMPORARY, replace, up_to},
+    fs::{Dir, StrictStamp, TEMPORARY, large_up_to, replace},
     oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
@@ -292,7 +292,8 @@ impl Files {
     pub(super) fn inventory(&self) -> Result<Inventory> {
         let index = self.index()?;
         let flaws = [index.unreadable(), index.doubtful()].concat();
-        let mut all = Inventory { entries: index.artifacts().collect(), flaws, ..Inventory::default() };
+        let list = self.root.file(INDEX)?.1.len();
+        let mut all = Inventory { entries: index.artifacts().collect(), list, flaws, ..Inventory::default() };
         all.blobs.extend(index.whole().map(|(desc, _)| (desc.digest.clone(), desc.size)));
         all.flaws.extend(self.unmarked.then(unmarked_flaw));
         for name in self.root.names()? {
@@ -342,7 +343,7 @@ fn sort_out(all: &mut Inventory, path: String) {
 }
 
 fn read_all(file: File, size: u64, limit: u64) -> Result<Vec<u8>> {
-    let bytes = if size > limit { None } else { up_to(file, limit)? };
+    let bytes = if size > limit { None } else { large_up_to(file, size, limit)? };
     bytes.ok_or_else(|| Error::limit(format!("larger than {limit} bytes, the maximum")))
 }
 

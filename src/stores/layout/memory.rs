@@ -3,11 +3,14 @@
 use std::{
     collections::VecDeque,
     ops::Deref,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use super::Shared;
-use crate::stores::index::IndexFile;
+use crate::{
+    store::NamePage,
+    stores::index::{IndexFile, Sorted},
+};
 
 /// All lists together, in bytes: one of the largest, or many small ones.
 const MOST: u64 = 64 << 20;
@@ -94,12 +97,20 @@ impl Drop for Share {
 #[derive(Debug)]
 pub(super) struct Held {
     index: IndexFile,
+    sorted: OnceLock<Sorted>,
     _share: Share,
 }
 
 impl Held {
     pub(super) fn new(index: IndexFile, share: Share) -> Self {
-        Self { index, _share: share }
+        Self { index, sorted: OnceLock::new(), _share: share }
+    }
+}
+
+impl Held {
+    /// Names behind `last`. Their order is found once.
+    pub(super) fn names_after(&self, last: Option<&str>, most: usize) -> NamePage {
+        self.sorted.get_or_init(|| Sorted::of(&self.index)).after(&self.index, last, most)
     }
 }
 

@@ -314,6 +314,11 @@ impl ReadStore for Layout {
         self.run(|shared| Manifests::unnamed(shared, &*shared.index()?)).await
     }
 
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        let last = last.map(str::to_owned);
+        self.run(move |shared| Ok(Some(shared.index()?.names_after(last.as_deref(), most)))).await
+    }
+
     /// An unchanged list is not read again.
     async fn names_version(&self) -> Result<Option<u64>> {
         self.run(|shared| {

@@ -33,8 +33,8 @@ impl State {
         }
         self.read = stamp;
         self.index = stamp.map(|stamp| (stamp, Arc::clone(index)));
-        let listed: BTreeSet<&Digest> = index.digests().collect();
-        if self.briefs.len() > listed.len().saturating_add(UNLISTED) {
+        if self.briefs.len() > index.digests().count().saturating_add(UNLISTED) {
+            let listed: BTreeSet<&Digest> = index.digests().collect();
             self.briefs.retain(|digest, _| listed.contains(digest));
         }
     }

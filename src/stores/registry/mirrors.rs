@@ -267,6 +267,11 @@ impl ReadStore for Mirrored {
         Ok(Vec::new())
     }
 
+    /// `None`, as of every registry.
+    async fn names_after(&self, _last: Option<&str>, _most: usize) -> Result<Option<NamePage>> {
+        Ok(None)
+    }
+
     /// Registries do not tell.
     async fn names_version(&self) -> Result<Option<u64>> {
         Ok(None)

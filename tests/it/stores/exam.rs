@@ -80,6 +80,7 @@ macro_rules! exam {
             the_size_of_content_is_known_by_digest
             a_local_slice_holds_the_content
             tags_are_sorted_and_each_is_listed_once
+            names_in_parts_are_all_names_in_order
             a_tag_moves_and_its_old_manifest_stays
             a_tag_is_set_on_what_is_there_and_on_nothing_else
             a_handle_after_a_failed_copy_is_as_good_as_a_new_one

@@ -148,6 +148,11 @@ impl ReadStore for Watched {
         self.inner.unnamed().await
     }
 
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        self.watch.ask("names_after");
+        self.inner.names_after(last, most).await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.watch.ask("names_version");
         self.inner.names_version().await
