@@ -12,7 +12,6 @@ use artifact::{
     Context, Error, Result, copy,
     location::{self, Location},
     push,
-    source::Source,
     store::{Name, ReadStore},
 };
 
@@ -33,7 +32,7 @@ async fn main() -> Result<()> {
 
     // By its parts. Source and type give a plan: what will be made, with nothing read but what the plan needs.
     let target: Location = location.parse()?;
-    let planned = push::plan(&Source::open(&path)?, Some(&target), &context, &push::Options::default()).await?;
+    let planned = push::plan(&[path.into()], Some(&target), &context, &push::Options::default()).await?;
     let plan = planned.plan;
     let layers: usize = plan.manifests().iter().map(|manifest| manifest.layers.len()).sum();
     println!("{}: {}, {layers} layers", plan.type_name, planned.planner.why());

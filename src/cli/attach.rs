@@ -1,13 +1,13 @@
 //! `artifact attach`: artifacts about another artifact.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use artifact::{
     Result,
     error::Context as _,
     location::Location,
-    oci::{RefName, media_type},
-    push::{self, Options},
+    oci::RefName,
+    push::{self, Options, SourceFile},
 };
 
 use serde_json::{Map, Value};
@@ -29,12 +29,9 @@ pub(crate) struct Args {
     /// The artifact to attach to, by tag or digest
     #[arg(index = 1)]
     subject: Location,
-    /// Files or directories; each becomes an artifact of its own
+    /// Files or directories; each becomes an artifact of its own; `FILE:MEDIA/TYPE` says the media type
     #[arg(index = 2, required = true, value_name = "SOURCE")]
-    sources: Vec<PathBuf>,
-    /// Artifact type by which clients filter referrers: a media type such as application/spdx+json
-    #[arg(long, value_name = "TYPE", value_parser = media_type)]
-    artifact_type: Option<String>,
+    sources: Vec<SourceFile>,
     /// Tag the attached artifact; with one source only
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<RefName>,
@@ -54,22 +51,23 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let mut shown = Some(report.shows());
     let context = args.pack.types.context(args.registry.context(report)?);
     let mut options: Options = args.pack.options()?;
-    options.artifact_type = args.artifact_type;
     options.names = args.tags;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let all = push::prepare_attachments(&args.subject, &args.sources, &context, &options).await?;
+    let sources = args.pack.sources(args.sources).await?;
+    let all = push::prepare_attachments(&args.subject, &sources.files, &context, &options).await?;
     let several = all.len() > 1;
     let is = if args.dry_run { "would be attached" } else { "attached" };
     let mut done = Vec::with_capacity(all.len());
-    for (prepared, source) in all.into_iter().zip(&args.sources) {
+    for (prepared, source) in all.into_iter().zip(&sources.files) {
         shown.get_or_insert_with(|| report.shows());
         let subject = prepared.plan.root.subject().cloned();
         let attached = carried(prepared, args.dry_run, &context, report).await;
-        let attached = if several { attached.context(|| format!("attach `{}`", source.display())) } else { attached }?;
+        let attached =
+            if several { attached.context(|| format!("attach `{}`", source.path.display())) } else { attached }?;
         if let Some(subject) = subject {
             let to = format!("{is} to {}@{}", args.subject.place, subject.digest);
             report.say(match several {
-                true => format!("`{}` {to} as {}", source.display(), attached.digest()),
+                true => format!("`{}` {to} as {}", source.path.display(), attached.digest()),
                 false => to,
             });
         }
@@ -94,8 +92,4 @@ fn print_outcomes(done: &[Outcome], dry_run: bool, report: &Report) -> Result<Ex
     let lines: Vec<String> = done.iter().flat_map(|one| one.lines.iter().cloned()).collect();
     report.result(Some(&digests.join("\n")), &json, &lines)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn media_type(text: &str) -> std::result::Result<String, String> {
-    if media_type::is_valid(text) { Ok(text.into()) } else { Err("expected a media type such as `text/plain`".into()) }
 }

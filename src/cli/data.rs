@@ -112,6 +112,21 @@ pub(crate) async fn spooled() -> Result<tempfile::NamedTempFile> {
     .context(|| "cannot keep stdin in a temporary file")
 }
 
+/// All of stdin, in a file of this name in a temporary directory.
+pub(crate) async fn spooled_as(name: &str) -> Result<(tempfile::TempDir, PathBuf)> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Err(Error::misuse(format!("`{}` is not the name of a file", escape(name))));
+    }
+    let name = name.to_owned();
+    let spooled = blocking(move || {
+        let dir = tempfile::Builder::new().prefix(".artifact-tmp-").tempdir()?;
+        let path = dir.path().join(name);
+        io::copy(&mut io::stdin().lock(), &mut std::fs::File::create_new(&path)?)?;
+        Ok((dir, path))
+    });
+    spooled.await.context(|| "cannot keep stdin in a temporary file")
+}
+
 /// Reads a file, or stdin for `-`. Errors: more than `limit` bytes.
 pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
     let (from, most) = (path.to_owned(), limit.saturating_add(1));

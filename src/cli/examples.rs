@@ -8,7 +8,8 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "push",
         "artifact push talk/slides.yaml registry.example/talks/oci:v1
 artifact push chart registry.example/charts
-artifact push report.txt oci:layout:v1 -a org.opencontainers.image.version=1",
+artifact push report.txt sbom.spdx.json:application/spdx+json oci:layout:v1,latest
+artifact push - oci:layout:notes --name notes.txt < report.txt",
     ),
     (
         "pull",

@@ -26,9 +26,12 @@ pub(crate) fn command() -> Command {
     with_examples(Cli::command(), "")
 }
 
+/// Options that few need.
+const RARE: [&str; 6] = ["debug", "log", "concurrency", "read_back", "recheck", "replace"];
+
 fn is_long(arg: &Arg) -> bool {
     arg.get_help_heading().is_some_and(|heading| heading.starts_with("Registry"))
-        || ["debug", "log"].contains(&arg.get_id().as_str())
+        || RARE.contains(&arg.get_id().as_str())
 }
 
 fn with_examples(mut command: Command, path: &str) -> Command {

@@ -11,7 +11,7 @@ use artifact::{Error, oci::without_userinfo, text::is_harmful};
 use serde_json::json;
 
 use super::{
-    hint,
+    friends, hint,
     text::{escape, without_controls},
 };
 
@@ -36,10 +36,10 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
         }
     }
     if error.use_stderr() && wants_json(arguments) {
-        return report_as_json(error, &text);
+        return report_as_json(error, &text, arguments);
     }
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-    if let Some(hint) = own.and_then(hint::for_error) {
+    if let Some(hint) = hint_for(own, arguments).filter(|_| error.use_stderr()) {
         text.push_str(&format!("\nhint: {hint}\n"));
     }
     let _ = match error.use_stderr() {
@@ -49,6 +49,13 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
+/// What to do: for a command line of another tool, the line to use.
+fn hint_for(own: Option<&Error>, arguments: &[OsString]) -> Option<String> {
+    let typed: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let line = friends::advice(&typed).map(|line| format!("`{}`", escape(&line)));
+    line.or_else(|| own.and_then(hint::for_error))
+}
+
 /// Whether `--format json` stands among the arguments.
 fn wants_json(arguments: &[OsString]) -> bool {
     let pairs = arguments.iter().zip(arguments.iter().skip(1));
@@ -56,11 +63,11 @@ fn wants_json(arguments: &[OsString]) -> bool {
         || pairs.into_iter().any(|(option, value)| option == "--format" && value == "json")
 }
 
-fn report_as_json(error: &clap::Error, text: &str) -> ExitCode {
+fn report_as_json(error: &clap::Error, text: &str, arguments: &[OsString]) -> ExitCode {
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
     let (code, facts) = (own.and_then(Error::code), own.map(Error::facts));
-    let error_json = json!({ "code": code, "message": message, "facts": facts, "hint": own.and_then(hint::for_error) });
+    let error_json = json!({ "code": code, "message": message, "facts": facts, "hint": hint_for(own, arguments) });
     let line = json!({ "event": "error", "command": null, "error": error_json }).to_string();
     let _ = io::stderr().lock().write_all(format!("{}\n", without_controls(&line)).as_bytes());
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

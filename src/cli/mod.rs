@@ -16,6 +16,7 @@ mod data;
 mod delete;
 mod environment;
 mod examples;
+mod friends;
 mod help;
 mod hint;
 mod inspect;
@@ -110,7 +111,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
-    let report = Report::new(&cli.output, command);
+    let report = Report::new(&cli.output, command, &arguments);
     if let Err(error) = log::start(&cli.log, &report) {
         return finish(Err(error), &report);
     }

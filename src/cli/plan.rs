@@ -1,20 +1,19 @@
 //! `artifact plan`: the artifact that push would create, without contacting a registry.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use artifact::{
     Context, Error, Result,
     describe::Description,
     location::Location,
-    oci::Parsed,
+    oci::{Parsed, media_type},
     pack::Packed,
-    push::{self, Planned, Planner},
-    source::Source,
+    push::{self, Planned, Planner, SourceFile},
 };
 use serde_json::{Map, Value};
 
 use super::{
-    inspect,
+    data, inspect,
     report::{Report, object},
     session::TypeArgs,
 };
@@ -22,9 +21,9 @@ use super::{
 /// Show the artifact that `push` would create, with digests, without contacting a registry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file or directory to pack
+    /// The file or directory to pack, `-` for stdin; `FILE:MEDIA/TYPE` says its media type
     #[arg(index = 1)]
-    source: PathBuf,
+    source: SourceFile,
     /// Destination of the push
     #[arg(index = 2)]
     location: Option<Location>,
@@ -44,8 +43,30 @@ pub(crate) struct PackArgs {
     /// Add an annotation to the manifest
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     annotation: Vec<(String, String)>,
+    /// Artifact type in the manifest, by which clients filter: a media type such as application/spdx+json
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
+    artifact_type: Option<String>,
+    /// Media type of the layers whose title matches
+    #[arg(long, value_name = "GLOB=TYPE", value_parser = typed_glob)]
+    media_type: Vec<(String, String)>,
+    /// The config of a file bundle, instead of an empty one
+    #[arg(long, value_name = "FILE[:TYPE]")]
+    config_blob: Option<SourceFile>,
+    /// The file name of what comes from stdin
+    #[arg(long = "name", value_name = "NAME")]
+    stdin_name: Option<String>,
     #[command(flatten)]
     pub(super) types: TypeArgs,
+}
+
+fn media_type(text: &str) -> std::result::Result<String, String> {
+    if media_type::is_valid(text) { Ok(text.into()) } else { Err("expected a media type such as `text/plain`".into()) }
+}
+
+/// Reads `glob=media/type`.
+fn typed_glob(text: &str) -> std::result::Result<(String, String), String> {
+    let (glob, kind) = pair(text).map_err(|_| "expected GLOB=TYPE, such as `*.json=application/json`")?;
+    Ok((glob, media_type(&kind)?))
 }
 
 /// Reads `key=value`.
@@ -74,7 +95,35 @@ impl PackArgs {
         options.type_name.clone_from(&self.types.name);
         options.set = once(&self.set, "--set", "; write a list as `KEY=A,B`")?;
         options.annotations = once(&self.annotation, "--annotation", "")?;
+        options.artifact_type.clone_from(&self.artifact_type);
+        options.media_types.clone_from(&self.media_type);
+        options.config.clone_from(&self.config_blob);
         Ok(options)
+    }
+}
+
+/// Sources, of which one may be stdin: a file that is there until this is dropped.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) files: Vec<SourceFile>,
+    _stdin: Option<tempfile::TempDir>,
+}
+
+impl PackArgs {
+    /// Reads stdin where a source is `-`. Errors: stdin without a name, or a name without stdin; stdin twice.
+    pub(super) async fn sources(&self, mut files: Vec<SourceFile>) -> Result<Sources> {
+        let is_stdin = |file: &SourceFile| file.path == Path::new("-") && !Path::new("-").exists();
+        let stdin = match (files.iter().filter(|file| is_stdin(file)).count(), &self.stdin_name) {
+            (0, None) => None,
+            (0, Some(_)) => return Err(Error::misuse("`--name` is for stdin, the source `-`")),
+            (1, Some(name)) => Some(data::spooled_as(name).await?),
+            (1, None) => return Err(Error::misuse("stdin has no name: `--name NAME` gives it one")),
+            _ => return Err(Error::misuse("stdin can be read once")),
+        };
+        for file in files.iter_mut().filter(|file| is_stdin(file)) {
+            file.path = stdin.iter().map(|(_, path)| path.clone()).collect();
+        }
+        Ok(Sources { files, _stdin: stdin.map(|(dir, _)| dir) })
     }
 }
 
@@ -82,9 +131,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let mut context = args.pack.types.context(&Context::from_environment()?);
     context.progress = report.observer();
-    let source = Source::open(&args.source)?;
+    let sources = args.pack.sources(vec![args.source]).await?;
     let Planned { plan, planner } =
-        push::plan(&source, args.location.as_ref(), &context, &args.pack.options()?).await?;
+        push::plan(&sources.files, args.location.as_ref(), &context, &args.pack.options()?).await?;
     told(&plan.type_name, &planner, report);
     plan.warnings.iter().for_each(|warning| report.warn(warning));
     if args.raw {

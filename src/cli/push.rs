@@ -1,12 +1,12 @@
 //! `artifact push`: plan, pack, copy, tag.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use artifact::{
     Context, Error, Result,
     location::Location,
     oci::RefName,
-    push::{self, Prepared},
+    push::{self, Prepared, SourceFile},
 };
 
 use super::{
@@ -22,10 +22,10 @@ use super::{
 /// destination already has is not transferred.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file or directory to pack
-    #[arg(index = 1)]
-    source: PathBuf,
-    /// Destination; without a tag, the type's own tag or `latest`
+    /// The file or directory to pack, `-` for stdin; several become a file bundle; `FILE:MEDIA/TYPE` says a media type
+    #[arg(index = 1, required = true, value_name = "SOURCE")]
+    sources: Vec<SourceFile>,
+    /// Destination; without a tag, the type's own tag or `latest`; `repository:v1,v2` sets several tags
     #[arg(index = 2)]
     location: Destination,
     /// Additional tag
@@ -59,6 +59,8 @@ pub(crate) struct Args {
 #[derive(Debug, Clone)]
 struct Destination {
     location: Location,
+    /// More tags: `repository:v1,v2`.
+    tags: Vec<RefName>,
     as_helm: bool,
 }
 
@@ -66,7 +68,16 @@ impl std::str::FromStr for Destination {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(Self { location: text.parse()?, as_helm: text.starts_with("oci://") })
+        let as_helm = text.starts_with("oci://");
+        let failed = match text.parse() {
+            Ok(location) => return Ok(Self { location, tags: Vec::new(), as_helm }),
+            Err(failed) => failed,
+        };
+        let listed = text.rsplit_once(':').filter(|(_, tags)| tags.contains(',') && !tags.contains('/'));
+        let Some((place, tags)) = listed else { return Err(failed) };
+        let mut tags = tags.split(',');
+        let location = format!("{place}:{}", tags.next().unwrap_or_default()).parse()?;
+        Ok(Self { location, tags: tags.map(str::parse).collect::<Result<_>>()?, as_helm })
     }
 }
 
@@ -79,13 +90,14 @@ fn named_already<'a>(location: &Location, name: Option<&'a str>) -> Option<&'a s
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
     let context = args.pack.types.context(args.registry.context(report)?);
+    let Destination { location, tags, as_helm } = args.location;
     let mut options = args.pack.options()?;
     options.subject = args.subject;
-    options.names = args.tags;
+    options.names = tags.into_iter().chain(args.tags).collect();
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let Destination { location, as_helm } = args.location;
-    let mut prepared = push::prepare(args.source, &location, &context, &options).await?;
+    let sources = args.pack.sources(args.sources).await?;
+    let mut prepared = push::prepare(&sources.files, &location, &context, &options).await?;
     if as_helm && let Some(name) = named_already(&location, prepared.plan.reference.repository.as_deref()) {
         let place = &location.place;
         let warning = format!("this goes to {place}; Helm would push it to {place}/{name}: name that to have it there");

@@ -1,6 +1,7 @@
 //! All output: data to stdout, messages to stderr, with text from artifacts and registries escaped.
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     sync::{
@@ -20,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    environment, hint,
+    environment, friends, hint,
     progress::{self, Account, Mode, Shown},
     screen::{Screen, stderr},
     text::{escape, without_controls},
@@ -56,6 +57,8 @@ enum Format {
 pub(crate) struct Report {
     /// The command that writes, such as `types list`.
     command: Arc<str>,
+    /// The command line, for advice.
+    typed: Arc<[String]>,
     format: Format,
     quiet: bool,
     verbose: bool,
@@ -68,7 +71,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(args: &Args, command: String) -> Self {
+    pub(crate) fn new(args: &Args, command: String, arguments: &[OsString]) -> Self {
+        let typed = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         let Args { format, quiet, verbose } = *args;
         let mode = match format {
             _ if quiet => Mode::Quiet,
@@ -80,7 +84,7 @@ impl Report {
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
         let (closed, sent) = (Arc::default(), SentSecrets::default());
-        Self { command: command.into(), format, quiet, verbose, closed, screen, display, observer, sent }
+        Self { command: command.into(), typed, format, quiet, verbose, closed, screen, display, observer, sent }
     }
 
     /// What is sent to registries from now on.
@@ -179,9 +183,9 @@ impl Report {
     /// Prints the failure and its cause, the context, and a hint.
     pub(crate) fn error(&self, error: &Error) {
         if self.format == Format::Json {
-            return self.object(&json!({ "event": "error", "command": &*self.command, "error": failure(error) }));
+            return self.object(&json!({ "event": "error", "command": &*self.command, "error": self.failure(error) }));
         }
-        let hint = hint::for_error(error);
+        let hint = self.hint(error);
         let (places, reason): (Vec<_>, _) = (error.contexts().collect(), error.reason());
         // A single context is part of the sentence; several have a line each.
         match places.as_slice() {
@@ -197,6 +201,21 @@ impl Report {
         if let Some(hint) = hint {
             self.talk("error", &format_args!("hint: {hint}"));
         }
+    }
+
+    /// What to do about a failure: for a command line of another tool, the line to use.
+    fn hint(&self, error: &Error) -> Option<String> {
+        let typed = matches!(error.kind(), Kind::Misuse | Kind::NotFound | Kind::Invalid);
+        let line = typed.then(|| friends::advice(&self.typed)).flatten();
+        line.map(|line| format!("`{line}`")).or_else(|| hint::for_error(error))
+    }
+
+    fn failure(&self, error: &Error) -> Value {
+        let mut json = failure(error);
+        if let (Some(json), Some(hint)) = (json.as_object_mut(), self.hint(error)) {
+            json.insert("hint".to_owned(), hint.into());
+        }
+        json
     }
 
     /// True with `--format json`: stdout holds a document, stderr objects.

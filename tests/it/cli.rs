@@ -12,6 +12,7 @@ mod many;
 mod platforms;
 mod progress;
 mod raw;
+mod sources;
 mod text;
 
 use std::{

@@ -28,7 +28,7 @@ pub(super) enum Kind {
     /// An image, an index, a chart, a file.
     Artifact,
     /// A signature, an attestation or an SBOM of what has the same name: an index into the tags of cosign.
-    Companion(usize),
+    Companion(u8),
     /// Something with a subject, or of a kind that is not known.
     Other,
 }
@@ -40,7 +40,11 @@ impl Kind {
         match kind {
             None => Self::Plain,
             Some("image" | "imageIndex") => Self::Artifact,
-            Some(kind) => COMPANIONS.iter().position(|known| *known == kind).map_or(Self::Other, Self::Companion),
+            Some(kind) => COMPANIONS
+                .iter()
+                .zip(0..)
+                .find(|(known, _)| **known == kind)
+                .map_or(Self::Other, |(_, at)| Self::Companion(at)),
         }
     }
 
@@ -76,8 +80,8 @@ pub(super) fn name_companions(entries: &mut [Entry]) {
     }
 }
 
-fn tag(owner: &Digest, at: usize) -> Option<Box<str>> {
-    Tag::companions_of(owner).get(at).map(|tag| tag.as_str().into())
+fn tag(owner: &Digest, at: u8) -> Option<Box<str>> {
+    Tag::companions_of(owner).get(usize::from(at)).map(|tag| tag.as_str().into())
 }
 
 /// Gives a descriptor the name of its entry, if that is of a kind.

@@ -86,7 +86,7 @@ fn sources_and_types(world: &World, reached: &mut Reached) {
         ("push plain oci:x --set layout=files", Code::LinkAsLayer, 1),
         ("push talk oci:x --type two --type-file two.yaml", Code::TitleTaken, 1),
         ("push /dev/null oci:x", Code::NotARegularFile, 1),
-        ("push - oci:x", Code::NotARegularFile, 1),
+        ("push /dev/null oci:x", Code::NotARegularFile, 1),
         ("push nothing oci:x", Code::NoSuchFile, 4),
         ("push talk oci:x --type-file nothing.yaml", Code::NoSuchConfiguration, 2),
         ("ls localhost:1/a --config nothing.yaml", Code::NoSuchConfiguration, 2),

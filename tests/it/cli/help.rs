@@ -1,10 +1,10 @@
 //! The help: topics, examples, and the keys of JSON documents, which one table explains.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs::File, process::Stdio};
 
 use serde_json::Value;
 
-use super::{Served, World};
+use super::{Served, World, ran};
 
 /// The commands with a document, each as a command line.
 const DOCUMENTS: &[&str] = &[
@@ -192,8 +192,10 @@ fn the_examples_of_every_command_work_in_the_order_of_a_day() {
         assert!(!lines.is_empty(), "{command} has no examples");
         for line in lines {
             let (line, _) = line.split_once(" > ").unwrap_or((line, ""));
-            let line = line.replace("registry.example", &registry.addr);
-            let ran = world.run(&line);
+            let (line, input) = line.split_once(" < ").map_or((line, None), |(line, file)| (line, Some(file)));
+            let mut command = world.command(&line.replace("registry.example", &registry.addr));
+            command.stdin(input.map_or(Stdio::null(), |file| File::open(world.path().join(file)).unwrap().into()));
+            let ran = ran(command.output().unwrap());
             assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
         }
     }

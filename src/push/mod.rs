@@ -1,8 +1,11 @@
 //! Push: an artifact type reads a source, the result is packed and copied to a store. Attach pushes an artifact that
 //! refers to another.
 
+mod several;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+pub use self::several::SourceFile;
 use crate::{
     copy::{self, Destination, EarlyUpload, Report},
     error::{Context as _, Error, Result},
@@ -28,6 +31,10 @@ pub struct Options {
     pub annotations: BTreeMap<String, String>,
     /// The artifact type in the manifest, instead of the type's own.
     pub artifact_type: Option<String>,
+    /// The file that is the config of a file bundle, instead of the empty one.
+    pub config: Option<SourceFile>,
+    /// Media types for layers, each with a glob for their titles; the last one that fits counts.
+    pub media_types: Vec<(String, String)>,
     /// The artifact that this one refers to, in the same place. If the location has no tag, the new artifact gets none
     /// and is reachable only as a referrer.
     pub subject: Option<Location>,
@@ -127,7 +134,7 @@ impl Pushed {
 /// Errors: a malformed location; a source that no type fits, or several; any failure of packing and copying. No name
 /// has moved then.
 pub async fn push(source: impl Into<PathBuf>, location: &str, context: &Context, options: &Options) -> Result<Pushed> {
-    prepare(source, &location.parse()?, context, options).await?.run(context).await
+    prepare(&[SourceFile::from(source.into())], &location.parse()?, context, options).await?.run(context).await
 }
 
 /// Packs the file or directory at this path and attaches it to an artifact in the same place: registries and layouts
@@ -136,7 +143,7 @@ pub async fn push(source: impl Into<PathBuf>, location: &str, context: &Context,
 /// Errors: kind `NotFound` if the subject does not exist; those of [`push`].
 pub async fn attach(subject: &str, source: impl Into<PathBuf>, context: &Context, options: &Options) -> Result<Pushed> {
     let (location, options) = about(&subject.parse()?, options);
-    prepare(source, &location, context, &options).await?.run(context).await
+    prepare(&[SourceFile::from(source.into())], &location, context, &options).await?.run(context).await
 }
 
 /// The target and options of an attachment: the same place, without a name of its own.
@@ -150,7 +157,7 @@ fn about(subject: &Location, options: &Options) -> (Location, Options) {
 /// Errors: those of [`prepare`]; names in the options with several sources, since a name stands for one artifact.
 pub async fn prepare_attachments(
     subject: &Location,
-    sources: &[PathBuf],
+    sources: &[SourceFile],
     context: &Context,
     options: &Options,
 ) -> Result<Vec<Prepared>> {
@@ -161,17 +168,27 @@ pub async fn prepare_attachments(
     let (location, options) = about(subject, options);
     let mut all = Vec::with_capacity(sources.len());
     for source in sources {
-        all.push(planned(source, &location, context, &options).await?);
+        all.push(planned(std::slice::from_ref(source), &location, context, &options).await?);
     }
     let found = find(subject, &location, context).await?;
     all.iter_mut().for_each(|prepared| prepared.plan.root.set_subject(found.clone()));
     Ok(all)
 }
 
-/// Plans an artifact for `location` with the named type, or the one that fits the source.
+/// Plans an artifact for `location` with the named type, or the one that fits the source; several sources make a file
+/// bundle.
 ///
 /// A type without a definition may be a program.
 pub async fn plan(
+    sources: &[SourceFile],
+    location: Option<&Location>,
+    context: &Context,
+    options: &Options,
+) -> Result<Planned> {
+    several::plan(sources, location, context, options).await
+}
+
+async fn plan_one(
     source: &Source,
     location: Option<&Location>,
     context: &Context,
@@ -245,14 +262,14 @@ async fn origins(packed: Arc<dyn ReadStore>, places: &[Place], context: &Context
     Ok(origins)
 }
 
-/// Plans a push: reads the source and finds the subject.
+/// Plans a push: reads the sources and finds the subject.
 pub async fn prepare(
-    source: impl Into<PathBuf>,
+    sources: &[SourceFile],
     location: &Location,
     context: &Context,
     options: &Options,
 ) -> Result<Prepared> {
-    let mut prepared = planned(source, location, context, options).await?;
+    let mut prepared = planned(sources, location, context, options).await?;
     if let Some(subject) = &options.subject {
         prepared.plan.root.set_subject(find(subject, &prepared.target, context).await?);
     }
@@ -261,12 +278,12 @@ pub async fn prepare(
 
 /// Plans a push without looking up the subject.
 async fn planned(
-    source: impl Into<PathBuf>,
+    sources: &[SourceFile],
     location: &Location,
     context: &Context,
     options: &Options,
 ) -> Result<Prepared> {
-    let Planned { mut plan, planner } = plan(&Source::open(source)?, Some(location), context, options).await?;
+    let Planned { mut plan, planner } = plan(sources, Some(location), context, options).await?;
     options.names.iter().try_for_each(|name| location.with_tag(name).map(drop))?;
     let mut target = location.fill(&plan.reference)?;
     if options.subject.is_some() && location.tag.is_none() {

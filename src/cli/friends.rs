@@ -1,0 +1,166 @@
+//! What users of other tools type: the command line that does here what they mean.
+
+use std::path::Path;
+
+use artifact::{
+    location::{Location, Place},
+    oci::{RegistryName, media_type},
+};
+
+/// The line to use instead, for a command line that was refused; `None` if it is not one of these.
+///
+/// The arguments are without the program's name, and have no secret but the value of `-p`, which is not repeated.
+pub(super) fn advice(arguments: &[String]) -> Option<String> {
+    let (command, rest) = arguments.split_first()?;
+    match command.as_str() {
+        "push" => push(rest),
+        "pull" => pull(rest),
+        "login" => login(rest),
+        "tag" => tag(rest),
+        "discover" => Some(line("inspect", rest)),
+        "generate-key-pair" | "import-key-pair" | "public-key" | "sign" | "verify" => None,
+        _ => None,
+    }
+}
+
+fn line(command: &str, rest: &[String]) -> String {
+    let words: Vec<String> = rest.iter().map(|word| quoted(word)).collect();
+    format!("artifact {command} {}", words.join(" ")).trim_end().to_owned()
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+,~%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Whether a word is a location in a registry, and nothing on this disk.
+fn is_remote(word: &str) -> bool {
+    let registry = word.split('/').next().is_some_and(RegistryName::is_meant_by);
+    word.contains('/') && registry && !Path::new(word).exists() && word.parse::<Location>().is_ok()
+}
+
+/// `push LOCATION FILE…` of oras, `--config FILE:TYPE` of oras, a `+` in a tag as in Helm's versions.
+fn push(rest: &[String]) -> Option<String> {
+    let takes_value = |word: &str| word.starts_with("--config");
+    if let Some(at) = rest.iter().position(|word| takes_value(word)) {
+        let value =
+            rest.get(at)?.split_once('=').map(|(_, value)| value.to_owned()).or_else(|| rest.get(at + 1).cloned())?;
+        let is_blob = value.rsplit_once(':').is_some_and(|(_, kind)| media_type::is_valid(kind));
+        if rest.get(at)?.split('=').next() == Some("--config") && is_blob {
+            let rest: Vec<String> = rest.iter().map(|word| word.replacen("--config", "--config-blob", 1)).collect();
+            return Some(line("push", &rest));
+        }
+    }
+    if let Some(at) = rest.iter().position(|word| is_remote(word)).filter(|at| *at + 1 < rest.len()) {
+        let mut turned = rest.to_vec();
+        let location = turned.remove(at);
+        turned.push(location);
+        return Some(line("push", &turned));
+    }
+    let (last, before) = rest.split_last()?;
+    let (place, name) = last.rsplit_once(':').filter(|(_, name)| name.contains('+') && !name.contains('/'))?;
+    let fixed = format!("{place}:{}", name.replace('+', "_"));
+    fixed.parse::<Location>().ok()?;
+    Some(line("push", &[before, &[fixed]].concat()))
+}
+
+/// `-d DIR` and `--untar` of Helm, `-o DIR` of oras, `--unpack native DIR`.
+fn pull(rest: &[String]) -> Option<String> {
+    let mut words = Vec::new();
+    let mut changed = false;
+    let mut skip = false;
+    for (at, word) in rest.iter().enumerate() {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        let next = rest.get(at + 1);
+        match word.as_str() {
+            "-d" | "--destination" | "--untardir" => {
+                words.extend(next.cloned());
+                (skip, changed) = (true, true);
+            }
+            "--untar" => {
+                words.push("--unpack=tree".to_owned());
+                changed = true;
+            }
+            "--unpack" if next.is_some_and(|view| matches!(view.as_str(), "native" | "tree")) => {
+                words.push(format!("--unpack={}", next?));
+                (skip, changed) = (true, true);
+            }
+            _ => words.push(word.clone()),
+        }
+    }
+    if changed && !words.iter().any(|word| word.starts_with("--unpack")) {
+        words.push("--unpack".to_owned());
+    }
+    changed.then(|| line("pull", &words))
+}
+
+/// `-p PASSWORD`: a password in a command line is seen by all users of the machine.
+fn login(rest: &[String]) -> Option<String> {
+    let is_password = |word: &String| word == "-p" || word.starts_with("--password=") || word == "--password";
+    let at = rest.iter().position(is_password)?;
+    let skip = if rest.get(at)?.contains('=') { 1 } else { 2 };
+    let mut words: Vec<String> = rest.get(..at)?.to_vec();
+    words.extend(rest.get(at + skip..).unwrap_or_default().iter().cloned());
+    words.push("--password-stdin".to_owned());
+    Some(line("login", &words))
+}
+
+/// `tag A B`, B a whole reference.
+fn tag(rest: &[String]) -> Option<String> {
+    let [from, to] = rest else { return None };
+    let (old, new): (Location, Location) = (from.parse().ok()?, to.parse().ok()?);
+    if !matches!(new.place, Place::Registry { .. }) || !to.contains('/') {
+        return None;
+    }
+    Some(match &new.tag {
+        Some(tag) if old.place == new.place => line("tag", &[from.clone(), tag.to_string()]),
+        _ => line("copy", rest),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_of_other_tools_type_gets_the_line_to_use() {
+        for (typed, meant) in [
+            ("push localhost:5000/a:v1 f.txt g.txt", Some("artifact push f.txt g.txt localhost:5000/a:v1")),
+            ("push f.txt localhost:5000/a:1.0+b", Some("artifact push f.txt localhost:5000/a:1.0_b")),
+            (
+                "push --config c.json:application/json f.txt localhost:5000/a",
+                Some("artifact push --config-blob c.json:application/json f.txt localhost:5000/a"),
+            ),
+            ("push f.txt localhost:5000/a", None),
+            ("pull localhost:5000/a -d dir --untar", Some("artifact pull localhost:5000/a dir --unpack=tree")),
+            ("pull localhost:5000/a --unpack native dir", Some("artifact pull localhost:5000/a --unpack=native dir")),
+            ("pull localhost:5000/a dir", None),
+            ("login localhost:5000 -u ann -p secret", Some("artifact login localhost:5000 -u ann --password-stdin")),
+            ("login localhost:5000 --password=secret", Some("artifact login localhost:5000 --password-stdin")),
+            ("tag localhost:5000/a:v1 localhost:5000/a:v2", Some("artifact tag localhost:5000/a:v1 v2")),
+            (
+                "tag localhost:5000/a:v1 localhost:5000/b:v2",
+                Some("artifact copy localhost:5000/a:v1 localhost:5000/b:v2"),
+            ),
+            ("tag localhost:5000/a:v1 v2", None),
+        ] {
+            let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+            assert_eq!(advice(&words).as_deref(), meant, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("reg:5000/a@sha256:0"), "reg:5000/a@sha256:0");
+    }
+}

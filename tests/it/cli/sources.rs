@@ -1,0 +1,173 @@
+//! What can be pushed, and how the arguments say it: several files, stdin, media types, a config, several tags; and
+//! what users of other tools type.
+
+use std::{io::Write as _, process::Stdio};
+
+use serde_json::Value;
+
+use super::{Ran, Served, World, ran};
+
+fn manifest(world: &World, location: &str) -> Value {
+    serde_json::from_str(&world.ok(&format!("cat {location}"))).unwrap()
+}
+
+/// Title and media type of each layer.
+fn layers(manifest: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|l| (text(&l["annotations"]["org.opencontainers.image.title"]), text(&l["mediaType"]))).collect()
+}
+
+fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+}
+
+fn with_stdin(world: &World, line: &str, input: &str) -> Ran {
+    let mut command = world.command(line);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    ran(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn several_files_and_directories_become_one_file_bundle_and_come_back_where_they_were() {
+    let world = World::new();
+    world.write("a.txt", "a");
+    world.write("sub/b.json", "{}");
+    world.write("dir/x/y.md", "y");
+    let pushed = world.run("push a.txt sub/b.json:application/spdx+json dir ./sub/../a.txt oci:out:v1");
+    assert_eq!((pushed.code, pushed.stdout.as_str()), (1, ""), "{}", pushed.stderr);
+    assert!(pushed.stderr.contains("`a.txt`"), "{}", pushed.stderr);
+    world.ok("push a.txt sub/b.json:application/spdx+json dir oci:out:v1");
+    let manifest = manifest(&world, "oci:out:v1");
+    let tar = "application/vnd.oci.image.layer.v1.tar+gzip";
+    assert_eq!(
+        layers(&manifest),
+        pairs(&[("a.txt", "text/plain"), ("sub/b.json", "application/spdx+json"), ("dir", tar)])
+    );
+    assert_eq!(manifest["artifactType"], "application/vnd.unknown.artifact.v1");
+    world.ok("pull oci:out:v1 back --unpack");
+    for file in ["a.txt", "sub/b.json", "dir/x/y.md"] {
+        let read = |dir: &str| std::fs::read(world.path().join(dir).join(file)).unwrap();
+        assert_eq!(read(""), read("back"), "{file}");
+    }
+    // The same from elsewhere, in another order of directories: each layer has the digest that it has alone.
+    world.ok("push dir oci:alone:v1");
+    let alone: Value = serde_json::from_str(&world.ok("cat oci:alone:v1")).unwrap();
+    assert_eq!(manifest["layers"][2]["digest"], alone["layers"][0]["digest"]);
+    assert_eq!(manifest["layers"][2]["annotations"], alone["layers"][0]["annotations"]);
+}
+
+#[test]
+fn two_directories_have_the_uncompressed_digests_of_their_own_layers() {
+    let world = World::new();
+    world.write("one/f", "1");
+    world.write("two/f", "2");
+    world.ok("push one two oci:out:v1");
+    let both = manifest(&world, "oci:out:v1");
+    for (at, name) in ["one", "two"].iter().enumerate() {
+        world.ok(&format!("push {name} oci:{name}-alone:v1"));
+        assert_eq!(both["layers"][at], manifest(&world, &format!("oci:{name}-alone:v1"))["layers"][0]);
+    }
+    world.ok("pull oci:out:v1 back --unpack");
+}
+
+#[test]
+fn a_file_whose_name_ends_like_a_media_type_is_that_file() {
+    let world = World::new();
+    world.write("notes:a/b", "x");
+    world.ok("push notes:a/b oci:out:v1");
+    assert_eq!(layers(&manifest(&world, "oci:out:v1"))[0].0, "b");
+    world.ok("attach oci:out:v1 talk/1.png:image/x-own");
+}
+
+#[test]
+fn stdin_is_a_file_with_the_name_that_it_is_given() {
+    let world = World::new();
+    let pushed = with_stdin(&world, "push - oci:out:v1 --name report.json", "{}");
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    assert_eq!(layers(&manifest(&world, "oci:out:v1")), pairs(&[("report.json", "application/json")]));
+    assert_eq!(world.ok("cat oci:out:v1 report.json"), "{}");
+    world.write("f", "x");
+    for line in [
+        "push - oci:out:v2",
+        "push f oci:out:v2 --name x",
+        "push - - oci:out:v2 --name x",
+        "push - oci:out:v2 --name a/b",
+    ] {
+        assert_eq!(with_stdin(&world, line, "x").code, 2, "{line}");
+    }
+    assert_eq!(with_stdin(&world, "plan - -q --name report.json", "{}").stdout, world.ok("resolve oci:out:v1"));
+}
+
+#[test]
+fn media_types_artifact_type_and_config_are_as_they_are_named() {
+    let world = World::new();
+    world.write("a.txt", "a");
+    world.write("b.txt", "b");
+    world.write("config/c.json", r#"{"a": 1}"#);
+    let flags = "--media-type *.txt=text/x-own --artifact-type application/x-thing";
+    world.ok(&format!("push a.txt b.txt oci:out:v1 {flags}"));
+    let typed = manifest(&world, "oci:out:v1");
+    assert_eq!(layers(&typed), pairs(&[("a.txt", "text/x-own"), ("b.txt", "text/x-own")]));
+    assert_eq!(typed["artifactType"], "application/x-thing");
+    world.ok("push a.txt oci:out:v2 --config-blob config/c.json:application/x-config+json");
+    let own = manifest(&world, "oci:out:v2");
+    assert_eq!(
+        (&own["config"]["mediaType"], &own["artifactType"]),
+        (&"application/x-config+json".into(), &Value::Null)
+    );
+    assert_eq!(world.ok("cat oci:out:v2 config"), r#"{"a": 1}"#);
+    world.ok("check oci:out");
+    for line in [
+        "push a.txt oci:out:v3 --media-type *.md=text/x-own",
+        "push a.txt oci:out:v3 --media-type *.txt=nothing",
+        "push a.txt b.txt oci:out:v3 -t slideshow",
+        "push talk/slides.yaml oci:out:v3 -t slideshow --config-blob config/c.json",
+    ] {
+        assert_eq!(world.run(line).code, 2, "{line}");
+    }
+}
+
+#[test]
+fn several_tags_may_stand_behind_one_colon() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    for place in [format!("{}/talk", registry.addr), "oci:out".to_owned()] {
+        let pushed = world.run(&format!("push talk {place}:v1,v2,latest"));
+        assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+        assert_eq!(world.ok(&format!("ls {place}")), "latest\nv1\nv2\n");
+    }
+    assert_eq!(world.run("push talk localhost:1/talk:v1,a!b").code, 2);
+}
+
+#[test]
+fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    let at = &registry.addr;
+    world.write("f.txt", "x");
+    world.write("c.json", "{}");
+    for (line, code) in [
+        (format!("push {at}/a:v1 f.txt"), 2),
+        (format!("push {at}/a:v1 ./f.txt"), 4),
+        (format!("push f.txt {at}/a:1.0+b"), 2),
+        (format!("push --config c.json:application/json f.txt {at}/a:v2"), 2),
+        (format!("pull {at}/a:v1 -d dir"), 2),
+        (format!("pull {at}/a:v1 --unpack native dir2"), 2),
+        (format!("tag {at}/a:v1 {at}/a:v3"), 2),
+    ] {
+        let refused = world.run(&line);
+        assert_eq!((refused.code, refused.stdout.as_str()), (code, ""), "{line}: {}", refused.stderr);
+        let hints: Vec<&str> = refused.stderr.lines().filter(|l| l.starts_with("hint: ")).collect();
+        let [hint] = hints.as_slice() else { panic!("{line}: {}", refused.stderr) };
+        let meant =
+            hint.strip_prefix("hint: `artifact ").and_then(|l| l.strip_suffix('`')).unwrap_or_else(|| panic!("{hint}"));
+        let done = world.run(meant);
+        assert_eq!(done.code, 0, "{meant}: {}", done.stderr);
+    }
+    let refused = world.run(&format!("login {at} -u ann -p geheim"));
+    assert!(refused.code == 2 && refused.stderr.contains("--password-stdin`"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
+}
