@@ -31,7 +31,7 @@ use self::{
 use super::listing::{Manifests, same_size};
 use crate::{
     blob::{ByteStream, FileSlice, read_file},
-    error::{Code, Kind, Result},
+    error::{Code, Result},
     fs::blocking,
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
@@ -74,15 +74,13 @@ impl Archive {
         Ok(Self::of(target, contents))
     }
 
-    /// Opens an archive, or prepares one that the first session creates. Blocks on the file system.
+    /// Opens an archive, or prepares one that the first session creates; an empty file becomes one. Blocks on the file
+    /// system.
     ///
     /// Errors: a file that is not an OCI archive.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
-        let contents = match Contents::read(&target.path) {
-            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&target.path)?,
-            other => other?,
-        };
+        let (contents, _) = Contents::before(&target.path)?;
         Ok(Self::of(target, contents))
     }
 
@@ -109,10 +107,7 @@ impl Archive {
 
     /// Reads the file again after it was replaced.
     fn reload(&self) -> Result<()> {
-        let contents = match Contents::read(&self.shared.target.path) {
-            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.shared.target.path)?,
-            other => other?,
-        };
+        let (contents, _) = Contents::before(&self.shared.target.path)?;
         *self.shared.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
         // After the contents: a reader that sees this number finds these contents, or newer ones.
         self.shared.version.store(new_version(), Ordering::SeqCst);
