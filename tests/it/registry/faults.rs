@@ -223,3 +223,29 @@ async fn a_second_push_and_a_second_pull_move_nothing() {
     assert!(!lines.iter().any(|line| line.starts_with("GET /v2/a/blobs/")), "{lines:?}");
     assert!(world.faults.sent() - sent < 5000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_tells_no_size_of_the_content_is_no_size() {
+    for headers in ["Content-Length: '0'", "Content-Encoding: gzip, Content-Length: '17'"] {
+        let world = Faulty::new(&format!("{{on: HEAD any, nth: all, change: {{headers: {{{headers}}}}}}}"));
+        let sample = Sample::of(&[&noise(SIZE, 7)]);
+        deliver(&(Arc::new(world.healthy()) as Arc<dyn Store>), &sample, &["v1"]).await.unwrap();
+        let repository = Arc::new(world.repository(&Options::default()));
+        assert_eq!(repository.resolve(&named("v1")).await.unwrap().size, sample.root().size, "{headers}");
+        assert!(holds(repository.as_ref(), &sample).await, "{headers}");
+        let uploads = world.count("PUT upload");
+        put(repository.as_ref(), &sample.layer().0, &sample.layer().1).await.unwrap();
+        assert_eq!(world.count("PUT upload"), uploads, "{headers}: the blob is there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_is_stored_whichever_success_says_so() {
+    for status in [200, 201, 202, 204] {
+        let world = Faulty::new(&format!("{{on: PUT manifest, nth: all, change: {{status: {status}}}}}"));
+        let sample = Sample::of(&[b"layer"]);
+        let repository = Arc::new(world.repository(&Options::default())) as Arc<dyn Store>;
+        deliver(&repository, &sample, &["v1"]).await.unwrap_or_else(|e| panic!("{status}: {e}"));
+        assert!(holds(&world.healthy(), &sample).await, "{status}");
+    }
+}
