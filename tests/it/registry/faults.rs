@@ -206,6 +206,22 @@ async fn a_mount_that_is_not_done_costs_no_more_than_an_upload() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registry_that_fails_to_mount_gets_the_blob_and_is_not_asked_to_mount_again() {
+    let sample = Sample::of(&[&noise(SIZE, 1), &noise(9000, 2)]);
+    let world = Faulty::new("{on: POST mount, nth: all, refuse: {status: 500}}");
+    let layers = [sample.layer().clone(), (Descriptor::of("a/b", b"small"), Bytes::from_static(b"small"))];
+    let registry = world.client(&Options::default());
+    let (from, to) = (registry.repository("a").unwrap(), registry.repository("b").unwrap());
+    for (desc, bytes) in &layers {
+        assert_eq!(put_from(&to, desc, bytes, &from).await.unwrap(), Outcome::Moved);
+        assert!(has(&to, desc).await.unwrap());
+    }
+    let seen = world.seen();
+    let mounts: Vec<_> = seen.iter().map(artifact::fault::Seen::line).filter(|line| line.contains("mount=")).collect();
+    assert!(mounts.len() > 1 && mounts.iter().all(|line| *line == mounts[0]), "{mounts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_push_and_a_second_pull_move_nothing() {
     let (world, sample) = (Faulty::new(""), Sample::of(&[&noise(9000, 1), &noise(9000, 2)]));
     let from = sample.in_memory(&["v1"]).await;

@@ -32,6 +32,8 @@ pub(in crate::stores::registry) struct RegistryApi {
     pub(super) parallel_downloads: Arc<Semaphore>,
     /// The registry rejects mounting from the same repository.
     pub(super) self_mount_refused: AtomicBool,
+    /// The registry failed to mount, even after retries.
+    pub(super) mounting_fails: AtomicBool,
     /// The registry has answered a HEAD request for a manifest, so that its 404 can be believed.
     pub(super) head_works: AtomicBool,
 }
@@ -55,6 +57,7 @@ impl RegistryApi {
             ranges,
             parallel_downloads: Arc::new(Semaphore::new(1)),
             self_mount_refused: AtomicBool::new(false),
+            mounting_fails: AtomicBool::new(false),
             head_works: AtomicBool::new(false),
         }
     }
