@@ -79,7 +79,7 @@ pub fn credential_files() -> Vec<PathBuf> {
 pub fn login_file() -> Result<PathBuf> {
     var("REGISTRY_AUTH_FILE")
         .or_else(|| credential_files().pop())
-        .ok_or_else(|| Error::not_found("cannot store credentials: neither `DOCKER_CONFIG` nor `HOME` is set"))
+        .ok_or_else(|| Error::invalid("cannot store credentials: neither `DOCKER_CONFIG` nor `HOME` is set"))
 }
 
 /// Directories of artifact type definitions beyond the built-in types: the user's, then the project's.

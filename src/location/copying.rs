@@ -56,9 +56,11 @@ impl Opened {
         let Self { location: from, store } = self;
         let name = name_in(store.as_ref(), from).await?;
         let selected = copy::narrow(store, store.resolve(&name).await?, selection).await?;
+        // With a digest, the tag is only a name; it is the artifact's, as in a list.
         let own = match name {
-            Name::Ref(name) if from.digest.is_none() && to.digest.is_none() && to.tag.is_none() => Some(name),
-            _ => None,
+            _ if to.digest.is_some() || to.tag.is_some() => None,
+            Name::Ref(name) if from.digest.is_none() => Some(name),
+            _ => from.tag.clone(),
         };
         // A registry holds tags; a layout may name an artifact by a whole reference.
         let own = match (&to.place, own) {

@@ -62,11 +62,17 @@ impl Reference {
             return Err("the repository must be lower case".into());
         }
         let repository = { repository.parse() }.map_err(|_| "the part after the registry is not a repository name")?;
-        let tag = tag.map(str::parse).transpose().map_err(|_| "the part after the `:` is not a tag")?;
+        let tag = tag.map(|tag| tag.parse().map_err(|_| no_tag(tag))).transpose()?;
         let digest = digest.map(str::parse).transpose().map_err(|e: Error| e.message().to_owned())?;
         let (registry, repository) = at_docker_hub(registry, repository)?;
         Ok(Self { registry, repository, tag, digest })
     }
+}
+
+/// Why this is no tag. A version may have a `+`, which a tag may not.
+fn no_tag(text: &str) -> String {
+    let helm = if text.contains('+') { "; Helm writes `+` as `_`" } else { "" };
+    format!("the part after the `:` is not a tag{helm}")
 }
 
 /// Normalises references to Docker Hub, which has two names and omits `library/` for official images.
@@ -185,6 +191,13 @@ mod tests {
         ]) {
             assert_eq!(ours(&text), theirs(&text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_version_with_a_plus_is_no_tag_and_how_helm_writes_it_is_said() {
+        let why = |text: &str| Reference::read(text).unwrap_err();
+        assert!(why("a.b/c:1.0+5").contains("Helm writes `+` as `_`"));
+        assert!(!why("a.b/c:-x").contains("Helm"));
     }
 
     #[test]

@@ -97,7 +97,7 @@ async fn read(store: &Arc<dyn ReadStore>, desc: &Descriptor) -> Result<Parsed> {
 /// The member of an index to unpack if no platform is given: the only one; else the only one of the named type, or, if
 /// none is named, of any type.
 ///
-/// Errors: kind `Ambiguous` if there are several, or none.
+/// Errors: kind `Ambiguous` if there are several, or none of them; kind `NotFound` if the index is empty.
 async fn member(
     store: &Arc<dyn ReadStore>,
     from: &Location,
@@ -107,6 +107,9 @@ async fn member(
 ) -> Result<Descriptor> {
     if let [only] = index.manifests.as_slice() {
         return Ok(only.clone());
+    }
+    if index.manifests.is_empty() {
+        return Err(Error::not_found(format!("{from} is an index without members: there is nothing to unpack")));
     }
     let catalog = context.types.catalog()?;
     // A program that is a type does not say which manifests it knows before it is asked for one.

@@ -73,6 +73,9 @@ impl Extract<'_> {
         if member.attributes {
             writer.ignored = writer.ignored.saturating_add(1);
         }
+        if member.mtime_moved {
+            writer.times = writer.times.saturating_add(1);
+        }
         let claim = match &member.kind {
             MemberKind::Directory => NameUse::Directory,
             MemberKind::File => NameUse::File,

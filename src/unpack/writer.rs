@@ -54,6 +54,8 @@ pub(super) struct Writer {
     pub(super) report: Report,
     /// The number of members with ignored attributes.
     pub(super) ignored: u64,
+    /// The number of members with a time before 1970 or after 9999.
+    pub(super) times: u64,
     /// The number of members with an absolute name.
     pub(super) absolute: u64,
     dropped: Dropped,
@@ -97,6 +99,7 @@ impl Writer {
             claims,
             report: Report::default(),
             ignored: 0,
+            times: 0,
             absolute: 0,
             dropped: Dropped::default(),
         }
@@ -236,6 +239,7 @@ impl Writer {
             (self.dropped.shared, "lost write permission for group and others"),
             (self.dropped.locked, "are directories and gained access for their owner"),
             (self.ignored, "lost extended attributes"),
+            (self.times, "have a time before 1970 or after 9999 and got the nearest one"),
             (self.absolute, "lost the slash at the start of their name"),
         ] {
             if count > 0 {

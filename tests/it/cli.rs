@@ -948,6 +948,21 @@ fn an_index_is_chosen_from_by_platform_before_anything_is_made() {
 }
 
 #[test]
+fn of_an_index_without_members_nothing_can_be_unpacked_and_that_is_said() {
+    let world = World::new();
+    world.ok("push talk oci:image:v1");
+    let empty = r#"{"schemaVersion":2,"manifests":[]}"#;
+    let digest = artifact::oci::Digest::of(empty.as_bytes());
+    world.write(&format!("image/blobs/sha256/{}", digest.hex()), empty);
+    let roots = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": empty.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "none"},
+    }]});
+    world.write("image/index.json", &roots.to_string());
+    world.fails("pull oci:image:none files --unpack", 4, &["an index without members"]);
+}
+
+#[test]
 fn of_an_index_with_more_members_than_are_looked_at_none_is_taken_for_the_only_one() {
     let world = World::new();
     world.ok("push talk oci:image:v1");

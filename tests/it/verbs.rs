@@ -75,7 +75,7 @@ async fn a_pull_goes_into_no_registry() {
 }
 
 #[tokio::test]
-async fn a_copy_has_the_tag_of_its_target_else_its_own() {
+async fn a_copy_has_the_tag_of_its_target_else_its_own_even_beside_a_digest() {
     let world = World::new().await;
     for (to, name) in [("to:other", "other"), ("to", "v1")] {
         let report = world.copied(&world.at("oci", to), &CopyOptions::default()).await.unwrap();
@@ -86,7 +86,14 @@ async fn a_copy_has_the_tag_of_its_target_else_its_own() {
     let by_digest = world.at("oci", &format!("from@{}", root.digest));
     let to = world.at("oci", "unnamed");
     let report = copy(&by_digest, &to, &world.context, &CopyOptions::default()).await.unwrap();
-    assert_eq!((report.root.digest, report.names), (root.digest, Vec::new()));
+    assert_eq!((&report.root.digest, report.names), (&root.digest, Vec::new()));
+    // A digest says which artifact; a tag beside it is still its name.
+    for (to, name) in [("pinned", "v1"), ("renamed:v2", "v2")] {
+        let from = world.at("oci", &format!("from:v1@{}", root.digest));
+        let report = copy(&from, &world.at("oci", to), &world.context, &CopyOptions::default()).await.unwrap();
+        let names: Vec<_> = report.names.iter().map(|named| named.name.as_str()).collect();
+        assert_eq!((&report.root.digest, names), (&root.digest, vec![name]));
+    }
 }
 
 #[tokio::test]

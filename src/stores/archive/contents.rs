@@ -126,6 +126,17 @@ impl Contents {
         Ok(Self { is_copy, ..walk.run()? })
     }
 
+    /// The contents of an archive to be written, and whether it exists. An empty file, such as `mktemp` makes, is none yet.
+    ///
+    /// Errors: those of [`Contents::read`], except that it does not exist.
+    pub(super) fn before(path: &Path) -> Result<(Self, bool)> {
+        let is_empty = || std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0);
+        match Self::read(path, None) {
+            Err(e) if e.kind() == Kind::NotFound || is_empty() => Ok((Self::empty(path)?, false)),
+            other => Ok((other?, true)),
+        }
+    }
+
     /// Flaws of the list and the file. Reads everything between blobs.
     pub(super) fn flaws(&self) -> Result<Vec<Flaw>> {
         let mut flaws = [self.index.unreadable(), self.index.doubtful()].concat();

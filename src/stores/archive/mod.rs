@@ -35,7 +35,7 @@ use self::{
 use super::listing::{Manifests, same_size};
 use crate::{
     blob::{ByteStream, FileSlice, read_file},
-    error::{Code, Error, Kind, Result},
+    error::{Code, Error, Result},
     fs::blocking,
     oci::{Descriptor, Digest},
     progress::{Event, Observer},
@@ -90,19 +90,17 @@ impl Archive {
         Ok(Self { progress: decompression.progress.clone(), ..Self::of(target, contents) })
     }
 
-    /// Opens an archive, or prepares one that the first session creates. Blocks on the file system.
+    /// Opens an archive, or prepares one that the first session creates; an empty file becomes one. Blocks on the file
+    /// system.
     ///
     /// Errors: a file that is not an OCI archive, or a compressed one; a new file with the name of a compressed
     /// one (kind `Misuse`).
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = Target::new(path.as_ref())?;
-        let contents = match Contents::read(&target.path, None) {
-            Err(e) if e.kind() == Kind::NotFound && is_named_compressed(path.as_ref()) => {
-                return Err(misnamed(path.as_ref()));
-            }
-            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&target.path)?,
-            other => other?,
-        };
+        let (contents, exists) = Contents::before(&target.path)?;
+        if !exists && is_named_compressed(path.as_ref()) {
+            return Err(misnamed(path.as_ref()));
+        }
         Ok(Self::of(target, contents))
     }
 
@@ -142,10 +140,7 @@ impl Archive {
 
     /// Reads the file again after it was replaced.
     fn reload(&self) -> Result<()> {
-        let contents = match Contents::read(&self.shared.target.path, None) {
-            Err(e) if e.kind() == Kind::NotFound => Contents::empty(&self.shared.target.path)?,
-            other => other?,
-        };
+        let (contents, _) = Contents::before(&self.shared.target.path)?;
         *self.shared.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
         // After the contents: a reader that sees this number finds these contents, or newer ones.
         self.shared.version.store(new_version(), Ordering::SeqCst);

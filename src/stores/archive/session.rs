@@ -53,14 +53,6 @@ impl Target {
         let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         Ok(Self { name: name.to_owned(), parent, path })
     }
-
-    /// The current contents; empty if there is no such file.
-    fn contents(&self) -> Result<(Contents, bool)> {
-        match Contents::read(&self.path, None) {
-            Err(e) if e.kind() == Kind::NotFound => Ok((Contents::empty(&self.path)?, false)),
-            other => Ok((other?.settled()?, true)),
-        }
-    }
 }
 
 /// The exclusive right to replace an archive: a locked file beside it, removed when dropped.
@@ -238,7 +230,8 @@ impl Rewriting {
     fn begin(target: &Target, lock: Lock, intent: Intent) -> Result<Self> {
         let Intent { items, listed, names, removals } = intent;
         lock.dir.clean(|_| false)?;
-        let (base, exists) = target.contents()?;
+        let (base, exists) = Contents::before(&target.path)?;
+        let base = if exists { base.settled()? } else { base };
         let mut known = base.blobs.clone();
         let mut kept: BTreeMap<_, _> = base.blobs.iter().map(|(digest, p)| (digest.clone(), p.slice.len)).collect();
         let mut manifests = base.manifests();

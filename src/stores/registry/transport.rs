@@ -84,18 +84,23 @@ impl Transport {
     }
 
     /// Sends a request with the known authorization, and again with a new one if the registry demands it: once with one
-    /// shared by all requests, and if such authorizations were accepted before, once with one of its own.
+    /// shared by all requests; then once with the password, if the registry wants that instead of the token, or, if
+    /// authorizations were accepted before, with one of its own.
     async fn send_authorized(&self, request: &Request<'_>, scope: &Scope) -> Result<Response, Failure> {
         let mut used = self.auth.known(&self.client, scope).await?;
         let mut response = self.follow_redirects(request, used.as_ref()).await?;
-        for own in [false, true] {
+        for again in [false, true] {
             if response.status != StatusCode::UNAUTHORIZED || response.address.origin()? != self.origin {
                 break;
             }
-            let need = if own { Need::Own } else { Need::Other(used.as_ref()) };
-            if own && !self.auth.has_accepted() {
+            let instead = |used| Authenticator::asks_for_password_instead(&response.headers, used);
+            let need = if !again || used.as_ref().is_some_and(instead) {
+                Need::Other(used.as_ref())
+            } else if self.auth.has_accepted() {
+                Need::Own
+            } else {
                 break;
-            }
+            };
             let Some(new) = self.auth.response(&self.client, &response.headers, scope, need).await? else {
                 break;
             };

@@ -1,8 +1,6 @@
 //! Extension headers before a member: PAX records (POSIX.1-2001, "pax Extended Header") and GNU's long names.
 
-use std::time::Duration;
-
-use super::header::{decimal, pax_time, utf8};
+use super::header::{Time, decimal, pax_time, utf8};
 use crate::error::{Error, Result};
 
 /// The extension headers of the next member.
@@ -11,7 +9,7 @@ pub(super) struct Extensions {
     pub(super) path: Option<String>,
     pub(super) link: Option<String>,
     pub(super) size: Option<u64>,
-    pub(super) mtime: Option<Duration>,
+    pub(super) mtime: Option<Time>,
     /// Whether there are ignored attributes: extended attributes, access control lists.
     pub(super) attributes: bool,
     seen: Vec<u8>,

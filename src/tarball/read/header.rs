@@ -73,34 +73,53 @@ impl<'a> Header<'a> {
         Ok(u32::try_from(mode & 0o7777).unwrap_or_default())
     }
 
-    /// Modification time since 1970.
-    pub(super) fn mtime(&self) -> Result<Duration> {
-        let seconds = number(self.field(136, 12)).ok_or_else(bad_time)?;
-        time(seconds, 0)
+    /// Modification time. Errors: it is not a number.
+    pub(super) fn mtime(&self) -> Result<Time> {
+        let field = self.field(136, 12);
+        match field.first() {
+            Some(0xff) => Ok(Time::BEFORE),
+            Some(0x80) => Ok(Time::of(number(field).unwrap_or(u64::MAX), 0)),
+            _ => Ok(Time::of(number(field).ok_or_else(bad_time)?, 0)),
+        }
     }
 }
 
 fn bad_time() -> Error {
-    Error::invalid("the modification time of a tar member is not between 1970 and 9999")
+    Error::invalid("the modification time of a tar member is not a number")
 }
 
-/// A time since 1970. Errors: later than the year 9999.
-pub(super) fn time(seconds: u64, nanos: u32) -> Result<Duration> {
-    if seconds > LAST_SECOND {
-        return Err(bad_time());
+/// A modification time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    /// Since 1970, until the end of 9999.
+    pub(super) since_1970: Duration,
+    /// True if the archive has a time outside of these years: this is the nearest one.
+    pub(super) moved: bool,
+}
+
+impl Time {
+    /// A time before 1970.
+    const BEFORE: Self = Self { since_1970: Duration::ZERO, moved: true };
+
+    fn of(seconds: u64, nanos: u32) -> Self {
+        match seconds {
+            0..=LAST_SECOND => Self { since_1970: Duration::new(seconds, nanos), moved: false },
+            _ => Self { since_1970: Duration::from_secs(LAST_SECOND), moved: true },
+        }
     }
-    Ok(Duration::new(seconds, nanos))
 }
 
-/// A PAX time: decimal seconds, optionally with a fraction, cut to nanoseconds.
-pub(super) fn pax_time(text: &str) -> Result<Duration> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let seconds = decimal(seconds).ok_or_else(bad_time)?;
-    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+/// A PAX time: decimal seconds, optionally with a fraction, cut to nanoseconds. Errors: another form.
+pub(super) fn pax_time(text: &str) -> Result<Time> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (seconds, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    if [seconds, fraction].iter().any(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit())) {
         return Err(bad_time());
     }
     let nanos: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    time(seconds, nanos.parse().map_err(|_| bad_time())?)
+    let nanos = nanos.parse().map_err(|_| bad_time())?;
+    let time = Time::of(seconds.parse().unwrap_or(u64::MAX), nanos);
+    Ok(if negative && time.since_1970 != Duration::ZERO { Time::BEFORE } else { time })
 }
 
 /// A number of decimal digits only.
@@ -175,12 +194,29 @@ mod tests {
     }
 
     #[test]
-    fn pax_times_have_at_most_one_fraction_and_no_sign() {
-        assert_eq!(pax_time("12.5").unwrap(), Duration::new(12, 500_000_000));
-        assert_eq!(pax_time("7").unwrap(), Duration::new(7, 0));
-        assert_eq!(pax_time("1.1234567899").unwrap().subsec_nanos(), 123_456_789);
-        for bad in ["", "-1", "+1", "nan", "inf", "1e5", "1.", ".5", "1.2.3", "9223372036854775808", "253402300800"] {
+    fn pax_times_have_at_most_one_fraction() {
+        let kept = |text: &str| pax_time(text).ok().filter(|time| !time.moved).map(|time| time.since_1970);
+        assert_eq!(kept("12.5"), Some(Duration::new(12, 500_000_000)));
+        assert_eq!(kept("7"), Some(Duration::new(7, 0)));
+        assert_eq!(kept("1.1234567899"), Some(Duration::new(1, 123_456_789)));
+        assert_eq!(kept("-0.0"), Some(Duration::ZERO));
+        for bad in ["", "-", "+1", "--1", "nan", "inf", "1e5", "1.", ".5", "-.5", "1.2.3"] {
             assert!(pax_time(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_outside_of_the_years_1970_to_9999_is_the_nearest_one() {
+        for (text, seconds) in [
+            ("-1", 0),
+            ("-0.5", 0),
+            ("-99999999999999999999", 0),
+            ("253402300799", LAST_SECOND),
+            ("253402300800", LAST_SECOND),
+            ("99999999999999999999", LAST_SECOND),
+        ] {
+            let time = pax_time(text).unwrap();
+            assert_eq!((time.since_1970.as_secs(), time.moved), (seconds, text != "253402300799"), "{text}");
         }
     }
 }

@@ -56,8 +56,10 @@ pub struct Member {
     pub size: u64,
     /// Permission bits, with set-id and sticky bits.
     pub mode: u32,
-    /// Modification time since 1970.
+    /// Modification time since 1970, until the end of 9999.
     pub mtime: Duration,
+    /// Whether the archive has a time before or after these years, to which `mtime` is the nearest.
+    pub mtime_moved: bool,
     /// Whether it has extended attributes or the like, which are ignored.
     pub attributes: bool,
 }
@@ -219,11 +221,13 @@ impl<R: Read> Reader<R> {
             return Err(Error::invalid(format!("unexpected data ({size} bytes): the member is not a file")));
         }
         self.count(size)?;
-        let (mode, mtime) = match self.lenient {
-            true => (0, Duration::ZERO),
-            false => (header.mode()?, found.mtime.map_or_else(|| header.mtime(), Ok)?),
+        let (mode, (mtime, mtime_moved)) = if self.lenient {
+            (0, (Duration::ZERO, false))
+        } else {
+            let time = found.mtime.map_or_else(|| header.mtime(), Ok)?;
+            (header.mode()?, (time.since_1970, time.moved))
         };
-        Ok(Member { path: String::new(), kind, size, mode, mtime, attributes: found.attributes })
+        Ok(Member { path: String::new(), kind, size, mode, mtime, mtime_moved, attributes: found.attributes })
     }
 
     fn count(&mut self, size: u64) -> Result<()> {

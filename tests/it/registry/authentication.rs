@@ -145,3 +145,36 @@ async fn an_error_that_echoes_our_credentials_does_not_show_them() {
     assert!(error.to_string().contains("you sent Basic *** that is ***"), "{error}");
     assert!(Arc::strong_count(&options.credentials) > 0 && !format!("{options:?}").contains(CANARY));
 }
+
+/// A registry that takes no token, and asks for a password instead; whether it takes that.
+fn asking_for_a_password_instead(takes: bool) -> Scripted {
+    Scripted::start(move |request| match request.header("authorization") {
+        _ if request.line().starts_with("GET /token") => reply(200, &[], br#"{"token":"t"}"#),
+        "" => {
+            let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host"));
+            reply(401, &[("www-authenticate", &realm)], b"")
+        }
+        given if takes && given.starts_with("Basic ") => reply(200, &[], b"{}"),
+        _ => reply(401, &[("www-authenticate", "Basic")], b""),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_refuses_a_token_gets_the_password_that_it_asks_for_instead() {
+    for takes in [true, false] {
+        let registry = asking_for_a_password_instead(takes);
+        let client = Registry::new(registry.host(), &canary(registry.host())).unwrap();
+        let greeted = client.ping().await;
+        assert_eq!(greeted.is_ok(), takes);
+        assert_eq!(registry.lines(), ["GET /v2/", "GET /token", "GET /v2/", "GET /v2/"]);
+        assert!(registry.seen()[3].header("authorization").starts_with("Basic "));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_asks_a_stranger_for_a_password_instead_gets_no_further() {
+    let registry = asking_for_a_password_instead(true);
+    let client = Registry::new(registry.host(), &Options::default()).unwrap();
+    assert_eq!(kind(client.ping().await), Kind::Unauthorized);
+    assert_eq!(registry.lines(), ["GET /v2/", "GET /token", "GET /v2/"]);
+}

@@ -120,13 +120,19 @@ async fn a_part_is_the_part_that_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_that_was_encoded_on_the_way_is_refused() {
-    let server = Scripted::start(|request| {
-        assert_eq!(request.header("accept-encoding"), "identity");
-        reply(200, &[("content-encoding", "gzip")], b"hello")
-    });
-    let repository = repository(server.host(), "a", &Options::default());
-    assert_eq!(kind(fetch(&repository, &Descriptor::of("a/b", b"hello"), 0).await), Kind::NotARegistry);
+async fn content_that_was_encoded_on_the_way_is_refused_and_what_is_only_called_so_is_read() {
+    let desc = Descriptor::of("a/b", b"hello");
+    for (body, is_content) in [("hello", true), ("packed up", false)] {
+        let server = Scripted::start(move |request| {
+            assert_eq!(request.header("accept-encoding"), "identity");
+            reply(200, &[("content-encoding", "gzip")], body.as_bytes())
+        });
+        let repository = repository(server.host(), "a", &Options::default());
+        match fetch(&repository, &desc, 0).await {
+            Ok(stream) => assert!(is_content && collect(stream, 100).await.unwrap() == "hello"),
+            Err(error) => assert!(!is_content && error.kind() == Kind::NotARegistry, "{error}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,3 +137,32 @@ async fn what_is_missing_is_named() {
     let text = error.to_string();
     assert!(text.starts_with(&format!("`{}` is not in {}/a", desc.digest, server.host())), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_which_a_registry_refuses_a_thousand_entries_comes_as_it_likes() {
+    for status in [400, 413] {
+        let server = Scripted::start(move |request| match request.line().contains("?n=") {
+            true => reply(status, &[], br#"{"errors":[{"code":"TOO_MANY_TAGS_REQUESTED"}]}"#),
+            false => reply(200, &[], br#"{"tags":["v1"],"repositories":["a"]}"#),
+        });
+        let tags = repository(server.host(), "a", &Options::default()).list_names().await.unwrap();
+        assert_eq!(tags.names, ["v1"], "{status}");
+        let registry = Registry::new(server.host(), &Options::default()).unwrap();
+        assert_eq!(registry.repositories().await.unwrap(), ["a"], "{status}");
+        assert_eq!(server.lines().len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_refused_whatever_its_length_is_an_error_with_the_reason() {
+    let error = tags(reply(400, &[], br#"{"errors":[{"code":"NAME_INVALID","message":"no such name"}]}"#)).await;
+    assert!(error.to_string().contains("NAME_INVALID: no such name"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_page_is_called_a_page() {
+    for (media_type, is_page) in [("text/html", true), ("text/plain", false)] {
+        let error = tags(reply(206, &[("content-type", media_type)], b"part")).await.to_string();
+        assert!(error.contains("206 Partial Content") && error.contains("HTML page") == is_page, "{error}");
+    }
+}

@@ -206,6 +206,22 @@ async fn a_mount_that_is_not_done_costs_no_more_than_an_upload() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registry_that_fails_to_mount_gets_the_blob_and_is_not_asked_to_mount_again() {
+    let sample = Sample::of(&[&noise(SIZE, 1), &noise(9000, 2)]);
+    let world = Faulty::new("{on: POST mount, nth: all, refuse: {status: 500}}");
+    let layers = [sample.layer().clone(), (Descriptor::of("a/b", b"small"), Bytes::from_static(b"small"))];
+    let registry = world.client(&Options::default());
+    let (from, to) = (registry.repository("a").unwrap(), registry.repository("b").unwrap());
+    for (desc, bytes) in &layers {
+        assert_eq!(put_from(&to, desc, bytes, &from).await.unwrap(), Outcome::Moved);
+        assert!(has(&to, desc).await.unwrap());
+    }
+    let seen = world.seen();
+    let mounts: Vec<_> = seen.iter().map(artifact::fault::Seen::line).filter(|line| line.contains("mount=")).collect();
+    assert!(mounts.len() > 1 && mounts.iter().all(|line| *line == mounts[0]), "{mounts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_push_and_a_second_pull_move_nothing() {
     let (world, sample) = (Faulty::new(""), Sample::of(&[&noise(9000, 1), &noise(9000, 2)]));
     let from = sample.in_memory(&["v1"]).await;
@@ -222,4 +238,30 @@ async fn a_second_push_and_a_second_pull_move_nothing() {
     assert!(lines.iter().all(asks), "{lines:?}");
     assert!(!lines.iter().any(|line| line.starts_with("GET /v2/a/blobs/")), "{lines:?}");
     assert!(world.faults.sent() - sent < 5000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_tells_no_size_of_the_content_is_no_size() {
+    for headers in ["Content-Length: '0'", "Content-Encoding: gzip, Content-Length: '17'"] {
+        let world = Faulty::new(&format!("{{on: HEAD any, nth: all, change: {{headers: {{{headers}}}}}}}"));
+        let sample = Sample::of(&[&noise(SIZE, 7)]);
+        deliver(&(Arc::new(world.healthy()) as Arc<dyn Store>), &sample, &["v1"]).await.unwrap();
+        let repository = Arc::new(world.repository(&Options::default()));
+        assert_eq!(repository.resolve(&named("v1")).await.unwrap().size, sample.root().size, "{headers}");
+        assert!(holds(repository.as_ref(), &sample).await, "{headers}");
+        let uploads = world.count("PUT upload");
+        put(repository.as_ref(), &sample.layer().0, &sample.layer().1).await.unwrap();
+        assert_eq!(world.count("PUT upload"), uploads, "{headers}: the blob is there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_is_stored_whichever_success_says_so() {
+    for status in [200, 201, 202, 204] {
+        let world = Faulty::new(&format!("{{on: PUT manifest, nth: all, change: {{status: {status}}}}}"));
+        let sample = Sample::of(&[b"layer"]);
+        let repository = Arc::new(world.repository(&Options::default())) as Arc<dyn Store>;
+        deliver(&repository, &sample, &["v1"]).await.unwrap_or_else(|e| panic!("{status}: {e}"));
+        assert!(holds(&world.healthy(), &sample).await, "{status}");
+    }
 }

@@ -164,6 +164,14 @@ async fn an_upload_goes_on_wherever_the_registry_stands() {
     World::new(12 * MIB, nothing).push(1).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_range_that_cannot_be_right_is_not_believed() {
+    for range in ["0-0", "0-9", "0-99999999999", "5-9", "x"] {
+        let told = format!("{{on: PATCH upload, nth: all, change: {{headers: {{Range: '{range}'}}}}}}");
+        World::new(12 * MIB, &told).push(1).await.unwrap_or_else(|e| panic!("{range}: {e}"));
+    }
+}
+
 /// A registry that takes no blob at once, and of the second piece only so much that it stands here then, and says 416.
 fn standing(stands: usize) -> Scripted {
     let (had, patches) = (Mutex::new(Vec::new()), AtomicUsize::new(0));

@@ -171,7 +171,6 @@ async fn hostile_archives_are_refused() {
         ("a size beyond the file", beyond, Kind::Mismatch),
         ("cut at a block", whole[..whole.len() - 1024].to_vec(), Kind::Mismatch),
         ("cut in a header", whole[..700].to_vec(), Kind::Mismatch),
-        ("nothing", Vec::new(), Kind::Mismatch),
         ("gzip", [&[0x1f, 0x8b, 8, 0][..], &[0; 600]].concat(), Kind::Unsupported),
         (
             "another version",
@@ -367,4 +366,18 @@ async fn an_archive_reached_through_a_link_is_replaced_where_it_is() {
     deliver(&to(&link), &Sample::of(&[b"more"]), &["v2"]).await.unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(Archive::open(&path).unwrap().list_names().await.unwrap().names, ["v1", "v2"]);
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_an_archive_and_what_is_no_archive_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    fs::write(&path, b"").unwrap();
+    assert_eq!(Archive::open(&path).unwrap_err().kind(), Kind::Mismatch);
+    let sample = Sample::of(&[b"hello"]);
+    deliver(&to(&path), &sample, &["v1"]).await.unwrap();
+    assert_eq!(Archive::open(&path).unwrap().resolve(&named("v1")).await.unwrap().digest, sample.root().digest);
+    fs::write(&path, b"x").unwrap();
+    assert!(Archive::create(&path).is_err());
+    assert_eq!(fs::read(&path).unwrap(), b"x");
 }

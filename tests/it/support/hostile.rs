@@ -192,10 +192,18 @@ fn extensions(t: &mut Table) {
     for flag in [b'L', b'K', b'x', b'g'] {
         t.tar("T39", [Entry::new(flag, "././@LongLink", "aaaa").size(256 << 20), Entry::file("a", "")], Reject);
     }
-    for mtime in ["-1", "-62135596800", "9223372036854775808", "nan", "inf", "1e400", "1.2.3", "253402300800"] {
+    for mtime in ["nan", "inf", "1e400", "1.2.3", "", "-", "-.5", "1.", "+1", "--1"] {
         t.tar("T40", [Entry::pax(&[("mtime", mtime)]), Entry::file("a", "data")], Reject);
     }
-    t.tar("T40 base-256", [Entry::file("a", "data").set(136, &[0xff; 12])], Reject);
+    t.tar("T40 octal", [Entry::file("a", "data").set(136, b"99999999999\0")], Reject);
+    // A time that is one but cannot be kept does no harm.
+    for mtime in ["-1", "-0.5", "-62135596800", "9223372036854775808", "99999999999999999999999", "253402300800"] {
+        t.tar("T40 far", [Entry::pax(&[("mtime", mtime)]), Entry::file("a", "data")], Tree(LONE));
+    }
+    for first in [0x80, 0xff] {
+        let far = [&[first][..], &[0xff; 11]].concat();
+        t.tar("T40 base-256", [Entry::file("a", "data").set(136, &far)], Tree(LONE));
+    }
     for (key, value) in [("path", "evil"), ("size", "1"), ("linkpath", "evil"), ("GNU.sparse.major", "1")] {
         t.tar("T43", [Entry::new(b'g', "g", record(key, value.as_bytes())), Entry::file("a", "data")], Reject);
     }

@@ -181,6 +181,18 @@ async fn times_are_kept_to_the_nanosecond() {
 }
 
 #[tokio::test]
+async fn a_time_that_cannot_be_kept_becomes_the_nearest_with_a_note() {
+    let world = World::new();
+    let at = |mtime: &'static str, name| [Entry::pax(&[("mtime", mtime)]), Entry::file(name, "x")];
+    let bytes = archive([at("-31536000.25", "old"), at("0", "first"), at("253402300800", "far")].into_iter().flatten());
+    let report = Job::default().tar("", &bytes).await.run(&world.dest()).await.unwrap();
+    assert_eq!(report.notes, ["2 members have a time before 1970 or after 9999 and got the nearest one"]);
+    let time = |path: &str| world.dest().join(path).symlink_metadata().unwrap().mtime();
+    assert_eq!((time("old"), time("first")), (0, 0));
+    assert!(time("far") > 2_000_000_000);
+}
+
+#[tokio::test]
 async fn a_common_root_is_stripped_and_must_be_common() {
     let entries = [Entry::dir("a/b/"), Entry::file("./a/b/f", "x"), Entry::hard("a/b/h", "a/b/f")];
     let world = World::new();

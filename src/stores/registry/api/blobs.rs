@@ -148,9 +148,10 @@ impl RepositoryApi {
         Ok(None)
     }
 
-    /// The other repositories of this registry among `homes`.
+    /// The other repositories of this registry among `homes`, unless mounting from them fails.
     fn neighbours<'a>(&self, homes: &'a [Home]) -> Vec<&'a RepositoryName> {
-        let beside = |home: &&Home| self.registry.is_named(&home.registry) && home.repository != self.name;
+        let mounts = !self.registry.mounting_fails.load(Ordering::Relaxed);
+        let beside = |home: &&Home| mounts && self.registry.is_named(&home.registry) && home.repository != self.name;
         homes.iter().filter(beside).map(|home| &home.repository).collect()
     }
 
@@ -168,6 +169,12 @@ impl RepositoryApi {
             Ok(opened) => opened,
             // A token for both repositories may be refused although one for the target alone is not.
             Err(e) if !own && matches!(e.kind(), Kind::Unauthorized | Kind::Denied) => return Ok(None),
+            // A registry that cannot mount may still store what is sent.
+            Err(e) if e.facts().status == Some(500) => {
+                self.registry.mounting_fails.store(true, Ordering::Relaxed);
+                self.registry.self_mount_refused.store(true, Ordering::Relaxed);
+                return Ok(None);
+            }
             Err(e) => return Err(e),
         };
         match response.status {

@@ -83,7 +83,7 @@ impl RepositoryApi {
             _ => return self.describe_by_get(name).await,
         }
         let said = checked_digest(&response, wanted.as_ref())?;
-        let (media_type, size) = (response.media_type(), response.number(header::CONTENT_LENGTH));
+        let (media_type, size) = (response.media_type(), response.size_of_content());
         match (wanted.or(said), size) {
             (Some(digest), Some(size)) if media_type::points(&media_type) => {
                 Ok(Descriptor::new(media_type, digest, size))
@@ -201,7 +201,8 @@ impl RepositoryApi {
             Err(_) => return Ok(None),
         };
         Ok(match response.status {
-            StatusCode::OK => Some((true, response.number(header::CONTENT_LENGTH))),
+            StatusCode::OK if item.desc.size == 0 => Some((true, response.number(header::CONTENT_LENGTH))),
+            StatusCode::OK => Some((true, response.size_of_content())),
             StatusCode::NOT_FOUND => Some((false, None)),
             _ => None,
         })

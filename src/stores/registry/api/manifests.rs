@@ -84,7 +84,7 @@ impl RepositoryApi {
             request.address.query_pairs_mut().extend_pairs(beside.iter().map(|tag| ("tag", tag.as_str())));
         }
         request.payload = Payload::Bytes(bytes.clone());
-        let response = self.send(&request, Access::Push).await?.expect(&[201, 200, 202]).await;
+        let response = self.send(&request, Access::Push).await?.expect(&[201, 200, 202, 204]).await;
         let response = response.map_err(|e| e.with_digest(&desc.digest))?;
         checked_digest(&response, Some(&desc.digest))?;
         let listed = response.headers.contains_key(SUBJECT);

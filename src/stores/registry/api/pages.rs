@@ -10,7 +10,7 @@ use crate::{
     stores::registry::{
         auth::scope::Scope,
         http::{document::Document, request::Request, response::Response},
-        origins::address::Address,
+        origins::{address::Address, quirks},
         transport::Transport,
     },
 };
@@ -37,6 +37,19 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
+    /// The first page of the listing at this address: with as many entries as most registries give at once; where the
+    /// registry refuses so many, as Quay does, with as many as it likes.
+    pub(super) async fn first(transport: &Transport, scope: &Scope, address: Address) -> Result<Response> {
+        let mut many = address.clone();
+        many.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let page = transport.send(&Request::new(Method::GET, many).whole(MAX_PAGE), scope).await?;
+        if !matches!(page.status.as_u16(), 400 | 413 | 422) {
+            return page.expect(&[200]).await;
+        }
+        page.finish().await;
+        transport.send(&Request::new(Method::GET, address).whole(MAX_PAGE), scope).await?.expect(&[200]).await
+    }
+
     /// The listing that starts with this page.
     pub(super) fn of(transport: &'a Transport, scope: Scope, first: Response) -> Self {
         Self { transport, scope, now: Some(first), next: None, seen: HashSet::new(), bytes: 0 }

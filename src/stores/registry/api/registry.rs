@@ -9,22 +9,14 @@ use std::{
 use http::Method;
 use tokio::sync::Semaphore;
 
-use super::{
-    max_body::MaxBody,
-    pages::{MAX_PAGE, Pages},
-    ranges::Ranges,
-    referrer_lists::ReferrerLists,
-};
+use super::{max_body::MaxBody, pages::Pages, ranges::Ranges, referrer_lists::ReferrerLists};
 use crate::{
     error::{Error, Facts, Kind, Result},
     oci::{RegistryName, RepositoryName},
     stores::registry::{
         auth::scope::Scope,
         http::request::Request,
-        origins::{
-            origin::{Origin, Protocol},
-            quirks,
-        },
+        origins::origin::{Origin, Protocol},
         transport::Transport,
     },
 };
@@ -40,6 +32,8 @@ pub(in crate::stores::registry) struct RegistryApi {
     pub(super) parallel_downloads: Arc<Semaphore>,
     /// The registry rejects mounting from the same repository.
     pub(super) self_mount_refused: AtomicBool,
+    /// The registry failed to mount, even after retries.
+    pub(super) mounting_fails: AtomicBool,
     /// The registry has answered a HEAD request for a manifest, so that its 404 can be believed.
     pub(super) head_works: AtomicBool,
 }
@@ -63,6 +57,7 @@ impl RegistryApi {
             ranges,
             parallel_downloads: Arc::new(Semaphore::new(1)),
             self_mount_refused: AtomicBool::new(false),
+            mounting_fails: AtomicBool::new(false),
             head_works: AtomicBool::new(false),
         }
     }
@@ -106,12 +101,8 @@ impl RegistryApi {
         struct Catalog {
             repositories: Option<Vec<String>>,
         }
-        let mut url = self.origin().at("/v2/_catalog")?;
-        url.set_query(Some(&format!("n={}", quirks::PAGE)));
-        let transport = &self.transport;
-        let scope = Scope::catalog();
-        let request = Request::new(Method::GET, url).whole(MAX_PAGE);
-        let first = transport.send(&request, &scope).await?.expect(&[200]).await?;
+        let (transport, scope) = (&self.transport, Scope::catalog());
+        let first = Pages::first(transport, &scope, self.origin().at("/v2/_catalog")?).await?;
         let mut names = BTreeSet::new();
         let mut pages = Pages::of(transport, scope, first);
         while let Some(page) = pages.next().await? {

@@ -146,7 +146,7 @@ impl Download {
                 let announced = response.headers.contains_key(header::CONTENT_LENGTH);
                 let ranges =
                     response.header(header::ACCEPT_RANGES).is_some_and(|said| said.eq_ignore_ascii_case("bytes"));
-                Ok(RangeBody { stream: skip_bytes(response.stream()?, self.at), announced, ranges })
+                Ok(RangeBody { stream: skip_bytes(response.stored(self.desc.size)?, self.at), announced, ranges })
             }
             StatusCode::PARTIAL_CONTENT if ranged => match check_range(&response, self.at, self.end, self.desc.size) {
                 Ok(()) => {
@@ -155,7 +155,7 @@ impl Download {
                         log::resumed(&self.desc.digest, self.at);
                         self.attempts.tell(Event::Resumed(self.desc.digest.clone(), saved));
                     }
-                    Ok(RangeBody { stream: response.stream()?, announced: false, ranges: true })
+                    Ok(RangeBody { stream: response.stored(self.left())?, announced: false, ranges: true })
                 }
                 Err(_) if self.range => Err(Failure::Final(self.no_ranges(&response))),
                 Err(wrong) => {

@@ -6,19 +6,12 @@ use futures_util::{Stream, stream};
 use http::Method;
 use serde::Deserialize;
 
-use super::{
-    pages::{MAX_PAGE, Pages},
-    repository::RepositoryApi,
-};
+use super::{pages::Pages, repository::RepositoryApi};
 use crate::{
     error::{Code, Error, Kind, Result, ServerCode},
     oci::{Descriptor, Digest, RefName, Tag},
     store::{Flaw, FlawKind, NamePage, compare},
-    stores::registry::{
-        auth::scope::Access,
-        http::document::Document,
-        origins::{quirks, redact::excerpt},
-    },
+    stores::registry::{auth::scope::Access, http::document::Document, origins::redact::excerpt},
 };
 
 #[derive(Deserialize)]
@@ -50,11 +43,10 @@ impl RepositoryApi {
     }
 
     async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
-        let mut request = self.request(Method::GET, "tags/list")?.whole(MAX_PAGE);
-        request.address.set_query(Some(&format!("n={}", quirks::PAGE)));
-        match self.send(&request, Access::Pull).await?.expect(&[200]).await {
+        let (transport, list) = (&self.registry.transport, self.request(Method::GET, "tags/list")?.address);
+        match Pages::first(transport, &self.scope(Access::Pull), list).await {
             Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
-            first => Ok(Some(Pages::of(&self.registry.transport, self.pull_scope(), first?))),
+            first => Ok(Some(Pages::of(transport, self.pull_scope(), first?))),
         }
     }
 

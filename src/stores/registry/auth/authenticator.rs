@@ -118,6 +118,12 @@ impl Authenticator {
         self.authorize(client, &mut state, &challenge, scope, need).await
     }
 
+    /// True if this authorization was refused, and the registry asks for a password instead of a token. Harbor does
+    /// so for a token that is for no repository.
+    pub(in crate::stores::registry) fn asks_for_password_instead(headers: &HeaderMap, used: &Credential) -> bool {
+        used.is_token() && challenge::best(headers) == Some(Challenge::Basic)
+    }
+
     /// A suitable authorization from the cache, else a new one.
     async fn authorize(
         &self,
@@ -140,7 +146,7 @@ impl Authenticator {
             return Ok(Some(authorization.credential.clone()));
         }
         let made = match challenge {
-            Challenge::Basic if !matches!(need, Need::Any | Need::Other(None)) => None,
+            Challenge::Basic if !takes_password(need) => None,
             Challenge::Basic => self.basic(scope).await?,
             Challenge::Bearer { realm, service, scope: asked } => {
                 Some(self.token(client, realm, service.as_deref(), asked.as_deref(), scope).await?)
@@ -223,5 +229,14 @@ impl Authenticator {
                 Err(error.with_code(Code::RealmNotTrusted))
             }
         }
+    }
+}
+
+/// True if a password can meet this need: no password was refused before.
+fn takes_password(need: Need<'_>) -> bool {
+    match need {
+        Need::Any => true,
+        Need::Other(used) => used.is_none_or(Credential::is_token),
+        Need::Own => false,
     }
 }

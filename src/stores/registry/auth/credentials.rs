@@ -123,6 +123,11 @@ impl Credential {
         &self.secret
     }
 
+    /// True for a token that is sent to the registry as it is.
+    pub(super) fn is_token(&self) -> bool {
+        matches!(self.secret(), Secret::Bearer(_))
+    }
+
     /// True for this very secret, not an equal one.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.secret, &other.secret)

@@ -81,10 +81,21 @@ impl Response {
         self.header(name)?.trim().parse().ok()
     }
 
+    /// The size of the content that this response to a HEAD request is about, if it tells. Some servers write 0, the
+    /// size of the body that HEAD has, and some the size in a compressed form.
+    pub(in crate::stores::registry) fn size_of_content(&self) -> Option<u64> {
+        self.number(header::CONTENT_LENGTH).filter(|size| *size > 0 && self.encoding().is_none())
+    }
+
+    /// The compression of the body, if any.
+    fn encoding(&self) -> Option<&str> {
+        self.header(header::CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+    }
+
     /// The body. Errors: it breaks off, stalls, or is compressed although that was not requested.
     pub(in crate::stores::registry) fn stream(self) -> Result<ByteStream> {
         let what = self.what();
-        if let Some(encoding) = self.header(header::CONTENT_ENCODING).filter(|e| !e.eq_ignore_ascii_case("identity")) {
+        if let Some(encoding) = self.encoding() {
             let encoding = self.excerpt(encoding);
             return Err(Error::new(Kind::NotARegistry, format!("{what}: answered with content encoding `{encoding}`")));
         }
@@ -117,6 +128,17 @@ impl Response {
             Some(rate) => rate.limit(stream, |_| {}),
             None => stream,
         })
+    }
+
+    /// The body, of this length if it is content as it is stored: some web servers call every file that looks like gzip
+    /// encoded, and send it unchanged. Whoever reads it checks the digest.
+    ///
+    /// Errors: those of [`Response::stream`].
+    pub(in crate::stores::registry) fn stored(mut self, length: u64) -> Result<ByteStream> {
+        if self.number(header::CONTENT_LENGTH) == Some(length) {
+            self.headers.remove(header::CONTENT_ENCODING);
+        }
+        self.stream()
     }
 
     /// The whole body. Errors: more than `limit` bytes, and those of [`Response::stream`].
@@ -206,7 +228,10 @@ impl Response {
         }
         let mut message = format!("{what}: {status}");
         if kind == Kind::NotARegistry {
-            message.push_str(" with an HTML page; this is not an OCI registry");
+            message.push_str(match media_type.as_str() {
+                "text/html" => " with an HTML page; this is not an OCI registry",
+                _ => ", which is not how an OCI registry responds",
+            });
         }
         if !said.is_empty() {
             let more = if whole || said.ends_with('…') { "" } else { "…" };
