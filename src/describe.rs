@@ -1,8 +1,11 @@
 //! The description of an artifact as one value, for a terminal, JSON or a web page.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::{
+    copy,
     error::Result,
     graph,
     oci::{Annotations, Descriptor, Digest, Parsed, Platform, Tag},
@@ -40,6 +43,9 @@ pub struct Description {
     pub layers: Vec<Content>,
     /// The manifests of an index, in order.
     pub children: Vec<Content>,
+    /// The members of an index that a copy left out, so that the store does not have them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Digest>,
     /// The referrers.
     pub referrers: Vec<Content>,
     /// The manifests that cosign keeps about it under tags.
@@ -87,6 +93,7 @@ pub async fn describe(store: &dyn ReadStore, root: &Descriptor, catalog: &Catalo
     let bytes = store::read_manifest(store, root).await?;
     let parsed = Parsed::read(&root.media_type, &bytes)?;
     let mut description = Description::of(root, &parsed, catalog);
+    description.left_out = left_out(store, root, &parsed).await?;
     let (referrers, companions) = tokio::join!(store.referrers(root), graph::companions(store, &root.digest));
     match referrers {
         Ok(found) => description.referrers = found.iter().map(|desc| Content::of(desc, None)).collect(),
@@ -100,6 +107,15 @@ pub async fn describe(store: &dyn ReadStore, root: &Descriptor, catalog: &Catalo
         Err(e) => description.warnings.push(format!("cannot list the manifests that cosign keeps about it: {e}")),
     }
     Ok(description)
+}
+
+/// The members of an index that a copy left out.
+async fn left_out(store: &dyn ReadStore, root: &Descriptor, parsed: &Parsed) -> Result<Vec<Digest>> {
+    let Parsed::Index(index) = parsed else { return Ok(Vec::new()) };
+    let here = copy::here(store, root, index.manifests.iter().collect()).await?;
+    let here: HashSet<&Digest> = here.into_iter().map(|member| &member.digest).collect();
+    let all = index.manifests.iter().map(|member| &member.digest);
+    Ok(all.filter(|digest| !here.contains(*digest)).cloned().collect())
 }
 
 impl Description {
@@ -139,6 +155,7 @@ impl Description {
             config,
             layers,
             children,
+            left_out: Vec::new(),
             referrers: Vec::new(),
             companions: Vec::new(),
             warnings: Vec::new(),

@@ -76,6 +76,8 @@ pub enum What {
     AbsentSubject,
     /// A layer that may be elsewhere by its licence is not in the store.
     AbsentLayer,
+    /// A member of an index was left out when it was copied here.
+    LeftOut,
     /// No listed manifest refers to this content.
     Unreferenced,
     /// An unfinished file, left by a crash.
@@ -102,9 +104,12 @@ impl What {
             Self::DoubtfulList | Self::DoubtfulArchive | Self::MissingMarker | Self::UnlistedReferrer => {
                 Severity::Warning
             }
-            Self::AbsentSubject | Self::AbsentLayer | Self::Unreferenced | Self::Leftover | Self::Stray => {
-                Severity::Note
-            }
+            Self::AbsentSubject
+            | Self::AbsentLayer
+            | Self::LeftOut
+            | Self::Unreferenced
+            | Self::Leftover
+            | Self::Stray => Severity::Note,
         }
     }
 
@@ -127,6 +132,7 @@ impl What {
             Self::AbsentLayer => {
                 "no action needed: whoever runs the image fetches it from the addresses in its manifest"
             }
+            Self::LeftOut => "no action needed: copy its platform here if it is needed",
             Self::Unreferenced => "tag the manifest that refers to it, or collect garbage",
             Self::Leftover => "no action needed: the next writer resumes or removes it",
             Self::Stray => "remove the file if it is not needed",

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::{Finding, Rules, What, finding_of, held};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Role, annotation, exact_keys, media_type},
+    oci::{Annotations, Descriptor, Digest, MAX_MANIFEST, Parsed, Platforms, Role, annotation, exact_keys, media_type},
     store::{self, Flaw, FlawKind, Inventory, Item, Name, ReadStore},
 };
 
@@ -26,6 +26,10 @@ pub(super) struct CheckWalk<'a> {
     met: BTreeMap<(Digest, Role), (Descriptor, String)>,
     /// Content that was read and verified.
     done: HashSet<(Digest, Role)>,
+    /// Members of indexes that were left out on purpose, and that nothing else needs.
+    left_out: HashSet<Digest>,
+    /// Those of them that are not in the store.
+    absent: HashSet<Digest>,
     subjects: Vec<(Digest, Digest)>,
     /// The identity of listed manifests by their own content.
     said: BTreeMap<Digest, Option<Said>>,
@@ -81,9 +85,10 @@ impl Said {
             doubts.push((What::DoubtfulList, message));
         }
         let Some(own) = &self.annotations else { return doubts };
-        let is_name = |(key, _): &(&String, &String)| *key == annotation::REF_NAME;
-        let mut listed = entry.annotations.iter().filter(|pair| !is_name(pair)).peekable();
-        if listed.peek().is_some() && !listed.eq(own.iter().filter(|pair| !is_name(pair))) {
+        let is_own =
+            |(key, _): &(&String, &String)| ![annotation::REF_NAME, annotation::PLATFORMS].contains(&key.as_str());
+        let mut listed = entry.annotations.iter().filter(is_own).peekable();
+        if listed.peek().is_some() && !listed.eq(own.iter().filter(is_own)) {
             doubts.push((What::DoubtfulList, "is listed with annotations that differ from its own".into()));
         }
         doubts
@@ -98,6 +103,8 @@ impl<'a> CheckWalk<'a> {
             findings: Vec::new(),
             met: BTreeMap::new(),
             done: HashSet::new(),
+            left_out: HashSet::new(),
+            absent: HashSet::new(),
             subjects: Vec::new(),
             said: BTreeMap::new(),
         }
@@ -133,7 +140,8 @@ impl<'a> CheckWalk<'a> {
                 self.find(What::DuplicateTag, name, "names two manifests");
             }
             let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{name}`"));
-            self.follow(entry.clone(), from).await?;
+            let kept = entry.annotations.get(annotation::PLATFORMS).map(|text| text.as_str().into());
+            self.follow(entry.clone(), from, kept).await?;
         }
         let said = std::mem::take(&mut self.said);
         for entry in entries {
@@ -151,34 +159,43 @@ impl<'a> CheckWalk<'a> {
         match self.store.resolve(tag).await {
             Ok(desc) => {
                 for referrer in self.store.referrers(&desc).await? {
-                    self.follow(referrer, format!("the referrers of {}", desc.digest)).await?;
+                    self.follow(referrer, format!("the referrers of {}", desc.digest), None).await?;
                 }
-                self.follow(desc, format!("tag `{tag}`")).await?;
+                let kept = self.store.kept_platforms(&desc).await?;
+                self.follow(desc, format!("tag `{tag}`"), kept).await?;
             }
             Err(e) => self.find(finding_of(e.kind(), What::MalformedManifest)?, tag, e.to_string()),
         }
         Ok(())
     }
 
-    /// Reads a manifest and all its content.
-    async fn follow(&mut self, desc: Descriptor, from: String) -> Result<()> {
-        let mut next = vec![(Role::Manifest, desc, from)];
-        while let Some((role, desc, from)) = next.pop() {
-            if !self.meet(role, &desc, from.clone())? || role == Role::Blob {
+    /// Reads a manifest and all its content; for an index of which members were left out, with the platforms that were
+    /// not.
+    async fn follow(&mut self, desc: Descriptor, from: String, kept: Option<Platforms>) -> Result<()> {
+        let root = desc.digest.clone();
+        let mut next = vec![(Role::Manifest, desc, from, false)];
+        while let Some((role, desc, from, left_out)) = next.pop() {
+            if !self.meet(role, &desc, from.clone(), left_out)? || role == Role::Blob {
                 continue;
             }
             if let Some(parsed) = self.read(&desc, &from).await? {
                 let from = format!("manifest {}", desc.digest);
-                next.extend(
-                    parsed.children().into_iter().rev().map(|(role, child)| (role, child.clone(), from.clone())),
-                );
+                let children = parsed.children();
+                let members: Vec<&Descriptor> = children.iter().map(|(_, child)| *child).collect();
+                let kept = match kept.as_ref().filter(|_| desc.digest == root) {
+                    Some(platforms) => platforms.keeps(&members),
+                    None => vec![true; members.len()],
+                };
+                let all = children.into_iter().zip(kept).rev();
+                next.extend(all.map(|((role, child), kept)| (role, child.clone(), from.clone(), !kept)));
             }
         }
         Ok(())
     }
 
-    /// Records content in a role; `false` if it is already known in this role.
-    fn meet(&mut self, role: Role, desc: &Descriptor, from: String) -> Result<bool> {
+    /// Records content in a role; `false` if it is already known in this role. What was left out of one index may be needed
+    /// elsewhere.
+    fn meet(&mut self, role: Role, desc: &Descriptor, from: String, left_out: bool) -> Result<bool> {
         for known in [Role::Blob, Role::Manifest].map(|role| (desc.digest.clone(), role)) {
             if let Some((known, by)) = self.met.get(&known).filter(|(known, _)| known.size != desc.size) {
                 let message = format!("{by} gives {} bytes and {from} gives {}", known.size, desc.size);
@@ -187,7 +204,13 @@ impl<'a> CheckWalk<'a> {
             }
         }
         let key = (desc.digest.clone(), role);
-        if self.met.contains_key(&key) {
+        let known = self.met.contains_key(&key);
+        match left_out {
+            true if !known => drop(self.left_out.insert(desc.digest.clone())),
+            true => {}
+            false => drop(self.left_out.remove(&desc.digest)),
+        }
+        if known {
             return Ok(false);
         }
         if self.met.len() >= MAX_NODES {
@@ -206,6 +229,8 @@ impl<'a> CheckWalk<'a> {
                 if what != What::Missing {
                     self.find(what, &desc.digest, format!("{from} refers to it: {e}"));
                     self.done.insert((desc.digest.clone(), Role::Manifest));
+                } else if self.left_out.contains(&desc.digest) {
+                    self.absent.insert(desc.digest.clone());
                 }
                 return Ok(None);
             }
@@ -294,6 +319,12 @@ impl<'a> CheckWalk<'a> {
             let size = inventory.map(|inventory| held(inventory, &digest));
             match size {
                 _ if self.done.contains(&(digest.clone(), role)) => {}
+                _ if self.left_out.contains(&digest) && self.absent.contains(&digest) => {
+                    let platform =
+                        desc.platform.as_ref().map_or_else(String::new, |own| format!(" `{:.128}`", own.to_string()));
+                    let message = format!("{from} refers to it; its platform{platform} was left out of the copy");
+                    self.find(What::LeftOut, &digest, message);
+                }
                 Some(None) if desc.is_elsewhere() => {
                     self.find(What::AbsentLayer, &digest, format!("{from} refers to it"));
                 }

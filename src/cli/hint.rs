@@ -36,6 +36,15 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         }
         Code::ManifestTooLarge => "use fewer layers; `--set layout=tree` packs the files of a file-bundle into one",
         Code::ContentMissing => "the registry lost content or is deleting it: run the command again later",
+        Code::PartialIndexRefused => {
+            "copy one platform, or all of them, or make a new index of those that you copy with `--new-index`"
+        }
+        Code::MembersMissing => {
+            let there = facts.name.as_deref().unwrap_or("OS/ARCH");
+            return Some(format!(
+                "`--platform {there}` copies what is there; if attestations are missing, `--no-attestations` leaves them out"
+            ));
+        }
         Code::ReferrersRefused => "`artifact copy --no-referrers` leaves behind what refers to the artifact",
         Code::DestinationTaken => "`--overwrite` replaces existing files",
         Code::ExpandsTooFar => "`--max-size SIZE` allows more, if you trust the artifact",

@@ -64,7 +64,11 @@ pub(super) fn text(location: Option<&Location>, description: &Description) -> Ve
     let member = |Content { descriptor, title, .. }: &Content| {
         let platform = descriptor.platform.as_ref().map(ToString::to_string);
         let name = platform.or_else(|| title.clone()).unwrap_or_else(|| "-".into());
-        vec![descriptor.digest.to_string(), size(descriptor.size), escape(&descriptor.media_type), escape(&name)]
+        let name = match description.left_out.contains(&descriptor.digest) {
+            true => format!("{} (left out)", escape(&name)),
+            false => escape(&name),
+        };
+        vec![descriptor.digest.to_string(), size(descriptor.size), escape(&descriptor.media_type), name]
     };
     let about = |desc: &Descriptor| {
         let what = desc.artifact_type.as_deref().unwrap_or(&desc.media_type);

@@ -94,24 +94,33 @@ impl RegistryArgs {
 
 /// Flags for the members of an index.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(group = clap::ArgGroup::new("part").multiple(true))]
 pub(crate) struct SelectionArgs {
-    /// From an index, take only the manifest for this platform; several platforms, repeated or separated by commas, make
-    /// a new index of their manifests
-    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    /// From an index, take only the manifest for this platform; of several platforms, repeated or separated by commas,
+    /// the index as it is, without other members, which layouts and archives take
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', group = "part")]
     pub(crate) platforms: Vec<Platform>,
     /// From an index, leave out attestations, as BuildKit adds them
-    #[arg(long)]
+    #[arg(long, group = "part")]
     no_attestations: bool,
+    /// With several --platform or --no-attestations, make a new index of what is copied, which every registry takes; it
+    /// has a new digest
+    #[arg(long, requires = "part")]
+    new_index: bool,
 }
 
 impl SelectionArgs {
     pub(crate) fn selection(&self) -> Selection {
-        Selection { platforms: self.platforms.clone(), attestations: !self.no_attestations }
+        let mut selection = Selection::default();
+        selection.platforms.clone_from(&self.platforms);
+        (selection.attestations, selection.new_index) = (!self.no_attestations, self.new_index);
+        selection
     }
 
-    /// The only platform, if one is given. Errors: several; attestations, which are no files.
+    /// The only platform, if one is given. Errors: several; attestations and indexes, which are no files.
     pub(crate) fn for_files(&self) -> Result<Option<Platform>> {
         match self.platforms.as_slice() {
+            _ if self.new_index => Err(Error::misuse("`--new-index` does not apply to `--unpack`")),
             _ if self.no_attestations => Err(Error::misuse("`--no-attestations` does not apply to `--unpack`")),
             [] => Ok(None),
             [only] => Ok(Some(only.clone())),

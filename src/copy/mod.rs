@@ -14,10 +14,11 @@ mod select;
 
 use std::sync::Arc;
 
+pub(crate) use self::select::here;
 pub use self::{
     early_upload::EarlyUpload,
     gate::{Approved, Evidence, Gate},
-    narrow::{NewIndex, Selected, Selection, narrow},
+    narrow::{NewIndex, PartialIndex, Selected, Selection, narrow},
     plan::{CopyPlan, Destination, DestinationPlan, PlannedName, names, plan},
     select::select,
 };
@@ -83,6 +84,9 @@ pub struct Report {
     /// The indexes that were made, with a part of the members of others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<NewIndex>,
+    /// The indexes that were copied as they are, with a part of their members.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partial: Vec<PartialIndex>,
     /// Notes about content that may be missing: see [`crate::graph::Graph::notes`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -132,6 +136,7 @@ impl Report {
             retried: 0,
             names: Vec::new(),
             indexes: Vec::new(),
+            partial: Vec::new(),
             notes: Vec::new(),
             unknown: false,
         }
@@ -142,7 +147,7 @@ impl Report {
     pub fn and(mut self, later: Self) -> Self {
         self.present_bytes = self.present_bytes.saturating_add(later.present_bytes);
         self.mounted_bytes = self.mounted_bytes.saturating_add(later.mounted_bytes);
-        let Self { root: _, moved, bytes, present, mounted, resumed, retried, names, indexes, notes, unknown, .. } =
+        let Self { moved, bytes, present, mounted, resumed, retried, names, indexes, partial, notes, unknown, .. } =
             later;
         self.moved = self.moved.saturating_add(moved);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -152,6 +157,7 @@ impl Report {
         self.retried = self.retried.saturating_add(retried);
         self.names.extend(names);
         self.indexes.extend(indexes);
+        self.partial.extend(partial);
         self.notes.extend(notes);
         self.unknown |= unknown;
         self

@@ -1,9 +1,6 @@
 //! A part of an index: the manifests for some platforms, with or without attestations.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,23 +9,27 @@ use serde_json::value::RawValue;
 use super::select::{best, no_such_platform, select};
 use crate::{
     error::{Code, Error, Kind, Result},
-    graph,
-    oci::{Descriptor, Digest, Parsed, Platform, annotation, media_type},
+    graph::{self, Root},
+    oci::{Descriptor, Digest, Parsed, Platform, Platforms, RefName, media_type},
     store::{self, Added, ReadStore},
 };
 
 /// Which members of an index to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Selection {
     /// The platforms; all if empty. If it is one, its manifest is copied instead of the index.
     pub platforms: Vec<Platform>,
     /// Also the attestations of these members: see [`Descriptor::is_attestation`]. True by default.
     pub attestations: bool,
+    /// If members are left out, makes a new index of the others, with a digest of its own, which every registry takes.
+    /// Otherwise the index stays as it is, which layouts and archives take, and few registries.
+    pub new_index: bool,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { platforms: Vec::new(), attestations: true }
+        Self { platforms: Vec::new(), attestations: true, new_index: false }
     }
 }
 
@@ -40,6 +41,8 @@ pub struct Selected {
     pub root: Descriptor,
     /// The index that was made for it, if it is none of the store's.
     pub made: Option<NewIndex>,
+    /// What is left out of it, if it is an index that stays as it is.
+    pub partial: Option<PartialIndex>,
 }
 
 /// An index with a part of the members of another one, and otherwise the same.
@@ -62,7 +65,26 @@ pub struct NewIndex {
     bytes: Bytes,
 }
 
+/// An index that is copied as it is, with a part of its members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PartialIndex {
+    /// The index.
+    pub digest: Digest,
+    /// How many of its members are copied.
+    pub members: usize,
+    /// The other members, without annotations.
+    pub left_out: Vec<Descriptor>,
+    #[serde(skip)]
+    platforms: Platforms,
+}
+
 impl Selected {
+    fn whole(root: Descriptor) -> Self {
+        Self { root, made: None, partial: None }
+    }
+
     /// A store that has the manifest and all that it points to.
     #[must_use]
     pub fn store(&self, from: &Arc<dyn ReadStore>) -> Arc<dyn ReadStore> {
@@ -77,76 +99,102 @@ impl Selected {
     pub fn added(&self) -> Option<(Descriptor, Bytes)> {
         self.made.as_ref().map(|made| (self.root.clone(), made.bytes.clone()))
     }
+
+    /// The manifest as the root of a graph, without the members that are left out.
+    #[must_use]
+    pub fn to_root(&self, names: Vec<RefName>) -> Root {
+        let platforms = self.partial.as_ref().map(|partial| partial.platforms.clone());
+        Root { platforms, ..Root::new(self.root.clone(), names) }
+    }
 }
 
-/// The manifest for one platform, as [`select`] finds it; else an index with the selected members and all else that the
-/// artifact's index has, which is that index itself if nothing is left out. An artifact that is no index must fit all
-/// platforms.
+/// The manifest for one platform, as [`select`] finds it; else the index, without the members that are not selected. An
+/// artifact that is no index must fit all platforms.
+///
+/// Members without a platform are always selected, and so are all that have the same platform.
 ///
 /// Errors: kind `NotFound` for a platform that is not there, or if nothing remains.
 pub async fn narrow(from: &Arc<dyn ReadStore>, root: Descriptor, selection: &Selection) -> Result<Selected> {
-    let Selection { platforms, attestations } = selection;
-    let whole = |root| Ok(Selected { root, made: None });
+    let Selection { platforms, attestations, .. } = selection;
     if !media_type::is_index(&root.media_type) {
         let mut image = root;
         for platform in platforms {
             image = select(from, image, Some(platform)).await?;
         }
-        return whole(image);
+        return Ok(Selected::whole(image));
     }
     match platforms.split_first() {
-        None if *attestations => return whole(root),
+        None if *attestations => return Ok(Selected::whole(root)),
         Some((only, more)) if more.iter().all(|other| other == only) => {
-            return whole(select(from, root, Some(only)).await?);
+            return select(from, root, Some(only)).await.map(Selected::whole);
         }
         _ => {}
     }
     let bytes = store::read_manifest(from.as_ref(), &root).await?;
-    let Parsed::Index(index) = Parsed::read(&root.media_type, &bytes)? else { return whole(root) };
-    let kept = members(&root.digest, &index.manifests, selection)?;
-    if kept.iter().all(|kept| *kept) {
-        return whole(root);
+    let Parsed::Index(index) = Parsed::read(&root.media_type, &bytes)? else { return Ok(Selected::whole(root)) };
+    let platforms = selected(&root.digest, &index.manifests, selection)?;
+    let kept = platforms.keeps(&index.manifests.iter().collect::<Vec<_>>());
+    match kept.contains(&false) {
+        false => Ok(Selected::whole(root)),
+        true if !kept.contains(&true) => {
+            let message = format!("{} has attestations only", root.digest);
+            Err(Error::not_found(message).with_code(Code::NoSuchPlatform).with_digest(&root.digest))
+        }
+        true if selection.new_index => new_index(from.as_ref(), &root, (&bytes, &index.manifests), &kept).await,
+        true => {
+            let (members, left_out) = part(&index.manifests, &kept);
+            let partial = PartialIndex { digest: root.digest.clone(), members, left_out, platforms };
+            Ok(Selected { root, made: None, partial: Some(partial) })
+        }
     }
-    let bytes = with_members(&bytes, &kept)?;
+}
+
+/// A new index of the members that are kept.
+async fn new_index(
+    from: &dyn ReadStore,
+    root: &Descriptor,
+    (bytes, all): (&[u8], &[Descriptor]),
+    kept: &[bool],
+) -> Result<Selected> {
+    let bytes = with_members(bytes, kept)?;
     let new = Descriptor { artifact_type: root.artifact_type.clone(), ..Descriptor::of(&*root.media_type, &bytes) };
-    let left_out = index.manifests.iter().zip(&kept).filter(|(_, kept)| !**kept);
+    let (members, left_out) = part(all, kept);
     let made = NewIndex {
         from: root.digest.clone(),
         to: new.digest.clone(),
-        members: kept.iter().filter(|kept| **kept).count(),
-        left_out: left_out.map(|(desc, _)| Descriptor { platform: desc.platform.clone(), ..desc.bare() }).collect(),
-        referrers_left: referrers(from.as_ref(), &root).await.ok(),
+        members,
+        left_out,
+        referrers_left: referrers(from, root).await.ok(),
         bytes,
     };
-    Ok(Selected { root: new, made: Some(made) })
+    Ok(Selected { root: new, made: Some(made), partial: None })
 }
 
-/// Which members of an index are selected.
-fn members(index: &Digest, all: &[Descriptor], Selection { platforms, attestations }: &Selection) -> Result<Vec<bool>> {
-    let mut kept: HashSet<&Digest> = HashSet::new();
+/// How many members are kept, and the others.
+fn part(all: &[Descriptor], kept: &[bool]) -> (usize, Vec<Descriptor>) {
+    let left_out = all.iter().zip(kept).filter(|(_, kept)| !**kept).map(|(member, _)| member);
+    let left_out = left_out.map(|member| Descriptor { platform: member.platform.clone(), ..member.bare() });
+    (kept.iter().filter(|kept| **kept).count(), left_out.collect())
+}
+
+/// The platforms of the members that are selected. Errors: one is not there.
+fn selected(index: &Digest, all: &[Descriptor], selection: &Selection) -> Result<Platforms> {
+    let mut chosen = Vec::new();
     let mut missing = Vec::new();
-    for platform in platforms {
+    for platform in &selection.platforms {
         match best(all.iter(), platform) {
-            Some(found) => drop(kept.insert(&found.digest)),
+            Some(found) => chosen.push(found),
             None => missing.push(platform),
         }
     }
     if !missing.is_empty() {
         return Err(no_such_platform(&missing, index, all.iter()));
     }
-    let about = |desc: &Descriptor| desc.annotations.get(annotation::REFERENCE_DIGEST).cloned();
-    let is_kept = |desc: &Descriptor| match (desc.is_attestation(), platforms.is_empty()) {
-        (true, _) if !attestations => false,
-        (true, false) => kept.iter().any(|kept| about(desc).is_some_and(|about| about == kept.to_string())),
-        (false, false) => kept.contains(&desc.digest),
-        (_, true) => true,
-    };
-    let kept: Vec<bool> = all.iter().map(is_kept).collect();
-    if kept.contains(&true) || all.is_empty() {
-        return Ok(kept);
+    if selection.platforms.is_empty() {
+        chosen = all.iter().filter(|member| !member.is_attestation()).collect();
     }
-    let message = format!("{index} has attestations only");
-    Err(Error::not_found(message).with_code(Code::NoSuchPlatform).with_digest(index))
+    let attestations = selection.attestations && all.iter().any(Descriptor::is_attestation);
+    Ok(Platforms::of(chosen, attestations))
 }
 
 /// An index with these of its members: each as it is written, and so is all else.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Code, Context as _, Error, Result},
-    graph::{BlobEntry, Entry},
+    graph::{BlobEntry, Entry, parts},
     oci::{Descriptor, Digest, Parsed, RefName, Role, media_type},
     progress::{Event, Outcome},
     store::{self, Committed, Intent, Item, NameChange, NameOutcome, Presence, Puts, Write},
@@ -93,7 +93,7 @@ fn intent(part: &DestinationPlan) -> Intent {
     let about = graph.manifests.iter().filter(|entry| entry.subject.is_some());
     let listed = untagged.chain(about).map(|entry| entry.desc.clone()).collect();
     let names: Vec<NameChange> = part.names.iter().filter_map(PlannedName::change).collect();
-    Intent { items: graph.items().collect(), listed, names, removals: Vec::new() }
+    Intent { items: graph.items().collect(), parts: parts(&graph.roots), listed, names, removals: Vec::new() }
 }
 
 /// Offers manifests of unknown media types to a destination that may refuse them, before any content is sent in vain.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::{
     error::{Code, Error, Kind, Result},
     oci::{Descriptor, Digest, Parsed, Platform, exact_keys, media_type},
-    store::{self, Item, ReadStore},
+    store::{self, Item, Presence, ReadStore},
 };
 
 /// Largest config of an image that is read, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// For an index, the manifest that fits this platform best; an image that is for this platform; any other manifest
+/// For an index, the manifest that fits this platform best, of those that the store keeps; an image that is for this platform; any other manifest
 /// unchanged, since it has no platform.
 ///
 /// Errors: kind `NotFound` if there is none for it.
@@ -22,9 +22,29 @@ pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Optio
     }
     let bytes = store::read_manifest(from.as_ref(), &root).await?;
     let index = Parsed::read(&root.media_type, &bytes)?;
-    let children = index.children();
-    let children = || children.iter().map(|(_, child)| *child);
-    best(children(), platform).cloned().ok_or_else(|| no_such_platform(&[platform], &root.digest, children()))
+    let members: Vec<&Descriptor> = index.children().into_iter().map(|(_, child)| child).collect();
+    let found = best(members.iter().copied(), platform);
+    let here = here(from.as_ref(), &root, members).await?;
+    let found = found.filter(|found| here.iter().any(|member| member.digest == found.digest));
+    found.cloned().ok_or_else(|| no_such_platform(&[platform], &root.digest, here.into_iter()))
+}
+
+/// Of the members of an index, those that a store has. It is only asked if members were left out when the index was copied
+/// there.
+///
+/// Errors: the store fails.
+pub(crate) async fn here<'a>(
+    from: &dyn ReadStore,
+    index: &Descriptor,
+    members: Vec<&'a Descriptor>,
+) -> Result<Vec<&'a Descriptor>> {
+    if from.kept_platforms(index).await?.is_none() {
+        return Ok(members);
+    }
+    let items: Vec<Item> = members.iter().map(|member| Item::manifest(member.bare())).collect();
+    let found = from.has(&items).await?;
+    let here = members.into_iter().zip(found).filter(|(_, presence)| matches!(presence, Presence::Here { .. }));
+    Ok(here.map(|(member, _)| member).collect())
 }
 
 /// The member that fits a platform best, of those that are no attestations; of equals the first, as in the index's order of preference.

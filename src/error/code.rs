@@ -43,6 +43,10 @@ codes! {
     ManifestTooLarge,
     /// The registry reports content of a manifest as missing, though it accepted it or claimed to have it.
     ContentMissing,
+    /// The registry refuses an index of which members are left out.
+    PartialIndexRefused,
+    /// The store lacks members of an index that was to be copied as a whole.
+    MembersMissing,
     /// A credential helper failed.
     HelperFailed,
     /// The credential helper that a credentials file names is not installed.

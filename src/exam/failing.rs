@@ -18,7 +18,7 @@ use super::samples::Stalling;
 use crate::{
     blob::{Blob, ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Platforms},
     progress::Outcome,
     store::{
         Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NamePage, Presence, ReadStore, Session,
@@ -97,6 +97,10 @@ impl ReadStore for Failing {
 
     async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
         self.inner.referrers_in_brief(subject).await
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        self.inner.kept_platforms(index).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

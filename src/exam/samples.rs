@@ -137,7 +137,7 @@ impl Sample {
         if tags.is_empty() && listed.iter().all(|desc| desc.digest != self.root().digest) {
             listed.push(self.root().bare());
         }
-        Intent { items, listed, names: self.names(tags), removals: Vec::new() }
+        Intent { items, listed, names: self.names(tags), ..Intent::default() }
     }
 
     /// Changes that set these tags on the root.

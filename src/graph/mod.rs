@@ -1,14 +1,18 @@
 //! The content of artifacts: manifests with their bytes, children first, and blobs, each once.
 
+mod lacking;
 mod walk;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
 use crate::{
     error::{Kind, Result},
-    oci::{Descriptor, Digest, RefName, Tag, annotation},
+    oci::{Descriptor, Digest, Platforms, RefName, Tag, annotation},
     store::{self, ReadStore},
 };
 
@@ -38,7 +42,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The manifests that this one points to.
+    /// The manifests that this one points to, those that are left out included.
     #[must_use]
     pub fn children(&self) -> &[Digest] {
         &self.children
@@ -92,14 +96,32 @@ pub struct Root {
     pub names: Vec<RefName>,
     /// The stores that have it, by position, the nearest first; empty means all of them in order.
     pub origins: Vec<u16>,
+    /// For an index, the platforms whose members are in the graph: others are left out on purpose. All if `None`.
+    pub platforms: Option<Platforms>,
 }
 
 impl Root {
     /// A root that any of the stores may have.
     #[must_use]
     pub fn new(desc: Descriptor, names: Vec<RefName>) -> Self {
-        Self { desc, names, origins: Vec::new() }
+        Self { desc, names, origins: Vec::new(), platforms: None }
     }
+}
+
+/// The indexes of which members are left out, with the platforms that are kept: all that one of the roots asks for.
+pub(crate) fn parts(roots: &[Root]) -> BTreeMap<Digest, Platforms> {
+    let whole: BTreeSet<&Digest> = roots.iter().filter(|root| root.platforms.is_none()).map(digest_of).collect();
+    let mut parts: BTreeMap<Digest, Platforms> = BTreeMap::new();
+    for root in roots.iter().filter(|root| !whole.contains(digest_of(root))) {
+        let Some(kept) = &root.platforms else { continue };
+        let all = parts.remove(digest_of(root)).map_or_else(|| kept.clone(), |known| known.and(kept));
+        parts.insert(root.desc.digest.clone(), all);
+    }
+    parts
+}
+
+fn digest_of(root: &Root) -> &Digest {
+    &root.desc.digest
 }
 
 /// All content of one or more artifacts, found by reading manifests only.
@@ -125,7 +147,8 @@ impl Graph {
     /// Walks from `roots` through all manifests. Stores are asked in order, so that nothing is fetched from farther
     /// away than necessary; referrers come from the farthest store, which is the origin.
     ///
-    /// Errors: a missing or malformed manifest, one digest described with two sizes, a listed referrer with another
+    /// Of an index whose root names platforms, the other members are left out. Errors: a missing or malformed manifest (kind
+    /// `NotFound` if it is that of a root, or of a platform that was asked for), one digest described with two sizes, a listed referrer with another
     /// subject, an exceeded limit.
     pub async fn of(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Self> {
         walk::walk(stores, roots, referrers).await

@@ -1,17 +1,19 @@
 //! Building a graph: level by level, each manifest read once, with its referrers.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{BlobEntry, Entry, Graph, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, Origins, Root};
+use super::{
+    BlobEntry, Entry, Graph, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, Origins, Root, lacking::lacking, parts,
+};
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, Parsed, RefName, Role, Tag, media_type},
+    oci::{Descriptor, Digest, Parsed, Platforms, RefName, Role, Tag, media_type},
     store::{self, Name, ReadStore},
 };
 
@@ -22,7 +24,7 @@ const QUESTIONS: usize = 32;
 
 /// See [`Graph::of`].
 pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referrers: bool) -> Result<Graph> {
-    let mut walk = GraphWalk { stores, ..GraphWalk::default() };
+    let mut walk = GraphWalk { stores, parts: parts(&roots), ..GraphWalk::default() };
     let mut level: Vec<(Descriptor, Origins)> = Vec::new();
     for root in &roots {
         let origins = walk.origins(&root.origins);
@@ -38,11 +40,19 @@ pub(super) async fn walk(stores: &[Arc<dyn ReadStore>], roots: Vec<Root>, referr
         if depth > MAX_DEPTH {
             return Err(Error::limit(format!("manifests are nested more than {MAX_DEPTH} levels deep")));
         }
-        let reading = level.into_iter().map(|(desc, origins)| read(stores, desc, origins));
+        let reading = level.into_iter().map(|(desc, origins)| async move {
+            let digest = desc.digest.clone();
+            read(stores, desc, origins).await.map_err(|e| (digest, e))
+        });
         let mut reading = stream::iter(reading).buffered(PARALLEL);
         let (mut entries, mut next) = (Vec::new(), Vec::new());
         // One document at a time: parsed, it takes several times the memory of its bytes.
-        while let Some((desc, bytes, origins)) = reading.try_next().await.map_err(|e| named_by_another(e, depth))? {
+        loop {
+            let (desc, bytes, origins) = match reading.try_next().await {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err((digest, e)) => return Err(walk.unread(&digest, e, depth).await),
+            };
             let parsed = Parsed::read(&desc.media_type, &bytes).context(|| format!("manifest {}", desc.digest))?;
             entries.push(walk.enter(desc, bytes, origins, &parsed, &mut next)?);
         }
@@ -75,6 +85,8 @@ struct Met {
 #[derive(Default)]
 struct GraphWalk<'a> {
     stores: &'a [Arc<dyn ReadStore>],
+    /// Indexes of which members are left out.
+    parts: BTreeMap<Digest, Platforms>,
     entries: HashMap<Digest, Entry>,
     met: HashMap<Digest, Met>,
     items: usize,
@@ -121,13 +133,34 @@ impl GraphWalk<'_> {
         let (children, subject): (Vec<_>, _) = (children.collect(), parsed.subject().map(|about| about.digest.clone()));
         let entry = Entry { desc: parsed.listed(&desc), bytes, subject, origins, children };
         self.check_subject(&entry)?;
-        for (role, child) in all {
+        for (role, child) in self.kept(&entry.desc.digest, all) {
             self.meet(role, child, &entry.origins, next)?;
             if let Some(also) = self.also.get(&entry.desc.digest).filter(|_| role == Role::Manifest) {
                 self.also.insert(child.digest.clone(), also.clone());
             }
         }
         Ok(entry)
+    }
+
+    /// The children of a manifest that are not left out.
+    fn kept<'c>(&self, of: &Digest, all: Vec<(Role, &'c Descriptor)>) -> Vec<(Role, &'c Descriptor)> {
+        let Some(platforms) = self.parts.get(of) else { return all };
+        let members: Vec<&Descriptor> = all.iter().map(|(_, member)| *member).collect();
+        all.into_iter().zip(platforms.keeps(&members)).filter(|(_, kept)| *kept).map(|(child, _)| child).collect()
+    }
+
+    /// The error for a manifest at this depth that cannot be read. One that another names and no store has is no request
+    /// for what is not there, unless it is for a platform that was asked for.
+    async fn unread(&self, digest: &Digest, error: Error, depth: usize) -> Error {
+        if error.kind() != Kind::NotFound || depth == 0 {
+            return error;
+        }
+        let parent = self.entries.values().find(|entry| entry.children.contains(digest));
+        let told = match parent {
+            Some(index) => lacking(self.stores, index, self.parts.contains_key(&index.desc.digest)).await,
+            None => None,
+        };
+        told.unwrap_or_else(|| error.into_kind(Kind::Invalid))
     }
 
     /// Records content that something points to, once per role: a manifest to be read next, or a blob.
@@ -261,7 +294,8 @@ impl GraphWalk<'_> {
             None => {
                 self.companion_tags.insert(tag.clone(), desc.digest.clone());
                 self.meet(Role::Manifest, &desc, &origins, next)?;
-                self.companions.push(Root { desc, names: vec![tag.clone().into()], origins: origins.to_vec() });
+                let (names, origins) = (vec![tag.clone().into()], origins.to_vec());
+                self.companions.push(Root { origins, ..Root::new(desc, names) });
                 Ok(())
             }
         }
@@ -299,14 +333,6 @@ fn prefer(desc: &Descriptor, next: &mut [(Descriptor, Origins)]) {
     let known = next.iter_mut().find(|(known, _)| known.digest == desc.digest);
     if let Some((known, _)) = known.filter(|(known, _)| !media_type::points(&known.media_type)) {
         known.media_type.clone_from(&desc.media_type);
-    }
-}
-
-/// The error for a manifest at this depth: one that another names and no store has is no request for what is not there.
-fn named_by_another(error: Error, depth: usize) -> Error {
-    match error.kind() {
-        Kind::NotFound if depth > 0 => error.into_kind(Kind::Invalid),
-        _ => error,
     }
 }
 

@@ -4,7 +4,6 @@ use super::{Context, Location, Opened, Place, name_in, open};
 use crate::{
     copy::{self, Report, Selected, Selection, naming::SourceName},
     error::{Context as _, Result},
-    graph::Root,
     oci::RefName,
     store::Name,
 };
@@ -85,8 +84,9 @@ impl Opened {
             progress: context.progress.clone(),
             ..copy::Options::default()
         };
-        let (from, root) = (selected.store(&self.store), Root::new(selected.root, names));
+        let (from, root) = (selected.store(&self.store), selected.to_root(names));
         let report = copy::copy_roots(&[from], vec![root], &target, &options).await?;
-        Ok(Report { indexes: selected.made.into_iter().collect(), ..report })
+        let (indexes, partial) = (selected.made.into_iter().collect(), selected.partial.into_iter().collect());
+        Ok(Report { indexes, partial, ..report })
     }
 }

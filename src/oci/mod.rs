@@ -13,6 +13,7 @@ pub mod json;
 mod manifest;
 pub mod media_type;
 mod platform;
+mod platforms;
 mod ref_name;
 mod reference;
 mod registry_name;
@@ -25,6 +26,7 @@ pub use digest::{Algorithm, Digest, Hasher, hashed};
 pub use digest_prefix::DigestPrefix;
 pub use manifest::{Index, MAX_JSON_DEPTH, MAX_MANIFEST, Manifest, Other, Parsed, Role};
 pub use platform::{Fit, Platform};
+pub use platforms::Platforms;
 pub use ref_name::RefName;
 pub use reference::{Reference, without_userinfo};
 pub use registry_name::RegistryName;
@@ -44,6 +46,9 @@ pub mod annotation {
     pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
     /// Digest of that other one.
     pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+    /// On an index in a list: the platforms whose members the store has, if others were left out on purpose; see
+    /// [`Platforms`](super::Platforms).
+    pub const PLATFORMS: &str = "vnd.artifact.platforms";
     /// `true` on a layer that is a directory packed as tar+gzip (oras-go `content/file`).
     pub const UNPACK: &str = "io.deis.oras.content.unpack";
     /// Digest of the uncompressed tar of such a layer (oras-go `content/file`).

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    copy::select,
+    copy::{here, select},
     error::{Code, Context as _, Error, Kind, Result},
     location::{Context, Location},
     oci::{Descriptor, Index, Manifest, Parsed, Platform},
@@ -67,7 +67,7 @@ pub async fn unpack(
     let mut parsed = read(store, &root).await?;
     let mut notes = Vec::new();
     if let Parsed::Index(index) = &parsed {
-        let member = member(store, from, index, context, options.type_name.as_deref()).await?;
+        let member = member(store, from, (&root, index), context, options.type_name.as_deref()).await?;
         notes.push(format!("{from} is an index; unpacking its member {}", member.digest));
         parsed = read(store, &member).await?;
         root = member;
@@ -101,12 +101,13 @@ async fn read(store: &Arc<dyn ReadStore>, desc: &Descriptor) -> Result<Parsed> {
 async fn member(
     store: &Arc<dyn ReadStore>,
     from: &Location,
-    index: &Index,
+    (root, index): (&Descriptor, &Index),
     context: &Context,
     type_name: Option<&str>,
 ) -> Result<Descriptor> {
-    if let [only] = index.manifests.as_slice() {
-        return Ok(only.clone());
+    let members = here(store.as_ref(), root, index.manifests.iter().collect()).await?;
+    if let [only] = members.as_slice() {
+        return Ok((*only).clone());
     }
     if index.manifests.is_empty() {
         return Err(Error::not_found(format!("{from} is an index without members: there is nothing to unpack")));
@@ -115,7 +116,7 @@ async fn member(
     // A program that is a type does not say which manifests it knows before it is asked for one.
     let named = type_name.and_then(|name| catalog.get(name).ok());
     let mut fitting = Vec::new();
-    for member in index.manifests.iter().take(MAX_MEMBERS) {
+    for member in members.iter().copied().take(MAX_MEMBERS) {
         let recognised = catalog.recognise(&read(store, member).await?);
         if recognised.is_some_and(|(kind, _)| named.as_ref().is_none_or(|named| named.name() == kind.name())) {
             fitting.push(member);
@@ -123,19 +124,19 @@ async fn member(
     }
     match fitting.as_slice() {
         // Of members beyond the limit, another may fit, too.
-        [only] if index.manifests.len() <= MAX_MEMBERS => Ok((*only).clone()),
-        _ => Err(member_wanted(from, index)),
+        [only] if members.len() <= MAX_MEMBERS => Ok((*only).clone()),
+        _ => Err(member_wanted(from, &members)),
     }
 }
 
 /// The error for an index of which no single member can be unpacked: lists them.
-fn member_wanted(from: &Location, index: &Index) -> Error {
-    let shown = |member: &Descriptor| match member.platform.as_deref() {
+fn member_wanted(from: &Location, all: &[&Descriptor]) -> Error {
+    let shown = |member: &&Descriptor| match member.platform.as_deref() {
         Some(platform) => format!("`{platform}`"),
         None => format!("`@{}`", member.digest),
     };
-    let members: Vec<String> = index.manifests.iter().take(MAX_MEMBERS).map(shown).collect();
-    let more = match index.manifests.len().saturating_sub(MAX_MEMBERS) {
+    let members: Vec<String> = all.iter().take(MAX_MEMBERS).map(shown).collect();
+    let more = match all.len().saturating_sub(MAX_MEMBERS) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };

@@ -10,7 +10,7 @@ use super::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore};
 use crate::{
     blob::{ByteStream, FileSlice, part},
     error::Result,
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Platforms},
 };
 
 /// A store, read together with further manifests. Those have no name, and nothing refers to them.
@@ -99,6 +99,13 @@ impl ReadStore for Added {
         match self.added(&subject.digest) {
             Some(_) => Ok(Some(Vec::new())),
             None => self.store.referrers_in_brief(subject).await,
+        }
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        match self.added(&index.digest) {
+            Some(_) => Ok(None),
+            None => self.store.kept_platforms(index).await,
         }
     }
 

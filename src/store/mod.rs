@@ -35,7 +35,7 @@ pub use self::{
 use crate::{
     blob::{Blob, ByteStream, CHUNK, FileSlice},
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, DigestPrefix, MAX_MANIFEST, RefName, RegistryName, RepositoryName, Role},
+    oci::{Descriptor, Digest, DigestPrefix, MAX_MANIFEST, Platforms, RefName, RegistryName, RepositoryName, Role},
 };
 
 /// A source of content. `Display` names it for people.
@@ -97,6 +97,12 @@ pub trait ReadStore: Display + Send + Sync {
     /// Like [`ReadStore::referrers`], but without annotations, which may take megabytes in each of thousands of
     /// manifests; `None` if the store cannot list referrers for less memory.
     async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        Ok(None)
+    }
+
+    /// The platforms of an index that a copy brought here, if it left out others on purpose: see [`Intent::parts`]. `None`
+    /// if nothing is known to be left out, as in a registry.
+    async fn kept_platforms(&self, _index: &Descriptor) -> Result<Option<Platforms>> {
         Ok(None)
     }
 

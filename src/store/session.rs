@@ -1,5 +1,7 @@
 //! Writing sessions, as stores implement them.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -7,7 +9,7 @@ use super::{Home, Item};
 use crate::{
     blob::Blob,
     error::{Error, Result},
-    oci::{Descriptor, Digest, RefName},
+    oci::{Descriptor, Digest, Platforms, RefName},
     progress::Outcome,
 };
 
@@ -16,6 +18,9 @@ use crate::{
 pub struct Intent {
     /// All content that must exist in the end, each item once; content that the store has need not be put.
     pub items: Vec<Item>,
+    /// Indexes among `items` of which members are left out on purpose, with the platforms that they keep here; every other
+    /// index among `items` is whole. A layout or archive notes it in its list; a registry may refuse such an index.
+    pub parts: BTreeMap<Digest, Platforms>,
     /// Manifests to list without a name, with their descriptors for the list: those with a subject, and unnamed roots.
     pub listed: Vec<Descriptor>,
     /// The names that will be set or removed. Only [`Session::name`] sets one.
@@ -152,7 +157,8 @@ pub trait Session: Send + Sync {
 
     /// Stores a verified manifest. Its content must be stored already: children come first.
     ///
-    /// Errors: code `ContentMissing`, as for [`Session::commit`].
+    /// Errors: code `ContentMissing`, as for [`Session::commit`]; code `PartialIndexRefused` if the store does not take an
+    /// index of which members are left out.
     async fn manifest(&self, desc: &Descriptor, bytes: &Bytes) -> Result<Outcome>;
 
     /// Checks whether a manifest of an unknown media type is accepted, before its content is sent. A registry can only

@@ -14,7 +14,7 @@ use super::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore};
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::Descriptor,
+    oci::{Descriptor, Platforms},
 };
 
 /// Several stores read as one: content comes from the first that has it, a name stands for its manifest in the first
@@ -177,6 +177,16 @@ impl ReadStore for Union {
             }
         }
         Ok(Some(found.into_values().collect()))
+    }
+
+    /// Those of the first store that knows: what it lacks, others may have.
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        for store in &self.stores {
+            if let Some(kept) = store.kept_platforms(index).await? {
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

@@ -4,6 +4,7 @@ mod companions;
 mod hostile;
 mod missing;
 mod narrow;
+mod partial;
 mod plan;
 mod unknown;
 

@@ -1,10 +1,10 @@
 //! Carrying out a copy: one plan over all artifacts; with `--keep-going`, over all that can be copied.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use artifact::{
     Result,
-    copy::{self, Destination, NewIndex, Options},
+    copy::{self, Destination, NewIndex, Options, PartialIndex, Selected},
     graph::Root,
     location::Place,
     oci::Digest,
@@ -17,10 +17,32 @@ use super::failure::{Failure, among, is_of_all};
 pub(super) struct Ends {
     pub(super) from: Vec<Arc<dyn ReadStore>>,
     pub(super) to: Vec<Target>,
-    /// Indexes that were made for it.
-    pub(super) indexes: Vec<NewIndex>,
+    pub(super) narrowed: Narrowed,
     /// Artifacts that cannot be copied, found out so far.
     pub(super) failed: Vec<Failure>,
+}
+
+/// Indexes of which not all members are copied.
+#[derive(Default)]
+pub(super) struct Narrowed {
+    /// Those that were made of others.
+    indexes: Vec<NewIndex>,
+    /// Those that stay as they are.
+    partial: Vec<PartialIndex>,
+}
+
+impl Narrowed {
+    /// Of these artifacts, each index once.
+    pub(super) fn of(all: impl IntoIterator<Item = Selected>) -> Self {
+        let (mut narrowed, mut known) = (Self::default(), HashSet::new());
+        for Selected { made, partial, root, .. } in all {
+            if known.insert(root.digest) {
+                narrowed.indexes.extend(made);
+                narrowed.partial.extend(partial);
+            }
+        }
+        narrowed
+    }
 }
 
 /// A destination, and what goes there.
@@ -63,7 +85,7 @@ impl Ends {
         let mut carried = Carried::none(std::mem::take(&mut self.failed));
         let others = all.len().saturating_sub(1);
         self.attempt(&all, options, dry_run, &mut carried).await.map_err(|e| among(e, others))?;
-        Ok(carried.with(self.indexes))
+        Ok(carried.with(self.narrowed))
     }
 
     /// Copies what can be copied. A group that fails is tried again in halves, so that few broken artifacts cost few
@@ -89,7 +111,7 @@ impl Ends {
                 }
             }
         }
-        carried.with(self.indexes)
+        carried.with(self.narrowed)
     }
 
     /// Copies a group by one plan, and adds to what was carried.
@@ -129,10 +151,11 @@ impl Carried {
         Self { report: None, locations: Vec::new(), roots: Vec::new(), failed }
     }
 
-    /// With the indexes that were made and copied.
-    fn with(mut self, indexes: Vec<NewIndex>) -> Self {
+    /// With the indexes that were copied in part.
+    fn with(mut self, Narrowed { indexes, partial }: Narrowed) -> Self {
         if let Some(report) = &mut self.report {
             report.indexes = indexes.into_iter().filter(|made| self.roots.contains(&made.to)).collect();
+            report.partial = partial.into_iter().filter(|index| self.roots.contains(&index.digest)).collect();
         }
         self
     }
@@ -227,7 +250,7 @@ mod tests {
         let picky = Arc::new(Picky { memory: Memory::new(), takes, fails, begun: AtomicUsize::new(0) });
         let place = Place::Layout("to".into());
         let to = vec![Target { place, store: Arc::clone(&picky) as Arc<dyn Store>, wanted }];
-        let ends = Ends { from: vec![Arc::new(from)], to, indexes: Vec::new(), failed: Vec::new() };
+        let ends = Ends { from: vec![Arc::new(from)], to, narrowed: Narrowed::default(), failed: Vec::new() };
         let carried = ends.carry_on(&Options::default(), false).await;
         let names = picky.memory.list_names().await.unwrap().names.into_iter().map(String::from).collect();
         (carried, picky.begun.load(Ordering::Relaxed), names)

@@ -8,7 +8,7 @@ use std::{
 use artifact::{
     Code, Error, Kind, Result,
     copy::{
-        self, NewIndex, Selected,
+        self, Selected,
         naming::{self, Naming, SourceName},
     },
     error::Context as _,
@@ -25,7 +25,7 @@ use super::super::{
 };
 use super::{
     Args,
-    carry::{Ends, Target, Wanted},
+    carry::{Ends, Narrowed, Target, Wanted},
     failure::{Failure, all_of, kept_going},
     list::{self, End},
     open_destination,
@@ -54,7 +54,7 @@ pub(super) struct Many {
     from: Vec<Arc<dyn ReadStore>>,
     /// Each destination with what goes there.
     to: Vec<(Place, Vec<Wanted>)>,
-    indexes: Vec<NewIndex>,
+    narrowed: Narrowed,
     failed: Vec<Failure>,
 }
 
@@ -75,8 +75,9 @@ impl Many {
         if !args.no_referrers {
             leave_named_companions(&mut named, &mut found);
         }
-        let indexes = stores.add_made(named.iter().map(|(wish, ..)| wish.store).zip(&found));
-        Ok(Self { from: stores.open, to: by_place(named, found), indexes, failed })
+        stores.add_made(named.iter().map(|(wish, ..)| wish.store).zip(&found));
+        let narrowed = Narrowed::of(found.iter().cloned());
+        Ok(Self { from: stores.open, to: by_place(named, found), narrowed, failed })
     }
 
     /// Opens the destinations.
@@ -85,7 +86,7 @@ impl Many {
         for (place, wanted) in self.to {
             to.push(Target { store: open_destination(args, &place, report).await?, place, wanted });
         }
-        Ok(Ends { from: self.from, to, indexes: self.indexes, failed: self.failed })
+        Ok(Ends { from: self.from, to, narrowed: self.narrowed, failed: self.failed })
     }
 
     /// The number of artifacts, counted per destination, and of destinations.
@@ -98,14 +99,14 @@ impl Many {
 fn by_place(named: Vec<Named>, found: Vec<Selected>) -> Vec<(Place, Vec<Wanted>)> {
     let mut to: Vec<(Place, Vec<Wanted>)> = Vec::new();
     let (mut places, mut roots) = (HashMap::new(), HashMap::new());
-    for ((wish, place, name), Selected { root: desc, .. }) in named.into_iter().zip(found) {
+    for ((wish, place, name), selected) in named.into_iter().zip(found) {
         let at = *places.entry(key(&place)).or_insert_with(|| {
             to.push((place, Vec::new()));
             to.len().saturating_sub(1)
         });
         let Some((_, there)) = to.get_mut(at) else { continue };
-        let known = *roots.entry((at, desc.digest.clone(), wish.store)).or_insert_with(|| {
-            let root = Root { desc, names: Vec::new(), origins: vec![wish.store] };
+        let known = *roots.entry((at, selected.root.digest.clone(), wish.store)).or_insert_with(|| {
+            let root = Root { origins: vec![wish.store], ..selected.to_root(Vec::new()) };
             there.push(Wanted { root, from: Vec::new() });
             there.len().saturating_sub(1)
         });

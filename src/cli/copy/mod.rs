@@ -18,14 +18,13 @@ use artifact::{
     Error, Result,
     copy::{Options, naming::Map},
     error::Context as _,
-    graph::Root,
     location::{Location, Place},
     store::Store,
 };
 
 pub(super) use self::outcome::{Outcome, report_done, report_planned, report_pulled};
 use self::{
-    carry::{Ends, Target, Wanted},
+    carry::{Ends, Narrowed, Target, Wanted},
     list::End,
     many::Many,
     outcome::Outcomes,
@@ -203,9 +202,9 @@ async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Resul
     let (selected, names) = from.root(&target, &args.selection.selection()).await?;
     let store = open_destination(args, &target.place, report).await?;
     let stores = vec![selected.store(&from.store)];
-    let wanted = vec![Wanted { root: Root::new(selected.root, names), from: vec![source.to_string()] }];
+    let wanted = vec![Wanted { root: selected.to_root(names), from: vec![source.to_string()] }];
     let to = vec![Target { place: target.place, store, wanted }];
-    Ok(Ends { from: stores, to, indexes: selected.made.into_iter().collect(), failed: Vec::new() })
+    Ok(Ends { from: stores, to, narrowed: Narrowed::of([selected]), failed: Vec::new() })
 }
 
 /// Sources and destinations of many artifacts.

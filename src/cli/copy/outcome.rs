@@ -1,12 +1,15 @@
 //! What a copy reports: messages, digests, one JSON document.
 
-use std::{collections::HashSet, process::ExitCode};
+use std::{
+    collections::{HashMap, HashSet},
+    process::ExitCode,
+};
 
 use artifact::{
     Result,
-    copy::{self, NameReport, NewIndex},
+    copy::{self, NameReport, NewIndex, PartialIndex},
     location::Location,
-    oci::Digest,
+    oci::{Descriptor, Digest},
 };
 use serde_json::{Value, json};
 
@@ -176,6 +179,7 @@ impl CopyText {
         }
         done.notes.iter().for_each(|note| report.warn(note));
         done.indexes.iter().for_each(|made| self.tell_index(report, made));
+        done.partial.iter().for_each(|index| self.tell_partial(report, index));
         self.tell_names(report, done);
         let nothing = done.moved == 0 && done.mounted == 0;
         let same = done.names.iter().all(|name| name.outcome == "same");
@@ -191,11 +195,9 @@ impl CopyText {
     /// Reports an index that was made, and what the one that it is a part of had besides.
     fn tell_index(&self, report: &Report, made: &NewIndex) {
         let NewIndex { from, to, members, left_out, referrers_left, .. } = made;
-        let platforms = left_out.iter().map(|desc| desc.platform.as_ref().map_or("-".into(), ToString::to_string));
         let becomes = if self.dry { "would become" } else { "becomes" };
         let members = count(*members, "member");
-        let left_out = platforms.collect::<Vec<String>>().join(", ");
-        report.say(format!("index {from} {becomes} {to} with {members}; left out: {left_out}"));
+        report.say(format!("index {from} {becomes} {to} with {members}; left out: {}", platforms(left_out)));
         match referrers_left {
             _ if !self.referrers => {}
             Some(0) => {}
@@ -205,6 +207,17 @@ impl CopyText {
             }
             None => report.warn(format!("cannot tell what refers to {from}; it does not apply to {to}")),
         }
+    }
+
+    /// Reports an index that stays as it is, and what is left out of it.
+    fn tell_partial(&self, report: &Report, index: &PartialIndex) {
+        let PartialIndex { digest, members, left_out, .. } = index;
+        let keeps = if self.dry { "would keep" } else { "keeps" };
+        let all = count(members.saturating_add(left_out.len()), "member");
+        report.say(format!(
+            "index {digest} {keeps} its digest, with {members} of {all}; left out: {}",
+            platforms(left_out)
+        ));
     }
 
     /// Reports for each name whether it is new, moved or unchanged. A moved name always gets a line of its own, since
@@ -251,6 +264,24 @@ impl CopyText {
         }
         Ok(object)
     }
+}
+
+/// The platforms of members that are left out, in their order, and how many there are of each.
+fn platforms(left_out: &[Descriptor]) -> String {
+    let (mut order, mut counts) = (Vec::new(), HashMap::new());
+    for desc in left_out {
+        let platform = desc.platform.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+        let count: &mut usize = counts.entry(platform.clone()).or_default();
+        if *count == 0 {
+            order.push(platform);
+        }
+        *count = count.saturating_add(1);
+    }
+    let told = |platform: String| match counts.get(&platform) {
+        Some(many) if *many > 1 => format!("{platform} ({many})"),
+        _ => platform,
+    };
+    order.into_iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// The result for the only name, unless it moved: the start of a sentence.

@@ -1,14 +1,10 @@
 //! The stores that a copy of many artifacts reads.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path,
-    sync::Arc,
-};
+use std::{collections::HashMap, path, sync::Arc};
 
 use artifact::{
     Error, Kind, Result,
-    copy::{NewIndex, Selected},
+    copy::Selected,
     location::Place,
     oci::Descriptor,
     store::{Added, ReadStore},
@@ -37,22 +33,19 @@ impl Stores {
         Ok(at)
     }
 
-    /// Adds the indexes that were made of those in each store, and returns each once.
-    pub(super) fn add_made<'a>(&mut self, found: impl Iterator<Item = (u16, &'a Selected)>) -> Vec<NewIndex> {
+    /// Adds the indexes that were made of those in each store.
+    pub(super) fn add_made<'a>(&mut self, found: impl Iterator<Item = (u16, &'a Selected)>) {
         let mut made: HashMap<u16, Vec<(Descriptor, Bytes)>> = HashMap::new();
-        let (mut indexes, mut known) = (Vec::new(), HashSet::new());
         for (store, selected) in found {
             if let Some(added) = selected.added() {
                 made.entry(store).or_default().push(added);
             }
-            indexes.extend(selected.made.iter().filter(|made| known.insert(made.to.clone())).cloned());
         }
         for (at, added) in made {
             if let Some(store) = self.open.get_mut(usize::from(at)) {
                 *store = Arc::new(Added::new(Arc::clone(store), added));
             }
         }
-        indexes
     }
 
     pub(super) fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {

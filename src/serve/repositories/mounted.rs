@@ -18,7 +18,7 @@ use super::{
 use crate::{
     blob::{ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, RepositoryName, Tag},
+    oci::{Descriptor, Platforms, RepositoryName, Tag},
     store::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore, Store, Union, one_page},
 };
 
@@ -232,6 +232,10 @@ impl ReadStore for MountedRepository {
 
     async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
         self.all.referrers_in_brief(subject).await
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        self.all.kept_platforms(index).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

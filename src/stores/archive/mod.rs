@@ -37,7 +37,7 @@ use crate::{
     blob::{ByteStream, FileSlice, read_file},
     error::{Code, Error, Result},
     fs::blocking,
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Platforms},
     progress::{Event, Observer},
     store::{
         Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, new_version, one_page,
@@ -237,6 +237,10 @@ impl ReadStore for Archive {
     async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
         let subject = subject.digest.clone();
         self.run(move |contents| contents.referrers(&contents.index, &subject, false).map(Some)).await
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        Ok(self.contents().index.platforms(&index.digest))
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

@@ -29,7 +29,7 @@ use crate::{
     progress::{Event, Outcome},
     store::{Committed, Home, Intent, Item, NameChange, NameOutcome, Session, verified},
     stores::{
-        index::IndexFile,
+        index::{IndexFile, Parts},
         listing::{MARKER, Manifests as _, replaces},
         write_behind::WriteBehind,
     },
@@ -132,6 +132,8 @@ struct Rewriting {
 struct Changes {
     names: Vec<NameChange>,
     listed: BTreeMap<Digest, Descriptor>,
+    /// Indexes that are stored, whole or in part.
+    parts: Parts,
     over: bool,
 }
 
@@ -228,7 +230,7 @@ impl Session for ArchiveSession {
 
 impl Rewriting {
     fn begin(target: &Target, lock: Lock, intent: Intent) -> Result<Self> {
-        let Intent { items, listed, names, removals } = intent;
+        let Intent { items, parts, listed, names, removals } = intent;
         lock.dir.clean(|_| false)?;
         let (base, exists) = Contents::before(&target.path)?;
         let base = if exists { base.settled()? } else { base };
@@ -251,7 +253,7 @@ impl Rewriting {
             kept.remove(digest).ok_or_else(|| base.missing(format_args!("{digest}")))?;
         }
         let listed = listed.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
-        let foreseen = Changes { names, listed, over: false };
+        let foreseen = Changes { names, listed, parts: Parts::new(&items, parts), over: false };
         let mut index = base.index.clone();
         foreseen.apply(&base, &mut index, &kept, &removals)?;
         let plan = Plan::of(index.encode()?, &kept, &manifests)?;
@@ -402,7 +404,9 @@ impl Changes {
             let outcome = NameOutcome::of(found.as_ref(), to.as_ref().map(|desc| &desc.digest));
             committed.names.push((name.clone(), outcome));
         }
+        let known = index.parts(&self.parts);
         base.list(index, &tags, &replaces(&self.names), &self.listed)?;
+        index.note(&self.parts, &known)?;
         removals.iter().for_each(|digest| index.forget(digest));
         Ok(committed)
     }

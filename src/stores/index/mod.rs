@@ -5,6 +5,7 @@ mod flaws;
 #[cfg(all(feature = "fuzz", feature = "types"))]
 mod fuzz;
 mod kinds;
+mod parts;
 mod reading;
 mod sorted;
 mod whole;
@@ -22,8 +23,8 @@ use crate::{
 
 #[cfg(all(feature = "fuzz", feature = "types"))]
 pub(crate) use self::fuzz::index_json;
-pub(super) use self::sorted::Sorted;
 use self::{kinds::Kind as EntryKind, reading::Document};
+pub(super) use self::{parts::Parts, sorted::Sorted};
 
 /// Largest `index.json` that is read or written.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
@@ -58,6 +59,8 @@ struct Entry {
     brief: Option<Brief>,
     /// True if a key is one letter away from one that leads to the name.
     near_miss: bool,
+    /// True if members of this index are left out.
+    is_part: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +111,8 @@ impl Entry {
             let name = kind.name(desc).map(|name| NameText::of(&name, &raw));
             Brief { digest: desc.digest.clone(), name, kind }
         });
-        let mut entry = Self { raw, brief, near_miss: false };
+        let is_part = desc.as_ref().is_some_and(|desc| desc.annotations.contains_key(annotation::PLATFORMS));
+        let mut entry = Self { raw, brief, near_miss: false, is_part };
         entry.near_miss = desc.is_some_and(|desc| !entry.near_misses(&desc).is_empty());
         entry
     }
@@ -141,25 +145,30 @@ impl Entry {
 
     /// This entry with this name, or without one, otherwise unchanged.
     fn named(&self, name: Option<&str>) -> Result<Self> {
+        self.annotated(annotation::REF_NAME, name)
+    }
+
+    /// This entry with this annotation, or without it, otherwise unchanged.
+    fn annotated(&self, key: &str, value: Option<&str>) -> Result<Self> {
         let malformed = |e| Error::caused(Kind::Internal, "cannot edit an entry of `index.json`", e);
-        let mut value: Value = serde_json::from_slice(&self.raw.0).map_err(malformed)?;
-        if let Some(entry) = value.as_object_mut() {
+        let mut own: Value = serde_json::from_slice(&self.raw.0).map_err(malformed)?;
+        if let Some(entry) = own.as_object_mut() {
             let mut annotations = match entry.remove("annotations") {
                 Some(Value::Object(map)) => map,
                 _ => serde_json::Map::new(),
             };
-            if self.brief.as_ref().is_some_and(|brief| brief.kind != EntryKind::Plain) {
+            if key == annotation::REF_NAME && self.brief.as_ref().is_some_and(|brief| brief.kind != EntryKind::Plain) {
                 kinds::make_plain(&mut annotations);
             }
-            match name {
-                Some(name) => drop(annotations.insert(annotation::REF_NAME.into(), name.into())),
-                None => drop(annotations.shift_remove(annotation::REF_NAME)),
+            match value {
+                Some(value) => drop(annotations.insert(key.into(), value.into())),
+                None => drop(annotations.shift_remove(key)),
             }
             if !annotations.is_empty() {
                 entry.insert("annotations".into(), Value::Object(annotations));
             }
         }
-        Self::of(&value)
+        Self::of(&own)
     }
 }
 

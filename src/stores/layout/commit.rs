@@ -18,7 +18,7 @@ use crate::{
     oci::{Descriptor, Digest},
     store::{Committed, NameChange, NameOutcome},
     stores::{
-        index::IndexFile,
+        index::{IndexFile, Parts},
         listing::{Manifests as _, replaces},
     },
 };
@@ -31,12 +31,14 @@ pub(super) struct Change {
     pub(super) listed: BTreeMap<Digest, Descriptor>,
     /// Content to remove.
     pub(super) removals: Vec<Digest>,
+    /// Indexes that are stored, whole or in part.
+    pub(super) parts: Parts,
     /// Content was stored whose names are not durable yet.
     pub(super) wrote: bool,
 }
 
 impl Change {
-    /// True if there is nothing to do.
+    /// True if there is nothing to do, unless the list says something else about the indexes.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.listed.is_empty() && self.removals.is_empty() && !self.wrote
     }
@@ -179,7 +181,9 @@ impl Shared {
             committed.names.push((name.clone(), outcome));
         }
         change.listed.values().try_for_each(present)?;
+        let known = index.parts(&change.parts);
         self.list(index, &tags, &replaces(&change.names), &change.listed)?;
+        index.note(&change.parts, &known)?;
         for digest in &change.removals {
             if here(digest)?.is_none() {
                 return Err(self.files.missing(digest));

@@ -37,7 +37,7 @@ use crate::{
     blob::{ByteStream, FileSlice, part, read_file},
     error::{Error, Kind, Result},
     fs::{StrictStamp, blocking},
-    oci::{Descriptor, Digest},
+    oci::{Descriptor, Digest, Platforms},
     store::{
         Abilities, Intent, Inventory, Item, Name, NamePage, Presence, ReadStore, Session, Store, one_page,
         resolve_prefix,
@@ -336,6 +336,11 @@ impl ReadStore for Layout {
     async fn referrers_in_brief(&self, subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
         let subject = subject.digest.clone();
         self.run(move |shared| Manifests::referrers(shared, &*shared.index()?, &subject, false).map(Some)).await
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        let digest = index.digest.clone();
+        self.run(move |shared| Ok(shared.index()?.platforms(&digest))).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

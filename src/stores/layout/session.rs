@@ -17,6 +17,7 @@ use crate::{
     oci::{Descriptor, Digest, RefName},
     progress::Outcome,
     store::{Committed, Home, Intent, Item, NameChange, Session, Sink},
+    stores::index::Parts,
 };
 
 pub(super) struct LayoutSession {
@@ -40,7 +41,8 @@ impl LayoutSession {
         layout.0.files.keep_open();
         let removals = intent.removals.into_iter().map(|item| item.desc.digest).collect();
         let listed = intent.listed.into_iter().map(|desc| (desc.digest.clone(), desc)).collect();
-        let change = Change { names: Vec::new(), listed, removals, wrote: false };
+        let parts = Parts::new(&intent.items, intent.parts);
+        let change = Change { names: Vec::new(), listed, removals, parts, wrote: false };
         Ok(Self {
             layout,
             items: intent.items,
@@ -80,6 +82,14 @@ impl LayoutSession {
     /// Makes all content durable and visible under its digest.
     async fn settle(&self) -> Result<()> {
         self.run(|shared, unsynced| shared.files.settle(unsynced)).await
+    }
+
+    /// True if the list says something else about the indexes of this session.
+    async fn changes_parts(&self, parts: Parts) -> Result<bool> {
+        match parts.is_empty() {
+            true => Ok(false),
+            false => self.run(move |shared, _| Ok(parts.change(&*shared.index()?))).await,
+        }
     }
 
     /// Errors: kind `NotFound` unless all intended content is stored.
@@ -151,8 +161,14 @@ impl Session for LayoutSession {
         self.complete().await?;
         let mut outcome = self.outcome.lock().await;
         if outcome.is_none() {
+            let (idle, parts) = {
+                let change = self.change();
+                let change = change.as_ref().ok_or_else(ended)?;
+                (change.is_empty(), change.parts.clone())
+            };
+            let idle = idle && !self.changes_parts(parts).await?;
             let change = self.change().take().ok_or_else(ended)?;
-            if change.is_empty() {
+            if idle && change.is_empty() {
                 self.unlock();
                 return Ok(Committed::default());
             }

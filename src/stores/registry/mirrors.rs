@@ -18,7 +18,7 @@ use super::{Repository, api::download::part, log};
 use crate::{
     blob::{Blob as _, ByteStream, FileSlice},
     error::{Error, Kind, Result},
-    oci::{Descriptor, Digest, Role},
+    oci::{Descriptor, Digest, Platforms, Role},
     store::{self, Home, Inventory, Item, Name, NamePage, Presence, ReadStore},
 };
 
@@ -283,6 +283,11 @@ impl ReadStore for Mirrored {
 
     /// `None`, as of every registry.
     async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
+        Ok(None)
+    }
+
+    /// `None`, as of every registry.
+    async fn kept_platforms(&self, _index: &Descriptor) -> Result<Option<Platforms>> {
         Ok(None)
     }
 

@@ -123,12 +123,13 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
     world.write("empty/x", "1");
     let saved = tar::archive([tar::Entry::file("manifest.json", b"[]")]);
     std::fs::write(world.path().join("saved.tar"), saved).unwrap();
-    for (name, text) in [("linux-amd64", "1"), ("linux-arm64", "2")] {
+    for (name, text) in [("linux-amd64", "1"), ("linux-arm64", "2"), ("linux-arm", "3")] {
         world.write(&format!("programs/{name}/tool"), text);
     }
     let definition = std::fs::read_to_string("examples/types/multi-platform.yaml").unwrap();
     world.write("multi-platform.yaml", &definition);
     world.ok("push programs oci:index:v1 --type multi-platform --type-file multi-platform.yaml");
+    world.ok("copy oci:index:v1 oci:part:v1 --platform linux/amd64,linux/arm64");
     world.write("list", "localhost:1/x/a:v1\nlocalhost:2/x/a:v1\n");
     for (line, code, exit) in [
         ("inspect oci:two", Code::SeveralTags, 1),
@@ -143,6 +144,7 @@ fn stores_and_names(world: &World, reached: &mut Reached) {
         ("ls ./saved.tar", Code::DockerArchive, 1),
         ("pull oci:index:v1 files --unpack", Code::PlatformWanted, 1),
         ("pull oci:index:v1 out --platform linux/s390x", Code::NoSuchPlatform, 4),
+        ("copy oci:part:v1 oci:more:v1", Code::MembersMissing, 1),
         ("cat oci:two:a nosuch", Code::NoSuchPart, 4),
         ("pull oci:two:a files --unpack --include nosuch", Code::NothingMatches, 4),
         ("serve oci:two:a", Code::StoreWithName, 2),
@@ -202,6 +204,11 @@ fn registries(world: &World, reached: &mut Reached) {
         _ => reply(404, &[], b""),
     });
     reached.by(world.command(&format!("push talk {}/a:v1", lossy.host())), Code::ContentMissing, 1);
+    let part = format!("copy oci:index:v1 {}/a:v1 --platform linux/amd64,linux/arm64", lossy.host());
+    reached.by(world.command(&part), Code::ContentMissing, 1);
+    let served = Served::start(world, "--writable");
+    let part = part.replace(lossy.host(), &served.addr);
+    reached.by(world.command(&part), Code::PartialIndexRefused, 1);
     helpers(world, &closed, reached);
     let reticent = Scripted::start(|request| match request.line() {
         line if line.contains("/referrers/") => reply(403, &[], b""),

@@ -18,10 +18,10 @@ use crate::support::{
     server,
 };
 
-const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "windows/amd64:10.0.20348.1"];
+pub(super) const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "windows/amd64:10.0.20348.1"];
 
 /// An index of images for these platforms, with an attestation of each, and with keys that nobody knows.
-fn images() -> Sample {
+pub(super) fn images() -> Sample {
     let images = PLATFORMS.map(|platform| Sample::of(&[platform.as_bytes()]));
     let attestations = images.clone().map(|image| Sample::of(&[b"about", image.root().digest.to_string().as_bytes()]));
     let mut all = Sample::index(&[images.to_vec(), attestations.to_vec()].concat());
@@ -52,11 +52,16 @@ fn images() -> Sample {
 }
 
 fn selection(platforms: &[&str], attestations: bool) -> Selection {
-    Selection { platforms: platforms.iter().map(|text| text.parse().unwrap()).collect(), attestations }
+    let mut selection = Selection::default();
+    selection.platforms = platforms.iter().map(|text| text.parse().unwrap()).collect();
+    selection.attestations = attestations;
+    selection
 }
 
 async fn selected(from: &Arc<dyn ReadStore>, platforms: &[&str], attestations: bool) -> artifact::Result<Selected> {
-    narrow(from, from.resolve(&named("v1")).await.unwrap(), &selection(platforms, attestations)).await
+    let mut selection = selection(platforms, attestations);
+    selection.new_index = true;
+    narrow(from, from.resolve(&named("v1")).await.unwrap(), &selection).await
 }
 
 /// What a selection leaves, as JSON.

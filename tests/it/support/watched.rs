@@ -10,7 +10,7 @@ use std::{
 use artifact::{
     Error, Kind, Result,
     blob::{Blob, ByteStream, FileSlice},
-    oci::{Descriptor, Digest, RefName},
+    oci::{Descriptor, Digest, Platforms, RefName},
     progress::Outcome,
     store::{
         Abilities, Committed, Home, Intent, Inventory, Item, Name, NameChange, NamePage, Presence, ReadStore, Session,
@@ -169,6 +169,10 @@ impl ReadStore for Watched {
     /// `None`, so that it is asked for all of them.
     async fn referrers_in_brief(&self, _subject: &Descriptor) -> Result<Option<Vec<Descriptor>>> {
         Ok(None)
+    }
+
+    async fn kept_platforms(&self, index: &Descriptor) -> Result<Option<Platforms>> {
+        self.inner.kept_platforms(index).await
     }
 
     fn local(&self, item: &Item) -> Option<FileSlice> {

@@ -29,6 +29,8 @@ pub(in crate::stores::registry) struct RegistrySession {
     repository: RepositoryApi,
     /// Manifests that get a name. They are sent under it, and not by digest before.
     named: HashSet<Digest>,
+    /// Indexes of which members are left out.
+    parts: HashSet<Digest>,
     removals: Vec<Item>,
     staged: Mutex<Staged>,
     /// The registry rejected a manifest because of missing content: its claims to have content, or to have mounted it,
@@ -41,8 +43,10 @@ pub(in crate::stores::registry) struct RegistrySession {
 
 #[derive(Clone, Default)]
 struct Staged {
-    /// Manifests not sent yet, children and subjects first.
+    /// Manifests not sent yet, children and subjects first; of those in `tried`, only the names are not set yet.
     held: Vec<HeldManifest>,
+    /// Manifests that were sent by digest, to see whether they are accepted.
+    tried: HashSet<Digest>,
     names: Vec<NameChange>,
     over: bool,
 }
@@ -71,6 +75,7 @@ impl RegistrySession {
         Self {
             repository,
             named,
+            parts: intent.parts.into_keys().collect(),
             removals: intent.removals,
             staged: Mutex::default(),
             doubted: AtomicBool::new(false),
@@ -90,10 +95,18 @@ impl RegistrySession {
             || self.staged().held.iter().any(|held| manifest.needs(&held.desc.digest))
     }
 
-    /// Sends by digest the manifests that have no name or that others require, and returns the digests of the latter.
-    async fn send_first(&self, held: &[HeldManifest], named: &HashSet<&Digest>) -> Result<HashSet<Digest>> {
-        let mut sent = HashSet::new();
+    /// Sends by digest the manifests that have no name or that others require, and returns the digests of all that were
+    /// sent so.
+    async fn send_first(
+        &self,
+        held: &[HeldManifest],
+        named: &HashSet<&Digest>,
+        mut sent: HashSet<Digest>,
+    ) -> Result<HashSet<Digest>> {
         for HeldManifest { desc, bytes, .. } in held {
+            if sent.contains(&desc.digest) {
+                continue;
+            }
             if !named.contains(&desc.digest) || held.iter().any(|other| other.needs(&desc.digest)) {
                 let published = self.repository.publish_manifest(desc, bytes, &[]).await;
                 published.context(|| format!("copy manifest {} to {}", desc.digest, self.repository))?;
@@ -149,7 +162,7 @@ impl RegistrySession {
 
     /// Sends pending manifests and sets all names.
     async fn publish_all(&self) -> Result<Committed> {
-        let Staged { held, names, over } = self.staged().clone();
+        let Staged { held, tried, names, over } = self.staged().clone();
         if over {
             return Err(ended());
         }
@@ -158,7 +171,7 @@ impl RegistrySession {
             found.push(self.expected(&change.name, &change.expect).await?);
         }
         let named = names.iter().filter_map(|change| change.to.as_ref()).map(|desc| &desc.digest).collect();
-        let mut sent = self.send_first(&held, &named).await?;
+        let mut sent = self.send_first(&held, &named, tried).await?;
         let mut committed = Committed::default();
         for (change, found) in names.iter().zip(&found) {
             let what = || format!("tag `{}` in {}", change.name, self.repository);
@@ -170,6 +183,24 @@ impl RegistrySession {
             self.repository.remove(item).await?;
         }
         Ok(committed)
+    }
+
+    /// Sends an index of which members are left out by its digest, before any name is set: many registries refuse it.
+    async fn try_part(&self, desc: &Descriptor, bytes: &Bytes) -> Result<()> {
+        let repository = &self.repository;
+        let refused = |e: &Error| match e.code() {
+            Some(Code::ContentMissing) => true,
+            code => code.is_none() && matches!(e.kind(), Kind::Invalid | Kind::NotFound),
+        };
+        match repository.publish_manifest(desc, bytes, &[]).await {
+            Err(e) if refused(&e) => {
+                let message = format!("{repository} takes an index with all its members only");
+                Err(Error::caused(Kind::Invalid, message, e).with_code(Code::PartialIndexRefused))
+            }
+            other => other,
+        }?;
+        self.staged().tried.insert(desc.digest.clone());
+        Ok(())
     }
 
     /// Ensures that a blob is stored.
@@ -218,7 +249,10 @@ impl Session for RegistrySession {
         if self.staged().over {
             return Err(ended());
         }
-        if self.waits(&manifest) {
+        if self.parts.contains(&desc.digest) {
+            self.repository.located(self.try_part(desc, bytes).await)?;
+        }
+        if self.parts.contains(&desc.digest) || self.waits(&manifest) {
             let mut staged = self.staged();
             if staged.held.iter().all(|held| held.desc.digest != desc.digest) {
                 staged.held.push(manifest);
