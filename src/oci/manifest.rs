@@ -318,6 +318,9 @@ struct Keys {
     media_type: Option<String>,
     layers: Option<IgnoredAny>,
     manifests: Option<IgnoredAny>,
+    /// Of an index, which has none, so that its `Config` is refused: readers tell a manifest by it.
+    #[serde(rename = "config")]
+    _config: Option<IgnoredAny>,
 }
 
 /// Errors: nested too deep.

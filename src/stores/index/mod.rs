@@ -394,7 +394,7 @@ mod tests {
         }
         assert_eq!(read("").name(), Some(""));
         // With the text, an index of 32 MiB and 100 000 entries takes less than the memory of all layouts of a server.
-        assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
         assert!(IndexFile::weight(MAX_BYTES) < 64 << 20);
     }
 
