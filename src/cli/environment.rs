@@ -7,6 +7,11 @@ pub(crate) fn can_draw() -> bool {
     env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
+/// Whether colours are unwanted: `NO_COLOR` (no-color.org), or a terminal that has none.
+pub(crate) fn no_colors() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !can_draw()
+}
+
 /// Whether the path is in the directory for temporary files.
 pub(crate) fn is_temporary(path: &Path) -> bool {
     path.starts_with(env::temp_dir())

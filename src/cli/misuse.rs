@@ -11,7 +11,7 @@ use artifact::{Error, oci::without_userinfo, text::is_harmful};
 use serde_json::json;
 
 use super::{
-    friends, hint,
+    environment, friends, hint,
     text::{escape, without_controls},
 };
 
@@ -19,6 +19,7 @@ use super::{
 /// arguments escaped.
 pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let colors = !wants_json(arguments)
+        && !environment::no_colors()
         && if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = error.render();
     let given = || arguments.iter().map(|argument| argument.to_string_lossy());

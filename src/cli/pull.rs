@@ -64,6 +64,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return unpacked(args, view, &context, report).await;
     }
     let target = destination(&args.location, args.dest.as_deref())?;
+    if matches!(target.place, Place::Layout(_)) {
+        report.say("pulling into an OCI layout; with `--unpack`, the files are written instead");
+    }
     let mut options = CopyOptions::default();
     options.referrers = args.referrers;
     options.selection = args.selection.selection();

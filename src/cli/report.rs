@@ -43,6 +43,36 @@ pub(crate) struct Args {
     /// Show every blob transferred and every request served
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Colour the words `error`, `warning` and `hint`: on a terminal without NO_COLOR, always or never
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn is_on(self) -> bool {
+        match self {
+            Self::Auto => io::stderr().is_terminal() && !environment::no_colors(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// The words that lines of talk begin with, with their colours.
+const WORDS: [(&str, &str); 3] = [("error:", "1;31"), ("warning:", "1;33"), ("hint:", "1;36")];
+
+/// A line, its first word in its colour.
+fn colored(line: &str) -> String {
+    let found = WORDS.iter().find_map(|(word, color)| Some((word, color, line.strip_prefix(word)?)));
+    found.map_or_else(|| line.to_owned(), |(word, color, rest)| format!("\u{1b}[{color}m{word}\u{1b}[0m{rest}"))
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -62,6 +92,7 @@ pub(crate) struct Report {
     format: Format,
     quiet: bool,
     verbose: bool,
+    colors: bool,
     closed: Arc<AtomicBool>,
     screen: Arc<Screen>,
     display: Arc<progress::Display>,
@@ -73,7 +104,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(args: &Args, command: String, arguments: &[OsString]) -> Self {
         let typed = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-        let Args { format, quiet, verbose } = *args;
+        let Args { format, quiet, verbose, color } = *args;
+        let colors = color.is_on();
         let mode = match format {
             _ if quiet => Mode::Quiet,
             Format::Json => Mode::Json,
@@ -84,7 +116,7 @@ impl Report {
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
         let (closed, sent) = (Arc::default(), SentSecrets::default());
-        Self { command: command.into(), typed, format, quiet, verbose, closed, screen, display, observer, sent }
+        Self { command: command.into(), typed, format, quiet, verbose, colors, closed, screen, display, observer, sent }
     }
 
     /// What is sent to registries from now on.
@@ -239,7 +271,9 @@ impl Report {
             Format::Json => self.object(&json!({ "event": event, "message": line.to_string() })),
             Format::Text => {
                 let line = self.sent.without(&line.to_string());
-                self.screen.above(|| stderr(&format!("{}\n", escape(&line))));
+                let line = escape(&line);
+                let line = if self.colors { colored(&line) } else { line };
+                self.screen.above(|| stderr(&format!("{line}\n")));
             }
         }
     }
@@ -295,6 +329,12 @@ pub(crate) fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_word_of_a_line_has_a_colour() {
+        assert_eq!(colored("error: no hint: x"), "\u{1b}[1;31merror:\u{1b}[0m no hint: x");
+        assert_eq!(colored("an error: x"), "an error: x");
+    }
 
     #[test]
     fn an_error_without_end_is_shown_as_far_as_somebody_reads() {

@@ -27,8 +27,8 @@ pub(crate) struct RegistryArgs {
     #[command(flatten)]
     pub(crate) access: Access,
     /// Per-host configuration: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[arg(long, alias = "config", value_name = "FILE")]
+    hosts: Option<PathBuf>,
     /// Limit the total rate of transfers, in bytes per second: 500K, 10M, 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
@@ -66,7 +66,7 @@ impl RegistryArgs {
             ..context.registry
         };
         context.progress = report.observer();
-        context.hosts.ours = self.config.clone().or(context.hosts.ours);
+        context.hosts.ours = self.hosts.clone().or(context.hosts.ours);
         let (access, report) = (self.access.clone(), report.clone());
         context.amend = Some(Arc::new(move |options: &mut Options| {
             access.apply(options)?;

@@ -62,7 +62,7 @@ async fn what_is_configured_per_host_needs_no_flags() {
     let world = World::new();
     let (_registry, host) = secured(&world).await;
     world.write("hosts.yaml", &format!("\"{host}\": {{plain-http: false, ca-file: ca.pem}}"));
-    world.ok(&format!("push talk/slides.yaml {host}/a:v1 --config hosts.yaml"));
+    world.ok(&format!("push talk/slides.yaml {host}/a:v1 --hosts hosts.yaml"));
     let home = world.path().join(".config/artifact/hosts.yaml");
     world.write(".config/artifact/hosts.yaml", &format!("\"{host}\": {{plain-http: false}}"));
     world.fails(&format!("ls {host}/a"), 1, &["the certificate of"]);
@@ -73,7 +73,7 @@ async fn what_is_configured_per_host_needs_no_flags() {
     world.write(".config/artifact/hosts.yaml", &format!("\"{host}\":\n  plain_http: true"));
     world.fails(&format!("ls {host}/a"), 2, &["hosts.yaml:2:3", "`plain-http`"]);
     std::fs::remove_file(home).unwrap();
-    world.fails(&format!("ls {host}/a --config gone.yaml"), 2, &["gone.yaml"]);
+    world.fails(&format!("ls {host}/a --hosts gone.yaml"), 2, &["gone.yaml"]);
     world
         .write(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}/a\"\nblocked = true"));
     world.fails(&format!("ls {host}/a"), 5, &[&format!("{host}/a is blocked by the configuration")]);
