@@ -66,8 +66,16 @@ artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout"
 artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version-",
     ),
     ("types list", "artifact types list"),
-    ("types show", "artifact types show file-bundle"),
-    ("types new", "artifact types new recipe"),
+    (
+        "types show",
+        "artifact types show file-bundle
+artifact types show slideshow --raw > mine.yaml",
+    ),
+    (
+        "types new",
+        "artifact types new recipe
+artifact types new recipe - > recipe.yaml",
+    ),
     (
         "types lint",
         "artifact types lint

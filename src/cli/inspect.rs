@@ -12,7 +12,7 @@ use artifact::{
 use super::{
     report::{Report, about, object},
     session::{CatalogArgs, RegistryArgs},
-    text::{escape, size, table},
+    text::{escape, escape_lines, size, table},
 };
 
 /// Show an artifact's type, config, layers or members, annotations and referrers.
@@ -77,7 +77,7 @@ pub(super) fn text(location: Option<&Location>, description: &Description) -> Ve
     let content = if description.config.is_some() { "layers" } else { "content" };
     section(&mut lines, content, description.layers.iter().map(layer).collect());
     section(&mut lines, "manifests", description.children.iter().map(member).collect());
-    let annotations = description.annotations.iter().map(|(key, value)| vec![escape(key), escape(value)]);
+    let annotations = description.annotations.iter().map(|(key, value)| vec![escape(key), escape_lines(value)]);
     section(&mut lines, "annotations", annotations.collect());
     section(&mut lines, "referrers", description.referrers.iter().map(|content| about(&content.descriptor)).collect());
     let kept = description.companions.iter();
@@ -96,5 +96,5 @@ fn section(lines: &mut Vec<String>, title: &str, rows: Vec<Vec<String>>) {
     }
     lines.push(String::new());
     lines.push(format!("{title}:"));
-    lines.extend(table(&rows).into_iter().map(|line| format!("  {line}")));
+    lines.extend(table(&rows).into_iter().map(|line| format!("  {line}").trim_end().to_owned()));
 }

@@ -3,6 +3,7 @@
 use std::{fmt::Display, num::NonZeroU64};
 
 use artifact::text::is_harmful;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Makes external text safe for a terminal: [harmful](is_harmful) characters become escapes.
 pub(crate) fn escape(text: &str) -> String {
@@ -12,6 +13,11 @@ pub(crate) fn escape(text: &str) -> String {
         c => c.to_string(),
     };
     text.chars().map(shown).collect()
+}
+
+/// As [`escape`], but line breaks stay.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
 /// Escapes characters that JSON strings may contain but that control terminals. The document parses to the same text.
@@ -70,6 +76,7 @@ pub(crate) fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> Stri
 const MAX_WIDTH: usize = 256;
 
 /// Aligns the columns of rows, two spaces apart; the last column is not padded, nor are others because of a very long cell.
+/// Further lines of a last cell are below its first one.
 pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let long = |cell: &String| cell.chars().count();
@@ -78,15 +85,89 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
         cells.filter(|long| *long <= MAX_WIDTH).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(long(cell)) + 2));
+    let lines = |row: &Vec<String>| {
+        let Some((last, others)) = row.split_last() else { return vec![String::new()] };
+        let mut start = String::new();
+        for (cell, width) in others.iter().zip(&widths) {
+            start.push_str(cell);
+            start.extend(std::iter::repeat_n(' ', width.saturating_sub(long(cell)) + 2));
         }
-        line.trim_end().to_owned()
+        let below = " ".repeat(long(&start));
+        let starts = std::iter::once(start.as_str()).chain(std::iter::repeat(below.as_str()));
+        starts.zip(last.split('\n')).map(|(start, line)| format!("{start}{line}").trim_end().to_owned()).collect()
     };
-    rows.iter().map(line).collect()
+    rows.iter().flat_map(lines).collect()
+}
+
+/// Columns of a page of text: what every terminal has.
+const PAGE: usize = 80;
+
+/// Columns of a cell in front of the last one, beyond which it does not widen its column.
+const MAX_CELL: usize = 24;
+
+/// Aligns the columns of rows, two spaces apart, on a page of 80 columns. The last column is wrapped between words; a word
+/// or another cell that is too long for its place moves to a line of its own, and is never broken.
+pub(crate) fn page(rows: &[Vec<String>], indent: usize) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter(|row| column + 1 < row.len()).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.width()).filter(|width| *width <= MAX_CELL).max().unwrap_or(0)
+    };
+    let starts = (0..columns).scan(indent, |at, column| {
+        let start = *at;
+        *at += width(column) + 2;
+        Some(start)
+    });
+    let starts: Vec<usize> = starts.collect();
+    rows.iter().flat_map(|row| laid_out(row, &starts)).collect()
+}
+
+/// One row of a page, with the columns at which its cells start.
+fn laid_out(row: &[String], starts: &[usize]) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for (column, (cell, start)) in row.iter().zip(starts).enumerate() {
+        if column + 1 < row.len() {
+            [cell].into_iter().filter(|cell| !cell.is_empty()).for_each(|cell| put(&mut lines, *start, cell));
+            continue;
+        }
+        for (i, line) in cell.split('\n').enumerate() {
+            if i > 0 {
+                lines.push(String::new());
+            }
+            let mut words = line.split(' ').filter(|word| !word.is_empty());
+            words.next().into_iter().for_each(|first| put(&mut lines, *start, first));
+            words.for_each(|word| follow(&mut lines, *start, word));
+        }
+    }
+    lines
+}
+
+/// Adds a text at its column; where something is in the way, or it would not end on the page, on a new line.
+fn put(lines: &mut Vec<String>, start: usize, text: &str) {
+    let used = lines.last().map_or(0, |line| line.width());
+    if used > 0 && (used + 2 > start || start + text.width() > PAGE) {
+        lines.push(String::new());
+        return put(lines, start, text);
+    }
+    if let Some(line) = lines.last_mut() {
+        let at = if used == 0 { start.min(PAGE.saturating_sub(text.width())) } else { start };
+        line.push_str(&" ".repeat(at - used));
+        line.push_str(text);
+    }
+}
+
+/// Adds a word after another, or on a new line.
+fn follow(lines: &mut Vec<String>, start: usize, word: &str) {
+    match lines.last_mut() {
+        Some(line) if line.width() + 1 + word.width() <= PAGE => {
+            line.push(' ');
+            line.push_str(word);
+        }
+        _ => {
+            lines.push(String::new());
+            put(lines, start, word);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +200,37 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
         assert_eq!(table(&rows), ["a    bb", "ccc  d"]);
+    }
+
+    #[test]
+    fn further_lines_of_a_last_cell_are_below_its_first_one() {
+        let rows = [vec!["a".into(), "x\ny\n\nz".into()], vec!["ccc".into(), "d".into()]];
+        assert_eq!(table(&rows), ["a    x", "     y", "", "     z", "ccc  d"]);
+        assert_eq!(escape_lines("a\r\nb\rc\td\u{1b}\n"), "a\nb\\rc\\td\\u{1b}");
+    }
+
+    #[test]
+    fn a_page_has_eighty_columns_and_no_word_is_broken() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let (long, path) = ("n".repeat(64), format!("/{}", "p".repeat(70)));
+        let words = "word ".repeat(30);
+        let rows = [
+            row(["short", "built-in", words.trim()]),
+            row([&long, "built-in", "after a long name"]),
+            row(["other", &path, "after a long path"]),
+            row(["third", "built-in", &format!("{} end\nmore", "w".repeat(99))]),
+        ];
+        let lines = page(&rows, 0);
+        let indent = "                 ";
+        assert_eq!(lines[0], format!("short  built-in  {}", "word ".repeat(12)).trim_end());
+        assert_eq!(lines[1], format!("{indent}{}", "word ".repeat(12).trim_end()));
+        assert_eq!(lines[3], long);
+        assert_eq!(lines[4], "       built-in  after a long name");
+        assert_eq!(lines[5], "other");
+        assert_eq!(lines[6], format!("       {path}"));
+        assert_eq!(lines[7], format!("{indent}after a long path"));
+        assert_eq!(lines[8..], ["third  built-in", &"w".repeat(99), &format!("{indent}end"), &format!("{indent}more")]);
+        assert!(lines.iter().all(|line| line.width() <= 80 || !line.contains(' ')));
     }
 
     #[test]

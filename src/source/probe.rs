@@ -57,6 +57,13 @@ pub enum Magic {
     Webp,
 }
 
+impl std::fmt::Display for Magic {
+    /// The name that definitions use.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        serde::Serialize::serialize(self, f)
+    }
+}
+
 /// The magic bytes with their offsets.
 const MAGICS: &[(Magic, usize, &[u8])] = &[
     (Magic::Gzip, 0, b"\x1f\x8b"),

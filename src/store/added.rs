@@ -84,6 +84,10 @@ impl ReadStore for Added {
         self.store.unnamed().await
     }
 
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        self.store.names_after(last, most).await
+    }
+
     async fn names_version(&self) -> Result<Option<u64>> {
         self.store.names_version().await
     }

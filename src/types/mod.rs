@@ -11,7 +11,7 @@
 //! the network, the environment or other programs.
 
 // Each of these uses only those in front of it: `language`, `definition`, `check`, `probe`, `planning`, `unpacking`,
-// `artifact_type`, then `schema`, `skeleton`, `test`, `plugin` and `catalog`.
+// `artifact_type`, then `summary`, `schema`, `skeleton`, `test`, `plugin` and `catalog`.
 mod artifact_type;
 mod catalog;
 mod check;
@@ -22,6 +22,7 @@ pub mod plugin;
 mod probe;
 mod schema;
 mod skeleton;
+mod summary;
 pub mod test;
 mod unpacking;
 
@@ -36,6 +37,7 @@ pub use self::{
     },
     schema::{plan_schema, schema},
     skeleton::skeleton,
+    summary::Section,
     unpacking::{
         accept::{Evidence, Identity},
         generic,

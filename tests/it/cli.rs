@@ -14,6 +14,7 @@ mod progress;
 mod raw;
 mod sources;
 mod text;
+mod types;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -817,7 +818,7 @@ fn help_says_what_each_command_does() {
 #[test]
 fn a_definition_of_the_project_takes_the_place_of_the_built_in_one() {
     let world = World::new();
-    let built_in = world.ok("types show slideshow");
+    let built_in = world.ok("types show slideshow --raw");
     let digest = world.ok("plan talk -q");
     world.write("artifact-types/slideshow.yaml", &built_in);
     assert_eq!(world.ok("plan talk -q"), digest);

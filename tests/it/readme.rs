@@ -1,11 +1,12 @@
 //! What README.md shows is true.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use artifact::{
     source::Source,
-    types::{ArtifactType, Catalog, Inputs, Origin, lint},
+    types::{ArtifactType, Catalog, Inputs, Origin, lint, schema},
 };
+use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
 
@@ -47,4 +48,47 @@ fn every_built_in_type_is_found_in_the_guide() {
     for kind in Catalog::builtin().unwrap().list() {
         assert!(guide.contains(&format!("[`{}`]", kind.name())), "{}", kind.name());
     }
+}
+
+/// The keys and the fixed values in a JSON Schema.
+fn words_of(schema: &Value, words: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            let texts = map.get("enum").and_then(Value::as_array).into_iter().flatten().chain(map.get("const"));
+            words.extend(texts.filter_map(Value::as_str).map(str::to_owned));
+            words.extend(
+                map.get("properties").and_then(Value::as_object).into_iter().flat_map(|map| map.keys().cloned()),
+            );
+            map.values().for_each(|inner| words_of(inner, words));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| words_of(inner, words)),
+        _ => {}
+    }
+}
+
+/// What is code in a page: blocks and spans.
+fn code_of(page: &str) -> String {
+    let (mut code, mut in_block) = (String::new(), false);
+    for line in page.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            code += &format!("{line}\n");
+        } else {
+            line.split('`').skip(1).step_by(2).for_each(|span| code += &format!("{span}\n"));
+        }
+    }
+    code
+}
+
+#[test]
+fn every_key_and_value_of_a_definition_is_in_the_guide() {
+    let mut words = BTreeSet::new();
+    words_of(&serde_json::from_str(&schema().unwrap()).unwrap(), &mut words);
+    assert!(words.len() > 100 && words.contains("otherLayers") && words.contains("source-date-epoch"), "{words:?}");
+    let code = code_of(include_str!("../../artifact-types/README.md"));
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '/';
+    let said: BTreeSet<&str> = code.split(|c| !is_part(c)).collect();
+    words.retain(|word| !said.contains(word.as_str()));
+    assert_eq!(words, BTreeSet::new());
 }

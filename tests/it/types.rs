@@ -7,6 +7,7 @@ mod language;
 mod plans;
 mod plugins;
 mod round_trips;
+mod summary;
 mod unpacking;
 mod verdicts;
 

@@ -108,7 +108,7 @@ impl Entry {
         let desc: Option<Descriptor> = exact_keys::from_slice(&raw.0).ok();
         let brief = desc.as_ref().map(|desc| {
             let kind = EntryKind::of(desc);
-            let name = kind.name(desc).map(|name| NameText::of(&name, &raw));
+            let name = kind.name(desc).map(|name| NameText::of(name, &raw));
             Brief { digest: desc.digest.clone(), name, kind }
         });
         let is_part = desc.as_ref().is_some_and(|desc| desc.annotations.contains_key(annotation::PLATFORMS));

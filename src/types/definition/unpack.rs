@@ -48,7 +48,7 @@ pub struct Unpack {
     /// The plain content.
     #[serde(default)]
     pub tree: Vec<Rule>,
-    /// Settings for `artifact view`.
+    /// Settings for a viewer; not used yet.
     #[serde(default)]
     pub view: Option<Json>,
 }

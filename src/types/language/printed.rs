@@ -59,7 +59,9 @@ impl<'m> Printed<'m> {
             }
             Value::List(items, _) => meter.deeper(|| self.list(items)),
             Value::Map(map, _) => meter.deeper(|| self.map(map.entries())),
-            Value::Quote(_) => Err(Error::invalid("the digest is not known yet; use it alone, with `$expr`")),
+            Value::Quote(_) => Err(Error::invalid(
+                "the digest or size of a layer is not known before it is packed; use it alone, with `$expr`",
+            )),
             Value::Lazy(_) | Value::Layers(_) | Value::Loop(_) => {
                 Err(Error::invalid(format!("a {} cannot be printed", value.kind())))
             }

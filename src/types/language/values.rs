@@ -230,7 +230,7 @@ impl Value {
             Self::Text(_) | Self::Path(_) => "string",
             Self::List(..) => "list",
             Self::Map(..) | Self::Lazy(_) | Self::Loop(_) => "map",
-            Self::Quote(_) => "digest that is not known yet",
+            Self::Quote(_) => "digest or size of a layer that is not packed yet",
             Self::Layers(_) => "function",
         }
     }

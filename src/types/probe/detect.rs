@@ -90,7 +90,7 @@ impl Detect {
     }
 
     /// The conditions in words.
-    fn describe(&self) -> String {
+    pub(in crate::types) fn describe(&self) -> String {
         self.words(|_| true)
     }
 
@@ -107,7 +107,9 @@ impl Detect {
             let names = file.name.0.iter().chain(&file.glob.0).filter(|name| said(name));
             let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
             words.push(if names.is_empty() { "a file".into() } else { format!("a file {}", names.join(" or ")) });
-            let keys: Vec<_> = file.yaml.keys().chain(file.json.keys()).map(|k| format!("`{k}`")).collect();
+            words.extend(file.magic.map(|magic| format!("of {magic} data")));
+            let keys: Vec<_> =
+                file.yaml.iter().chain(&file.json).map(|(key, pattern)| wanted_key(key, pattern)).collect();
             if !keys.is_empty() {
                 words.push(format!("with {}", keys.join(" and ")));
             }
@@ -172,6 +174,20 @@ fn holds_keys(keys: &Map<String, Json>, format: Format, name: &str, named: bool,
         }
     }
     Ok(true)
+}
+
+/// A key and its pattern in words; any value goes without saying.
+fn wanted_key(key: &str, pattern: &Json) -> String {
+    match pattern {
+        Json::String(any) if any == "*" => format!("`{key}`"),
+        Json::String(glob) => format!("`{key}: {glob}`"),
+        Json::Array(globs) => {
+            let globs: Vec<_> =
+                globs.iter().map(|glob| glob.as_str().map_or_else(|| glob.to_string(), str::to_owned)).collect();
+            format!("a list `{key}` of `{}`", globs.join("` or `"))
+        }
+        other => format!("`{key}: {other}`"),
+    }
 }
 
 /// Whether a value is as the pattern wants it. Errors: the effort is exhausted.

@@ -70,7 +70,7 @@ fn sources_and_types(world: &World, reached: &mut Reached) {
     world.write("plain/f", "1");
     std::os::unix::fs::symlink("f", world.path().join("plain/l")).unwrap();
     world.write("big.yaml", &format!("a: {}\n", "b".repeat(1 << 20)));
-    let twin = world.ok("types show helm-chart").replace("name: helm-chart", "name: twin");
+    let twin = world.ok("types show helm-chart --raw").replace("name: helm-chart", "name: twin");
     world.write("twin.yaml", &twin.replace("aliases: [helm, chart]", "aliases: []"));
     let each = "detect: [{form: dir, dir: {}}]\nsource: {sets: {all: {dir: '.'}}}\n";
     let layers = "layers: {items: [{id: f, each: all, title: same}]}\n";

@@ -218,7 +218,7 @@ fn advice_about_names_fits_what_was_named() {
     world.write("chart/Chart.yaml", "name: web\nversion: 1.0.0\n");
     assert!(given(&world, "push chart oci:two:v9", &[]).contains("strict=false"));
     assert!(given(&world, "push chart localhost:1/web:v9", &[]).contains("strict=false"));
-    let twin = world.ok("types show helm-chart").replace("name: helm-chart", "name: twin");
+    let twin = world.ok("types show helm-chart --raw").replace("name: helm-chart", "name: twin");
     world.write("twin.yaml", &twin.replace("aliases: [helm, chart]", "aliases: []"));
     assert!(given(&world, "push chart oci:two --type-file twin.yaml", &[]).contains("select one with `--type NAME`"));
 }

@@ -146,3 +146,25 @@ fn no_character_that_hides_or_reorders_reaches_a_terminal_and_json_has_it_as_an_
     let text = ran(world.command("").args(["push", "❤️", "oci:out"]).output().unwrap());
     assert!(text.stderr.contains("❤️"), "{}", text.stderr);
 }
+
+#[test]
+fn an_annotation_with_line_breaks_is_shown_as_lines_below_one_another() {
+    let world = World::new();
+    let text = "- name: web\n  image: x\r\n\n\u{1b}[2Jreferrers:\rend\n";
+    let pushed = ran(world.command("push talk oci:out:v1 -a").arg(format!("images={text}")).output().unwrap());
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    let shown = world.ok("inspect oci:out:v1");
+    let wanted = ["- name: web", "  image: x", "", "\\u{1b}[2Jreferrers:\\rend"];
+    let (_, annotations) = shown.split_once("annotations:\n").unwrap();
+    let mut lines = annotations.lines().skip_while(|line| !line.starts_with("  images"));
+    let first = lines.next().unwrap();
+    let column = first.find("- name").unwrap();
+    assert_eq!(&first[column..], wanted[0]);
+    for wanted in &wanted[1..] {
+        let line = lines.next().unwrap();
+        assert_eq!(line, format!("{}{wanted}", " ".repeat(column)).trim_end());
+    }
+    // The document has the text itself.
+    let json: Value = serde_json::from_str(&world.ok("inspect oci:out:v1 --format json")).unwrap();
+    assert_eq!(json["annotations"]["images"], text);
+}

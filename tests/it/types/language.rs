@@ -49,6 +49,21 @@ fn quoting(config: &str, document: &str) -> Result<Plan> {
 }
 
 #[test]
+fn what_is_known_only_when_a_layer_is_packed_is_a_value_and_nothing_can_be_made_of_it() {
+    assert!(quoting("value: {size: {$expr: \"layers[0].size\"}}", "a: 1\n").is_ok());
+    for (value, message) in [
+        ("'{{ layers[0].size }} bytes'", "the digest or size of a layer is not known before it is packed"),
+        (
+            "{$expr: \"layers | map(attribute='size') | sum\"}",
+            "not of a digest or size of a layer that is not packed yet",
+        ),
+    ] {
+        let error = quoting(&format!("value: {{size: {value}}}"), "a: 1\n").unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn a_config_quotes_digests_and_a_document_cannot_forge_a_quote() {
     let plan = quoting(
         "value: {d: {$expr: \"layer('doc.yaml').digest\"}, all: {$expr: \"layers | map(attribute='size') | list\"}}",
@@ -68,9 +83,9 @@ fn a_config_quotes_digests_and_a_document_cannot_forge_a_quote() {
         assert!(error.to_string().contains("`$layer` is reserved"), "{error}");
     }
     let error = quoting("value: {d: \"{{ layer('doc.yaml').digest }}\"}", "a: 1").unwrap_err();
-    assert!(error.to_string().contains("not known yet"), "{error}");
+    assert!(error.to_string().contains("not known before it is packed"), "{error}");
     let error = quoting("value: {d: {$expr: \"'x' ~ layers[0].digest\"}}", "a: 1").unwrap_err();
-    assert!(error.to_string().contains("not known yet"), "{error}");
+    assert!(error.to_string().contains("not known before it is packed"), "{error}");
 }
 
 #[test]

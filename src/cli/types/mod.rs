@@ -1,7 +1,9 @@
 //! `artifact types`: the catalog, and tools for authors of definitions.
 
+mod list;
+mod show;
+
 use std::{
-    fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -11,21 +13,20 @@ use artifact::{
     Code, Context, Error, Kind, Result, fs,
     types::{self, ArtifactType, Origin, lint, plugin, test},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     report::Report,
-    session::{CatalogArgs, catalog},
-    text::{count, escape, table},
+    text::{count, escape},
 };
 
 /// List, show, write and test artifact types.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// List the artifact types and their origins
-    List(ListArgs),
-    /// Print the definition of a type
-    Show(ShowArgs),
+    List(list::Args),
+    /// Show what a type takes, makes, accepts and unpacks, and its parameters
+    Show(show::Args),
     /// Write a definition to start from
     New(NewArgs),
     /// Report errors in definitions, with line and column
@@ -34,20 +35,6 @@ pub(crate) enum Command {
     Test(FilesArgs),
     /// Print the JSON Schema of definitions, for editors, or of the plans that plug-ins print
     Schema(SchemaArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    types: CatalogArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ShowArgs {
-    /// Name of the type
-    name: String,
-    #[command(flatten)]
-    types: CatalogArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,8 +61,8 @@ pub(crate) struct FilesArgs {
 
 pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::List(args) => list_types(&args.types.context()?, report).await,
-        Command::Show(args) => show_type(&args, report),
+        Command::List(args) => list::run(&args, report).await,
+        Command::Show(args) => show::run(&args, report).await,
         Command::New(args) => new(&args, report),
         Command::Lint(args) => lint_all(&args, report),
         Command::Test(args) => test_all(&args, report),
@@ -86,53 +73,17 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
     }
 }
 
-async fn list_types(context: &Context, report: &Report) -> Result<ExitCode> {
-    let catalog = catalog(context, report)?;
-    let mut missing = catalog.broken().len();
-    let row = |name: &str, description: &str, origin: &dyn Display| json!({ "name": name, "description": description, "origin": origin.to_string() });
-    let mut json: Vec<_> = catalog.list().map(|kind| row(kind.name(), kind.description(), kind.origin())).collect();
-    // A definition overrides a program of the same name.
-    for (name, program) in plugin::list(&context.types.programs) {
-        if catalog.get(&name).is_ok() {
-            continue;
-        }
-        match context.plugins().get(&name).await {
-            Ok(Some(plugin)) => json.push(row(&name, &plugin.about().description, &program.display())),
-            Ok(None) => {}
-            Err(e) => {
-                report.warn(format!("an artifact type is not listed: {e}"));
-                missing += 1;
-            }
-        }
-    }
-    let cell = |row: &Value, key: &str| escape(row[key].as_str().unwrap_or_default());
-    let rows: Vec<_> =
-        json.iter().map(|row| ["name", "description", "origin"].map(|key| cell(row, key)).to_vec()).collect();
-    report.result(None, &json!({ "types": json }), &table(&rows))?;
-    match missing {
-        0 => Ok(ExitCode::SUCCESS),
-        missing => Err(Error::invalid(format!("{} cannot be listed", count(missing, "artifact type")))),
-    }
-}
-
-fn show_type(args: &ShowArgs, report: &Report) -> Result<ExitCode> {
-    let context = args.types.context()?;
-    let catalog = catalog(&context, report)?;
-    let kind = catalog.get(&args.name).map_err(|unknown| no_definition(&args.name, &context, unknown))?;
-    let json = json!({ "type": kind.name(), "origin": kind.origin().to_string(), "definition": kind.definition() });
-    report.result(None, &json, &[kind.text().trim_end().to_owned()])?;
-    Ok(ExitCode::SUCCESS)
-}
-
 /// The error for a type that no definition describes.
 fn no_definition(name: &str, context: &Context, unknown: Error) -> Error {
+    if unknown.kind() != Kind::UnknownType {
+        return unknown;
+    }
     match plugin::find(name, &context.types.programs) {
         Some(program) => Error::unsupported(format!(
             "artifact type `{name}` has no definition: it is the program {}",
             program.display()
         )),
-        None if unknown.kind() == Kind::UnknownType => unknown.into_kind(Kind::NotFound),
-        None => unknown,
+        None => unknown.into_kind(Kind::NotFound),
     }
 }
 
@@ -141,6 +92,7 @@ fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     let text = types::skeleton(&args.name)?;
     ArtifactType::parse(&text, Origin::File(path.clone()))?;
     if path.as_os_str() == "-" {
+        report.lines_only("a definition on stdout")?;
         report.bytes(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
