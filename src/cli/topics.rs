@@ -100,6 +100,8 @@ pub(crate) const JSON: &[[&str; 2]] = &[
     ["findings", "of each: `severity`, `code`, `place`, `message`"],
     ["types", "of each: `name`, `description`, `origin`"],
     ["origin, definition", "where a type comes from, and what it says"],
+    ["about", "what a program that is a type says of itself"],
+    ["partial, leftOut", "indexes of which some members are not there, and which these are"],
     ["tests", "of each: `type`, `name`, `failure`"],
     ["file", "the file that was written"],
     ["version", "of this program"],
