@@ -14,7 +14,8 @@ artifact push report.txt oci:layout:v1 -a org.opencontainers.image.version=1",
         "pull",
         "artifact pull registry.example/talks/oci:v1 talk-layout
 artifact pull registry.example/talks/oci:v1 talk-files --unpack
-artifact pull registry.example/talks/oci:v1 talk.tar",
+artifact pull registry.example/talks/oci:v1 talk.tar
+artifact pull registry.example/charts/web:^1.0 web-chart",
     ),
     (
         "plan",
@@ -24,6 +25,7 @@ artifact plan chart registry.example/charts --format json",
     (
         "copy",
         "artifact copy registry.example/talks/oci:v1 oci:talks
+artifact copy registry.example/charts/web:1.x oci:charts
 artifact copy --all-tags registry.example/talks/oci oci-archive:talks.tar
 artifact copy --repositories registry.example/talks oci:everything",
     ),
@@ -53,7 +55,8 @@ artifact cat registry.example/talks/oci:v1 1.png -o 1.png",
     (
         "resolve",
         "artifact resolve registry.example/talks/oci:v1
-artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout",
+artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout
+artifact resolve registry.example/charts/web:~1.0.0",
     ),
     ("manifest get", "artifact manifest get registry.example/talks/oci:v1 -o manifest.json"),
     ("manifest push", "artifact manifest push registry.example/talks/oci:v2 manifest.json"),

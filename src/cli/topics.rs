@@ -25,6 +25,7 @@ pub(crate) const TOPICS: &[Topic] = &[
             ["oci://host/repository…, docker://host/…", "the same"],
             ["oci:DIRECTORY[:name][@digest]", "an OCI image layout; `./dir`, `../dir` and `/dir` are one, too"],
             ["oci-archive:FILE[:name][@digest]", "a layout in one tar file; so are paths that end in `.tar`"],
+            ["…:^1.2, …:~1.2.3, …:'>=1 <2', …:1.x", "where an artifact is read: the newest version in the range"],
             ["…@sha256:1a2b3c4d", "eight digits of a digest are enough in a layout or archive"],
             ["", ""],
             ["A name in a layout may be a whole reference:", "oci:bundle:ghcr.io/org/app:v1"],

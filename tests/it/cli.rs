@@ -13,6 +13,7 @@ mod platforms;
 mod progress;
 mod raw;
 mod text;
+mod ranges;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
