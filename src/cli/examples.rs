@@ -42,7 +42,9 @@ artifact inspect oci:talk-layout --format json",
     (
         "ls",
         "artifact ls registry.example
-artifact ls registry.example/talks/oci",
+artifact ls registry.example/talks/oci
+artifact ls --long registry.example/talks/oci --sort date --reverse --limit 10
+artifact ls registry.example/charts/web --filter '1.*' --sort version",
     ),
     ("tag", "artifact tag registry.example/talks/oci:v1 stable 1.0"),
     ("delete", "artifact delete registry.example/talks/oci:stable"),

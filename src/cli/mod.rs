@@ -33,6 +33,7 @@ mod resolve;
 mod screen;
 mod serve;
 mod session;
+mod several;
 mod stop;
 mod tag;
 mod text;

@@ -79,7 +79,7 @@ pub(crate) const JSON: &[[&str; 2]] = &[
     ["digest, mediaType, size", "of the manifest or index"],
     ["platform, annotations", "of the manifest or index"],
     ["artifactType", "of the manifest, else the media type of its config"],
-    ["totalSize", "bytes of all that a push would store"],
+    ["totalSize", "bytes of all its content, each blob once"],
     ["type, form, why", "our type, the form of its source, and what decided that"],
     ["config, layers, children", "descriptors; a layer has its `role` and `title`"],
     ["subject, referrers", "what it is about, and what is about it"],

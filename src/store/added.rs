@@ -55,6 +55,11 @@ impl ReadStore for Added {
         }
     }
 
+    /// `None`: what was added is read by its digest.
+    async fn manifest_at_once(&self, _name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        Ok(None)
+    }
+
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         match self.added(&item.desc.digest) {
             Some((_, bytes)) => Ok(part(bytes, &range)),
@@ -82,6 +87,10 @@ impl ReadStore for Added {
 
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         self.store.unnamed().await
+    }
+
+    async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
+        self.store.names_after(last, most).await
     }
 
     async fn names_version(&self) -> Result<Option<u64>> {

@@ -9,6 +9,7 @@ mod keep_going;
 mod keys;
 mod listing;
 mod many;
+mod long_list;
 mod platforms;
 mod progress;
 mod raw;

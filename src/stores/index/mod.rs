@@ -105,7 +105,7 @@ impl Entry {
         let desc: Option<Descriptor> = exact_keys::from_slice(&raw.0).ok();
         let brief = desc.as_ref().map(|desc| {
             let kind = EntryKind::of(desc);
-            let name = kind.name(desc).map(|name| NameText::of(&name, &raw));
+            let name = kind.name(desc).map(|name| NameText::of(name, &raw));
             Brief { digest: desc.digest.clone(), name, kind }
         });
         let mut entry = Self { raw, brief, near_miss: false };
