@@ -47,7 +47,12 @@ artifact ls --long registry.example/talks/oci --sort date --reverse --limit 10
 artifact ls registry.example/charts/web --filter '1.*' --sort version",
     ),
     ("tag", "artifact tag registry.example/talks/oci:v1 stable 1.0"),
-    ("delete", "artifact delete registry.example/talks/oci:stable"),
+    (
+        "delete",
+        "artifact delete registry.example/talks/oci:stable
+artifact delete registry.example/charts/web --keep 5 --dry-run
+artifact delete registry.example/talks/oci --filter '1.*' --yes",
+    ),
     (
         "cat",
         "artifact cat registry.example/talks/oci:v1 --pretty

@@ -74,11 +74,14 @@ enum Command {
     Push(push::Args),
     Pull(pull::Args),
     Plan(plan::Args),
+    #[command(alias = "cp")]
     Copy(Box<copy::Args>),
     Attach(attach::Args),
     Inspect(inspect::Args),
+    #[command(alias = "list")]
     Ls(ls::Args),
     Tag(tag::Args),
+    #[command(alias = "rm")]
     Delete(delete::Args),
     Cat(cat::Args),
     #[command(alias = "digest")]

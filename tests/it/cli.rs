@@ -2,19 +2,20 @@
 
 mod access;
 mod debug;
+mod deleting;
 mod errors;
 mod help;
 mod hints;
 mod keep_going;
 mod keys;
 mod listing;
-mod many;
 mod long_list;
+mod many;
 mod platforms;
 mod progress;
+mod ranges;
 mod raw;
 mod text;
-mod ranges;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -23,6 +23,8 @@ const DOCUMENTS: &[&str] = &[
     "ls oci:out",
     "ls REGISTRY",
     "ls -l oci:out",
+    "delete oci:all:v0 oci:all:v1 -n",
+    "delete oci:all --filter v* -n",
     "tag oci:out:v1 v2",
     "resolve oci:out:v1",
     "resolve oci:out:v1 oci:out:v2",
@@ -84,9 +86,11 @@ fn every_command_prints_one_document_whose_keys_the_help_explains() {
 #[test]
 fn a_dry_run_prints_the_document_of_the_run() {
     let world = World::new();
-    for (line, differs) in
-        [("push talk oci:out:v1", vec!["seconds"]), ("copy oci:out:v1 oci:other:v1", vec!["seconds"])]
-    {
+    for (line, differs) in [
+        ("push talk oci:out:v1", vec!["seconds"]),
+        ("copy oci:out:v1 oci:other:v1", vec!["seconds"]),
+        ("delete oci:out --filter v* --yes", vec![]),
+    ] {
         let document = |line: String| -> serde_json::Map<String, Value> {
             let document: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
             document.as_object().unwrap().clone()
@@ -132,6 +136,17 @@ fn help_is_there_for_commands_and_topics() {
     }
     world.fails("help nothing", 2, &["`nothing`", "locations, json"]);
     assert!(world.ok("version").starts_with("artifact "));
+}
+
+#[test]
+fn commands_have_the_names_of_other_tools_too_which_no_help_shows() {
+    let world = World::new();
+    world.ok("push talk oci:out:v1");
+    world.ok("cp oci:out:v1 oci:other:v1");
+    assert_eq!(world.ok("list oci:other"), "v1\n");
+    world.ok("rm oci:other:v1");
+    let help = world.ok("help");
+    assert!(["  cp ", "  rm ", "  list "].iter().all(|alias| !help.contains(alias)), "{help}");
 }
 
 #[test]
