@@ -44,30 +44,23 @@ impl ReadLocation {
         let Some(range) = &self.range else { return Ok(self.location.clone()) };
         let page = store.list_names().await?;
         let before = self.location.tag.as_ref().map(|tag| format!("{tag}:")).unwrap_or_default();
-        let tags = page.names.iter().filter_map(|name| Some((name, name.strip_prefix(&before)?)));
         if range.could_be_a_tag()
-            && let Some((name, _)) = tags.clone().find(|(_, tag)| *tag == range.to_string())
+            && let Some(name) = page.names.iter().find(|name| ***name == *format!("{before}{range}"))
         {
-            return self.at(name);
+            return Ok(self.at(name));
         }
-        let mut versions: Vec<(Version, &RefName)> = tags
-            .filter(|(_, tag)| !tag.contains(':'))
-            .filter_map(|(name, tag)| Some((Version::of(tag)?, name)))
-            .collect();
-        versions.sort_by(|(a, name), (b, other)| b.cmp(a).then_with(|| name.cmp(other)));
         if let Some(flaw) = page.unreadable.iter().find(|flaw| flaw.kind != FlawKind::NotATag) {
-            let message =
-                format!("cannot tell which tag of {} is the newest: {}: {}", self.location, flaw.place, flaw.message);
+            let place = &self.location;
+            let message = format!("cannot tell which tag of {place} is the newest: {}: {}", flaw.place, flaw.message);
             return Err(Error::invalid(message).with_code(Code::ListIncomplete));
         }
-        match versions.iter().find(|(version, _)| range.contains(version)) {
-            Some((_, name)) => self.at(name),
-            None => Err(self.none_of(range, &versions, &page)),
-        }
+        let versions = newest_first(&page.names, &before);
+        let found = versions.iter().find(|(version, _)| range.contains(version));
+        found.map(|(_, name)| self.at(name)).ok_or_else(|| self.none_of(range, &versions, &page))
     }
 
-    fn at(&self, name: &RefName) -> Result<Location> {
-        Ok(Location { place: self.location.place.clone(), tag: Some(name.clone()), digest: None })
+    fn at(&self, name: &RefName) -> Location {
+        Location { place: self.location.place.clone(), tag: Some(name.clone()), digest: None }
     }
 
     fn none_of(&self, range: &VersionRange, versions: &[(Version, &RefName)], page: &NamePage) -> Error {
@@ -82,6 +75,14 @@ impl ReadLocation {
         let error = Error::not_found(format!("no tag of {place} is in the range {range}: {there}"));
         if page.names.is_empty() { error.with_code(Code::NoTags) } else { error }
     }
+}
+
+/// The names that are a version with this text before it, the newest first, and of one version sorted by bytes.
+fn newest_first<'a>(names: &'a [RefName], before: &str) -> Vec<(Version, &'a RefName)> {
+    let tag = |name: &'a RefName| name.strip_prefix(before).filter(|tag| !tag.contains(':'));
+    let mut versions: Vec<_> = names.iter().filter_map(|name| Some((tag(name).and_then(Version::of)?, name))).collect();
+    versions.sort_by(|(a, name), (b, other)| b.cmp(a).then_with(|| name.cmp(other)));
+    versions
 }
 
 impl From<Location> for ReadLocation {

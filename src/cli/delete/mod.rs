@@ -2,6 +2,7 @@
 
 mod confirm;
 mod pick;
+mod related;
 mod removal;
 
 use std::{num::NonZeroUsize, process::ExitCode};

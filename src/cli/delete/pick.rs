@@ -12,7 +12,7 @@ use artifact::{
     version::Version,
 };
 
-use super::super::{report::Report, session::unreadable};
+use super::super::{ls::no_tags, report::Report, session::unreadable};
 
 /// How many tags of each repository stay.
 #[derive(Clone, Copy)]
@@ -50,9 +50,7 @@ pub(super) async fn pick(
         return Err(Error::invalid(message).with_code(Code::ListIncomplete));
     }
     if page.names.is_empty() && matches!(location.place, Place::Registry { .. }) {
-        // Registries respond the same for an unknown repository.
-        let message = format!("{location} does not exist or has no tags");
-        return Err(Error::not_found(message).with_code(Code::NoTags));
+        return Err(no_tags(location));
     }
     let names = page.names.into_iter().filter(|name| !holds_referrers(name)).collect();
     let names = filter.map_or(Ok(Vec::clone(&names)), |filter| filter.select(names))?;

@@ -2,17 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    fmt,
     sync::Arc,
 };
 
 use artifact::{
     Error, Result,
-    error::Context as _,
-    graph::{self, MAX_ENTRIES},
     location::{Location, Pin, Place},
-    oci::{Descriptor, Digest, RefName, Tag},
-    store::{self, Intent, Item, NameChange, ReadStore, Store},
+    oci::{Descriptor, RefName},
+    store::{self, Intent, Item, NameChange, Store},
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
@@ -24,13 +21,11 @@ use super::{
         several::Failure,
     },
     Args, is_local,
+    related::{Related, is_named_otherwise, referrers, tags_of},
 };
 
 /// Limit of concurrent requests.
-const QUESTIONS: usize = 32;
-/// Most tags of a repository that are asked whether they stand for a manifest.
-const MAX_TAGS: usize = 1000;
-
+pub(super) const QUESTIONS: usize = 32;
 /// A tag, or a manifest with its tags, that is to be removed.
 pub(super) struct Removal {
     pub(super) location: Location,
@@ -44,24 +39,16 @@ pub(super) struct Removal {
     left: Vec<Related>,
 }
 
-/// A referrer, or a manifest that cosign keeps under a tag.
-struct Related {
-    desc: Descriptor,
-    /// The tag of a manifest kept by cosign.
-    tag: Option<Tag>,
-}
-
-impl fmt::Display for Related {
-    /// Writes the end of a location: `:tag` or `@digest`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.tag {
-            Some(tag) => write!(f, ":{tag}"),
-            None => write!(f, "@{}", self.desc.digest),
+impl Removal {
+    /// Looks up what is at a location.
+    async fn of(store: &dyn Store, location: &Location, args: &Args, report: &Report) -> Result<Self> {
+        match (&location.digest, &location.tag) {
+            (Some(pin), _) => Self::of_manifest(store, location, pin, args, report).await,
+            (None, Some(tag)) => Self::of_tag(store, location, tag, args.dry_run).await,
+            (None, None) => Err(Error::misuse(format!("`{location}` has no tag or digest"))),
         }
     }
-}
 
-impl Removal {
     /// Looks up what a tag stands for.
     async fn of_tag(store: &dyn Store, location: &Location, tag: &RefName, dry_run: bool) -> Result<Self> {
         let desc = match store.resolve(&tag.clone().into()).await {
@@ -182,12 +169,7 @@ impl Targets {
         for location in locations.iter().filter(|location| known.insert(location.to_string())) {
             match self.open(&location.place, &args.registry, report).await {
                 Ok(store) => asking.push(async move {
-                    let planned = match (&location.digest, &location.tag) {
-                        (Some(pin), _) => Removal::of_manifest(&*store, location, pin, args, report).await,
-                        (None, Some(tag)) => Removal::of_tag(&*store, location, tag, args.dry_run).await,
-                        (None, None) => Err(Error::misuse(format!("`{location}` has no tag or digest"))),
-                    };
-                    planned.map_err(|error| Failure::of(location, error))
+                    Removal::of(&*store, location, args, report).await.map_err(|error| Failure::of(location, error))
                 }),
                 Err(error) => failed.push(Failure::of(location, error)),
             }
@@ -266,50 +248,4 @@ async fn changes(store: &dyn Store, group: &[Removal]) -> Result<(Vec<Item>, Vec
     }
     names.retain(|name| !covered.contains(name));
     Ok((removals, names.into_iter().map(NameChange::remove).collect()))
-}
-
-async fn is_named_otherwise(store: &dyn ReadStore, desc: &Descriptor, tag: &Tag) -> Result<bool> {
-    for name in store.list_names().await?.names {
-        if *name != **tag && store.resolve(&name.into()).await.is_ok_and(|found| found.digest == desc.digest) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The tags that stand for a manifest, which go with it. Errors: there are too many tags to ask for; the store fails.
-async fn tags_of(store: &dyn ReadStore, location: &Location, digest: &Digest) -> Result<Vec<RefName>> {
-    let names = store.list_names().await?.names;
-    if names.len() > MAX_TAGS && !is_local(&location.place) {
-        return Err(Error::limit(format!("{} has {} tags", location.place, names.len())));
-    }
-    let asking = names.into_iter().map(|name| async move {
-        let found = store.resolve(&name.clone().into()).await;
-        found.is_ok_and(|found| found.digest == *digest).then_some(name)
-    });
-    let found: Vec<Option<RefName>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
-    Ok(found.into_iter().flatten().collect())
-}
-
-/// All direct and indirect referrers of a manifest, with cosign's. Referrers precede their subjects, so that an
-/// interrupted deletion leaves none without its subject.
-async fn referrers(store: &dyn ReadStore, subject: &Descriptor) -> Result<Vec<Related>> {
-    let mut known: HashSet<Digest> = [subject.digest.clone()].into();
-    let (mut found, mut next) = (Vec::new(), vec![subject.clone()]);
-    while let Some(subject) = next.pop() {
-        let asked = || format!("list the referrers of {}", subject.digest);
-        let listed = store.referrers(&subject).await.context(asked)?.into_iter().map(|desc| (None, desc));
-        let kept = graph::companions(store, &subject.digest).await.context(asked)?.into_iter();
-        for (tag, desc) in listed.chain(kept.map(|(tag, desc)| (Some(tag), desc))) {
-            if known.insert(desc.digest.clone()) {
-                next.push(desc.clone());
-                found.push(Related { desc, tag });
-            }
-        }
-        if known.len() > MAX_ENTRIES {
-            return Err(Error::limit(format!("more than {MAX_ENTRIES} manifests refer to {}", subject.digest)));
-        }
-    }
-    found.reverse();
-    Ok(found)
 }

@@ -110,16 +110,11 @@ async fn artifacts(args: &Args, location: Location, report: &Report) -> Result<E
     let unnamed = if args.tags || args.selects() { Vec::new() } else { store.unnamed().await? };
     let bad: Vec<Flaw> = unreadable(&page, &location, report).into_iter().cloned().collect();
     if page.names.is_empty() && bad.is_empty() && matches!(location.place, Place::Registry { .. }) {
-        // Registries respond the same for an unknown repository.
-        let message = format!("{location} does not exist or has no tags");
-        return Err(Error::not_found(message).with_code(Code::NoTags));
+        return Err(no_tags(&location));
     }
     let entries = entries(args, page, unnamed)?;
     let code = if args.long || is_of_content(args.sort) {
-        let mut found = rows::read(store.as_ref(), &location, entries).await;
-        sort_rows(&mut found.rows, args.sort, args.reverse);
-        args.cut(&mut found.rows);
-        detailed(args, &location, found, report)?
+        detailed(args, &location, rows::read(store.as_ref(), &location, entries).await, report)?
     } else {
         print(&location, &entries, report)?;
         ExitCode::SUCCESS
@@ -128,6 +123,11 @@ async fn artifacts(args: &Args, location: Location, report: &Report) -> Result<E
         [] => Ok(code),
         bad => Err(incomplete(&location, bad)),
     }
+}
+
+/// The error for a repository without tags: registries respond the same for one that is not there.
+pub(super) fn no_tags(location: &Location) -> Error {
+    Error::not_found(format!("{location} does not exist or has no tags")).with_code(Code::NoTags)
 }
 
 /// What is to be listed, in order as far as names decide it, and not more than is wanted if they decide all of it.
@@ -148,8 +148,10 @@ fn entries(args: &Args, page: NamePage, unnamed: Vec<Descriptor>) -> Result<Vec<
 
 /// Prints what was read of each artifact; with --sort alone, the names. The worst failure decides the exit code.
 fn detailed(args: &Args, location: &Location, found: Rows, report: &Report) -> Result<ExitCode> {
-    let Rows { rows, failed } = found;
+    let Rows { mut rows, failed } = found;
     let read = rows.len();
+    sort_rows(&mut rows, args.sort, args.reverse);
+    args.cut(&mut rows);
     if args.long {
         let artifacts = rows.iter().map(|row| row.json(location)).collect::<Result<Vec<_>>>()?;
         let mut json = object(&json!({ "location": location.to_string(), "artifacts": artifacts }))?;
