@@ -121,6 +121,7 @@ pub mod text;
 #[cfg(feature = "types")]
 pub mod types;
 pub mod unpack;
+pub mod version;
 
 pub use error::{Code, Error, Kind, Result};
 pub use location::{Context, CopyOptions, copy};

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, process::ExitCode};
 use artifact::{
     Result,
     error::Context as _,
-    location::Location,
+    location::ReadLocation,
     oci::RefName,
     push::{self, Options, SourceFile},
 };
@@ -26,9 +26,9 @@ use super::{
 /// All sources are packed before the first is stored. Attached artifacts have no tag unless --tag sets one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifact to attach to, by tag or digest
+    /// The artifact to attach to, by tag or digest; `repository:^1.2` is the newest tag in the range
     #[arg(index = 1)]
-    subject: Location,
+    subject: ReadLocation,
     /// Files or directories; each becomes an artifact of its own; `FILE:MEDIA/TYPE` says the media type
     #[arg(index = 2, required = true, value_name = "SOURCE")]
     sources: Vec<SourceFile>,
@@ -54,18 +54,19 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.names = args.tags;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let sources = args.pack.sources(args.sources).await?;
-    let all = push::prepare_attachments(&args.subject, &sources.files, &context, &options).await?;
+    let subject = args.registry.exact(&args.subject, report).await?;
+    let all = push::prepare_attachments(&subject, &sources.files, &context, &options).await?;
     let several = all.len() > 1;
     let is = if args.dry_run { "would be attached" } else { "attached" };
     let mut done = Vec::with_capacity(all.len());
     for (prepared, source) in all.into_iter().zip(&sources.files) {
         shown.get_or_insert_with(|| report.shows());
-        let subject = prepared.plan.root.subject().cloned();
+        let about = prepared.plan.root.subject().cloned();
         let attached = carried(prepared, args.dry_run, &context, report).await;
         let attached =
             if several { attached.context(|| format!("attach `{}`", source.path.display())) } else { attached }?;
-        if let Some(subject) = subject {
-            let to = format!("{is} to {}@{}", args.subject.place, subject.digest);
+        if let Some(about) = about {
+            let to = format!("{is} to {}@{}", subject.place, about.digest);
             report.say(match several {
                 true => format!("`{}` {to} as {}", source.path.display(), attached.digest()),
                 false => to,

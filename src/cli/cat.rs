@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use artifact::{
     Code, Error, Kind, Result,
-    location::{Location, Pin, name_in},
+    location::{Pin, ReadLocation},
     oci::{Digest, Parsed},
     store::{self, Item},
 };
@@ -17,8 +17,8 @@ const SHOWN: usize = 10;
 /// Print the manifest, the config or one layer, byte for byte.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifact
-    location: Location,
+    /// The artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     /// `config`, or a layer's title, position (from 0) or digest, of which eight digits are enough [default: the manifest]
     part: Option<String>,
     #[command(flatten)]
@@ -28,8 +28,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.read(&args.location.place, report).await?;
-    let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
+    let opened = args.registry.open(&args.location, report).await?;
+    let (root, store) = (opened.resolve().await?, opened.store);
     let manifest = store::read_manifest(store.as_ref(), &root).await?;
     let Some(part) = &args.part else {
         args.data.write(artifact::blob::once(manifest), report).await?;

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use artifact::{
     Error, Kind, Result,
     check::{Options, Rules, Severity, check_with},
-    location::Location,
+    location::ReadLocation,
     oci::{Descriptor, Parsed},
     types::{Catalog, MAX_CONFIG, View},
 };
@@ -22,8 +22,8 @@ use super::{
 /// With a tag or digest, verify that artifact only. Exit code 3 means damage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A layout, archive or repository
-    location: Location,
+    /// A layout, archive or repository, or one artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     #[command(flatten)]
     types: CatalogArgs,
     #[command(flatten)]
@@ -32,8 +32,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let _shown = report.shows();
-    let store = args.registry.read(&args.location.place, report).await?;
-    let only = (args.location.tag.is_some() || args.location.digest.is_some()).then(|| args.location.name());
+    let opened = args.registry.open(&args.location, report).await?;
+    let (store, location) = (opened.store, opened.location);
+    let only = (location.tag.is_some() || location.digest.is_some()).then(|| location.name());
     let rules: Arc<dyn Rules> = Arc::new(ByType(args.types.load(report)?));
     let options = Options { only, rules: Some(rules), progress: report.observer(), ..Options::default() };
     let findings = check_with(&store, &options).await?;
@@ -51,16 +52,16 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         .iter()
         .map(|f| json!({ "severity": f.severity, "code": f.what, "place": f.place, "message": f.message }))
         .collect();
-    let json = json!({ "location": args.location.to_string(), "findings": found });
+    let json = json!({ "location": location.to_string(), "findings": found });
     report.result(None, &json, &lines.collect::<Vec<_>>())?;
     let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
     if errors > 0 {
-        return Err(Error::new(Kind::Mismatch, format!("{} in {}", count(errors, "error"), args.location)));
+        return Err(Error::new(Kind::Mismatch, format!("{} in {}", count(errors, "error"), location)));
     }
     let warnings = findings.iter().filter(|f| f.severity == Severity::Warning).count();
     let wrong =
         if warnings > 0 { format!("{}, no errors", count(warnings, "warning")) } else { "no problems found".into() };
-    report.say(format!("{}: {wrong}", args.location));
+    report.say(format!("{location}: {wrong}"));
     Ok(ExitCode::SUCCESS)
 }
 

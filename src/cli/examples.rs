@@ -15,7 +15,8 @@ artifact push - oci:layout:notes --name notes.txt < report.txt",
         "pull",
         "artifact pull registry.example/talks/oci:v1 talk-layout
 artifact pull registry.example/talks/oci:v1 talk-files --unpack
-artifact pull registry.example/talks/oci:v1 talk.tar",
+artifact pull registry.example/talks/oci:v1 talk.tar
+artifact pull registry.example/charts/web:^1.0 web-chart",
     ),
     (
         "plan",
@@ -25,6 +26,7 @@ artifact plan chart registry.example/charts --format json",
     (
         "copy",
         "artifact copy registry.example/talks/oci:v1 oci:talks
+artifact copy registry.example/charts/web:1.x oci:charts
 artifact copy --all-tags registry.example/talks/oci oci-archive:talks.tar
 artifact copy --repositories registry.example/talks oci:everything",
     ),
@@ -41,10 +43,17 @@ artifact inspect oci:talk-layout --format json",
     (
         "ls",
         "artifact ls registry.example
-artifact ls registry.example/talks/oci",
+artifact ls registry.example/talks/oci
+artifact ls --long registry.example/talks/oci --sort date --reverse --limit 10
+artifact ls registry.example/charts/web --filter '1.*' --sort version",
     ),
     ("tag", "artifact tag registry.example/talks/oci:v1 stable 1.0"),
-    ("delete", "artifact delete registry.example/talks/oci:stable"),
+    (
+        "delete",
+        "artifact delete registry.example/talks/oci:stable
+artifact delete registry.example/charts/web --keep 5 --dry-run
+artifact delete registry.example/talks/oci --filter '1.*' --yes",
+    ),
     (
         "cat",
         "artifact cat registry.example/talks/oci:v1 --pretty
@@ -54,7 +63,8 @@ artifact cat registry.example/talks/oci:v1 1.png -o 1.png",
     (
         "resolve",
         "artifact resolve registry.example/talks/oci:v1
-artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout",
+artifact resolve --full-reference registry.example/talks/oci:v1 oci:talk-layout
+artifact resolve registry.example/charts/web:~1.0.0",
     ),
     ("manifest get", "artifact manifest get registry.example/talks/oci:v1 -o manifest.json"),
     ("manifest push", "artifact manifest push registry.example/talks/oci:v2 manifest.json"),

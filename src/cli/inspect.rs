@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use artifact::{
     Result,
     describe::{Content, Description, describe},
-    location::{Location, name_in},
+    location::{Location, ReadLocation},
     oci::Descriptor,
 };
 
@@ -18,8 +18,8 @@ use super::{
 /// Show an artifact's type, config, layers or members, annotations and referrers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifact
-    location: Location,
+    /// The artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     #[command(flatten)]
     types: CatalogArgs,
     #[command(flatten)]
@@ -27,14 +27,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.read(&args.location.place, report).await?;
-    let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
-    let description = describe(store.as_ref(), &root, &args.types.load(report)?).await?;
+    let opened = args.registry.open(&args.location, report).await?;
+    let (root, location) = (opened.resolve().await?, &opened.location);
+    let description = describe(opened.store.as_ref(), &root, &args.types.load(report)?).await?;
     description.warnings.iter().for_each(|warning| report.warn(warning));
     let mut json = object(&description)?;
-    json.insert("location".into(), args.location.to_string().into());
-    json.extend(about(&args.location.place, &root)?);
-    report.result(Some(&root.digest), &json, &text(Some(&args.location), &description))?;
+    json.insert("location".into(), location.to_string().into());
+    json.extend(about(&location.place, &root)?);
+    report.result(Some(&root.digest), &json, &text(Some(location), &description))?;
     Ok(ExitCode::SUCCESS)
 }
 

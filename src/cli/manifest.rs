@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use artifact::{
     Error, Result,
     copy::NameReport,
-    location::{Location, name_in},
+    location::{Location, ReadLocation},
     oci::{Descriptor, MAX_MANIFEST, RefName},
     raw::{self, Written},
     store,
@@ -29,8 +29,8 @@ pub(crate) enum Command {
 /// Print a manifest or index.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetArgs {
-    /// The artifact
-    location: Location,
+    /// The artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -64,9 +64,9 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 }
 
 async fn get(args: GetArgs, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.read(&args.location.place, report).await?;
-    let root = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
-    let manifest = store::read_manifest(store.as_ref(), &root).await?;
+    let opened = args.registry.open(&args.location, report).await?;
+    let root = opened.resolve().await?;
+    let manifest = store::read_manifest(opened.store.as_ref(), &root).await?;
     args.data.write(artifact::blob::once(manifest), report).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -34,6 +34,7 @@ mod resolve;
 mod screen;
 mod serve;
 mod session;
+mod several;
 mod stop;
 mod tag;
 mod text;
@@ -74,11 +75,14 @@ enum Command {
     Push(push::Args),
     Pull(pull::Args),
     Plan(plan::Args),
+    #[command(alias = "cp")]
     Copy(Box<copy::Args>),
     Attach(attach::Args),
     Inspect(inspect::Args),
+    #[command(alias = "list")]
     Ls(ls::Args),
     Tag(tag::Args),
+    #[command(alias = "rm")]
     Delete(delete::Args),
     Cat(cat::Args),
     #[command(alias = "digest")]

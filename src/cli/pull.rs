@@ -9,7 +9,7 @@ use std::{
 use artifact::{
     Context, CopyOptions, Error, Result,
     error::Context as _,
-    location::{Location, Place},
+    location::{Location, Place, ReadLocation},
     pull::{self, UnpackOptions, Unpacked},
     types::View,
 };
@@ -26,8 +26,8 @@ use super::{
 /// Pull an artifact into an OCI layout or, with --unpack, into files.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifact
-    location: Location,
+    /// The artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     /// Destination: a directory, a location, or a file that ends in `.tar` [default: a directory named after the
     /// repository]
     dest: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if let Some(view) = args.unpack {
         return unpacked(args, view, &context, report).await;
     }
-    let target = destination(&args.location, args.dest.as_deref())?;
+    let target = destination(&args.location.location, args.dest.as_deref())?;
     if matches!(target.place, Place::Layout(_)) {
         report.say("pulling into an OCI layout; with `--unpack`, the files are written instead");
     }
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.referrers = args.referrers;
     options.selection = args.selection.selection();
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
-    let done = async { args.location.open(&context).await?.copy_to(&target, &context, &options).await };
+    let done = async { args.registry.open(&args.location, report).await?.copy_to(&target, &context, &options).await };
     let done = done.await.context(|| format!("pull {} to {target}", args.location))?;
     report_pulled(report, &done, &target, args.referrers)?.print(report)
 }
@@ -98,23 +98,24 @@ fn basename(from: &Location) -> Result<String> {
 async fn unpacked(args: Args, view: View, context: &Context, report: &Report) -> Result<ExitCode> {
     let dest = PathBuf::from(match args.dest {
         Some(dest) => dest,
-        None => basename(&args.location)?,
+        None => basename(&args.location.location)?,
     });
+    let location = args.registry.exact(&args.location, report).await?;
     let mut options = UnpackOptions::default();
     options.type_name = args.types.name;
     (options.view, options.platform) = (view, args.selection.for_files()?);
     (options.include, options.overwrite) = (args.include, args.overwrite);
     options.allowance = args.max_size.map(NonZeroU64::get);
-    let Unpacked { root, written, warnings, .. } = pull::unpack(&args.location, &dest, context, &options).await?;
+    let Unpacked { root, written, warnings, .. } = pull::unpack(&location, &dest, context, &options).await?;
     let account = report.ended();
     warnings.iter().chain(&written.notes).for_each(|warning| report.warn(warning));
     let (files, bytes) = (count(written.files, "file"), size(written.bytes));
     report.say(format!("{}: {files}, {bytes}{}", dest.display(), account.text(written.bytes)));
     let Account { resumed, retried, .. } = account;
     let seconds = account.seconds();
-    let mut json = about(&args.location.place, &root)?;
+    let mut json = about(&location.place, &root)?;
     json.extend(object(&json!({
-        "location": args.location.to_string(),
+        "location": location.to_string(),
         "destination": dest,
         "files": written.files,
         "directories": written.directories,

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use artifact::{
-    Result,
-    location::{Location, name_in},
-};
+use artifact::{Result, location::ReadLocation};
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,9 +13,9 @@ use super::{
 /// Print the digest that a name stands for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifacts
+    /// The artifacts; `repository:^1.2` is the newest tag in the range
     #[arg(required = true, value_name = "LOCATION")]
-    locations: Vec<Location>,
+    locations: Vec<ReadLocation>,
     /// Print `repository@digest`, which always stands for the same
     #[arg(short = 'l', long)]
     full_reference: bool,
@@ -28,9 +25,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let (mut documents, mut lines) = (Vec::new(), Vec::new());
-    for location in &args.locations {
-        let store = args.registry.read(&location.place, report).await?;
-        let desc = store.resolve(&name_in(store.as_ref(), location).await?).await?;
+    for wanted in &args.locations {
+        let opened = args.registry.open(wanted, report).await?;
+        let (desc, location) = (opened.resolve().await?, &opened.location);
         let reference = format!("{}@{}", location.place, desc.digest);
         let mut json = about(&location.place, &desc)?;
         json.insert("location".into(), location.to_string().into());

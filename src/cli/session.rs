@@ -11,7 +11,7 @@ use std::{
 use artifact::{
     Context, Error, Result,
     copy::Selection,
-    location::Place,
+    location::{Location, Opened, Place, ReadLocation},
     oci::Platform,
     store::{Flaw, FlawKind, NamePage, ReadStore, Store},
     stores::registry::{Options, Rate},
@@ -81,6 +81,20 @@ impl RegistryArgs {
         self.context(report)?.read(place).await
     }
 
+    /// Opens the store of a location for reading; says which tag a range of versions is.
+    pub(crate) async fn open(&self, wanted: &ReadLocation, report: &Report) -> Result<Opened> {
+        let store = self.read(&wanted.location.place, report).await?;
+        Ok(Opened::new(exact_in(store.as_ref(), wanted, report).await?, store))
+    }
+
+    /// The location itself; for a range of versions, that of the tag, which it says.
+    pub(crate) async fn exact(&self, wanted: &ReadLocation, report: &Report) -> Result<Location> {
+        match wanted.range {
+            Some(_) => Ok(self.open(wanted, report).await?.location),
+            None => Ok(wanted.location.clone()),
+        }
+    }
+
     /// Opens a store for writing; creates it if missing.
     pub(crate) async fn write(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         self.context(report)?.write(place).await
@@ -90,6 +104,15 @@ impl RegistryArgs {
     pub(crate) async fn write_existing(&self, place: &Place, report: &Report) -> Result<Arc<dyn Store>> {
         self.context(report)?.write_existing(place).await
     }
+}
+
+/// The location with the tag that a range of versions is, which it says; without a range, as it is.
+pub(crate) async fn exact_in(store: &dyn ReadStore, wanted: &ReadLocation, report: &Report) -> Result<Location> {
+    let exact = wanted.exact_in(store).await?;
+    if let (Some(_), Some(tag)) = (&wanted.range, &exact.tag) {
+        report.say(format!("{wanted} is {tag}"));
+    }
+    Ok(exact)
 }
 
 /// Flags for the members of an index.

@@ -6,7 +6,7 @@ use artifact::{
     Result,
     copy::{self, NameReport, PlannedName},
     graph::Root,
-    location::{Location, Place, name_in},
+    location::{Place, ReadLocation, name_in},
     oci::RefName,
     store::{self, Intent, NameChange},
 };
@@ -14,14 +14,14 @@ use serde_json::json;
 
 use super::{
     report::{Report, about, object},
-    session::RegistryArgs,
+    session::{RegistryArgs, exact_in},
 };
 
 /// Add tags to an artifact.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The artifact
-    location: Location,
+    /// The artifact; `repository:^1.2` is the newest tag in the range
+    location: ReadLocation,
     /// The tags to set
     #[arg(required = true, value_name = "TAG")]
     tags: Vec<RefName>,
@@ -30,9 +30,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let store = args.registry.write_existing(&args.location.place, report).await?;
-    let desc = store.resolve(&name_in(store.as_ref(), &args.location).await?).await?;
-    args.tags.iter().try_for_each(|tag| args.location.with_tag(tag).map(drop))?;
+    let store = args.registry.write_existing(&args.location.location.place, report).await?;
+    let location = exact_in(store.as_ref(), &args.location, report).await?;
+    let desc = store.resolve(&name_in(store.as_ref(), &location).await?).await?;
+    args.tags.iter().try_for_each(|tag| location.with_tag(tag).map(drop))?;
     let roots = vec![Root::new(desc.bare(), args.tags.clone())];
     let names = copy::names(&store, &roots).await?;
     let changes: Vec<_> = names.iter().map(|name| NameChange::set(name.name.clone(), desc.bare())).collect();
@@ -42,12 +43,12 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     for planned in &names {
         let PlannedName { name, refused, .. } = planned;
         refused.iter().for_each(|why| report.warn(format!("cannot tell what `{name}` stood for: {why}")));
-        report.say(moved(&args.location.place, planned));
+        report.say(moved(&location.place, planned));
     }
     let names: Vec<NameReport> = names.iter().map(NameReport::from).collect();
     let tags: Vec<&RefName> = names.iter().map(|name| &name.name).collect();
-    let mut json = about(&args.location.place, &desc)?;
-    json.extend(object(&json!({ "location": args.location.to_string(), "tags": tags, "names": names }))?);
+    let mut json = about(&location.place, &desc)?;
+    json.extend(object(&json!({ "location": location.to_string(), "tags": tags, "names": names }))?);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
 }

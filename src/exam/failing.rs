@@ -62,6 +62,11 @@ impl ReadStore for Failing {
         self.inner.resolve(name).await
     }
 
+    /// `None`: what is read counts as a call.
+    async fn manifest_at_once(&self, _name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        Ok(None)
+    }
+
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         self.left.call()?;
         self.inner.fetch(item, range).await

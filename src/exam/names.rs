@@ -11,7 +11,8 @@ use super::{
 use crate::{
     copy,
     error::Kind,
-    store::{Item, ReadStore, Store, delete, remove_name, set_name},
+    oci::Descriptor,
+    store::{Item, ReadStore, Store, delete, read_named, remove_name, set_name},
 };
 
 pub(super) async fn a_manifest_is_found_by_tag_and_by_digest(c: Candidate) {
@@ -21,6 +22,8 @@ pub(super) async fn a_manifest_is_found_by_tag_and_by_digest(c: Candidate) {
     for name in ["v1", by_digest.as_str()] {
         for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
             assert_eq!(store.resolve(&named(name)).await.unwrap(), *sample.root(), "{name}");
+            let (desc, bytes) = read_named(store.as_ref(), &named(name)).await.unwrap();
+            assert_eq!((&desc, Descriptor::of(&desc.media_type, &bytes)), (sample.root(), desc.clone()), "{name}");
         }
     }
 }

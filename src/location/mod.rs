@@ -6,6 +6,7 @@ mod context;
 mod copying;
 #[cfg(not(feature = "registry"))]
 mod no_registries;
+mod range;
 #[cfg(feature = "registry")]
 mod registries;
 mod spelling;
@@ -19,6 +20,7 @@ use std::{
 
 pub use self::context::{Context, HostFiles, TypeFiles};
 pub use self::copying::{CopyOptions, copy};
+pub use self::range::ReadLocation;
 #[cfg(feature = "registry")]
 pub use self::registries::Amend;
 
@@ -166,6 +168,7 @@ impl FromStr for Location {
         if text.chars().any(char::is_control) || text.is_empty() {
             return Err(Error::misuse(format!("`{}` is not a location", without_userinfo(text))));
         }
+        range::refuse_range(text)?;
         if let Some(rest) = spelling::registry_url(text)? {
             return registry(rest);
         }
@@ -195,6 +198,12 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// A store that was opened already, and a location in it.
+    #[must_use]
+    pub fn new(location: Location, store: Arc<dyn ReadStore>) -> Self {
+        Self { location, store }
+    }
+
     /// The manifest at the location. Errors: those of [`name_in`]; kind `NotFound` if it does not exist.
     pub async fn resolve(&self) -> Result<Descriptor> {
         self.store.resolve(&name_in(self.store.as_ref(), &self.location).await?).await
@@ -207,11 +216,12 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Opens the store of a location for reading: `registry.example/team/site:v1`, `oci:dir:v1`, `oci-archive:x.tar`.
+/// Opens the store of a location for reading: `registry.example/team/site:v1`, `oci:dir:v1`, `oci-archive:x.tar`; a range
+/// of versions (`registry.example/team/site:^1.2`) is its newest tag.
 ///
-/// Errors: a malformed location; kind `NotFound` if the layout or archive does not exist.
+/// Errors: a malformed location; those of [`ReadLocation::exact_in`]; kind `NotFound` if the layout or archive does not exist.
 pub async fn open(text: &str, context: &Context) -> Result<Opened> {
-    text.parse::<Location>()?.open(context).await
+    text.parse::<ReadLocation>()?.open(context).await
 }
 
 /// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout or

@@ -3,6 +3,7 @@
 mod added;
 mod item;
 mod name;
+mod pattern;
 mod session;
 mod union;
 mod verify;
@@ -27,6 +28,7 @@ pub use self::{
     added::Added,
     item::{Item, Presence},
     name::{Name, NamePage},
+    pattern::NamePattern,
     session::{Committed, Expect, Intent, NameChange, NameOutcome, Session, Sink},
     union::Union,
     verify::verified,
@@ -45,6 +47,12 @@ use crate::{
 pub trait ReadStore: Display + Send + Sync {
     /// The manifest that a name stands for. Errors: kind `NotFound` if there is none.
     async fn resolve(&self, name: &Name) -> Result<Descriptor>;
+
+    /// The manifest that a name stands for, verified, where one request gives both; `None` in a store that cannot do so
+    /// for less than [`ReadStore::resolve`] and [`read_manifest`]: see [`read_named`].
+    async fn manifest_at_once(&self, _name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        Ok(None)
+    }
 
     /// At most the bytes of this range, unverified. Errors: kind `NotFound` if the content does not exist.
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream>;
@@ -337,6 +345,18 @@ pub async fn read(store: &dyn ReadStore, item: &Item, limit: u64) -> Result<Byte
 /// Reads and verifies a manifest: at most 8 MiB, twice the maximum for writing.
 pub async fn read_manifest(store: &dyn ReadStore, desc: &Descriptor) -> Result<Bytes> {
     read(store, &Item::manifest(desc.clone()), 2 * MAX_MANIFEST).await
+}
+
+/// Resolves a name, and reads and verifies its manifest: at most 8 MiB. A registry is asked once.
+///
+/// Errors: kind `NotFound` if there is none; those of [`read_manifest`].
+pub async fn read_named(store: &dyn ReadStore, name: &Name) -> Result<(Descriptor, Bytes)> {
+    if let Some(found) = store.manifest_at_once(name).await? {
+        return Ok(found);
+    }
+    let desc = store.resolve(name).await?;
+    let bytes = read_manifest(store, &desc).await?;
+    Ok((desc, bytes))
 }
 
 /// Verifies what was stored: every tag must stand for this manifest, and its bytes must be equal.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
 use super::{Home, Inventory, Item, Name, NamePage, Presence, ReadStore};
@@ -67,6 +68,11 @@ macro_rules! first {
 impl ReadStore for Union {
     async fn resolve(&self, name: &Name) -> Result<Descriptor> {
         first!(self, format_args!("`{name}`"), store => store.resolve(name))
+    }
+
+    /// `None`: the store that has the name is found by asking.
+    async fn manifest_at_once(&self, _name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        Ok(None)
     }
 
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
@@ -212,8 +218,6 @@ impl ReadStore for Union {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::{
         oci::{Index, media_type},

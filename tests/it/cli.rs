@@ -2,15 +2,18 @@
 
 mod access;
 mod debug;
+mod deleting;
 mod errors;
 mod help;
 mod hints;
 mod keep_going;
 mod keys;
 mod listing;
+mod long_list;
 mod many;
 mod platforms;
 mod progress;
+mod ranges;
 mod raw;
 mod sources;
 mod text;

@@ -1,25 +1,12 @@
 //! Failures of a copy of many artifacts: which are told, and which end it.
 
-use std::fmt::Display;
-
 use artifact::{Error, Kind, Result, error::Facts, location::Place};
 
+pub(super) use super::super::several::Failure;
 use super::{
     super::{rank, report::Report, text::count},
     Args,
 };
-
-/// Artifacts that could not be copied, by their locations, and why.
-pub(super) struct Failure {
-    pub(super) from: Vec<String>,
-    pub(super) error: Error,
-}
-
-impl Failure {
-    pub(super) fn of(from: &dyn Display, error: Error) -> Self {
-        Self { from: vec![from.to_string()], error }
-    }
-}
 
 /// With --keep-going, a failure of this place is noted, and the rest copied.
 pub(super) fn kept_going<T>(

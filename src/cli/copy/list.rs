@@ -2,24 +2,50 @@
 
 use std::{fmt, io, path::Path, str::FromStr};
 
-use artifact::{Error, Result, error::Context as _, fs, location::Location, oci::RegistryName};
+use artifact::{
+    Error, Result,
+    error::Context as _,
+    fs,
+    location::{Location, ReadLocation},
+    oci::RegistryName,
+};
 
 /// Size limit of a list, in bytes.
 const MAX_LIST: u64 = 4 << 20;
 
-/// A source or destination: a location, or, for many artifacts, a whole registry.
+/// A source or destination: a location, for many artifacts a whole registry, or for one source a range of versions.
 #[derive(Debug, Clone)]
 pub(crate) enum End {
     Registry(RegistryName),
     At(Location),
+    Newest(ReadLocation),
 }
 
 impl End {
-    /// The location. Errors: it is a whole registry.
+    /// The location. Errors: it is a whole registry, or a range of versions.
     pub(super) fn location(&self) -> Result<Location> {
         match self {
             Self::Registry(registry) => registry.parse(),
             Self::At(location) => Ok(location.clone()),
+            Self::Newest(wanted) => wanted.to_string().parse(),
+        }
+    }
+
+    /// The location to read from. Errors: it is a whole registry.
+    pub(super) fn source(&self) -> Result<ReadLocation> {
+        match self {
+            Self::Newest(wanted) => Ok(wanted.clone()),
+            other => other.location().map(Into::into),
+        }
+    }
+
+    /// Errors: it is a range of versions, which could become a destination or many artifacts.
+    pub(super) fn refuse_range(&self) -> Result<()> {
+        match self {
+            Self::Newest(wanted) => Err(Error::misuse(format!(
+                "`{wanted}` ends in a range of versions, which only the FROM of one artifact may have"
+            ))),
+            Self::Registry(_) | Self::At(_) => Ok(()),
         }
     }
 }
@@ -29,7 +55,8 @@ impl FromStr for End {
 
     fn from_str(text: &str) -> Result<Self> {
         match text.parse() {
-            Ok(location) => Ok(Self::At(location)),
+            Ok(ReadLocation { location, range: None }) => Ok(Self::At(location)),
+            Ok(wanted) => Ok(Self::Newest(wanted)),
             // A word that could also be a file name is more likely a path without its `./`.
             Err(e) if text.ends_with(".tar") || !RegistryName::is_meant_by(text) => Err(e),
             Err(e) => text.parse().map(Self::Registry).map_err(|_| e),
@@ -42,6 +69,7 @@ impl fmt::Display for End {
         match self {
             Self::Registry(registry) => registry.fmt(f),
             Self::At(location) => location.fmt(f),
+            Self::Newest(wanted) => wanted.fmt(f),
         }
     }
 }
@@ -49,7 +77,7 @@ impl fmt::Display for End {
 /// A line of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListLine {
-    pub(super) from: Location,
+    pub(super) from: ReadLocation,
     pub(super) to: Option<Location>,
 }
 

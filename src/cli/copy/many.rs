@@ -13,7 +13,7 @@ use artifact::{
     },
     error::Context as _,
     graph::Root,
-    location::{Location, Place, name_in},
+    location::{Location, Place, ReadLocation, name_in},
     oci::{Descriptor, Digest, RefName, RegistryName, RepositoryName, Tag},
     store::{Name, NamePage, ReadStore},
 };
@@ -21,7 +21,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::super::{
     report::Report,
-    session::{RegistryArgs, unreadable},
+    session::{RegistryArgs, exact_in, unreadable},
 };
 use super::{
     Args,
@@ -145,20 +145,21 @@ async fn wishes(
 
 /// An artifact named in a list.
 async fn of_location(
-    from: &Location,
+    from: &ReadLocation,
     to: Option<Location>,
     stores: &mut Stores,
     (registry, report): (&RegistryArgs, &Report),
 ) -> Result<Wish> {
-    let store = stores.open_store(&from.place, registry, report).await?;
-    let name = name_in(stores.get(store)?.as_ref(), from).await?;
+    let store = stores.open_store(&from.location.place, registry, report).await?;
+    let from = exact_in(stores.get(store)?.as_ref(), from, report).await?;
+    let name = name_in(stores.get(store)?.as_ref(), &from).await?;
     let called = match (&from.place, &from.tag, &from.digest) {
         (Place::Registry { .. }, ..) => SourceName::Whole(from.to_string().parse()?),
         (_, Some(tag), _) => SourceName::from(tag),
         (_, None, None) => name.as_ref_name().map_or(SourceName::Unnamed, SourceName::from),
         (_, None, Some(_)) => SourceName::Unnamed,
     };
-    Ok(Wish { from: from.clone(), store, name, called, to })
+    Ok(Wish { from, store, name, called, to })
 }
 
 /// All tags of the repositories in a registry's catalog.
@@ -196,7 +197,7 @@ async fn cataloged(place: &End, registry: &RegistryArgs, report: &Report) -> Res
         End::At(Location { place: Place::Registry { registry, repository }, tag: None, digest: None }) => {
             (registry.clone(), Some(repository.clone()))
         }
-        End::At(other) => return Err(Error::misuse(format!("`{other}` is not REGISTRY[/PREFIX]"))),
+        other => return Err(Error::misuse(format!("`{other}` is not REGISTRY[/PREFIX]"))),
     };
     let below = |name: &RepositoryName| match &prefix {
         None => true,
@@ -337,7 +338,9 @@ fn target(args: &Args, naming: &Naming, wish: &Wish) -> Result<(Place, Option<Re
         (Some(to), _) => (to, true),
         (None, Some(End::At(to))) => (to, false),
         (None, Some(End::Registry(registry))) => return at_registry(registry, None),
-        (None, None) => return Err(Error::misuse("no destination: add ` -> TO` to its line, or give TO")),
+        (None, None | Some(End::Newest(_))) => {
+            return Err(Error::misuse("no destination: add ` -> TO` to its line, or give TO"));
+        }
     };
     if to.digest.is_some() {
         return Err(Error::misuse(format!("`{to}` has a digest; a destination takes only a tag")));

@@ -50,7 +50,8 @@ use super::{
     artifact copy [OPTIONS] --list FILE [TO]\n       \
     artifact copy [OPTIONS] --repositories REGISTRY[/PREFIX] TO")]
 pub(crate) struct Args {
-    /// Source; without a tag: `latest`, or the only tag of a layout or archive
+    /// Source; without a tag: `latest`, or the only tag of a layout or archive; `repository:^1.2` is the newest tag in
+    /// the range
     #[arg(required_unless_present_any = ["list", "repositories"])]
     from: Option<End>,
     /// Destination; without a tag, the source's tag. For many artifacts, also a whole registry, `host[:port]`
@@ -113,6 +114,8 @@ impl Args {
     /// With --list and --repositories, the only location is the destination.
     fn check_locations(&mut self) -> Result<()> {
         self.shift()?;
+        let alone = self.from.iter().filter(|_| self.is_many());
+        alone.chain(&self.to).chain(&self.repositories).try_for_each(End::refuse_range)?;
         if let Some(End::At(from)) = &self.from
             && self.all_tags
             && (from.tag.is_some() || from.digest.is_some())
@@ -196,13 +199,13 @@ pub(crate) async fn run(mut args: Args, report: &Report) -> Result<ExitCode> {
 /// Source and destination of one artifact, with the target's tag or else its own. Nothing is created at the target
 /// before the source is resolved.
 async fn single(args: &Args, read_from: &RegistryArgs, report: &Report) -> Result<Ends> {
-    let source = args.source()?;
+    let source = args.from.as_ref().ok_or_else(|| Error::misuse("FROM is missing"))?.source()?;
     let target = args.to.as_ref().ok_or_else(|| Error::misuse("TO is missing"))?.location()?;
-    let from = source.open(read_from.context(report)?).await?;
+    let from = read_from.open(&source, report).await?;
     let (selected, names) = from.root(&target, &args.selection.selection()).await?;
     let store = open_destination(args, &target.place, report).await?;
     let stores = vec![selected.store(&from.store)];
-    let wanted = vec![Wanted { root: selected.to_root(names), from: vec![source.to_string()] }];
+    let wanted = vec![Wanted { root: selected.to_root(names), from: vec![from.location.to_string()] }];
     let to = vec![Target { place: target.place, store, wanted }];
     Ok(Ends { from: stores, to, narrowed: Narrowed::of([selected]), failed: Vec::new() })
 }

@@ -15,14 +15,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        self as cli,
         progress::Account,
-        rank,
-        report::{self, Report, about, object},
+        report::{Report, about, object},
+        several::{add_failures, tell_failures},
         text::{count, size},
     },
     carry::Carried,
-    failure::Failure,
 };
 
 /// The output of a command that copied one artifact.
@@ -109,45 +107,12 @@ impl Outcomes {
             }
             None => object(&json!({ "location": told.to, "names": [] }))?,
         };
-        let (code, artifacts) = (exit_code(&failed), roots.len());
-        if !failed.is_empty() {
-            json.insert("failed".into(), failed.iter().flat_map(failures).collect());
-        }
+        add_failures(&mut json, &failed);
         let mut known = HashSet::new();
         let lines: Vec<String> = roots.iter().filter(|digest| known.insert(*digest)).map(ToString::to_string).collect();
         report.result(None, &json, &lines)?;
-        tell_failures(report, failed, artifacts, dry);
-        Ok(code)
+        Ok(tell_failures(report, "copy", failed, roots.len(), dry))
     }
-}
-
-/// The exit code of a copy of which this failed.
-fn exit_code(failed: &[Failure]) -> ExitCode {
-    let worst = failed.iter().map(|failure| failure.error.kind()).min_by_key(|kind| rank(*kind));
-    worst.map_or(ExitCode::SUCCESS, |kind| ExitCode::from(cli::exit_code(kind)))
-}
-
-/// A failure as JSON, once for each artifact.
-fn failures(failure: &Failure) -> impl Iterator<Item = Value> {
-    failure.from.iter().map(|from| {
-        let mut json = report::failure(&failure.error);
-        if let Some(json) = json.as_object_mut() {
-            json.insert("location".into(), from.clone().into());
-        }
-        json
-    })
-}
-
-fn tell_failures(report: &Report, failed: Vec<Failure>, copied: usize, dry: bool) {
-    let count_of = failed.iter().map(|failure| failure.from.len()).fold(0, usize::saturating_add);
-    if count_of == 0 {
-        return;
-    }
-    for Failure { from, error } in failed {
-        report.error(&error.context(format!("copy {}", from.join(", "))));
-    }
-    let fail = if dry { "would fail" } else { "failed" };
-    report.say(format!("{count_of} of {} {fail}", count(copied.saturating_add(count_of), "artifact")));
 }
 
 /// The facts about a copy that the engine does not report.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::{
@@ -186,6 +187,11 @@ impl ReadStore for MountedRepository {
         Err(Error::not_found(format!("`{name}` is not in {self}")))
     }
 
+    /// `None`: a server reads what it resolved.
+    async fn manifest_at_once(&self, _name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        Ok(None)
+    }
+
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         self.all.fetch(item, range).await
     }
@@ -263,8 +269,6 @@ mod tests {
         store::{self, Intent, NameChange},
         stores::Memory,
     };
-    use bytes::Bytes;
-
     fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()
     }

@@ -206,6 +206,11 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(wanted), repository => repository.resolve(name)))
     }
 
+    async fn manifest_at_once(&self, name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        let wanted = if matches!(name, Name::Digest(_)) { Wanted::Content } else { Wanted::Name };
+        Ok(in_turn!(self.turns(wanted), repository => repository.manifest_at_once(name)))
+    }
+
     async fn fetch(&self, item: &Item, range: Range<u64>) -> Result<ByteStream> {
         let desc = &item.desc;
         if item.role == Role::Blob {

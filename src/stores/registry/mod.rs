@@ -27,6 +27,7 @@ mod transport;
 use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use self::api::{repository::RepositoryApi, session::RegistrySession};
 pub use self::{
@@ -104,6 +105,15 @@ impl ReadStore for Repository {
                 Err(Error::misuse(format!("{self} requires a whole digest; {prefix} has only its first digits")))
             }
             name => self.api.located(self.api.describe(&name.to_string()).await),
+        }
+    }
+
+    async fn manifest_at_once(&self, name: &Name) -> Result<Option<(Descriptor, Bytes)>> {
+        match name {
+            Name::Ref(_) | Name::Digest(_) => {
+                self.api.located(self.api.describe_by_get(&name.to_string()).await).map(Some)
+            }
+            Name::Only | Name::Prefix(_) => Ok(None),
         }
     }
 

@@ -150,3 +150,19 @@ fn a_listing_is_one_request_and_a_look_at_an_artifact_four() {
         ["4: GET manifest 1, GET referrers 1, GET tags 1, HEAD manifest 1"]
     );
 }
+
+#[test]
+fn a_long_list_asks_once_for_each_tag_and_a_range_once_for_the_list() {
+    let world = World::new();
+    world.requests(["push one.txt R/one:1.0.0", "push one.txt R/one:1.1.0", "push one.txt R/one:2.0.0"]);
+    let lines = [
+        "ls R/one -l",
+        "ls R/one -l --sort version --limit 1",
+        "ls R/one --sort date --limit 1",
+        "ls R/one --sort version",
+        "resolve R/one:^1",
+    ];
+    let three = "4: GET manifest 3, GET tags 1";
+    let expected = [three, "2: GET manifest 1, GET tags 1", three, "1: GET tags 1", "2: GET tags 1, HEAD manifest 1"];
+    assert_eq!(world.requests(lines), expected);
+}

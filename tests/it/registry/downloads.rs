@@ -297,3 +297,18 @@ async fn a_listing_goes_on_where_a_redirect_led_and_nowhere_else() {
     assert_eq!(kind(repository(server.host(), "evil", &once()).list_names().await), Kind::NotARegistry);
     assert!(elsewhere.seen().is_empty());
 }
+
+/// What is listed at length is believed as little as what is copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_read_by_its_tag_has_the_digest_that_the_registry_gives() {
+    let server = claiming(manifest().digest.to_string());
+    let read = async |host: &str, name: &str| {
+        store::read_named(&repository(host, "a", &Options::default()), &named(name)).await
+    };
+    let (desc, bytes) = read(server.host(), "v1").await.unwrap();
+    assert_eq!((desc, bytes), (manifest(), Bytes::from_static(MANIFEST)));
+    let other = Digest::of(b"other").to_string();
+    for (host, name) in [(claiming(other.clone()).host(), "v1"), (server.host(), other.as_str())] {
+        assert_eq!(read(host, name).await.unwrap_err().kind(), Kind::Mismatch, "{name}");
+    }
+}

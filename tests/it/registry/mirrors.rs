@@ -6,7 +6,7 @@ use artifact::{
     Kind, copy,
     fault::Seen,
     oci::Descriptor,
-    store::{Item, Presence, ReadStore, Store},
+    store::{Item, Presence, ReadStore, Store, read_named},
     stores::{
         Memory,
         registry::{Mirror, Mirrored, Options},
@@ -154,4 +154,15 @@ async fn a_mirror_gets_no_credentials_of_the_origin() {
     let from: Arc<dyn ReadStore> = Arc::new(Mirrored::new(mirrors, repository(&origin.host(), "a", &options)));
     arrives(&sample, &from).await;
     assert!(!mirror.seen().is_empty() && !saw_secret(&mirror));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_read_by_tag_where_tags_are_believed() {
+    let (other, own) = (Sample::of(&[b"other"]), Sample::of(&[b"own"]));
+    let (mirror, origin) = (holding(&other, "").await, holding(&own, "").await);
+    for (names, expected) in [(false, &own), (true, &other)] {
+        let store = mirrored(&[(&mirror.host(), names)], &origin.host());
+        let (desc, bytes) = read_named(store.as_ref(), &named("v1")).await.unwrap();
+        assert_eq!((&desc, Descriptor::of(&desc.media_type, &bytes)), (expected.root(), desc.clone()), "{names}");
+    }
 }

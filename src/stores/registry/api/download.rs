@@ -58,13 +58,7 @@ impl RepositoryApi {
     /// something is refused. So a refusal of HEAD counts only if GET is refused, too; a 404 also if HEAD is known to
     /// work, or for a repository that is written to, where most names are new.
     pub(in crate::stores::registry) async fn describe(&self, name: &str) -> Result<Descriptor> {
-        let wanted = name.parse::<Digest>().ok();
-        if wanted.is_none() && name.parse::<Tag>().is_err() {
-            return Err(Error::not_found(format!(
-                "cannot resolve `{}` in {self}: it is neither a tag nor a digest",
-                excerpt(name)
-            )));
-        }
+        let wanted = self.wanted(name)?;
         let request = self.request(Method::HEAD, &format!("manifests/{name}"))?.with(header::ACCEPT, ACCEPT);
         let mut attempts = self.registry.transport.attempts();
         let response = loop {
@@ -72,7 +66,7 @@ impl RepositoryApi {
                 Ok(response) => break response,
                 Err(Failure::Final(error)) => return Err(error),
                 Err(failure) if failure.asks_to_wait() => attempts.again(failure).await?,
-                Err(_) => return self.describe_by_get(name).await,
+                Err(_) => return self.described(name).await,
             }
         };
         match response.status {
@@ -80,7 +74,7 @@ impl RepositoryApi {
             StatusCode::NOT_FOUND if self.is_written_to() || self.registry.head_works.load(Ordering::Relaxed) => {
                 return Err(not_in_repository(response, name, self).await);
             }
-            _ => return self.describe_by_get(name).await,
+            _ => return self.described(name).await,
         }
         let said = checked_digest(&response, wanted.as_ref())?;
         let (media_type, size) = (response.media_type(), response.size_of_content());
@@ -88,12 +82,17 @@ impl RepositoryApi {
             (Some(digest), Some(size)) if media_type::points(&media_type) => {
                 Ok(Descriptor::new(media_type, digest, size))
             }
-            _ => self.describe_by_get(name).await,
+            _ => self.described(name).await,
         }
     }
 
-    async fn describe_by_get(&self, name: &str) -> Result<Descriptor> {
-        let wanted = name.parse::<Digest>().ok();
+    async fn described(&self, name: &str) -> Result<Descriptor> {
+        self.describe_by_get(name).await.map(|(desc, _)| desc)
+    }
+
+    /// The manifest with this name, a tag or digest, and its verified bytes.
+    pub(in crate::stores::registry) async fn describe_by_get(&self, name: &str) -> Result<(Descriptor, Bytes)> {
+        let wanted = self.wanted(name)?;
         let response = self.get_manifest(name).await?;
         let (what, given) = (response.what(), response.media_type());
         if given == "text/html" {
@@ -110,7 +109,19 @@ impl RepositoryApi {
             return Err(Error::mismatch(format!("{what}: the content of {expected} has digest {digest}")));
         }
         let media_type = if media_type::points(&given) { given } else { own_or(given, &bytes)? };
-        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+        Ok((Descriptor::new(media_type, digest, bytes.len() as u64), bytes))
+    }
+
+    /// The digest that a name is, if it is none of a tag. Errors: kind `NotFound` for a name that is neither.
+    fn wanted(&self, name: &str) -> Result<Option<Digest>> {
+        let wanted = name.parse::<Digest>().ok();
+        if wanted.is_none() && name.parse::<Tag>().is_err() {
+            return Err(Error::not_found(format!(
+                "cannot resolve `{}` in {self}: it is neither a tag nor a digest",
+                excerpt(name)
+            )));
+        }
+        Ok(wanted)
     }
 
     /// A manifest by tag or digest, at most 8 MiB; requested again if the transfer breaks off.
