@@ -14,6 +14,7 @@ mod select;
 
 use std::sync::Arc;
 
+#[cfg(feature = "types")]
 pub(crate) use self::select::here;
 pub use self::{
     early_upload::EarlyUpload,

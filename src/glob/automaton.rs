@@ -114,6 +114,7 @@ impl Automaton {
     }
 
     /// What a symbol of a text costs at most, in steps of [`Effort`], if it is in the table.
+    #[cfg(feature = "types")]
     pub(super) fn cost(&self) -> usize {
         1 + self.head.as_ref().map_or(0, |head| head.words.len())
     }
@@ -232,7 +233,8 @@ impl Word {
     }
 }
 
-#[cfg(test)]
+// The other reader is a dependency of this feature.
+#[cfg(all(test, feature = "types"))]
 mod tests {
     use proptest::prelude::*;
 

@@ -6,10 +6,7 @@ pub(crate) mod automaton;
 mod braces;
 mod syntax;
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use self::{automaton::Automaton, syntax::Slash};
 use crate::{
@@ -89,6 +86,7 @@ impl Globs {
     }
 
     /// What a character of a text costs at most, in steps of [`Effort`].
+    #[cfg(feature = "types")]
     pub(crate) fn cost(&self) -> usize {
         self.0.iter().flat_map(|glob| &glob.0).map(Automaton::cost).sum()
     }
@@ -115,7 +113,13 @@ impl Globs {
 
     /// Adds the places in the list of the globs that match this text; whether there are any. Errors: the effort is
     /// exhausted.
-    pub(crate) fn note(&self, text: &str, places: &mut BTreeSet<usize>, effort: &Effort) -> Result<bool> {
+    #[cfg(feature = "types")]
+    pub(crate) fn note(
+        &self,
+        text: &str,
+        places: &mut std::collections::BTreeSet<usize>,
+        effort: &Effort,
+    ) -> Result<bool> {
         let mut found = false;
         for (place, glob) in self.0.iter().enumerate() {
             if glob.matches(text, effort)? {

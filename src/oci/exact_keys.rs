@@ -4,7 +4,7 @@
 //! then, the last one counts. A document with `layers` and `Layers` is one artifact here and another one there. So a
 //! key that is equal to a known one only after case folding is refused.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{
     Deserialize,
@@ -37,8 +37,9 @@ pub(crate) fn check_key<E: Error>(key: &str, fields: &[&str]) -> Result<(), E> {
 }
 
 /// Errors: two of these keys of one object are the same to readers that ignore case.
+#[cfg(feature = "types")]
 pub(crate) fn check_distinct<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<(), String> {
-    let mut seen = BTreeMap::new();
+    let mut seen = std::collections::BTreeMap::new();
     for key in keys {
         if let Some(other) = seen.insert(key.chars().map(fold).collect::<String>(), key) {
             return Err(format!("the keys `{other}` and `{key}` are the same to readers that ignore case"));
@@ -278,6 +279,7 @@ mod tests {
         assert!(error.contains("the key `Manifests` counts as `manifests`"), "{error}");
     }
 
+    #[cfg(feature = "types")]
     #[test]
     fn keys_that_are_the_same_without_regard_to_case_are_told() {
         let keys = |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
