@@ -234,7 +234,8 @@ impl Word {
 }
 
 // The other reader is a dependency of this feature.
-#[cfg(all(test, feature = "types"))]
+#[cfg(test)]
+#[cfg(feature = "types")]
 mod tests {
     use proptest::prelude::*;
 

@@ -46,7 +46,7 @@ impl Effort {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "types"))]
     pub(crate) fn left(&self) -> u64 {
         self.0.load(Relaxed)
     }
