@@ -5,6 +5,7 @@ use std::path::Path;
 use artifact::{
     location::{Location, Place},
     oci::{RegistryName, media_type},
+    push::SourceFile,
 };
 
 /// The line to use instead, for a command line that was refused; `None` if it is not one of these.
@@ -56,7 +57,9 @@ fn push(rest: &[String]) -> Option<String> {
             return Some(line("push", &rest));
         }
     }
-    if let Some(at) = rest.iter().position(|word| is_remote(word)).filter(|at| *at + 1 < rest.len()) {
+    let is_source = |word: &String| word.parse::<SourceFile>().is_ok_and(|source| source.path.exists());
+    let is_first = |at: &usize| !rest.iter().take(*at).any(is_source) && rest.iter().skip(at + 1).any(is_source);
+    if let Some(at) = rest.iter().position(|word| is_remote(word)).filter(is_first) {
         let mut turned = rest.to_vec();
         let location = turned.remove(at);
         turned.push(location);
@@ -132,7 +135,9 @@ mod tests {
     #[test]
     fn what_users_of_other_tools_type_gets_the_line_to_use() {
         for (typed, meant) in [
-            ("push localhost:5000/a:v1 f.txt g.txt", Some("artifact push f.txt g.txt localhost:5000/a:v1")),
+            ("push localhost:5000/a:v1 Cargo.toml g.txt", Some("artifact push Cargo.toml g.txt localhost:5000/a:v1")),
+            ("push Cargo.toml localhost:5000/a:v1 -t file-bundle", None),
+            ("push localhost:5000/a:v1 nothing", None),
             ("push f.txt localhost:5000/a:1.0+b", Some("artifact push f.txt localhost:5000/a:1.0_b")),
             (
                 "push --config c.json:application/json f.txt localhost:5000/a",

@@ -64,15 +64,15 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return unpacked(args, view, &context, report).await;
     }
     let target = destination(&args.location.location, args.dest.as_deref())?;
-    if matches!(target.place, Place::Layout(_)) {
-        report.say("pulling into an OCI layout; with `--unpack`, the files are written instead");
-    }
     let mut options = CopyOptions::default();
     options.referrers = args.referrers;
     options.selection = args.selection.selection();
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let done = async { args.registry.open(&args.location, report).await?.copy_to(&target, &context, &options).await };
     let done = done.await.context(|| format!("pull {} to {target}", args.location))?;
+    if matches!(target.place, Place::Layout(_)) {
+        report.say("this is an OCI layout; with `--unpack`, the files are written instead");
+    }
     report_pulled(report, &done, &target, args.referrers)?.print(report)
 }
 

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_page_has_eighty_columns_and_no_word_is_broken() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let (long, path) = ("n".repeat(64), format!("/{}", "p".repeat(70)));
+        let (long, path) = ("n".repeat(64), format!("/{}", "p".repeat(74)));
         let words = "word ".repeat(30);
         let rows = [
             row(["short", "built-in", words.trim()]),
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(lines[3], long);
         assert_eq!(lines[4], "       built-in  after a long name");
         assert_eq!(lines[5], "other");
-        assert_eq!(lines[6], format!("       {path}"));
+        assert_eq!(lines[6], format!("     {path}"));
         assert_eq!(lines[7], format!("{indent}after a long path"));
         assert_eq!(lines[8..], ["third  built-in", &"w".repeat(99), &format!("{indent}end"), &format!("{indent}more")]);
         assert!(lines.iter().all(|line| line.width() <= 80 || !line.contains(' ')));

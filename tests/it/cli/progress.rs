@@ -26,7 +26,7 @@ fn short_work_without_a_terminal_is_told_in_one_line() {
     ] {
         let ran = world.run(&line);
         // What the source was taken for comes before, and how to get files instead of a layout.
-        let before = ["slideshow (directory): ", "pulling into an OCI layout; with `--unpack`"];
+        let before = ["slideshow (directory): ", "this is an OCI layout; with `--unpack`"];
         let taken = ran.stderr.lines().filter(|line| before.iter().any(|start| line.starts_with(start))).count();
         let wanted = line.starts_with("push") || line.starts_with("pull") && !line.contains("--unpack");
         assert_eq!(taken, usize::from(wanted), "{line}: {}", ran.stderr);
@@ -83,8 +83,8 @@ fn waits_are_told_to_people_and_programs_and_counted_and_to_nobody_with_quiet() 
     let busy = || Served::start(&world, "stored --faults busy.yaml");
     let registry = busy();
     let ran = world.run(&format!("pull {}/stored:v1 a", registry.addr));
-    let (_, told) = ran.stderr.trim_end().split_once('\n').unwrap();
-    let (wait, summary) = told.split_once('\n').unwrap();
+    let (wait, told) = ran.stderr.trim_end().split_once('\n').unwrap();
+    let (_, summary) = told.split_once('\n').unwrap();
     assert!(wait.starts_with("waiting 1 s: HEAD http://"), "{wait}");
     assert!(summary.contains(", 1 retry in "), "{summary}");
 
