@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::Response;
 use http_body_util::{BodyDataStream, BodyExt as _};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{entry::Entry, flow::Flow};
 use crate::{
@@ -18,16 +20,22 @@ use crate::{
     serve::app::{Body, Cause},
 };
 
-/// The body of a request. Errors: the client stopped before its end.
-pub(super) fn request_body(body: Incoming, flow: Flow) -> ByteStream {
+/// Most bytes and time for what is still to come of a request that has its answer.
+const UNREAD: usize = 32 << 20;
+const UNREAD_TIME: Duration = Duration::from_secs(5);
+
+/// The body of a request; `waits` if its client sends it only when it is read. Errors: the client stopped before its end.
+pub(super) fn request_body(body: Incoming, waits: bool, flow: Flow) -> ByteStream {
     match body.is_end_stream() {
         true => stream::empty().boxed(),
-        false => RequestBody { body: body.into_data_stream(), flow }.boxed(),
+        false => RequestBody { rest: Some(body.into_data_stream()), waits, flow }.boxed(),
     }
 }
 
 struct RequestBody {
-    body: BodyDataStream<Incoming>,
+    /// `None` at the end.
+    rest: Option<BodyDataStream<Incoming>>,
+    waits: bool,
     flow: Flow,
 }
 
@@ -35,16 +43,42 @@ impl Stream for RequestBody {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.body.poll_next_unpin(cx) {
+        self.waits = false;
+        let Some(body) = &mut self.rest else { return Poll::Ready(None) };
+        match body.poll_next_unpin(cx) {
             Poll::Pending => {
                 self.flow.waits_for_client();
                 Poll::Pending
             }
             Poll::Ready(item) => {
+                if item.is_none() {
+                    self.rest = None;
+                }
                 self.flow.came(item.as_ref().and_then(|data| data.as_ref().ok()).map_or(0, Bytes::len));
                 let incomplete = |e| Error::caused(Kind::Unreachable, "the body of the request is incomplete", e);
                 Poll::Ready(item.map(|data| data.map_err(incomplete)))
             }
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    /// Reads on where the answer came before the end of the body: a connection that is closed while bytes come is reset, and
+    /// its client may never read the answer (RFC 9112, section 9.6).
+    fn drop(&mut self) {
+        let rest = self.rest.take().filter(|_| !self.waits);
+        if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
+            drop(runtime.spawn(timeout(UNREAD_TIME, discard(rest))));
+        }
+    }
+}
+
+async fn discard(mut body: BodyDataStream<Incoming>) {
+    let mut left = UNREAD;
+    while let Some(Ok(chunk)) = body.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(fewer) => left = fewer,
+            None => return,
         }
     }
 }

@@ -44,7 +44,9 @@ pub(super) async fn serve_connection(
         flow.starts();
         let (app, flow) = (Arc::clone(&app), flow.clone());
         let entry = Entry::new(&request, app.log().cloned());
-        let mut request = request.map(|body| request_body(body, flow.clone()));
+        // Who waits for leave to send has sent nothing.
+        let waits = request.headers().contains_key(http::header::EXPECT);
+        let mut request = request.map(|body| request_body(body, waits, flow.clone()));
         request.extensions_mut().extend(extensions.clone());
         async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, flow)) }
     });

@@ -56,6 +56,33 @@ async fn a_path_that_leads_elsewhere_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn who_sends_a_whole_body_before_reading_gets_the_refusal_and_the_next_answer() {
+    let server = server::start(Options { writable: false, ..Options::in_memory() }).await;
+    let body = vec![b'x'; 12 << 20];
+    let digest = Digest::of(&body);
+    let head = |expects: &str| {
+        format!(
+            "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{expects}\r\n",
+            body.len()
+        )
+    };
+    let mut client = TcpStream::connect(server.addr()).await.unwrap();
+    client.write_all(head("").as_bytes()).await.unwrap();
+    client.write_all(&body).await.unwrap();
+    client.write_all(request("GET", "/v2/").as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).await.unwrap();
+    let codes: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(codes, ["405", "200"], "{answers}");
+    // Who asks first is not told to send what nobody wants.
+    let mut client = TcpStream::connect(server.addr()).await.unwrap();
+    client.write_all(head("Expect: 100-continue\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 405");
+}
+
+#[tokio::test]
 async fn what_is_not_http_1_is_turned_away() {
     let server = server::in_memory().await;
     for bytes in [
