@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    environment, friends, hint,
+    environment, hint, other_tools,
     progress::{self, Account, Mode, Shown},
     screen::{Screen, stderr},
     text::{escape, without_controls},
@@ -238,7 +238,7 @@ impl Report {
     /// What to do about a failure: for a command line of another tool, the line to use.
     fn hint(&self, error: &Error) -> Option<String> {
         let typed = matches!(error.kind(), Kind::Misuse | Kind::NotFound | Kind::Invalid);
-        let line = typed.then(|| friends::advice(&self.typed)).flatten();
+        let line = typed.then(|| other_tools::advice(&self.typed)).flatten();
         line.map(|line| format!("`{line}`")).or_else(|| hint::for_error(error))
     }
 

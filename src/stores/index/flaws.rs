@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Entry, IndexFile, kinds, name, reading::FIELDS};
+use super::{
+    IndexFile,
+    entry::{Entry, name},
+    kinds,
+    reading::FIELDS,
+};
 use crate::{
     oci::{Descriptor, RefName, annotation, exact_keys, media_type},
     store::{Flaw, FlawKind, NamePage},

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, NameText};
+use super::entry::{Entry, NameText};
 use crate::{
     oci::{Descriptor, Digest, RefName, Tag, annotation},
     store::{Flaw, FlawKind},

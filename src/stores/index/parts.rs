@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, IndexFile};
+use super::{IndexFile, entry::Entry};
 use crate::{
     error::Result,
     oci::{Digest, Platforms, Role, annotation, media_type},

@@ -7,7 +7,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Entry, IndexFile, MAX_ENTRIES, Text};
+use super::{
+    IndexFile, MAX_ENTRIES,
+    entry::{Entry, Text},
+};
 use crate::{fs::returning, oci::exact_keys};
 
 /// The keys of an image index (image-spec image-index.md).

@@ -1,6 +1,6 @@
 //! The names of a list in their order, of which parts are found without a look at the others.
 
-use super::{Entry, IndexFile};
+use super::{IndexFile, entry::Entry};
 use crate::{
     oci::RefName,
     store::{Flaw, NamePage},

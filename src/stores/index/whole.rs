@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Entry, IndexFile};
+use super::{IndexFile, entry::Entry};
 use crate::{
     error::Result,
     oci::{Descriptor, Digest, Parsed, media_type},

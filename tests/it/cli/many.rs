@@ -1,11 +1,9 @@
 //! Many artifacts in one copy: which they are, and what each is called where it goes.
 
-use std::{io::Write as _, process::Stdio};
-
 use artifact::oci::Tag;
 use serde_json::Value;
 
-use crate::support::program::{Ran, Served, World, ran};
+use crate::support::program::{Ran, Served, World};
 
 /// Talks that differ in their title and share their images.
 fn write_talks(world: &World) {
@@ -33,14 +31,6 @@ fn json(world: &World, line: &str) -> Value {
 fn names(report: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     report["names"].as_array().unwrap().iter().map(|n| (text(&n["location"]), text(&n["outcome"]))).collect()
-}
-
-fn with_stdin(world: &World, line: &str, input: &str) -> Ran {
-    let mut command = world.command(line);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    ran(child.wait_with_output().unwrap())
 }
 
 #[test]
@@ -144,7 +134,7 @@ fn two_sources_for_one_name_are_refused_before_anything_is_asked() {
     assert!(refused.code == 2 && refused.stderr.contains("hint: `--keep-host`"), "{}", refused.stderr);
     world.ok(&format!("copy --all-tags oci:both {}/n --keep-host", far.addr));
     let explicit = format!("{}/a:v1 -> oci:one:x\n{}/a:v1 -> oci:./one:x\n", near.addr, far.addr);
-    let refused = with_stdin(&world, "copy --list -", &explicit);
+    let refused = world.run_with_stdin("copy --list -", &explicit);
     assert!(refused.code == 2 && refused.stderr.contains("would both be named oci:./one:x"), "{}", refused.stderr);
 }
 
@@ -219,14 +209,14 @@ fn a_line_may_say_where_it_goes() {
     let one = push(&world, "one", &format!("{at}/a:v1"));
     let two = push(&world, "two", "oci:local:v2");
     let list = format!("{at}/a:v1 -> {at}/b\n{at}/a:v1 -> {at}/c:x\noci:local -> {at}/d\n{at}/a:v1 -> oci:out\n");
-    let done = with_stdin(&world, "copy --list -", &list);
+    let done = world.run_with_stdin("copy --list -", &list);
     assert_eq!((done.code, done.stdout), (0, format!("{one}\n{two}\n")), "{}", done.stderr);
     for (place, digest) in [("b:v1", &one), ("c:x", &one), ("d:v2", &two)] {
         assert_eq!(&digest_of(&world, &format!("{at}/{place}")), digest);
         assert!(done.stderr.contains(&format!("{at}/{place} is new: {digest}")), "{}", done.stderr);
     }
     assert_eq!(world.ok("ls oci:out"), format!("{at}/a:v1\n"));
-    let nowhere = with_stdin(&world, "copy --list -", &format!("{at}/a:v1\n"));
+    let nowhere = world.run_with_stdin("copy --list -", &format!("{at}/a:v1\n"));
     assert!(nowhere.code == 2 && nowhere.stderr.contains("no destination: add"), "{}", nowhere.stderr);
 }
 

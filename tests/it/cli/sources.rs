@@ -1,11 +1,9 @@
 //! What can be pushed, and how the arguments say it: several files, stdin, media types, a config, several tags; and
 //! what users of other tools type.
 
-use std::{io::Write as _, process::Stdio};
-
 use serde_json::Value;
 
-use super::{Ran, Served, World, ran};
+use super::{Served, World};
 
 fn manifest(world: &World, location: &str) -> Value {
     serde_json::from_str(&world.ok(&format!("cat {location}"))).unwrap()
@@ -20,14 +18,6 @@ fn layers(manifest: &Value) -> Vec<(String, String)> {
 
 fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
-}
-
-fn with_stdin(world: &World, line: &str, input: &str) -> Ran {
-    let mut command = world.command(line);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    ran(child.wait_with_output().unwrap())
 }
 
 #[test]
@@ -85,7 +75,7 @@ fn a_file_whose_name_ends_like_a_media_type_is_that_file() {
 #[test]
 fn stdin_is_a_file_with_the_name_that_it_is_given() {
     let world = World::new();
-    let pushed = with_stdin(&world, "push - oci:out:v1 --name report.json", "{}");
+    let pushed = world.run_with_stdin("push - oci:out:v1 --name report.json", "{}");
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
     assert_eq!(layers(&manifest(&world, "oci:out:v1")), pairs(&[("report.json", "application/json")]));
     assert_eq!(world.ok("cat oci:out:v1 report.json"), "{}");
@@ -96,9 +86,9 @@ fn stdin_is_a_file_with_the_name_that_it_is_given() {
         "push - - oci:out:v2 --name x",
         "push - oci:out:v2 --name a/b",
     ] {
-        assert_eq!(with_stdin(&world, line, "x").code, 2, "{line}");
+        assert_eq!(world.run_with_stdin(line, "x").code, 2, "{line}");
     }
-    assert_eq!(with_stdin(&world, "plan - -q --name report.json", "{}").stdout, world.ok("resolve oci:out:v1"));
+    assert_eq!(world.run_with_stdin("plan - -q --name report.json", "{}").stdout, world.ok("resolve oci:out:v1"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The program itself, run in a directory of its own.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -56,6 +56,15 @@ impl World {
         let ran = self.run(line);
         assert_eq!(ran.code, 0, "{line}\n{}\n{}", ran.stdout, ran.stderr);
         ran.stdout
+    }
+
+    /// Runs a line that gets this on stdin.
+    pub(crate) fn run_with_stdin(&self, line: &str, input: &str) -> Ran {
+        let mut command = self.command(line);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        ran(child.wait_with_output().unwrap())
     }
 
     /// Runs a line that must fail with this exit code and an error that holds all these words.

@@ -1,6 +1,7 @@
 //! The credential files of docker and podman (docker's `config.json`; `auth.json` of containers-auth.json(5)), read
 //! from paths given by the caller, and written by login and logout.
 
+mod change;
 mod config_file;
 
 use std::{
@@ -181,7 +182,7 @@ impl AuthFiles {
 }
 
 async fn change(path: PathBuf, what: impl FnMut(&mut Config) -> Result<bool> + Send + 'static) -> Result<bool> {
-    fs::blocking(move || config_file::change(&path, what)).await
+    fs::blocking(move || change::change(&path, what)).await
 }
 
 #[cfg(test)]

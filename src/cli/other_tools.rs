@@ -19,7 +19,6 @@ pub(super) fn advice(arguments: &[String]) -> Option<String> {
         "login" => login(rest),
         "tag" => tag(rest),
         "discover" => Some(line("inspect", rest)),
-        "generate-key-pair" | "import-key-pair" | "public-key" | "sign" | "verify" => None,
         _ => None,
     }
 }
@@ -47,15 +46,8 @@ fn is_remote(word: &str) -> bool {
 
 /// `push LOCATION FILE…` of oras, `--config FILE:TYPE` of oras, a `+` in a tag as in Helm's versions.
 fn push(rest: &[String]) -> Option<String> {
-    let takes_value = |word: &str| word.starts_with("--config");
-    if let Some(at) = rest.iter().position(|word| takes_value(word)) {
-        let value =
-            rest.get(at)?.split_once('=').map(|(_, value)| value.to_owned()).or_else(|| rest.get(at + 1).cloned())?;
-        let is_blob = value.rsplit_once(':').is_some_and(|(_, kind)| media_type::is_valid(kind));
-        if rest.get(at)?.split('=').next() == Some("--config") && is_blob {
-            let rest: Vec<String> = rest.iter().map(|word| word.replacen("--config", "--config-blob", 1)).collect();
-            return Some(line("push", &rest));
-        }
+    if let Some(turned) = config_blob(rest) {
+        return Some(line("push", &turned));
     }
     let is_source = |word: &String| word.parse::<SourceFile>().is_ok_and(|source| source.path.exists());
     let is_first = |at: &usize| !rest.iter().take(*at).any(is_source) && rest.iter().skip(at + 1).any(is_source);
@@ -72,6 +64,18 @@ fn push(rest: &[String]) -> Option<String> {
     Some(line("push", &[before, &[fixed]].concat()))
 }
 
+/// `--config FILE:TYPE` as it is called here.
+fn config_blob(rest: &[String]) -> Option<Vec<String>> {
+    let is_config = |word: &String| word == "--config" || word.starts_with("--config=");
+    let at = rest.iter().position(is_config)?;
+    let mut turned = rest.to_vec();
+    let option = turned.get_mut(at)?;
+    let value = option.strip_prefix("--config=").or(rest.get(at + 1).map(String::as_str))?;
+    value.rsplit_once(':').filter(|(_, kind)| media_type::is_valid(kind))?;
+    *option = option.replacen("--config", "--config-blob", 1);
+    Some(turned)
+}
+
 /// `-d DIR` and `--untar` of Helm, `-o DIR` of oras, `--unpack native DIR`.
 fn pull(rest: &[String]) -> Option<String> {
     let mut words = Vec::new();
@@ -83,7 +87,7 @@ fn pull(rest: &[String]) -> Option<String> {
         }
         let next = rest.get(at + 1);
         match word.as_str() {
-            "-d" | "--destination" | "--untardir" => {
+            "-d" | "--destination" | "--untardir" | "-o" | "--output" => {
                 words.extend(next.cloned());
                 (skip, changed) = (true, true);
             }
@@ -145,6 +149,7 @@ mod tests {
             ),
             ("push f.txt localhost:5000/a", None),
             ("pull localhost:5000/a -d dir --untar", Some("artifact pull localhost:5000/a dir --unpack=tree")),
+            ("pull localhost:5000/a -o dir", Some("artifact pull localhost:5000/a dir --unpack")),
             ("pull localhost:5000/a --unpack native dir", Some("artifact pull localhost:5000/a --unpack=native dir")),
             ("pull localhost:5000/a dir", None),
             ("login localhost:5000 -u ann -p secret", Some("artifact login localhost:5000 -u ann --password-stdin")),
