@@ -1,15 +1,19 @@
 //! Manifests and blobs as they are, byte for byte: for those who make their own, and for changes of annotations.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     blob::Blob,
     copy::{self, PlannedName},
-    error::{Context as _, Error, Kind, Result},
+    error::{Error, Kind, Result},
     graph::Root,
     location::Pin,
     oci::{Algorithm, Descriptor, Hasher, MAX_MANIFEST, Parsed, RefName, Role, media_type},
@@ -113,29 +117,101 @@ pub async fn describe_blob(blob: &dyn Blob) -> Result<Descriptor> {
     Ok(Descriptor::new(media_type::OCTET_STREAM, hasher.finish(), blob.size()))
 }
 
-/// A manifest or index with annotations set (`Some`) or removed (`None`); all else keeps its value and its place.
+/// A manifest or index with annotations set (`Some`) or removed (`None`). All else keeps its text and its place, and if
+/// nothing changes, all of it does.
 ///
-/// Errors: the document is no JSON object, or is too deep to be read.
+/// Errors: the document is no JSON object; its annotations are no object of texts.
 pub fn annotated<'a>(
-    bytes: &[u8],
+    bytes: &Bytes,
     changes: impl IntoIterator<Item = (&'a String, &'a Option<String>)>,
 ) -> Result<Bytes> {
     let malformed = |e| Error::caused(Kind::Invalid, "malformed manifest", e);
-    let mut document: Map<String, Value> = serde_json::from_slice(bytes).map_err(malformed)?;
-    let mut annotations: Map<String, Value> = match document.get("annotations") {
-        Some(Value::Object(annotations)) => annotations.clone(),
-        _ => Map::new(),
-    };
+    let Fields(mut fields) = serde_json::from_slice(bytes).map_err(malformed)?;
+    let at = fields.iter().position(|(key, _)| key == "annotations");
+    let own = at.and_then(|at| fields.get(at)).map_or("null", |(_, raw)| raw.get());
+    let before: Option<Map<String, Value>> = serde_json::from_str(own).map_err(malformed)?;
+    let before = before.unwrap_or_default();
+    let mut annotations = before.clone();
     for (key, value) in changes {
         match value {
             Some(value) => _ = annotations.insert(key.clone(), value.clone().into()),
             None => _ = annotations.shift_remove(key),
         }
     }
-    if annotations.is_empty() {
-        document.shift_remove("annotations");
-    } else {
-        document.insert("annotations".to_owned(), annotations.into());
+    if annotations == before {
+        return Ok(bytes.clone());
     }
-    serde_json::to_vec(&document).map(Bytes::from).map_err(malformed).context(|| "write the manifest")
+    let raw = serde_json::value::to_raw_value(&annotations).map_err(malformed)?;
+    match at.and_then(|at| fields.get_mut(at)) {
+        Some((_, own)) => *own = raw,
+        None => fields.push(("annotations".to_owned(), raw)),
+    }
+    fields.retain(|(key, _)| key != "annotations" || !annotations.is_empty());
+    serde_json::to_vec(&Fields(fields)).map(Bytes::from).map_err(malformed)
+}
+
+/// The fields of a JSON object, in their order and with their text.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(Object)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(document: &str, changes: &[(&str, Option<&str>)]) -> String {
+        let changes: Vec<_> =
+            changes.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
+        let changes = changes.iter().map(|(key, value)| (key, value));
+        let bytes = annotated(&Bytes::from(document.to_owned()), changes).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn only_annotations_change_and_all_else_keeps_its_text() {
+        let document = r#"{"n":12345678901234567890123,"annotations":{"a":"1","b":"2"},"x":{"y":1.50, "z":[]}}"#;
+        assert_eq!(
+            changed(document, &[("a", None), ("c", Some("3"))]),
+            r#"{"n":12345678901234567890123,"annotations":{"b":"2","c":"3"},"x":{"y":1.50, "z":[]}}"#
+        );
+        assert_eq!(
+            changed(document, &[("a", None), ("b", None)]),
+            r#"{"n":12345678901234567890123,"x":{"y":1.50, "z":[]}}"#
+        );
+        assert_eq!(changed(r#"{"n":1}"#, &[("a", Some("b"))]), r#"{"n":1,"annotations":{"a":"b"}}"#);
+    }
+
+    #[test]
+    fn a_document_that_says_so_already_keeps_every_byte() {
+        let document = "{\n  \"annotations\": {\"a\": \"1\"}\n}\n";
+        assert_eq!(changed(document, &[("a", Some("1")), ("b", None)]), document);
+        let annotations = r#"{"annotations":null}"#;
+        assert_eq!(changed(annotations, &[("b", None)]), annotations);
+    }
 }

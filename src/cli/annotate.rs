@@ -52,8 +52,9 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let old = store.resolve(&name).await?;
     let bytes = store::read_manifest(store.as_ref(), &old).await?;
     let new = raw::annotated(&bytes, &changes)?;
-    let tag = if args.location.digest.is_none() { name.as_ref_name().cloned() } else { None };
-    let names: Vec<RefName> = tag.into_iter().chain(args.tags).collect();
+    // Without a tag, the only one of a layout; with a digest, only what is named beside it.
+    let only = name.as_ref_name().filter(|_| args.location.digest.is_none());
+    let names: Vec<RefName> = args.location.tag.as_ref().or(only).cloned().into_iter().chain(args.tags).collect();
     let written = raw::put_manifest(&store, Some(&old.media_type), new, &names).await?;
     let mut left = Vec::new();
     if written.descriptor.digest == old.digest {
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let mut more = serde_json::Map::new();
     more.insert("from".into(), old.digest.to_string().into());
     more.insert("kept".into(), left.into());
-    print(&args.location, &written, more, report)
+    print(&args.location, &written.descriptor, &written.names, more, report)
 }
 
 /// What is about a manifest, in words.

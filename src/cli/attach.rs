@@ -53,22 +53,22 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let mut options: Options = args.pack.options()?;
     options.names = args.tags;
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
+    let given: Vec<String> = args.sources.iter().map(|source| source.path.display().to_string()).collect();
     let sources = args.pack.sources(args.sources).await?;
     let subject = args.registry.exact(&args.subject, report).await?;
     let all = push::prepare_attachments(&subject, &sources.files, &context, &options).await?;
     let several = all.len() > 1;
     let is = if args.dry_run { "would be attached" } else { "attached" };
     let mut done = Vec::with_capacity(all.len());
-    for (prepared, source) in all.into_iter().zip(&sources.files) {
+    for (prepared, source) in all.into_iter().zip(&given) {
         shown.get_or_insert_with(|| report.shows());
         let about = prepared.plan.root.subject().cloned();
         let attached = carried(prepared, args.dry_run, &context, report).await;
-        let attached =
-            if several { attached.context(|| format!("attach `{}`", source.path.display())) } else { attached }?;
+        let attached = if several { attached.context(|| format!("attach `{source}`")) } else { attached }?;
         if let Some(about) = about {
             let to = format!("{is} to {}@{}", subject.place, about.digest);
             report.say(match several {
-                true => format!("`{}` {to} as {}", source.path.display(), attached.digest()),
+                true => format!("`{}` {to} as {}", source, attached.digest()),
                 false => to,
             });
         }

@@ -8,7 +8,7 @@ use std::{
 use artifact::{
     Error, Result,
     blob::SourceFile,
-    location::{Location, Pin},
+    location::Location,
     raw,
     store::{self, Item},
 };
@@ -69,17 +69,14 @@ async fn get(args: GetArgs, report: &Report) -> Result<ExitCode> {
 }
 
 async fn push(args: PushArgs, report: &Report) -> Result<ExitCode> {
+    if args.location.tag.is_some() {
+        return Err(Error::misuse("a blob has no tag: a manifest that names it may have one"));
+    }
     let _shown = report.shows();
     let stdin = if args.file == Path::new("-") { Some(data::spooled().await?) } else { None };
     let file = SourceFile::new(stdin.as_ref().map_or(args.file.as_path(), |file| file.path()))?;
     let desc = raw::describe_blob(&file).await?;
-    match &args.location.digest {
-        Some(Pin::Digest(wanted)) if *wanted != desc.digest => {
-            return Err(Error::mismatch(format!("the blob has the digest {}, not {wanted}", desc.digest)));
-        }
-        Some(Pin::Prefix(prefix)) => return Err(Error::misuse(format!("`{prefix}` is not a whole digest"))),
-        _ => {}
-    }
+    data::check_pin(args.location.digest.as_ref(), &desc.digest)?;
     let store = args.registry.write(&args.location.place, report).await?;
     raw::put_blob(store.as_ref(), &desc, &file).await?;
     let mut json = about(&args.location.place, &desc)?;

@@ -1,13 +1,14 @@
 //! Where the content goes that `cat`, `manifest get` and `blob get` read: to stdout, or to a file.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use artifact::{
-    Error, Kind, Result, blob::ByteStream, error::Context as _, fs::escape, store::collect, text::is_harmful,
+    Error, Kind, Result, blob::ByteStream, error::Context as _, fs::escape, location::Pin, oci::Digest, store::collect,
+    text::is_harmful,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
@@ -22,7 +23,7 @@ pub(crate) struct DataArgs {
     /// Write to this file instead of stdout; it is replaced when all is there
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Indent JSON, which then has other bytes
+    /// Indent JSON; of a key that is there twice, the last is printed
     #[arg(long)]
     pretty: bool,
 }
@@ -89,17 +90,45 @@ fn binary() -> Error {
     Error::misuse("this is binary, which is not printed on a terminal: `-o FILE` writes it to a file")
 }
 
-/// Writes a file that is there when all of it is, with the permissions of a new one.
-async fn to_file(mut stream: ByteStream, path: &Path) -> Result<()> {
+/// Writes a file that is there when all of it is, with the permissions of the one before, or of a new one. A link stays,
+/// and its target is replaced; into a pipe or a device, it is written as it comes.
+async fn to_file(stream: ByteStream, path: &Path) -> Result<()> {
     let fail = || format!("cannot write `{}`", escape(path));
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let everyone = std::fs::Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".artifact-tmp-").permissions(everyone).tempfile_in(parent).context(fail)?;
-    while let Some(chunk) = stream.try_next().await? {
-        file.write_all(&chunk).context(fail)?;
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let before = std::fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).context(fail)?;
+        return write_all(stream, &mut file, fail).await;
     }
-    file.persist(path).map_err(|e| e.error).context(fail).map(drop)
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mode = before.map_or_else(|| std::fs::Permissions::from_mode(0o666), |before| before.permissions());
+    let mut file =
+        tempfile::Builder::new().prefix(".artifact-tmp-").permissions(mode).tempfile_in(parent).context(fail)?;
+    write_all(stream, &mut file, fail).await?;
+    file.persist(&path).map_err(|e| e.error).context(fail).map(drop)
+}
+
+async fn write_all(mut stream: ByteStream, to: &mut impl io::Write, fail: impl Fn() -> String) -> Result<()> {
+    while let Some(chunk) = stream.try_next().await? {
+        to.write_all(&chunk).context(&fail)?;
+    }
+    Ok(())
+}
+
+/// Errors: content that is pushed by hand has another digest than the one that it is pushed to.
+pub(crate) fn check_pin(pin: Option<&Pin>, own: &Digest) -> Result<()> {
+    match pin {
+        None => Ok(()),
+        Some(Pin::Prefix(prefix)) => Err(Error::misuse(format!("`{prefix}` is not a whole digest"))),
+        Some(Pin::Digest(wanted)) if wanted.algorithm() != own.algorithm() => {
+            let message = format!("content is pushed under its {} digest, not {wanted}", own.algorithm().name());
+            Err(Error::misuse(message))
+        }
+        Some(Pin::Digest(wanted)) if wanted != own => {
+            Err(Error::mismatch(format!("the content has the digest {own}, not {wanted}")))
+        }
+        Some(Pin::Digest(_)) => Ok(()),
+    }
 }
 
 /// All of stdin, in a temporary file.

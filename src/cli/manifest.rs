@@ -3,12 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use artifact::{
-    Error, Result,
-    copy::NameReport,
-    location::{Location, ReadLocation},
-    oci::{Descriptor, MAX_MANIFEST, RefName},
-    raw::{self, Written},
-    store,
+    Result,
+    copy::{NameReport, PlannedName},
+    location::{Location, Place, ReadLocation},
+    oci::{Descriptor, Digest, MAX_MANIFEST, RefName},
+    raw, store,
 };
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -73,33 +72,43 @@ async fn get(args: GetArgs, report: &Report) -> Result<ExitCode> {
 
 async fn push(args: PushArgs, report: &Report) -> Result<ExitCode> {
     let bytes = data::read(&args.file, MAX_MANIFEST).await?;
-    if let Some(pin) = &args.location.digest {
-        let own = Descriptor::of("", &bytes).digest;
-        if pin.to_string() != own.to_string() {
-            return Err(Error::mismatch(format!("the manifest has the digest {own}, not {pin}")));
-        }
-    }
+    data::check_pin(args.location.digest.as_ref(), &Digest::of(&bytes))?;
     args.tags.iter().try_for_each(|tag| args.location.with_tag(tag).map(drop))?;
     let names: Vec<RefName> = args.location.tag.iter().chain(&args.tags).cloned().collect();
     let store = args.registry.write(&args.location.place, report).await?;
     let written = raw::put_manifest(&store, args.media_type.as_deref(), bytes, &names).await?;
-    print(&args.location, &written, Map::new(), report)
+    print(&args.location, &written.descriptor, &written.names, Map::new(), report)
 }
 
-/// Reports a manifest that was written, and what its names stood for.
+/// Reports a manifest that has these names now, and what they stood for.
 pub(super) fn print(
     location: &Location,
-    written: &Written,
+    desc: &Descriptor,
+    planned: &[PlannedName],
     more: Map<String, Value>,
     report: &Report,
 ) -> Result<ExitCode> {
-    let (desc, place) = (&written.descriptor, &location.place);
-    written.names.iter().for_each(|name| report.say(super::tag::moved(place, name)));
-    let names: Vec<NameReport> = written.names.iter().map(NameReport::from).collect();
+    let place = &location.place;
+    for planned in planned {
+        let PlannedName { name, refused, .. } = planned;
+        refused.iter().for_each(|why| report.warn(format!("cannot tell what `{name}` stood for: {why}")));
+        report.say(moved(place, planned));
+    }
+    let names: Vec<NameReport> = planned.iter().map(NameReport::from).collect();
     let tags: Vec<&RefName> = names.iter().map(|name| &name.name).collect();
     let mut json = about(place, desc)?;
     json.extend(object(&json!({ "location": location.to_string(), "tags": tags, "names": names }))?);
     json.extend(more);
     report.result(Some(&desc.digest), &json, &[desc.digest.to_string()])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What happened to a name, in words.
+fn moved(place: &Place, planned: &PlannedName) -> String {
+    let (PlannedName { name, from, .. }, to) = (planned, &planned.to.digest);
+    match from {
+        Some(from) if from != to => format!("{place}:{name} moved from {from} to {to}"),
+        Some(_) => format!("{place}:{name} is unchanged: {to}"),
+        None => format!("{place}:{name} is {}: {to}", NameReport::from(planned).outcome),
+    }
 }

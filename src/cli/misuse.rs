@@ -11,16 +11,16 @@ use artifact::{Error, oci::without_userinfo, text::is_harmful};
 use serde_json::json;
 
 use super::{
-    environment, hint, other_tools,
+    hint, other_tools,
+    report::{colored, wants_colors},
     text::{escape, without_controls},
 };
 
 /// Prints the usage error, or the requested help. What stands in front of a host is redacted, and control characters in
 /// arguments escaped.
 pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    let colors = !wants_json(arguments)
-        && !environment::no_colors()
-        && if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let terminal = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let colors = !wants_json(arguments) && wants_colors(arguments, terminal);
     let text = error.render();
     let given = || arguments.iter().map(|argument| argument.to_string_lossy());
     let mut text = match given().any(|argument| argument.contains(is_harmful)) {
@@ -41,7 +41,8 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     }
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     if let Some(hint) = hint_for(own, arguments).filter(|_| error.use_stderr()) {
-        text.push_str(&format!("\nhint: {hint}\n"));
+        let hint = format!("hint: {hint}");
+        text.push_str(&format!("\n{}\n", if colors { colored(&hint) } else { hint }));
     }
     let _ = match error.use_stderr() {
         true => io::stderr().lock().write_all(text.as_bytes()),

@@ -4,15 +4,19 @@ use std::path::Path;
 
 use artifact::{
     location::{Location, Place},
-    oci::{RegistryName, media_type},
+    oci::{RegistryName, media_type, without_userinfo},
     push::SourceFile,
 };
 
 /// The line to use instead, for a command line that was refused; `None` if it is not one of these.
 ///
-/// The arguments are without the program's name, and have no secret but the value of `-p`, which is not repeated.
+/// The arguments are without the program's name. No secret is repeated: the value of `-p` is left out, and there is no line
+/// where a password may stand in front of a host.
 pub(super) fn advice(arguments: &[String]) -> Option<String> {
     let (command, rest) = arguments.split_first()?;
+    if rest.iter().any(|word| without_userinfo(word) != *word) {
+        return None;
+    }
     match command.as_str() {
         "push" => push(rest),
         "pull" => pull(rest),
@@ -153,6 +157,8 @@ mod tests {
             ("pull localhost:5000/a --unpack native dir", Some("artifact pull localhost:5000/a --unpack=native dir")),
             ("pull localhost:5000/a dir", None),
             ("login localhost:5000 -u ann -p secret", Some("artifact login localhost:5000 -u ann --password-stdin")),
+            ("login ann:secret@localhost:5000 -p x", None),
+            ("pull https://ann:secret@localhost:5000/a -d dir", None),
             ("login localhost:5000 --password=secret", Some("artifact login localhost:5000 --password-stdin")),
             ("tag localhost:5000/a:v1 localhost:5000/a:v2", Some("artifact tag localhost:5000/a:v1 v2")),
             (

@@ -112,7 +112,7 @@ pub(super) struct Sources {
 impl PackArgs {
     /// Reads stdin where a source is `-`. Errors: stdin without a name, or a name without stdin; stdin twice.
     pub(super) async fn sources(&self, mut files: Vec<SourceFile>) -> Result<Sources> {
-        let is_stdin = |file: &SourceFile| file.path == Path::new("-") && !Path::new("-").exists();
+        let is_stdin = |file: &SourceFile| file.path == Path::new("-");
         let stdin = match (files.iter().filter(|file| is_stdin(file)).count(), &self.stdin_name) {
             (0, None) => None,
             (0, Some(_)) => return Err(Error::misuse("`--name` is for stdin, the source `-`")),

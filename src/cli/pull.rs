@@ -86,11 +86,19 @@ fn destination(from: &Location, dest: Option<&str>) -> Result<Location> {
     }
 }
 
-/// The last part of the repository, or of the path without `.tar`.
+/// What the names of archives end in.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
+/// The last part of the repository, or of the path without what says that it is an archive.
 fn basename(from: &Location) -> Result<String> {
     let name = match &from.place {
         Place::Registry { repository, .. } => Some(repository.last().into()),
-        Place::Layout(path) | Place::Archive(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+        Place::Layout(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+        Place::Archive(path) => path.file_name().map(|name| {
+            let name = name.to_string_lossy();
+            let known = ARCHIVES.iter().find_map(|end| name.strip_suffix(end).filter(|stem| !stem.is_empty()));
+            known.map_or_else(|| name.clone().into_owned() + "-layout", str::to_owned)
+        }),
     };
     name.ok_or_else(|| Error::misuse(format!("cannot derive a destination from `{from}`: give one")))
 }

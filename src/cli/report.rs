@@ -57,20 +57,29 @@ enum Color {
 }
 
 impl Color {
-    fn is_on(self) -> bool {
+    fn is_on(self, terminal: bool) -> bool {
         match self {
-            Self::Auto => io::stderr().is_terminal() && !environment::no_colors(),
+            Self::Auto => terminal && !environment::no_colors(),
             Self::Always => true,
             Self::Never => false,
         }
     }
 }
 
+/// Whether a command line that cannot be parsed asks for colours.
+pub(crate) fn wants_colors(arguments: &[OsString], terminal: bool) -> bool {
+    let values = arguments.iter().zip(arguments.iter().skip(1)).filter(|(option, _)| *option == "--color");
+    let values = values.map(|(_, value)| value.to_string_lossy());
+    let joined = arguments.iter().filter_map(|word| Some(word.to_str()?.strip_prefix("--color=")?.into()));
+    let color = values.chain(joined).find_map(|value| Color::from_str(&value, true).ok());
+    color.unwrap_or_default().is_on(terminal)
+}
+
 /// The words that lines of talk begin with, with their colours.
 const WORDS: [(&str, &str); 3] = [("error:", "1;31"), ("warning:", "1;33"), ("hint:", "1;36")];
 
 /// A line, its first word in its colour.
-fn colored(line: &str) -> String {
+pub(crate) fn colored(line: &str) -> String {
     let found = WORDS.iter().find_map(|(word, color)| Some((word, color, line.strip_prefix(word)?)));
     found.map_or_else(|| line.to_owned(), |(word, color, rest)| format!("\u{1b}[{color}m{word}\u{1b}[0m{rest}"))
 }
@@ -105,7 +114,7 @@ impl Report {
     pub(crate) fn new(args: &Args, command: String, arguments: &[OsString]) -> Self {
         let typed = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         let Args { format, quiet, verbose, color } = *args;
-        let colors = color.is_on();
+        let colors = color.is_on(io::stderr().is_terminal());
         let mode = match format {
             _ if quiet => Mode::Quiet,
             Format::Json => Mode::Json,

@@ -11,10 +11,10 @@ use crate::{
 /// Largest config of an image that is read, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// For an index, the manifest that fits this platform best, of those that the store keeps; an image that is for this platform; any other manifest
+/// For an index, the manifest that fits this platform best; an image that is for this platform; any other manifest
 /// unchanged, since it has no platform.
 ///
-/// Errors: kind `NotFound` if there is none for it.
+/// Errors: kind `NotFound` if there is none for it, or if it was left out when the index was copied here.
 pub async fn select(from: &Arc<dyn ReadStore>, root: Descriptor, platform: Option<&Platform>) -> Result<Descriptor> {
     let Some(platform) = platform else { return Ok(root) };
     if !media_type::is_index(&root.media_type) {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use super::Entry;
 use crate::{
     error::{Code, Error, Kind},
-    oci::{Descriptor, Parsed, Platform},
+    oci::{Descriptor, Parsed, Platform, Platforms},
     store::{Item, Presence, ReadStore},
 };
 
 /// Most members that a store is asked about for an error.
 const ASKED: usize = 100;
 
-/// The error for an index that lacks members: it names the platforms that are there. With `asked`, the platforms were
-/// asked for. `None` if it would say no more than which manifest is missing.
-pub(super) async fn lacking(stores: &[Arc<dyn ReadStore>], index: &Entry, asked: bool) -> Option<Error> {
+/// The error for an index that lacks members: it names the platforms that are there. With `asked`, only members that these
+/// keep are wanted. `None` if it would say no more than which manifest is missing.
+pub(super) async fn lacking(stores: &[Arc<dyn ReadStore>], index: &Entry, asked: Option<&Platforms>) -> Option<Error> {
     let digest = &index.desc.digest;
     let Ok(Parsed::Index(document)) = Parsed::read(&index.desc.media_type, &index.bytes) else { return None };
     let members = document.manifests;
@@ -29,14 +29,25 @@ pub(super) async fn lacking(stores: &[Arc<dyn ReadStore>], index: &Entry, asked:
         here.iter_mut().zip(found).for_each(|(here, found)| *here |= matches!(found, Presence::Here { .. }));
         farthest = Some(store);
     }
-    let part = |wanted| members.iter().zip(&here).filter(move |(_, here)| **here == wanted).map(|(member, _)| member);
-    let (there, missing) = (platforms(part(true)), names(part(false)));
+    let wanted = match asked {
+        Some(platforms) => platforms.keeps(&members.iter().collect::<Vec<_>>()),
+        None => vec![true; members.len()],
+    };
+    let there = members.iter().zip(&here).filter(|(_, here)| **here).map(|(member, _)| member);
+    let missing: Vec<&Descriptor> = members
+        .iter()
+        .zip(here.iter().zip(&wanted))
+        .filter(|(_, (here, wanted))| !**here && **wanted)
+        .map(|(m, _)| m)
+        .collect();
+    let lacks_images = missing.iter().any(|member| !member.is_attestation());
+    let (there, missing) = (platforms(there), names(missing.into_iter()));
     if there.is_empty() || missing.is_empty() {
         return None;
     }
     let (there, missing) = (there.join(","), missing.join(", "));
     let message = format!("{} lacks members of {digest}: {missing}; there are: {there}", farthest?);
-    let error = match asked {
+    let error = match asked.is_some() && lacks_images {
         true => Error::not_found(message).with_code(Code::NoSuchPlatform),
         false => Error::new(Kind::Invalid, message).with_code(Code::MembersMissing).with_name(there),
     };

@@ -155,9 +155,11 @@ impl GraphWalk<'_> {
         if error.kind() != Kind::NotFound || depth == 0 {
             return error;
         }
-        let parent = self.entries.values().find(|entry| entry.children.contains(digest));
+        // Of several, always the same one.
+        let parents = self.entries.values().filter(|entry| entry.children.contains(digest));
+        let parent = parents.min_by_key(|entry| (self.parts.contains_key(&entry.desc.digest), &entry.desc.digest));
         let told = match parent {
-            Some(index) => lacking(self.stores, index, self.parts.contains_key(&index.desc.digest)).await,
+            Some(index) => lacking(self.stores, index, self.parts.get(&index.desc.digest)).await,
             None => None,
         };
         told.unwrap_or_else(|| error.into_kind(Kind::Invalid))

@@ -94,6 +94,19 @@ pub enum Place {
     Archive(PathBuf),
 }
 
+impl Place {
+    /// A text that all spellings of one place have: paths are absolute in it. Links are not resolved.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        match self {
+            Self::Registry { .. } => self.to_string(),
+            Self::Layout(path) => Self::Layout(absolute(path)).to_string(),
+            Self::Archive(path) => Self::Archive(absolute(path)).to_string(),
+        }
+    }
+}
+
 impl Location {
     /// The digest, else the tag, else `latest`: what to resolve in the store.
     #[must_use]

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{Context, Location, Opened, Place};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Code, Error, Kind, Result},
     oci::RefName,
     store::{FlawKind, NamePage, ReadStore},
     version::{Version, VersionRange},
@@ -42,13 +42,18 @@ impl ReadLocation {
     /// the list, which may hide a newer one; a store that fails.
     pub async fn exact_in(&self, store: &dyn ReadStore) -> Result<Location> {
         let Some(range) = &self.range else { return Ok(self.location.clone()) };
-        let page = store.list_names().await?;
         let before = self.location.tag.as_ref().map(|tag| format!("{tag}:")).unwrap_or_default();
         if range.could_be_a_tag()
-            && let Some(name) = page.names.iter().find(|name| ***name == *format!("{before}{range}"))
+            && let Ok(name) = format!("{before}{range}").parse::<RefName>()
         {
-            return Ok(self.at(name));
+            // A registry that gives no list may well have the tag.
+            match store.resolve(&name.clone().into()).await {
+                Ok(_) => return Ok(self.at(&name)),
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => return Err(e),
+            }
         }
+        let page = store.list_names().await?;
         if let Some(flaw) = page.unreadable.iter().find(|flaw| flaw.kind != FlawKind::NotATag) {
             let place = &self.location;
             let message = format!("cannot tell which tag of {place} is the newest: {}: {}", flaw.place, flaw.message);

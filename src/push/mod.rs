@@ -289,7 +289,12 @@ async fn planned(
     if options.subject.is_some() && location.tag.is_none() {
         target.tag = None;
     }
-    let names = target.tag.iter().chain(&options.names).cloned().collect();
+    let mut names: Vec<RefName> = target.tag.iter().cloned().collect();
+    for name in &options.names {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
     let places = stored_places(&mut plan)?;
     Ok(Prepared { plan, planner, target, names, places, options: options.clone() })
 }

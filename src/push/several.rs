@@ -1,7 +1,6 @@
 //! Several sources as one file bundle, and what a user says about its blobs beside them.
 
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     str::FromStr,
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::{Options, Planned, Planner, plan_one};
 use crate::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     glob::{Effort, Globs},
     location::{Context, Location},
     oci::{annotation, media_type},
@@ -84,17 +83,21 @@ async fn bundle(
 ) -> Result<Planned> {
     if let Some(name) = options.type_name.as_ref().filter(|name| !matches!(name.as_str(), BUNDLE | "files")) {
         let message = format!(
-            "several sources, or one with a media type, make a `{BUNDLE}`, not a `{name}`; `attach` makes an artifact of each"
+            "several sources, a media type or a config make a `{BUNDLE}`, not a `{name}`; `attach` makes an artifact of each source"
         );
         return Err(Error::misuse(message));
     }
+    let named = options.type_name.is_some();
     let options = Options { type_name: Some(BUNDLE.into()), ..options.clone() };
     let mut all = Vec::new();
     for source in sources {
         let one = async {
             let opened = Source::open(&source.path)?;
             let mut planned = plan_one(&opened, location, context, &options).await?;
-            retitle(&mut planned.plan, &opened, source)?;
+            if sources.len() > 1 {
+                retitle(&mut planned.plan, &opened, source)?;
+            }
+            set_media_type(&mut planned.plan, source)?;
             Ok::<_, Error>(planned)
         };
         all.push(one.await.context(|| crate::fs::escape(&source.path))?);
@@ -112,9 +115,14 @@ async fn bundle(
     if let (Some(source), Some(opened)) = (&options.config, &config) {
         set_config(&mut first.plan, source, opened, &base, &options)?;
     }
-    check_titles(manifest(&mut first.plan)?)?;
-    if let (Planner::Definition(detected), [_, _, ..]) = (&mut first.planner, sources) {
-        detected.why = format!("{} sources", sources.len());
+    check_places(manifest(&mut first.plan)?)?;
+    if let Planner::Definition(detected) = &mut first.planner {
+        detected.why = match sources {
+            [_, _, ..] => format!("{} sources", sources.len()),
+            _ if named => detected.why.clone(),
+            _ if config.is_some() => "a config is given".to_owned(),
+            _ => "a media type is given".to_owned(),
+        };
     }
     Ok(first)
 }
@@ -126,7 +134,8 @@ fn manifest(plan: &mut Plan) -> Result<&mut ManifestPlan> {
     }
 }
 
-/// Gives the layers of a source the path by which the user named it, as oras does, and their media type.
+/// Gives the files of a source the path by which the user named it, as oras does. A directory that is one layer keeps its
+/// own name.
 fn retitle(plan: &mut Plan, opened: &Source, source: &SourceFile) -> Result<()> {
     let path = source.path.to_str().and_then(|path| relative(path).ok()).filter(|path| !path.is_empty());
     let path = path.unwrap_or_else(|| opened.name().to_owned());
@@ -137,9 +146,13 @@ fn retitle(plan: &mut Plan, opened: &Source, source: &SourceFile) -> Result<()> 
         {
             *title = if is_file { path.clone() } else { format!("{path}/{title}") };
         }
-        if let Some(kind) = &source.media_type {
-            layer.media_type.clone_from(kind);
-        }
+    }
+    Ok(())
+}
+
+fn set_media_type(plan: &mut Plan, source: &SourceFile) -> Result<()> {
+    if let Some(kind) = &source.media_type {
+        manifest(plan)?.layers.iter_mut().for_each(|layer| layer.media_type.clone_from(kind));
     }
     Ok(())
 }
@@ -196,8 +209,11 @@ fn join(plan: &mut Plan, mut other: Plan) -> Result<()> {
         own.files = own.files.saturating_add(reads.files);
         own.bytes = own.bytes.saturating_add(reads.bytes);
     }
-    plan.warnings.extend(other.warnings);
-    plan.warnings.dedup();
+    for warning in other.warnings {
+        if !plan.warnings.contains(&warning) {
+            plan.warnings.push(warning);
+        }
+    }
     Ok(())
 }
 
@@ -225,14 +241,19 @@ fn set_config(plan: &mut Plan, source: &SourceFile, opened: &Source, base: &Path
     Ok(())
 }
 
-/// Errors: two layers have the same title.
-fn check_titles(manifest: &ManifestPlan) -> Result<()> {
-    let mut seen: HashMap<&str, ()> = HashMap::new();
-    for layer in &manifest.layers {
-        let Some(Value::String(title)) = layer.annotations.get(annotation::TITLE) else { continue };
-        if seen.insert(title, ()).is_some() {
-            let message = format!("two sources would be unpacked as `{}`", crate::fs::escape(title));
-            return Err(Error::new(Kind::Exists, message));
+/// Errors (kind `Exists`): a file would be unpacked into a directory that is a layer of its own. Packing looks for equal
+/// titles.
+fn check_places(manifest: &ManifestPlan) -> Result<()> {
+    let titled = |layer: &'_ Part| layer.annotations.get(annotation::TITLE).and_then(Value::as_str).map(str::to_owned);
+    let is_directory = |layer: &&Part| matches!(layer.content, Content::Tar { .. });
+    let directories: Vec<String> = manifest.layers.iter().filter(is_directory).filter_map(titled).collect();
+    for title in manifest.layers.iter().filter_map(titled) {
+        let within =
+            |directory: &&String| title.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(directory) = directories.iter().find(within) {
+            let (title, directory) = (crate::fs::escape(&title), crate::fs::escape(directory));
+            let message = format!("`{title}` would be unpacked into `{directory}`, which is a layer of its own");
+            return Err(Error::new(Kind::Exists, message).with_code(Code::TitleTaken));
         }
     }
     Ok(())
@@ -257,7 +278,7 @@ fn name_media_types(plan: &mut Plan, options: &Options) -> Result<()> {
         }
         if !used {
             let message = format!("`{}={kind}` fits no layer: no title matches", crate::fs::escape(glob));
-            return Err(Error::misuse(message));
+            return Err(Error::misuse(message).with_code(Code::NothingMatches));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use artifact::{
-    Result,
+    Error, Result,
     copy::{self, Destination, NewIndex, Options, PartialIndex, Selected},
     graph::Root,
     location::Place,
@@ -88,27 +88,29 @@ impl Ends {
         Ok(carried.with(self.narrowed))
     }
 
-    /// Copies what can be copied. A group that fails is tried again in halves, so that few broken artifacts cost few
-    /// plans. A failure that the next artifact would meet as well ends the copy.
+    /// Copies what can be copied. A group that fails is tried again by its destinations, and then in halves, so that few
+    /// broken artifacts cost few plans. A failure that the next artifact would meet as well ends the copy to its destination.
     pub(super) async fn carry_on(mut self, options: &Options, dry_run: bool) -> Carried {
         let mut carried = Carried::none(std::mem::take(&mut self.failed));
         let mut groups = vec![self.all()];
-        while let Some(mut group) = groups.pop() {
-            match self.attempt(&group, options, dry_run, &mut carried).await {
-                Ok(()) => {}
-                Err(error) if is_of_all(&error) => {
-                    let left = groups.drain(..).rev().flatten();
-                    let from = group.into_iter().chain(left).flat_map(|(_, wanted)| wanted.from).collect();
-                    carried.failed.push(Failure { from, error });
+        while let Some(group) = groups.pop() {
+            let Err(error) = self.attempt(&group, options, dry_run, &mut carried).await else { continue };
+            let to = group.first().map_or(0, |(at, _)| *at);
+            let (mut group, others) = divided(group, to);
+            if !others.is_empty() {
+                groups.extend([others, group]);
+            } else if is_of_all(&error) {
+                for waiting in groups.iter_mut().rev() {
+                    let (same, rest) = divided(std::mem::take(waiting), to);
+                    group.extend(same);
+                    *waiting = rest;
                 }
-                Err(error) if group.len() < 2 => {
-                    let from = group.into_iter().flat_map(|(_, wanted)| wanted.from).collect();
-                    carried.failed.push(Failure { from, error });
-                }
-                Err(_) => {
-                    let second = group.split_off(group.len() / 2);
-                    groups.extend([second, group]);
-                }
+                carried.failed.push(failure(group, error));
+            } else if group.len() < 2 {
+                carried.failed.push(failure(group, error));
+            } else {
+                let second = group.split_off(group.len() / 2);
+                groups.extend([second, group]);
             }
         }
         carried.with(self.narrowed)
@@ -144,6 +146,15 @@ impl Ends {
         });
         Ok(())
     }
+}
+
+/// What of a group goes to this destination, and what to others.
+fn divided(group: Group, to: usize) -> (Group, Group) {
+    group.into_iter().partition(|(at, _)| *at == to)
+}
+
+fn failure(group: Group, error: Error) -> Failure {
+    Failure { from: group.into_iter().flat_map(|(_, wanted)| wanted.from).collect(), error }
 }
 
 impl Carried {
@@ -268,6 +279,29 @@ mod tests {
         for (name, location) in report.names.iter().zip(&carried.locations) {
             assert_eq!(*location, format!("oci:to:{}", name.name));
         }
+    }
+
+    #[tokio::test]
+    async fn a_full_destination_ends_the_copy_to_it_and_to_no_other() {
+        let from = Memory::new();
+        let bytes = bytes::Bytes::from(serde_json::to_vec(&Index::of(Vec::new())).unwrap());
+        let desc = Descriptor::of(media_type::INDEX, &bytes);
+        let write = store::begin(&from, Intent::default()).await.unwrap();
+        write.puts().manifest(&desc, &bytes).await.unwrap();
+        write.commit().await.unwrap();
+        let wanted =
+            |tag: &str| Wanted { root: Root::new(desc.clone(), vec![tag.parse().unwrap()]), from: vec![tag.into()] };
+        let target = |name: &str, takes: fn(&str) -> bool| {
+            let store = Picky { memory: Memory::new(), takes, fails: Kind::NoSpace, begun: AtomicUsize::new(0) };
+            let wanted = ["a", "b"].map(|tag| wanted(&format!("{name}-{tag}"))).to_vec();
+            Target { place: Place::Layout(name.into()), store: Arc::new(store), wanted }
+        };
+        let to = vec![target("full", |_| false), target("free", |_| true)];
+        let ends = Ends { from: vec![Arc::new(from)], to, narrowed: Narrowed::default(), failed: Vec::new() };
+        let carried = ends.carry_on(&Options::default(), false).await;
+        assert_eq!(carried.locations, ["oci:free:free-a", "oci:free:free-b"]);
+        let failed: Vec<_> = carried.failed.iter().map(|failure| failure.from.clone()).collect();
+        assert_eq!(failed, [["full-a", "full-b"]]);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn among(error: Error, others: usize) -> Error {
     error.with_facts(facts)
 }
 
-/// True for a failure that has nothing to do with the artifact that met it.
+/// True for a failure that has nothing to do with the artifact that met it: others meet it at the same destination.
 pub(super) fn is_of_all(error: &Error) -> bool {
     matches!(error.kind(), Kind::NoSpace | Kind::ReadOnly | Kind::Busy | Kind::Internal)
 }

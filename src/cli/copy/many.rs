@@ -29,7 +29,7 @@ use super::{
     failure::{Failure, all_of, kept_going},
     list::{self, End},
     open_destination,
-    sources::{Stores, key},
+    sources::Stores,
 };
 
 /// Limit of concurrent requests.
@@ -80,13 +80,20 @@ impl Many {
         Ok(Self { from: stores.open, to: by_place(named, found), narrowed, failed })
     }
 
-    /// Opens the destinations.
+    /// Opens the destinations. Errors: one cannot be opened; with --keep-going, what goes there has failed.
     pub(super) async fn destinations(self, args: &Args, report: &Report) -> Result<Ends> {
-        let mut to = Vec::new();
+        let (mut to, mut failed) = (Vec::new(), self.failed);
         for (place, wanted) in self.to {
-            to.push(Target { store: open_destination(args, &place, report).await?, place, wanted });
+            match open_destination(args, &place, report).await {
+                Ok(store) => to.push(Target { store, place, wanted }),
+                Err(error) if args.keep_going => {
+                    let from = wanted.into_iter().flat_map(|wanted| wanted.from).collect();
+                    failed.push(Failure { from, error });
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Ends { from: self.from, to, narrowed: self.narrowed, failed: self.failed })
+        Ok(Ends { from: self.from, to, narrowed: self.narrowed, failed })
     }
 
     /// The number of artifacts, counted per destination, and of destinations.
@@ -100,7 +107,7 @@ fn by_place(named: Vec<Named>, found: Vec<Selected>) -> Vec<(Place, Vec<Wanted>)
     let mut to: Vec<(Place, Vec<Wanted>)> = Vec::new();
     let (mut places, mut roots) = (HashMap::new(), HashMap::new());
     for ((wish, place, name), selected) in named.into_iter().zip(found) {
-        let at = *places.entry(key(&place)).or_insert_with(|| {
+        let at = *places.entry(place.key()).or_insert_with(|| {
             to.push((place, Vec::new()));
             to.len().saturating_sub(1)
         });
@@ -312,9 +319,9 @@ fn name_all(args: &Args, naming: &Naming, wishes: Vec<Wish>, report: &Report) ->
         let (place, name) = target(args, naming, &wish).context(|| format!("copy {}", wish.from))?;
         // Untagged artifacts are told apart by their sources.
         let untagged = name.is_none().then(|| wish.from.to_string());
-        match taken.get(&(key(&place), name.clone(), untagged.clone())) {
+        match taken.get(&(place.key(), name.clone(), untagged.clone())) {
             None => {
-                taken.insert((key(&place), name.clone(), untagged), wish.from.clone());
+                taken.insert((place.key(), name.clone(), untagged), wish.from.clone());
                 named.push((wish, place, name));
             }
             Some(other) if *other == wish.from => {}
@@ -395,13 +402,13 @@ fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Selected>) {
     let going: HashSet<(String, u16, Digest)> = named
         .iter()
         .zip(found.iter())
-        .map(|((wish, place, _), selected)| (key(place), wish.store, selected.root.digest.clone()))
+        .map(|((wish, place, _), selected)| (place.key(), wish.store, selected.root.digest.clone()))
         .collect();
     let comes_along = |(wish, place, _): &Named| {
         let SourceName::Whole(whole) = &wish.called else { return false };
         let subject = whole.tag().and_then(|tag| naming::subject_of_companion(&tag.clone().into()));
         let local = !matches!(place, Place::Registry { .. });
-        local && subject.is_some_and(|subject| going.contains(&(key(place), wish.store, subject)))
+        local && subject.is_some_and(|subject| going.contains(&(place.key(), wish.store, subject)))
     };
     let leave: Vec<bool> = named.iter().map(comes_along).collect();
     let mut keep = leave.iter().map(|leave| !leave);

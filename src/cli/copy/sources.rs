@@ -1,6 +1,6 @@
 //! The stores that a copy of many artifacts reads.
 
-use std::{collections::HashMap, path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use artifact::{
     Error, Kind, Result,
@@ -22,7 +22,7 @@ pub(super) struct Stores {
 
 impl Stores {
     pub(super) async fn open_store(&mut self, place: &Place, registry: &RegistryArgs, report: &Report) -> Result<u16> {
-        let key = key(place);
+        let key = place.key();
         if let Some(at) = self.by_place.get(&key) {
             return Ok(*at);
         }
@@ -50,15 +50,5 @@ impl Stores {
 
     pub(super) fn get(&self, at: u16) -> Result<&Arc<dyn ReadStore>> {
         self.open.get(usize::from(at)).ok_or_else(|| Error::new(Kind::Internal, "a source store was not opened"))
-    }
-}
-
-/// The key of a place; spellings of one path have the same key.
-pub(super) fn key(place: &Place) -> String {
-    let absolute = |path: &std::path::PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
-    match place {
-        Place::Registry { .. } => place.to_string(),
-        Place::Layout(path) => Place::Layout(absolute(path)).to_string(),
-        Place::Archive(path) => Place::Archive(absolute(path)).to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt};
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     error::Context as _,
     graph::{self, MAX_ENTRIES},
     location::Location,
@@ -34,24 +34,46 @@ impl fmt::Display for Related {
     }
 }
 
-/// The tags that stand for a manifest, which go with it. Errors: there are too many tags to ask for; the store fails.
-pub(super) async fn tags_of(store: &dyn ReadStore, location: &Location, digest: &Digest) -> Result<Vec<RefName>> {
+/// The tags that stand for a manifest, which go with it, and those that the store does not tell about. Errors: there are too
+/// many tags to ask for; the store cannot list them.
+pub(super) async fn tags_of(
+    store: &dyn ReadStore,
+    location: &Location,
+    digest: &Digest,
+) -> Result<(Vec<RefName>, Vec<(RefName, Error)>)> {
     let names = store.list_names().await?.names;
     if names.len() > MAX_TAGS && !is_local(&location.place) {
         return Err(Error::limit(format!("{} has {} tags", location.place, names.len())));
     }
     let asking = names.into_iter().map(|name| async move {
-        let found = store.resolve(&name.clone().into()).await;
-        found.is_ok_and(|found| found.digest == *digest).then_some(name)
+        let stands = stands_for(store, &name, digest).await;
+        (name, stands)
     });
-    let found: Vec<Option<RefName>> = stream::iter(asking).buffered(QUESTIONS).collect().await;
-    Ok(found.into_iter().flatten().collect())
+    let answers: Vec<_> = stream::iter(asking).buffered(QUESTIONS).collect().await;
+    let (mut tags, mut unknown) = (Vec::new(), Vec::new());
+    for (name, stands) in answers {
+        match stands {
+            Ok(true) => tags.push(name),
+            Ok(false) => {}
+            Err(error) => unknown.push((name, error)),
+        }
+    }
+    Ok((tags, unknown))
 }
 
-/// Whether a manifest has another name besides this tag.
+/// Whether a name stands for this manifest. Errors: the store does not tell.
+async fn stands_for(store: &dyn ReadStore, name: &RefName, digest: &Digest) -> Result<bool> {
+    match store.resolve(&name.clone().into()).await {
+        Ok(found) => Ok(found.digest == *digest),
+        Err(e) if e.kind() == Kind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether a manifest has another name besides this tag. Errors: the store does not tell of one.
 pub(super) async fn is_named_otherwise(store: &dyn ReadStore, desc: &Descriptor, tag: &Tag) -> Result<bool> {
     for name in store.list_names().await?.names {
-        if *name != **tag && store.resolve(&name.into()).await.is_ok_and(|found| found.digest == desc.digest) {
+        if *name != **tag && stands_for(store, &name, &desc.digest).await? {
             return Ok(true);
         }
     }

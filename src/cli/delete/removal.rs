@@ -79,7 +79,12 @@ impl Removal {
         };
         let (related, left) = if args.referrers { (about, Vec::new()) } else { (Vec::new(), about) };
         let tags = match tags_of(store, location, &desc.digest).await {
-            Ok(tags) => tags,
+            Ok((tags, unknown)) => {
+                for (name, why) in unknown {
+                    report.warn(format!("cannot tell whether {name} goes with {}: {why}", desc.digest));
+                }
+                tags
+            }
             Err(e) => {
                 report.warn(format!("cannot tell which tags go with {}: {e}", desc.digest));
                 Vec::new()
@@ -100,7 +105,7 @@ impl Removal {
                 && other.manifest().is_none()
                 && other.tags.iter().all(|tag| self.tags.contains(tag))
         };
-        self.location.place == other.location.place && (is_local(&self.location.place) || covers())
+        self.location.place.key() == other.location.place.key() && (is_local(&self.location.place) || covers())
     }
 
     /// What goes, in words.
@@ -137,9 +142,9 @@ impl Removal {
     }
 }
 
-/// The stores in which something is deleted, each opened once.
+/// The stores in which something is deleted, each opened once, by the keys of their places.
 #[derive(Default)]
-pub(super) struct Targets(Vec<(Place, Arc<dyn Store>)>);
+pub(super) struct Targets(Vec<(String, Arc<dyn Store>)>);
 
 impl Targets {
     pub(super) async fn open(
@@ -148,11 +153,11 @@ impl Targets {
         registry: &RegistryArgs,
         report: &Report,
     ) -> Result<Arc<dyn Store>> {
-        if let Some((_, store)) = self.0.iter().find(|(known, _)| known == place) {
+        if let Some((_, store)) = self.0.iter().find(|(known, _)| *known == place.key()) {
             return Ok(Arc::clone(store));
         }
         let store = registry.write_existing(place, report).await?;
-        self.0.push((place.clone(), Arc::clone(&store)));
+        self.0.push((place.key(), Arc::clone(&store)));
         Ok(store)
     }
 
@@ -166,7 +171,10 @@ impl Targets {
     ) -> Result<Vec<Removal>> {
         let mut known = HashSet::new();
         let mut asking = Vec::new();
-        for location in locations.iter().filter(|location| known.insert(location.to_string())) {
+        let key = |location: &Location| {
+            (location.place.key(), location.tag.clone(), location.digest.as_ref().map(ToString::to_string))
+        };
+        for location in locations.iter().filter(|location| known.insert(key(location))) {
             match self.open(&location.place, &args.registry, report).await {
                 Ok(store) => asking.push(async move {
                     Removal::of(&*store, location, args, report).await.map_err(|error| Failure::of(location, error))
@@ -209,8 +217,8 @@ impl Targets {
     }
 
     async fn remove_group(&self, group: &[Removal]) -> Result<()> {
-        let place = group.first().map(|one| &one.location.place);
-        let store = self.0.iter().find(|(known, _)| Some(known) == place);
+        let place = group.first().map(|one| one.location.place.key());
+        let store = self.0.iter().find(|(known, _)| Some(known) == place.as_ref());
         let Some((_, store)) = store else { return Ok(()) };
         let (removals, names) = changes(store.as_ref(), group).await?;
         let write =

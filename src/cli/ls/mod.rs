@@ -20,7 +20,7 @@ use self::{
 use super::{
     report::{Report, object},
     session::{RegistryArgs, unreadable},
-    several::{add_failures, tell_failures},
+    several::{Failure, add_failures, tell_failures},
     text::{count, escape},
 };
 
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Reverse the order
     #[arg(long)]
     reverse: bool,
-    /// List N tags at most, the first in the order
+    /// List N artifacts at most, the first in the order
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -65,6 +65,7 @@ impl Args {
     /// The flag of a list of tags that was given, if one was.
     fn of_tags(&self) -> Option<&'static str> {
         let flags = [
+            (self.tags, "--tags"),
             (self.long, "--long"),
             (self.filter.is_some(), "--filter"),
             (self.last.is_some(), "--last"),
@@ -116,7 +117,7 @@ async fn artifacts(args: &Args, location: Location, report: &Report) -> Result<E
     let code = if args.long || is_of_content(args.sort) {
         detailed(args, &location, rows::read(store.as_ref(), &location, entries).await, report)?
     } else {
-        print(&location, &entries, report)?;
+        print(&location, &entries, &[], report)?;
         ExitCode::SUCCESS
     };
     match bad.as_slice() {
@@ -159,17 +160,18 @@ fn detailed(args: &Args, location: &Location, found: Rows, report: &Report) -> R
         report.result(None, &json, &rows::table(&rows))?;
     } else {
         let entries: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
-        print(location, &entries, report)?;
+        print(location, &entries, &failed, report)?;
     }
     Ok(tell_failures(report, "list", failed, read, false))
 }
 
-fn print(location: &Location, entries: &[Entry], report: &Report) -> Result<()> {
+fn print(location: &Location, entries: &[Entry], failed: &[Failure], report: &Report) -> Result<()> {
     let lines: Vec<String> = entries.iter().map(Entry::text).collect();
     let tags: Vec<_> = entries.iter().filter_map(Entry::tag).collect();
     let bare = |desc: &Descriptor| Descriptor { annotations: Default::default(), ..desc.clone() };
     let unnamed: Vec<Descriptor> = entries.iter().filter_map(Entry::untagged).map(bare).collect();
-    let json = json!({ "location": location.to_string(), "tags": tags, "untagged": unnamed });
+    let mut json = object(&json!({ "location": location.to_string(), "tags": tags, "untagged": unnamed }))?;
+    add_failures(&mut json, failed);
     report.result(None, &json, &lines)?;
     if let Some(first) = unnamed.first() {
         let have = if unnamed.len() == 1 { "has" } else { "have" };

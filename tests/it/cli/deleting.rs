@@ -116,3 +116,28 @@ fn a_list_of_which_a_part_cannot_be_read_decides_nothing() {
     world.fails("resolve oci:app:^1", 1, &["cannot tell which tag of oci:app is the newest"]);
     assert!(world.run("ls oci:app --tags").stdout.contains("1.0.0"));
 }
+
+#[test]
+fn a_tag_that_the_registry_does_not_tell_about_is_warned_of() {
+    let world = World::new();
+    for tag in ["a", "b", "c"] {
+        world.ok(&format!("push talk oci:stored:{tag} -q"));
+    }
+    let digest = world.ok("resolve oci:stored:a").trim().to_owned();
+    world.write("silent.yaml", "faults: [{on: GET|HEAD /manifests/b, nth: all, refuse: {status: 403}}]");
+    let registry = Served::start(&world, "stored --faults silent.yaml");
+    let dry = world.run(&format!("delete {}/stored@{digest} -n --retries 0", registry.addr));
+    assert!(dry.stderr.contains("and its tags a, c"), "{}", dry.stderr);
+    assert!(dry.stderr.contains("warning: cannot tell whether b goes with"), "{}", dry.stderr);
+}
+
+#[test]
+fn one_layout_under_two_spellings_is_one() {
+    let world = World::new();
+    for tag in ["1.0.0", "1.1.0"] {
+        world.ok(&format!("push talk oci:d:{tag} -q"));
+    }
+    let deleted = world.run("delete oci:d:1.0.0 oci:./d:1.0.0");
+    assert_eq!(deleted.code, 0, "{}", deleted.stderr);
+    assert_eq!(world.ok("ls oci:d --tags"), "1.1.0\n");
+}

@@ -137,10 +137,26 @@ fn a_signal_stops_a_copy_that_goes_on_after_failures() {
     let line = format!("copy --all-tags --keep-going --limit-rate 200K {}/x oci:to", registry.addr);
     let mut copy = world.command(&line).stderr(std::process::Stdio::null()).spawn().unwrap();
     while !world.path().join("to/index.json").exists() {
+        assert!(copy.try_wait().unwrap().is_none(), "the copy ended before it wrote");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let kill = std::process::Command::new("sh").args(["-c", &format!("kill -TERM {}", copy.id())]).status();
     assert!(kill.unwrap().success());
     assert_eq!(copy.wait().unwrap().code(), Some(128 + 15));
     assert_eq!(world.ok("ls oci:to"), "");
+}
+
+#[test]
+fn a_destination_that_cannot_be_opened_is_a_failure_of_what_goes_there() {
+    let world = World::new();
+    world.ok("push talk oci:from:a -q");
+    world.ok("push talk oci:from:b -q --annotation n=b");
+    world.write("file", "no layout");
+    world.write("list", "oci:from:a -> oci:file:a\noci:from:b -> oci:good:b\n");
+    let ended = world.run("copy --list list");
+    assert!(ended.code == 1 && !world.path().join("good").exists(), "{}", ended.stderr);
+    let copied = world.run("copy --list list --keep-going --format json");
+    let json: serde_json::Value = serde_json::from_str(&copied.stdout).unwrap();
+    assert_eq!((copied.code, &json["failed"][0]["location"]), (1, &"oci:from:a".into()), "{}", copied.stderr);
+    assert_eq!(world.ok("ls oci:good"), "b\n");
 }

@@ -168,3 +168,38 @@ fn what_is_about_the_manifest_with_the_old_annotations_is_named() {
     let json: Value = serde_json::from_str(&changed.stdout).unwrap();
     assert_eq!((&json["kept"], &json["names"][0]["outcome"]), (&json!([referrer]), &json!("moved")));
 }
+
+#[test]
+fn content_goes_through_links_and_into_pipes_and_the_mode_of_a_file_stays() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    world.ok("push talk oci:layout:v1 -q");
+    let content = fs::read(world.path().join("talk/1.png")).unwrap();
+    world.write("file", "before");
+    fs::set_permissions(world.path().join("file"), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("file", world.path().join("link")).unwrap();
+    world.ok("cat oci:layout:v1 1.png -o link");
+    assert!(world.path().join("link").is_symlink());
+    assert_eq!(fs::read(world.path().join("file")).unwrap(), content);
+    assert_eq!(fs::metadata(world.path().join("file")).unwrap().permissions().mode() & 0o777, 0o640);
+    let pipe = world.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    world.ok("cat oci:layout:v1 1.png -o pipe");
+    assert_eq!(reader.join().unwrap(), content);
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn a_tag_is_never_dropped_from_what_is_written_by_hand() {
+    let world = World::new();
+    let first = world.ok("push talk oci:layout:v1 -q").trim().to_owned();
+    assert_eq!(world.run("blob push oci:layout:v9 talk/1.png").code, 2);
+    let changed = world.ok(&format!("annotate oci:layout:v1@{first} a=b")).trim().to_owned();
+    assert_eq!(world.ok("resolve oci:layout:v1").trim(), changed);
+    let tagged = world.run("tag oci:layout:v1 x x");
+    assert_eq!(tagged.stderr.lines().count(), 1, "{}", tagged.stderr);
+}

@@ -161,3 +161,30 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
     assert!(refused.code == 2 && refused.stderr.contains("--password-stdin`"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
 }
+
+#[test]
+fn what_could_not_be_unpacked_beside_each_other_is_not_packed() {
+    let world = World::new();
+    world.write("dir/x", "x");
+    world.write("sub/dir/y", "y");
+    world.fails("push dir dir/x oci:out:v1", 1, &["`dir/x`", "`dir`"]);
+    world.fails("push dir sub/dir oci:out:v1", 1, &["two files are named `dir`"]);
+    let refused = world.run("push dir/x oci:out:v1 --media-type *.md=text/x");
+    assert!(refused.code == 2 && refused.stderr.contains("hint: "), "{}", refused.stderr);
+    assert!(!world.path().join("out").exists());
+    // One source is called as it always is.
+    world.ok("push sub/dir/y:text/x oci:out:v1");
+    assert_eq!(layers(&manifest(&world, "oci:out:v1")), pairs(&[("y", "text/x")]));
+}
+
+#[test]
+fn an_archive_is_pulled_into_a_directory_that_is_called_as_it_is_without_its_ending() {
+    let world = World::new();
+    world.ok("push talk oci-archive:img.tar:v1 -q");
+    let status = std::process::Command::new("gzip").arg("-k").arg(world.path().join("img.tar")).status();
+    assert!(status.unwrap().success());
+    let before = std::fs::read(world.path().join("img.tar")).unwrap();
+    world.ok("pull ./img.tar.gz");
+    assert!(world.path().join("img/index.json").exists());
+    assert_eq!(std::fs::read(world.path().join("img.tar")).unwrap(), before);
+}
