@@ -21,7 +21,7 @@ use crate::serve::app::{App, Client, Stream};
 const MAX_HEAD: usize = 64 << 10;
 
 /// Limit of bytes that are read at a time, and of those that wait to be written in small pieces.
-const MAX_BUFFER: usize = 64 << 10;
+const MAX_BUFFER: usize = 256 << 10;
 
 /// Answers the requests on a stream until it ends, or its client is too slow.
 pub(super) async fn serve_connection(
@@ -44,8 +44,10 @@ pub(super) async fn serve_connection(
         flow.starts();
         let (app, flow) = (Arc::clone(&app), flow.clone());
         let entry = Entry::new(&request, app.log().cloned());
-        // Who waits for leave to send has sent nothing.
-        let waits = request.headers().contains_key(http::header::EXPECT);
+        // Who waits for leave to send has sent nothing; who no longer waits may lose the answer.
+        let expects = request.headers().get(http::header::EXPECT).map(http::HeaderValue::as_bytes);
+        let waits = request.version() == http::Version::HTTP_11
+            && expects.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
         let mut request = request.map(|body| request_body(body, waits, flow.clone()));
         request.extensions_mut().extend(extensions.clone());
         async move { Ok::<_, Infallible>(response(app.answer(request).await, entry, flow)) }

@@ -20,8 +20,9 @@ use crate::serve::app::Stream;
 const SMALL: usize = (8 << 10) - 1;
 /// Bytes after which a client gets as large a buffer as its connection may have.
 const PROBATION: usize = 128 << 10;
-/// Connections of this process with large buffers: 8 MiB.
-static LARGE: Semaphore = Semaphore::const_new(128);
+/// Connections of this process with large buffers, of 256 KiB: 8 MiB. Each read has costs of its own, so that few large ones
+/// are worth more than many of a middle size.
+static LARGE: Semaphore = Semaphore::const_new(32);
 
 /// A stream with its flow.
 pub(super) struct Metered<S> {

@@ -173,8 +173,12 @@ impl Registry {
         let names: Vec<_> = tags.iter().map(|tag| NameChange::set(tag.clone().into(), desc.bare())).collect();
         let mut reserved = self.quota.reserve();
         reserved.grow(desc.size).await?;
-        let mut listed = self.quota.reserve();
-        listed.grow(tags.iter().map(|tag| TAG_BYTES.saturating_add(tag.len() as u64)).sum()).await?;
+        let mut listed = Vec::new();
+        for tag in tags {
+            let mut one = self.quota.reserve();
+            one.grow(TAG_BYTES.saturating_add(tag.len() as u64)).await?;
+            listed.push((tag, one));
+        }
         let items = vec![Item::manifest(desc.clone())];
         let write = store::begin(store, Intent { items, names: names.clone(), ..Intent::default() }).await?;
         // The memory is not held while others are waited for.
@@ -186,9 +190,10 @@ impl Registry {
         if outcome != Outcome::Present {
             reserved.keep();
         }
-        if committed.names.iter().any(|(_, outcome)| *outcome == NameOutcome::New) {
-            listed.keep();
-        }
+        // A tag that was there takes no more than before.
+        let is_new =
+            |tag: &Tag| committed.names.iter().any(|(name, outcome)| **name == **tag && *outcome == NameOutcome::New);
+        listed.into_iter().filter(|(tag, _)| is_new(tag)).for_each(|(_, one)| one.keep());
         Ok(())
     }
 

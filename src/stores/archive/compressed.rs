@@ -80,10 +80,10 @@ impl Format {
     /// The command that makes a plain tar.
     fn command(self) -> &'static str {
         match self {
-            Self::Gzip => "gzip -d FILE",
-            Self::Zstd => "zstd -d FILE",
-            Self::Xz => "xz -d FILE",
-            Self::Bzip2 => "bzip2 -d FILE",
+            Self::Gzip => "gzip -dc FILE > PLAIN.tar",
+            Self::Zstd => "zstd -dc FILE > PLAIN.tar",
+            Self::Xz => "xz -dc FILE > PLAIN.tar",
+            Self::Bzip2 => "bzip2 -dc FILE > PLAIN.tar",
         }
     }
 
@@ -91,7 +91,7 @@ impl Format {
     pub(super) fn refuse(self) -> Error {
         let (name, command) = (self.name(), self.command());
         Error::unsupported(format!(
-            "the archive is compressed with {name}: it can be read, but not written; `{command}` decompresses it"
+            "the archive is compressed with {name}: it can be read, but not written; `{command}` makes a plain one"
         ))
     }
 
@@ -105,7 +105,7 @@ impl Format {
             Self::Gzip => Compression::Gzip(0),
             Self::Zstd => Compression::Zstd(0),
             Self::Xz | Self::Bzip2 => {
-                let message = format!("archives compressed with {name} are not read; `{command}` decompresses one");
+                let message = format!("archives compressed with {name} are not read; `{command}` makes a plain one");
                 return Err(Error::unsupported(message));
             }
         };

@@ -58,7 +58,7 @@ async fn a_path_that_leads_elsewhere_leads_nowhere() {
 #[tokio::test]
 async fn who_sends_a_whole_body_before_reading_gets_the_refusal_and_the_next_answer() {
     let server = server::start(Options { writable: false, ..Options::in_memory() }).await;
-    let body = vec![b'x'; 12 << 20];
+    let body = vec![b'x'; 48 << 20];
     let digest = Digest::of(&body);
     let head = |expects: &str| {
         format!(

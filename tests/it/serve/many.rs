@@ -221,6 +221,22 @@ async fn tags_count_for_the_quota() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_there_counts_for_the_quota_once_also_beside_new_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let repositories = Arc::new(Tree::open(dir.path()).unwrap());
+    let limits = Limits { quota: 20_000, ..Limits::default() };
+    let server = server::start(Options { repositories, limits, ..Options::in_memory() }).await;
+    let manifest = index(serde_json::json!({}));
+    let digest = Digest::of(manifest.as_bytes());
+    let known: String = (0..10).map(|tag| format!("tag=known-{tag}&")).collect();
+    for request in 0..30 {
+        let path = format!("/v2/a/manifests/{digest}?{known}tag=new-{request}");
+        let headers = [("Content-Type", media_type::INDEX)];
+        assert_eq!(send(server.addr(), "PUT", &path, &headers, manifest.clone()).await.status, 201, "{request}");
+    }
+}
+
+#[tokio::test]
 async fn uploads_that_are_refused_leave_no_repositories() {
     let dir = tempfile::tempdir().unwrap();
     let repositories = Arc::new(Tree::open(dir.path()).unwrap());

@@ -72,7 +72,9 @@ async fn a_compressed_archive_is_read_like_a_plain_one_whatever_its_name() {
 async fn a_compressed_archive_is_not_written() {
     let (dir, scratch, path, _) = filled().await;
     let plain = fs::read(&path).unwrap();
-    for (bytes, command) in [(gzip(&plain), "`gzip -d FILE`"), (zst(&plain), "`zstd -d FILE`")] {
+    for (bytes, command) in
+        [(gzip(&plain), "`gzip -dc FILE > PLAIN.tar`"), (zst(&plain), "`zstd -dc FILE > PLAIN.tar`")]
+    {
         fs::write(&path, &bytes).unwrap();
         let error = Archive::create(&path).unwrap_err();
         assert!(error.kind() == Kind::Unsupported && error.to_string().contains(command), "{error}");
@@ -93,7 +95,9 @@ async fn a_compressed_archive_is_not_written() {
 #[tokio::test]
 async fn other_compressions_are_refused_with_the_command_that_helps() {
     let (_dir, scratch, path, _) = filled().await;
-    for (start, command) in [(&b"\xfd7zXZ\0"[..], "`xz -d FILE`"), (b"BZh91AY&SY", "`bzip2 -d FILE`")] {
+    for (start, command) in
+        [(&b"\xfd7zXZ\0"[..], "`xz -dc FILE > PLAIN.tar`"), (b"BZh91AY&SY", "`bzip2 -dc FILE > PLAIN.tar`")]
+    {
         fs::write(&path, [start, &[0; 600]].concat()).unwrap();
         for outcome in [open(&path, &scratch), Archive::open(&path), Archive::create(&path)] {
             let error = outcome.unwrap_err();
@@ -115,7 +119,7 @@ async fn a_bomb_is_stopped_at_the_limit_and_damage_is_found_and_neither_leaves_a
             how
         };
         let error = Archive::open_with(&path, &how(limit)).unwrap_err();
-        assert!(error.kind() == Kind::Limit && error.to_string().contains("-d FILE` has no such limit"), "{error}");
+        assert!(error.kind() == Kind::Limit && error.to_string().contains("-dc FILE > PLAIN.tar` has no such limit"), "{error}");
         Archive::open_with(&path, &how(limit.map(|limit| limit + 1))).unwrap();
         for len in [8, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..len]).unwrap();
@@ -181,7 +185,7 @@ fn commands_read_a_compressed_archive_and_write_none() {
     for line in
         ["tag ./x.tar.gz:v1 v2", "delete ./x.tar.gz:v1", "push talk ./x.tar.gz:v2", "push -n talk ./x.tar.gz:v2"]
     {
-        world.fails(line, 1, &["compressed with gzip", "`gzip -d FILE`"]);
+        world.fails(line, 1, &["compressed with gzip", "`gzip -dc FILE > PLAIN.tar`"]);
     }
     for line in ["push talk ./new.tar.gz:v1", "push -n talk ./new.tar.gz:v1", "copy ./x.tar oci-archive:new.tgz"] {
         world.fails(line, 2, &["archives are written uncompressed"]);
