@@ -112,6 +112,8 @@ pub mod push;
 pub mod raw;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "sign")]
+pub mod sign;
 #[cfg(feature = "types")]
 pub mod source;
 pub mod store;

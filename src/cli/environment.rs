@@ -49,3 +49,8 @@ pub(crate) fn ignores(signal: i32) -> bool {
         None => signal == SIGHUP,
     }
 }
+
+/// A variable that holds a secret, or a setting of cosign's; also where it is empty.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}

@@ -6,11 +6,13 @@
 mod access;
 mod annotate;
 mod attach;
+mod attest;
 mod blob;
 mod cat;
 mod check;
 mod completions;
 mod copy;
+mod cosign;
 mod costs;
 mod data;
 mod delete;
@@ -19,6 +21,8 @@ mod examples;
 mod help;
 mod hint;
 mod inspect;
+mod keygen;
+mod keys;
 mod log;
 mod login;
 mod ls;
@@ -35,12 +39,14 @@ mod screen;
 mod serve;
 mod session;
 mod several;
+mod sign;
 mod stop;
 mod tag;
 mod text;
 mod topics;
 mod tour;
 mod types;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -92,6 +98,10 @@ enum Command {
     #[command(subcommand)]
     Blob(blob::Command),
     Annotate(annotate::Args),
+    Sign(sign::Args),
+    Attest(attest::Args),
+    Verify(Box<verify::Args>),
+    Keygen(keygen::Args),
     #[command(subcommand)]
     Types(types::Command),
     Serve(serve::Args),
@@ -104,7 +114,7 @@ enum Command {
     Version(help::VersionArgs),
 }
 
-/// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 5 refused by the registry, 70 internal,
+/// Exit codes: 0 done, 1 failed, 2 misuse, 3 verification failed, 4 not found, 5 refused by the registry, 6 unsigned, 70 internal,
 /// 128 + n stopped by signal n.
 pub(crate) fn main() -> ExitCode {
     environment::without_core_dumps();
@@ -179,6 +189,10 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Manifest(args) => manifest::run(args, report).await,
         Command::Blob(args) => blob::run(args, report).await,
         Command::Annotate(args) => annotate::run(args, report).await,
+        Command::Sign(args) => sign::run(args, report).await,
+        Command::Attest(args) => attest::run(args, report).await,
+        Command::Verify(args) => verify::run(*args, report).await,
+        Command::Keygen(args) => keygen::run(args, report).await,
         Command::Types(args) => types::run(args, report).await,
         Command::Serve(args) => serve::run(args, report).await,
         Command::Check(args) => check::run(args, report).await,
@@ -209,6 +223,7 @@ fn exit_code(kind: Kind) -> u8 {
         Kind::Mismatch => 3,
         Kind::NotFound => 4,
         Kind::Unauthorized | Kind::Denied => 5,
+        Kind::Unsigned => 6,
         Kind::Internal => 70,
         _ => 1,
     }
@@ -217,7 +232,7 @@ fn exit_code(kind: Kind) -> u8 {
 /// Of several failures, the place of this kind: the least one decides the exit code.
 fn rank(kind: Kind) -> usize {
     let code = exit_code(kind);
-    [70, 3, 5, 4, 1, 2].iter().position(|ranked| *ranked == code).unwrap_or(usize::MAX)
+    [70, 3, 6, 5, 4, 1, 2].iter().position(|ranked| *ranked == code).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

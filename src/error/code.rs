@@ -161,6 +161,8 @@ codes! {
     StoreWithName,
     /// The type has no parameter of this name.
     NoSuchParameter,
+    /// The password of a key file is wrong.
+    PasswordWrong,
     /// The disk is full, or a disk quota is exhausted.
     DiskFull,
     /// The file system is read-only.

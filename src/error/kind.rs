@@ -20,6 +20,8 @@ pub enum Kind {
     Exists,
     /// Content does not match its digest, size or media type.
     Mismatch,
+    /// The artifact has nothing of the kind that was asked for: no signature, or no attestation of this type.
+    Unsigned,
     /// A source file changed while being read.
     Changed,
     /// A path leads outside the directory that it is confined to.

@@ -118,6 +118,17 @@ impl Context {
         }
     }
 
+    /// The date of what is signed now, in RFC 3339: that of `now`, else of the clock.
+    #[cfg(feature = "sign")]
+    #[must_use]
+    pub fn date(&self) -> Option<String> {
+        let time = match self.now {
+            Some(seconds) => jiff::Timestamp::from_second(seconds).ok()?,
+            None => jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).ok()?,
+        };
+        Some(time.to_string())
+    }
+
     /// The programs that are types.
     #[cfg(feature = "types")]
     pub fn plugins(&self) -> &Plugins {

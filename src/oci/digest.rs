@@ -76,6 +76,12 @@ impl Digest {
         hasher.finish()
     }
 
+    /// The digest with this SHA-256, which another library computed.
+    #[cfg(feature = "sign")]
+    pub(crate) fn of_sha256(hash: [u8; 32]) -> Self {
+        Self(Bytes::Sha256(hash))
+    }
+
     /// The algorithm, written before the colon.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

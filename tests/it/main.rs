@@ -21,6 +21,7 @@ mod progress;
 mod readme;
 mod registry;
 mod serve;
+mod sign;
 mod source;
 mod stores;
 mod types;

@@ -1,0 +1,113 @@
+//! Keys on the command line: where they are, and their passwords.
+
+use std::{io::IsTerminal as _, path::PathBuf, str::FromStr};
+
+use artifact::{
+    Error, Result,
+    error::Context as _,
+    sign::{PrivateKey, PublicKey},
+};
+use zeroize::Zeroizing;
+
+use super::{environment, report::Report};
+
+/// The variable with the password of a key, as for cosign.
+const PASSWORD: &str = "COSIGN_PASSWORD";
+/// Longest password in bytes.
+const MAX_PASSWORD: u64 = 64 << 10;
+/// Schemes of services that keep keys.
+const SERVICES: [&str; 7] = ["awskms", "azurekms", "gcpkms", "gitlab", "hashivault", "k8s", "pkcs11"];
+
+/// Where a key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// In a variable: `env://NAME`.
+    Variable(String),
+}
+
+impl FromStr for KeySource {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if let Some(name) = text.strip_prefix("env://") {
+            return Ok(Self::Variable(name.to_owned()));
+        }
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+        match scheme.filter(|scheme| SERVICES.contains(scheme)) {
+            Some(scheme) => Err(format!("keys in services (`{scheme}:`) are not supported; export the key to a file")),
+            None if text.contains("PRIVATE KEY-----") => Err("a key is given by its file, never on the command line".into()),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl KeySource {
+    /// The text of a variable. Errors: it is not set.
+    fn variable(name: &str) -> Result<Zeroizing<String>> {
+        let text = environment::variable(name).filter(|text| !text.is_empty());
+        text.map(Zeroizing::new).ok_or_else(|| Error::misuse(format!("the variable `{name}` is not set")))
+    }
+
+    pub(crate) fn public(&self) -> Result<PublicKey> {
+        match self {
+            Self::File(path) => PublicKey::read(path),
+            Self::Variable(name) => {
+                let key = PublicKey::from_pem(Self::variable(name)?.as_bytes());
+                key.context(|| format!("read the public key in `{name}`"))
+            }
+        }
+    }
+
+    /// The private key; asks for its password where it has one, and warns where it has none.
+    pub(crate) fn private(&self, password: &PasswordArgs, report: &Report) -> Result<PrivateKey> {
+        let ask = || password.known_or_typed(false, report);
+        let key = match self {
+            Self::File(path) => PrivateKey::read(path, &ask),
+            Self::Variable(name) => {
+                let key = PrivateKey::from_pem(Self::variable(name)?.as_bytes(), &ask);
+                key.context(|| format!("read the key in `{name}`"))
+            }
+        }?;
+        if !key.was_encrypted() {
+            report.warn("this key is not encrypted: who can read it can sign; `artifact keygen --import` encrypts it");
+        }
+        Ok(key)
+    }
+}
+
+/// Where the password of a key is.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PasswordArgs {
+    /// Read the key's password from this file [default: COSIGN_PASSWORD, else the terminal]
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordArgs {
+    /// The password: from the file, the variable, or the terminal; for a new key, typed twice.
+    pub(crate) fn known_or_typed(&self, is_new: bool, report: &Report) -> Result<Zeroizing<String>> {
+        if let Some(path) = &self.password_file {
+            let read = artifact::fs::read_text(path, MAX_PASSWORD).map_err(Error::of_configuration).map(Zeroizing::new)?;
+            return Ok(Zeroizing::new(read.trim_end_matches(['\n', '\r']).to_owned()));
+        }
+        if let Some(password) = environment::variable(PASSWORD) {
+            return Ok(Zeroizing::new(password));
+        }
+        if !std::io::stdin().is_terminal() {
+            let message = format!("the key has a password, and there is no terminal: set `{PASSWORD}`, or give `--password-file`");
+            return Err(Error::misuse(message));
+        }
+        let _above = report.ended();
+        let typed = prompt(if is_new { "Password for the new key: " } else { "Password of the key: " })?;
+        if is_new && *prompt("The same again: ")? != *typed {
+            return Err(Error::misuse("the two passwords differ"));
+        }
+        Ok(typed)
+    }
+}
+
+fn prompt(text: &str) -> Result<Zeroizing<String>> {
+    rpassword::prompt_password(text).map(Zeroizing::new).context(|| "cannot read the password")
+}

@@ -1,0 +1,296 @@
+//! `artifact sign`: signatures beside artifacts and files.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use artifact::{
+    Error, Result,
+    error::Context as _,
+    location::{Location, Place, ReadLocation, name_in},
+    oci::{Descriptor, Reference},
+    sign::{self, FileHashes, Format, Options, PrivateKey, Signed},
+    store::Store,
+};
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use super::{
+    cosign::SigningFlags,
+    environment,
+    keys::{KeySource, PasswordArgs},
+    plan::{once, pair},
+    report::{Report, about},
+    session::{RegistryArgs, exact_in},
+    several::{Failure, add_failures, tell_failures},
+    text::escape,
+};
+
+/// Sign artifacts or files with a key.
+///
+/// A tag is resolved once; its digest is what is signed. Signatures lie beside the artifact, in cosign's formats: a
+/// sigstore bundle that refers to it, and a legacy signature under the tag `sha256-….sig`, which older readers need. No
+/// service is asked. `verify` verifies them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The artifacts; `repository:^1.2` is the newest tag in the range
+    #[arg(required_unless_present = "files", value_name = "LOCATION")]
+    locations: Vec<ReadLocation>,
+    /// Sign this file instead: writes `FILE.sigstore.json`
+    #[arg(long = "file", value_name = "FILE", conflicts_with = "locations")]
+    files: Vec<PathBuf>,
+    /// The private key: a file, or `env://NAME` for the content of a variable
+    #[arg(long, value_name = "KEY")]
+    key: KeySource,
+    /// Sign an annotation along, `key=value`
+    #[arg(short = 'a', long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    annotations: Vec<(String, String)>,
+    /// Sign every manifest of an index, too
+    #[arg(short = 'r', long)]
+    recursive: bool,
+    /// What is written [default: both, where the location has a repository's name; else a bundle]
+    #[arg(long, value_name = "FORMAT")]
+    signature_format: Option<SignatureFormat>,
+    /// The name under which a legacy signature says the artifact is [default: `registry/repository` of the location]
+    #[arg(long, value_name = "NAME")]
+    sign_container_identity: Option<String>,
+    /// Keep the signatures in this repository instead [default: COSIGN_REPOSITORY]
+    #[arg(long, value_name = "REPOSITORY")]
+    signature_repository: Option<Location>,
+    /// Write the sigstore bundle to this file, too
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// With `=false` and --bundle, write the file only
+    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    upload: bool,
+    /// Sign again what this key has signed already
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    password: PasswordArgs,
+    #[command(flatten)]
+    cosign: SigningFlags,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SignatureFormat {
+    /// A sigstore bundle
+    Bundle,
+    /// A legacy signature
+    Legacy,
+    /// Both
+    Both,
+}
+
+pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    args.cosign.check()?;
+    if !args.upload && args.bundle.is_none() {
+        return Err(Error::misuse("`--upload=false` writes the signature nowhere: give `--bundle FILE` as well"));
+    }
+    if args.bundle.is_some() && (args.locations.len() > 1 || args.files.len() > 1 || args.recursive) {
+        return Err(Error::misuse("`--bundle` takes the signature of one artifact or file"));
+    }
+    let annotations = once(&args.annotations, "--annotation", "")?;
+    let key = Arc::new(args.key.private(&args.password, report)?);
+    if !args.files.is_empty() {
+        return sign_files(&args, &annotations, &key, report).await;
+    }
+    let (mut documents, mut lines, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for wanted in &args.locations {
+        match sign_one(&args, wanted, &annotations, &key, report).await {
+            Ok((json, line)) => {
+                documents.push(Value::from(json));
+                lines.push(line);
+            }
+            Err(error) if args.locations.len() == 1 => return Err(error),
+            Err(error) => failed.push(Failure::of(wanted, error)),
+        }
+    }
+    let done = documents.len();
+    let mut document = match documents.as_mut_slice() {
+        [Value::Object(one)] if args.locations.len() == 1 => std::mem::take(one),
+        _ => Map::from_iter([("artifacts".to_owned(), documents.into())]),
+    };
+    add_failures(&mut document, &failed);
+    report.result(None, &document, &lines)?;
+    Ok(tell_failures(report, "sign", failed, done, false))
+}
+
+async fn sign_one(
+    args: &Args,
+    wanted: &ReadLocation,
+    annotations: &BTreeMap<String, String>,
+    key: &Arc<PrivateKey>,
+    report: &Report,
+) -> Result<(Map<String, Value>, String)> {
+    let store = args.registry.write_existing(&wanted.location.place, report).await?;
+    let location = exact_in(store.as_ref(), wanted, report).await?;
+    let root = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
+    let beside = match signature_repository(args.signature_repository.as_ref(), report)? {
+        Some(other) => args.registry.write(&other.place, report).await?,
+        None => Arc::clone(&store),
+    };
+    let mut options = options(args, &location, report)?;
+    options.annotations.clone_from(annotations);
+    let subjects = match args.recursive {
+        true => sign::manifests_of(store.as_ref(), &root).await?,
+        false => vec![root.clone()],
+    };
+    let mut all = Vec::new();
+    for subject in &subjects {
+        all.push(sign_manifest(args, &beside, subject, key, &options).await.context(|| format!("sign {location}"))?);
+    }
+    for signed in &all {
+        tell(signed, report);
+    }
+    let mut json = about(&location.place, &root)?;
+    json.insert("location".into(), location.to_string().into());
+    json.insert("signatures".into(), all.iter().flat_map(written).collect());
+    Ok((json, escape(&format!("{}@{}", location.place, root.digest))))
+}
+
+async fn sign_manifest(
+    args: &Args,
+    store: &Arc<dyn Store>,
+    subject: &Descriptor,
+    key: &Arc<PrivateKey>,
+    options: &Options,
+) -> Result<Signed> {
+    if !args.upload {
+        let made = sign::bundle(subject, key, options)?;
+        write_bundle(args.bundle.as_deref(), &made.bundle)?;
+        return Ok(Signed { subject: subject.clone(), written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) });
+    }
+    let signed = sign::sign(store, subject, key, options).await?;
+    if let Some(bundle) = &signed.bundle {
+        write_bundle(args.bundle.as_deref(), bundle)?;
+    } else if args.bundle.is_some() {
+        return Err(Error::misuse("there is a bundle by this key already, and none was made; `--again` makes one"));
+    }
+    Ok(signed)
+}
+
+fn write_bundle(path: Option<&Path>, bundle: &[u8]) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, bundle).context(|| format!("write `{}`", path.display()))
+}
+
+/// The repository that signatures are kept in, if it is another.
+pub(crate) fn signature_repository(given: Option<&Location>, report: &Report) -> Result<Option<Location>> {
+    const VARIABLE: &str = "COSIGN_REPOSITORY";
+    let other = match given {
+        Some(given) => given.clone(),
+        None => match environment::variable(VARIABLE).filter(|text| !text.is_empty()) {
+            Some(text) => {
+                report.say(format!("signatures are in {text} ({VARIABLE})"));
+                text.parse::<Location>().context(|| format!("read `{VARIABLE}`"))?
+            }
+            None => return Ok(None),
+        },
+    };
+    if other.tag.is_some() || other.digest.is_some() {
+        return Err(Error::misuse(format!("`{other}` is not a repository: signatures find their tags themselves")));
+    }
+    Ok(Some(other))
+}
+
+/// `registry/repository` of a location; a layout's name may be a whole reference.
+pub(crate) fn container_name(location: &Location) -> Option<String> {
+    match (&location.place, &location.tag) {
+        (Place::Registry { .. }, _) => Some(location.place.to_string()),
+        (_, Some(tag)) => {
+            let reference: Reference = tag.as_str().parse().ok()?;
+            Some(format!("{}/{}", reference.registry(), reference.repository()))
+        }
+        _ => None,
+    }
+}
+
+fn options(args: &Args, location: &Location, report: &Report) -> Result<Options> {
+    let name = args.sign_container_identity.clone().or_else(|| container_name(location));
+    let by_flag = args.cosign.new_bundle_format().map(|new| if new { SignatureFormat::Bundle } else { SignatureFormat::Legacy });
+    let given = args.signature_format.or(by_flag);
+    let format = given.unwrap_or(if name.is_some() { SignatureFormat::Both } else { SignatureFormat::Bundle });
+    if format != SignatureFormat::Bundle && name.is_none() {
+        return Err(Error::misuse(format!(
+            "a legacy signature names a repository, and {location} has none: give `--sign-container-identity REGISTRY/REPOSITORY`"
+        )));
+    }
+    if !args.upload && format == SignatureFormat::Legacy {
+        return Err(Error::misuse("`--bundle` takes a sigstore bundle, and a legacy signature is none"));
+    }
+    let mut options = Options::default();
+    options.bundle = format != SignatureFormat::Legacy;
+    options.legacy = name.filter(|_| format != SignatureFormat::Bundle);
+    options.again = args.again;
+    options.created = args.registry.context(report)?.date();
+    Ok(options)
+}
+
+fn tell(signed: &Signed, report: &Report) {
+    let digest = &signed.subject.digest;
+    for format in &signed.present {
+        report.say(format!("{digest} is signed by this key already ({}); `--again` signs it again", word(*format)));
+    }
+    for written in &signed.written {
+        let place = written.tag.as_ref().map_or_else(|| written.descriptor.digest.to_string(), |tag| format!("tag {tag}"));
+        report.say(format!("signed {digest} ({}: {place})", word(written.format)));
+    }
+    if signed.written.is_empty() && signed.present.is_empty() {
+        report.say(format!("signed {digest}; nothing was uploaded"));
+    }
+}
+
+pub(crate) fn word(format: Format) -> &'static str {
+    match format {
+        Format::Bundle => "bundle",
+        Format::Legacy => "legacy",
+    }
+}
+
+/// What was written for one manifest, or was there, as JSON.
+fn written(signed: &Signed) -> Vec<Value> {
+    let subject = &signed.subject.digest;
+    let made = signed.written.iter().map(|made| {
+        json!({ "subject": subject, "format": made.format, "location": made.descriptor.digest, "tag": made.tag, "outcome": "new" })
+    });
+    let present = signed.present.iter().map(|format| json!({ "subject": subject, "format": format, "outcome": "same" }));
+    made.chain(present).collect()
+}
+
+async fn sign_files(
+    args: &Args,
+    annotations: &BTreeMap<String, String>,
+    key: &Arc<PrivateKey>,
+    report: &Report,
+) -> Result<ExitCode> {
+    if !annotations.is_empty() || args.recursive || args.sign_container_identity.is_some() {
+        return Err(Error::misuse("annotations, `--recursive` and names are for artifacts, not for files"));
+    }
+    let (mut files, mut lines) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        let bundle = args.bundle.clone().unwrap_or_else(|| beside(file));
+        let _shown = report.shows();
+        let hashes = FileHashes::read(file, &[key.public().clone()], &report.observer()).await?;
+        report.ended();
+        write_bundle(Some(&bundle), &hashes.sign(key)?)?;
+        report.say(format!("signed {}", hashes.digest));
+        lines.push(escape(&bundle.display().to_string()));
+        files.push(json!({ "file": file, "digest": hashes.digest, "size": hashes.size, "bundle": bundle }));
+    }
+    report.result(None, &json!({ "files": files }), &lines)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The bundle that lies beside a file.
+pub(crate) fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sigstore.json");
+    name.into()
+}
