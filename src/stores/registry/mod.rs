@@ -41,7 +41,7 @@ pub use self::{
     http::{rate_limit::Rate, retry::Backoff, sent_secrets::SentSecrets},
     mirrors::{Mirror, Mirrored},
     net::{
-        certificates::{ClientCertificate, SystemRoots, check_roots},
+        certificates::{ClientCertificate, SystemCertificates, SystemRoots, check_roots},
         dial::{Dial, Duplex},
         proxy::Proxies,
     },
