@@ -163,6 +163,7 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
         let done = world.run(meant);
         assert_eq!(done.code, 0, "{meant}: {}", done.stderr);
     }
+    world.fails("push --config g.json f.txt oci:layout:v2", 2, &["g.json:1:18", "expected the settings of a host"]);
     let refused = world.run(&format!("login {at} -u ann -p geheim"));
     assert!(refused.code == 2 && refused.stderr.contains("--password-stdin`"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
