@@ -3,10 +3,13 @@
 
 use std::{env, path::PathBuf, sync::Arc, time::Duration};
 
+use rustls::pki_types::CertificateDer;
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
+
 use crate::{
     error::{Error, Result},
     location::{Context, HostFiles, TypeFiles},
-    stores::registry::{AuthFiles, Options, Proxies},
+    stores::registry::{AuthFiles, Options, Proxies, SystemCertificates},
 };
 
 /// How long to wait for another writer of an archive.
@@ -134,8 +137,40 @@ fn proxies() -> Proxies {
     Proxies::new(http.or(all.clone()).as_deref(), https.or(all).as_deref(), &except)
 }
 
-/// The certificate authorities that this system trusts, in DER; empty if the system has no such list.
-fn certificates() -> Vec<Vec<u8>> {
-    let found = rustls_native_certs::load_native_certs();
-    found.certs.into_iter().map(|certificate| certificate.to_vec()).collect()
+/// The certificate authorities that this system trusts: those in `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of them is
+/// set, else the system's own.
+fn certificates() -> SystemCertificates {
+    const FILE: &str = "SSL_CERT_FILE";
+    const DIR: &str = "SSL_CERT_DIR";
+    let dirs = env::var_os(DIR).unwrap_or_default();
+    let dirs = env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty()).map(|dir| (DIR, dir));
+    let named: Vec<_> = env::var_os(FILE).map(|file| (FILE, PathBuf::from(file))).into_iter().chain(dirs).collect();
+    let mut all = SystemCertificates::default();
+    if named.is_empty() {
+        all.certificates = in_der(load_native_certs().certs);
+        if all.certificates.is_empty() {
+            all.flaws.push("this system has no certificates of authorities".into());
+        }
+    }
+    for (name, path) in named {
+        let found = if name == FILE {
+            load_certs_from_paths(Some(&path), None)
+        } else {
+            load_certs_from_paths(None, Some(&path))
+        };
+        if found.certs.is_empty() {
+            let why = match found.errors.first() {
+                _ if !path.exists() => "which does not exist".into(),
+                Some(error) => format!("which cannot be read: {error}"),
+                None => "which holds no certificate".into(),
+            };
+            all.flaws.push(format!("`{name}` names `{}`, {why}", path.display()));
+        }
+        all.certificates.extend(in_der(found.certs));
+    }
+    all
+}
+
+fn in_der(certificates: Vec<CertificateDer<'_>>) -> Vec<Vec<u8>> {
+    certificates.into_iter().map(|certificate| certificate.to_vec()).collect()
 }

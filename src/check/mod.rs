@@ -55,6 +55,8 @@ pub enum What {
     WrongSize,
     /// The digest of content differs from its descriptor.
     WrongDigest,
+    /// The content in a descriptor (`data`) differs from its digest or size.
+    WrongData,
     /// Content exists but is unreadable: a symbolic link, a failing disk.
     Unreadable,
     /// A manifest is malformed or ambiguous.
@@ -97,6 +99,7 @@ impl What {
             | Self::Missing
             | Self::WrongSize
             | Self::WrongDigest
+            | Self::WrongData
             | Self::Unreadable
             | Self::MalformedManifest
             | Self::WrongList
@@ -126,7 +129,7 @@ impl What {
             Self::DuplicateTag => "set the tag again",
             Self::Missing | Self::WrongSize => "copy the artifact here again",
             Self::WrongDigest | Self::Unreadable => "delete the content, then copy the artifact here again",
-            Self::MalformedManifest | Self::TypeRule => "ask the publisher for a correct artifact",
+            Self::MalformedManifest | Self::TypeRule | Self::WrongData => "ask the publisher for a correct artifact",
             Self::UnlistedReferrer => "tag it, or copy it here again",
             Self::AbsentSubject => "copy the subject here if it is needed",
             Self::AbsentLayer => {

@@ -141,6 +141,7 @@ impl<'a> CheckWalk<'a> {
             }
             let from = name.map_or_else(|| "the list".to_owned(), |name| format!("tag `{name}`"));
             let kept = entry.annotations.get(annotation::PLATFORMS).map(|text| text.as_str().into());
+            self.data(entry, "the list");
             self.follow(entry.clone(), from, kept).await?;
         }
         let said = std::mem::take(&mut self.said);
@@ -238,6 +239,8 @@ impl<'a> CheckWalk<'a> {
         self.done.insert((desc.digest.clone(), Role::Manifest));
         match Parsed::read(&desc.media_type, &bytes) {
             Ok(parsed) => {
+                let descriptors = parsed.children().into_iter().map(|(_, child)| child).chain(parsed.subject());
+                descriptors.for_each(|child| self.data(child, &format!("manifest {}", desc.digest)));
                 if let Some(said) = self.said.get_mut(&desc.digest) {
                     *said = Some(Said::of(&bytes, &parsed));
                 }
@@ -252,6 +255,13 @@ impl<'a> CheckWalk<'a> {
                 self.find(What::MalformedManifest, &desc.digest, e.to_string());
                 Ok(None)
             }
+        }
+    }
+
+    /// Compares the content in a descriptor: some readers take it, and fetch nothing.
+    fn data(&mut self, desc: &Descriptor, from: &str) {
+        if let Some(flaw) = desc.data_flaw() {
+            self.find(What::WrongData, &desc.digest, format!("{from} has other content for it in `data`: {flaw}"));
         }
     }
 

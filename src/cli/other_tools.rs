@@ -6,6 +6,7 @@ use artifact::{
     location::{Location, Place},
     oci::{RegistryName, media_type, without_userinfo},
     push::SourceFile,
+    stores::registry::Hosts,
 };
 
 /// The line to use instead, for a command line that was refused; `None` if it is not one of these.
@@ -48,7 +49,7 @@ fn is_remote(word: &str) -> bool {
     word.contains('/') && registry && !Path::new(word).exists() && word.parse::<Location>().is_ok()
 }
 
-/// `push LOCATION FILE…` of oras, `--config FILE:TYPE` of oras, a `+` in a tag as in Helm's versions.
+/// `push LOCATION FILE…` of oras, `--config FILE[:TYPE]` of oras, a `+` in a tag as in Helm's versions.
 fn push(rest: &[String]) -> Option<String> {
     if let Some(turned) = config_blob(rest) {
         return Some(line("push", &turned));
@@ -68,14 +69,18 @@ fn push(rest: &[String]) -> Option<String> {
     Some(line("push", &[before, &[fixed]].concat()))
 }
 
-/// `--config FILE:TYPE` as it is called here.
+/// `--config FILE:TYPE` as it is called here, and `--config FILE` if the file configures no hosts.
 fn config_blob(rest: &[String]) -> Option<Vec<String>> {
     let is_config = |word: &String| word == "--config" || word.starts_with("--config=");
     let at = rest.iter().position(is_config)?;
     let mut turned = rest.to_vec();
     let option = turned.get_mut(at)?;
     let value = option.strip_prefix("--config=").or(rest.get(at + 1).map(String::as_str))?;
-    value.rsplit_once(':').filter(|(_, kind)| media_type::is_valid(kind))?;
+    let is_typed = value.rsplit_once(':').is_some_and(|(_, kind)| media_type::is_valid(kind));
+    let configures = |file| Hosts::read(Some(file), &[], Vec::new()).is_ok_and(|hosts| !hosts.is_empty());
+    if !is_typed && (!Path::new(value).exists() || configures(Path::new(value))) {
+        return None;
+    }
     *option = option.replacen("--config", "--config-blob", 1);
     Some(turned)
 }
@@ -151,6 +156,10 @@ mod tests {
                 "push --config c.json:application/json f.txt localhost:5000/a",
                 Some("artifact push --config-blob c.json:application/json f.txt localhost:5000/a"),
             ),
+            ("push --config Cargo.toml f oci:a", Some("artifact push --config-blob Cargo.toml f oci:a")),
+            ("push --config=Cargo.toml f oci:a", Some("artifact push --config-blob=Cargo.toml f oci:a")),
+            ("push --config examples/hosts.yaml f oci:a", None),
+            ("push --config nothing f oci:a", None),
             ("push f.txt localhost:5000/a", None),
             ("pull localhost:5000/a -d dir --untar", Some("artifact pull localhost:5000/a dir --unpack=tree")),
             ("pull localhost:5000/a -o dir", Some("artifact pull localhost:5000/a dir --unpack")),

@@ -14,7 +14,7 @@ use artifact::{
     location::{Location, Opened, Place, ReadLocation},
     oci::Platform,
     store::{Flaw, FlawKind, NamePage, ReadStore, Store},
-    stores::registry::{Options, Rate},
+    stores::registry::{Hosts, Options, Rate},
     types::Catalog,
 };
 
@@ -27,8 +27,11 @@ pub(crate) struct RegistryArgs {
     #[command(flatten)]
     pub(crate) access: Access,
     /// Per-host configuration: mirrors, certificates, proxies [default: ~/.config/artifact/hosts.yaml]
-    #[arg(long, alias = "config", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
+    /// The former name of `--hosts`; other tools mean the config of an artifact
+    #[arg(long, hide = true, value_name = "FILE", conflicts_with = "hosts")]
+    config: Option<PathBuf>,
     /// Limit the total rate of transfers, in bytes per second: 500K, 10M, 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
@@ -66,7 +69,7 @@ impl RegistryArgs {
             ..context.registry
         };
         context.progress = report.observer();
-        context.hosts.ours = self.hosts.clone().or(context.hosts.ours);
+        context.hosts.ours = self.hosts_file()?.or(context.hosts.ours);
         let (access, report) = (self.access.clone(), report.clone());
         context.amend = Some(Arc::new(move |options: &mut Options| {
             access.apply(options)?;
@@ -74,6 +77,17 @@ impl RegistryArgs {
             Ok(())
         }));
         Ok(self.known.get_or_init(|| context))
+    }
+
+    /// The given configuration of hosts. It is read at once: where no registry is asked, nobody else would, and a file that
+    /// is meant as something else would be passed over.
+    fn hosts_file(&self) -> Result<Option<PathBuf>> {
+        let Some(file) = self.hosts.as_ref().or(self.config.as_ref()) else { return Ok(None) };
+        let hosts = Hosts::read(Some(file), &[], Vec::new()).map_err(Error::of_configuration)?;
+        if self.config.is_some() && hosts.is_empty() {
+            return Err(Error::misuse(format!("`{}` configures no host", file.display())));
+        }
+        Ok(Some(file.clone()))
     }
 
     /// Opens an existing store for reading.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    graph::{Graph, Root},
+    graph::{Entry, Graph, Root},
     oci::{Descriptor, Digest, RefName},
     store::{Expect, Item, NameChange, NameOutcome, Presence, ReadStore, Store},
 };
@@ -166,6 +166,7 @@ impl DestinationPlan {
         let open = roots.iter().filter(|root| !there.contains(&root.desc.digest)).cloned().collect();
         let graph = without_missing_elsewhere(walk(from, &to, open, options.referrers).await?).await?;
         let presence = ask_presence(&to, &graph, options).await?;
+        fit(&to, &graph, &presence)?;
         // Companions get their names before the artifact does.
         let mut planned = ask_names(&to, &graph.companions, options).await?;
         let known: HashSet<(RefName, Digest)> =
@@ -339,6 +340,19 @@ async fn ask_presence(to: &Arc<dyn Store>, graph: &Graph, options: &Options) -> 
     }
     found.resize(graph.len(), Presence::Unknown);
     Ok(found)
+}
+
+/// Errors: a manifest to be sent is larger than the destination accepts; none of its content is to be sent in vain.
+fn fit(to: &Arc<dyn Store>, graph: &Graph, presence: &[Presence]) -> Result<()> {
+    let Some(most) = to.abilities().largest_manifest else { return Ok(()) };
+    let mut sent = graph.manifests.iter().zip(presence).filter(|(entry, presence)| !presence.fits(&entry.desc));
+    match sent.find(|(entry, _)| entry.desc.size > most) {
+        None => Ok(()),
+        Some((Entry { desc, .. }, _)) => {
+            let message = format!("the manifest has {} bytes; registries accept at most {most}", desc.size);
+            Err(Error::limit(message).context(format!("copy manifest {} to {to}", desc.digest)))
+        }
+    }
 }
 
 /// Queries these items in batches: an artifact may have very many, and a query is larger than its answer.

@@ -1,5 +1,6 @@
 //! Descriptors, in the field order of the image specification's Go struct.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Annotations, Digest, Platform, media_type};
@@ -87,6 +88,17 @@ impl Descriptor {
         kind.is_some_and(|kind| kind == "attestation-manifest")
     }
 
+    /// Why [`Descriptor::data`] is not the content that this describes; `None` if it is, or if there is none.
+    #[must_use]
+    pub fn data_flaw(&self) -> Option<String> {
+        let Ok(data) = BASE64_STANDARD.decode(self.data.as_ref()?) else { return Some("it is not base64".into()) };
+        let digest = Digest::with(self.digest.algorithm(), &data);
+        if data.len() as u64 != self.size {
+            return Some(format!("{} bytes, not {}", data.len(), self.size));
+        }
+        (digest != self.digest).then(|| format!("its digest is {digest}"))
+    }
+
     /// Type, digest and size, without the fields that describe one use of the content.
     #[must_use]
     pub fn bare(&self) -> Self {
@@ -101,6 +113,22 @@ mod tests {
     #[test]
     fn a_descriptor_is_small() {
         assert_eq!(size_of::<Descriptor>(), 176);
+    }
+
+    #[test]
+    fn content_in_a_descriptor_is_compared_with_its_size_and_digest() {
+        assert_eq!(Descriptor::empty().data_flaw(), None);
+        assert_eq!(Descriptor::of("a/b", b"{}").data_flaw(), None);
+        for (data, size, flaw) in [
+            ("e30=", 3, "2 bytes, not 3"),
+            ("e31=", 2, "not base64"),
+            ("W10=", 2, "its digest is sha256:"),
+            ("{}", 2, "not base64"),
+            ("", 2, "0 bytes, not 2"),
+        ] {
+            let desc = Descriptor { data: Some(data.into()), size, ..Descriptor::empty() };
+            assert!(desc.data_flaw().is_some_and(|found| found.contains(flaw)), "{data}: {:?}", desc.data_flaw());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Checks of a plan, before any file is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -50,6 +50,20 @@ fn index(planned: &IndexPlan, depth: usize) -> Result<()> {
     Ok(())
 }
 
+/// The least size of a manifest in JSON. Large files are sent while they are hashed, before the manifest is written: one
+/// that is certainly too large is refused at once.
+fn least(planned: &ManifestPlan) -> u64 {
+    const DESCRIPTOR: usize = r#"{"mediaType":"","digest":"sha256:","size":0},"#.len() + 64;
+    // Four quotes, a colon, and a comma or brace.
+    const ANNOTATION: usize = 6;
+    let annotations = |all: &BTreeMap<String, Value>| {
+        let lengths = all.iter().map(|(key, text)| ANNOTATION + key.len() + text.as_str().map_or(0, str::len));
+        lengths.fold(0, usize::saturating_add)
+    };
+    let layer = |part: &Part| annotations(&part.annotations).saturating_add(DESCRIPTOR + part.media_type.len());
+    planned.layers.iter().map(layer).fold(annotations(&planned.annotations), usize::saturating_add) as u64
+}
+
 fn manifest(planned: &ManifestPlan) -> Result<()> {
     let count = planned.layers.len();
     part(&planned.config, count).context(|| "config")?;
@@ -57,6 +71,7 @@ fn manifest(planned: &ManifestPlan) -> Result<()> {
         self::layer(layer, count).context(|| super::layer::named(index, layer))?;
     }
     titles(planned.layers.iter().map(|layer| layer.annotations.get(annotation::TITLE).and_then(Value::as_str)))?;
+    super::fits(least(planned), "at least ")?;
     fields(planned).context(|| "manifest")
 }
 

@@ -111,13 +111,19 @@ struct MadeDocument {
 impl MadeDocument {
     /// Errors: larger than registries accept.
     fn of(media_type: &str, bytes: Vec<u8>, parsed: Parsed) -> Result<Self> {
-        if bytes.len() as u64 > MAX_MANIFEST {
-            let message = format!("the manifest has {} bytes; registries accept at most {MAX_MANIFEST}", bytes.len());
-            return Err(Error::limit(message).with_code(Code::ManifestTooLarge));
-        }
+        fits(bytes.len() as u64, "")?;
         let bytes = Bytes::from(bytes);
         Ok(Self { desc: Descriptor::of(media_type, &bytes), bytes, parsed, planned: None, blobs: Vec::new() })
     }
+}
+
+/// Errors: a manifest of so many bytes, or of `at_least` so many, is larger than registries accept.
+fn fits(len: u64, at_least: &str) -> Result<()> {
+    if len <= MAX_MANIFEST {
+        return Ok(());
+    }
+    let message = format!("the manifest has {at_least}{len} bytes; registries accept at most {MAX_MANIFEST}");
+    Err(Error::limit(message).with_code(Code::ManifestTooLarge))
 }
 
 /// Packs a manifest, or an index after its members. Returns its descriptor and adds all documents to `made`.

@@ -224,6 +224,8 @@ pub struct Abilities {
     pub refuses_incomplete: bool,
     /// The largest accepted blob in bytes, if known.
     pub largest_blob: Option<u64>,
+    /// The largest accepted manifest in bytes, if that is less than can be read.
+    pub largest_manifest: Option<u64>,
 }
 
 impl Abilities {
@@ -235,6 +237,7 @@ impl Abilities {
         deletes: true,
         refuses_incomplete: false,
         largest_blob: None,
+        largest_manifest: None,
     };
 }
 

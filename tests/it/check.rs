@@ -19,7 +19,7 @@ use crate::{
     support::{
         samples::{Sample, deliver, named, noise},
         watched::{Fault, Watched},
-        writing::put,
+        writing::{publish, put},
     },
 };
 
@@ -229,6 +229,30 @@ async fn a_manifest_that_cannot_be_trusted_is_found() {
     })
     .await;
     assert_eq!(words(&findings), [(What::MalformedManifest, desc.digest.to_string())]);
+}
+
+/// Some readers take it, and fetch nothing.
+#[tokio::test]
+async fn other_content_in_a_descriptor_than_its_digest_says_is_found() {
+    for (of_config, of_layer, wrong) in
+        [("e30=", "", None), ("W10=", "", Some(0)), ("e30", "", Some(0)), ("", "aGVsbG8=", Some(1))]
+    {
+        let candidate = layout();
+        let mut descs = Vec::new();
+        for (bytes, data) in [(&b"{}"[..], of_config), (b"hellO", of_layer)] {
+            let desc = Descriptor::of("a/b", bytes);
+            put(candidate.store.as_ref(), &desc, &bytes::Bytes::from_static(bytes)).await.unwrap();
+            descs.push(Descriptor { data: Some(data.to_owned()).filter(|data| !data.is_empty()), ..desc });
+        }
+        let manifest = serde_json::json!({ "schemaVersion": 2, "config": descs[0], "layers": [descs[1]] });
+        let bytes = bytes::Bytes::from(manifest.to_string());
+        let root = Descriptor::of(media_type::MANIFEST, &bytes);
+        publish(candidate.store.as_ref(), &root, &bytes, &["v1"]).await.unwrap();
+        let findings = check(&candidate.again()).await.unwrap();
+        let wanted: Vec<_> = wrong.iter().map(|at: &usize| (What::WrongData, descs[*at].digest.to_string())).collect();
+        assert_eq!(words(&findings), wanted, "{findings:?}");
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Error));
+    }
 }
 
 #[tokio::test]

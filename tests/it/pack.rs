@@ -302,7 +302,7 @@ async fn plans_that_cannot_become_artifacts_are_refused() {
         ("cannot contain quotes", Kind::Invalid, |p| {
             p.layers[1] = json(json!({"x": Quote { layer: 0, value: Quoted::Digest }.to_value()}));
         }),
-        ("the manifest has 5", Kind::Limit, |p| {
+        ("the manifest has at least 5", Kind::Limit, |p| {
             p.annotations.insert("k".into(), "x".repeat(5 << 20).into());
         }),
         ("gzip level 10", Kind::Invalid, |p| {

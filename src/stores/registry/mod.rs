@@ -41,7 +41,7 @@ pub use self::{
     http::{rate_limit::Rate, retry::Backoff, sent_secrets::SentSecrets},
     mirrors::{Mirror, Mirrored},
     net::{
-        certificates::{ClientCertificate, SystemRoots, check_roots},
+        certificates::{ClientCertificate, SystemCertificates, SystemRoots, check_roots},
         dial::{Dial, Duplex},
         proxy::Proxies,
     },
@@ -51,7 +51,7 @@ pub use self::{
 use crate::{
     blob::ByteStream,
     error::{Error, Result},
-    oci::{Descriptor, RepositoryName},
+    oci::{Descriptor, MAX_MANIFEST, RepositoryName},
     store::{Abilities, Home, Intent, Item, Name, NamePage, Presence, ReadStore, Session, Store},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
@@ -141,7 +141,8 @@ impl ReadStore for Repository {
 #[async_trait]
 impl Store for Repository {
     fn abilities(&self) -> Abilities {
-        Abilities { streams: true, deletes: true, refuses_incomplete: true, ..Abilities::default() }
+        let largest_manifest = Some(MAX_MANIFEST);
+        Abilities { streams: true, deletes: true, refuses_incomplete: true, largest_manifest, ..Abilities::default() }
     }
 
     fn intend(&self) {

@@ -19,14 +19,18 @@ impl ReferenceRule {
         let repository = reading.optional_text(self.append_repository.as_ref())?.filter(|r| !r.is_empty());
         let wanted =
             reading.optional_text(self.tag.as_ref())?.filter(|t| !t.is_empty()).map(|t| replace_all(t, &self.encode));
+        let strict = self.strict.as_ref().map_or(Ok(false), |e| reading.truth(e))?;
         let (tag, warning) = match wanted {
             None => (None, None),
             Some(wanted) => match wanted.parse::<Tag>() {
                 Ok(tag) => (Some(tag), None),
+                Err(_) if strict && reading.inputs.reference.is_some() => {
+                    let message = format!("the tag must be `{wanted}`, which cannot be a tag");
+                    return Err(Error::invalid(message).with_code(Code::NotATag));
+                }
                 Err(_) => (None, Some(format!("`{wanted}` cannot be a tag; give one yourself"))),
             },
         };
-        let strict = self.strict.as_ref().map_or(Ok(false), |e| reading.truth(e))?;
         self.check_given(reading, tag.as_deref().filter(|_| strict))?;
         Ok((ReferencePlan { repository, tag, strict }, warning))
     }

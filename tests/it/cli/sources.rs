@@ -139,11 +139,17 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
     let at = &registry.addr;
     world.write("f.txt", "x");
     world.write("c.json", "{}");
+    world.write("g.json", r#"{"architecture": "amd64"}"#);
     for (line, code) in [
         (format!("push {at}/a:v1 f.txt"), 2),
         (format!("push {at}/a:v1 ./f.txt"), 4),
         (format!("push f.txt {at}/a:1.0+b"), 2),
         (format!("push --config c.json:application/json f.txt {at}/a:v2"), 2),
+        (format!("push --config c.json f.txt {at}/a:v4"), 2),
+        (format!("push --config g.json f.txt {at}/a:v5"), 2),
+        // Where no registry is asked, too.
+        ("push --config c.json f.txt oci:layout:v1".to_owned(), 2),
+        ("push f.txt oci-archive:a.tar:v1 --config=g.json".to_owned(), 2),
         (format!("pull {at}/a:v1 -d dir"), 2),
         (format!("pull {at}/a:v1 --unpack native dir2"), 2),
         (format!("tag {at}/a:v1 {at}/a:v3"), 2),
@@ -157,6 +163,7 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
         let done = world.run(meant);
         assert_eq!(done.code, 0, "{meant}: {}", done.stderr);
     }
+    world.fails("push --config g.json f.txt oci:layout:v2", 2, &["g.json:1:18", "expected the settings of a host"]);
     let refused = world.run(&format!("login {at} -u ann -p geheim"));
     assert!(refused.code == 2 && refused.stderr.contains("--password-stdin`"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);

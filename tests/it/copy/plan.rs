@@ -9,19 +9,23 @@ use artifact::{
     Error, Kind, Result,
     copy::{self, CopyPlan, Destination, Evidence, Gate, Options, Report},
     graph::Root,
-    oci::Tag,
+    oci::{Descriptor, Tag, media_type},
     store::{self, Item, NameOutcome, Presence, ReadStore, Store},
     stores::registry::{Options as Access, Registry},
 };
+
+use bytes::Bytes;
+use serde_json::json;
 
 use super::{STORES, everything, fill, kind, options, with_referrers};
 use crate::{
     stores::{archive, layout, memory},
     support::{
         samples::{Sample, deliver, named, noise, ref_name},
+        scripted::{Scripted, reply},
         server,
         watched::{Call, Fault, Watched},
-        writing::{has, read},
+        writing::{has, publish, put, read},
     },
 };
 
@@ -51,6 +55,25 @@ async fn a_plan_says_what_the_run_does() {
         assert_eq!(foreseen.names, done.names);
         assert!(done.moved > 0 && done.present > 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_registries_refuse_for_its_size_is_refused_before_anything_is_sent() {
+    let (from, layer) = (memory(), Descriptor::of("a/b", b"hello"));
+    put(from.store.as_ref(), &layer, &Bytes::from_static(b"hello")).await.unwrap();
+    let pad = "x".repeat(4 << 20);
+    let manifest = json!({"schemaVersion": 2, "config": layer, "layers": [], "annotations": {"pad": pad}}).to_string();
+    let bytes = Bytes::from(manifest);
+    publish(from.store.as_ref(), &Descriptor::of(media_type::MANIFEST, &bytes), &bytes, &["v1"]).await.unwrap();
+    let server = Scripted::start(|_| reply(404, &[], b""));
+    let registry = Registry::new(server.host(), &Access::default()).unwrap().repository("a").unwrap();
+    let to: Arc<dyn Store> = Arc::new(registry);
+    let error = copy::between(&from.again(), &named("v1"), &to, &options(&["v1"])).await.unwrap_err();
+    assert!(error.kind() == Kind::Limit && error.to_string().contains("accept at most 4194304"), "{error}");
+    let lines = server.lines();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("HEAD /v2/a/manifests/")), "{lines:?}");
+    // What can be read can be copied to a layout.
+    copy::between(&from.again(), &named("v1"), &layout().store, &options(&["v1"])).await.unwrap();
 }
 
 #[tokio::test]

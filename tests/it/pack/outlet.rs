@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use artifact::{
+    Code,
     blob::SourceFile,
     oci::Digest,
     pack::{Leaving, Options, Outlet, pack},
-    plan::Content,
+    plan::{Content, Part},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -74,6 +75,23 @@ fn what_leaves_is_the_file_piece_by_piece_and_no_thread_waits_for_it() {
     assert!(left == expected);
     let digests: Vec<_> = packed.layers().iter().map(|desc| desc.digest.clone()).collect();
     assert!(expected.iter().all(|(_, digest)| digests.contains(digest)));
+}
+
+#[tokio::test]
+async fn nothing_leaves_for_a_manifest_that_registries_refuse_for_its_size() {
+    let dir = world(&[("a", "text")]);
+    let titled = |name: &str, text: String| {
+        let annotations = [("x".to_owned(), text.into())].into();
+        Part { annotations, ..part("a/b", Content::File(name.into())) }
+    };
+    for (bytes, fits) in [(4_190_000, true), (4_194_304, false)] {
+        let plan = plan(&dir, vec![titled("a", "x".repeat(bytes))]);
+        let outlet = Narrow::default();
+        let options = Options { outlet: Some(Arc::new(outlet.clone())), ..Options::new(dir.path()) };
+        let packed = pack(&plan, &options).await;
+        assert_eq!(packed.err().map(|e| e.code()), (!fits).then_some(Some(Code::ManifestTooLarge)));
+        assert_eq!(outlet.0.lock().unwrap().len(), usize::from(fits));
+    }
 }
 
 #[tokio::test]

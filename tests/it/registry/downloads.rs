@@ -3,7 +3,7 @@
 use artifact::{
     Kind, Result,
     oci::{Algorithm, Descriptor, Digest, media_type},
-    store::{self, NamePage, ReadStore as _, collect},
+    store::{self, Item, NamePage, Presence, ReadStore as _, collect},
     stores::registry::Options,
 };
 use bytes::Bytes;
@@ -61,10 +61,16 @@ async fn a_digest_of_another_algorithm_is_no_lie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_says_too_little_is_followed_by_a_get() {
+    let digest = manifest().digest.to_string();
+    let long =
+        |length| [("content-type", media_type::INDEX), ("docker-content-digest", &digest), ("content-length", length)];
     for head in [
         reply(200, &[], b""),
+        reply(200, &long("0"), b""),
+        reply(200, &long("5"), b""),
+        reply(200, &long("9000000"), b""),
         reply(200, &[("content-type", media_type::INDEX), ("content-length", "34")], b""),
-        reply(200, &[("docker-content-digest", &manifest().digest.to_string())], b""),
+        reply(200, &[("docker-content-digest", &digest)], b""),
         reply(405, &[], b""),
     ] {
         let server = Scripted::start(move |request| match request.line() {
@@ -76,6 +82,35 @@ async fn a_head_that_says_too_little_is_followed_by_a_get() {
         assert_eq!(found.unwrap(), manifest());
         assert_eq!(server.lines(), ["HEAD /v2/a/manifests/v1", "GET /v2/a/manifests/v1"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_says_another_size_than_the_descriptor_is_followed_by_a_get_which_decides() {
+    let blob = |size| Item::blob(Descriptor::new("a/b", Digest::of(b"hello"), size));
+    for (item, length, body, found, asked) in [
+        (blob(5), "5", &b"hello"[..], Presence::here(5), 1),
+        (blob(5), "7", b"hello", Presence::here(5), 2),
+        (blob(5), "7", b"hello, you", Presence::here(10), 2),
+        // Without a size to compare with, only that of nothing is doubtful.
+        (blob(0), "5", b"hello", Presence::here(5), 1),
+        (blob(0), "0", b"hello", Presence::here(5), 2),
+        (Item::blob(Descriptor::of("a/b", b"")), "0", b"", Presence::here(0), 1),
+        (Item::manifest(manifest()), "7", MANIFEST, Presence::here(34), 2),
+    ] {
+        let server = Scripted::start(move |request| match request.line() {
+            line if line.starts_with("HEAD") => reply(200, &[("content-length", length)], b""),
+            _ => reply(200, &[("content-type", media_type::INDEX)], body),
+        });
+        let presence = repository(server.host(), "a", &once()).has(std::slice::from_ref(&item)).await.unwrap();
+        assert_eq!(presence, [found], "{item:?} {length}");
+        assert_eq!(server.lines().len(), asked, "{:?}", server.lines());
+    }
+    let server = Scripted::start(|request| match request.line() {
+        line if line.starts_with("HEAD") => reply(200, &[("content-length", "7")], b""),
+        _ => reply(404, &[], b""),
+    });
+    let presence = repository(server.host(), "a", &once()).has(&[blob(5)]).await.unwrap();
+    assert_eq!(presence, [Presence::Absent]);
 }
 
 /// H24.

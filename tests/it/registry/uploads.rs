@@ -223,7 +223,7 @@ async fn a_registry_that_removes_no_tags_is_unsupported_and_not_misunderstood() 
             line if line.starts_with("DELETE") => reply(status, &[], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#),
             _ => reply(
                 200,
-                &[("docker-content-digest", &digest), ("content-type", media_type::MANIFEST), ("content-length", "9")],
+                &[("docker-content-digest", &digest), ("content-type", media_type::MANIFEST), ("content-length", "99")],
                 b"",
             ),
         });

@@ -1,6 +1,7 @@
 //! Helm charts: byte for byte what Helm pushes.
 
 use artifact::{
+    Code,
     oci::{Descriptor, Digest, Manifest, media_type},
     plan::Content,
     types::{Inputs, Reference},
@@ -109,6 +110,24 @@ fn a_chart_may_not_go_under_another_tag_unless_the_user_insists() {
     assert!(error.to_string().ends_with("the tag must be `1.0.0`, not `latest`"), "{error}");
     inputs.set.insert("strict".into(), "false".into());
     assert!(plan_with(&dir.path().join("c"), &inputs).is_ok());
+}
+
+/// Helm finds a chart by the tag that is its version, and pushes none whose version is no tag.
+#[test]
+fn a_chart_whose_version_is_too_long_for_a_tag_is_not_pushed_unless_the_user_insists() {
+    let version = format!("1.0.0-{}", "a".repeat(123));
+    let dir = tree(&[("c/Chart.yaml", &format!("name: web\nversion: {version}\n"))]);
+    let path = dir.path().join("c");
+    assert!(plan_with(&path, &Inputs::default()).unwrap().warnings[0].contains("cannot be a tag"));
+    for tag in [None, Some("v1".parse().unwrap())] {
+        let reference = Some(Reference { repository: "reg.example/web".into(), tag });
+        let mut inputs = Inputs { reference, ..Inputs::default() };
+        let error = plan_with(&path, &inputs).unwrap_err();
+        assert_eq!(error.code(), Some(Code::NotATag));
+        assert!(error.to_string().ends_with(&format!("the tag must be `{version}`, which cannot be a tag")), "{error}");
+        inputs.set.insert("strict".into(), "false".into());
+        assert!(plan_with(&path, &inputs).is_ok());
+    }
 }
 
 #[test]

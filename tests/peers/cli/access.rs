@@ -3,7 +3,7 @@
 use crate::{
     harness::{Test, tests},
     support::{
-        program::{Served, World},
+        program::{Served, World, ran},
         scripted::{Scripted, reply},
         tls::Identity,
     },
@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
             multi the_two_sides_of_a_copy_are_reached_in_their_own_ways,
             multi what_is_configured_per_host_needs_no_flags,
             multi advice_about_a_certificate_fits_what_is_wrong_with_it,
+            multi a_file_of_authorities_in_the_environment_that_is_of_no_use_is_named,
             plain an_encrypted_key_is_refused_with_the_command_that_decrypts_it,
             multi a_client_certificate_is_asked_for_by_name_and_files_that_are_of_no_use_are_named;
     ]
@@ -94,6 +95,34 @@ async fn advice_about_a_certificate_fits_what_is_wrong_with_it() {
         let ran = world.run(&format!("ls {host}/a --plain-http=false{trusts}"));
         let hint = ran.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
         assert!(ran.code != 0 && hint.contains(advice), "{advice}: {}", ran.stderr);
+    }
+}
+
+async fn a_file_of_authorities_in_the_environment_that_is_of_no_use_is_named() {
+    let (world, identity) = (World::new(), Identity::new());
+    let registry = Scripted::start(|_| reply(200, &[], br#"{"name":"a","tags":["v1"]}"#));
+    let host = identity.in_front_of("127.0.0.1", registry.host()).await;
+    std::fs::write(world.path().join("ca.pem"), &identity.authority).unwrap();
+    std::fs::create_dir(world.path().join("nothing")).unwrap();
+    world.write("empty.pem", "none");
+    for (file, dir, says) in [
+        ("ca.pem", "", None),
+        ("ca.pem", "absent", None),
+        ("gone.pem", "", Some("`SSL_CERT_FILE` names `gone.pem`, which does not exist")),
+        ("empty.pem", "", Some("`SSL_CERT_FILE` names `empty.pem`, which holds no certificate")),
+        ("nothing", "", Some("`SSL_CERT_FILE` names `nothing`, which cannot be read: ")),
+        (
+            "gone.pem",
+            "absent:nothing",
+            Some("; `SSL_CERT_DIR` names `absent`, which does not exist; `SSL_CERT_DIR` names"),
+        ),
+    ] {
+        let mut listing = world.command(&format!("ls {host}/a --plain-http=false"));
+        let ran = ran(listing.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", dir).output().unwrap());
+        match says {
+            None => assert_eq!((ran.code, ran.stdout.as_str()), (0, "v1\n"), "{file}: {}", ran.stderr),
+            Some(says) => assert!(ran.code == 1 && ran.stderr.contains(says), "{file}: {}", ran.stderr),
+        }
     }
 }
 

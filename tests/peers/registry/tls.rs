@@ -190,7 +190,7 @@ async fn the_authorities_of_the_system_are_read_once_and_only_for_https() {
     let options = Options {
         system_roots: Some(Arc::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);
-            vec![certificate.to_vec(), b"of another age".to_vec()]
+            vec![certificate.to_vec(), b"of another age".to_vec()].into()
         })),
         ..https(&host, Vec::new())
     };

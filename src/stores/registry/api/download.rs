@@ -41,6 +41,9 @@ pub(in crate::stores::registry) fn part(rest: ByteStream, range: &Range<u64>, de
     if range.end < desc.size { blob::first(rest, range.end.saturating_sub(range.start)) } else { rest }
 }
 
+/// No manifest or index is shorter, in bytes: `{"manifests":[]}`.
+const SMALLEST: u64 = 16;
+
 /// How many queries run at a time.
 const PARALLEL: usize = 32;
 
@@ -80,9 +83,19 @@ impl RepositoryApi {
         let (media_type, size) = (response.media_type(), response.size_of_content());
         match (wanted.or(said), size) {
             (Some(digest), Some(size)) if media_type::points(&media_type) => {
-                Ok(Descriptor::new(media_type, digest, size))
+                let desc = Descriptor::new(media_type, digest, size);
+                if (SMALLEST..=2 * MAX_MANIFEST).contains(&size) { Ok(desc) } else { self.sized(name, desc).await }
             }
             _ => self.described(name).await,
+        }
+    }
+
+    /// The descriptor from the manifest itself, in place of one whose size no manifest has; that one, if the manifest is
+    /// indeed too large to be read: it can still be deleted.
+    async fn sized(&self, name: &str, by_head: Descriptor) -> Result<Descriptor> {
+        match self.described(name).await {
+            Err(e) if e.kind() == Kind::Limit => Ok(by_head),
+            found => found,
         }
     }
 
@@ -190,13 +203,45 @@ impl RepositoryApi {
         Ok(part(rest, &range, &item.desc))
     }
 
-    /// Presence of content. Errors: the registry cannot be reached; no response is an error.
+    /// Presence of content. A size that contradicts the descriptor, or its digest, is not believed before a GET request
+    /// has shown the same. Errors: the registry cannot be reached; no response is an error.
     async fn presence(&self, item: &Item) -> Result<Presence> {
-        Ok(match self.head(item).await? {
-            Some((true, Some(size))) => Presence::here(size),
-            Some((false, _)) => Presence::Absent,
-            _ => Presence::Unknown,
-        })
+        let Item { desc, .. } = item;
+        let is_doubtful = |size| match desc.size {
+            // Whoever asks for the size gives 0.
+            0 => size == 0 && desc.digest != Digest::with(desc.digest.algorithm(), b""),
+            expected => size != expected,
+        };
+        match self.head(item).await? {
+            Some((true, Some(size))) if is_doubtful(size) => self.presence_by_get(item).await,
+            Some((true, Some(size))) => Ok(Presence::here(size)),
+            Some((false, _)) => Ok(Presence::Absent),
+            _ => Ok(Presence::Unknown),
+        }
+    }
+
+    /// Presence of content by the response to a GET request, of which only a manifest's body is read.
+    async fn presence_by_get(&self, item: &Item) -> Result<Presence> {
+        let digest = item.desc.digest.to_string();
+        let size = match item.role {
+            Role::Manifest => self.describe_by_get(&digest).await.map(|(desc, _)| Some(desc.size)),
+            Role::Blob => self.blob_size(&digest).await,
+        };
+        match size {
+            Ok(Some(size)) => Ok(Presence::here(size)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(Presence::Absent),
+            Err(e) if e.kind() == Kind::Unreachable => Err(e),
+            Ok(None) | Err(_) => Ok(Presence::Unknown),
+        }
+    }
+
+    /// The size that a GET request of a blob announces.
+    async fn blob_size(&self, digest: &str) -> Result<Option<u64>> {
+        let response = self.send(&self.request(Method::GET, &format!("blobs/{digest}"))?, Access::Pull).await?;
+        match response.status {
+            StatusCode::OK => Ok(response.size_of_content()),
+            _ => Err(not_in_repository(response, digest, self).await),
+        }
     }
 
     /// Presence and, if known, size of content; `None` if the query was refused.

@@ -24,7 +24,7 @@ use crate::{
 
 /// The settings for a prefix. Not printable: the URL of a proxy may contain a password.
 #[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default, expecting = "the settings of a host")]
 pub(super) struct Entry {
     plain_http: Option<bool>,
     insecure: Option<bool>,

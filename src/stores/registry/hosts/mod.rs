@@ -69,6 +69,12 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// True if nothing is configured.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ours.is_empty() && self.podman.is_empty() && self.certificates.is_empty()
+    }
+
     /// The options for this repository, or with an empty name for the registry itself: the given ones, overridden by
     /// the configuration. All matching entries of our file apply, longer ones override shorter ones.
     ///

@@ -81,7 +81,7 @@ impl Response {
         self.header(name)?.trim().parse().ok()
     }
 
-    /// The size of the content that this response to a HEAD request is about, if it tells. Some servers write 0, the
+    /// The size of the content that this response is about, also one to a HEAD request, if it tells. Some servers write 0, the
     /// size of the body that HEAD has, and some the size in a compressed form.
     pub(in crate::stores::registry) fn size_of_content(&self) -> Option<u64> {
         self.number(header::CONTENT_LENGTH).filter(|size| *size > 0 && self.encoding().is_none())

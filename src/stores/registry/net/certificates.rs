@@ -10,9 +10,24 @@ use rustls::{
 
 use crate::error::{Code, Error, Result};
 
-/// Returns the certificate authorities of a system, each in DER. Called at most once per client, on the first server
-/// certificate: reading them takes longer than many requests.
-pub type SystemRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
+/// Returns the certificate authorities of a system. Called at most once per client, on the first server certificate:
+/// reading them takes longer than many requests.
+pub type SystemRoots = Arc<dyn Fn() -> SystemCertificates + Send + Sync>;
+
+/// The certificate authorities of a system.
+#[derive(Debug, Clone, Default)]
+pub struct SystemCertificates {
+    /// The certificates, each in DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Why some that should be there are not, in words: told where a server's certificate is not trusted.
+    pub flaws: Vec<String>,
+}
+
+impl From<Vec<Vec<u8>>> for SystemCertificates {
+    fn from(certificates: Vec<Vec<u8>>) -> Self {
+        Self { certificates, flaws: Vec::new() }
+    }
+}
 
 /// Parses one certificate in DER, or any number in PEM. Errors: no certificate.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {

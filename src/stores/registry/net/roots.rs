@@ -11,7 +11,7 @@ use rustls::{
 };
 
 use super::{
-    certificates::{SystemRoots, certificates},
+    certificates::{SystemCertificates, SystemRoots, certificates},
     settings::NetSettings,
 };
 use crate::error::{Error, Result};
@@ -23,7 +23,8 @@ pub(super) struct Roots {
     /// All that the user gave. One of a server is trusted for itself only: it must not sign others.
     own: Vec<CertificateDer<'static>>,
     system: Option<SystemRoots>,
-    store: OnceLock<RootCertStore>,
+    /// All authorities, and why some of the system's are missing.
+    store: OnceLock<(RootCertStore, Vec<String>)>,
 }
 
 impl Roots {
@@ -55,12 +56,23 @@ impl Roots {
 
     /// The authorities.
     pub(super) fn store(&self) -> &RootCertStore {
+        &self.known().0
+    }
+
+    /// Why authorities of the system are missing.
+    pub(super) fn flaws(&self) -> &[String] {
+        &self.known().1
+    }
+
+    fn known(&self) -> &(RootCertStore, Vec<String>) {
         self.store.get_or_init(|| {
             let mut store = RootCertStore::empty();
-            let system = self.system.iter().flat_map(|roots| roots()).map(CertificateDer::from);
+            let SystemCertificates { certificates, flaws } =
+                self.system.as_ref().map(|roots| roots()).unwrap_or_default();
+            let system = certificates.into_iter().map(CertificateDer::from);
             // A system's collection may contain a few that are too old to be parsed.
             store.add_parsable_certificates(self.authorities.iter().cloned().chain(system));
-            store
+            (store, flaws)
         })
     }
 }

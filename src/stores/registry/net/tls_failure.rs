@@ -5,7 +5,7 @@ use rustls::{AlertDescription, CertificateError, pki_types::UnixTime};
 use super::{
     client_auth::ClientAuthUse,
     roots::{is_authority, is_version_1},
-    trust::OtherServersGiven,
+    trust::{AuthoritiesMissing, OtherServersGiven},
 };
 use crate::error::{Code, Error, Kind};
 
@@ -87,6 +87,11 @@ fn code_of(why: &CertificateError) -> Code {
 }
 
 fn unfit(why: &CertificateError) -> String {
+    if let CertificateError::Other(other) = why
+        && let Some(AuthoritiesMissing(missing)) = other.0.downcast_ref()
+    {
+        return format!("it is not signed by a trusted authority; {missing}");
+    }
     let now = format!("this machine's clock says {}", jiff::Timestamp::now().strftime(TIME));
     match why {
         CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}; {now}", time(*not_after)),

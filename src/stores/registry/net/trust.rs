@@ -37,6 +37,18 @@ impl fmt::Display for OtherServersGiven {
 
 impl std::error::Error for OtherServersGiven {}
 
+/// Why a certificate that nobody has signed is not trusted: authorities of the system are missing.
+#[derive(Debug)]
+pub(super) struct AuthoritiesMissing(pub(super) String);
+
+impl fmt::Display for AuthoritiesMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AuthoritiesMissing {}
+
 impl Trust {
     fn provider(&self) -> &CryptoProvider {
         match self {
@@ -62,8 +74,13 @@ impl Trust {
     ) -> Result<bool, rustls::Error> {
         if !roots.holds(der) {
             let unknown = matches!(failure, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
-            let other = || CertificateError::Other(OtherError(Arc::new(OtherServersGiven))).into();
-            return Err(if unknown && roots.holds_a_server() { other() } else { failure });
+            let other = |why| rustls::Error::from(CertificateError::Other(OtherError(why)));
+            return Err(match roots.flaws() {
+                _ if !unknown => failure,
+                [] if roots.holds_a_server() => other(Arc::new(OtherServersGiven)),
+                [] => failure,
+                flaws => other(Arc::new(AuthoritiesMissing(flaws.join("; ")))),
+            });
         }
         let certificate = ParsedCertificate::try_from(der)?;
         match check_alone(&certificate, now, self.algorithms()) {
