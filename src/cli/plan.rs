@@ -70,7 +70,7 @@ fn typed_glob(text: &str) -> std::result::Result<(String, String), String> {
 }
 
 /// Reads `key=value`.
-fn pair(text: &str) -> std::result::Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("expected KEY=VALUE".into()),
@@ -78,7 +78,7 @@ fn pair(text: &str) -> std::result::Result<(String, String), String> {
 }
 
 /// Pairs by key. Errors: a key given twice, since one value would be lost.
-fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap<String, String>> {
+pub(super) fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for (key, value) in pairs {
         if all.insert(key.clone(), value.clone()).is_some() {

@@ -17,6 +17,7 @@ mod ranges;
 mod raw;
 mod sources;
 mod text;
+mod tree;
 mod types;
 
 use std::{
@@ -792,6 +793,7 @@ fn help_says_what_each_command_does() {
         "copy",
         "attach",
         "inspect",
+        "tree",
         "ls",
         "tag",
         "delete",

@@ -23,6 +23,7 @@ mod registry;
 mod serve;
 mod source;
 mod stores;
+mod tree;
 mod types;
 mod unpack;
 mod verbs;
