@@ -198,9 +198,10 @@ impl Reading<'_> {
             self.named = AtomicUsize::new(0);
         }
         for (at, kept) in kept {
-            match self.full() {
-                None => self.keep(at, kept, &mut next),
-                Some(limit) => self.leave(at, 1, limit),
+            match (kept, self.full()) {
+                (Ok(kept), None) => self.keep(at, kept, &mut next),
+                (Ok(_), Some(limit)) => self.leave(at, 1, limit),
+                (Err(limit), _) => self.is_not_asked(at, limit),
             }
         }
         Ok(next)
@@ -225,16 +226,15 @@ impl Reading<'_> {
     }
 
     /// What cosign keeps about these manifests.
-    async fn companions(&self, level: &[usize]) -> Result<Vec<(usize, Kept)>> {
+    async fn companions(&self, level: &[usize]) -> Result<Vec<(usize, std::result::Result<Kept, Limit>)>> {
         let tags = self.bare(level).flat_map(|(at, desc)| Tag::companions_of(&desc.digest).map(|tag| (at, tag)));
         let tags = tags.filter(|(_, tag)| self.tags.as_ref().is_none_or(|tags| tags.contains(&**tag)));
         let asking = tags.map(|(at, tag)| async move {
-            if self.full().is_some() {
-                // Nobody asks for its referrers either, which is said.
-                return Ok(None);
+            if let Some(limit) = self.full() {
+                return Ok(Some((at, Err(limit))));
             }
             match store::read_named(self.store, &tag.clone().into()).await {
-                Ok((desc, bytes)) => Ok(Some((at, (tag, desc.clone(), self.document(&desc, &bytes))))),
+                Ok((desc, bytes)) => Ok(Some((at, Ok((tag, desc.clone(), self.document(&desc, &bytes)))))),
                 Err(e) if e.kind() == Kind::NotFound => Ok(None),
                 Err(e) => Err(e.context(format!("read tag `{tag}`"))),
             }
@@ -243,12 +243,17 @@ impl Reading<'_> {
         Ok(found.into_iter().flatten().collect())
     }
 
+    fn parsed(&self, desc: &Descriptor, bytes: &[u8]) -> Result<Parsed> {
+        if self.takes(bytes.len()) {
+            Parsed::read(&desc.media_type, bytes)
+        } else {
+            Err(Error::limit(Limit::Bytes.to_string()))
+        }
+    }
+
     /// What is kept of a document under a tag of cosign's.
     fn document(&self, desc: &Descriptor, bytes: &[u8]) -> Result<Document> {
-        let parsed = Parsed::read(&desc.media_type, bytes)?;
-        if !self.takes(bytes.len()) {
-            return Err(Error::limit(Limit::Bytes.to_string()));
-        }
+        let parsed = self.parsed(desc, bytes)?;
         let artifact_type = parsed.artifact_type().map(Into::into);
         Ok(Document { artifact_type, annotations: parsed.annotations().clone(), layers: Layer::all(&parsed) })
     }
@@ -259,7 +264,7 @@ impl Reading<'_> {
         let wanted: Vec<usize> = wanted.copied().collect();
         let asking = self.bare(&wanted).map(|(at, desc)| async move {
             match store::read_manifest(self.store, &desc).await {
-                Ok(bytes) => Ok((at, Parsed::read(&desc.media_type, &bytes))),
+                Ok(bytes) => Ok((at, self.parsed(&desc, &bytes))),
                 Err(e) if e.kind() == Kind::NotFound => Ok((at, Err(e))),
                 Err(e) => Err(e),
             }

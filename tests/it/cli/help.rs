@@ -154,7 +154,9 @@ fn commands_have_the_names_of_other_tools_too_which_no_help_shows() {
 #[test]
 fn a_short_help_leaves_out_what_is_about_registries_and_fits_on_a_screen() {
     let world = World::new();
-    for command in ["push", "pull", "attach", "inspect", "tree", "ls", "tag", "delete", "cat", "check", "resolve", "annotate"] {
+    for command in
+        ["push", "pull", "attach", "inspect", "tree", "ls", "tag", "delete", "cat", "check", "resolve", "annotate"]
+    {
         let short = world.ok(&format!("{command} -h"));
         assert!(short.lines().count() <= 45, "{command}: {}", short.lines().count());
         assert!(!short.contains("--plain-http") && short.contains("--help"), "{command}");

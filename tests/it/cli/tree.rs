@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Served, World};
+use super::{Served, World, listing::with_platforms};
 
 /// An artifact with an attached note, a reply to it, and a signature and attestations as cosign keeps them.
 fn signed(world: &World, place: &str) -> String {
@@ -83,6 +83,28 @@ fn every_manifest_of_a_tree_is_an_object_of_one_shape() {
     assert_eq!(att["layers"].as_array().unwrap().len(), 3);
     assert_eq!(att["layers"][1]["predicateType"], "https://slsa.dev/provenance/v1");
     assert_eq!(att["tags"][0], format!("{}.att", image.replace(':', "-")));
+}
+
+#[test]
+fn members_have_their_platforms_and_those_that_were_left_out_are_marked() {
+    let world = with_platforms();
+    world.write("programs/linux-s390x/tool", "for s390x");
+    world.ok("push programs oci:index:v1 --type multi-platform");
+    world.ok("attach oci:index:v1 talk/1.png --artifact-type a/note");
+    world.ok("copy oci:index:v1 oci:part:v1 --platform linux/amd64,linux/arm64");
+    let lines = |shown: String| -> Vec<String> {
+        let of_node = |line: &&str| line.starts_with(['├', '└']);
+        shown.lines().filter(of_node).map(|line| line.split(", ").next().unwrap().to_owned()).collect()
+    };
+    let whole = ["├── linux/amd64", "├── linux/arm64", "├── linux/s390x", "└── a/note"];
+    assert_eq!(lines(world.ok("tree oci:index:v1")), whole);
+    let part = ["├── linux/amd64", "├── linux/arm64", "├── linux/s390x (left out)", "└── a/note"];
+    assert_eq!(lines(world.ok("tree oci:part:v1")), part);
+    let json: Value = serde_json::from_str(&world.ok("tree oci:part:v1 --format json")).unwrap();
+    assert_eq!(json["leftOut"][0], json["children"][2]["digest"]);
+    assert_eq!(json["children"][0]["platform"]["architecture"], "amd64");
+    // A filter leaves members only if they lead to something.
+    assert_eq!(lines(world.ok("tree oci:index:v1 --artifact-type a/note")), ["└── a/note"]);
 }
 
 #[test]
