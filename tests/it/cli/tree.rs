@@ -40,7 +40,7 @@ fn a_tree_shows_what_is_about_an_artifact_in_a_registry_a_layout_and_an_archive(
         if place.starts_with("oci") {
             world.ok(&format!("copy {}/app:v1 {place}:v1", registry.addr));
         }
-        let shown = world.ok(&format!("tree {place}:v1")).replace(&place, "PLACE");
+        let shown = world.ok(&format!("tree {place}:v1")).replace(place, "PLACE");
         insta::assert_snapshot!("tree", shown);
         assert_eq!(world.ok(&format!("discover {place}:v1 -q")).trim(), image);
     }
