@@ -120,6 +120,7 @@ pub mod store;
 pub mod stores;
 pub mod tarball;
 pub mod text;
+pub mod tree;
 #[cfg(feature = "types")]
 pub mod types;
 pub mod unpack;

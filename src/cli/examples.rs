@@ -41,6 +41,11 @@ artifact attach oci:talk-layout:v1 report.txt",
 artifact inspect oci:talk-layout --format json",
     ),
     (
+        "tree",
+        "artifact tree registry.example/talks/oci:v1
+artifact tree registry.example/talks/oci:v1 --artifact-type application/spdx+json --format json",
+    ),
+    (
         "ls",
         "artifact ls registry.example
 artifact ls registry.example/talks/oci

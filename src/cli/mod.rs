@@ -45,6 +45,7 @@ mod tag;
 mod text;
 mod topics;
 mod tour;
+mod tree;
 mod types;
 mod verify;
 
@@ -85,6 +86,8 @@ enum Command {
     Copy(Box<copy::Args>),
     Attach(attach::Args),
     Inspect(inspect::Args),
+    #[command(alias = "discover")]
+    Tree(tree::Args),
     #[command(alias = "list")]
     Ls(ls::Args),
     Tag(tag::Args),
@@ -181,6 +184,7 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Copy(args) => copy::run(*args, report).await,
         Command::Attach(args) => attach::run(args, report).await,
         Command::Inspect(args) => inspect::run(args, report).await,
+        Command::Tree(args) => tree::run(args, report).await,
         Command::Ls(args) => ls::run(args, report).await,
         Command::Tag(args) => tag::run(args, report).await,
         Command::Delete(args) => delete::run(args, report).await,

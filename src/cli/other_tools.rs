@@ -23,7 +23,7 @@ pub(super) fn advice(arguments: &[String]) -> Option<String> {
         "pull" => pull(rest),
         "login" => login(rest),
         "tag" => tag(rest),
-        "discover" => Some(line("inspect", rest)),
+        "discover" => discover(rest),
         _ => None,
     }
 }
@@ -117,6 +117,18 @@ fn pull(rest: &[String]) -> Option<String> {
     changed.then(|| line("pull", &words))
 }
 
+/// `-o tree` and `--format tree` of oras: a tree is what is shown.
+fn discover(rest: &[String]) -> Option<String> {
+    let is_format = |word: &String| matches!(word.as_str(), "-o" | "--output" | "--format");
+    let at = rest.iter().position(is_format)?;
+    let format = rest.get(at + 1)?;
+    let mut words = [rest.get(..at)?, rest.get(at + 2..)?].concat();
+    if format == "json" {
+        words.extend(["--format".to_owned(), "json".to_owned()]);
+    }
+    Some(line("tree", &words))
+}
+
 /// `-p PASSWORD`: a password in a command line is seen by all users of the machine.
 fn login(rest: &[String]) -> Option<String> {
     let is_password = |word: &String| word == "-p" || word.starts_with("--password=") || word == "--password";
@@ -175,6 +187,9 @@ mod tests {
                 Some("artifact copy localhost:5000/a:v1 localhost:5000/b:v2"),
             ),
             ("tag localhost:5000/a:v1 v2", None),
+            ("discover localhost:5000/a:v1 -o tree", Some("artifact tree localhost:5000/a:v1")),
+            ("discover -o json localhost:5000/a:v1", Some("artifact tree localhost:5000/a:v1 --format json")),
+            ("discover localhost:5000/a:v1", None),
         ] {
             let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
             assert_eq!(advice(&words).as_deref(), meant, "{typed}");

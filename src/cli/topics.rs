@@ -88,6 +88,7 @@ pub(crate) const JSON: &[[&str; 2]] = &[
     ["config, layers, children", "descriptors; a layer has its `role` and `title`"],
     ["subject, referrers", "what it is about, and what is about it"],
     ["companions", "what cosign keeps about it under tags"],
+    ["predicateType, repeated", "`tree`: of a sigstore bundle, not verified; true: what is below it is elsewhere"],
     ["names", "of each name: `name`, `location`, `from`, `to`, `outcome`: new, moved, same, or set"],
     ["moved, present, mounted", "`items` and `bytes` that moved, were there, or came from another repository"],
     ["resumed, retried, seconds", "bytes of earlier transfers, retries, time"],

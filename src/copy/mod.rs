@@ -14,7 +14,6 @@ mod select;
 
 use std::sync::Arc;
 
-#[cfg(feature = "types")]
 pub(crate) use self::select::here;
 pub use self::{
     early_upload::EarlyUpload,

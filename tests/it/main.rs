@@ -24,6 +24,7 @@ mod serve;
 mod sign;
 mod source;
 mod stores;
+mod tree;
 mod types;
 mod unpack;
 mod verbs;

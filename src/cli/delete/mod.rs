@@ -28,7 +28,8 @@ use super::{
 /// Delete tags, or, with a digest, the manifests themselves.
 ///
 /// `repo:tag` removes the tag and keeps the manifest; `repo@sha256:…` removes the manifest and every tag that points to
-/// it. Its referrers, including those that cosign keeps under tags, are listed and kept, unless --referrers is given.
+/// it, with what cosign keeps about it under the tags `sha256-….sig`, `.att` and `.sbom`. Its referrers are listed and kept,
+/// unless --referrers is given.
 ///
 /// --filter and --keep delete tags of whole repositories, layouts or archives. They ask first; without a terminal they
 /// need --yes or --dry-run. Tags that hold referrers (`sha256-…`) are never among them.
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     /// is refused. In a layout of whole references, N of each repository
     #[arg(long, value_name = "N")]
     keep: Option<NonZeroUsize>,
-    /// Also delete the manifest's referrers: signatures, SBOMs, and those that cosign keeps under tags
+    /// Also delete the manifest's referrers: signatures, SBOMs, and their referrers
     #[arg(long, conflicts_with_all = ["filter", "keep"])]
     referrers: bool,
     /// Report what would be deleted, and delete nothing
@@ -101,7 +102,10 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     }
     let done = if args.dry_run { planned } else { targets.remove(planned, &mut failed).await };
     let one = !args.selects() && args.locations.len() == 1;
-    if one && let Some(Failure { error, .. }) = failed.pop() {
+    if one
+        && done.is_empty()
+        && let Some(Failure { error, .. }) = failed.pop()
+    {
         return Err(error);
     }
     tell(&args, &done, failed, report)

@@ -21,7 +21,7 @@ use super::{
         several::Failure,
     },
     Args, is_local,
-    related::{Related, is_named_otherwise, referrers, tags_of},
+    related::{Names, Related, kept_by_cosign, referrers},
 };
 
 /// Limit of concurrent requests.
@@ -70,26 +70,27 @@ impl Removal {
         report: &Report,
     ) -> Result<Self> {
         let desc = store.resolve(&pin.clone().into()).await?;
-        let about = match referrers(store, &desc).await {
-            Err(e) if !args.referrers => {
-                report.warn(format!("cannot list the remaining referrers: {e}"));
-                Vec::new()
-            }
-            about => about?,
-        };
-        let (related, left) = if args.referrers { (about, Vec::new()) } else { (Vec::new(), about) };
-        let tags = match tags_of(store, location, &desc.digest).await {
-            Ok((tags, unknown)) => {
-                for (name, why) in unknown {
+        let names = match Names::of(store, location).await {
+            Ok(names) => {
+                for (name, why) in &names.unknown {
                     report.warn(format!("cannot tell whether {name} goes with {}: {why}", desc.digest));
                 }
-                tags
+                Some(names)
             }
             Err(e) => {
                 report.warn(format!("cannot tell which tags go with {}: {e}", desc.digest));
-                Vec::new()
+                None
             }
         };
+        let about = match referrers(store, &desc, names.as_ref(), args.referrers).await {
+            Err(e) if !args.referrers => {
+                report.warn(format!("cannot list the remaining referrers: {e}"));
+                kept_by_cosign(store, &desc, names.as_ref()).await?
+            }
+            about => about?,
+        };
+        let tags = names.map_or_else(Vec::new, |names| names.standing_for(&desc.digest));
+        let (related, left) = about.into_iter().partition(|related| related.goes);
         Ok(Self { location: location.clone(), desc: Some(desc), tags, related, left })
     }
 
@@ -117,7 +118,11 @@ impl Removal {
             (_, all) => format!(", and its tags {}", all.iter().map(RefName::as_str).collect::<Vec<_>>().join(", ")),
         };
         let own = format!("{word} {}{tags}", self.location);
-        let along = self.related.iter().rev().map(|related| format!("{word} {place}{related}, a referrer of it"));
+        let along = self.related.iter().rev().map(|related| match (&related.tag, related.is_named_otherwise) {
+            (None, _) => format!("{word} {place}{related}, a referrer of it"),
+            (Some(_), false) => format!("{word} {place}{related}, which cosign keeps about it"),
+            (Some(_), true) => format!("{word} the tag {place}{related}; its manifest may have other names"),
+        });
         std::iter::once(own).chain(along).collect()
     }
 
@@ -204,7 +209,10 @@ impl Targets {
             }
         }
         let mut done = Vec::new();
-        for group in groups {
+        for mut group in groups {
+            for removal in &mut group {
+                self.remove_tags(removal, failed).await;
+            }
             match self.remove_group(&group).await {
                 Ok(()) => done.extend(group),
                 Err(error) => {
@@ -216,29 +224,48 @@ impl Targets {
         done
     }
 
+    /// Removes from a registry the tags of cosign whose manifests stay. Many registries remove tags with their manifests only:
+    /// such a tag stays, which is told, and hinders nothing else.
+    async fn remove_tags(&self, removal: &mut Removal, failed: &mut Vec<Failure>) {
+        let place = removal.location.place.clone();
+        let Some(store) = self.store_of(&place).filter(|_| !is_local(&place)) else { return };
+        for related in std::mem::take(&mut removal.related) {
+            let removed = match related.tag.clone().filter(|_| related.is_named_otherwise) {
+                Some(tag) => store::remove_name(store, tag.into()).await,
+                None => Ok(()),
+            };
+            match removed {
+                Ok(()) => removal.related.push(related),
+                Err(error) => failed.push(Failure::of(&format!("{place}{related}"), error)),
+            }
+        }
+    }
+
+    fn store_of(&self, place: &Place) -> Option<&dyn Store> {
+        self.0.iter().find(|(known, _)| *known == place.key()).map(|(_, store)| store.as_ref())
+    }
+
     async fn remove_group(&self, group: &[Removal]) -> Result<()> {
-        let place = group.first().map(|one| one.location.place.key());
-        let store = self.0.iter().find(|(known, _)| Some(known) == place.as_ref());
-        let Some((_, store)) = store else { return Ok(()) };
-        let (removals, names) = changes(store.as_ref(), group).await?;
-        let write =
-            store::begin(store.as_ref(), Intent { removals, names: names.clone(), ..Intent::default() }).await?;
+        let place = group.first().map(|one| &one.location.place);
+        let Some(store) = place.and_then(|place| self.store_of(place)) else { return Ok(()) };
+        let (removals, names) = changes(group);
+        let write = store::begin(store, Intent { removals, names: names.clone(), ..Intent::default() }).await?;
         names.into_iter().try_for_each(|change| write.name(change))?;
         write.commit().await.map(drop)
     }
 }
 
-/// The manifests and the names to remove, each once. A manifest takes its tags along; a referrer with other names besides
-/// cosign's tag loses only that tag.
-async fn changes(store: &dyn Store, group: &[Removal]) -> Result<(Vec<Item>, Vec<NameChange>)> {
+/// The manifests and the names to remove, each once. A manifest takes its tags along; what cosign keeps and has other names
+/// loses only its tag: see [`Targets::remove_tags`] for registries.
+fn changes(group: &[Removal]) -> (Vec<Item>, Vec<NameChange>) {
     let (mut removals, mut gone) = (Vec::new(), HashSet::new());
     let mut names = BTreeSet::new();
     let mut covered: HashSet<&RefName> = HashSet::new();
     for removal in group {
-        for Related { desc, tag } in &removal.related {
+        for Related { desc, tag, is_named_otherwise, .. } in &removal.related {
             match tag {
-                Some(tag) if is_named_otherwise(store, desc, tag).await? => {
-                    names.insert(RefName::from(tag.clone()));
+                Some(tag) if *is_named_otherwise => {
+                    names.extend(is_local(&removal.location.place).then(|| RefName::from(tag.clone())));
                 }
                 _ if gone.insert(desc.digest.clone()) => removals.push(Item::manifest(desc.clone())),
                 _ => {}
@@ -255,5 +282,5 @@ async fn changes(store: &dyn Store, group: &[Removal]) -> Result<(Vec<Item>, Vec
         }
     }
     names.retain(|name| !covered.contains(name));
-    Ok((removals, names.into_iter().map(NameChange::remove).collect()))
+    (removals, names.into_iter().map(NameChange::remove).collect())
 }

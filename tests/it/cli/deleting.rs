@@ -141,3 +141,80 @@ fn one_layout_under_two_spellings_is_one() {
     assert_eq!(deleted.code, 0, "{}", deleted.stderr);
     assert_eq!(world.ok("ls oci:d --tags"), "1.1.0\n");
 }
+
+/// The names of what cosign keeps about an artifact, and one of its own referrer.
+struct Signed {
+    image: String,
+    kept: [String; 3],
+    note: String,
+}
+
+/// An image with all that cosign keeps about one, the signature signed, and a note attached.
+fn signed(world: &World, place: &str) -> Signed {
+    let image = world.ok(&format!("push talk {place}:v1 -q")).trim().to_owned();
+    let kept = artifact::oci::Tag::companions_of(&image.parse().unwrap()).map(|tag| tag.to_string());
+    for tag in &kept {
+        world.ok(&format!("push talk/1.png {place}:{tag} -a kept={tag}"));
+    }
+    let signature = world.ok(&format!("resolve {place}:{}", kept[0])).trim().replace(':', "-");
+    world.ok(&format!("push talk/2.png {place}:{signature}.sig -a of=signature"));
+    let note = world.ok(&format!("attach {place}:v1 talk/2.png -q")).trim().to_owned();
+    Signed { image, kept, note }
+}
+
+#[test]
+fn what_cosign_keeps_about_a_manifest_goes_with_it() {
+    let world = World::new();
+    let registry = Served::start(&world, "--writable");
+    for place in [format!("{}/app", registry.addr), "oci:app".into(), "oci-archive:app.tar".into()] {
+        let Signed { image, kept, note } = signed(&world, &place);
+        let before = tags(&world, &place);
+        let dry = world.run(&format!("delete {place}@{image} -n"));
+        for tag in &kept {
+            let said = format!("would delete {place}:{tag}, which cosign keeps about it\n");
+            assert!(dry.stderr.contains(&said), "{place}: {}", dry.stderr);
+        }
+        assert_eq!(tags(&world, &place), before);
+        let json = world.ok(&format!("delete {place}@{image} --format json"));
+        let json: Value = serde_json::from_str(&json).unwrap();
+        // With the signature of the signature.
+        assert_eq!(json["related"].as_array().unwrap().len(), 4, "{json}");
+        assert_eq!(json["left"], json!([format!("{place}@{note}")]), "{place}");
+        assert_eq!(world.run(&format!("ls {place} --tags")).stdout, "");
+    }
+}
+
+/// A registry that removes manifests by their digests only, as docker-registry does.
+#[test]
+fn where_tags_cannot_be_removed_the_tag_that_stays_is_told() {
+    let world = World::new();
+    world.write("no-tags.yaml", "faults: [{on: DELETE /manifests/sha256-, nth: all, refuse: {status: 405}}]");
+    let registry = Served::start(&world, "--writable --faults no-tags.yaml");
+    let place = format!("{}/app", registry.addr);
+    let Signed { image, kept, .. } = signed(&world, &place);
+    // Of the signature, the tag would go alone: its manifest has another name.
+    world.ok(&format!("tag {place}:{} mine", kept[0]));
+    let deleted = world.run(&format!("delete {place}@{image}"));
+    assert_eq!(deleted.code, 1, "{}", deleted.stderr);
+    assert!(deleted.stderr.contains(&format!("deleted {place}@{image}, and its tag v1")), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains(&format!("in: delete {place}:{}\n", kept[0])), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains("cannot remove single tags"), "{}", deleted.stderr);
+    // The signature that stays keeps its own.
+    let left = tags(&world, &place);
+    assert_eq!(left.split(' ').count(), 3, "{left}");
+    assert!(left.starts_with("mine ") && left.contains(&kept[0]) && !left.contains(&kept[1]), "{left}");
+}
+
+#[test]
+fn referrers_that_cannot_be_listed_do_not_keep_what_cosign_keeps() {
+    let world = World::new();
+    world.write("no-list.yaml", "faults: [{on: GET referrers, nth: all, refuse: {status: 500}}]");
+    let registry = Served::start(&world, "--writable --faults no-list.yaml");
+    let place = format!("{}/app", registry.addr);
+    let image = world.ok(&format!("push talk {place}:v1 -q")).trim().to_owned();
+    let [signature, ..] = artifact::oci::Tag::companions_of(&image.parse().unwrap());
+    world.ok(&format!("push talk/1.png {place}:{signature}"));
+    let deleted = world.run(&format!("delete {place}@{image} --retries 0"));
+    assert!(deleted.stderr.contains("warning: cannot list the remaining referrers"), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains(&format!("deleted {place}:{signature}")), "{}", deleted.stderr);
+}

@@ -20,6 +20,7 @@ const DOCUMENTS: &[&str] = &[
     "attach oci:out:v1 talk/1.png",
     "attach oci:out:v1 talk/1.png talk/2.png",
     "inspect oci:out:v1",
+    "tree oci:out:v1",
     "ls oci:out",
     "ls REGISTRY",
     "ls -l oci:out",
@@ -67,7 +68,7 @@ fn every_command_prints_one_document_whose_keys_the_help_explains() {
             assert!(explained.contains(key), "{line}: `{key}` is not in `help json`");
             seen.insert(key.clone());
         }
-        let about_one = ["push", "plan", "pull", "inspect", "tag", "annotate", "manifest push", "blob push"];
+        let about_one = ["push", "plan", "pull", "inspect", "tree", "tag", "annotate", "manifest push", "blob push"];
         if about_one.contains(&command) {
             for key in ["digest", "mediaType", "size"] {
                 assert!(document.contains_key(key), "{line} has no `{key}`");
@@ -75,7 +76,7 @@ fn every_command_prints_one_document_whose_keys_the_help_explains() {
         }
     }
     let rare: BTreeSet<&str> =
-        ["about", "failed", "indexes", "leftOut", "notes", "partial", "platform", "subject"].into();
+        ["about", "failed", "indexes", "leftOut", "notes", "partial", "platform", "repeated", "subject"].into();
     for key in explained.iter().filter(|key| !rare.contains(key.as_str())) {
         assert!(seen.contains(key), "no command of this test has `{key}`");
     }
@@ -153,7 +154,9 @@ fn commands_have_the_names_of_other_tools_too_which_no_help_shows() {
 #[test]
 fn a_short_help_leaves_out_what_is_about_registries_and_fits_on_a_screen() {
     let world = World::new();
-    for command in ["push", "pull", "attach", "inspect", "ls", "tag", "delete", "cat", "check", "resolve", "annotate"] {
+    for command in
+        ["push", "pull", "attach", "inspect", "tree", "ls", "tag", "delete", "cat", "check", "resolve", "annotate"]
+    {
         let short = world.ok(&format!("{command} -h"));
         assert!(short.lines().count() <= 45, "{command}: {}", short.lines().count());
         assert!(!short.contains("--plain-http") && short.contains("--help"), "{command}");
@@ -181,6 +184,7 @@ fn the_examples_of_every_command_work_in_the_order_of_a_day() {
         "copy",
         "attach",
         "inspect",
+        "tree",
         "ls",
         "tag",
         "resolve",

@@ -151,7 +151,7 @@ async fn what_is_left_of_a_manifest_that_is_gone_can_be_asked_for() {
 }
 
 #[test]
-fn copy_and_pull_take_them_and_delete_names_them() {
+fn copy_pull_and_delete_take_them() {
     let world = World::new();
     world.write("hi", "hi");
     world.write("sig", "signature");
@@ -168,6 +168,7 @@ fn copy_and_pull_take_them_and_delete_names_them() {
     assert_eq!(world.ok("ls oci:without"), "v1\n");
     let deleted = world.run(&format!("delete oci:with@{}", image.trim()));
     assert_eq!(deleted.code, 0, "{}", deleted.stderr);
-    assert!(deleted.stderr.contains(&format!("artifact delete oci:with:{sig}")), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains(&format!("deleted oci:with:{sig}, which cosign keeps")), "{}", deleted.stderr);
+    assert_eq!(world.ok("ls oci:with"), "");
     assert!(!world.run(&format!("delete oci:without@{}", image.trim())).stderr.contains("warning"));
 }

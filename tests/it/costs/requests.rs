@@ -152,6 +152,14 @@ fn a_listing_is_one_request_and_a_look_at_an_artifact_four() {
 }
 
 #[test]
+fn a_tree_asks_once_for_the_tags_and_once_about_each_manifest() {
+    let world = signed();
+    let tree = "5: GET manifest 1, GET referrers 3, GET tags 1";
+    assert_eq!(world.requests(["tree R/forty:v1", "tree R/forty:v1 --artifact-type a/b"]), [tree, tree]);
+    assert_eq!(world.requests(["tree R/forty:countersignature"]), ["3: GET manifest 1, GET referrers 1, GET tags 1"]);
+}
+
+#[test]
 fn a_long_list_asks_once_for_each_tag_and_a_range_once_for_the_list() {
     let world = World::new();
     world.requests(["push one.txt R/one:1.0.0", "push one.txt R/one:1.1.0", "push one.txt R/one:2.0.0"]);

@@ -119,7 +119,10 @@ async fn a_bomb_is_stopped_at_the_limit_and_damage_is_found_and_neither_leaves_a
             how
         };
         let error = Archive::open_with(&path, &how(limit)).unwrap_err();
-        assert!(error.kind() == Kind::Limit && error.to_string().contains("-dc FILE > PLAIN.tar` has no such limit"), "{error}");
+        assert!(
+            error.kind() == Kind::Limit && error.to_string().contains("-dc FILE > PLAIN.tar` has no such limit"),
+            "{error}"
+        );
         Archive::open_with(&path, &how(limit.map(|limit| limit + 1))).unwrap();
         for len in [8, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..len]).unwrap();

@@ -6,6 +6,7 @@ use artifact::{
     oci::{Descriptor, Index},
     store::{ReadStore as _, Store},
     stores::registry::{Options, Registry},
+    tree::tree,
 };
 
 use super::repository;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         ["docker-registry"]
             multi a_registry_without_a_list_gets_one_under_a_tag,
+            multi a_tag_that_is_the_subject_itself_becomes_the_list,
             multi many_referrers_at_once_are_all_listed;
     ]
 }
@@ -52,6 +54,30 @@ async fn a_registry_without_a_list_gets_one_under_a_tag() {
     assert_eq!(list.manifests, [expected]);
     deliver(&store, &sbom, &[]).await.unwrap();
     assert_eq!(store.referrers(subject().root()).await.unwrap().len(), 1);
+}
+
+/// What `cosign copy` leaves there: the tag of the list stands for the artifact, which may be an index.
+async fn a_tag_that_is_the_subject_itself_becomes_the_list() {
+    let server = DockerRegistry::start(Access::Anyone);
+    let store: Arc<dyn Store> = Arc::new(repository(server.host(), "a", &Options::default()));
+    for subject in [subject(), Sample::index(&[subject()])] {
+        let root = subject.root();
+        let tag = format!("sha256-{}", root.digest.hex());
+        deliver(&store, &subject, &["v1", &tag]).await.unwrap();
+        let found = tree(store.as_ref(), &named("v1")).await.unwrap();
+        assert_eq!(found.root.referrers, []);
+        let notes = [Sample::about(root, b"one"), Sample::about(root, b"two")];
+        for note in &notes {
+            deliver(&store, note, &[]).await.unwrap();
+        }
+        let found = tree(store.as_ref(), &named("v1")).await.unwrap();
+        let mut shown: Vec<_> = found.root.referrers.iter().map(|node| node.digest.clone()).collect();
+        let mut expected: Vec<_> = notes.iter().map(|note| note.root().digest.clone()).collect();
+        shown.sort();
+        expected.sort();
+        assert_eq!((shown, &found.root.digest), (expected, &root.digest));
+        assert_ne!(store.resolve(&named(&tag)).await.unwrap().digest, root.digest);
+    }
 }
 
 async fn many_referrers_at_once_are_all_listed() {
