@@ -79,7 +79,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Push(push::Args),
+    Push(Box<push::Args>),
     Pull(pull::Args),
     Plan(plan::Args),
     #[command(alias = "cp")]
@@ -101,7 +101,7 @@ enum Command {
     #[command(subcommand)]
     Blob(blob::Command),
     Annotate(annotate::Args),
-    Sign(sign::Args),
+    Sign(Box<sign::Args>),
     Attest(attest::Args),
     Verify(Box<verify::Args>),
     Keygen(keygen::Args),
@@ -178,7 +178,7 @@ pub(crate) fn main() -> ExitCode {
 
 async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
     match command {
-        Command::Push(args) => push::run(args, report).await,
+        Command::Push(args) => push::run(*args, report).await,
         Command::Pull(args) => pull::run(args, report).await,
         Command::Plan(args) => plan::run(args, report).await,
         Command::Copy(args) => copy::run(*args, report).await,
@@ -193,7 +193,7 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Manifest(args) => manifest::run(args, report).await,
         Command::Blob(args) => blob::run(args, report).await,
         Command::Annotate(args) => annotate::run(args, report).await,
-        Command::Sign(args) => sign::run(args, report).await,
+        Command::Sign(args) => sign::run(*args, report).await,
         Command::Attest(args) => attest::run(args, report).await,
         Command::Verify(args) => verify::run(*args, report).await,
         Command::Keygen(args) => keygen::run(args, report).await,

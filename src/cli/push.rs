@@ -1,19 +1,22 @@
 //! `artifact push`: plan, pack, copy, tag.
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use artifact::{
     Context, Error, Result,
     location::Location,
     oci::RefName,
-    push::{self, Prepared, SourceFile},
+    push::{self, Prepared, Signing, SourceFile},
+    sign,
 };
 
 use super::{
     copy::{Outcome, report_done, report_planned},
+    keys::{KeySource, PasswordArgs},
     plan::{PackArgs, described, facts, told},
     report::Report,
     session::{RegistryArgs, concurrency},
+    sign::container_name,
 };
 
 /// Pack a source and push it: to a registry, a layout or an archive.
@@ -34,6 +37,11 @@ pub(crate) struct Args {
     /// Attach it to this artifact in the same repository; it is then untagged unless a tag is given
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
+    /// Sign it with this private key, a file or `env://NAME`: the tag is set only when the signature is there
+    #[arg(long, value_name = "KEY")]
+    sign: Option<KeySource>,
+    #[command(flatten)]
+    password: PasswordArgs,
     /// Pack, compare with the destination, report, and push nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -96,12 +104,23 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     options.names = tags.into_iter().chain(args.tags).collect();
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
+    let key = args.sign.map(|source| source.private(&args.password, report)).transpose()?;
     let sources = args.pack.sources(args.sources).await?;
     let mut prepared = push::prepare(&sources.files, &location, &context, &options).await?;
     if as_helm && let Some(name) = named_already(&location, prepared.plan.reference.repository.as_deref()) {
         let place = &location.place;
         let warning = format!("this goes to {place}; Helm would push it to {place}/{name}: name that to have it there");
         prepared.plan.warnings.push(warning);
+    }
+    if let Some(key) = key {
+        let name = container_name(&prepared.target);
+        report.say(match &name {
+            Some(name) => format!("signs with the key {}, as {name}", key.public().fingerprint()),
+            None => format!("signs with the key {}", key.public().fingerprint()),
+        });
+        let mut signing = sign::Options::default();
+        (signing.bundle, signing.legacy, signing.created) = (true, name, context.date());
+        prepared.sign(Signing { key: Arc::new(key), options: signing });
     }
     carried(prepared, args.dry_run, &context, report).await?.print(report)
 }

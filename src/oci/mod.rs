@@ -42,6 +42,8 @@ pub mod annotation {
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// The reference of a descriptor in an `index.json` (image-spec annotations.md).
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    /// Of a manifest with a sigstore bundle: the type of its statement.
+    pub const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
     /// The date on which an artifact was built, RFC 3339 (image-spec annotations.md).
     pub const CREATED: &str = "org.opencontainers.image.created";
     /// What a manifest in an index is about another one there (BuildKit, `docs/attestations/attestation-storage.md`).

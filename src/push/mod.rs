@@ -6,6 +6,8 @@ mod several;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 pub use self::several::SourceFile;
+#[cfg(feature = "sign")]
+use crate::sign::{self, PrivateKey};
 use crate::{
     copy::{self, Destination, EarlyUpload, Report},
     error::{Context as _, Error, Result},
@@ -40,6 +42,9 @@ pub struct Options {
     pub subject: Option<Location>,
     /// Additional names.
     pub names: Vec<RefName>,
+    /// Signs the artifact: the signature is there before a name stands for it.
+    #[cfg(feature = "sign")]
+    pub sign: Option<Signing>,
     /// Checks for all content, even if the name already stands for the artifact.
     pub recheck: bool,
     /// In a layout or archive, unlists the manifest that a name stood for before.
@@ -48,6 +53,23 @@ pub struct Options {
     pub read_back: bool,
     /// How many blobs move at a time; chosen automatically if `None`.
     pub concurrency: Option<usize>,
+}
+
+/// A key, and how it signs.
+#[cfg(feature = "sign")]
+#[derive(Clone)]
+pub struct Signing {
+    /// The key.
+    pub key: Arc<PrivateKey>,
+    /// How it signs.
+    pub options: sign::Options,
+}
+
+#[cfg(feature = "sign")]
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signing").field("key", self.key.public()).field("options", &self.options).finish()
+    }
 }
 
 /// What turned a source into a plan.
@@ -320,6 +342,13 @@ async fn pack_with(plan: Plan, outlet: Option<Arc<dyn Outlet>>, context: &Contex
 }
 
 impl Prepared {
+    /// Signs the artifact as well: see [`Options::sign`]. The name for a legacy signature is known only now, when the
+    /// target is.
+    #[cfg(feature = "sign")]
+    pub fn sign(&mut self, signing: Signing) {
+        self.options.sign = Some(signing);
+    }
+
     /// A dry run: what the push would do and create. Queries the destination and writes nothing.
     pub async fn foresee(self, context: &Context) -> Result<(Arc<Packed>, Report)> {
         let Self { plan, target, names, places, options, .. } = self;
@@ -349,7 +378,11 @@ impl Prepared {
             let packed = pack_with(plan, outlet, context).await?;
             let (root, summary) = (packed.root().clone(), packed.summary());
             let from = origins(Arc::new(packed), &places, context).await?;
-            let (to, report) = carry(&from, root, to, &target, &copying, context).await?;
+            let to = match to {
+                Some(to) => to,
+                None => context.write(&target.place).await?,
+            };
+            let report = Carry { from, root, target: &target, to: &to, copying: &copying }.run(&options).await?;
             Ok::<_, Error>((to, summary, report))
         };
         let carried = carried.await;
@@ -364,21 +397,43 @@ impl Prepared {
     }
 }
 
-async fn carry(
-    from: &[Arc<dyn ReadStore>],
+/// A packed artifact on its way.
+struct Carry<'a> {
+    from: Vec<Arc<dyn ReadStore>>,
     root: Descriptor,
-    to: Option<Arc<dyn Store>>,
-    target: &Location,
-    options: &copy::Options,
-    context: &Context,
-) -> Result<(Arc<dyn Store>, Report)> {
-    let to = match to {
-        Some(to) => to,
-        None => context.write(&target.place).await?,
-    };
-    let roots = vec![Root::new(root, options.names.clone())];
-    let done = copy::copy_roots(from, roots, &to, options).await.context(|| format!("push to {target}"))?;
-    Ok((to, done))
+    target: &'a Location,
+    to: &'a Arc<dyn Store>,
+    copying: &'a copy::Options,
+}
+
+impl Carry<'_> {
+    #[cfg(not(feature = "sign"))]
+    async fn run(self, _: &Options) -> Result<Report> {
+        self.copy(false).await
+    }
+
+    /// Copies the artifact, and its signature with it.
+    #[cfg(feature = "sign")]
+    async fn run(mut self, options: &Options) -> Result<Report> {
+        let Some(Signing { key, options }) = &options.sign else { return self.copy(false).await };
+        let (to, root) = (self.to, self.root.clone());
+        let what = || format!("sign {}", root.digest);
+        let signatures = sign::sign_for(to, &root.bare(), key, options).await.context(what)?;
+        self.from.push(signatures as _);
+        let report = self.copy(true).await?;
+        if to.abilities().refuses_incomplete {
+            // Another signer may have written the legacy tag at the same time.
+            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() }).await.context(what)?;
+        }
+        Ok(report)
+    }
+
+    async fn copy(self, referrers: bool) -> Result<Report> {
+        let roots = vec![Root::new(self.root, self.copying.names.clone())];
+        let options = copy::Options { referrers, ..self.copying.clone() };
+        let done = copy::copy_roots(&self.from, roots, self.to, &options).await;
+        done.context(|| format!("push to {}", self.target))
+    }
 }
 
 fn copying(names: Vec<RefName>, options: &Options, context: &Context) -> copy::Options {

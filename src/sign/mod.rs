@@ -20,6 +20,8 @@ mod sigstore_bundle;
 mod simple_signing;
 mod statement;
 
+#[cfg(feature = "types")]
+pub(crate) use self::signing::sign_for;
 pub use self::{
     evidence::{Candidate, Evidence, Format, MAX_CONTENT, MAX_LAYERS, MAX_REFERRERS},
     judging::{Check, MAX_CHECKS, Rejected, SignedBy, Verdict, Verification, Verified, judge},

@@ -17,8 +17,10 @@ use super::{
     statement::{self, Statement, Subject, V1},
 };
 use crate::{
+    copy,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Role, Tag, annotation, media_type},
+    stores::Memory,
     store::{self, Expect, Intent, Item, NameChange, ReadStore, Store},
 };
 
@@ -28,9 +30,6 @@ const MAX_MANIFESTS: usize = 1000;
 const ATTEMPTS: u32 = 40;
 /// The longest pause before another attempt.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// The annotation of a bundle's manifest with the type of its statement. It decides nothing.
-const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 /// How to sign.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +101,7 @@ impl BundleArtifact {
         let bundle = encode(&bundle)?;
         let mut annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
-            (PREDICATE_TYPE.to_owned(), predicate_type.to_owned()),
+            (annotation::PREDICATE_TYPE.to_owned(), predicate_type.to_owned()),
         ]);
         annotations.extend(created.map(|created| (annotation::CREATED.to_owned(), created.to_owned())));
         let manifest = Manifest {
@@ -122,7 +121,7 @@ impl BundleArtifact {
     /// The type of what it says.
     #[must_use]
     pub fn predicate_type(&self) -> &str {
-        self.listed.annotations.get(PREDICATE_TYPE).map_or("", String::as_str)
+        self.listed.annotations.get(annotation::PREDICATE_TYPE).map_or("", String::as_str)
     }
 
     /// The content, the manifest last.
@@ -158,6 +157,31 @@ pub async fn sign(store: &Arc<dyn Store>, subject: &Descriptor, key: &PrivateKey
     let legacy = legacy.map(|name| LegacySignature::new(&subject.digest, name, key, options)).transpose()?;
     let written = write(store, bundle.as_ref(), legacy.as_ref()).await?;
     Ok(Signed { subject: subject.clone(), written, present, bundle: bundle.map(|made| made.bundle) })
+}
+
+/// A store with the signatures that a destination will have of an artifact that is on its way there: those that this key
+/// makes, and under the legacy tag also those that are there.
+///
+/// Errors: as for [`sign`].
+pub(crate) async fn sign_for(
+    destination: &Arc<dyn Store>,
+    subject: &Descriptor,
+    key: &PrivateKey,
+    options: &Options,
+) -> Result<Arc<dyn Store>> {
+    let made: Arc<dyn Store> = Arc::new(Memory::new());
+    let there: Arc<dyn ReadStore> = Arc::clone(destination) as _;
+    let [tag, _, _] = Tag::companions_of(&subject.digest);
+    let names = vec![tag.clone().into()];
+    match copy::between(&there, &tag.into(), &made, &copy::Options { names, ..copy::Options::default() }).await {
+        Err(e) if e.kind() != Kind::NotFound => return Err(e.context("look for signatures that are there")),
+        _ => {}
+    }
+    let present = if options.again { Vec::new() } else { present(there.as_ref(), subject, key, options).await? };
+    let bundle = options.bundle && !present.contains(&Format::Bundle);
+    let legacy = options.legacy.clone().filter(|_| !present.contains(&Format::Legacy));
+    sign(&made, subject, key, &Options { bundle, legacy, again: true, ..options.clone() }).await?;
+    Ok(made)
 }
 
 /// A manifest, and if it is an index, all manifests and indexes in it, each once.

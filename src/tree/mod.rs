@@ -10,12 +10,10 @@ use self::found::Relation;
 pub use self::reading::{MAX_BYTES, MAX_NODES, MAX_SIBLINGS};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{Annotations, Descriptor, Digest, Parsed, Platform, RefName, Role},
+    oci::{annotation, Annotations, Descriptor, Digest, Parsed, Platform, RefName, Role},
     store::{Name, ReadStore},
 };
 
-/// The annotation by which a referrer tells the type of the predicate in its sigstore bundle (cosign, `BUNDLE_SPEC.md`).
-const BUNDLE_PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 /// The annotations by which a layer tells the type of its predicate: cosign's, and that of in-toto.
 const LAYER_PREDICATES: [&str; 2] = ["predicateType", "in-toto.io/predicate-type"];
 
@@ -143,7 +141,7 @@ impl Node {
     fn of(desc: Descriptor) -> Self {
         let Descriptor { media_type, digest, size, annotations, platform, artifact_type, .. } = desc;
         Self {
-            predicate_type: annotations.get(BUNDLE_PREDICATE).cloned(),
+            predicate_type: annotations.get(annotation::PREDICATE_TYPE).cloned(),
             digest,
             media_type,
             size,
@@ -175,7 +173,7 @@ impl Node {
     }
 
     fn annotate(&mut self, annotations: Annotations) {
-        self.predicate_type = annotations.get(BUNDLE_PREDICATE).cloned();
+        self.predicate_type = annotations.get(annotation::PREDICATE_TYPE).cloned();
         self.annotations = annotations;
     }
 
