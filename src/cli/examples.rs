@@ -80,6 +80,26 @@ artifact resolve registry.example/charts/web:~1.0.0",
         "artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version=1.0
 artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version-",
     ),
+    (
+        "keygen",
+        "artifact keygen
+artifact keygen release
+artifact keygen --public release.key > copy.pub",
+    ),
+    (
+        "sign",
+        "artifact sign registry.example/talks/oci:v1 --key release.key
+artifact sign oci:talk-layout --key release.key -a team=docs
+artifact sign --file report.txt --key release.key",
+    ),
+    ("attest", "artifact attest oci:talk-layout --key release.key --predicate sbom.spdx.json --type spdxjson"),
+    (
+        "verify",
+        "artifact verify registry.example/talks/oci:v1 --key release.pub
+artifact verify oci:talk-layout --key release.pub --type spdxjson --predicate-output sbom.json
+artifact verify oci:talk-layout --key release.pub --key cosign.pub -a team=docs
+artifact verify --file report.txt --key release.pub",
+    ),
     ("types list", "artifact types list"),
     (
         "types show",

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Attach it to this artifact in the same repository; it is then untagged unless a tag is given
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
-    /// Sign it with this private key, a file or `env://NAME`: the tag is set only when the signature is there
+    /// Sign it with this key: the tag is set when the signature is there
     #[arg(long, value_name = "KEY")]
     sign: Option<KeySource>,
     #[command(flatten)]

@@ -423,7 +423,9 @@ impl Carry<'_> {
         let report = self.copy(true).await?;
         if to.abilities().refuses_incomplete {
             // Another signer may have written the legacy tag at the same time.
-            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() }).await.context(what)?;
+            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() })
+                .await
+                .context(what)?;
         }
         Ok(report)
     }

@@ -39,7 +39,9 @@ pub fn predicate_type(text: &str) -> Result<String> {
     let known = TYPES.iter().chain([&CUSTOM]).find(|(short, _)| *short == text);
     match known {
         Some((_, uri)) => Ok((*uri).to_owned()),
-        None if text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) => Ok(text.to_owned()),
+        None if text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) => {
+            Ok(text.to_owned())
+        }
         None => {
             let known: Vec<&str> = TYPES.iter().chain([&CUSTOM]).map(|(short, _)| *short).collect();
             Err(Error::misuse(format!("`{text}` is no predicate type: expected a URI, or {}", known.join(", "))))
@@ -48,7 +50,8 @@ pub fn predicate_type(text: &str) -> Result<String> {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// What is said about an artifact.
@@ -139,6 +142,7 @@ pub fn predicate_of(statement: &[u8]) -> Result<Bytes> {
     struct Read {
         predicate: Box<RawValue>,
     }
-    let read: Read = serde_json::from_slice(statement).map_err(|e| Error::invalid(format!("malformed statement: {e}")))?;
+    let read: Read =
+        serde_json::from_slice(statement).map_err(|e| Error::invalid(format!("malformed statement: {e}")))?;
     Ok(Bytes::from(read.predicate.get().to_owned()))
 }

@@ -9,8 +9,8 @@ use super::{
     base64,
     evidence::{Candidate, Content, Evidence, Format, MAX_CONTENT},
     key::{PrivateKey, PublicKey},
-    sigstore_bundle::{Material, MessageDigest, MessageSignature, PublicKeyHint, SigstoreBundle},
     signing::encode,
+    sigstore_bundle::{Material, MessageDigest, MessageSignature, PublicKeyHint, SigstoreBundle},
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},

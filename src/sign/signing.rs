@@ -20,8 +20,8 @@ use crate::{
     copy,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Role, Tag, annotation, media_type},
-    stores::Memory,
     store::{self, Expect, Intent, Item, NameChange, ReadStore, Store},
+    stores::Memory,
 };
 
 /// Most manifests of one index.
@@ -114,7 +114,8 @@ impl BundleArtifact {
             annotations: annotations.clone(),
         };
         let manifest = encode(&manifest)?;
-        let listed = Parsed::read(media_type::MANIFEST, &manifest)?.listed(&Descriptor::of(media_type::MANIFEST, &manifest));
+        let listed =
+            Parsed::read(media_type::MANIFEST, &manifest)?.listed(&Descriptor::of(media_type::MANIFEST, &manifest));
         Ok(Self { listed, manifest, bundle })
     }
 
@@ -226,7 +227,12 @@ pub async fn write_bundle(store: &Arc<dyn Store>, bundle: &BundleArtifact) -> Re
 }
 
 /// The formats in which this key has signed the same already.
-async fn present(store: &dyn ReadStore, subject: &Descriptor, key: &PrivateKey, options: &Options) -> Result<Vec<Format>> {
+async fn present(
+    store: &dyn ReadStore,
+    subject: &Descriptor,
+    key: &PrivateKey,
+    options: &Options,
+) -> Result<Vec<Format>> {
     let evidence = Evidence::read(store, subject).await;
     let found = judge(&evidence, &Requirement::signature(vec![Signer::Key(key.public().clone())]));
     if let Some(error) = evidence.errors.into_iter().next() {
@@ -281,7 +287,8 @@ impl LegacySignature {
             return Err(Error::limit(format!("the tag `{}` has {} signatures already", self.tag, layers.len())));
         }
         layers.push(serde_json::to_value(&self.layer).map_err(malformed)?);
-        let digests = layers.iter().map(|layer| layer.get("digest").and_then(Value::as_str)).collect::<Option<Vec<_>>>();
+        let digests =
+            layers.iter().map(|layer| layer.get("digest").and_then(Value::as_str)).collect::<Option<Vec<_>>>();
         let config = config(&digests.ok_or_else(odd)?);
         let config = Bytes::from(config.to_string());
         let is_docker = media_type == media_type::DOCKER_MANIFEST;
@@ -303,7 +310,10 @@ impl LegacySignature {
     async fn is_in(&self, store: &dyn ReadStore) -> Result<bool> {
         let (desc, bytes) = store::read_named(store, &self.tag.clone().into()).await?;
         let Parsed::Manifest(manifest) = Parsed::read(&desc.media_type, &bytes)? else { return Ok(false) };
-        Ok(manifest.layers.iter().any(|layer| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations))
+        Ok(manifest
+            .layers
+            .iter()
+            .any(|layer| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations))
     }
 }
 
@@ -355,7 +365,8 @@ async fn write(
                     let message = format!("the tag `{}` keeps changing: other clients are writing it", signature.tag);
                     return Err(Error::new(Kind::Unavailable, message));
                 }
-                let bundle = bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
+                let bundle =
+                    bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
                 let legacy = made.map(|(signature, manifest)| Written {
                     format: Format::Legacy,
                     descriptor: manifest.descriptor,
