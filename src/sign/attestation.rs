@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     json,
     key::PrivateKey,
-    signing::{BundleArtifact, encode},
+    signing::BundleArtifact,
     statement::{Statement, Subject, V1},
 };
 use crate::{
@@ -109,7 +109,7 @@ pub fn of_predicate(
         predicate_type: &predicate_type,
         predicate: raw,
     };
-    BundleArtifact::of(subject, &encode(&statement)?, &predicate_type, key, created)
+    BundleArtifact::of(subject, &json::write(&statement)?, &predicate_type, key, created)
 }
 
 /// An attestation of a whole statement, signed as it is.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{
     base64,
     evidence::{Candidate, Content, Evidence, Format, MAX_CONTENT},
+    json,
     key::{PrivateKey, PublicKey},
-    signing::encode,
     sigstore_bundle::{Material, MessageDigest, MessageSignature, PublicKeyHint, SigstoreBundle},
 };
 use crate::{
@@ -130,7 +130,7 @@ impl FileHashes {
             message_digest: Some(MessageDigest { algorithm: SHA2_256.to_owned(), digest }),
             signature: base64::Bytes(signature),
         });
-        encode(&bundle)
+        json::write(&bundle)
     }
 
     /// Errors: the bundle names another digest than that of this file.

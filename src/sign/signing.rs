@@ -9,6 +9,7 @@ use super::{
     base64,
     dsse::{self, Envelope, EnvelopeSignature},
     evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION},
+    json,
     judging::judge,
     key::PrivateKey,
     requirement::{Requirement, Signer},
@@ -98,7 +99,7 @@ impl BundleArtifact {
             payload_type: dsse::IN_TOTO.to_owned(),
             signatures: vec![EnvelopeSignature { sig, keyid: None }],
         });
-        let bundle = encode(&bundle)?;
+        let bundle = json::write(&bundle)?;
         let mut annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
             (annotation::PREDICATE_TYPE.to_owned(), predicate_type.to_owned()),
@@ -113,7 +114,7 @@ impl BundleArtifact {
             subject: Some(subject.bare()),
             annotations: annotations.clone(),
         };
-        let manifest = encode(&manifest)?;
+        let manifest = json::write(&manifest)?;
         let listed =
             Parsed::read(media_type::MANIFEST, &manifest)?.listed(&Descriptor::of(media_type::MANIFEST, &manifest));
         Ok(Self { listed, manifest, bundle })
@@ -217,7 +218,7 @@ pub fn bundle(subject: &Descriptor, key: &PrivateKey, options: &Options) -> Resu
         predicate_type: statement::SIGNATURE.to_owned(),
         predicate: json!({}),
     };
-    BundleArtifact::of(subject, &encode(&statement)?, statement::SIGNATURE, key, options.created.as_deref())
+    BundleArtifact::of(subject, &json::write(&statement)?, statement::SIGNATURE, key, options.created.as_deref())
 }
 
 /// Writes a bundle beside what it is about.
@@ -260,7 +261,7 @@ struct LegacySignature {
 
 impl LegacySignature {
     fn new(digest: &Digest, name: &str, key: &PrivateKey, options: &Options) -> Result<Self> {
-        let payload = encode(&Payload::new(digest, name, &options.annotations))?;
+        let payload = json::write(&Payload::new(digest, name, &options.annotations))?;
         let mut layer = Descriptor::of(simple_signing::MEDIA_TYPE, &payload);
         let signature = base64::Bytes(key.sign(&payload)?).encode();
         layer.annotations.insert(SIGNATURE_ANNOTATION.to_owned(), signature);
@@ -438,10 +439,4 @@ async fn pause(attempt: u32) -> Result<()> {
     let most = Duration::from_millis(20).saturating_mul(attempt).min(LONGEST_PAUSE);
     tokio::time::sleep(most.mul_f64(share)).await;
     Ok(())
-}
-
-/// A document as it is written: compact, its keys in the order of their declaration.
-pub(super) fn encode(value: &impl serde::Serialize) -> Result<Bytes> {
-    let encoded = serde_json::to_vec(value);
-    encoded.map(Bytes::from).map_err(|e| Error::caused(Kind::Internal, "a signature cannot be encoded", e))
 }
