@@ -28,6 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    report.no_template("`cat`")?;
     let opened = args.registry.open(&args.location, report).await?;
     let (root, store) = (opened.resolve().await?, opened.store);
     let manifest = store::read_manifest(store.as_ref(), &root).await?;
@@ -37,7 +38,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     let parsed = Parsed::read(&root.media_type, &manifest)?;
     let item = find_part(&parsed, part)?;
-    args.data.write(store::open(store.as_ref(), &item).await?, report).await?;
+    args.data.write(store::open(store.as_ref(), &item).await.map_err(Error::of_content)?, report).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -128,6 +128,9 @@ impl PackArgs {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    if args.raw {
+        report.no_template("`--raw`")?;
+    }
     let _shown = report.shows();
     let mut context = args.pack.types.context(&Context::from_environment()?);
     context.progress = report.observer();

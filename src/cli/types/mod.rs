@@ -67,6 +67,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Lint(args) => lint_all(&args, report),
         Command::Test(args) => test_all(&args, report),
         Command::Schema(SchemaArgs { plan }) => {
+            report.no_template("`types schema`")?;
             let schema = if plan { types::plan_schema()? } else { types::schema()? };
             report.bytes(schema.as_bytes()).map(|()| ExitCode::SUCCESS)
         }
@@ -89,10 +90,12 @@ fn no_definition(name: &str, context: &Context, unknown: Error) -> Error {
 
 fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     let path = args.file.clone().unwrap_or_else(|| Path::new("artifact-types").join(format!("{}.yaml", args.name)));
+    if path.as_os_str() == "-" {
+        report.lines_only("a definition on stdout")?;
+    }
     let text = types::skeleton(&args.name)?;
     ArtifactType::parse(&text, Origin::File(path.clone()))?;
     if path.as_os_str() == "-" {
-        report.lines_only("a definition on stdout")?;
         report.bytes(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
