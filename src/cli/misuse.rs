@@ -54,7 +54,7 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
 /// What to do: for a command line of another tool, the line to use.
 fn hint_for(own: Option<&Error>, arguments: &[OsString]) -> Option<String> {
     let typed: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let line = other_tools::advice(&typed).map(|line| format!("`{}`", escape(&line)));
+    let line = other_tools::advice(&typed, false).map(|line| format!("`{}`", escape(&line)));
     line.or_else(|| own.and_then(hint::for_error))
 }
 

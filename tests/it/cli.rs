@@ -4,6 +4,7 @@ mod access;
 mod debug;
 mod deleting;
 mod errors;
+mod exit_codes;
 mod help;
 mod hints;
 mod keep_going;
