@@ -16,7 +16,7 @@ use crate::{
     plan::{Plan, Stored},
     source::Source,
     store::{self, ReadStore, Store, compare},
-    types::{Detected, Inputs, Reference, plugin::Plugin},
+    types::{Detected, Inputs, Origin, Reference, plugin::Plugin},
 };
 
 /// Options for pushing a source.
@@ -59,6 +59,8 @@ pub enum Planner {
     Bundle {
         /// The form of all sources, if it is the same.
         form: Option<String>,
+        /// Where the definition comes from.
+        origin: Origin,
         /// Why they are a bundle.
         why: String,
     },
@@ -73,6 +75,16 @@ impl Planner {
         match self {
             Self::Definition(detected) => Some(&detected.form),
             Self::Bundle { form, .. } => form.as_deref(),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// Where the definition of the type comes from; programs have none.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Definition(detected) => Some(detected.kind.origin()),
+            Self::Bundle { origin, .. } => Some(origin),
             Self::Program(_) => None,
         }
     }

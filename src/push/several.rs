@@ -123,7 +123,9 @@ async fn bundle(
         _ if config.is_some() => "a config is given".to_owned(),
         _ => "a media type is given".to_owned(),
     };
-    first.planner = Planner::Bundle { form, why };
+    if let Some(origin) = first.planner.origin().cloned() {
+        first.planner = Planner::Bundle { form, origin, why };
+    }
     Ok(first)
 }
 
