@@ -59,7 +59,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Commands of oras, crane, skopeo, Helm and regctl, and what does the same here.
-const COMMANDS: [(&str, &str); 27] = [
+const COMMANDS: [(&str, &str); 28] = [
     ("artifact get", "pull"),
     ("artifact put", "push"),
     ("artifact tree", "inspect"),
@@ -85,6 +85,7 @@ const COMMANDS: [(&str, &str); 27] = [
     ("tag list", "ls"),
     ("tag ls", "ls"),
     ("tag rm", "delete"),
+    ("tree", "inspect"),
     ("untag", "delete"),
     ("validate", "check"),
 ];
@@ -222,6 +223,11 @@ impl Line {
         {
             place.push_str(&format!(":{version}"));
         }
+        let is_user = |word: &String| word.starts_with("-u") || word.starts_with("--username");
+        if self.last.iter().any(|word| word == "--password-stdin") && !self.words.iter().any(is_user) {
+            // A password needs a name.
+            self.words.extend(["-u", "USER"].map(str::to_owned));
+        }
         [self.command, self.words, self.last].concat()
     }
 }
@@ -313,7 +319,7 @@ mod tests {
             ("login localhost:5000 -u ann -p secret", Some("artifact login localhost:5000 -u ann --password-stdin")),
             ("login ann:secret@localhost:5000 -p x", None),
             ("pull https://ann:secret@localhost:5000/a -d dir", None),
-            ("login localhost:5000 --password=secret", Some("artifact login localhost:5000 --password-stdin")),
+            ("login localhost:5000 --password=secret", Some("artifact login localhost:5000 -u USER --password-stdin")),
             ("tag localhost:5000/a:v1 localhost:5000/a:v2", Some("artifact tag localhost:5000/a:v1 v2")),
             (
                 "tag localhost:5000/a:v1 localhost:5000/b:v2",
@@ -327,7 +333,10 @@ mod tests {
                 "push Cargo.toml localhost:5000/a -u ann -p secret",
                 Some("artifact push Cargo.toml localhost:5000/a -u ann --password-stdin"),
             ),
-            ("push Cargo.toml localhost:5000/a -p secret", None),
+            (
+                "push Cargo.toml localhost:5000/a -p secret",
+                Some("artifact push Cargo.toml localhost:5000/a -u USER --password-stdin"),
+            ),
             (
                 "copy docker://localhost:5000/a oci:x --src-creds ann:secret",
                 Some("artifact copy docker://localhost:5000/a oci:x --from-username ann --from-password-stdin"),
