@@ -71,8 +71,10 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
 
 /// The part with this digest, whole or in its first digits. Errors: several digests start so.
 fn by_digest<'a>(parts: &'a [Item], text: &str) -> Result<Option<&'a Item>> {
-    let fits = |digest: &Digest| match text.parse::<Pin>() {
-        Ok(Pin::Digest(whole)) => *digest == whole,
+    // `inspect` shows the first digits alone.
+    let pin = text.parse::<Pin>().or_else(|_| format!("sha256:{text}").parse());
+    let fits = |digest: &Digest| match &pin {
+        Ok(Pin::Digest(whole)) => digest == whole,
         Ok(Pin::Prefix(prefix)) => prefix.fits(digest),
         Err(_) => false,
     };

@@ -293,6 +293,13 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
 
 fn registry(text: &str) -> Result<Location> {
     let reference = Reference::read(text).map_err(|why| {
+        if let Some(Ok(Pin::Prefix(prefix))) = text.rsplit_once('@').map(|(_, pin)| pin.parse()) {
+            let message = format!(
+                "`{}` has only the first digits of a digest, {prefix}: a registry needs all of them",
+                without_userinfo(text)
+            );
+            return Error::misuse(message);
+        }
         let local = text.split_once('/').is_none_or(|(first, _)| !RegistryName::is_meant_by(first));
         let advice = match spelling::local_path(text) {
             Some(path) => format!("; did you mean `{path}`"),

@@ -164,6 +164,7 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
     ] {
         let refused = world.run(&line);
         assert_eq!((refused.code, refused.stdout.as_str()), (code, ""), "{line}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("tip: "), "{}", refused.stderr);
         let hints: Vec<&str> = refused.stderr.lines().filter(|l| l.starts_with("hint: ")).collect();
         let [hint] = hints.as_slice() else { panic!("{line}: {}", refused.stderr) };
         let meant =
@@ -189,6 +190,40 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
         assert!(refused.code == 2 && refused.stderr.ends_with(&meant), "{line}: {}", refused.stderr);
         assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
     }
+}
+
+#[test]
+fn a_type_from_a_file_is_told_with_its_file() {
+    let world = World::new();
+    let mine = world.ok("types show slideshow --raw").replace("name: slideshow", "name: mine");
+    world.write("artifact-types/mine.yaml", &mine.replace("aliases: [slides, deck]", "aliases: []"));
+    let pushed = world.run("push talk oci:out:v1 --type mine");
+    assert!(pushed.stderr.starts_with("mine (directory) of artifact-types/mine.yaml: "), "{}", pushed.stderr);
+    let origin = |line: &str| {
+        let document: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
+        document["origin"].clone()
+    };
+    assert_eq!(origin("plan talk --type mine"), "artifact-types/mine.yaml");
+    assert_eq!(origin("push talk/1.png talk/2.png oci:out:v2"), "built-in:file-bundle.yaml");
+}
+
+#[test]
+fn a_list_for_a_parameter_is_no_json() {
+    let world = World::new();
+    let mut plan = world.command("plan talk --type file-bundle --set layout=files --set");
+    let ran = super::ran(plan.arg(r#"include=["*.png"]"#).output().unwrap());
+    assert!(ran.code == 2 && ran.stderr.contains("is written `A,B`"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_digits_that_inspect_shows_name_a_layer() {
+    let world = World::new();
+    world.ok("push talk oci:out:v1");
+    let shown = world.ok("inspect oci:out:v1");
+    let line = shown.lines().find(|line| line.ends_with("2.png")).unwrap();
+    let short = line.split_whitespace().next().unwrap();
+    assert_eq!(world.ok(&format!("cat oci:out:v1 {short}")), "\u{89}PNG two");
+    world.fails(&format!("inspect localhost:1/a@sha256:{short}"), 2, &["only the first digits", "needs all of them"]);
 }
 
 #[test]
