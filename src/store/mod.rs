@@ -73,9 +73,7 @@ pub trait ReadStore: Display + Send + Sync {
     /// All names behind this one, sorted by bytes, without duplicates: those that come after it by their bytes, or in the
     /// order of a registry, which is asked for no others.
     async fn list_names_after(&self, last: &str) -> Result<NamePage> {
-        let mut all = self.list_names().await?;
-        all.names.retain(|name| name.as_str() > last);
-        Ok(all)
+        Ok(self.list_names().await?.after(last))
     }
 
     /// The listed manifests without a name, with their platform and artifact type, in the order of the list: only a

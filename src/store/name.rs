@@ -101,6 +101,12 @@ impl NamePage {
         Ok(all)
     }
 
+    /// Without the names up to this one.
+    pub(crate) fn after(mut self, last: &str) -> Self {
+        self.names.retain(|name| name.as_str() > last);
+        self
+    }
+
     /// Errors (code `ListIncomplete`): an unreadable entry in the list of this store, which may hide names. What a
     /// registry lists although it is no tag hides none.
     pub fn check_complete(&self, store: &dyn fmt::Display) -> Result<()> {
