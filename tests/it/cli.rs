@@ -207,7 +207,10 @@ fn the_form_that_was_found_is_the_one_that_is_planned() {
         world.run("plan a.poem").stderr.lines().next(),
         Some("poem (nice) of artifact-types/poem.yaml: a file `*.poem`")
     );
-    assert_eq!(world.run("plan a.poem --type poem").stderr.lines().next(), Some("poem (raw): named by the user"));
+    assert_eq!(
+        world.run("plan a.poem --type poem").stderr.lines().next(),
+        Some("poem (raw) of artifact-types/poem.yaml: named by the user")
+    );
     world.ok("push a.poem oci:out:v1");
     assert_eq!(world.ok("cat oci:out:v1 nice-a.poem"), "roses are red");
 }
