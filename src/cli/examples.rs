@@ -9,7 +9,8 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "artifact push talk/slides.yaml registry.example/talks/oci:v1
 artifact push chart registry.example/charts
 artifact push report.txt sbom.spdx.json:application/spdx+json oci:layout:v1,latest
-artifact push - oci:layout:notes --name notes.txt < report.txt",
+artifact push - oci:layout:notes --name notes.txt < report.txt
+artifact push report.txt oci:layout:report --template '{{ reference }}'",
     ),
     (
         "pull",
@@ -38,7 +39,8 @@ artifact attach oci:talk-layout:v1 report.txt",
     (
         "inspect",
         "artifact inspect registry.example/talks/oci:v1
-artifact inspect oci:talk-layout --format json",
+artifact inspect oci:talk-layout --format json
+artifact inspect oci:talk-layout --template '{% for l in layers %}{{ l.title }} {% endfor %}'",
     ),
     (
         "tree",

@@ -129,7 +129,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
     let report = Report::new(&cli.output, command, &arguments);
-    if let Err(error) = log::start(&cli.log, &report) {
+    if let Err(error) = Report::check(&cli.output).and_then(|()| log::start(&cli.log, &report)) {
         return finish(Err(error), &report);
     }
     let graceful = matches!(cli.command, Command::Serve(_));

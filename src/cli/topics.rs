@@ -36,7 +36,9 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "json",
-        intro: "With `--format json`, stdout is one document. These keys mean the same in all of them. Messages on stderr are\nobjects with `event` and `message`, one a line; an error has `code`, `message`, `facts` and `hint`.",
+        intro: "With `--format json`, stdout is one document. These keys mean the same in all of them. Messages on stderr are\nobjects with `event` and `message`, one a line; an error has `code`, `message`, `facts` and `hint`.\n\
+                `--template TEXT` prints what a template makes of the document: `{{ digest }}`, `{{ tags | join(',') }}`,\n\
+                `{% for layer in layers %}{{ layer.title }} {% endfor %}`. A key that is not there is an error; null is nothing.",
         rows: JSON,
     },
     Topic {
