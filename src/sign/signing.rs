@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     base64,
     dsse::{self, Envelope, EnvelopeSignature},
-    evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION},
+    evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION, read_tagged},
     judging::judge,
     key::PrivateKey,
     requirement::{Requirement, Signer},
@@ -264,11 +264,7 @@ impl LegacySignature {
 
     /// The manifest with this signature added to those that are there.
     async fn added_to_those_in(&self, store: &dyn ReadStore) -> Result<LegacyManifest> {
-        let before = match store::read_named(store, &self.tag.clone().into()).await {
-            Ok(found) => Some(found),
-            Err(e) if e.kind() == Kind::NotFound => None,
-            Err(e) => return Err(e.context(format!("read the tag `{}`", self.tag))),
-        };
+        let before = read_tagged(store, &self.tag).await?;
         let malformed = |e| Error::caused(Kind::Invalid, format!("the tag `{}` is no manifest", self.tag), e);
         let mut manifest: Value = match &before {
             Some((_, bytes)) => serde_json::from_slice(bytes).map_err(malformed)?,
