@@ -103,6 +103,7 @@ pub(crate) struct Report {
     verbose: bool,
     colors: bool,
     closed: Arc<AtomicBool>,
+    judges: bool,
     screen: Arc<Screen>,
     display: Arc<progress::Display>,
     observer: Observer,
@@ -125,7 +126,8 @@ impl Report {
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
         let (closed, sent) = (Arc::default(), SentSecrets::default());
-        Self { command: command.into(), typed, format, quiet, verbose, colors, closed, screen, display, observer, sent }
+        let (command, judges) = (command.into(), false);
+        Self { command, typed, format, quiet, verbose, colors, closed, judges, screen, display, observer, sent }
     }
 
     /// What is sent to registries from now on.
@@ -136,6 +138,11 @@ impl Report {
     /// The observer that receives progress events.
     pub(crate) fn observer(&self) -> Observer {
         self.observer.clone()
+    }
+
+    /// The same output with JSON on stdout.
+    pub(crate) fn as_json(&self) -> Self {
+        Self { format: Format::Json, ..self.clone() }
     }
 
     /// Shows progress until the result is dropped or the work has ended.
@@ -194,9 +201,14 @@ impl Report {
         })
     }
 
-    /// Whether the reader has closed stdout.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Whether the command ended because the reader has closed stdout, and that is no failure.
+    pub(crate) fn may_end_early(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) && !self.judges
+    }
+
+    /// The output of a command whose exit code is a judgement: it succeeds only if it came to its end.
+    pub(crate) fn of_judgement(self) -> Self {
+        Self { judges: true, ..self }
     }
 
     /// Prints a message on stderr, unless `--quiet`.
