@@ -24,6 +24,9 @@ pub(super) fn advice(arguments: &[String]) -> Option<String> {
         "login" => login(rest),
         "tag" => tag(rest),
         "discover" => discover(rest),
+        "generate-key-pair" => Some(keygen(rest, None)),
+        "import-key-pair" => Some(keygen(rest, Some("--import"))),
+        "public-key" => Some(keygen(rest, Some("--public"))),
         _ => None,
     }
 }
@@ -129,6 +132,18 @@ fn discover(rest: &[String]) -> Option<String> {
     Some(line("tree", &words))
 }
 
+/// `generate-key-pair`, `import-key-pair --key KEY` and `public-key --key KEY` of cosign.
+fn keygen(rest: &[String], key_option: Option<&str>) -> String {
+    let value = |option: &str| {
+        let next = rest.iter().position(|word| word == option).and_then(|at| rest.get(at + 1).cloned());
+        let joined = || rest.iter().find_map(|word| word.strip_prefix(option)?.strip_prefix('=').map(str::to_owned));
+        next.or_else(joined).filter(|value| !value.contains("PRIVATE KEY"))
+    };
+    let mut words = Vec::from_iter(value("--output-key-prefix"));
+    words.extend(key_option.into_iter().flat_map(|option| [option.to_owned(), value("--key").unwrap_or("KEY".into())]));
+    line("keygen", &words)
+}
+
 /// `-p PASSWORD`: a password in a command line is seen by all users of the machine.
 fn login(rest: &[String]) -> Option<String> {
     let is_password = |word: &String| word == "-p" || word.starts_with("--password=") || word == "--password";
@@ -190,6 +205,12 @@ mod tests {
             ("discover localhost:5000/a:v1 -o tree", Some("artifact tree localhost:5000/a:v1")),
             ("discover -o json localhost:5000/a:v1", Some("artifact tree localhost:5000/a:v1 --format json")),
             ("discover localhost:5000/a:v1", None),
+            ("generate-key-pair", Some("artifact keygen")),
+            ("generate-key-pair --output-key-prefix mine", Some("artifact keygen mine")),
+            ("import-key-pair --key k.pem", Some("artifact keygen --import k.pem")),
+            ("import-key-pair --output-key-prefix=a --key=k.pem", Some("artifact keygen a --import k.pem")),
+            ("import-key-pair", Some("artifact keygen --import KEY")),
+            ("public-key --key cosign.key", Some("artifact keygen --public cosign.key")),
         ] {
             let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
             assert_eq!(advice(&words).as_deref(), meant, "{typed}");
