@@ -153,7 +153,7 @@ impl SignerArgs {
             }
             requirement.trusted_root = Some(root);
         } else if requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
-            return Err(Error::misuse("certificates are verified with `--trusted-root FILE`, which says whom to believe"));
+            return Err(Error::misuse("certificates need `--trusted-root FILE`, which says whom to believe"));
         }
         if no_log && requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
             report.say("without a log, a certificate needs a timestamp, which says that it was valid then");
@@ -178,11 +178,17 @@ impl SignerArgs {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let as_json = args.cosign.json().then(|| report.as_json());
+    let report = as_json.as_ref().unwrap_or(report);
     let mut requirement = args.signers.requirement(args.cosign.no_log(), report)?;
     if let Some(name) = &args.type_name {
         requirement.kind = Kind::Attestation(attestation::predicate_type(name)?);
     }
     requirement.annotations = once(&args.annotations, "--annotation", "")?;
+    if args.file.is_none() && (args.bundle.is_some() || args.signature.is_some()) {
+        // A requirement of the parser does not count beside a conflict with it.
+        return Err(Error::misuse("`--bundle` and `--signature` are for `--file`; those of an artifact lie beside it"));
+    }
     if args.file.is_none() && args.locations.len() > 1 && (args.predicate_output.is_some() || args.statement_output.is_some()) {
         return Err(Error::misuse("`--predicate-output` and `--statement-output` take the attestation of one artifact"));
     }

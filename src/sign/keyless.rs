@@ -150,7 +150,7 @@ pub(super) fn by_identity(
     let policy = if with_log { policy } else { policy.skip_tlog_unsafe() };
     let found = root.verifier.verify(artifact.for_verifier()?, &parsed(bundle)?, &policy).map_err(|e| e.to_string())?;
     if !(found.certificate_verified() && found.sct_verified() && (found.tlog_verified() || !with_log)) {
-        return Err("the certificate was not verified".to_owned());
+        return Err("the certificate does not hold".to_owned());
     }
     let identity = found.identity().map(ToString::to_string).unwrap_or_default();
     let issuer = found.issuer().unwrap_or_default();
@@ -195,7 +195,7 @@ pub(super) fn by_key(
         let policy = PublicKeyVerificationPolicy::new(DerPublicKey::from_bytes(key.as_der()));
         let found = root.verifier.verify(artifact.for_verifier()?, &parsed(&bundle)?, &policy).map_err(|e| e.to_string())?;
         if !found.tlog_verified() {
-            return Err("the entry in the transparency log was not verified".to_owned());
+            return Err("the entry in the transparency log does not hold".to_owned());
         }
         let integrated = found.integrated_time().map(|time| time.to_string());
         proof.time = proof.time.or(integrated);
