@@ -1,6 +1,7 @@
 //! Keys, signatures and attestations.
 
 mod attest;
+mod certificates;
 mod command;
 mod exits;
 mod files;
