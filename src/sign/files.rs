@@ -147,7 +147,7 @@ impl Evidence {
     /// A sigstore bundle that lies beside a file: `bundle` is its path.
     pub async fn of_file(file: FileHashes, bundle: &Path) -> Result<Self> {
         let content = read_small(bundle, "bundle").await?;
-        Ok(Self::of(file, Format::Bundle, bundle, SigstoreBundle::read(&content).map(Content::of)))
+        Ok(Self::of(file, Format::Bundle, bundle, SigstoreBundle::read_of_file(&content).map(Content::of)))
     }
 
     /// A bare signature in base64 that lies beside a file: `signature` is its path.

@@ -86,6 +86,40 @@ fn a_key_with_log_entry_and_time_holds_where_they_are_demanded() {
     }
 }
 
+/// Files have such bundles from before 2024; keys and artifacts never had.
+#[test]
+fn an_older_bundle_is_read_beside_a_file_if_a_certificate_says_who_signed() {
+    let sigstore = Sigstore::new();
+    let world = with_root(&sigstore);
+    let (signer, key) = (sigstore.certify(Certified::signer()), Key::new());
+    world.write("k.pub", &key.public_pem());
+    let by_identity = sigstore.sign_file(FILE, &signer, after(-60));
+    let by_key = sigstore.sign_file_by_key(FILE, &key, after(-60));
+    for (version, held) in [("0.1", 0), ("0.2", 0), ("0.3", 0), ("0.4", 3), ("0.0", 3)] {
+        let of_version = |bundle: &Value| {
+            let mut bundle = bundle.clone();
+            bundle["mediaType"] = format!("application/vnd.dev.sigstore.bundle+json;version={version}").into();
+            bundle
+        };
+        assert_eq!(code(&world, &of_version(&by_identity), IDENTITY, version), held, "{version}");
+        let by_key = code(&world, &of_version(&by_key), "--key k.pub", version);
+        assert_eq!(by_key, if version == "0.3" { 0 } else { 3 }, "{version}");
+        // The first version has a promise of the log's, or a proof; all later ones the proof.
+        let mut promised = of_version(&by_identity);
+        promised
+            .pointer_mut("/verificationMaterial/tlogEntries/0")
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove("inclusionProof");
+        assert_eq!(code(&world, &promised, IDENTITY, version), if version == "0.1" { 0 } else { 3 }, "{version}");
+        let mut neither = promised.clone();
+        let entry = neither.pointer_mut("/verificationMaterial/tlogEntries/0").unwrap();
+        entry.as_object_mut().unwrap().remove("inclusionPromise");
+        assert_eq!(code(&world, &neither, IDENTITY, version), 3, "{version}");
+    }
+}
+
 #[tokio::test]
 async fn an_artifact_signed_with_a_certificate_holds_for_its_identity() {
     let sigstore = Sigstore::new();
