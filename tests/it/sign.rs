@@ -3,6 +3,7 @@
 mod attest;
 mod certificates;
 mod command;
+mod conformance;
 mod exits;
 mod faults;
 mod files;
