@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, os::unix::fs::PermissionsExt as _, path::PathBuf, str::FromStr};
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     error::Context as _,
     sign::{PrivateKey, PublicKey},
 };
@@ -37,7 +37,9 @@ impl FromStr for KeySource {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         match scheme.filter(|scheme| SERVICES.contains(scheme)) {
             Some(scheme) => Err(format!("keys in services (`{scheme}:`) are not supported; export the key to a file")),
-            None if text.contains("PRIVATE KEY-----") => Err("a key is given by its file, never on the command line".into()),
+            None if text.contains("PRIVATE KEY-----") => {
+                Err("a key is given by its file, never on the command line".into())
+            }
             None => Ok(Self::File(text.into())),
         }
     }
@@ -75,32 +77,59 @@ impl KeySource {
         } else if let Self::File(path) = self
             && std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
         {
-            report.warn(format!("other users can read the key `{}`: `chmod 600` keeps it to its owner", path.display()));
+            report
+                .warn(format!("other users can read the key `{}`: `chmod 600` keeps it to its owner", path.display()));
         }
         Ok(key)
+    }
+}
+
+impl KeySource {
+    /// The private key, read while this work is done: its password takes a third of a second. Where the password is typed,
+    /// the key comes first.
+    pub(crate) async fn private_during<T>(
+        &self,
+        password: &PasswordArgs,
+        report: &Report,
+        work: impl Future<Output = T>,
+    ) -> Result<(PrivateKey, T)> {
+        if password.is_typed() {
+            return Ok((self.private(password, report)?, work.await));
+        }
+        let (source, password, report) = (self.clone(), password.clone(), report.clone());
+        let key = tokio::task::spawn_blocking(move || source.private(&password, &report));
+        let key = async { key.await.map_err(|e| Error::new(Kind::Internal, e.to_string()))? };
+        tokio::try_join!(key, async { Ok(work.await) })
     }
 }
 
 /// Where the password of a key is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PasswordArgs {
-    /// Read the key's password from this file [default: COSIGN_PASSWORD, else the terminal]
+    /// The key's password [default: COSIGN_PASSWORD, else typed]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 impl PasswordArgs {
+    fn is_typed(&self) -> bool {
+        self.password_file.is_none() && environment::variable(PASSWORD).is_none() && std::io::stdin().is_terminal()
+    }
+
     /// The password: from the file, the variable, or the terminal; for a new key, typed twice.
     pub(crate) fn known_or_typed(&self, is_new: bool, report: &Report) -> Result<Zeroizing<String>> {
         if let Some(path) = &self.password_file {
-            let read = artifact::fs::read_text(path, MAX_PASSWORD).map_err(Error::of_configuration).map(Zeroizing::new)?;
+            let read =
+                artifact::fs::read_text(path, MAX_PASSWORD).map_err(Error::of_configuration).map(Zeroizing::new)?;
             return Ok(Zeroizing::new(read.trim_end_matches(['\n', '\r']).to_owned()));
         }
         if let Some(password) = environment::variable(PASSWORD) {
             return Ok(Zeroizing::new(password));
         }
         if !std::io::stdin().is_terminal() {
-            let message = format!("the key has a password, and there is no terminal: set `{PASSWORD}`, or give `--password-file`");
+            let message = format!(
+                "the key has a password, and there is no terminal: set `{PASSWORD}`, or give `--password-file`"
+            );
             return Err(Error::misuse(message));
         }
         let _above = report.ended();

@@ -13,8 +13,8 @@ use artifact::{
     location::{Location, ReadLocation, name_in},
     oci::{Descriptor, Digest},
     sign::{
-        self, Check, Evidence, FileHashes, Kind, PublicKey, Requirement, SignedBy, Signer, Verdict, Verification, Verified,
-        attestation,
+        self, Check, Evidence, FileHashes, Kind, PublicKey, Requirement, SignedBy, Signer, Verdict, Verification,
+        Verified, attestation,
         keyless::{Identity, Pattern, TrustedRoot},
     },
 };
@@ -137,7 +137,10 @@ impl SignerArgs {
         }
         let min = usize::from(self.min);
         if min > different.len() {
-            return Err(Error::misuse(format!("`--min {min}` needs as many different keys; there are {}", different.len())));
+            return Err(Error::misuse(format!(
+                "`--min {min}` needs as many different keys; there are {}",
+                different.len()
+            )));
         }
         let mut requirement = Requirement::signature(signers);
         requirement.min = min;
@@ -149,7 +152,9 @@ impl SignerArgs {
             let age = root.written().and_then(|written| SystemTime::now().duration_since(written).ok());
             if let Some(age) = age.filter(|age| *age > OLD) {
                 let days = age.as_secs() / (24 * 60 * 60);
-                report.warn(format!("the trusted root is {days} days old: keys that were withdrawn since are still in it"));
+                report.warn(format!(
+                    "the trusted root is {days} days old: keys that were withdrawn since are still in it"
+                ));
             }
             requirement.trusted_root = Some(root);
         } else if requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
@@ -172,7 +177,9 @@ impl SignerArgs {
         match (identity, issuer) {
             (Some(identity), Some(issuer)) => Ok(Some(Identity { identity, issuer })),
             (None, None) => Ok(None),
-            _ => Err(Error::misuse("a name counts with who vouches for it: give `--certificate-identity` and `--certificate-oidc-issuer`")),
+            _ => Err(Error::misuse(
+                "a name counts with who vouches for it: give `--certificate-identity` and `--certificate-oidc-issuer`",
+            )),
         }
     }
 }
@@ -189,8 +196,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         // A requirement of the parser does not count beside a conflict with it.
         return Err(Error::misuse("`--bundle` and `--signature` are for `--file`; those of an artifact lie beside it"));
     }
-    if args.file.is_none() && args.locations.len() > 1 && (args.predicate_output.is_some() || args.statement_output.is_some()) {
-        return Err(Error::misuse("`--predicate-output` and `--statement-output` take the attestation of one artifact"));
+    if args.file.is_none()
+        && args.locations.len() > 1
+        && (args.predicate_output.is_some() || args.statement_output.is_some())
+    {
+        return Err(Error::misuse(
+            "`--predicate-output` and `--statement-output` take the attestation of one artifact",
+        ));
     }
     if args.file.is_some() {
         return verify_file(&args, &requirement, report).await;
@@ -335,9 +347,11 @@ fn document(all: &[Verification]) -> Map<String, Value> {
         all.iter().flat_map(|one| one.signatures.iter().map(|found| signature(&one.subject, found))).collect();
     let rejected: Vec<Value> = all
         .iter()
-        .flat_map(|one| one.rejected.iter().map(|found| {
+        .flat_map(|one| {
+            one.rejected.iter().map(|found| {
             json!({ "subject": one.subject.digest, "format": found.format, "location": found.place, "why": found.why })
-        }))
+        })
+        })
         .collect();
     Map::from_iter([
         ("verdict".to_owned(), json!(verdict)),

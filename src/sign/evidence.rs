@@ -9,7 +9,9 @@ use futures_util::{StreamExt as _, stream};
 use super::{
     base64,
     files::FileHashes,
-    sigstore_bundle::{Certificate, Chain, MEDIA_TYPE_START, Material, MessageSignature, SigstoreBundle, Timestamp, Timestamps},
+    sigstore_bundle::{
+        Certificate, Chain, MEDIA_TYPE_START, Material, MessageSignature, SigstoreBundle, Timestamp, Timestamps,
+    },
     simple_signing,
 };
 use crate::{
@@ -48,6 +50,8 @@ pub struct Evidence {
     /// What could not be read, and limits that were hit: unless the rest suffices, nobody knows whether there is a
     /// signature.
     pub errors: Vec<Error>,
+    /// The manifest under the tag for legacy signatures, as it was read.
+    pub(super) legacy: Option<(Descriptor, Bytes)>,
     /// The file, if it is not an artifact that is signed.
     pub(super) file: Option<FileHashes>,
 }
@@ -82,14 +86,20 @@ pub(super) struct Content {
 }
 
 impl Evidence {
+    /// Of an artifact with nothing beside it.
+    #[must_use]
+    pub fn none(subject: Descriptor) -> Self {
+        Self { subject, candidates: Vec::new(), errors: Vec::new(), legacy: None, file: None }
+    }
+
     /// Reads all that may be a signature of this artifact. The list of referrers and the tags are asked for at the same
     /// time, then their manifests, then their blobs.
     pub async fn read(store: &dyn ReadStore, subject: &Descriptor) -> Self {
         let [sig, att, _] = Tag::companions_of(&subject.digest);
         let (referrers, signatures, attestations) =
             tokio::join!(read_referrers(store, subject), read_tag(store, &sig), read_tag(store, &att));
-        let mut evidence = Self { subject: subject.clone(), candidates: Vec::new(), errors: Vec::new(), file: None };
-        for found in [referrers, signatures, attestations] {
+        let mut evidence = Self { legacy: signatures.manifest, ..Self::none(subject.clone()) };
+        for found in [referrers, signatures.found, attestations.found] {
             evidence.candidates.extend(found.candidates);
             evidence.errors.extend(found.errors);
         }
@@ -165,7 +175,11 @@ async fn read_referrer(store: &dyn ReadStore, desc: Descriptor) -> Found {
         return Found::default();
     }
     let [layer] = manifest.layers.as_slice() else {
-        return broken(Format::Bundle, place, format!("a bundle has one layer, and this one has {}", manifest.layers.len()));
+        return broken(
+            Format::Bundle,
+            place,
+            format!("a bundle has one layer, and this one has {}", manifest.layers.len()),
+        );
     };
     if !is_bundle(&layer.media_type) {
         return broken(Format::Bundle, place, format!("its layer is a `{}`, not a bundle", layer.media_type));
@@ -177,22 +191,30 @@ async fn read_referrer(store: &dyn ReadStore, desc: Descriptor) -> Found {
     }
 }
 
+/// What is under a legacy tag.
+#[derive(Default)]
+struct Tagged {
+    manifest: Option<(Descriptor, Bytes)>,
+    found: Found,
+}
+
 /// The layers of a legacy tag, if there is one.
-async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Found {
+async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Tagged {
     let (desc, bytes) = match read_tagged(store, tag).await {
         Ok(Some(found)) => found,
-        Ok(None) => return Found::default(),
-        Err(e) => return unreadable(e).into(),
+        Ok(None) => return Tagged::default(),
+        Err(e) => return Tagged { manifest: None, found: unreadable(e).into() },
     };
     let read = if media_type::is_index(&desc.media_type) {
         Err("it is an index, not a manifest".to_owned())
     } else {
         crate::oci::exact_keys::from_slice::<Manifest>(&bytes).map_err(|e| e.to_string())
     };
-    match read {
+    let found = match read {
         Ok(manifest) => read_layers(store, tag, &manifest).await,
         Err(why) => broken(Format::Legacy, tag.to_string(), why),
-    }
+    };
+    Tagged { manifest: Some((desc, bytes)), found }
 }
 
 /// What the tag stands for; `None` if there is no such tag. Errors: also a tag whose manifest is missing.
@@ -242,7 +264,8 @@ async fn read_layer(store: &dyn ReadStore, place: &str, layer: Descriptor) -> Fo
             bundle.dsse_envelope = Some(read);
             return Ok(Content::of(bundle));
         }
-        let text = layer.annotations.get(SIGNATURE).ok_or_else(|| format!("the annotation `{SIGNATURE}` is missing"))?;
+        let text =
+            layer.annotations.get(SIGNATURE).ok_or_else(|| format!("the annotation `{SIGNATURE}` is missing"))?;
         let signature = base64::Bytes::decode(text).map_err(|e| format!("the signature: {e}"))?;
         bundle.message_signature = Some(MessageSignature { message_digest: None, signature });
         Ok(Content { bundle, payload: Some(bytes) })
@@ -270,7 +293,9 @@ fn legacy_material(annotations: &Annotations) -> Result<Material, String> {
         material.x509_certificate_chain = Some(Chain { certificates });
     }
     if let Some(entry) = json(LOG_ENTRY)? {
-        material.tlog_entries.push(log_entry(&entry).ok_or_else(|| format!("the annotation `{LOG_ENTRY}` lacks a part"))?);
+        material
+            .tlog_entries
+            .push(log_entry(&entry).ok_or_else(|| format!("the annotation `{LOG_ENTRY}` lacks a part"))?);
     }
     if let Some(timestamp) = json(TIMESTAMP)? {
         let text = timestamp.get("SignedRFC3161Timestamp").and_then(|text| text.as_str());

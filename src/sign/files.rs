@@ -8,9 +8,9 @@ use bytes::Bytes;
 use super::{
     base64,
     evidence::{Candidate, Content, Evidence, Format, MAX_CONTENT},
+    json,
     key::{PrivateKey, PublicKey},
     sigstore_bundle::{Material, MessageDigest, MessageSignature, PublicKeyHint, SigstoreBundle},
-    signing::encode,
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
@@ -129,7 +129,7 @@ impl FileHashes {
             message_digest: Some(MessageDigest { algorithm: SHA2_256.to_owned(), digest }),
             signature: base64::Bytes(signature),
         });
-        encode(&bundle)
+        json::write(&bundle)
     }
 
     /// Errors: the bundle names another digest than that of this file.
@@ -167,7 +167,7 @@ impl Evidence {
     fn of(file: FileHashes, format: Format, place: &Path, content: Result<Content, String>) -> Self {
         let subject = Descriptor::new(media_type::OCTET_STREAM, file.digest.clone(), file.size);
         let candidates = vec![Candidate { format, place: place.display().to_string(), content }];
-        Self { subject, candidates, errors: Vec::new(), file: Some(file) }
+        Self { subject, candidates, errors: Vec::new(), legacy: None, file: Some(file) }
     }
 }
 

@@ -100,8 +100,8 @@ fn files_are_signed_beside_them_or_where_it_is_said() {
     world.write("hello.txt", "hello");
     world.write("empty", "");
     let signed = json(&world, &format!("sign --file hello.txt --file empty --key {KEY}"));
-    assert_eq!(signed["files"].as_array().unwrap().len(), 2, "{signed}");
-    assert_eq!(signed["files"][0]["digest"], Digest::of(b"hello").to_string());
+    assert_eq!(signed["artifacts"].as_array().unwrap().len(), 2, "{signed}");
+    assert_eq!(signed["artifacts"][0]["digest"], Digest::of(b"hello").to_string());
     world.ok(&format!("verify --file empty --key {PUB}"));
     let bundle = fs::read_to_string(world.path().join("hello.txt.sigstore.json")).unwrap();
     let read: Value = serde_json::from_str(&bundle).unwrap();
