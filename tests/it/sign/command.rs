@@ -1,12 +1,19 @@
 //! `sign` and `verify` in every kind of store.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
-use artifact::oci::{Digest, media_type};
+use artifact::{
+    oci::{Algorithm, Digest, Tag, media_type},
+    store::Store,
+    stores::Layout,
+};
 use serde_json::{Value, json};
 
 use super::{KEY, OTHER_KEY, OTHER_PUB, PUB, bundles, json, legacy_layers, pushed, sig, world};
-use crate::support::program::{Served, World};
+use crate::support::{
+    program::{Served, World},
+    samples::{Sample, deliver},
+};
 
 /// A store of each kind, with the sample under `v1`, and its digest.
 fn stores(world: &World, registry: &Served) -> ([String; 3], String) {
@@ -324,4 +331,33 @@ fn the_digest_is_resolved_once_and_is_what_is_signed_and_verified() {
     let ran = world.run(&format!("verify {}/layout:v1 --key {PUB} --retries 0", registry.addr));
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains(&healthy), "{}", ran.stderr);
+}
+
+/// What is named by SHA-512 is signed under that name, in both formats; a signature of the same bytes by SHA-256 is none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_is_named_by_sha512_is_signed_under_that_name() {
+    let world = world();
+    let registry = Served::start(&world, "--writable");
+    let mut sample = Sample::of(&[b"content"]);
+    let (root, bytes) = sample.manifests.pop().unwrap();
+    let digest = Digest::with(Algorithm::Sha512, &bytes);
+    sample.manifests.push((artifact::oci::Descriptor { digest: digest.clone(), ..root }, bytes));
+    let store: Arc<dyn Store> = Arc::new(Layout::create(world.path().join("layout")).unwrap());
+    deliver(&store, &sample, &["v1"]).await.unwrap();
+    world.ok(&format!("copy oci:layout:v1 {}/app:v1", registry.addr));
+    for place in ["oci:layout".to_owned(), format!("{}/app", registry.addr)] {
+        assert_eq!(world.ok(&format!("resolve {place}@{digest}")).trim(), digest.to_string());
+        world.ok(&format!("sign {place}@{digest} --key {KEY} --sign-container-identity registry.example/app"));
+        let text = world.ok(&format!("verify {place}@{digest} --key {PUB}"));
+        assert_eq!(text.matches("signed by the key").count(), 2, "{text}");
+        let [tag, ..] = Tag::companions_of(&digest);
+        assert!(text.contains(&format!("legacy: {tag}\n")), "{text}");
+        world.write("predicate.json", "{}");
+        let attest = "--type https://example.com/review/v1";
+        world.ok(&format!("attest {place}@{digest} --key {KEY} --predicate predicate.json {attest}"));
+        let line = format!("verify {place}@{digest} --key {PUB} {attest} --statement-output -");
+        let statement: Value = serde_json::from_str(&world.ok(&line)).unwrap();
+        assert_eq!(statement["subject"][0]["digest"], json!({"sha512": digest.hex()}));
+        world.fails(&format!("verify {place}@{digest} --key {OTHER_PUB}"), 3, &["holds"]);
+    }
 }

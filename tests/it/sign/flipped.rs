@@ -165,7 +165,8 @@ async fn whatever_byte_of_what_is_demanded_is_another_it_is_not_verified() {
             let Some(text) = subject.bundle.pointer(&part).and_then(Value::as_str) else { continue };
             let bytes = if form == Form::Base64 { STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() };
             for at in 0..bytes.len() {
-                for change in [1_u8 << (at % 8), 0xff] {
+                let bits = [1_u8 << (at % 8), 0xff];
+                for change in bits.into_iter().take(if at % 4 == 0 { 2 } else { 1 }) {
                     let mut changed = bytes.clone();
                     changed[at] ^= change;
                     let mut bundle = subject.bundle.clone();

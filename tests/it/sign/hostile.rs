@@ -171,7 +171,7 @@ async fn s06_a_signature_of_a_gibibyte_is_not_read() {
                 let layer = Descriptor { media_type: SIMPLE_SIGNING.to_owned(), ..layer };
                 let sample = legacy_manifest(vec![layer]);
                 let [tag, ..] = Tag::companions_of(&made.subject.digest);
-                write_directly(&made, &sample, Some(&tag.to_string()));
+                write_directly(&made, &sample, Some(tag.as_ref()));
             }
             fs::File::create(blob).unwrap().set_len(1 << 30).unwrap();
             let ran = made.fails(BY_KEY, if described == 900 { 1 } else { 3 });
@@ -220,7 +220,7 @@ async fn s07_a_manifest_with_a_hundred_thousand_layers_is_not_read_to_its_end() 
         let layer = Descriptor { media_type: SIMPLE_SIGNING.to_owned(), ..Descriptor::of("a/b", b"x") };
         fs::write(made.world.path().join("layout/blobs/sha256").join(layer.digest.hex()), "x").unwrap();
         let [tag, ..] = Tag::companions_of(&made.subject.digest);
-        write_directly(&made, &legacy_manifest(vec![layer; count]), Some(&tag.to_string()));
+        write_directly(&made, &legacy_manifest(vec![layer; count]), Some(tag.as_ref()));
         let ran = made.world.run(&format!("verify oci:layout:v1 {BY_KEY}"));
         assert_eq!(ran.code, 1, "{count}: {}", ran.stderr);
         assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("verified"));

@@ -67,7 +67,7 @@ impl Made {
         let blobs = layers.iter().cloned().chain([config]).collect();
         let sample = Sample { blobs, manifests: vec![(Descriptor::of(media_type::MANIFEST, &bytes), bytes)] };
         let [tag, ..] = Tag::companions_of(&self.subject.digest);
-        deliver(&self.store, &sample, &[&tag.to_string()]).await.unwrap();
+        deliver(&self.store, &sample, &[tag.as_ref()]).await.unwrap();
     }
 
     /// `verify` with these flags.

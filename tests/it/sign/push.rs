@@ -85,6 +85,28 @@ fn a_registry_that_refuses_the_signature_gets_no_tag() {
     }
 }
 
+/// What is there already cannot be read, so that nobody knows what to add the signature to.
+#[test]
+fn a_layout_or_archive_in_which_it_cannot_be_signed_gets_no_tag() {
+    let world = world();
+    let digest = world.ok("plan talk oci:nowhere:v1 -q").trim().to_owned();
+    let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    world.write("no-manifest.json", index);
+    for place in ["oci:layout", "oci-archive:archive.tar"] {
+        // A whole reference is a name with a repository, for which there are legacy signatures.
+        let tag = "registry.example/team/app:v1";
+        world.ok(&format!("manifest push {place}:{} no-manifest.json", sig(&digest)));
+        let ran = world.run(&format!("push talk {place}:{tag} --sign {KEY}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{place}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&sig(&digest)), "{place}: {}", ran.stderr);
+        assert_eq!(world.run(&format!("resolve {place}:{tag}")).code, 4, "{place}");
+        // With another name, nothing is added there, and a bundle is enough.
+        world.ok(&format!("push talk {place}:v1 --sign {KEY}"));
+        assert_eq!(bundles(&world, place, &digest).len(), 1, "{place}");
+        world.ok(&format!("verify {place}:v1 --key {PUB}"));
+    }
+}
+
 #[test]
 fn a_key_that_cannot_be_read_pushes_nothing() {
     let world = world();
