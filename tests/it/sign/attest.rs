@@ -30,7 +30,9 @@ fn a_predicate_comes_back_byte_for_byte_from_every_store() {
         let line = format!("verify {location} --key {PUB} --type {review} --predicate-output");
         world.ok(&format!("{line} out.json"));
         assert_eq!(fs::read_to_string(world.path().join("out.json")).unwrap(), predicate, "{place}");
-        assert_eq!(world.ok(&format!("{line} -")), predicate, "{place}");
+        for format in ["", "--format json", "--verbose"] {
+            assert_eq!(world.ok(&format!("{line} - {format}")), predicate, "{place}");
+        }
         // Another key, another type, and no signature.
         world.fails(&format!("verify {location} --key {OTHER_PUB} --type {review}"), 3, &["holds"]);
         world.fails(
@@ -85,6 +87,27 @@ fn short_names_stand_for_their_types_and_two_of_them_wrap_text() {
     world.ok(&format!("attest oci:other:v1 --key {KEY} --predicate vectors/predicates/sbom.spdx.json --type spdxjson"));
     let found = world.ok(&format!("verify oci:other:v1 --key {PUB} --type spdx --predicate-output -"));
     assert_eq!(found, fs::read_to_string(world.path().join("vectors/predicates/sbom.spdx.json")).unwrap().trim_end());
+}
+
+/// Of a file, too, stdout holds what is written there and nothing else.
+#[test]
+fn what_an_attestation_of_a_file_says_is_written_alone() {
+    let world = world();
+    let line = format!(
+        "verify --file vectors/files/file.txt --bundle vectors/files/attestation.sigstore.json --key {PUB} --type custom"
+    );
+    for format in ["", "--format json"] {
+        let predicate = world.ok(&format!("{line} --predicate-output - {format}"));
+        let read: Value = serde_json::from_str(&predicate).unwrap();
+        assert!(read["Data"].is_string() && read.get("verdict").is_none(), "{predicate}");
+        let statement = world.ok(&format!("{line} --statement-output - {format}"));
+        let read: Value = serde_json::from_str(&statement).unwrap();
+        assert_eq!(read["predicateType"], "https://cosign.sigstore.dev/attestation/v1", "{statement}");
+        assert!(statement.contains(&predicate), "{statement}");
+    }
+    world.ok(&format!("{line} --predicate-output out.json"));
+    let written = fs::read_to_string(world.path().join("out.json")).unwrap();
+    assert_eq!(written, world.ok(&format!("{line} --predicate-output -")));
 }
 
 #[test]
