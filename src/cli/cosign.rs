@@ -77,9 +77,17 @@ pub(crate) struct VerifyingFlags {
     insecure_ignore_tlog: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     private_infrastructure: Option<bool>,
+    /// What is `--format` here.
+    #[arg(long, short = 'o', hide = true, value_name = "FORMAT", value_parser = ["json", "text"], conflicts_with = "format")]
+    output: Option<String>,
 }
 
 impl VerifyingFlags {
+    /// Whether JSON is asked for, in cosign's words.
+    pub(crate) fn json(&self) -> bool {
+        self.output.as_deref() == Some("json")
+    }
+
     /// Whether log entries are not asked for.
     pub(crate) fn no_log(&self) -> bool {
         self.insecure_ignore_tlog == Some(true) || self.private_infrastructure == Some(true)

@@ -1,6 +1,6 @@
 //! Keys on the command line: where they are, and their passwords.
 
-use std::{io::IsTerminal as _, path::PathBuf, str::FromStr};
+use std::{io::IsTerminal as _, os::unix::fs::PermissionsExt as _, path::PathBuf, str::FromStr};
 
 use artifact::{
     Error, Kind, Result,
@@ -74,6 +74,11 @@ impl KeySource {
         }?;
         if !key.was_encrypted() {
             report.warn("this key is not encrypted: who can read it can sign; `artifact keygen --import` encrypts it");
+        } else if let Self::File(path) = self
+            && std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+        {
+            report
+                .warn(format!("other users can read the key `{}`: `chmod 600` keeps it to its owner", path.display()));
         }
         Ok(key)
     }

@@ -24,9 +24,9 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     let text = error.render();
     let given = || arguments.iter().map(|argument| argument.to_string_lossy());
     let mut text = match given().any(|argument| argument.contains(is_harmful)) {
-        false if colors => text.ansi().to_string(),
-        false => text.to_string(),
-        true => escape_lines(text.to_string(), given()),
+        false if colors => without_keys(text.ansi().to_string(), given()),
+        false => without_keys(text.to_string(), given()),
+        true => escape_lines(without_keys(text.to_string(), given()), given()),
     };
     for value in given().map(|argument| value_of(&argument).to_owned()) {
         let local = value.starts_with("oci:") && !value.starts_with("oci://")
@@ -83,6 +83,12 @@ fn report_as_json(error: &clap::Error, text: &str, arguments: &[OsString]) -> Ex
 /// The value in `--option=value`; any other argument as it is.
 fn value_of(argument: &str) -> &str {
     argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value)
+}
+
+/// Leaves out private keys that were typed where their files belong.
+fn without_keys<'a>(text: String, arguments: impl Iterator<Item = Cow<'a, str>>) -> String {
+    let keys = arguments.filter(|argument| argument.contains("PRIVATE KEY"));
+    keys.fold(text, |text, key| text.replace(value_of(&key), "(a private key)"))
 }
 
 /// Escapes these arguments and their values in a text of several lines.

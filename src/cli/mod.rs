@@ -133,6 +133,7 @@ pub(crate) fn main() -> ExitCode {
         return finish(Err(error), &report);
     }
     let graceful = matches!(cli.command, Command::Serve(_));
+    let report = if matches!(cli.command, Command::Verify(_)) { report.of_judgement() } else { report };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if graceful {
         // Hundreds of clients at once would otherwise get a thread each, with its stack, to look into files.
@@ -212,7 +213,7 @@ async fn dispatch(command: Command, report: &Report) -> Result<ExitCode> {
 fn finish(outcome: Result<ExitCode>, report: &Report) -> ExitCode {
     match outcome {
         Ok(code) => code,
-        Err(_) if report.is_closed() => ExitCode::SUCCESS,
+        Err(_) if report.may_end_early() => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
             ExitCode::from(exit_code(error.kind()))

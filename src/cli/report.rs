@@ -109,6 +109,7 @@ pub(crate) struct Report {
     verbose: bool,
     colors: bool,
     closed: Arc<AtomicBool>,
+    judges: bool,
     screen: Arc<Screen>,
     display: Arc<progress::Display>,
     observer: Observer,
@@ -141,6 +142,7 @@ impl Report {
             verbose,
             colors,
             closed,
+            judges: false,
             screen,
             display,
             observer,
@@ -156,6 +158,11 @@ impl Report {
     /// The observer that receives progress events.
     pub(crate) fn observer(&self) -> Observer {
         self.observer.clone()
+    }
+
+    /// The same output with JSON on stdout.
+    pub(crate) fn as_json(&self) -> Self {
+        Self { format: Format::Json, ..self.clone() }
     }
 
     /// Shows progress until the result is dropped or the work has ended.
@@ -238,9 +245,14 @@ impl Report {
         })
     }
 
-    /// Whether the reader has closed stdout.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Whether the command ended because the reader has closed stdout, and that is no failure.
+    pub(crate) fn may_end_early(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) && !self.judges
+    }
+
+    /// The output of a command whose exit code is a judgement: it succeeds only if it came to its end.
+    pub(crate) fn of_judgement(self) -> Self {
+        Self { judges: true, ..self }
     }
 
     /// Prints a message on stderr, unless `--quiet`.

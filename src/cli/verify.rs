@@ -158,9 +158,7 @@ impl SignerArgs {
             }
             requirement.trusted_root = Some(root);
         } else if requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
-            return Err(Error::misuse(
-                "certificates are verified with `--trusted-root FILE`, which says whom to believe",
-            ));
+            return Err(Error::misuse("certificates need `--trusted-root FILE`, which says whom to believe"));
         }
         if no_log && requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
             report.say("without a log, a certificate needs a timestamp, which says that it was valid then");
@@ -187,11 +185,17 @@ impl SignerArgs {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let as_json = args.cosign.json().then(|| report.as_json());
+    let report = as_json.as_ref().unwrap_or(report);
     let mut requirement = args.signers.requirement(args.cosign.no_log(), report)?;
     if let Some(name) = &args.type_name {
         requirement.kind = Kind::Attestation(attestation::predicate_type(name)?);
     }
     requirement.annotations = once(&args.annotations, "--annotation", "")?;
+    if args.file.is_none() && (args.bundle.is_some() || args.signature.is_some()) {
+        // A requirement of the parser does not count beside a conflict with it.
+        return Err(Error::misuse("`--bundle` and `--signature` are for `--file`; those of an artifact lie beside it"));
+    }
     if args.file.is_none()
         && args.locations.len() > 1
         && (args.predicate_output.is_some() || args.statement_output.is_some())
@@ -258,15 +262,14 @@ async fn verify_one(args: &Args, wanted: &ReadLocation, requirement: &Requiremen
         error = worse(error, failed);
         all.push(verification);
     }
-    if error.is_none() {
-        write_output(args, all.as_slice(), report).await?;
+    if error.is_none() && write_output(args, all.as_slice(), report).await? {
+        return Ok(Outcome { json: Map::new(), text: Vec::new(), error });
     }
     let mut json = about(&location.place, &root)?;
     json.insert("location".into(), location.to_string().into());
     json.extend(document(&all));
     let reference = format!("{}@{}", location.place, root.digest);
-    let shown = args.predicate_output.iter().chain(&args.statement_output).any(|path| path.as_os_str() == "-");
-    let text = if error.is_none() && !shown { text(&reference, &all) } else { Vec::new() };
+    let text = if error.is_none() { text(&reference, &all) } else { Vec::new() };
     Ok(Outcome { json, text, error })
 }
 
@@ -310,8 +313,8 @@ async fn verify_file(args: &Args, requirement: &Requirement, report: &Report) ->
     };
     let (verification, error) = judge(evidence, requirement, report);
     let all = [verification];
-    if error.is_none() {
-        write_output(args, all.as_slice(), report).await?;
+    if error.is_none() && write_output(args, all.as_slice(), report).await? {
+        return Ok(ExitCode::SUCCESS);
     }
     let mut json = Map::from_iter([("file".to_owned(), json!(file))]);
     json.insert("digest".into(), json!(all[0].subject.digest));
@@ -321,18 +324,18 @@ async fn verify_file(args: &Args, requirement: &Requirement, report: &Report) ->
     error.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// Writes what the first attestation that holds says.
-async fn write_output(args: &Args, all: &[Verification], report: &Report) -> Result<()> {
+/// Writes what the first attestation that holds says. True if it is on stdout, which then holds nothing else.
+async fn write_output(args: &Args, all: &[Verification], report: &Report) -> Result<bool> {
     let first = || all.iter().flat_map(|found| &found.signatures).next();
     let (path, content) = match (&args.predicate_output, &args.statement_output, first()) {
         (Some(path), _, Some(found)) => (path, attestation::predicate_of(&found.statement)?.to_vec()),
         (None, Some(path), Some(found)) => (path, found.statement.clone()),
-        _ => return Ok(()),
+        _ => return Ok(false),
     };
     if path.as_os_str() == "-" {
-        return report.bytes(&content);
+        return report.bytes(&content).map(|()| true);
     }
-    to_file(artifact::blob::once(content.into()), path).await
+    to_file(artifact::blob::once(content.into()), path).await.map(|()| false)
 }
 
 /// What was found, as JSON; the verdict is that of all manifests together.

@@ -160,7 +160,7 @@ async fn read_referrer(store: &dyn ReadStore, desc: Descriptor) -> Found {
     let place = desc.digest.to_string();
     let bytes = match store::read_manifest(store, &desc).await {
         Ok(bytes) => bytes,
-        Err(e) => return e.into(),
+        Err(e) => return unreadable(e).into(),
     };
     let manifest = match Parsed::read(&desc.media_type, &bytes) {
         Ok(Parsed::Manifest(manifest)) => manifest,
@@ -200,10 +200,10 @@ struct Tagged {
 
 /// The layers of a legacy tag, if there is one.
 async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Tagged {
-    let (desc, bytes) = match store::read_named(store, &tag.clone().into()).await {
-        Ok(found) => found,
-        Err(e) if e.kind() == Kind::NotFound => return Tagged::default(),
-        Err(e) => return Tagged { manifest: None, found: e.context(format!("read the tag `{tag}`")).into() },
+    let (desc, bytes) = match read_tagged(store, tag).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Tagged::default(),
+        Err(e) => return Tagged { manifest: None, found: unreadable(e).into() },
     };
     let read = if media_type::is_index(&desc.media_type) {
         Err("it is an index, not a manifest".to_owned())
@@ -215,6 +215,23 @@ async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Tagged {
         Err(why) => broken(Format::Legacy, tag.to_string(), why),
     };
     Tagged { manifest: Some((desc, bytes)), found }
+}
+
+/// What the tag stands for; `None` if there is no such tag. Errors: also a tag whose manifest is missing.
+pub(super) async fn read_tagged(store: &dyn ReadStore, tag: &Tag) -> Result<Option<(Descriptor, Bytes)>> {
+    let (name, what) = (tag.clone().into(), || format!("read the tag `{tag}`"));
+    let absent = |e: &Error| e.kind() == Kind::NotFound;
+    match store.manifest_at_once(&name).await {
+        Ok(None) => {}
+        Err(e) if absent(&e) => return Ok(None),
+        found => return found.context(what),
+    }
+    let desc = match store.resolve(&name).await {
+        Err(e) if absent(&e) => return Ok(None),
+        found => found.context(what)?,
+    };
+    let bytes = store::read_manifest(store, &desc).await.context(what)?;
+    Ok(Some((desc, bytes)))
 }
 
 async fn read_layers(store: &dyn ReadStore, place: &str, manifest: &Manifest) -> Found {
@@ -315,7 +332,17 @@ async fn read_content(store: &dyn ReadStore, layer: &Descriptor) -> Result<Resul
     if layer.size > MAX_CONTENT {
         return Ok(Err(format!("it has {} bytes; the limit is {MAX_CONTENT}", layer.size)));
     }
-    store::read(store, &Item::blob(layer.bare()), MAX_CONTENT).await.context(|| "read a signature").map(Ok)
+    let read = store::read(store, &Item::blob(layer.bare()), MAX_CONTENT).await.context(|| "read a signature");
+    read.map(Ok).map_err(unreadable)
+}
+
+/// A part that is listed and missing, or not what its digest says, leaves open what it was. It is not the artifact that is
+/// missing, and no signature that does not hold.
+fn unreadable(error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound | Kind::Mismatch => error.into_kind(Kind::Invalid),
+        _ => error,
+    }
 }
 
 impl Content {

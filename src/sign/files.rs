@@ -106,12 +106,11 @@ impl FileHashes {
 
     /// What a key lacks to verify the file, if anything.
     pub(super) fn lacks(&self, key: &PublicKey) -> Option<&'static str> {
-        let hashes = key.hashes();
-        if hashes.is_empty() {
+        let Some(wanted) = key.hashes().into_iter().next() else {
             return self.message.is_none().then_some("an Ed25519 key verifies the file itself, not its digest");
-        }
-        let has = |hash: &digest::Context| self.hashes.iter().any(|own| own.algorithm() == hash.algorithm());
-        (!hashes.iter().any(has)).then_some("this key verifies another hash than SHA-256: give the file itself")
+        };
+        let has = self.hashes.iter().any(|own| own.algorithm() == wanted.algorithm());
+        (!has).then_some("this key signs another hash than SHA-256: give the file itself")
     }
 
     /// Signs the file: a sigstore bundle. The file must have been read for this key.
@@ -148,7 +147,7 @@ impl Evidence {
     /// A sigstore bundle that lies beside a file: `bundle` is its path.
     pub async fn of_file(file: FileHashes, bundle: &Path) -> Result<Self> {
         let content = read_small(bundle, "bundle").await?;
-        Ok(Self::of(file, Format::Bundle, bundle, SigstoreBundle::read(&content).map(Content::of)))
+        Ok(Self::of(file, Format::Bundle, bundle, SigstoreBundle::read_of_file(&content).map(Content::of)))
     }
 
     /// A bare signature in base64 that lies beside a file: `signature` is its path.

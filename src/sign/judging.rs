@@ -392,13 +392,14 @@ impl Judging<'_> {
                 }
                 let holds = match &claim.signed {
                     SignedBytes::Message(message) => key.verifies(message, claim.signature),
-                    SignedBytes::File(file) => match file.lacks(key) {
-                        Some(why) => return Err(why.to_owned()),
-                        None => file.is_signed(key, claim.signature),
-                    },
+                    SignedBytes::File(file) => file.is_signed(key, claim.signature),
                 };
                 if !holds {
-                    return Err(wrong_signature(key, bundle));
+                    let lacking = match &claim.signed {
+                        SignedBytes::File(file) => file.lacks(key),
+                        SignedBytes::Message(_) => None,
+                    };
+                    return Err(lacking.map_or_else(|| wrong_signature(key, bundle), str::to_owned));
                 }
                 let also = self.also_demanded(key)?;
                 Proof { signer: SignedBy::Key(key.fingerprint()), ..also }

@@ -8,8 +8,8 @@ use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 use jiff::Timestamp;
 use regex::Regex;
 use sigstore_verify::{
-    PublicKeyVerificationPolicy, VerificationPolicy, Verifier, trust_root, tsa,
-    types::{self, ArtifactDigest, DerPublicKey, HashAlgorithm, SignatureBytes, TimestampToken},
+    PublicKeyVerificationPolicy, VerificationPolicy, Verifier, crypto, trust_root, tsa,
+    types::{self, ArtifactDigest, DerPublicKey, HashAlgorithm, SignatureBytes, TimeRange, TimestampToken},
 };
 
 use super::{
@@ -51,9 +51,12 @@ impl TrustedRoot {
     /// Reads a document. Errors: kind `Misuse` if it is malformed.
     pub fn from_json(text: &str) -> Result<Self> {
         let malformed = |e: &dyn fmt::Display| Error::misuse(format!("this is no trusted root: {e}"));
-        let root = trust_root::TrustedRoot::from_json(text).map_err(|e| malformed(&e))?;
+        let mut root = trust_root::TrustedRoot::from_json(text).map_err(|e| malformed(&e))?;
         if !root.media_type.starts_with(MEDIA_TYPE) {
             return Err(malformed(&format!("its media type is `{}`", root.media_type)));
+        }
+        for authority in &mut root.certificate_authorities {
+            authority.valid_for = Some(valid_for(authority).map_err(|e| malformed(&e))?);
         }
         let verifier = Verifier::new(&root).map_err(|e| malformed(&e))?;
         Ok(Self { root: Arc::new(root), verifier: Arc::new(verifier), written: None })
@@ -70,6 +73,17 @@ impl fmt::Debug for TrustedRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrustedRoot").field("written", &self.written).finish_non_exhaustive()
     }
+}
+
+/// When an authority vouches: as long as its entry says, and all of its certificates are valid. The crate takes these for
+/// anchors, and looks at the entry alone.
+fn valid_for(authority: &trust_root::CertificateAuthority) -> Result<TimeRange, crypto::Error> {
+    let entry = authority.valid_for.unwrap_or_else(|| TimeRange::new(Timestamp::MIN, None));
+    authority.cert_chain.certificates.iter().try_fold(entry, |valid, certificate| {
+        let found = crypto::parse_certificate_info(&certificate.raw_bytes)?;
+        let end = valid.end.map_or(found.not_after, |end| end.min(found.not_after));
+        Ok(TimeRange::new(valid.start.max(found.not_before), Some(end)))
+    })
 }
 
 /// Whom a certificate must name.
@@ -150,7 +164,7 @@ pub(super) fn by_identity(
     let policy = if with_log { policy } else { policy.skip_tlog_unsafe() };
     let found = root.verifier.verify(artifact.for_verifier()?, &parsed(bundle)?, &policy).map_err(|e| e.to_string())?;
     if !(found.certificate_verified() && found.sct_verified() && (found.tlog_verified() || !with_log)) {
-        return Err("the certificate was not verified".to_owned());
+        return Err("the certificate does not hold".to_owned());
     }
     let identity = found.identity().map(ToString::to_string).unwrap_or_default();
     let issuer = found.issuer().unwrap_or_default();
@@ -196,7 +210,7 @@ pub(super) fn by_key(
         let found =
             root.verifier.verify(artifact.for_verifier()?, &parsed(&bundle)?, &policy).map_err(|e| e.to_string())?;
         if !found.tlog_verified() {
-            return Err("the entry in the transparency log was not verified".to_owned());
+            return Err("the entry in the transparency log does not hold".to_owned());
         }
         let integrated = found.integrated_time().map(|time| time.to_string());
         proof.time = proof.time.or(integrated);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     base64,
     dsse::{self, Envelope, EnvelopeSignature},
-    evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION},
+    evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION, read_tagged},
     json,
     judging::judge,
     key::PrivateKey,
@@ -256,15 +256,6 @@ impl LegacySignature {
         Ok(Self { tag, payload, layer })
     }
 
-    /// What is there now.
-    async fn before(&self, store: &dyn ReadStore) -> Result<Before> {
-        match store::read_named(store, &self.tag.clone().into()).await {
-            Ok(found) => Ok(Some(found)),
-            Err(e) if e.kind() == Kind::NotFound => Ok(None),
-            Err(e) => Err(e.context(format!("read the tag `{}`", self.tag))),
-        }
-    }
-
     /// The manifest with this signature added to those that are there.
     fn added_to(&self, before: Before) -> Result<LegacyManifest> {
         let malformed = |e| Error::caused(Kind::Invalid, format!("the tag `{}` is no manifest", self.tag), e);
@@ -378,7 +369,7 @@ async fn write_legacy(
             }
         }
         pause(attempt).await?;
-        before = signature.before(store.as_ref()).await?;
+        before = read_tagged(store.as_ref(), &signature.tag).await?;
     }
     let message = format!("the tag `{}` keeps changing: other clients are writing it", signature.tag);
     Err(Error::new(Kind::Unavailable, message))

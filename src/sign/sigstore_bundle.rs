@@ -11,7 +11,8 @@ pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const MEDIA_TYPE_PARAMETER: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
 /// What all spellings and versions start with.
 pub(super) const MEDIA_TYPE_START: &str = "application/vnd.dev.sigstore.bundle";
-/// Older versions, which allow certificate chains, and log entries without an inclusion proof. Never read.
+/// Older versions, which allow certificate chains, and log entries without an inclusion proof. They are read beside files
+/// alone, where a certificate says who signed: sigstore's clients wrote them until 2024.
 const MEDIA_TYPE_V0_1: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 const MEDIA_TYPE_V0_2: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
 /// Most log entries, timestamps and certificates of one bundle.
@@ -102,8 +103,18 @@ pub(super) struct MessageDigest {
 impl SigstoreBundle {
     /// Reads a bundle. Errors: what is wrong with it, for people.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        Self::read_if(bytes, |_| false)
+    }
+
+    /// Reads a bundle that lies beside a file. Errors: what is wrong with it, for people.
+    pub(super) fn read_of_file(bytes: &[u8]) -> Result<Self, String> {
+        let old = [MEDIA_TYPE_V0_1, MEDIA_TYPE_V0_2];
+        Self::read_if(bytes, |bundle| bundle.has_certificate() && old.contains(&bundle.media_type.as_str()))
+    }
+
+    fn read_if(bytes: &[u8], may_be_old: impl Fn(&Self) -> bool) -> Result<Self, String> {
         let bundle: Self = json::read(bytes).map_err(|e| format!("the bundle is malformed: {e}"))?;
-        if ![MEDIA_TYPE, MEDIA_TYPE_PARAMETER].contains(&bundle.media_type.as_str()) {
+        if ![MEDIA_TYPE, MEDIA_TYPE_PARAMETER].contains(&bundle.media_type.as_str()) && !may_be_old(&bundle) {
             return Err(format!("the bundle has the media type `{}`; version 0.3 is read", bundle.media_type));
         }
         if bundle.message_signature.is_some() == bundle.dsse_envelope.is_some() {

@@ -26,7 +26,7 @@ pub(super) struct Case {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Check {
-    profile: String,
+    pub(super) profile: String,
     key: Option<String>,
     keys: Option<Vec<String>>,
     min: Option<usize>,
@@ -69,6 +69,26 @@ impl Check {
             _ => SignedName::Any,
         };
         requirement
+    }
+
+    /// The same as flags of `verify`, run where the vectors are `vectors`.
+    pub(super) fn flags(&self) -> String {
+        let keys = self.keys.iter().flatten().chain(&self.key).map(|key| format!("--key vectors/{key}"));
+        let mut flags: Vec<String> = keys.collect();
+        flags.extend(self.min.map(|min| format!("--min {min}")));
+        flags.extend(self.trusted_root.as_ref().map(|path| format!("--trusted-root vectors/{path}")));
+        flags.extend(self.identity.as_ref().map(|text| format!("--certificate-identity {text}")));
+        flags.extend(self.issuer.as_ref().map(|text| format!("--certificate-oidc-issuer {text}")));
+        flags.extend(self.predicate_type.as_ref().map(|text| format!("--type {text}")));
+        flags.extend(self.annotations.iter().map(|(key, value)| format!("-a {key}={value}")));
+        flags.extend((self.profile == "key+time").then(|| "--use-signed-timestamps".to_owned()));
+        flags.extend((self.profile == "key+tlog").then(|| "--require-tlog".to_owned()));
+        flags.join(" ")
+    }
+
+    /// True if there are flags for all of it.
+    pub(super) fn has_flags(&self) -> bool {
+        self.identity_rule.is_none()
     }
 
     pub(super) fn subject<'c>(&'c self, case: &'c Case) -> &'c str {
