@@ -72,6 +72,8 @@
 //! * `serve`: a registry in front of any store: [`serve`].
 //! * `serve-tls`: https for it.
 //! * `faults`: a registry with injected faults, for the tests of clients: [`fault`].
+//! * `sign`: keys, signatures and attestations by keys: [`sign`].
+//! * `keyless`: certificates, transparency logs and timestamps beside them, verified with a trusted root.
 //! * `exam`: conformance tests for stores: [`exam`].
 //! * `cli`: the command line, with all features.
 //! * `fuzz`: entry points for fuzzing, with `faults`, `registry`, `serve` and `types`; no part of the public API.

@@ -336,9 +336,9 @@ impl<'a> CheckWalk<'a> {
                     self.find(What::LeftOut, &digest, message);
                 }
                 Some(None) if desc.is_elsewhere() => {
-                    self.find(What::AbsentLayer, &digest, format!("{from} refers to it"));
+                    self.find(What::AbsentLayer, &digest, format!("is not here; {from} refers to it"));
                 }
-                Some(None) => self.find(What::Missing, &digest, format!("{from} refers to it")),
+                Some(None) => self.find(What::Missing, &digest, format!("is missing; {from} refers to it")),
                 Some(Some(size)) if size != desc.size => {
                     let message = format!("{from} gives {} bytes; {size} are here", desc.size);
                     self.find(What::WrongSize, &digest, message);

@@ -58,7 +58,8 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         attestation::predicate_type(name)?;
     }
     let key = args.key.private(&args.password, report)?;
-    let read = |path: &PathBuf| artifact::fs::read(path, attestation::MAX_PREDICATE).context(|| "read what is attested");
+    let read =
+        |path: &PathBuf| artifact::fs::read(path, attestation::MAX_PREDICATE).context(|| "read what is attested");
     let content = args.predicate.as_ref().or(args.statement.as_ref()).map(read).transpose()?.unwrap_or_default();
     let store = args.registry.write_existing(&args.location.location.place, report).await?;
     let location = exact_in(store.as_ref(), &args.location, report).await?;
@@ -68,8 +69,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         Some(type_name) => {
             let name = container_name(&location);
             let now = created.clone().unwrap_or_default();
-            let predicate =
-                attestation::Predicate { type_name, content: &content, now: &now, name: name.as_deref() };
+            let predicate = attestation::Predicate { type_name, content: &content, now: &now, name: name.as_deref() };
             attestation::of_predicate(&subject, &predicate, &key, created.as_deref())?
         }
         None => attestation::of_statement(&subject, &content.into(), &key, created.as_deref())?,

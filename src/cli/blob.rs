@@ -59,6 +59,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 }
 
 async fn get(args: GetArgs, report: &Report) -> Result<ExitCode> {
+    report.no_template("`blob get`")?;
     let Some(pin) = &args.location.digest else {
         return Err(Error::misuse("a blob has no name but its digest: `repository@sha256:…`"));
     };

@@ -28,6 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    report.no_template("`cat`")?;
     let opened = args.registry.open(&args.location, report).await?;
     let (root, store) = (opened.resolve().await?, opened.store);
     let manifest = store::read_manifest(store.as_ref(), &root).await?;
@@ -37,7 +38,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     };
     let parsed = Parsed::read(&root.media_type, &manifest)?;
     let item = find_part(&parsed, part)?;
-    args.data.write(store::open(store.as_ref(), &item).await?, report).await?;
+    args.data.write(store::open(store.as_ref(), &item).await.map_err(Error::of_content)?, report).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,8 +71,10 @@ fn find_part(parsed: &Parsed, part: &str) -> Result<Item> {
 
 /// The part with this digest, whole or in its first digits. Errors: several digests start so.
 fn by_digest<'a>(parts: &'a [Item], text: &str) -> Result<Option<&'a Item>> {
-    let fits = |digest: &Digest| match text.parse::<Pin>() {
-        Ok(Pin::Digest(whole)) => *digest == whole,
+    // `inspect` shows the first digits alone.
+    let pin = text.parse::<Pin>().or_else(|_| format!("sha256:{text}").parse());
+    let fits = |digest: &Digest| match &pin {
+        Ok(Pin::Digest(whole)) => digest == whole,
         Ok(Pin::Prefix(prefix)) => prefix.fits(digest),
         Err(_) => false,
     };

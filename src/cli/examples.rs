@@ -9,7 +9,8 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "artifact push talk/slides.yaml registry.example/talks/oci:v1
 artifact push chart registry.example/charts
 artifact push report.txt sbom.spdx.json:application/spdx+json oci:layout:v1,latest
-artifact push - oci:layout:notes --name notes.txt < report.txt",
+artifact push - oci:layout:notes --name notes.txt < report.txt
+artifact push report.txt oci:layout:report --template '{{ reference }}'",
     ),
     (
         "pull",
@@ -38,7 +39,8 @@ artifact attach oci:talk-layout:v1 report.txt",
     (
         "inspect",
         "artifact inspect registry.example/talks/oci:v1
-artifact inspect oci:talk-layout --format json",
+artifact inspect oci:talk-layout --format json
+artifact inspect oci:talk-layout --template '{% for l in layers %}{{ l.title }} {% endfor %}'",
     ),
     (
         "tree",
@@ -79,6 +81,26 @@ artifact resolve registry.example/charts/web:~1.0.0",
         "annotate",
         "artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version=1.0
 artifact annotate registry.example/talks/oci:v1 org.opencontainers.image.version-",
+    ),
+    (
+        "keygen",
+        "artifact keygen
+artifact keygen release
+artifact keygen --public release.key > copy.pub",
+    ),
+    (
+        "sign",
+        "artifact sign registry.example/talks/oci:v1 --key release.key
+artifact sign oci:talk-layout --key release.key -a team=docs
+artifact sign --file report.txt --key release.key",
+    ),
+    ("attest", "artifact attest oci:talk-layout --key release.key --predicate sbom.spdx.json --type spdxjson"),
+    (
+        "verify",
+        "artifact verify registry.example/talks/oci:v1 --key release.pub
+artifact verify oci:talk-layout --key release.pub --type spdxjson --predicate-output sbom.json
+artifact verify oci:talk-layout --key release.pub --key cosign.pub -a team=docs
+artifact verify --file report.txt --key release.pub",
     ),
     ("types list", "artifact types list"),
     (

@@ -29,6 +29,10 @@ pub(crate) fn command() -> Command {
 /// Options that few need.
 const RARE: [&str; 6] = ["debug", "log", "concurrency", "read_back", "recheck", "replace"];
 
+/// Options of registries that nobody needs who asks none: they are taken, and not shown.
+const OF_CONTENT: [&str; 9] =
+    ["insecure", "ca_file", "cert_file", "key_file", "username", "password_stdin", "limit_rate", "retries", "timeout"];
+
 fn is_long(arg: &Arg) -> bool {
     arg.get_help_heading().is_some_and(|heading| heading.starts_with("Registry"))
         || RARE.contains(&arg.get_id().as_str())
@@ -40,7 +44,12 @@ fn with_examples(mut command: Command, path: &str) -> Command {
         let path = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
         command = command.mut_subcommand(name, |inner| with_examples(inner, &path));
     }
-    command = command.mut_args(|arg| if is_long(&arg) { arg.hide_short_help(true) } else { arg });
+    let idle = if path == "logout" { &OF_CONTENT[..] } else { &[] };
+    command = command.mut_args(|arg| match arg.get_id().as_str() {
+        id if idle.contains(&id) => arg.hide(true),
+        _ if is_long(&arg) => arg.hide_short_help(true),
+        _ => arg,
+    });
     match examples::of(path) {
         Some(examples) => command.after_help(examples),
         None => command,

@@ -135,7 +135,9 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         // The message names the path; there is nothing to add.
         Code::NoSuchFile | Code::NoSuchConfiguration | Code::PermissionDenied => return None,
         Code::ReadOnlyDisk => "choose a destination on a writable file system",
-        Code::PasswordWrong => "the password is that of `--password-file`, else of `COSIGN_PASSWORD`, else what you type".into(),
+        Code::PasswordWrong => {
+            "the password is that of `--password-file`, else of `COSIGN_PASSWORD`, else what you type".into()
+        }
         Code::DiskFull if facts.path.as_deref().is_some_and(environment::is_temporary) => {
             "free some disk space, or set `TMPDIR` to a directory on a larger disk"
         }

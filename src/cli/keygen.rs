@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     pair.write(&key, &password, args.force)?;
     let (private, public) = (pair.private.display().to_string(), pair.public.display().to_string());
     report.say(format!("{} key {}", key.public().algorithm().name(), key.public().fingerprint()));
-    let json = json!({ "files": [private, public], "fingerprint": key.public().fingerprint() });
+    let json = json!({ "private": private, "public": public, "fingerprint": key.public().fingerprint() });
     report.result(None, &json, &[escape(&private), escape(&public)])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,9 @@ impl FromStr for KeySource {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         match scheme.filter(|scheme| SERVICES.contains(scheme)) {
             Some(scheme) => Err(format!("keys in services (`{scheme}:`) are not supported; export the key to a file")),
-            None if text.contains("PRIVATE KEY-----") => Err("a key is given by its file, never on the command line".into()),
+            None if text.contains("PRIVATE KEY-----") => {
+                Err("a key is given by its file, never on the command line".into())
+            }
             None => Ok(Self::File(text.into())),
         }
     }
@@ -80,7 +82,7 @@ impl KeySource {
 /// Where the password of a key is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PasswordArgs {
-    /// Read the key's password from this file [default: COSIGN_PASSWORD, else the terminal]
+    /// The key's password [default: COSIGN_PASSWORD, else typed]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -89,14 +91,17 @@ impl PasswordArgs {
     /// The password: from the file, the variable, or the terminal; for a new key, typed twice.
     pub(crate) fn known_or_typed(&self, is_new: bool, report: &Report) -> Result<Zeroizing<String>> {
         if let Some(path) = &self.password_file {
-            let read = artifact::fs::read_text(path, MAX_PASSWORD).map_err(Error::of_configuration).map(Zeroizing::new)?;
+            let read =
+                artifact::fs::read_text(path, MAX_PASSWORD).map_err(Error::of_configuration).map(Zeroizing::new)?;
             return Ok(Zeroizing::new(read.trim_end_matches(['\n', '\r']).to_owned()));
         }
         if let Some(password) = environment::variable(PASSWORD) {
             return Ok(Zeroizing::new(password));
         }
         if !std::io::stdin().is_terminal() {
-            let message = format!("the key has a password, and there is no terminal: set `{PASSWORD}`, or give `--password-file`");
+            let message = format!(
+                "the key has a password, and there is no terminal: set `{PASSWORD}`, or give `--password-file`"
+            );
             return Err(Error::misuse(message));
         }
         let _above = report.ended();

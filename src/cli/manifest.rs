@@ -63,6 +63,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
 }
 
 async fn get(args: GetArgs, report: &Report) -> Result<ExitCode> {
+    report.no_template("`manifest get`")?;
     let opened = args.registry.open(&args.location, report).await?;
     let root = opened.resolve().await?;
     let manifest = store::read_manifest(opened.store.as_ref(), &root).await?;

@@ -40,7 +40,12 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
         return report_as_json(error, &text, arguments);
     }
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-    if let Some(hint) = hint_for(own, arguments).filter(|_| error.use_stderr()) {
+    let line = if error.use_stderr() { line_for(arguments) } else { None };
+    if line.is_some() {
+        // What the parser guesses besides is of no use then.
+        text.truncate(text.find("\n\n").unwrap_or(text.len()));
+    }
+    if let Some(hint) = line.or_else(|| own.and_then(hint::for_error)).filter(|_| error.use_stderr()) {
         let hint = format!("hint: {hint}");
         text.push_str(&format!("\n{}\n", if colors { colored(&hint) } else { hint }));
     }
@@ -51,11 +56,10 @@ pub(crate) fn report_misuse(error: &clap::Error, arguments: &[OsString]) -> Exit
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// What to do: for a command line of another tool, the line to use.
-fn hint_for(own: Option<&Error>, arguments: &[OsString]) -> Option<String> {
+/// For a command line of another tool, the line to use.
+fn line_for(arguments: &[OsString]) -> Option<String> {
     let typed: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let line = other_tools::advice(&typed).map(|line| format!("`{}`", escape(&line)));
-    line.or_else(|| own.and_then(hint::for_error))
+    other_tools::advice(&typed, false).map(|line| format!("`{}`", escape(&line)))
 }
 
 /// Whether `--format json` stands among the arguments.
@@ -69,7 +73,8 @@ fn report_as_json(error: &clap::Error, text: &str, arguments: &[OsString]) -> Ex
     let own = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
     let (code, facts) = (own.and_then(Error::code), own.map(Error::facts));
-    let error_json = json!({ "code": code, "message": message, "facts": facts, "hint": hint_for(own, arguments) });
+    let hint = line_for(arguments).or_else(|| own.and_then(hint::for_error));
+    let error_json = json!({ "code": code, "message": message, "facts": facts, "hint": hint });
     let line = json!({ "event": "error", "command": null, "error": error_json }).to_string();
     let _ = io::stderr().lock().write_all(format!("{}\n", without_controls(&line)).as_bytes());
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

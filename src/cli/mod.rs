@@ -129,7 +129,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
     let report = Report::new(&cli.output, command, &arguments);
-    if let Err(error) = log::start(&cli.log, &report) {
+    if let Err(error) = Report::check(&cli.output).and_then(|()| log::start(&cli.log, &report)) {
         return finish(Err(error), &report);
     }
     let graceful = matches!(cli.command, Command::Serve(_));
@@ -246,9 +246,9 @@ mod tests {
     /// README, "Many artifacts in one copy".
     #[test]
     fn what_is_wrong_goes_before_what_is_refused_missing_or_may_pass() {
-        let kinds = [Kind::Mismatch, Kind::Denied, Kind::NotFound, Kind::Unavailable];
+        let kinds = [Kind::Mismatch, Kind::Unsigned, Kind::Denied, Kind::NotFound, Kind::Unavailable];
         let codes: Vec<u8> = kinds.into_iter().map(exit_code).collect();
-        assert_eq!(codes, [3, 5, 4, 1]);
+        assert_eq!(codes, [3, 6, 5, 4, 1]);
         assert!(kinds.is_sorted_by_key(|kind| rank(*kind)));
         assert!(rank(Kind::Internal) < rank(Kind::Mismatch) && rank(Kind::Unavailable) < rank(Kind::Misuse));
         assert!(rank(Kind::Misuse) < usize::MAX);

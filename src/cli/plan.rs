@@ -9,6 +9,7 @@ use artifact::{
     oci::{Parsed, media_type},
     pack::Packed,
     push::{self, Planned, Planner, SourceFile},
+    types::{Origin, plugin::Plugin},
 };
 use serde_json::{Map, Value};
 
@@ -128,6 +129,9 @@ impl PackArgs {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    if args.raw {
+        report.no_template("`--raw`")?;
+    }
     let _shown = report.shows();
     let mut context = args.pack.types.context(&Context::from_environment()?);
     context.progress = report.observer();
@@ -150,7 +154,11 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
 /// Reports the detected type of the source and the reason.
 pub(super) fn told(type_name: &str, planner: &Planner, report: &Report) {
     let form = planner.form().map(|form| format!(" ({form})")).unwrap_or_default();
-    report.say(format!("{type_name}{form}: {}", planner.why()));
+    let from = match planner.origin() {
+        Some(Origin::File(path)) => format!(" of {}", path.display()),
+        Some(Origin::Builtin(_)) | None => String::new(),
+    };
+    report.say(format!("{type_name}{form}{from}: {}", planner.why()));
 }
 
 /// The packed artifact as JSON and as lines.
@@ -178,6 +186,12 @@ pub(super) fn facts(
     let mut json = object(summary)?;
     json.insert("type".into(), type_name.into());
     json.insert("form".into(), planner.form().into());
+    let program = |plugin: &Plugin| plugin.program().display().to_string();
+    let origin = match planner {
+        Planner::Program(plugin) => Some(program(plugin)),
+        planner => planner.origin().map(ToString::to_string),
+    };
+    json.insert("origin".into(), origin.into());
     json.insert("why".into(), planner.why().into());
     Ok(json)
 }

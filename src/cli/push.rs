@@ -1,10 +1,10 @@
 //! `artifact push`: plan, pack, copy, tag.
 
-use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, path::Path, process::ExitCode, sync::Arc};
 
 use artifact::{
     Context, Error, Result,
-    location::Location,
+    location::{Location, Place},
     oci::RefName,
     push::{self, Prepared, Signing, SourceFile},
     sign,
@@ -24,20 +24,20 @@ use super::{
 /// The type is detected from the source. The same source has the same digest on every machine. Content that the
 /// destination already has is not transferred.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "artifact push [OPTIONS] SOURCE... LOCATION")]
 pub(crate) struct Args {
-    /// The file or directory to pack, `-` for stdin; several become a file bundle; `FILE:MEDIA/TYPE` says a media type
-    #[arg(index = 1, required = true, value_name = "SOURCE")]
-    sources: Vec<SourceFile>,
-    /// Destination; without a tag, the type's own tag or `latest`; `repository:v1,v2` sets several tags
-    #[arg(index = 2)]
-    location: Destination,
+    /// The file or directory to pack, `-` for stdin; several become a file bundle; `FILE:MEDIA/TYPE` says a media type.
+    /// Last, the destination; without a tag, the type's own tag or `latest`; `repository:v1,v2` sets several tags
+    // One list, as a parser that knows two takes the last word before an option for the destination.
+    #[arg(required = true, value_name = "SOURCE|LOCATION")]
+    words: Vec<String>,
     /// Additional tag
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<RefName>,
     /// Attach it to this artifact in the same repository; it is then untagged unless a tag is given
     #[arg(long, value_name = "LOCATION")]
     subject: Option<Location>,
-    /// Sign it with this private key, a file or `env://NAME`: the tag is set only when the signature is there
+    /// Sign it with this key: the tag is set when the signature is there
     #[arg(long, value_name = "KEY")]
     sign: Option<KeySource>,
     #[command(flatten)]
@@ -63,6 +63,27 @@ pub(crate) struct Args {
     registry: RegistryArgs,
 }
 
+/// The sources and the destination, which comes last.
+fn ends(words: &[String]) -> Result<(Vec<SourceFile>, Destination)> {
+    match words.split_last() {
+        Some((last, sources)) if !sources.is_empty() => {
+            let Ok(sources) = sources.iter().map(|word| word.parse()).collect();
+            Ok((sources, last.parse().map_err(Error::into_misuse)?))
+        }
+        _ => {
+            let only = words.join(" ");
+            Err(Error::misuse(format!(
+                "`{only}` alone: `push` takes what to pack, then the destination, such as `oci:layout:v1`"
+            )))
+        }
+    }
+}
+
+/// Whether these words are sources and a destination.
+pub(super) fn are_complete(words: &[String]) -> bool {
+    ends(words).is_ok()
+}
+
 /// A destination, and whether it is written as Helm writes one.
 #[derive(Debug, Clone)]
 struct Destination {
@@ -81,6 +102,12 @@ impl std::str::FromStr for Destination {
             Ok(location) => return Ok(Self { location, tags: Vec::new(), as_helm }),
             Err(failed) => failed,
         };
+        let names_a_layout =
+            || format!("./{text}").parse().is_ok_and(|named: Location| matches!(named.place, Place::Layout(_)));
+        if Path::new(text).is_file() && names_a_layout() {
+            let message = format!("`{text}` is a file; the last argument is the destination, such as `oci:layout:v1`");
+            return Err(Error::misuse(message));
+        }
         let listed = text.rsplit_once(':').filter(|(_, tags)| tags.contains(',') && !tags.contains('/'));
         let Some((place, tags)) = listed else { return Err(failed) };
         let mut tags = tags.split(',');
@@ -96,16 +123,16 @@ fn named_already<'a>(location: &Location, name: Option<&'a str>) -> Option<&'a s
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    let (sources, Destination { location, tags, as_helm }) = ends(&args.words)?;
     let _shown = report.shows();
     let context = args.pack.types.context(args.registry.context(report)?);
-    let Destination { location, tags, as_helm } = args.location;
     let mut options = args.pack.options()?;
     options.subject = args.subject;
     options.names = tags.into_iter().chain(args.tags).collect();
     (options.recheck, options.replace, options.read_back) = (args.recheck, args.replace, args.read_back);
     options.concurrency = args.concurrency.map(NonZeroUsize::get);
     let key = args.sign.map(|source| source.private(&args.password, report)).transpose()?;
-    let sources = args.pack.sources(args.sources).await?;
+    let sources = args.pack.sources(sources).await?;
     let mut prepared = push::prepare(&sources.files, &location, &context, &options).await?;
     if as_helm && let Some(name) = named_already(&location, prepared.plan.reference.repository.as_deref()) {
         let place = &location.place;

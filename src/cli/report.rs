@@ -11,10 +11,12 @@ use std::{
 };
 
 use artifact::{
-    Error, Kind, Result,
+    Code, Error, Kind, Result,
+    error::Context as _,
     oci::Descriptor,
     progress::{Observer, Progress},
     stores::registry::SentSecrets,
+    types::Template,
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -24,7 +26,7 @@ use super::{
     environment, hint, other_tools,
     progress::{self, Account, Mode, Shown},
     screen::{Screen, stderr},
-    text::{escape, without_controls},
+    text::{escape, escape_but_white_space, without_controls},
 };
 
 /// Length limit of a printed error, in characters.
@@ -34,9 +36,12 @@ const MAX_ERROR: usize = 4000;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Args {
-    /// Format of stdout: text, or one JSON document
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    /// Format of stdout: text, or one JSON document [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    format: Option<Format>,
+    /// Print the JSON document through this template: `{{ digest }}`; `artifact help json` lists the keys
+    #[arg(long, global = true, value_name = "TEMPLATE")]
+    template: Option<Template>,
     /// Print only the digest: no progress, no messages
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -99,6 +104,7 @@ pub(crate) struct Report {
     /// The command line, for advice.
     typed: Arc<[String]>,
     format: Format,
+    template: Option<Template>,
     quiet: bool,
     verbose: bool,
     colors: bool,
@@ -113,7 +119,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(args: &Args, command: String, arguments: &[OsString]) -> Self {
         let typed = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-        let Args { format, quiet, verbose, color } = *args;
+        let Args { quiet, verbose, color, .. } = *args;
+        let (format, template) = (args.format.unwrap_or_default(), args.template.clone());
         let colors = color.is_on(io::stderr().is_terminal());
         let mode = match format {
             _ if quiet => Mode::Quiet,
@@ -125,7 +132,20 @@ impl Report {
         let display = progress::Display::new(mode, verbose, Arc::clone(&screen));
         let observer = Observer::new(Arc::clone(&display) as Arc<dyn Progress>);
         let (closed, sent) = (Arc::default(), SentSecrets::default());
-        Self { command: command.into(), typed, format, quiet, verbose, colors, closed, screen, display, observer, sent }
+        Self {
+            command: command.into(),
+            typed,
+            format,
+            template,
+            quiet,
+            verbose,
+            colors,
+            closed,
+            screen,
+            display,
+            observer,
+            sent,
+        }
     }
 
     /// What is sent to registries from now on.
@@ -148,14 +168,20 @@ impl Report {
         self.display.end()
     }
 
-    /// Prints a result: a JSON document with `--format json`, the digest with `--quiet`, else lines.
+    /// Prints a result: with `--template`, what it makes of the JSON document; with `--format json`, the document; with
+    /// `--quiet`, the digest; else lines.
     pub(crate) fn result(&self, digest: Option<&dyn Display>, json: &impl Serialize, lines: &[String]) -> Result<()> {
+        let document = || {
+            let mut all = Map::from_iter([("command".to_owned(), Value::from(&*self.command))]);
+            all.extend(object(json)?.into_iter().filter(|(key, _)| key != "command"));
+            Ok::<_, Error>(all)
+        };
+        if let Some(template) = &self.template {
+            let text = template.render(&document()?).context(|| "--template")?;
+            return self.bytes(ended(escape_but_white_space(&text)).as_bytes());
+        }
         match (self.format, digest) {
-            (Format::Json, _) => {
-                let mut all = Map::from_iter([("command".to_owned(), Value::from(&*self.command))]);
-                all.extend(object(json)?.into_iter().filter(|(key, _)| key != "command"));
-                self.document(&all)
-            }
+            (Format::Json, _) => self.document(&document()?),
             (Format::Text, Some(digest)) if self.quiet => self.line(digest),
             (Format::Text, _) => lines.iter().try_for_each(|line| self.line(line)),
         }
@@ -167,11 +193,29 @@ impl Report {
         self.bytes(format!("{}\n", without_controls(&text)).as_bytes())
     }
 
-    /// Errors: `--format json`, for output without a JSON form.
+    /// Errors: `--format text` and `--template`, of which one has to go.
+    pub(crate) fn check(args: &Args) -> Result<()> {
+        match (args.format, &args.template) {
+            (Some(Format::Text), Some(_)) => {
+                Err(Error::misuse("`--template` prints the JSON document, not `--format text`: give one of them"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Errors: `--format json` or `--template`, for output without a JSON form.
     pub(crate) fn lines_only(&self, what: &str) -> Result<()> {
         match self.format {
             Format::Json => Err(Error::misuse(format!("{what} does not support `--format json`"))),
-            Format::Text => Ok(()),
+            Format::Text => self.no_template(what),
+        }
+    }
+
+    /// Errors: `--template`, for output that is no document of this program.
+    pub(crate) fn no_template(&self, what: &str) -> Result<()> {
+        match self.template {
+            Some(_) => Err(Error::misuse(format!("{what} does not support `--template`"))),
+            None => Ok(()),
         }
     }
 
@@ -246,8 +290,9 @@ impl Report {
 
     /// What to do about a failure: for a command line of another tool, the line to use.
     fn hint(&self, error: &Error) -> Option<String> {
-        let typed = matches!(error.kind(), Kind::Misuse | Kind::NotFound | Kind::Invalid);
-        let line = typed.then(|| other_tools::advice(&self.typed)).flatten();
+        let over_http = error.code() == Some(Code::PlainHttpAnswered);
+        let typed = over_http || matches!(error.kind(), Kind::Misuse | Kind::NotFound | Kind::Invalid);
+        let line = typed.then(|| other_tools::advice(&self.typed, over_http)).flatten();
         line.map(|line| format!("`{line}`")).or_else(|| hint::for_error(error))
     }
 
@@ -303,6 +348,14 @@ impl Report {
             other => other.clone(),
         }
     }
+}
+
+/// The text with a line break at its end, unless it has one.
+fn ended(mut text: String) -> String {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 /// An error as JSON.

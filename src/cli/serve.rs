@@ -74,6 +74,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
+    report.no_template("`serve`")?;
     let repositories = repositories(&args, report).await?;
     let what = repositories.to_string();
     let log = report.is_verbose().then(|| log(report));

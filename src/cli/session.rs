@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -13,8 +13,11 @@ use artifact::{
     copy::Selection,
     location::{Location, Opened, Place, ReadLocation},
     oci::Platform,
-    store::{Flaw, FlawKind, NamePage, ReadStore, Store},
-    stores::registry::{Hosts, Options, Rate},
+    store::{FlawKind, NamePage, ReadStore, Store},
+    stores::{
+        Layout,
+        registry::{Hosts, Options, Rate},
+    },
     types::Catalog,
 };
 
@@ -200,11 +203,15 @@ impl CatalogArgs {
     }
 }
 
-/// What of a list of names cannot be read; warns of what a registry lists as tags although it is none.
-pub(crate) fn unreadable<'a>(page: &'a NamePage, place: &dyn Display, report: &Report) -> Vec<&'a Flaw> {
-    let (odd, bad): (Vec<_>, Vec<_>) = page.unreadable.iter().partition(|flaw| flaw.kind == FlawKind::NotATag);
-    odd.iter().for_each(|flaw| report.warn(format!("left out what is no tag: {place} {}", flaw.message)));
-    bad
+/// Whether a word that could be the name of a registry is that of a file, or of a layout.
+pub(crate) fn is_on_disk(word: &str) -> bool {
+    Path::new(word).is_file() || Layout::is_at(word)
+}
+
+/// Warns of what a registry lists as tags although it is none.
+pub(crate) fn warn_of_odd(page: &NamePage, place: &dyn Display, report: &Report) {
+    let odd = page.unreadable.iter().filter(|flaw| flaw.kind == FlawKind::NotATag);
+    odd.for_each(|flaw| report.warn(format!("left out what is no tag: {place} {}", flaw.message)));
 }
 
 /// All definitions; warns of those that are invalid.

@@ -34,6 +34,11 @@ impl Failure {
     }
 }
 
+/// The worst of the errors, which decides the exit code.
+pub(super) fn worst(failed: &[Failure]) -> Option<&Error> {
+    failed.iter().map(|failure| &failure.error).min_by_key(|error| rank(error.kind()))
+}
+
 /// Adds what failed to a document, if something did.
 pub(super) fn add_failures(document: &mut Map<String, Value>, failed: &[Failure]) {
     if !failed.is_empty() {
@@ -44,8 +49,7 @@ pub(super) fn add_failures(document: &mut Map<String, Value>, failed: &[Failure]
 /// Tells each failure and the number of them, and gives the exit code. `verb` is what was to be done, `done` the number of
 /// artifacts that it was done with.
 pub(super) fn tell_failures(report: &Report, verb: &str, failed: Vec<Failure>, done: usize, dry: bool) -> ExitCode {
-    let worst = failed.iter().map(|failure| failure.error.kind()).min_by_key(|kind| rank(*kind));
-    let Some(worst) = worst else { return ExitCode::SUCCESS };
+    let Some(worst) = worst(&failed).map(Error::kind) else { return ExitCode::SUCCESS };
     let number = failed.iter().map(|failure| failure.from.len()).fold(0, usize::saturating_add);
     for Failure { from, error } in failed {
         report.error(&error.context(format!("{verb} {}", from.join(", "))));

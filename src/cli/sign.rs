@@ -165,7 +165,12 @@ async fn sign_manifest(
     if !args.upload {
         let made = sign::bundle(subject, key, options)?;
         write_bundle(args.bundle.as_deref(), &made.bundle)?;
-        return Ok(Signed { subject: subject.clone(), written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) });
+        return Ok(Signed {
+            subject: subject.clone(),
+            written: Vec::new(),
+            present: Vec::new(),
+            bundle: Some(made.bundle),
+        });
     }
     let signed = sign::sign(store, subject, key, options).await?;
     if let Some(bundle) = &signed.bundle {
@@ -214,7 +219,8 @@ pub(crate) fn container_name(location: &Location) -> Option<String> {
 
 fn options(args: &Args, location: &Location, report: &Report) -> Result<Options> {
     let name = args.sign_container_identity.clone().or_else(|| container_name(location));
-    let by_flag = args.cosign.new_bundle_format().map(|new| if new { SignatureFormat::Bundle } else { SignatureFormat::Legacy });
+    let by_flag =
+        args.cosign.new_bundle_format().map(|new| if new { SignatureFormat::Bundle } else { SignatureFormat::Legacy });
     let given = args.signature_format.or(by_flag);
     let format = given.unwrap_or(if name.is_some() { SignatureFormat::Both } else { SignatureFormat::Bundle });
     if format != SignatureFormat::Bundle && name.is_none() {
@@ -239,7 +245,8 @@ fn tell(signed: &Signed, report: &Report) {
         report.say(format!("{digest} is signed by this key already ({}); `--again` signs it again", word(*format)));
     }
     for written in &signed.written {
-        let place = written.tag.as_ref().map_or_else(|| written.descriptor.digest.to_string(), |tag| format!("tag {tag}"));
+        let place =
+            written.tag.as_ref().map_or_else(|| written.descriptor.digest.to_string(), |tag| format!("tag {tag}"));
         report.say(format!("signed {digest} ({}: {place})", word(written.format)));
     }
     if signed.written.is_empty() && signed.present.is_empty() {
@@ -260,7 +267,8 @@ fn written(signed: &Signed) -> Vec<Value> {
     let made = signed.written.iter().map(|made| {
         json!({ "subject": subject, "format": made.format, "location": made.descriptor.digest, "tag": made.tag, "outcome": "new" })
     });
-    let present = signed.present.iter().map(|format| json!({ "subject": subject, "format": format, "outcome": "same" }));
+    let present =
+        signed.present.iter().map(|format| json!({ "subject": subject, "format": format, "outcome": "same" }));
     made.chain(present).collect()
 }
 
@@ -284,7 +292,10 @@ async fn sign_files(
         lines.push(escape(&bundle.display().to_string()));
         files.push(json!({ "file": file, "digest": hashes.digest, "size": hashes.size, "bundle": bundle }));
     }
-    report.result(None, &json!({ "files": files }), &lines)?;
+    match files.as_slice() {
+        [one] => report.result(None, one, &lines)?,
+        _ => report.result(None, &json!({ "artifacts": files }), &lines)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

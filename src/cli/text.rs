@@ -20,6 +20,12 @@ pub(crate) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
+/// As [`escape`], but tabs and line breaks stay: those of a template, and in what it prints.
+pub(super) fn escape_but_white_space(text: &str) -> String {
+    let stays = |c: char| matches!(c, '\n' | '\t');
+    text.chars().map(|c| if stays(c) { c.into() } else { escape(c.encode_utf8(&mut [0; 4])) }).collect()
+}
+
 /// Escapes characters that JSON strings may contain but that control terminals. The document parses to the same text.
 /// White space between values stays.
 pub(super) fn without_controls(json: &str) -> String {

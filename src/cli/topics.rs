@@ -36,12 +36,14 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "json",
-        intro: "With `--format json`, stdout is one document. These keys mean the same in all of them. Messages on stderr are\nobjects with `event` and `message`, one a line; an error has `code`, `message`, `facts` and `hint`.",
+        intro: "With `--format json`, stdout is one document. These keys mean the same in all of them. Messages on stderr are\nobjects with `event` and `message`, one a line; an error has `code`, `message`, `facts` and `hint`.\n\
+                `--template TEXT` prints what a template makes of the document: `{{ digest }}`, `{{ tags | join(',') }}`,\n\
+                `{% for layer in layers %}{{ layer.title }} {% endfor %}`. A key that is not there is an error; null is nothing.",
         rows: JSON,
     },
     Topic {
         name: "exit-codes",
-        intro: "How a command ended. Of several artifacts, the first of 3, 5, 4, 1 that occurred counts.",
+        intro: "How a command ended. Of several artifacts, the first of 3, 6, 5, 4, 1 that occurred counts.",
         rows: &[
             ["0", "it happened, or there was nothing to do"],
             ["1", "it failed: network, disk, a source that its type refuses, content that is missing"],
@@ -49,6 +51,7 @@ pub(crate) const TOPICS: &[Topic] = &[
             ["3", "something was checked and is not what it should be: a digest, a size, a finding of `check`"],
             ["4", "what was named is not there: a tag, a digest, a repository, a file, a platform"],
             ["5", "a registry refused for good: credentials, rights, a tag that may not be moved, a quota"],
+            ["6", "unsigned: no signature, or no attestation of the type that `verify` asks for"],
             ["70", "a fault of this program"],
             ["128 + n", "it was stopped by signal n"],
         ],
@@ -64,6 +67,8 @@ pub(crate) const TOPICS: &[Topic] = &[
             ["XDG_CONFIG_HOME", "directory of `artifact/hosts.yaml` and `artifact/types` [~/.config]"],
             ["CONTAINERS_REGISTRIES_CONF, REGISTRIES_CONFIG_PATH", "Podman's `registries.conf`"],
             ["HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies, and hosts without one; also in small letters"],
+            ["COSIGN_PASSWORD", "password of a key that signs"],
+            ["COSIGN_REPOSITORY", "where signatures are kept, if it is another repository"],
             ["SSL_CERT_FILE, SSL_CERT_DIR", "certificates of authorities instead of the system's"],
             ["TMPDIR", "directory for what is packed, for compressed archives and for stdin [/tmp]"],
             ["SOURCE_DATE_EPOCH", "the time that a type may write into an artifact, in seconds since 1970"],
@@ -109,6 +114,12 @@ pub(crate) const JSON: &[[&str; 2]] = &[
     ["about", "what a program that is a type says of itself"],
     ["partial, leftOut", "indexes of which some members are not there, and which these are"],
     ["tests", "of each: `type`, `name`, `failure`"],
-    ["file", "the file that was written"],
+    ["verdict", "of `verify`: verified, rejected, unsigned or undecided"],
+    ["signatures", "of each: `format`, `location`; of `verify`, also `signer`, `annotations`, `checked`, `notChecked`"],
+    ["rejected", "what is no signature that counts: `location`, and `why`"],
+    ["private, public, fingerprint", "the files of a pair of keys, and the SHA-256 of the public one"],
+    ["publicKey", "a public key, as PEM"],
+    ["bundle", "the sigstore bundle of a file"],
+    ["file", "the file that was written, or signed"],
     ["version", "of this program"],
 ];

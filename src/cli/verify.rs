@@ -13,8 +13,8 @@ use artifact::{
     location::{Location, ReadLocation, name_in},
     oci::{Descriptor, Digest},
     sign::{
-        self, Check, Evidence, FileHashes, Kind, PublicKey, Requirement, SignedBy, Signer, Verdict, Verification, Verified,
-        attestation,
+        self, Check, Evidence, FileHashes, Kind, PublicKey, Requirement, SignedBy, Signer, Verdict, Verification,
+        Verified, attestation,
         keyless::{Identity, Pattern, TrustedRoot},
     },
 };
@@ -137,7 +137,10 @@ impl SignerArgs {
         }
         let min = usize::from(self.min);
         if min > different.len() {
-            return Err(Error::misuse(format!("`--min {min}` needs as many different keys; there are {}", different.len())));
+            return Err(Error::misuse(format!(
+                "`--min {min}` needs as many different keys; there are {}",
+                different.len()
+            )));
         }
         let mut requirement = Requirement::signature(signers);
         requirement.min = min;
@@ -149,11 +152,15 @@ impl SignerArgs {
             let age = root.written().and_then(|written| SystemTime::now().duration_since(written).ok());
             if let Some(age) = age.filter(|age| *age > OLD) {
                 let days = age.as_secs() / (24 * 60 * 60);
-                report.warn(format!("the trusted root is {days} days old: keys that were withdrawn since are still in it"));
+                report.warn(format!(
+                    "the trusted root is {days} days old: keys that were withdrawn since are still in it"
+                ));
             }
             requirement.trusted_root = Some(root);
         } else if requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
-            return Err(Error::misuse("certificates are verified with `--trusted-root FILE`, which says whom to believe"));
+            return Err(Error::misuse(
+                "certificates are verified with `--trusted-root FILE`, which says whom to believe",
+            ));
         }
         if no_log && requirement.signers.iter().any(|signer| matches!(signer, Signer::Identity(_))) {
             report.say("without a log, a certificate needs a timestamp, which says that it was valid then");
@@ -172,7 +179,9 @@ impl SignerArgs {
         match (identity, issuer) {
             (Some(identity), Some(issuer)) => Ok(Some(Identity { identity, issuer })),
             (None, None) => Ok(None),
-            _ => Err(Error::misuse("a name counts with who vouches for it: give `--certificate-identity` and `--certificate-oidc-issuer`")),
+            _ => Err(Error::misuse(
+                "a name counts with who vouches for it: give `--certificate-identity` and `--certificate-oidc-issuer`",
+            )),
         }
     }
 }
@@ -183,8 +192,13 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         requirement.kind = Kind::Attestation(attestation::predicate_type(name)?);
     }
     requirement.annotations = once(&args.annotations, "--annotation", "")?;
-    if args.file.is_none() && args.locations.len() > 1 && (args.predicate_output.is_some() || args.statement_output.is_some()) {
-        return Err(Error::misuse("`--predicate-output` and `--statement-output` take the attestation of one artifact"));
+    if args.file.is_none()
+        && args.locations.len() > 1
+        && (args.predicate_output.is_some() || args.statement_output.is_some())
+    {
+        return Err(Error::misuse(
+            "`--predicate-output` and `--statement-output` take the attestation of one artifact",
+        ));
     }
     if args.file.is_some() {
         return verify_file(&args, &requirement, report).await;
@@ -329,9 +343,11 @@ fn document(all: &[Verification]) -> Map<String, Value> {
         all.iter().flat_map(|one| one.signatures.iter().map(|found| signature(&one.subject, found))).collect();
     let rejected: Vec<Value> = all
         .iter()
-        .flat_map(|one| one.rejected.iter().map(|found| {
+        .flat_map(|one| {
+            one.rejected.iter().map(|found| {
             json!({ "subject": one.subject.digest, "format": found.format, "location": found.place, "why": found.why })
-        }))
+        })
+        })
         .collect();
     Map::from_iter([
         ("verdict".to_owned(), json!(verdict)),

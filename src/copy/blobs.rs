@@ -247,8 +247,7 @@ impl Blob for Origins {
             }
         }
         let failed = failed.unwrap_or_else(|| Error::not_found(format!("no store has {}", self.item.desc.digest)));
-        // Nobody asked for it by name: the manifest that names it is at fault.
-        Err(if failed.kind() == Kind::NotFound { failed.into_kind(Kind::Invalid) } else { failed })
+        Err(failed.of_content())
     }
 
     fn local(&self) -> Option<FileSlice> {

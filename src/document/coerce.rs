@@ -49,10 +49,15 @@ impl<'a> Coercion<'a> {
             Kind::Scalar(scalar) => self.scalar(scalar, place).map_err(|why| invalid(node.at, why)),
             Kind::List(items) => {
                 let inner = Place { schema: place.schema.and_then(|s| self.child(s.get("items"))), ..place };
-                items.iter().map(|item| self.item(item, inner)).collect::<Result<_, _>>().map(Value::Array)
+                // A `collect` of results cannot tell how many there will be, and takes up to four times the room.
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    list.push(self.item(item, inner)?);
+                }
+                Ok(Value::Array(list))
             }
             Kind::Map(entries) => {
-                let mut map = Map::new();
+                let mut map = Map::with_capacity(entries.len());
                 for (key, node) in entries {
                     if let Some(value) = self.entry(&key.name, node, place)? {
                         map.insert(key.name.clone(), value);

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     Again, Located, Options, Position, invalid,
-    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, again, last_of_each, too_deep, twice},
+    node::{Key, Kind, MAX_DEPTH, Memory, Node, Scalar, Style, again, last_of_each, too_deep, twice, weight},
 };
 
 /// The tree of a JSON text; null for an empty one.
@@ -16,7 +16,8 @@ pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<(Node, Vec<Agai
     }
     serde_json::from_str::<IgnoredAny>(text).map_err(|e| syntax(text, &e))?;
     let at = Position { line: 1, column: 1 };
-    let mut scanner = Scanner { rest: text, at, repeated: options.repeated, again: Vec::new() };
+    let (memory, again) = (Memory::new(options), Vec::new());
+    let mut scanner = Scanner { rest: text, at, repeated: options.repeated, again, memory };
     Ok((scanner.value(0)?, scanner.again))
 }
 
@@ -35,6 +36,7 @@ struct Scanner<'a> {
     at: Position,
     repeated: bool,
     again: Vec<Again>,
+    memory: Memory,
 }
 
 impl<'a> Scanner<'a> {
@@ -51,7 +53,9 @@ impl<'a> Scanner<'a> {
                 Kind::Scalar(Scalar { text: self.take(len).to_owned(), style: Style::Json })
             }
         };
-        Ok(Node { at, kind })
+        let node = Node { at, kind };
+        self.memory.take(at, node.own_weight())?;
+        Ok(node)
     }
 
     fn map(&mut self, depth: usize) -> Result<Kind, Located> {
@@ -60,6 +64,7 @@ impl<'a> Scanner<'a> {
         self.take(1);
         while !self.closes('}')? {
             let key = Key { at: self.at, name: self.string()? };
+            self.memory.take(key.at, weight(&key.name))?;
             match seen.insert(key.name.clone(), key.at) {
                 Some(first) if self.repeated => self.again.push(again(&key, first)),
                 Some(first) => return Err(twice(&key, first)),
@@ -69,7 +74,11 @@ impl<'a> Scanner<'a> {
             self.take(1);
             entries.push((key, self.value(depth + 1)?));
         }
-        Ok(Kind::Map(if seen.len() < entries.len() { last_of_each(entries) } else { entries }))
+        if seen.len() < entries.len() {
+            entries = last_of_each(entries);
+        }
+        entries.shrink_to_fit();
+        Ok(Kind::Map(entries))
     }
 
     fn list(&mut self, depth: usize) -> Result<Kind, Located> {
@@ -78,6 +87,7 @@ impl<'a> Scanner<'a> {
         while !self.closes(']')? {
             items.push(self.value(depth + 1)?);
         }
+        items.shrink_to_fit();
         Ok(Kind::List(items))
     }
 

@@ -19,6 +19,8 @@ mod yaml;
 
 use serde_json::Value;
 
+#[cfg(feature = "types")]
+pub(crate) use self::node::NODE;
 use self::node::Node;
 pub use self::text::printable;
 pub(crate) use self::typed::typed;
@@ -31,6 +33,9 @@ use crate::{
 
 /// Default size limit of a document, in bytes.
 pub const DOCUMENT_LIMIT: u64 = 1 << 20;
+/// Limit of what values of documents take in memory, in bytes, about: that of the largest document of a mebibyte, and a few
+/// of usual ones.
+pub(crate) const DOCUMENT_MEMORY: u64 = 48 << 20;
 
 /// The format of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -82,6 +87,10 @@ pub struct Options<'a> {
     pub limit: u64,
     /// Limit of uses of YAML aliases (`*name`).
     pub aliases: usize,
+    /// Limit of what the value takes in memory, in bytes, about; a text is read up to there.
+    pub memory: u64,
+    /// What documents before this one take of that.
+    pub taken: u64,
     /// Whether a key may come again, and a second document: as in Go, the last key and the first document count. The
     /// document then has warnings.
     pub repeated: bool,
@@ -96,6 +105,8 @@ impl Default for Options<'_> {
             schema: None,
             limit: DOCUMENT_LIMIT,
             aliases: 64,
+            memory: DOCUMENT_MEMORY,
+            taken: 0,
             repeated: false,
         }
     }
@@ -126,7 +137,7 @@ impl Document {
     /// Parses a text with one document; an empty text is null. `origin` is the file name in errors,
     /// `file:line:column: message`.
     ///
-    /// Errors: malformed, not UTF-8, larger than the limit or nested deeper than 64; a duplicate key; a number that
+    /// Errors: malformed, not UTF-8, larger than a limit or nested deeper than 64; a duplicate key; a number that
     /// does not fit 64 bits; more than one document.
     pub fn parse(bytes: &[u8], origin: &str, options: &Options<'_>) -> Result<Self> {
         let (mut roots, mut again) = trees(bytes, origin, options)?;

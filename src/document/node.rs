@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Again, Located, Position, invalid};
+use super::{Again, Located, Options, Position, invalid};
 use crate::error::Error;
 
 /// Limit of nesting of lists and maps.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Memory of a node without its text, in bytes.
-const NODE_WEIGHT: u64 = 64;
+/// What a value takes in memory, in bytes, besides its text; and a key, besides its name.
+pub(crate) const NODE: usize = 80;
 
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -72,22 +72,21 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(s) if matches!(s.text.as_str(), "" | "~") && s.style == Style::Plain)
     }
 
-    /// Approximate memory of this node without its children, in bytes.
+    /// What the value of this node takes in memory, without its parts, in bytes.
     pub(super) fn own_weight(&self) -> u64 {
-        let text = match &self.kind {
-            Kind::Scalar(scalar) => scalar.text.len(),
-            Kind::List(_) | Kind::Map(_) => 0,
-        };
-        NODE_WEIGHT + text as u64
+        match &self.kind {
+            Kind::Scalar(scalar) => weight(&scalar.text),
+            Kind::List(_) | Kind::Map(_) => weight(""),
+        }
     }
 
-    /// Approximate memory of this node with its children, in bytes.
+    /// What the value of this node takes in memory, with its parts, in bytes.
     pub(super) fn weight(&self) -> u64 {
         self.own_weight()
             + match &self.kind {
                 Kind::Scalar(_) => 0,
                 Kind::List(items) => items.iter().map(Self::weight).sum(),
-                Kind::Map(entries) => entries.iter().map(|(key, node)| key.name.len() as u64 + node.weight()).sum(),
+                Kind::Map(entries) => entries.iter().map(|(key, node)| weight(&key.name) + node.weight()).sum(),
             }
     }
 
@@ -113,6 +112,36 @@ impl Node {
                 Kind::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             }
         })
+    }
+}
+
+/// What a scalar or a key with this text takes in memory, in bytes.
+pub(super) fn weight(text: &str) -> u64 {
+    (NODE + text.len()) as u64
+}
+
+/// Counts what has been read of a text, so that what is too much ends where it becomes so.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limit: u64,
+    /// Whether documents before this one take a part of it.
+    shared: bool,
+    taken: u64,
+}
+
+impl Memory {
+    pub(super) fn new(options: &Options<'_>) -> Self {
+        Self { limit: options.memory, shared: options.taken > 0, taken: options.taken }
+    }
+
+    /// Errors (kind `Limit`): it is too much.
+    pub(super) fn take(&mut self, at: Position, weight: u64) -> Result<(), Located> {
+        self.taken = self.taken.saturating_add(weight);
+        if self.taken <= self.limit {
+            return Ok(());
+        }
+        let who = if self.shared { "it and the documents before it take" } else { "the document takes" };
+        Err((at, Error::limit(format!("{who} more than {} bytes of memory", self.limit))))
     }
 }
 

@@ -162,6 +162,58 @@ fn a_document_has_a_largest_size() {
 }
 
 #[test]
+fn a_document_is_read_only_as_far_as_there_is_memory_for_it() {
+    let rest = "x".repeat(1000);
+    for (text, format, column) in [
+        (format!("[{} {rest}", "1,".repeat(100)), Format::Yaml, 2 + 2 * 12),
+        (format!("[{} {rest}", "[],".repeat(100)), Format::Yaml, 2 + 3 * 12),
+        (format!("[{}1]", "1,".repeat(100)), Format::Json, 2 + 2 * 12),
+        (format!("[{}[]]", "[],".repeat(100)), Format::Json, 2 + 3 * 12),
+        (format!("{{{} {rest}", (100..200).map(|i| format!("{i}: 1, ")).collect::<String>()), Format::Yaml, 50),
+        (format!("{{{}\"\": 1}}", (10..99).map(|i| format!("\"{i}\":1,")).collect::<String>()), Format::Json, 44),
+    ] {
+        let read = |memory, taken| {
+            let options = Options { format, memory, taken, ..Options::default() };
+            let error = Document::parse(text.as_bytes(), "x", &options).unwrap_err();
+            assert_eq!(error.kind(), Kind::Limit, "{error}");
+            error.to_string()
+        };
+        let (alone, second) = (read(1000, 0), read(4000, 3000));
+        assert_eq!(alone, format!("x:1:{column}: the document takes more than 1000 bytes of memory"));
+        assert_eq!(second, format!("x:1:{column}: it and the documents before it take more than 4000 bytes of memory"));
+    }
+}
+
+#[test]
+fn lists_and_maps_have_no_room_to_spare() {
+    for text in ["[[1], {\"a\": 1}, [[2]], {\"b\": {}, \"c\": [3, 4, 5, 6, 7]}]", "[]"] {
+        for document in [yaml(text).unwrap(), json(text).unwrap()] {
+            let mut nodes = vec![&document.root];
+            while let Some(node) = nodes.pop() {
+                match &node.kind {
+                    node::Kind::Scalar(_) => {}
+                    node::Kind::List(items) => {
+                        assert_eq!(items.capacity(), items.len());
+                        nodes.extend(items);
+                    }
+                    node::Kind::Map(entries) => {
+                        assert_eq!(entries.capacity(), entries.len());
+                        nodes.extend(entries.iter().map(|(_, node)| node));
+                    }
+                }
+            }
+            let mut values = vec![&document.value];
+            while let Some(value) = values.pop() {
+                if let Value::Array(items) = value {
+                    assert_eq!(items.capacity(), items.len());
+                    values.extend(items);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_are_refused() {
     for bytes in [&b"a: \xff"[..], b"a: \0", b"\xff\xfea\0"] {
         let error = Document::parse(bytes, "x\u{1b}", &Options::default()).unwrap_err();

@@ -9,13 +9,10 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag as YamlTa
 
 use super::{
     Again, Located, Options, Position, Scalars, coerce, invalid,
-    node::{Key, Kind, MAX_DEPTH, Node, Scalar, Style, Tag, again, last_of_each, too_deep, twice},
+    node::{Key, Kind, MAX_DEPTH, Memory, Node, Scalar, Style, Tag, again, last_of_each, too_deep, twice},
     older::Older,
 };
 use crate::error::Error;
-
-/// Limit of memory per byte of the size limit, in bytes.
-const MEMORY: u64 = 40;
 
 /// The trees of all documents of a text, and the keys that come again.
 pub(super) fn parse(text: &str, options: &Options<'_>) -> Result<(Vec<Node>, Vec<Again>), Located> {
@@ -50,7 +47,7 @@ struct Builder<'a> {
     open: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     aliases: usize,
-    weight: u64,
+    memory: Memory,
     again: Vec<Again>,
 }
 
@@ -84,7 +81,8 @@ enum Pending {
 impl<'a> Builder<'a> {
     fn new(options: &'a Options<'a>) -> Self {
         let (roots, open) = (Vec::new(), Vec::new());
-        Self { options, roots, open, anchors: HashMap::new(), aliases: 0, weight: 0, again: Vec::new() }
+        let (memory, again) = (Memory::new(options), Vec::new());
+        Self { options, roots, open, anchors: HashMap::new(), aliases: 0, memory, again }
     }
 
     fn event(&mut self, event: Event<'_>, at: Position) -> Result<(), Located> {
@@ -151,12 +149,16 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let kind = match content {
-            Content::List(items) => Kind::List(items),
+            Content::List(mut items) => {
+                items.shrink_to_fit();
+                Kind::List(items)
+            }
             Content::Map { mut entries, seen, merged, .. } => {
                 if seen.len() < entries.len() {
                     entries = last_of_each(entries);
                 }
                 entries.extend(merged.entries.into_iter().filter(|(key, _)| !seen.contains_key(&key.name)));
+                entries.shrink_to_fit();
                 Kind::Map(entries)
             }
         };
@@ -165,20 +167,12 @@ impl<'a> Builder<'a> {
 
     /// Places a complete node, and records it if it has an anchor.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Located> {
-        self.weigh(node.at, node.own_weight())?;
+        self.memory.take(node.at, node.own_weight())?;
         if anchor != 0 {
-            self.weigh(node.at, node.weight())?;
+            self.memory.take(node.at, node.weight())?;
             self.anchors.insert(anchor, node.clone());
         }
         self.place(node)
-    }
-
-    fn weigh(&mut self, at: Position, weight: u64) -> Result<(), Located> {
-        self.weight = self.weight.saturating_add(weight);
-        match self.weight > self.options.limit.saturating_mul(MEMORY) {
-            true => Err((at, Error::limit("the document takes too much memory"))),
-            false => Ok(()),
-        }
     }
 
     fn alias(&mut self, anchor: usize, at: Position) -> Result<(), Located> {
@@ -194,7 +188,7 @@ impl<'a> Builder<'a> {
             return Err(too_deep(at));
         }
         let node = Node { at, kind: node.kind.clone() };
-        self.weigh(at, node.weight())?;
+        self.memory.take(at, node.weight())?;
         self.place(node)
     }
 

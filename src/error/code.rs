@@ -99,9 +99,9 @@ codes! {
     CertificateNamesNoHost,
     /// The registry's certificate is not trusted.
     CertificateNotTrusted,
-    /// The registry requires a client certificate, and there is none.
+    /// The registry requires a client certificate, as far as one can tell, and there is none.
     ClientCertificateWanted,
-    /// The registry refuses the client certificate.
+    /// The registry refuses the client certificate, as far as one can tell.
     ClientCertificateRefused,
     /// The scheme of the proxy is not supported.
     ProxyUnsupported,

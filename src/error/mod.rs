@@ -102,6 +102,13 @@ impl Error {
         }
     }
 
+    /// Marks the error as about content that a manifest names: nobody asked for it by name, and the manifest or its
+    /// store is at fault.
+    #[must_use]
+    pub fn of_content(self) -> Self {
+        if self.kind() == Kind::NotFound { self.into_kind(Kind::Invalid) } else { self }
+    }
+
     /// Changes the kind: the meaning of a failure depends on the request.
     #[must_use]
     pub fn into_kind(mut self, kind: Kind) -> Self {

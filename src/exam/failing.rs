@@ -84,6 +84,10 @@ impl ReadStore for Failing {
         self.inner.list_names().await
     }
 
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        self.inner.list_names_after(last).await
+    }
+
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         self.inner.unnamed().await
     }

@@ -42,6 +42,8 @@ pub(super) async fn tags_are_sorted_and_each_is_listed_once(c: Candidate) {
     deliver(&c.store, &Sample::of(&[b"other"]), &["a", "v2"]).await.unwrap();
     for store in [Arc::clone(&c.store) as Arc<dyn ReadStore>, c.again()] {
         assert_eq!(store.list_names().await.unwrap().names, ["a", "b", "v10", "v2"]);
+        assert_eq!(store.list_names_after("b").await.unwrap().names, ["v10", "v2"]);
+        assert!(store.list_names_after("v2").await.unwrap().names.is_empty());
     }
 }
 

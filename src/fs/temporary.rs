@@ -149,11 +149,17 @@ impl Dir {
                 continue;
             }
             let Ok((file, _)) = self.file_with(&name, OFlags::RDWR) else { continue };
-            if file.try_lock().is_ok() {
+            if self.is_left(&name, &file)? {
                 self.remove(&name)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether no process writes this file; it is locked then. Its writer may have finished it since it was opened, and
+    /// another one begun anew under its name.
+    fn is_left(&self, name: &str, file: &File) -> Result<bool> {
+        Ok(file.try_lock().is_ok() && self.holds(name, file)?)
     }
 }
 
@@ -175,6 +181,20 @@ mod tests {
         assert_eq!(dir.names().unwrap(), [living.name()]);
         drop(living);
         assert!(dir.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_began_under_the_name_of_a_finished_one_is_no_leftover() {
+        let (_temp, dir) = dir();
+        let first = TemporaryFile::resume(&dir, &digits()).unwrap();
+        let name = first.name().to_owned();
+        let (seen, _) = dir.file_with(&name, OFlags::RDWR).unwrap();
+        assert!(!dir.is_left(&name, &seen).unwrap(), "while it is written");
+        first.keep(&dir, &digits()).unwrap();
+        drop(first);
+        let second = TemporaryFile::resume(&dir, &digits()).unwrap();
+        assert_eq!(second.name(), name);
+        assert!(!dir.is_left(&name, &seen).unwrap(), "what was seen is finished");
     }
 
     #[test]

@@ -293,8 +293,19 @@ fn local(whole: &str, text: &str, place: fn(PathBuf) -> Place) -> Result<Locatio
 
 fn registry(text: &str) -> Result<Location> {
     let reference = Reference::read(text).map_err(|why| {
+        if let Some(Ok(Pin::Prefix(prefix))) = text.rsplit_once('@').map(|(_, pin)| pin.parse()) {
+            let message = format!(
+                "`{}` has only the first digits of a digest, {prefix}: a registry needs all of them",
+                without_userinfo(text)
+            );
+            return Error::misuse(message);
+        }
         let local = text.split_once('/').is_none_or(|(first, _)| !RegistryName::is_meant_by(first));
-        let advice = if local { "; a local path starts with `./` or `oci:`" } else { "" };
+        let advice = match spelling::local_path(text) {
+            Some(path) => format!("; did you mean `{path}`"),
+            None if local => "; a local path starts with `./` or `oci:`".to_owned(),
+            None => String::new(),
+        };
         Error::misuse(format!("`{}` is not a reference: {why}{advice}", without_userinfo(text)))
     })?;
     let place = Place::Registry { registry: reference.registry().clone(), repository: reference.repository().clone() };

@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 use super::{Context, Location, Opened, Place};
 use crate::{
-    error::{Code, Error, Kind, Result},
+    error::{Code, Context as _, Error, Kind, Result},
     oci::RefName,
-    store::{FlawKind, NamePage, ReadStore},
+    store::{NamePage, ReadStore},
     version::{Version, VersionRange},
 };
 
@@ -54,11 +54,8 @@ impl ReadLocation {
             }
         }
         let page = store.list_names().await?;
-        if let Some(flaw) = page.unreadable.iter().find(|flaw| flaw.kind != FlawKind::NotATag) {
-            let place = &self.location;
-            let message = format!("cannot tell which tag of {place} is the newest: {}: {}", flaw.place, flaw.message);
-            return Err(Error::invalid(message).with_code(Code::ListIncomplete));
-        }
+        let place = &self.location;
+        page.check_complete(place).context(|| format!("cannot tell which tag of {place} is the newest"))?;
         let versions = newest_first(&page.names, &before);
         let found = versions.iter().find(|(version, _)| range.contains(version));
         found.map(|(_, name)| self.at(name)).ok_or_else(|| self.none_of(range, &versions, &page))

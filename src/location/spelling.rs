@@ -1,6 +1,12 @@
 //! Locations as other programs write them: read where they mean a registry, else refused with the right spelling.
 
-use crate::error::{Error, Result};
+use std::{fs, path::Path};
+
+use super::split;
+use crate::{
+    error::{Error, Result},
+    stores::is_named_compressed,
+};
 
 /// Prefixes of other programs that are no locations here, and what to write instead.
 const OTHERS: [(&str, &str); 9] = [
@@ -34,6 +40,16 @@ pub(super) fn registry_url(text: &str) -> Result<Option<&str>> {
     }
 }
 
+/// How a text is written that names a directory or a file and is taken for a name in a registry: `./shop.tar:v1`.
+pub(super) fn local_path(text: &str) -> Option<String> {
+    let path = Path::new(split(text).0);
+    let is_archive = path.extension().is_some_and(|end| end == "tar") || is_named_compressed(path);
+    match fs::metadata(path).ok()? {
+        found if found.is_dir() || (found.is_file() && is_archive) => Some(format!("./{text}")),
+        found => found.is_file().then(|| format!("oci-archive:{text}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +65,22 @@ mod tests {
                 assert!(format!("{scheme}{bad}").parse::<Location>().is_err(), "{scheme}{bad}");
             }
         }
+    }
+
+    #[test]
+    fn a_word_that_is_on_the_disk_is_told_as_it_is_written() {
+        let whole = format!("Cargo.toml@{}", crate::oci::Digest::of(b""));
+        for (text, meant) in [
+            ("src", Some("./src")),
+            ("src:v1", Some("./src:v1")),
+            ("Cargo.toml", Some("oci-archive:Cargo.toml")),
+            (&whole, Some(format!("oci-archive:{whole}").as_str())),
+            ("nothing", None),
+        ] {
+            assert_eq!(local_path(text).as_deref(), meant, "{text}");
+        }
+        let error = "src/location".parse::<Location>().unwrap_err().to_string();
+        assert!(error.ends_with("; did you mean `./src/location`"), "{error}");
     }
 
     #[test]

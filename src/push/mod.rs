@@ -18,7 +18,7 @@ use crate::{
     plan::{Plan, Stored},
     source::Source,
     store::{self, ReadStore, Store, compare},
-    types::{Detected, Inputs, Reference, plugin::Plugin},
+    types::{Detected, Inputs, Origin, Reference, plugin::Plugin},
 };
 
 /// Options for pushing a source.
@@ -77,16 +77,36 @@ impl std::fmt::Debug for Signing {
 pub enum Planner {
     /// The definition of a type, detected or named, in one of its forms.
     Definition(Detected),
+    /// The definition of file bundles, for what is no bundle by itself.
+    Bundle {
+        /// The form of all sources, if it is the same.
+        form: Option<String>,
+        /// Where the definition comes from.
+        origin: Origin,
+        /// Why they are a bundle.
+        why: String,
+    },
     /// A program that is a type.
     Program(Plugin),
 }
 
 impl Planner {
-    /// The form of the source in its type; programs have no forms.
+    /// The form of the source in its type; programs have no forms, and several sources may have different ones.
     #[must_use]
     pub fn form(&self) -> Option<&str> {
         match self {
             Self::Definition(detected) => Some(&detected.form),
+            Self::Bundle { form, .. } => form.as_deref(),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// Where the definition of the type comes from; programs have none.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Definition(detected) => Some(detected.kind.origin()),
+            Self::Bundle { origin, .. } => Some(origin),
             Self::Program(_) => None,
         }
     }
@@ -96,6 +116,7 @@ impl Planner {
     pub fn why(&self) -> String {
         match self {
             Self::Definition(detected) => detected.why.clone(),
+            Self::Bundle { why, .. } => why.clone(),
             Self::Program(plugin) => format!("the program `{}`", plugin.program().display()),
         }
     }
@@ -220,19 +241,17 @@ async fn plan_one(
     let inputs =
         Inputs { set: options.set.clone(), annotations: options.annotations.clone(), now: context.now, reference };
     let catalog = context.types.catalog()?;
-    let planner = match &options.type_name {
-        None => Planner::Definition(catalog.detect(source)?),
+    let by_definition =
+        |detected: Detected| Ok::<_, Error>((detected.plan(source, &inputs)?, Planner::Definition(detected)));
+    let (mut plan, planner) = match &options.type_name {
+        None => by_definition(catalog.detect(source)?)?,
         Some(name) => match catalog.get(name) {
-            Ok(kind) => Planner::Definition(kind.named(source)?),
+            Ok(kind) => by_definition(kind.named(source)?)?,
             Err(unknown) => match context.plugins().get(name).await? {
-                Some(plugin) => Planner::Program(plugin),
+                Some(plugin) => (plugin.plan(source, &inputs).await?, Planner::Program(plugin)),
                 None => return Err(unknown.into_misuse()),
             },
         },
-    };
-    let mut plan = match &planner {
-        Planner::Definition(detected) => detected.plan(source, &inputs)?,
-        Planner::Program(plugin) => plugin.plan(source, &inputs).await?,
     };
     plan.warnings.extend(catalog.broken().iter().map(ToString::to_string));
     if let Some(artifact_type) = &options.artifact_type {
@@ -423,7 +442,9 @@ impl Carry<'_> {
         let report = self.copy(true).await?;
         if to.abilities().refuses_incomplete {
             // Another signer may have written the legacy tag at the same time.
-            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() }).await.context(what)?;
+            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() })
+                .await
+                .context(what)?;
         }
         Ok(report)
     }

@@ -105,6 +105,7 @@ async fn bundle(
     let config = options.config.as_ref().map(|config| Source::open(&config.path)).transpose()?;
     let bases = all.iter().map(|planned| planned.plan.base.as_path()).chain(config.iter().map(Source::base));
     let base = common_base(bases)?;
+    let form = common_form(&all);
     let mut all = all.into_iter();
     let Some(mut first) = all.next() else { return Err(Error::misuse("there is no source")) };
     rebase(&mut first.plan, &base)?;
@@ -116,15 +117,23 @@ async fn bundle(
         set_config(&mut first.plan, source, opened, &base, &options)?;
     }
     check_places(manifest(&mut first.plan)?)?;
-    if let Planner::Definition(detected) = &mut first.planner {
-        detected.why = match sources {
-            [_, _, ..] => format!("{} sources", sources.len()),
-            _ if named => detected.why.clone(),
-            _ if config.is_some() => "a config is given".to_owned(),
-            _ => "a media type is given".to_owned(),
-        };
+    let why = match sources {
+        [_, _, ..] => format!("{} sources", sources.len()),
+        _ if named => first.planner.why(),
+        _ if config.is_some() => "a config is given".to_owned(),
+        _ => "a media type is given".to_owned(),
+    };
+    if let Some(origin) = first.planner.origin().cloned() {
+        first.planner = Planner::Bundle { form, origin, why };
     }
     Ok(first)
+}
+
+/// The form that all of these have.
+fn common_form(all: &[Planned]) -> Option<String> {
+    let forms: Vec<_> = all.iter().map(|planned| planned.planner.form()).collect();
+    let first = forms.first().copied().flatten()?;
+    forms.iter().all(|form| *form == Some(first)).then(|| first.to_owned())
 }
 
 fn manifest(plan: &mut Plan) -> Result<&mut ManifestPlan> {

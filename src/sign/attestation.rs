@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     json,
     key::PrivateKey,
-    signing::{BundleArtifact, encode},
+    signing::BundleArtifact,
     statement::{Statement, Subject, V1},
 };
 use crate::{
@@ -39,7 +39,9 @@ pub fn predicate_type(text: &str) -> Result<String> {
     let known = TYPES.iter().chain([&CUSTOM]).find(|(short, _)| *short == text);
     match known {
         Some((_, uri)) => Ok((*uri).to_owned()),
-        None if text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) => Ok(text.to_owned()),
+        None if text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) => {
+            Ok(text.to_owned())
+        }
         None => {
             let known: Vec<&str> = TYPES.iter().chain([&CUSTOM]).map(|(short, _)| *short).collect();
             Err(Error::misuse(format!("`{text}` is no predicate type: expected a URI, or {}", known.join(", "))))
@@ -48,7 +50,8 @@ pub fn predicate_type(text: &str) -> Result<String> {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// What is said about an artifact.
@@ -106,7 +109,7 @@ pub fn of_predicate(
         predicate_type: &predicate_type,
         predicate: raw,
     };
-    BundleArtifact::of(subject, &encode(&statement)?, &predicate_type, key, created)
+    BundleArtifact::of(subject, &json::write(&statement)?, &predicate_type, key, created)
 }
 
 /// An attestation of a whole statement, signed as it is.
@@ -139,6 +142,7 @@ pub fn predicate_of(statement: &[u8]) -> Result<Bytes> {
     struct Read {
         predicate: Box<RawValue>,
     }
-    let read: Read = serde_json::from_slice(statement).map_err(|e| Error::invalid(format!("malformed statement: {e}")))?;
+    let read: Read =
+        serde_json::from_slice(statement).map_err(|e| Error::invalid(format!("malformed statement: {e}")))?;
     Ok(Bytes::from(read.predicate.get().to_owned()))
 }

@@ -9,7 +9,9 @@ use futures_util::{StreamExt as _, stream};
 use super::{
     base64,
     files::FileHashes,
-    sigstore_bundle::{Certificate, Chain, MEDIA_TYPE_START, Material, MessageSignature, SigstoreBundle, Timestamp, Timestamps},
+    sigstore_bundle::{
+        Certificate, Chain, MEDIA_TYPE_START, Material, MessageSignature, SigstoreBundle, Timestamp, Timestamps,
+    },
     simple_signing,
 };
 use crate::{
@@ -165,7 +167,11 @@ async fn read_referrer(store: &dyn ReadStore, desc: Descriptor) -> Found {
         return Found::default();
     }
     let [layer] = manifest.layers.as_slice() else {
-        return broken(Format::Bundle, place, format!("a bundle has one layer, and this one has {}", manifest.layers.len()));
+        return broken(
+            Format::Bundle,
+            place,
+            format!("a bundle has one layer, and this one has {}", manifest.layers.len()),
+        );
     };
     if !is_bundle(&layer.media_type) {
         return broken(Format::Bundle, place, format!("its layer is a `{}`, not a bundle", layer.media_type));
@@ -225,7 +231,8 @@ async fn read_layer(store: &dyn ReadStore, place: &str, layer: Descriptor) -> Fo
             bundle.dsse_envelope = Some(read);
             return Ok(Content::of(bundle));
         }
-        let text = layer.annotations.get(SIGNATURE).ok_or_else(|| format!("the annotation `{SIGNATURE}` is missing"))?;
+        let text =
+            layer.annotations.get(SIGNATURE).ok_or_else(|| format!("the annotation `{SIGNATURE}` is missing"))?;
         let signature = base64::Bytes::decode(text).map_err(|e| format!("the signature: {e}"))?;
         bundle.message_signature = Some(MessageSignature { message_digest: None, signature });
         Ok(Content { bundle, payload: Some(bytes) })
@@ -253,7 +260,9 @@ fn legacy_material(annotations: &Annotations) -> Result<Material, String> {
         material.x509_certificate_chain = Some(Chain { certificates });
     }
     if let Some(entry) = json(LOG_ENTRY)? {
-        material.tlog_entries.push(log_entry(&entry).ok_or_else(|| format!("the annotation `{LOG_ENTRY}` lacks a part"))?);
+        material
+            .tlog_entries
+            .push(log_entry(&entry).ok_or_else(|| format!("the annotation `{LOG_ENTRY}` lacks a part"))?);
     }
     if let Some(timestamp) = json(TIMESTAMP)? {
         let text = timestamp.get("SignedRFC3161Timestamp").and_then(|text| text.as_str());

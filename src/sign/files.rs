@@ -8,9 +8,9 @@ use bytes::Bytes;
 use super::{
     base64,
     evidence::{Candidate, Content, Evidence, Format, MAX_CONTENT},
+    json,
     key::{PrivateKey, PublicKey},
     sigstore_bundle::{Material, MessageDigest, MessageSignature, PublicKeyHint, SigstoreBundle},
-    signing::encode,
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
@@ -128,7 +128,7 @@ impl FileHashes {
             message_digest: Some(MessageDigest { algorithm: name(hash).to_owned(), digest }),
             signature: base64::Bytes(signature),
         });
-        encode(&bundle)
+        json::write(&bundle)
     }
 
     /// Errors: the bundle names another digest than that of this file. It may name none, as cosign does for Ed25519.

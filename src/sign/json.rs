@@ -1,20 +1,30 @@
-//! JSON that is signed: every reader must read the same, so a key may be there once only, and known keys in one case only.
+//! JSON that is signed, read and written: every reader must read the same, so a key may be there once only, and known keys in one case only.
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
-use crate::oci::exact_keys;
+use crate::{
+    error::{Error, Kind, Result},
+    oci::exact_keys,
+};
 
 /// Reads a document. Errors, for people: malformed JSON, a key twice in one object, a key that differs from one of `T` in
 /// case only, and what `T` refuses.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let Unique(value) = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
     exact_keys::from_value(value).map_err(|e| e.to_string())
+}
+
+/// A document as it is written: compact, its keys in the order of their declaration.
+pub(super) fn write(value: &impl Serialize) -> Result<Bytes> {
+    let written = serde_json::to_vec(value);
+    written.map(Bytes::from).map_err(|e| Error::caused(Kind::Internal, "a signature cannot be encoded", e))
 }
 
 /// A value in which no object has a key twice.

@@ -2,18 +2,18 @@
 
 use std::{cell::Cell, collections::BTreeSet};
 
+#[cfg(feature = "keyless")]
+use super::keyless;
 use super::{
+    dsse::{self, Envelope},
     evidence::{Candidate, Content, Evidence, Format},
     files::FileHashes,
     key::PublicKey,
     requirement::{Kind, Requirement, Signer},
-    simple_signing::Payload,
     sigstore_bundle::SigstoreBundle,
-    dsse::{self, Envelope},
+    simple_signing::Payload,
     statement::{self, Statement},
 };
-#[cfg(feature = "keyless")]
-use super::keyless;
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     oci::{Annotations, Descriptor, Digest},
@@ -190,7 +190,11 @@ pub fn judge(evidence: &Evidence, requirement: &Requirement) -> Verification {
 fn likely_first<'e>(candidates: &'e [Candidate], requirement: &Requirement) -> Vec<&'e Candidate> {
     let hints: Vec<String> = requirement.keys().map(PublicKey::hint).collect();
     let is_likely = |candidate: &&Candidate| {
-        let hint = candidate.content.as_ref().ok().and_then(|content| content.bundle.verification_material.public_key.as_ref());
+        let hint = candidate
+            .content
+            .as_ref()
+            .ok()
+            .and_then(|content| content.bundle.verification_material.public_key.as_ref());
         hint.is_some_and(|hint| hints.contains(&hint.hint))
     };
     let (mut likely, others): (Vec<_>, Vec<_>) = candidates.iter().partition(is_likely);
@@ -228,7 +232,19 @@ impl Holds {
         let not_checked = there.into_iter().filter(|check| !checked.contains(check)).collect();
         let statement_digest = Digest::of(&statement);
         let place = place.to_owned();
-        Verified { format, place, signer, predicate_type, statement_digest, statement, annotations, name, time, checked, not_checked }
+        Verified {
+            format,
+            place,
+            signer,
+            predicate_type,
+            statement_digest,
+            statement,
+            annotations,
+            name,
+            time,
+            checked,
+            not_checked,
+        }
     }
 }
 
@@ -435,7 +451,8 @@ impl Judging<'_> {
         }
         let wanted = &self.requirement.annotations;
         if let Some((key, value)) = wanted.iter().find(|(key, value)| claim.annotations.get(*key) != Some(value)) {
-            let found = claim.annotations.get(key).map_or_else(|| "is missing".to_owned(), |found| format!("is `{found}`"));
+            let found =
+                claim.annotations.get(key).map_or_else(|| "is missing".to_owned(), |found| format!("is `{found}`"));
             return Err(format!("the annotation `{key}` {found}, not `{value}`"));
         }
         if !wanted.is_empty() {
@@ -467,7 +484,8 @@ fn wrong_signature(key: &PublicKey, bundle: &SigstoreBundle) -> String {
     }
     match key.algorithm() {
         super::key::Algorithm::Ed25519 => {
-            "the signature is not one by this key; `Ed25519ph`, which cosign writes for such keys, is not read".to_owned()
+            "the signature is not one by this key; `Ed25519ph`, which cosign writes for such keys, is not read"
+                .to_owned()
         }
         _ => "the signature is not one by this key".to_owned(),
     }

@@ -193,7 +193,8 @@ pub(super) fn by_key(
         // Judged above, where they are demanded; here, one of an unknown authority would decide.
         bundle.verification_material.timestamp_verification_data = None;
         let policy = PublicKeyVerificationPolicy::new(DerPublicKey::from_bytes(key.as_der()));
-        let found = root.verifier.verify(artifact.for_verifier()?, &parsed(&bundle)?, &policy).map_err(|e| e.to_string())?;
+        let found =
+            root.verifier.verify(artifact.for_verifier()?, &parsed(&bundle)?, &policy).map_err(|e| e.to_string())?;
         if !found.tlog_verified() {
             return Err("the entry in the transparency log was not verified".to_owned());
         }

@@ -24,8 +24,8 @@ mod statement;
 pub(crate) use self::signing::sign_for;
 pub use self::{
     evidence::{Candidate, Evidence, Format, MAX_CONTENT, MAX_LAYERS, MAX_REFERRERS},
-    judging::{Check, MAX_CHECKS, Rejected, SignedBy, Verdict, Verification, Verified, judge},
     files::{FileHashes, MAX_MESSAGE},
+    judging::{Check, MAX_CHECKS, Rejected, SignedBy, Verdict, Verification, Verified, judge},
     key::{PrivateKey, PublicKey},
     requirement::{Kind, Requirement, SignedName, Signer},
     signing::{BundleArtifact, Options, Signed, Written, bundle, manifests_of, sign, write_bundle},

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{key::PublicKey, statement};
 #[cfg(feature = "keyless")]
 use super::keyless::{Identity, TrustedRoot};
+use super::{key::PublicKey, statement};
 
 /// A demand that an artifact or a file meets or does not meet.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use super::{
     base64,
     dsse::{self, Envelope, EnvelopeSignature},
     evidence::{Evidence, Format, MAX_LAYERS, SIGNATURE as SIGNATURE_ANNOTATION},
+    json,
     judging::judge,
     key::PrivateKey,
     requirement::{Requirement, Signer},
@@ -20,8 +21,8 @@ use crate::{
     copy,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Role, Tag, annotation, media_type},
-    stores::Memory,
     store::{self, Expect, Intent, Item, NameChange, ReadStore, Store},
+    stores::Memory,
 };
 
 /// Most manifests of one index.
@@ -98,7 +99,7 @@ impl BundleArtifact {
             payload_type: dsse::IN_TOTO.to_owned(),
             signatures: vec![EnvelopeSignature { sig, keyid: None }],
         });
-        let bundle = encode(&bundle)?;
+        let bundle = json::write(&bundle)?;
         let mut annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
             (annotation::PREDICATE_TYPE.to_owned(), predicate_type.to_owned()),
@@ -113,8 +114,9 @@ impl BundleArtifact {
             subject: Some(subject.bare()),
             annotations: annotations.clone(),
         };
-        let manifest = encode(&manifest)?;
-        let listed = Parsed::read(media_type::MANIFEST, &manifest)?.listed(&Descriptor::of(media_type::MANIFEST, &manifest));
+        let manifest = json::write(&manifest)?;
+        let listed =
+            Parsed::read(media_type::MANIFEST, &manifest)?.listed(&Descriptor::of(media_type::MANIFEST, &manifest));
         Ok(Self { listed, manifest, bundle })
     }
 
@@ -216,7 +218,7 @@ pub fn bundle(subject: &Descriptor, key: &PrivateKey, options: &Options) -> Resu
         predicate_type: statement::SIGNATURE.to_owned(),
         predicate: json!({}),
     };
-    BundleArtifact::of(subject, &encode(&statement)?, statement::SIGNATURE, key, options.created.as_deref())
+    BundleArtifact::of(subject, &json::write(&statement)?, statement::SIGNATURE, key, options.created.as_deref())
 }
 
 /// Writes a bundle beside what it is about.
@@ -226,7 +228,12 @@ pub async fn write_bundle(store: &Arc<dyn Store>, bundle: &BundleArtifact) -> Re
 }
 
 /// The formats in which this key has signed the same already.
-async fn present(store: &dyn ReadStore, subject: &Descriptor, key: &PrivateKey, options: &Options) -> Result<Vec<Format>> {
+async fn present(
+    store: &dyn ReadStore,
+    subject: &Descriptor,
+    key: &PrivateKey,
+    options: &Options,
+) -> Result<Vec<Format>> {
     let evidence = Evidence::read(store, subject).await;
     let found = judge(&evidence, &Requirement::signature(vec![Signer::Key(key.public().clone())]));
     if let Some(error) = evidence.errors.into_iter().next() {
@@ -254,7 +261,7 @@ struct LegacySignature {
 
 impl LegacySignature {
     fn new(digest: &Digest, name: &str, key: &PrivateKey, options: &Options) -> Result<Self> {
-        let payload = encode(&Payload::new(digest, name, &options.annotations))?;
+        let payload = json::write(&Payload::new(digest, name, &options.annotations))?;
         let mut layer = Descriptor::of(simple_signing::MEDIA_TYPE, &payload);
         let signature = base64::Bytes(key.sign(&payload)?).encode();
         layer.annotations.insert(SIGNATURE_ANNOTATION.to_owned(), signature);
@@ -281,7 +288,8 @@ impl LegacySignature {
             return Err(Error::limit(format!("the tag `{}` has {} signatures already", self.tag, layers.len())));
         }
         layers.push(serde_json::to_value(&self.layer).map_err(malformed)?);
-        let digests = layers.iter().map(|layer| layer.get("digest").and_then(Value::as_str)).collect::<Option<Vec<_>>>();
+        let digests =
+            layers.iter().map(|layer| layer.get("digest").and_then(Value::as_str)).collect::<Option<Vec<_>>>();
         let config = config(&digests.ok_or_else(odd)?);
         let config = Bytes::from(config.to_string());
         let is_docker = media_type == media_type::DOCKER_MANIFEST;
@@ -303,7 +311,10 @@ impl LegacySignature {
     async fn is_in(&self, store: &dyn ReadStore) -> Result<bool> {
         let (desc, bytes) = store::read_named(store, &self.tag.clone().into()).await?;
         let Parsed::Manifest(manifest) = Parsed::read(&desc.media_type, &bytes)? else { return Ok(false) };
-        Ok(manifest.layers.iter().any(|layer| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations))
+        Ok(manifest
+            .layers
+            .iter()
+            .any(|layer| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations))
     }
 }
 
@@ -355,7 +366,8 @@ async fn write(
                     let message = format!("the tag `{}` keeps changing: other clients are writing it", signature.tag);
                     return Err(Error::new(Kind::Unavailable, message));
                 }
-                let bundle = bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
+                let bundle =
+                    bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
                 let legacy = made.map(|(signature, manifest)| Written {
                     format: Format::Legacy,
                     descriptor: manifest.descriptor,
@@ -427,10 +439,4 @@ async fn pause(attempt: u32) -> Result<()> {
     let most = Duration::from_millis(20).saturating_mul(attempt).min(LONGEST_PAUSE);
     tokio::time::sleep(most.mul_f64(share)).await;
     Ok(())
-}
-
-/// A document as it is written: compact, its keys in the order of their declaration.
-pub(super) fn encode(value: &impl serde::Serialize) -> Result<Bytes> {
-    let encoded = serde_json::to_vec(value);
-    encoded.map(Bytes::from).map_err(|e| Error::caused(Kind::Internal, "a signature cannot be encoded", e))
 }

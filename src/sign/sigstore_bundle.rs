@@ -115,7 +115,9 @@ impl SigstoreBundle {
         let certificates = x509_certificate_chain.as_ref().map_or(0, |chain| chain.certificates.len());
         let parts = tlog_entries.len().max(bundle.timestamps().len()).max(certificates);
         if parts > MAX_PARTS {
-            return Err(format!("the bundle has {parts} log entries, timestamps or certificates; the limit is {MAX_PARTS}"));
+            return Err(format!(
+                "the bundle has {parts} log entries, timestamps or certificates; the limit is {MAX_PARTS}"
+            ));
         }
         Ok(bundle)
     }
@@ -124,10 +126,7 @@ impl SigstoreBundle {
     pub(super) fn of_key(hint: String) -> Self {
         Self {
             media_type: MEDIA_TYPE.to_owned(),
-            verification_material: Material {
-                public_key: Some(PublicKeyHint { hint }),
-                ..Material::default()
-            },
+            verification_material: Material { public_key: Some(PublicKeyHint { hint }), ..Material::default() },
             message_signature: None,
             dsse_envelope: None,
         }
@@ -135,14 +134,8 @@ impl SigstoreBundle {
 
     /// A legacy signature with the same parts: its log entry has no inclusion proof.
     pub(super) fn of_legacy(verification_material: Material) -> Self {
-        let media_type =
-            if verification_material.tlog_entries.is_empty() { MEDIA_TYPE_V0_2 } else { MEDIA_TYPE_V0_1 };
-        Self {
-            media_type: media_type.to_owned(),
-            verification_material,
-            message_signature: None,
-            dsse_envelope: None,
-        }
+        let media_type = if verification_material.tlog_entries.is_empty() { MEDIA_TYPE_V0_2 } else { MEDIA_TYPE_V0_1 };
+        Self { media_type: media_type.to_owned(), verification_material, message_signature: None, dsse_envelope: None }
     }
 
     /// True if a certificate says who signed.

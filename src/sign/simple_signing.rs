@@ -43,7 +43,8 @@ struct Image {
 impl Payload {
     /// Signs this digest under this name, `registry/repository`.
     pub(super) fn new(digest: &Digest, reference: &str, annotations: &BTreeMap<String, String>) -> Self {
-        let optional: BTreeMap<_, _> = annotations.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let optional: BTreeMap<_, _> =
+            annotations.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
         Self {
             critical: Critical {
                 identity: Identity { docker_reference: reference.to_owned() },

@@ -85,6 +85,10 @@ impl ReadStore for Added {
         self.store.list_names().await
     }
 
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        self.store.list_names_after(last).await
+    }
+
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         self.store.unnamed().await
     }

@@ -67,15 +67,13 @@ pub trait ReadStore: Display + Send + Sync {
 
     /// All names in one page, sorted by bytes, without duplicates.
     async fn list_names(&self) -> Result<NamePage> {
-        let mut all = NamePage::default();
-        let mut pages = self.names();
-        while let Some(NamePage { names, unreadable, .. }) = pages.try_next().await? {
-            all.names.extend(names);
-            all.unreadable.extend(unreadable);
-        }
-        all.names.sort_unstable();
-        all.names.dedup();
-        Ok(all)
+        NamePage::all(self.names()).await
+    }
+
+    /// All names behind this one, sorted by bytes, without duplicates: those that come after it by their bytes, or in the
+    /// order of a registry, which is asked for no others.
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        Ok(self.list_names().await?.after(last))
     }
 
     /// The listed manifests without a name, with their platform and artifact type, in the order of the list: only a

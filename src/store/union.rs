@@ -119,15 +119,11 @@ impl ReadStore for Union {
     }
 
     async fn list_names(&self) -> Result<NamePage> {
-        let mut all = NamePage::default();
-        for store in &self.stores {
-            let NamePage { names, unreadable, .. } = store.list_names().await?;
-            all.names.extend(names);
-            all.unreadable.extend(unreadable);
-        }
-        all.names.sort_unstable();
-        all.names.dedup();
-        Ok(all)
+        NamePage::all(stream::iter(&self.stores).then(|store| store.list_names())).await
+    }
+
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        NamePage::all(stream::iter(&self.stores).then(|store| store.list_names_after(last))).await
     }
 
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {

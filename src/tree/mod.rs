@@ -10,7 +10,7 @@ use self::found::Relation;
 pub use self::reading::{MAX_BYTES, MAX_NODES, MAX_SIBLINGS};
 use crate::{
     error::{Error, Kind, Result},
-    oci::{annotation, Annotations, Descriptor, Digest, Parsed, Platform, RefName, Role},
+    oci::{Annotations, Descriptor, Digest, Parsed, Platform, RefName, Role, annotation},
     store::{Name, ReadStore},
 };
 

@@ -5,12 +5,13 @@
 //! * [`Detected`]: the type and form of a source, with the reason; [`Detected::plan`].
 //! * [`ArtifactType`]: one type; [`ArtifactType::named`] and [`ArtifactType::unpacking`].
 //! * [`plugin`]: types that need code, as programs that print a plan.
+//! * [`Template`]: the language of definitions over a document of any kind.
 //! * [`lint`], [`mod@test`], [`schema`], [`skeleton`]: tools for authors of definitions.
 //!
 //! A definition reads only the files in its declared sets, below the source. Its expressions have no access to files,
 //! the network, the environment or other programs.
 
-// Each of these uses only those in front of it: `language`, `definition`, `check`, `probe`, `planning`, `unpacking`,
+// Each of these uses only those in front of it: `language`, `template`, `definition`, `check`, `probe`, `planning`, `unpacking`,
 // `artifact_type`, then `summary`, `schema`, `skeleton`, `test`, `plugin` and `catalog`.
 mod artifact_type;
 mod catalog;
@@ -23,6 +24,7 @@ mod probe;
 mod schema;
 mod skeleton;
 mod summary;
+mod template;
 pub mod test;
 mod unpacking;
 
@@ -38,6 +40,7 @@ pub use self::{
     schema::{plan_schema, schema},
     skeleton::skeleton,
     summary::Section,
+    template::Template,
     unpacking::{
         accept::{Evidence, Identity},
         generic,

@@ -56,7 +56,7 @@ pub(super) async fn send(
         match sent {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return drop(to.send(Err(error)).await),
+            Err(error) => return drop(to.send(Err(error.of_content())).await),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     ffi::{CStr, CString},
     fs, io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -37,13 +40,18 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
         Destination::New(dest) => {
             let mode = 0o755 & allowed;
             // FAT refuses the mark.
-            permit(&fd, MARK | mode).or_else(|_| permit(&fd, mode)).context(|| "cannot publish")?;
+            let marked = permit(&fd, MARK | mode).is_ok();
+            if !marked {
+                permit(&fd, mode).context(|| "cannot publish")?;
+            }
             appear(dir.path(), &dest).context(|| format!("cannot create `{}`", dest.display()))?;
             // The staging directory is the destination now and must not be removed.
             drop(dir.keep());
-            // The mark goes after the move, so that a process that is killed in between leaves a marked leftover; at the
-            // destination it means nothing, should it stay.
-            drop(permit(&fd, mode));
+            // The mark goes after the move, so that a process that is killed before leaves a marked leftover. One that is
+            // killed in between leaves it to the next run that unpacks there.
+            if marked {
+                permit(&fd, mode).context(|| all_but("set the permissions of", &dest))?;
+            }
             Ok(0)
         }
         Destination::Into(dest) => {
@@ -53,10 +61,22 @@ pub(super) fn publish(staging: Staging, overwrite: bool) -> Result<u64> {
             refuse(std::mem::take(&mut merge.in_the_way), overwrite)?;
             merge.all("").inspect_err(|_| merge.undo())?;
             let (same, left) = (merge.same, dir.path().to_owned());
-            dir.close().context(|| format!("all files are in place, but cannot remove `{}`", left.display()))?;
+            dir.close().context(|| all_but("remove", &left))?;
+            unmark(&dest, 0o755 & allowed).context(|| "all files are in place, but cannot set permissions")?;
             Ok(same)
         }
     }
+}
+
+fn all_but(what: &str, path: &Path) -> String {
+    format!("all files are in place, but cannot {what} `{}`", path.display())
+}
+
+/// Removes the mark that a process left which was killed after it had made this destination, with this mode.
+fn unmark(dest: &fs::File, mode: u32) -> io::Result<()> {
+    let meta = dest.metadata()?;
+    let marked = meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o7777 == MARK | mode;
+    if marked { permit(dest, mode) } else { Ok(()) }
 }
 
 fn permit(directory: &fs::File, mode: u32) -> io::Result<()> {

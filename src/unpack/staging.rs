@@ -75,8 +75,15 @@ fn place(dest: &Path) -> Result<(&Path, Destination)> {
 fn make(base: &Path) -> io::Result<Option<(TempDir, File, u32)>> {
     // The resulting mode shows the umask, which cannot be read without changing it.
     let mode = fs::Permissions::from_mode(MARK | 0o755);
-    let dir = tempfile::Builder::new().prefix(&prefix()).permissions(mode).tempdir_in(base)?;
-    let fd = open(dir.path())?;
+    lock(tempfile::Builder::new().prefix(&prefix()).permissions(mode).tempdir_in(base)?)
+}
+
+/// Locks a new directory; `None` if another process took it for a leftover.
+fn lock(dir: TempDir) -> io::Result<Option<(TempDir, File, u32)>> {
+    let fd = match open(dir.path()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
     let meta = fd.metadata()?;
     match fd.try_lock() {
         Ok(()) => {}
@@ -121,4 +128,25 @@ fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::OFlags;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_another_process_took_for_a_leftover_is_made_again() {
+        let base = tempfile::tempdir().unwrap();
+        let new = || tempfile::Builder::new().prefix(&prefix()).tempdir_in(base.path()).unwrap();
+        let gone = new();
+        fs::remove_dir(gone.path()).unwrap();
+        assert!(lock(gone).unwrap().is_none(), "before it was opened");
+        let held = new();
+        let other = open(held.path()).unwrap();
+        other.try_lock().unwrap();
+        assert!(lock(held).unwrap().is_none(), "before it was locked");
+        drop(other);
+        assert!(lock(new()).unwrap().is_some());
+        assert!(make(&base.path().join("missing")).is_err(), "where none can be made is no reason to try again");
+    }
 }

@@ -12,7 +12,11 @@ use serde_json::Value as Json;
 const LICENCES: [&str; 7] = ["Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"];
 
 /// The crates that are there in several versions, with the number of them and the reason.
-const TWICE: [(&str, usize, &str); 4] = [
+const TWICE: [(&str, usize, &str); 8] = [
+    ("cipher", 2, "bcrypt has 0.5; crypto_secretbox, whose later version is not released, 0.4"),
+    ("crypto-common", 2, "as cipher"),
+    ("inout", 2, "as cipher"),
+    ("untrusted", 2, "ring and webpki have 0.9, aws-lc-rs 0.7"),
     ("getrandom", 3, "ring has 0.2, jsonschema 0.3 by way of ahash, and tempfile 0.4, as we do"),
     ("r-efi", 2, "belongs to two of getrandom's; only on UEFI"),
     ("syn", 2, "strum, jiff and zerocopy still derive with 2; only while building"),

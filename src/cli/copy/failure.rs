@@ -4,7 +4,7 @@ use artifact::{Error, Kind, Result, error::Facts, location::Place};
 
 pub(super) use super::super::several::Failure;
 use super::{
-    super::{rank, report::Report, text::count},
+    super::{report::Report, several::worst, text::count},
     Args,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn all_of(failed: &[Failure], total: usize, report: &Report) -> Error
     if failed.len() > NAMED {
         failed.iter().for_each(|one| report.warn(told(one, |from, e| format!("{from}: {e}"))));
     }
-    let worst = failed.iter().map(|one| &one.error).min_by_key(|error| rank(error.kind()));
+    let worst = worst(failed);
     let kind = worst.map_or(Kind::NotFound, Error::kind);
     let what = if failed.iter().all(|one| one.error.kind() == Kind::NotFound) { "found" } else { "read" };
     let named: Vec<String> =

@@ -10,6 +10,8 @@ use artifact::{
     oci::RegistryName,
 };
 
+use super::super::session::is_on_disk;
+
 /// Size limit of a list, in bytes.
 const MAX_LIST: u64 = 4 << 20;
 
@@ -58,7 +60,7 @@ impl FromStr for End {
             Ok(ReadLocation { location, range: None }) => Ok(Self::At(location)),
             Ok(wanted) => Ok(Self::Newest(wanted)),
             // A word that could also be a file name is more likely a path without its `./`.
-            Err(e) if text.ends_with(".tar") || !RegistryName::is_meant_by(text) => Err(e),
+            Err(e) if is_on_disk(text) || text.ends_with(".tar") || !RegistryName::is_meant_by(text) => Err(e),
             Err(e) => text.parse().map(Self::Registry).map_err(|_| e),
         }
     }

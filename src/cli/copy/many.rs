@@ -21,7 +21,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::super::{
     report::Report,
-    session::{RegistryArgs, exact_in, unreadable},
+    session::{RegistryArgs, exact_in, warn_of_odd},
 };
 use super::{
     Args,
@@ -269,16 +269,10 @@ async fn of_store(
     Ok(wishes)
 }
 
-/// Errors: an unreadable name in the store, which makes its list of names incomplete.
+/// Errors: an unreadable entry in the list of the store.
 fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage, report: &Report) -> Result<()> {
-    let bad = unreadable(page, store, report);
-    let Some(flaw) = bad.first() else { return Ok(()) };
-    let more = match bad.len().saturating_sub(1) {
-        0 => String::new(),
-        more => format!(", and {more} more like this"),
-    };
-    let message = format!("cannot list all tags of {store}: {}: {}{more}", flaw.place, flaw.message);
-    Err(Error::invalid(message).with_code(Code::ListIncomplete))
+    warn_of_odd(page, store, report);
+    page.check_complete(store)
 }
 
 /// Leaves out cosign's tags for an artifact whose name contains a repository: they follow that artifact into its

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use artifact::{
-    Code, Error, Result,
+    Error, Result,
     copy::naming::subject_of_companion,
     error::Context as _,
     location::{Location, Place},
@@ -12,7 +12,7 @@ use artifact::{
     version::Version,
 };
 
-use super::super::{ls::no_tags, report::Report, session::unreadable};
+use super::super::{ls::no_tags, report::Report, session::warn_of_odd};
 
 /// How many tags of each repository stay.
 #[derive(Clone, Copy)]
@@ -45,10 +45,8 @@ pub(super) async fn pick(
     report: &Report,
 ) -> Result<Picked> {
     let page = store.list_names().await?;
-    if let Some(flaw) = unreadable(&page, location, report).first() {
-        let message = format!("cannot list all tags of {location}: {}: {}", flaw.place, flaw.message);
-        return Err(Error::invalid(message).with_code(Code::ListIncomplete));
-    }
+    warn_of_odd(&page, location, report);
+    page.check_complete(location).context(|| "cannot tell which tags to delete")?;
     if page.names.is_empty() && matches!(location.place, Place::Registry { .. }) {
         return Err(no_tags(location));
     }

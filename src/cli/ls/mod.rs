@@ -8,8 +8,8 @@ use std::{num::NonZeroUsize, process::ExitCode};
 use artifact::{
     Code, Error, Result,
     location::{Location, Place},
-    oci::{Descriptor, RegistryName},
-    store::{Flaw, NamePage, NamePattern},
+    oci::{Descriptor, RefName, RegistryName},
+    store::{NamePage, NamePattern, ReadStore},
 };
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     report::{Report, object},
-    session::{RegistryArgs, unreadable},
+    session::{RegistryArgs, is_on_disk, warn_of_odd},
     several::{Failure, add_failures, tell_failures},
     text::{count, escape},
 };
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// List the tags that match: `*` is any text, `?` one character, `{a,b}` and `[0-9]` select
     #[arg(long, value_name = "GLOB")]
     filter: Option<NamePattern>,
-    /// List the tags that come after NAME by their bytes, as in the distribution API
+    /// List the tags that come after NAME, by their bytes or in the order of the registry, which sends no others
     #[arg(long, value_name = "NAME")]
     last: Option<String>,
     /// Order, the least and oldest first; what has no version, date or size comes last
@@ -84,7 +84,7 @@ impl Args {
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     let host_only = !args.place.contains('/') && RegistryName::is_meant_by(&args.place);
     let local = args.place.starts_with("oci:") || args.place.starts_with("oci-archive:") || args.place.starts_with('.');
-    if host_only && !local {
+    if host_only && !local && !is_on_disk(&args.place) {
         repositories(&args, report).await
     } else {
         artifacts(&args, args.place.parse()?, report).await
@@ -107,23 +107,32 @@ async fn artifacts(args: &Args, location: Location, report: &Report) -> Result<E
         return Err(Error::misuse(format!("`{location}` names one artifact; `ls` lists tags")));
     }
     let store = args.registry.read(&location.place, report).await?;
-    let page = store.list_names().await?;
+    let page = names(args, store.as_ref(), &location).await?;
     let unnamed = if args.tags || args.selects() { Vec::new() } else { store.unnamed().await? };
-    let bad: Vec<Flaw> = unreadable(&page, &location, report).into_iter().cloned().collect();
-    if page.names.is_empty() && bad.is_empty() && matches!(location.place, Place::Registry { .. }) {
-        return Err(no_tags(&location));
-    }
-    let entries = entries(args, page, unnamed)?;
+    warn_of_odd(&page, &location, report);
+    let complete = page.check_complete(&location);
+    let entries = entries(args, page.names, unnamed)?;
     let code = if args.long || is_of_content(args.sort) {
         detailed(args, &location, rows::read(store.as_ref(), &location, entries).await, report)?
     } else {
         print(&location, &entries, &[], report)?;
         ExitCode::SUCCESS
     };
-    match bad.as_slice() {
-        [] => Ok(code),
-        bad => Err(incomplete(&location, bad)),
-    }
+    // What could be read was printed.
+    complete.map(|()| code)
+}
+
+/// The names in the store, behind `--last` if it is given. Errors: a repository without tags.
+async fn names(args: &Args, store: &dyn ReadStore, location: &Location) -> Result<NamePage> {
+    let page = match &args.last {
+        Some(last) => store.list_names_after(last).await?,
+        None => store.list_names().await?,
+    };
+    let is_nothing = |page: &NamePage| page.names.is_empty() && page.unreadable.is_empty();
+    let is_empty = is_nothing(&page)
+        && matches!(location.place, Place::Registry { .. })
+        && (args.last.is_none() || is_nothing(&store.list_names().await?));
+    if is_empty { Err(no_tags(location)) } else { Ok(page) }
 }
 
 /// The error for a repository without tags: registries respond the same for one that is not there.
@@ -132,9 +141,7 @@ pub(super) fn no_tags(location: &Location) -> Error {
 }
 
 /// What is to be listed, in order as far as names decide it, and not more than is wanted if they decide all of it.
-fn entries(args: &Args, page: NamePage, unnamed: Vec<Descriptor>) -> Result<Vec<Entry>> {
-    let mut names = page.names;
-    names.retain(|name| args.last.as_ref().is_none_or(|last| name.as_str() > last.as_str()));
+fn entries(args: &Args, names: Vec<RefName>, unnamed: Vec<Descriptor>) -> Result<Vec<Entry>> {
     let mut names = args.filter.as_ref().map_or(Ok(names.clone()), |filter| filter.select(names))?;
     if !is_of_content(args.sort) {
         sort_names(&mut names, args.sort, args.reverse);
@@ -180,15 +187,4 @@ fn print(location: &Location, entries: &[Entry], failed: &[Failure], report: &Re
         report.say(format!("{count} {have} no tag: `{location}@{algorithm}:{short}` names one"));
     }
     Ok(())
-}
-
-/// The error for a list of which a part cannot be read; what could be read was printed.
-fn incomplete(location: &Location, bad: &[Flaw]) -> Error {
-    let shown: Vec<String> = bad.iter().take(5).map(|flaw| format!("{}: {}", flaw.place, flaw.message)).collect();
-    let more = match bad.len().saturating_sub(shown.len()) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    let message = format!("the list of {location} is incomplete: {}{more}", shown.join("; "));
-    Error::invalid(message).with_code(Code::ListIncomplete)
 }

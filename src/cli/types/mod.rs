@@ -67,6 +67,7 @@ pub(crate) async fn run(command: Command, report: &Report) -> Result<ExitCode> {
         Command::Lint(args) => lint_all(&args, report),
         Command::Test(args) => test_all(&args, report),
         Command::Schema(SchemaArgs { plan }) => {
+            report.no_template("`types schema`")?;
             let schema = if plan { types::plan_schema()? } else { types::schema()? };
             report.bytes(schema.as_bytes()).map(|()| ExitCode::SUCCESS)
         }
@@ -89,10 +90,12 @@ fn no_definition(name: &str, context: &Context, unknown: Error) -> Error {
 
 fn new(args: &NewArgs, report: &Report) -> Result<ExitCode> {
     let path = args.file.clone().unwrap_or_else(|| Path::new("artifact-types").join(format!("{}.yaml", args.name)));
+    if path.as_os_str() == "-" {
+        report.lines_only("a definition on stdout")?;
+    }
     let text = types::skeleton(&args.name)?;
     ArtifactType::parse(&text, Origin::File(path.clone()))?;
     if path.as_os_str() == "-" {
-        report.lines_only("a definition on stdout")?;
         report.bytes(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -118,10 +121,6 @@ fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
     let named = |kind: &ArtifactType| (kind.text().to_owned(), kind.origin().clone());
     let read = |path: PathBuf| Ok((fs::read_text(&path, types::MAX_DEFINITION)?, Origin::File(path)));
     if args.definitions.is_empty() {
-        // A valid definition with the name of another has no finding that lint could show.
-        if let Some(twice) = catalog.broken().iter().find(|broken| broken.error.kind() == Kind::Exists) {
-            return Err(Error::new(Kind::Exists, twice.error.to_string()));
-        }
         let broken = catalog.broken().iter().map(|broken| read(broken.file.clone()));
         return catalog.list().map(|kind| Ok(named(kind))).chain(broken).collect();
     }
@@ -136,9 +135,24 @@ fn definitions(args: &FilesArgs) -> Result<Vec<(String, Origin)>> {
     args.definitions.iter().map(one).collect()
 }
 
+/// Definitions of the catalog that have the name of another, which lint cannot see: their files, and why.
+fn named_twice(args: &FilesArgs) -> Result<Vec<lint::Finding>> {
+    if !args.definitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let catalog = Context::from_environment()?.types.catalog()?;
+    let twice = catalog.broken().iter().filter(|broken| broken.error.kind() == Kind::Exists);
+    let finding = |broken: &types::Broken| lint::Finding {
+        error: true,
+        place: broken.file.display().to_string(),
+        message: broken.error.message().to_owned(),
+    };
+    Ok(twice.map(finding).collect())
+}
+
 fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     let definitions = definitions(args)?;
-    let mut findings = Vec::new();
+    let mut findings = named_twice(args)?;
     for (text, origin) in &definitions {
         findings.extend(lint::lint(text, &origin.to_string())?);
     }
@@ -155,18 +169,17 @@ fn lint_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
     )?;
     let errors = findings.iter().filter(|f| f.error).count();
     if errors > 0 {
-        let first = findings.iter().find(|f| f.error).map(line).unwrap_or_default();
-        return Err(Error::invalid(format!(
-            "{} in {}: {first}",
-            count(errors, "error"),
-            count(definitions.len(), "definition")
-        )));
+        let of = count(definitions.len(), "definition");
+        return Err(Error::invalid(format!("{} in {of}", count(errors, "error"))));
     }
     report.say(format!("{}: {}", count(definitions.len(), "definition"), count(findings.len(), "warning")));
     Ok(ExitCode::SUCCESS)
 }
 
 fn test_all(args: &FilesArgs, report: &Report) -> Result<ExitCode> {
+    if let Some(twice) = named_twice(args)?.first() {
+        return Err(Error::new(Kind::Exists, format!("{}: {}", twice.place, twice.message)));
+    }
     let (mut passed, mut failed, mut json, mut lines) = (0, 0, Vec::new(), Vec::new());
     for (text, origin) in definitions(args)? {
         let kind = Arc::new(ArtifactType::parse(&text, origin)?);

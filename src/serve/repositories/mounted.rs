@@ -215,6 +215,10 @@ impl ReadStore for MountedRepository {
         Ok(Vec::new())
     }
 
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        Ok(self.list_names().await?.after(last))
+    }
+
     async fn names_after(&self, last: Option<&str>, most: usize) -> Result<Option<NamePage>> {
         let from = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let first = self.tags_of().flat_map(|(tags, _)| tags.range::<str, _>(from).take(most.saturating_add(1)));

@@ -65,7 +65,9 @@ pub(super) fn open(json: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let Container { kdf, cipher, ciphertext } = container;
     if kdf.name != "scrypt" || cipher.name != "nacl/secretbox" {
         let found = format!("`{}` and `{}`", kdf.name, cipher.name);
-        return Err(Error::misuse(format!("this key is encrypted with {found}; `scrypt` and `nacl/secretbox` are read")));
+        return Err(Error::misuse(format!(
+            "this key is encrypted with {found}; `scrypt` and `nacl/secretbox` are read"
+        )));
     }
     let Params { n, r, p } = kdf.params;
     if !COSTS.contains(&n) || (r, p) != (BLOCK_SIZE, PARALLELISM) {

@@ -15,7 +15,9 @@ pub(super) fn only_block(text: &[u8]) -> Result<Pem> {
     let mut blocks = blocks.into_iter().filter(|block| block.tag() != EC_PARAMETERS);
     match (blocks.next(), blocks.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(Error::misuse("there is no key in this file: it has no whole PEM block (`-----BEGIN …-----`)")),
+        (None, _) => {
+            Err(Error::misuse("there is no key in this file: it has no whole PEM block (`-----BEGIN …-----`)"))
+        }
         (Some(_), Some(_)) => Err(Error::misuse("there are several keys in this file; one is expected")),
     }
 }

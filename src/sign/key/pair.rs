@@ -83,5 +83,7 @@ fn keep(file: NamedTempFile, path: &Path, force: bool) -> Result<()> {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(Kind::Exists, format!("`{}` is there already", path.display())).with_code(Code::FileExists).with_path(path)
+    Error::new(Kind::Exists, format!("`{}` is there already", path.display()))
+        .with_code(Code::FileExists)
+        .with_path(path)
 }

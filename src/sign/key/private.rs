@@ -72,7 +72,8 @@ impl PrivateKey {
         match tag.as_str() {
             tag if LABELS.contains(&tag) => {
                 let plain = container::open(&content, password()?.as_bytes())?;
-                let key = Self::from_pkcs8(&plain).ok_or_else(|| Error::misuse("what is encrypted here is no key in PKCS#8"))?;
+                let key = Self::from_pkcs8(&plain)
+                    .ok_or_else(|| Error::misuse("what is encrypted here is no key in PKCS#8"))?;
                 Ok(Self { was_encrypted: true, ..key })
             }
             "PRIVATE KEY" => Self::from_pkcs8(&content).ok_or_else(|| unreadable("PKCS#8")),
@@ -149,7 +150,9 @@ impl PrivateKey {
     /// Signs a message.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         match &self.pair {
-            Pair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), message).map(|made| made.as_ref().to_vec()).map_err(unsigned),
+            Pair::Ecdsa(pair) => {
+                pair.sign(&SystemRandom::new(), message).map(|made| made.as_ref().to_vec()).map_err(unsigned)
+            }
             Pair::Ed25519(pair) => pair.try_sign(message).map(|made| made.as_ref().to_vec()).map_err(unsigned),
             Pair::Rsa(pair) => {
                 let mut made = vec![0; pair.public_modulus_len()];
@@ -184,5 +187,7 @@ fn unsigned(_: aws_lc_rs::error::Unspecified) -> Error {
 }
 
 fn unreadable(form: &str) -> Error {
-    Error::misuse(format!("this is no key in {form}, or of no known algorithm: ECDSA on P-256, P-384 or P-521, RSA with at least 2048 bits, Ed25519"))
+    Error::misuse(format!(
+        "this is no key in {form}, or of no known algorithm: ECDSA on P-256, P-384 or P-521, RSA with at least 2048 bits, Ed25519"
+    ))
 }

@@ -77,22 +77,22 @@ impl Algorithm {
     fn ways(self) -> &'static [(&'static dyn VerificationAlgorithm, Option<&'static digest::Algorithm>)] {
         match self {
             Self::P256 => &[(&ECDSA_P256_SHA256_ASN1, Some(&digest::SHA256))],
-            Self::P384 => &[
-                (&ECDSA_P384_SHA384_ASN1, Some(&digest::SHA384)),
-                (&ECDSA_P384_SHA256_ASN1, Some(&digest::SHA256)),
-            ],
-            Self::P521 => &[
-                (&ECDSA_P521_SHA512_ASN1, Some(&digest::SHA512)),
-                (&ECDSA_P521_SHA256_ASN1, Some(&digest::SHA256)),
-            ],
+            Self::P384 => {
+                &[(&ECDSA_P384_SHA384_ASN1, Some(&digest::SHA384)), (&ECDSA_P384_SHA256_ASN1, Some(&digest::SHA256))]
+            }
+            Self::P521 => {
+                &[(&ECDSA_P521_SHA512_ASN1, Some(&digest::SHA512)), (&ECDSA_P521_SHA256_ASN1, Some(&digest::SHA256))]
+            }
             Self::Rsa => &[(&RSA_PKCS1_2048_8192_SHA256, Some(&digest::SHA256))],
             Self::Ed25519 => &[(&ED25519, None)],
         }
     }
 }
 
-const P256_PREFIX: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-const P384_PREFIX: &[u8] = b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
+const P256_PREFIX: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+const P384_PREFIX: &[u8] =
+    b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
 const P521_PREFIX: &[u8] =
     b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00";
 const ED25519_PREFIX: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
@@ -163,7 +163,9 @@ impl PublicKey {
         let (algorithm, at) = Self::locate(spki)?;
         let key = Self { algorithm, spki: spki.to_vec(), at };
         if algorithm == Algorithm::Ed25519 && is_small_order(key.point()) {
-            return Err(Error::misuse("this Ed25519 key has a point of small order, under which one signature fits many messages"));
+            return Err(Error::misuse(
+                "this Ed25519 key has a point of small order, under which one signature fits many messages",
+            ));
         }
         for (way, _) in algorithm.ways() {
             // Finds points that are off their curve.

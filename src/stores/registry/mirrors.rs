@@ -267,6 +267,10 @@ impl ReadStore for Mirrored {
         Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names()))
     }
 
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        Ok(in_turn!(self.turns(Wanted::Name), repository => repository.list_names_after(last)))
+    }
+
     /// None, as of every registry.
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         Ok(Vec::new())

@@ -126,7 +126,16 @@ impl ReadStore for Repository {
     }
 
     fn names(&self) -> BoxStream<'_, Result<NamePage>> {
-        self.api.list_tags().map(|page| self.api.located(page)).boxed()
+        self.api.list_tags(None).map(|page| self.api.located(page)).boxed()
+    }
+
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        let pages = self.api.list_tags(Some(last.to_owned())).map(|page| self.api.located(page));
+        let mut all = NamePage::all(pages).await?;
+        // Registries compare bytes, or letters whatever their case; some take no notice of `last`.
+        let comes_after = |name: &str| name > last || name.to_lowercase() > last.to_lowercase();
+        all.names.retain(|name| comes_after(name));
+        Ok(all)
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

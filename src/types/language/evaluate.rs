@@ -8,7 +8,7 @@ use super::{
     node::{Arguments, Comparison, For, Node, Piece, Slice, Target},
     operators::{self, items},
     printed::{Printed, text},
-    scope::{Scope, unknown_name},
+    scope::{Say, Scope, unknown_name},
     values::{Loop, Value},
 };
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     local: Vec<(Arc<str>, Value)>,
     /// What a template may print.
     printable: fn(&Value, &Arc<Meter>) -> Outcome<()>,
+    /// The last name that was not there, or the last key, with what lacks it.
+    missing: Option<(Arc<str>, Option<Value>)>,
 }
 
 impl<'a> Run<'a> {
@@ -45,7 +47,19 @@ impl<'a> Run<'a> {
         meter: &'a Arc<Meter>,
         printable: fn(&Value, &Arc<Meter>) -> Outcome<()>,
     ) -> Self {
-        Self { scope, meter, local: Vec::new(), printable }
+        Self { scope, meter, local: Vec::new(), printable, missing: None }
+    }
+
+    pub(super) fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
+    /// The message about the last name or key that was not there, if there was one.
+    pub(super) fn missing(&self, say: Say) -> Option<String> {
+        self.missing.as_ref().map(|(missing, whole)| match whole {
+            Some(whole) => say("the key", missing, whole.keys()),
+            None => say("the name", missing, self.scope.all().collect()),
+        })
     }
 
     /// The value of an expression, which may be undefined.
@@ -78,8 +92,8 @@ impl<'a> Run<'a> {
     fn evaluate(&mut self, node: &Node) -> Outcome<Value> {
         match node {
             Node::Literal(value) => Ok(value.clone()),
-            Node::Name(name) => Ok(self.name(name)),
-            Node::Key(of, key) => Ok(self.defined(of)?.get(key, self.meter)?),
+            Node::Name(name) => Ok(self.name_or_missing(name)),
+            Node::Key(of, key) => self.key(of, key),
             Node::Item(pair) => operators::item(&self.value(&pair.0)?, &self.value(&pair.1)?, self.meter),
             Node::Slice(slice) => self.slice(slice),
             Node::Not(inner) => Ok(Value::Bool(!self.holds(inner)?)),
@@ -117,6 +131,23 @@ impl<'a> Run<'a> {
     fn name(&self, name: &str) -> Value {
         let local = self.local.iter().rfind(|(own, _)| **own == *name).map(|(_, value)| value);
         local.or_else(|| self.scope.get(name)).cloned().unwrap_or(Value::Undefined)
+    }
+
+    fn name_or_missing(&mut self, name: &Arc<str>) -> Value {
+        let found = self.name(name);
+        if matches!(found, Value::Undefined) {
+            self.missing = Some((Arc::clone(name), None));
+        }
+        found
+    }
+
+    fn key(&mut self, of: &Node, key: &Arc<str>) -> Outcome<Value> {
+        let whole = self.defined(of)?;
+        let found = whole.get(key, self.meter)?;
+        if matches!(found, Value::Undefined) {
+            self.missing = Some((Arc::clone(key), Some(whole)));
+        }
+        Ok(found)
     }
 
     fn slice(&mut self, slice: &Slice) -> Outcome<Value> {

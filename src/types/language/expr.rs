@@ -19,7 +19,7 @@ use super::{
     node::{Node, Piece},
     operators::items,
     printed::{Printed, text},
-    scope::Scope,
+    scope::{Say, Scope, unknown_among, unknown_name},
     syntax::{self, Code, about, is_template, shorten_source},
     values::Value,
 };
@@ -38,6 +38,8 @@ struct Compiled {
     expressions: Once<Code<Node>>,
     /// Whether templates give file names.
     names: bool,
+    /// What says that a name is unknown.
+    unknown: Say,
 }
 
 /// A cache of values computed from texts, each once.
@@ -66,16 +68,21 @@ impl<T> Once<T> {
 impl Engine {
     /// An engine for reading sources.
     pub(in crate::types) fn new() -> Self {
-        Self::with(false)
+        Self::with(false, |what, name, known| unknown_name(what, name, known))
+    }
+
+    /// An engine for documents whose keys the author of a template does not know: errors list them.
+    pub(in crate::types) fn for_documents() -> Self {
+        Self::with(false, unknown_among)
     }
 
     /// An engine for file names: interpolated values cannot contain separators, unless checked as a path.
     pub(in crate::types) fn for_paths() -> Self {
-        Self::with(true)
+        Self::with(true, |what, name, known| unknown_name(what, name, known))
     }
 
-    fn with(names: bool) -> Self {
-        Self(Arc::new(Compiled { templates: Once::new(), expressions: Once::new(), names }))
+    fn with(names: bool, unknown: Say) -> Self {
+        Self(Arc::new(Compiled { templates: Once::new(), expressions: Once::new(), names, unknown }))
     }
 
     /// The text of a template; a string without `{{`, `{%` and `{#` is its own text.
@@ -89,13 +96,13 @@ impl Engine {
         }
         let compiled = self.0.templates.get(template, syntax::template)?;
         let mut out = Printed::new(&meter);
-        let run = || Run::new(scope, &meter, self.printable()).print(&compiled.code, &mut out);
-        let printed = meter.deeper(run).and_then(|()| {
+        let mut run = Run::new(scope, &meter, self.printable());
+        let printed = meter.deeper(|| run.print(&compiled.code, &mut out)).and_then(|()| {
             let text = out.finish();
             meter.keep(text.len())?;
             Ok(text)
         });
-        printed.map_err(|fault| explain(template, fault, &compiled.names, scope))
+        printed.map_err(|fault| self.explain(template, fault, &compiled.names, &run))
     }
 
     /// The value of an expression.
@@ -128,12 +135,24 @@ impl Engine {
     ) -> Result<T> {
         let compiled = self.0.expressions.get(expression, syntax::expression)?;
         let meter = scope.meter();
-        let value = Run::new(scope, &meter, self.printable()).value(&compiled.code);
+        let mut run = Run::new(scope, &meter, self.printable());
+        let value = run.value(&compiled.code);
         let then = |value| match value {
             Value::Undefined => Err(Fault::Undefined),
             value => then(value, &meter),
         };
-        value.and_then(then).map_err(|fault| explain(expression, fault, &compiled.names, scope))
+        value.and_then(then).map_err(|fault| self.explain(expression, fault, &compiled.names, &run))
+    }
+
+    /// The error of an evaluation; for an unknown name, with a suggestion.
+    fn explain(&self, source: &str, fault: Fault, names: &BTreeSet<String>, run: &Run<'_>) -> Error {
+        let say = self.0.unknown;
+        if let Fault::Other(error) = fault {
+            return about(source, &error);
+        }
+        let in_names = || names.iter().find_map(|name| run.scope().unknown(name, say));
+        let message = run.missing(say).or_else(in_names).unwrap_or_else(|| "a key in it does not exist".to_owned());
+        Error::invalid(format!("`{}`: {message}", shorten_source(source)))
     }
 
     fn printable(&self) -> fn(&Value, &Arc<Meter>) -> Outcome<()> {
@@ -169,22 +188,6 @@ fn check_name(value: &Value, meter: &Arc<Meter>) -> Outcome<()> {
         return Err(Error::invalid(format!("`{text}` cannot be part of a file name")).into());
     }
     Ok(())
-}
-
-/// The error of an evaluation; for an unknown name, with a suggestion.
-fn explain(source: &str, fault: Fault, names: &BTreeSet<String>, scope: &Scope) -> Error {
-    let message = match fault {
-        Fault::Other(error) => return about(source, &error),
-        Fault::Undefined => names.iter().find_map(|name| scope.unknown(name)),
-    };
-    let message = message.unwrap_or_else(|| {
-        if names.is_empty() {
-            return "a key in it does not exist".to_owned();
-        }
-        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        format!("one of {} does not exist", names.join(", "))
-    });
-    Error::invalid(format!("`{}`: {message}", shorten_source(source)))
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::{cost::Meter, values::Value};
-use crate::error::{Error, Result};
+use crate::{
+    document::NODE,
+    error::{Error, Result},
+};
 
 /// Limit of nesting in the conversion to JSON.
 const MAX_DEPTH: usize = 64;
-/// What a JSON value takes in memory, in bytes, besides its text.
-pub(in crate::types) const NODE: usize = 80;
 
 /// Converts a value to JSON; blank becomes `null`.
 ///

@@ -123,9 +123,13 @@ fn what_is_no_whole_number_becomes_none_and_the_default_stands_for_it() {
 }
 
 #[test]
-fn what_does_not_exist_in_a_literal_is_said_without_a_name() {
-    let error = json_of("[1][0].x").unwrap_err().to_string();
-    assert!(error.ends_with("a key in it does not exist"), "{error}");
+fn what_does_not_exist_in_a_literal_is_named_where_it_is_known() {
+    for (expression, message) in
+        [("[1][0].x", "the key `x` does not exist"), ("[{'a': 1}] | map(attribute='x')", "a key in it does not exist")]
+    {
+        let error = json_of(expression).unwrap_err().to_string();
+        assert!(error.ends_with(message), "{error}");
+    }
 }
 
 #[test]

@@ -75,16 +75,16 @@ impl Scope {
         self.names.chain().find_map(|names| names.own.get(name))
     }
 
-    fn all(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         self.names.chain().flat_map(|names| names.own.keys().map(String::as_str))
     }
 
     /// The message about the first undefined part of `a.b.c`, if any.
-    pub(super) fn unknown(&self, dotted: &str) -> Option<String> {
+    pub(super) fn unknown(&self, dotted: &str, say: Say) -> Option<String> {
         let mut parts = dotted.split('.');
         let first = parts.next()?;
         let Some(mut value) = self.get(first).cloned() else {
-            return Some(unknown_name("the name", first, self.all()));
+            return Some(say("the name", first, self.all().collect()));
         };
         let meter = self.meter();
         for part in parts {
@@ -94,11 +94,31 @@ impl Scope {
                 other => other.get(part, &meter).ok()?,
             };
             if matches!(next, Value::Undefined) {
-                return Some(unknown_name("the key", part, value.keys()));
+                return Some(say("the key", part, value.keys()));
             }
             value = next;
         }
         None
+    }
+}
+
+/// What says that a name is unknown: what it is, the name, and those that are known.
+pub(super) type Say = fn(&str, &str, Vec<&str>) -> String;
+
+/// Names that a message lists at most.
+const SHOWN: usize = 40;
+
+/// The message about an unknown name, with the nearest known one, and all that are known.
+pub(super) fn unknown_among(what: &str, name: &str, mut known: Vec<&str>) -> String {
+    known.sort_unstable();
+    let message = unknown_name(what, name, known.iter().copied());
+    let more = match known.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match known.get(..SHOWN.min(known.len())) {
+        None | Some([]) => message,
+        Some(all) => format!("{message}; there are `{}`{more}", all.join("`, `")),
     }
 }
 

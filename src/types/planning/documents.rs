@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::reading::{Read, Reading};
 use crate::{
+    document::{DOCUMENT_MEMORY as MAX_HELD, NODE},
     error::{Context as _, Error, Kind, Result},
     fs::escape,
     source::{self, Document, Options, Scalars},
@@ -14,7 +15,7 @@ use crate::{
         },
         language::{
             cost::TEXT,
-            json::{NODE, size},
+            json::size,
             schema::{Schema, blank},
             values::Value,
         },
@@ -26,9 +27,6 @@ use crate::{
 const MAX_EXPLAINED: u64 = visits::MAX_VISITS / 10;
 /// Limit of the files of all documents of a source, in bytes.
 const MAX_TEXT: usize = 4 << 20;
-/// Limit of what the values of all documents of a source take in memory, in bytes, about: that of the largest document,
-/// and a few of usual ones.
-const MAX_HELD: usize = 48 << 20;
 
 impl DocumentRule {
     /// Reads the document; `None` if this form has none, or if it is optional and missing.
@@ -63,6 +61,8 @@ impl DocumentRule {
             strings: self.strings,
             schema: self.schema.as_ref(),
             limit: self.limit(),
+            memory: MAX_HELD,
+            taken: taken(reading),
             repeated,
             ..Options::default()
         };
@@ -178,12 +178,16 @@ fn take_text(text: usize, reading: &Reading<'_>) -> Result<()> {
 /// documents before it.
 fn held(value: &Json, reading: &Reading<'_>) -> Result<usize> {
     let held = size(value);
-    let all = reading.documents().map(|read| read.held).sum::<usize>() + held;
-    if all > MAX_HELD {
+    if taken(reading) + held as u64 > MAX_HELD {
         return Err(Error::limit(format!("it and the documents before it take more than {MAX_HELD} bytes of memory")));
     }
     reading.scope.account().take((held / NODE) as u64)?;
     Ok(held)
+}
+
+/// What the documents so far take in memory.
+fn taken(reading: &Reading<'_>) -> u64 {
+    reading.documents().map(|read| read.held as u64).sum()
 }
 
 /// Sorts the keys of maps whose keys the schema does not list: they are maps in Go, which writes them sorted.
@@ -249,6 +253,8 @@ mod tests {
             let error = read(text, format, documents).unwrap_err();
             assert_eq!(error.kind(), Kind::Limit, "{error}");
             assert!(error.to_string().contains(what) && error.to_string().contains("doc"), "{error}");
+            let (text, place) = (error.to_string(), "doc:1:");
+            assert_eq!(text.contains(place), what == "of memory", "it is read only as far as there is room: {text}");
         }
     }
 }

@@ -34,6 +34,9 @@ impl Param {
                 Ok(number) if number.is_finite() => Json::from(number),
                 _ => return Err("is not a number".into()),
             },
+            ParamType::Array if text.starts_with("[\"") => {
+                return Err("is a list as JSON has it; here it is written `A,B`".into());
+            }
             ParamType::Array => text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect(),
         };
         self.check(&value)?;

@@ -55,6 +55,7 @@ async fn every_code_is_reached_by_a_command() {
     let (world, mut reached) = (World::new(), Reached::default());
     sources_and_types(&world, &mut reached);
     stores_and_names(&world, &mut reached);
+    keys(&world, &mut reached);
     registries(&world, &mut reached);
     proxies(&world, &mut reached);
     assert!(reached.wrong.is_empty(), "{}", reached.wrong.join("\n"));
@@ -108,6 +109,14 @@ fn sources_and_types(world: &World, reached: &mut Reached) {
     let mut unpack = world.command("pull oci:packed:v1 files --unpack --type mine");
     unpack.env("PATH", world.path().join("bin"));
     reached.by(unpack, Code::TypeOnlyPacks, 2);
+}
+
+fn keys(world: &World, reached: &mut Reached) {
+    world.ok("keygen k");
+    world.ok("push plain oci:signed:v1");
+    let mut command = world.command("sign oci:signed:v1 --key k.key");
+    command.env("COSIGN_PASSWORD", "another");
+    reached.by(command, Code::PasswordWrong, 2);
 }
 
 fn stores_and_names(world: &World, reached: &mut Reached) {

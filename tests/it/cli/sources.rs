@@ -139,6 +139,7 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
     let at = &registry.addr;
     world.write("f.txt", "x");
     world.write("c.json", "{}");
+    world.ok("push talk oci:out:v1 -q");
     world.write("g.json", r#"{"architecture": "amd64"}"#);
     for (line, code) in [
         (format!("push {at}/a:v1 f.txt"), 2),
@@ -153,9 +154,23 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
         (format!("pull {at}/a:v1 -d dir"), 2),
         (format!("pull {at}/a:v1 --unpack native dir2"), 2),
         (format!("tag {at}/a:v1 {at}/a:v3"), 2),
+        (format!("push {at}/a:v1 f.txt -d"), 2),
+        (format!("inspect {at}/a:v1 -d"), 2),
+        (format!("pull -d {at}/a:v1"), 2),
+        (format!("cp -r {at}/a:v1 {at}/b"), 2),
+        (format!("cp --from-oci-layout out:v1 {at}/c"), 2),
+        (format!("ls {at}/a -k"), 2),
+        (format!("manifest fetch {at}/a:v1"), 2),
+        (format!("blob fetch {at}/a@{}", artifact::oci::Digest::of(b"{}")), 2),
+        (format!("repo tags {at}/a"), 2),
+        (format!("list-tags docker://{at}/a"), 2),
+        (format!("discover {at}/a:v1 -o json"), 2),
+        (format!("inspect {at}/a:v1 --tls-verify=false"), 2),
+        (format!("delete {at}/b:v1 -f"), 2),
     ] {
         let refused = world.run(&line);
         assert_eq!((refused.code, refused.stdout.as_str()), (code, ""), "{line}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("tip: "), "{}", refused.stderr);
         let hints: Vec<&str> = refused.stderr.lines().filter(|l| l.starts_with("hint: ")).collect();
         let [hint] = hints.as_slice() else { panic!("{line}: {}", refused.stderr) };
         let meant =
@@ -167,6 +182,132 @@ fn users_of_other_tools_get_the_line_to_paste_and_it_works() {
     let refused = world.run(&format!("login {at} -u ann -p geheim"));
     assert!(refused.code == 2 && refused.stderr.contains("--password-stdin`"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
+    for line in [
+        "push f.txt AT/a",
+        "pull AT/a",
+        "ls AT/a",
+        "inspect AT/a:v1",
+        "copy AT/a AT/b",
+        "tag AT/a v9",
+        "delete AT/a:v1",
+    ] {
+        let line = line.replace("AT", at);
+        let refused = world.run(&format!("{line} -u ann -p geheim"));
+        let meant = format!("hint: `artifact {line} -u ann --password-stdin`\n");
+        assert!(refused.code == 2 && refused.stderr.ends_with(&meant), "{line}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("geheim"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_type_from_a_file_is_told_with_its_file() {
+    let world = World::new();
+    let mine = world.ok("types show slideshow --raw").replace("name: slideshow", "name: mine");
+    world.write("artifact-types/mine.yaml", &mine.replace("aliases: [slides, deck]", "aliases: []"));
+    let pushed = world.run("push talk oci:out:v1 --type mine");
+    assert!(pushed.stderr.starts_with("mine (directory) of artifact-types/mine.yaml: "), "{}", pushed.stderr);
+    let origin = |line: &str| {
+        let document: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
+        document["origin"].clone()
+    };
+    assert_eq!(origin("plan talk --type mine"), "artifact-types/mine.yaml");
+    assert_eq!(origin("push talk/1.png talk/2.png oci:out:v2"), "built-in:file-bundle.yaml");
+}
+
+#[test]
+fn a_list_for_a_parameter_is_no_json() {
+    let world = World::new();
+    let mut plan = world.command("plan talk --type file-bundle --set layout=files --set");
+    let ran = super::ran(plan.arg(r#"include=["*.png"]"#).output().unwrap());
+    assert!(ran.code == 2 && ran.stderr.contains("is written `A,B`"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_digits_that_inspect_shows_name_a_layer() {
+    let world = World::new();
+    world.ok("push talk oci:out:v1");
+    let shown = world.ok("inspect oci:out:v1");
+    let line = shown.lines().find(|line| line.ends_with("2.png")).unwrap();
+    let short = line.split_whitespace().next().unwrap();
+    assert_eq!(world.ok(&format!("cat oci:out:v1 {short}")), "\u{89}PNG two");
+    world.fails(&format!("inspect localhost:1/a@sha256:{short}"), 2, &["only the first digits", "needs all of them"]);
+}
+
+#[test]
+fn options_may_stand_anywhere_among_sources_and_destination() {
+    let world = World::new();
+    world.write("f.txt", "x");
+    let digest = world.ok("push f.txt oci:out:v1 -q");
+    for line in ["push -q f.txt oci:out:v1", "push f.txt -q oci:out:v1", "push f.txt --set layout=files -q oci:out:v1"]
+    {
+        assert_eq!(world.ok(line), digest, "{line}");
+    }
+    world.ok("push f.txt -q talk/1.png --tag v3 oci:out:v2");
+    world.fails("push f.txt", 2, &["then the destination"]);
+    world.fails("push f.txt -q", 2, &["then the destination"]);
+    world.fails_as_json("push f.txt", 2, "then the destination");
+}
+
+#[test]
+fn a_word_that_is_on_the_disk_is_told_wherever_a_location_is_expected() {
+    let world = World::new();
+    world.ok("push talk oci:shop:v1");
+    world.ok("push talk oci-archive:shop.tar:v1");
+    world.ok("push talk oci:shop-1.2:v1");
+    world.write("f.txt", "x");
+    world.write("list", "shop.tar\n");
+    let forgotten = world.run("push f.txt talk/1.png f.txt");
+    assert!(forgotten.code == 2 && forgotten.stderr.contains("`f.txt` is a file; the last"), "{}", forgotten.stderr);
+    for (line, meant) in [
+        ("inspect f.txt", "oci-archive:f.txt"),
+        ("inspect shop", "./shop"),
+        ("inspect shop:v1", "./shop:v1"),
+        ("inspect shop-1.2", "./shop-1.2"),
+        ("inspect shop.tar", "./shop.tar"),
+        ("ls shop", "./shop"),
+        ("ls shop.tar", "./shop.tar"),
+        ("ls shop-1.2", "./shop-1.2"),
+        ("cat shop", "./shop"),
+        ("check shop.tar", "./shop.tar"),
+        ("resolve shop.tar", "./shop.tar"),
+        ("tag shop:v1 v2", "./shop:v1"),
+        ("delete shop.tar:v1", "./shop.tar:v1"),
+        ("annotate shop:v1 a=b", "./shop:v1"),
+        ("manifest get shop", "./shop"),
+        ("manifest push shop:v2 f.txt", "./shop:v2"),
+        ("blob get shop", "./shop"),
+        ("blob push shop f.txt", "./shop"),
+        ("pull shop.tar files", "./shop.tar"),
+        ("copy shop.tar oci:x", "./shop.tar"),
+        ("copy shop-1.2 oci:x", "./shop-1.2"),
+        ("copy oci:shop shop.tar", "./shop.tar"),
+        ("copy --all-tags shop oci:x", "./shop"),
+        ("copy --list list oci:x", "./shop.tar"),
+        ("attach shop:v1 f.txt", "./shop:v1"),
+        ("push f.txt shop", "./shop"),
+        ("push f.txt shop.tar:v1", "./shop.tar:v1"),
+        ("push f.txt oci:shop --subject shop:v1", "./shop:v1"),
+        ("plan f.txt shop", "./shop"),
+    ] {
+        let refused = world.run(line);
+        let words = format!("did you mean `{meant}`");
+        assert!(refused.code == 2 && refused.stderr.contains(&words), "{line}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn several_sources_have_the_form_that_all_of_them_have() {
+    let world = World::new();
+    world.write("a.txt", "a");
+    world.write("dir/f", "f");
+    let form = |line: &str| {
+        let document: Value = serde_json::from_str(&world.ok(&format!("{line} --format json"))).unwrap();
+        document["form"].clone()
+    };
+    assert_eq!(form("push a.txt talk/1.png oci:out:v1"), form("push a.txt oci:out:v2"));
+    assert_eq!(form("push a.txt dir oci:out:v3"), Value::Null);
+    let pushed = world.run("push a.txt dir oci:out:v4");
+    assert!(pushed.stderr.starts_with("file-bundle: 2 sources\n"), "{}", pushed.stderr);
 }
 
 #[test]

@@ -66,5 +66,5 @@ fn a_copy_hashes_content_that_passes_here_once_and_none_that_is_there() {
 fn a_look_at_an_artifact_hashes_its_manifest_and_a_listing_nothing() {
     let world = World::new();
     world.hashed(["push forty R/forty:v1 --set layout=files"]);
-    assert_eq!(world.hashed(["ls R/forty", "inspect R/forty:v1", "check R/forty:v1"]), [0, 7425, 8067]);
+    assert_eq!(world.hashed(["ls R/forty", "inspect R/forty:v1", "check R/forty:v1"]), [0, 7425, 8069]);
 }

@@ -145,6 +145,14 @@ fn a_copy_between_registries_asks_each_for_its_part() {
 fn a_listing_is_one_request_and_a_look_at_an_artifact_four() {
     let world = signed();
     assert_eq!(world.requests(["ls R/forty", "ls R"]), ["1: GET tags 1", "1: GET catalog 1"]);
+    let asked = |line: &str| {
+        let seen = world.cost(line).seen;
+        seen.iter().map(|seen| seen.uri.query().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked("ls R/forty --last v1"), ["n=1000&last=v1"]);
+    assert_eq!(asked("ls R/forty --last v%209"), ["n=1000&last=v%25209"]);
+    // Whether the repository is there at all is another question.
+    assert_eq!(asked("ls R/forty --last w"), ["n=1000&last=w", "n=1000"]);
     assert_eq!(
         world.requests(["inspect R/forty:v1"]),
         ["4: GET manifest 1, GET referrers 1, GET tags 1, HEAD manifest 1"]

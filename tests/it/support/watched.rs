@@ -149,6 +149,11 @@ impl ReadStore for Watched {
         self.inner.list_names().await
     }
 
+    async fn list_names_after(&self, last: &str) -> Result<NamePage> {
+        self.watch.ask("names");
+        self.inner.list_names_after(last).await
+    }
+
     async fn unnamed(&self) -> Result<Vec<Descriptor>> {
         self.inner.unnamed().await
     }

@@ -303,6 +303,19 @@ async fn a_new_destination_has_no_mark_of_a_staging_directory() {
 }
 
 #[tokio::test]
+async fn the_mark_that_a_killed_run_left_at_its_destination_is_removed_by_the_next() {
+    let world = World::new();
+    let job = Job::default().file("f", "x").await;
+    job.run(&world.dest()).await.unwrap();
+    let whole = mode(world.dest());
+    for (before, after) in [(0o1000 | whole, whole), (0o1700, 0o1700)] {
+        std::fs::set_permissions(world.dest(), std::fs::Permissions::from_mode(before)).unwrap();
+        job.run(&world.dest()).await.unwrap();
+        assert_eq!(mode(world.dest()), after, "it was {before:o}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_was_killed_between_two_moves_is_finished_by_the_next() {
     let bytes = archive([
         Entry::dir("d"),

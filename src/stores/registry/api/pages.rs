@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use http::{Method, header};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::{
     error::{Error, Kind, Result},
@@ -37,11 +37,19 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// The first page of the listing at this address: with as many entries as most registries give at once; where the
-    /// registry refuses so many, as Quay does, with as many as it likes.
-    pub(super) async fn first(transport: &Transport, scope: &Scope, address: Address) -> Result<Response> {
+    /// The first page of the listing at this address, or the first one behind this entry: with as many entries as most
+    /// registries give at once; where the registry refuses so many, as Quay does, with as many as it likes.
+    pub(super) async fn first(
+        transport: &Transport,
+        scope: &Scope,
+        mut address: Address,
+        last: Option<&str>,
+    ) -> Result<Response> {
+        let last = last.map(|last| form_urlencoded::Serializer::new(String::new()).append_pair("last", last).finish());
+        address.set_query(last.as_deref());
         let mut many = address.clone();
-        many.set_query(Some(&format!("n={}", quirks::PAGE)));
+        let size = format!("n={}", quirks::PAGE);
+        many.set_query(Some(&last.map_or_else(|| size.clone(), |last| format!("{size}&{last}"))));
         let page = transport.send(&Request::new(Method::GET, many).whole(MAX_PAGE), scope).await?;
         if !matches!(page.status.as_u16(), 400 | 413 | 422) {
             return page.expect(&[200]).await;

@@ -102,7 +102,7 @@ impl RegistryApi {
             repositories: Option<Vec<String>>,
         }
         let (transport, scope) = (&self.transport, Scope::catalog());
-        let first = Pages::first(transport, &scope, self.origin().at("/v2/_catalog")?).await?;
+        let first = Pages::first(transport, &scope, self.origin().at("/v2/_catalog")?, None).await?;
         let mut names = BTreeSet::new();
         let mut pages = Pages::of(transport, scope, first);
         while let Some(page) = pages.next().await? {

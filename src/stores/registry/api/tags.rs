@@ -19,32 +19,48 @@ struct TagList {
     tags: Option<Vec<String>>,
 }
 
+/// A listing of tags that goes on, and the tags so far.
+type Going<'a> = (Pages<'a>, HashSet<RefName>);
+
 impl RepositoryApi {
-    /// All tags of the repository, page by page; empty if the registry does not know the repository, since registries
+    /// All tags of the repository, or those behind this one, page by page; empty if the registry does not know the repository, since registries
     /// say so even for one whose content has no tags.
-    pub(in crate::stores::registry) fn list_tags(&self) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
-        let more = |state| async {
-            let (mut pages, mut known) = match state {
-                None => match self.pages_of_tags().await? {
-                    None => return Ok(None),
-                    Some(pages) => (pages, HashSet::new()),
-                },
-                Some(going) => going,
-            };
-            let Some(document) = pages.next().await? else { return Ok(None) };
-            let mut page = tags_of(&document)?;
-            let before = known.len();
-            page.names.retain(|name| known.insert(name.clone()));
-            pages.count(known.len().saturating_sub(before), known.len())?;
-            page.more = pages.go_on();
-            Ok(Some((page, Some((pages, known)))))
+    pub(in crate::stores::registry) fn list_tags(
+        &self,
+        last: Option<String>,
+    ) -> impl Stream<Item = Result<NamePage>> + Send + '_ {
+        let more = move |state| {
+            let last = last.clone();
+            async move { self.more_tags(state, last.as_deref()).await }
         };
         stream::try_unfold(None, more)
     }
 
-    async fn pages_of_tags(&self) -> Result<Option<Pages<'_>>> {
+    /// The next page of a listing that goes on, or the first one of a new listing, and where it goes on.
+    async fn more_tags<'a>(
+        &'a self,
+        going: Option<Going<'a>>,
+        last: Option<&str>,
+    ) -> Result<Option<(NamePage, Option<Going<'a>>)>> {
+        let (mut pages, mut known) = match going {
+            None => match self.pages_of_tags(last).await? {
+                None => return Ok(None),
+                Some(pages) => (pages, HashSet::new()),
+            },
+            Some(going) => going,
+        };
+        let Some(document) = pages.next().await? else { return Ok(None) };
+        let mut page = tags_of(&document)?;
+        let before = known.len();
+        page.names.retain(|name| known.insert(name.clone()));
+        pages.count(known.len().saturating_sub(before), known.len())?;
+        page.more = pages.go_on();
+        Ok(Some((page, Some((pages, known)))))
+    }
+
+    async fn pages_of_tags(&self, last: Option<&str>) -> Result<Option<Pages<'_>>> {
         let (transport, list) = (&self.registry.transport, self.request(Method::GET, "tags/list")?.address);
-        match Pages::first(transport, &self.scope(Access::Pull), list).await {
+        match Pages::first(transport, &self.scope(Access::Pull), list, last).await {
             Err(e) if e.kind() == Kind::NotFound && e.server_codes().contains(&ServerCode::NameUnknown) => Ok(None),
             first => Ok(Some(Pages::of(transport, self.pull_scope(), first?))),
         }

@@ -29,7 +29,8 @@ pub(super) fn kind_of(status: StatusCode) -> Kind {
 /// answers 412), or exceeding a quota.
 pub(super) fn is_final(status: StatusCode, said: &str) -> bool {
     let said = said.to_ascii_lowercase();
-    matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413) && (said.contains("immutable") || said.contains("quota"))
+    matches!(status.as_u16(), 400 | 405 | 409 | 412 | 413 | 507)
+        && (said.contains("immutable") || said.contains("quota"))
 }
 
 /// The code for a refusal, by status and by the codes of the specification's JSON. Refusals in plain words are left to

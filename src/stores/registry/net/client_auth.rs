@@ -9,23 +9,23 @@ use rustls::{SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
 
 use super::certificates::ClientCertificate;
 
-/// A client certificate or none, and whether a server has asked.
+/// A client certificate or none, and whether any server of a pool has asked; which one is not known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClientAuth {
     key: Option<Arc<CertifiedKey>>,
     asked: Arc<AtomicBool>,
 }
 
-/// What has become of a client certificate, for messages.
+/// What has become of a client certificate in a pool, for messages. Of a single server, only its alert tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stores::registry) enum ClientAuthUse {
     /// No server has asked.
     NotAsked,
-    /// There was none to show.
+    /// A server has asked, and there was none to show.
     None,
-    /// There is none for servers other than the registry itself.
+    /// A server has asked that is not the registry itself, and only that is shown one.
     NotForOthers,
-    /// It was shown.
+    /// It was shown to a server that asked.
     Shown,
 }
 
@@ -35,7 +35,7 @@ impl ClientAuth {
         Self { key: own.map(|own| Arc::clone(&own.0)), asked: Arc::default() }
     }
 
-    /// What a server at hosts of this trust got so far.
+    /// What the servers at hosts of this trust got so far.
     pub(super) fn what_became(&self, is_own: bool) -> ClientAuthUse {
         match (self.asked.load(Ordering::Relaxed), &self.key) {
             (false, _) => ClientAuthUse::NotAsked,

@@ -42,32 +42,35 @@ pub(in crate::stores::registry) fn failed(
     code.into_iter().fold(Error::new(Kind::Unreachable, format!("{what}: {message}")), Error::with_code)
 }
 
-/// What a server means that ends the handshake, as far as its alert (RFC 8446 section 6.2) and what it asked for tell.
+/// What a server means that ends the handshake, as far as its alert (RFC 8446 section 6.2) tells, and whether servers like it
+/// have asked for a client certificate.
 fn refused(host: &str, alert: AlertDescription, client_auth: ClientAuthUse) -> (String, Option<Code>) {
     use AlertDescription as A;
-    let because = match alert {
-        A::UnknownCA => ": its authority is not trusted there",
-        A::CertificateExpired => ": it has expired",
-        A::CertificateRevoked => ": it is revoked",
-        A::CertificateRequired
-        | A::BadCertificate
-        | A::UnsupportedCertificate
-        | A::CertificateUnknown
-        | A::DecryptError
-        | A::AccessDenied
-        // For want of a certificate in TLS 1.2.
-        | A::HandshakeFailure => "",
-        _ => return (format!("`{host}` ended the handshake: {alert:?}"), Some(Code::RefusedForGood)),
+    let ended = format!("`{host}` ended the handshake: {alert:?}");
+    let (certain, because) = match alert {
+        A::UnknownCA => (true, ": its authority is not trusted there"),
+        A::CertificateExpired => (true, ": it has expired"),
+        A::CertificateRevoked => (true, ": it is revoked"),
+        A::CertificateRequired | A::BadCertificate | A::CertificateUnknown | A::UnsupportedCertificate => (true, ""),
+        // These have other reasons, too. The last is for want of a certificate in TLS 1.2.
+        A::AccessDenied | A::DecryptError | A::HandshakeFailure => (false, ""),
+        _ => return (ended, Some(Code::RefusedForGood)),
+    };
+    let requires = match certain {
+        true => format!("`{host}` requires a client certificate"),
+        false => format!("{ended}; perhaps it requires a client certificate"),
     };
     let (message, code) = match client_auth {
-        ClientAuthUse::NotAsked => (format!("`{host}` ended the handshake: {alert:?}"), Code::RefusedForGood),
-        ClientAuthUse::None => (format!("`{host}` requires a client certificate"), Code::ClientCertificateWanted),
+        ClientAuthUse::NotAsked => (ended, Code::RefusedForGood),
+        ClientAuthUse::None => (requires, Code::ClientCertificateWanted),
         ClientAuthUse::NotForOthers => {
-            let message = format!("`{host}` requires a client certificate, which only the registry itself is shown");
-            (message, Code::RefusedForGood)
+            (format!("{requires}, which only the registry itself is shown"), Code::RefusedForGood)
+        }
+        ClientAuthUse::Shown if certain => {
+            (format!("`{host}` refuses the client certificate{because}"), Code::ClientCertificateRefused)
         }
         ClientAuthUse::Shown => {
-            (format!("`{host}` refuses the client certificate{because}"), Code::ClientCertificateRefused)
+            (format!("{ended}; perhaps it refuses the client certificate"), Code::ClientCertificateRefused)
         }
     };
     (message, Some(code))
@@ -132,7 +135,20 @@ mod tests {
                 "requires a client certificate",
                 Code::ClientCertificateWanted,
             ),
-            (A::HandshakeFailure, ClientAuthUse::None, "requires a client certificate", Code::ClientCertificateWanted),
+            (A::BadCertificate, ClientAuthUse::None, "`a.test` requires", Code::ClientCertificateWanted),
+            (
+                A::HandshakeFailure,
+                ClientAuthUse::None,
+                "HandshakeFailure; perhaps it requires a client certificate",
+                Code::ClientCertificateWanted,
+            ),
+            (A::AccessDenied, ClientAuthUse::NotForOthers, "perhaps it requires", Code::RefusedForGood),
+            (
+                A::DecryptError,
+                ClientAuthUse::Shown,
+                "DecryptError; perhaps it refuses the client certificate",
+                Code::ClientCertificateRefused,
+            ),
             (A::BadCertificate, ClientAuthUse::NotForOthers, "only the registry itself is shown", Code::RefusedForGood),
             (A::UnknownCA, ClientAuthUse::Shown, "its authority is not trusted", Code::ClientCertificateRefused),
             (A::CertificateExpired, ClientAuthUse::Shown, "it has expired", Code::ClientCertificateRefused),
