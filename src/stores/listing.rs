@@ -141,7 +141,7 @@ pub(super) trait Manifests {
         }
     }
 
-    /// The entries of manifests without a subject.
+    /// The entries of manifests without a subject. Signatures under a tag of cosign's count only where nothing else is.
     fn unrelated(&self, index: &IndexFile) -> Result<Vec<Descriptor>> {
         let mut unrelated = Vec::new();
         for desc in index.entries() {
@@ -149,7 +149,8 @@ pub(super) trait Manifests {
                 unrelated.push(desc);
             }
         }
-        Ok(unrelated)
+        let (companions, others): (Vec<_>, Vec<_>) = unrelated.into_iter().partition(is_companion);
+        Ok(if others.is_empty() { companions } else { others })
     }
 
     /// See [`ReadStore::unnamed`](crate::store::ReadStore::unnamed). A damaged manifest is listed as well.
@@ -231,6 +232,11 @@ pub(super) trait Manifests {
         };
         index.list(displaced.iter().filter(stays))
     }
+}
+
+/// True if this is an entry under a tag of cosign's.
+fn is_companion(desc: &Descriptor) -> bool {
+    name(desc).and_then(|name| name.parse().ok()).is_some_and(|name: RefName| name.subject_of_companion().is_some())
 }
 
 /// Most manifests that an error names.

@@ -1,11 +1,6 @@
 //! Keys, signatures and attestations.
 
+mod cosign_save;
+mod files;
 mod keys;
 mod vectors;
-
-use std::path::PathBuf;
-
-/// A file of the signing vectors.
-fn vector(path: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signing-vectors")).join(path)
-}

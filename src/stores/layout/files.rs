@@ -9,16 +9,22 @@ use std::{
 
 use rustix::fs::OFlags;
 
+use super::Read;
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, StrictStamp, TEMPORARY, large_up_to, replace},
-    oci::{Algorithm, Digest, MAX_MANIFEST},
+    oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
-        listing::{BLOBS, DOCKER_INDEX, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker, unmarked_flaw},
+        listing::{
+            BLOBS, DOCKER_INDEX, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, Manifests as _, check_marker, unmarked_flaw,
+        },
     },
 };
+
+/// Most manifests that are found without being listed.
+const MAX_UNLISTED: usize = 1000;
 
 /// A layout directory.
 #[derive(Debug)]
@@ -248,7 +254,32 @@ impl Files {
     /// Reads the current list.
     pub(super) fn index(&self) -> Result<IndexFile> {
         let name = || self.root.path().join(INDEX).display().to_string();
-        IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)
+        let mut index = IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)?;
+        if index.lacks_referrers() {
+            index.complete(&self.unlisted_referrers()?)?;
+        }
+        Ok(index)
+    }
+
+    /// The manifests with a subject among all content. What cannot be read is none.
+    fn unlisted_referrers(&self) -> Result<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        for (algorithm, dir) in self.existing_algorithms()? {
+            let mut names = dir.names()?;
+            names.sort_unstable();
+            for name in names {
+                let Ok(digest) = format!("{}:{name}", algorithm.name()).parse() else { continue };
+                if dir.size(&name)?.is_none_or(|size| size > MAX_MANIFEST) {
+                    continue;
+                }
+                let about = Read(self).sniff(&digest).and_then(|desc| Read(self).about(&desc));
+                found.extend(about.ok().flatten().map(|about| about.shown));
+                if found.len() >= MAX_UNLISTED {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The memory that the list takes at most, in bytes.
