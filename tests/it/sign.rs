@@ -3,4 +3,5 @@
 mod cosign_save;
 mod files;
 mod keys;
+mod sigstore_crate;
 mod vectors;
