@@ -3,6 +3,8 @@
 
 use artifact::{Error, Result};
 
+use super::report::Format;
+
 /// Flags of cosign's for signing.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SigningFlags {
@@ -77,9 +79,17 @@ pub(crate) struct VerifyingFlags {
     insecure_ignore_tlog: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     private_infrastructure: Option<bool>,
+    /// `--format` by its name there.
+    #[arg(long, hide = true, value_name = "FORMAT")]
+    output: Option<Format>,
 }
 
 impl VerifyingFlags {
+    /// What stdout gets.
+    pub(crate) fn output(&self) -> Option<Format> {
+        self.output
+    }
+
     /// Whether log entries are not asked for.
     pub(crate) fn no_log(&self) -> bool {
         self.insecure_ignore_tlog == Some(true) || self.private_infrastructure == Some(true)

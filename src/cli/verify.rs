@@ -24,7 +24,7 @@ use super::{
     cosign::VerifyingFlags,
     keys::KeySource,
     plan::{once, pair},
-    report::{Report, about},
+    report::{Format, Report, about},
     session::{RegistryArgs, exact_in},
     several::{Failure, add_failures, tell_failures},
     sign::{beside, signature_repository, word},
@@ -77,6 +77,13 @@ pub(crate) struct Args {
     cosign: VerifyingFlags,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+impl Args {
+    /// What stdout gets, for those who write `--output` for `--format`.
+    pub(crate) fn output(&self) -> Option<Format> {
+        self.cosign.output()
+    }
 }
 
 /// Who must have signed.

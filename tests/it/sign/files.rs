@@ -50,3 +50,13 @@ fn a_bundle_may_name_no_digest_of_its_file_but_not_that_of_another() {
         world.fails(&verify(key), 3, &[]);
     }
 }
+
+#[test]
+fn verify_takes_the_format_by_the_name_that_cosign_has_for_it() {
+    let (world, _) = signed("p256");
+    for option in ["--output json", "--output=json", "--format json"] {
+        let document: Value = serde_json::from_str(&world.ok(&format!("{} {option}", verify("p256")))).unwrap();
+        assert_eq!(document["verdict"], "verified", "{option}");
+    }
+    assert!(world.ok(&format!("{} --output text", verify("p256"))).starts_with("file: verified\n"));
+}
