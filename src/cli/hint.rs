@@ -136,7 +136,7 @@ fn by_code(code: Code, facts: &Facts) -> Option<String> {
         Code::NoSuchFile | Code::NoSuchConfiguration | Code::PermissionDenied => return None,
         Code::ReadOnlyDisk => "choose a destination on a writable file system",
         Code::PasswordWrong => {
-            "the password is that of `--password-file`, else of `COSIGN_PASSWORD`, else what you type".into()
+            "the password is that of `--password-file`, else of `COSIGN_PASSWORD`, else what you type"
         }
         Code::DiskFull if facts.path.as_deref().is_some_and(environment::is_temporary) => {
             "free some disk space, or set `TMPDIR` to a directory on a larger disk"

@@ -63,7 +63,7 @@ fn packages() -> Packages {
     let metadata: Json = serde_json::from_str(&metadata).unwrap();
     let found = metadata["packages"].as_array().unwrap().iter().filter(|package| {
         let name = format!("{}v{}", text(&package["name"]), text(&package["version"]));
-        text(&package["source"]) != "" && reached.contains(&name)
+        !text(&package["source"]).is_empty() && reached.contains(&name)
     });
     Packages { found: found.cloned().collect(), all }
 }
