@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, path::PathBuf, str::FromStr};
 
 use artifact::{
-    Error, Result,
+    Error, Kind, Result,
     error::Context as _,
     sign::{PrivateKey, PublicKey},
 };
@@ -79,6 +79,25 @@ impl KeySource {
     }
 }
 
+impl KeySource {
+    /// The private key, read while this work is done: its password takes a third of a second. Where the password is typed,
+    /// the key comes first.
+    pub(crate) async fn private_during<T>(
+        &self,
+        password: &PasswordArgs,
+        report: &Report,
+        work: impl Future<Output = T>,
+    ) -> Result<(PrivateKey, T)> {
+        if password.is_typed() {
+            return Ok((self.private(password, report)?, work.await));
+        }
+        let (source, password, report) = (self.clone(), password.clone(), report.clone());
+        let key = tokio::task::spawn_blocking(move || source.private(&password, &report));
+        let key = async { key.await.map_err(|e| Error::new(Kind::Internal, e.to_string()))? };
+        tokio::try_join!(key, async { Ok(work.await) })
+    }
+}
+
 /// Where the password of a key is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PasswordArgs {
@@ -88,6 +107,10 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    fn is_typed(&self) -> bool {
+        self.password_file.is_none() && environment::variable(PASSWORD).is_none() && std::io::stdin().is_terminal()
+    }
+
     /// The password: from the file, the variable, or the terminal; for a new key, typed twice.
     pub(crate) fn known_or_typed(&self, is_new: bool, report: &Report) -> Result<Zeroizing<String>> {
         if let Some(path) = &self.password_file {

@@ -12,7 +12,7 @@ use artifact::{
     error::Context as _,
     location::{Location, Place, ReadLocation, name_in},
     oci::{Descriptor, Reference},
-    sign::{self, FileHashes, Format, Options, PrivateKey, Signed},
+    sign::{self, Evidence, FileHashes, Format, Options, PrivateKey, Signed},
     store::Store,
 };
 use clap::ValueEnum;
@@ -97,13 +97,18 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         return Err(Error::misuse("`--bundle` takes the signature of one artifact or file"));
     }
     let annotations = once(&args.annotations, "--annotation", "")?;
-    let key = Arc::new(args.key.private(&args.password, report)?);
     if !args.files.is_empty() {
+        let key = args.key.private(&args.password, report)?;
         return sign_files(&args, &annotations, &key, report).await;
     }
+    let (key, targets) = args.key.private_during(&args.password, report, look(&args, report)).await?;
     let (mut documents, mut lines, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for wanted in &args.locations {
-        match sign_one(&args, wanted, &annotations, &key, report).await {
+    for (wanted, target) in args.locations.iter().zip(targets) {
+        let signed = match target {
+            Ok(target) => sign_one(&args, target, &annotations, &key, report).await,
+            Err(error) => Err(error),
+        };
+        match signed {
             Ok((json, line)) => {
                 documents.push(Value::from(json));
                 lines.push(line);
@@ -122,33 +127,62 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(tell_failures(report, "sign", failed, done, false))
 }
 
-async fn sign_one(
-    args: &Args,
-    wanted: &ReadLocation,
-    annotations: &BTreeMap<String, String>,
-    key: &Arc<PrivateKey>,
-    report: &Report,
-) -> Result<(Map<String, Value>, String)> {
+/// An artifact to sign, with what is there.
+struct Target {
+    location: Location,
+    root: Descriptor,
+    /// Where its signatures are.
+    store: Arc<dyn Store>,
+    /// Of each manifest to sign.
+    evidence: Vec<Evidence>,
+}
+
+/// Looks at each location, in their order.
+async fn look(args: &Args, report: &Report) -> Vec<Result<Target>> {
+    let mut all = Vec::new();
+    for wanted in &args.locations {
+        all.push(look_at(args, wanted, report).await);
+    }
+    all
+}
+
+async fn look_at(args: &Args, wanted: &ReadLocation, report: &Report) -> Result<Target> {
     let store = args.registry.write_existing(&wanted.location.place, report).await?;
     let location = exact_in(store.as_ref(), wanted, report).await?;
     let root = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
-    let beside = match signature_repository(args.signature_repository.as_ref(), report)? {
-        Some(other) => args.registry.write(&other.place, report).await?,
-        None => Arc::clone(&store),
-    };
-    let mut options = options(args, &location, report)?;
-    options.annotations.clone_from(annotations);
     let subjects = match args.recursive {
         true => sign::manifests_of(store.as_ref(), &root).await?,
         false => vec![root.clone()],
     };
+    let store = match signature_repository(args.signature_repository.as_ref(), report)? {
+        Some(other) => args.registry.write(&other.place, report).await?,
+        None => store,
+    };
+    let mut evidence = Vec::new();
+    for subject in subjects {
+        evidence.push(match args.upload {
+            true => Evidence::read(store.as_ref(), &subject).await,
+            false => Evidence::none(subject),
+        });
+    }
+    Ok(Target { location, root, store, evidence })
+}
+
+async fn sign_one(
+    args: &Args,
+    target: Target,
+    annotations: &BTreeMap<String, String>,
+    key: &PrivateKey,
+    report: &Report,
+) -> Result<(Map<String, Value>, String)> {
+    let Target { location, root, store, evidence } = target;
+    let mut options = options(args, &location, report)?;
+    options.annotations.clone_from(annotations);
     let mut all = Vec::new();
-    for subject in &subjects {
-        all.push(sign_manifest(args, &beside, subject, key, &options).await.context(|| format!("sign {location}"))?);
+    for evidence in evidence {
+        all.push(sign_manifest(args, &store, evidence, key, &options).await.context(|| format!("sign {location}"))?);
     }
-    for signed in &all {
-        tell(signed, report);
-    }
+    all.iter().for_each(|signed| tell(signed, report));
     let mut json = about(&location.place, &root)?;
     json.insert("location".into(), location.to_string().into());
     json.insert("signatures".into(), all.iter().flat_map(written).collect());
@@ -158,21 +192,17 @@ async fn sign_one(
 async fn sign_manifest(
     args: &Args,
     store: &Arc<dyn Store>,
-    subject: &Descriptor,
-    key: &Arc<PrivateKey>,
+    evidence: Evidence,
+    key: &PrivateKey,
     options: &Options,
 ) -> Result<Signed> {
     if !args.upload {
-        let made = sign::bundle(subject, key, options)?;
+        let subject = evidence.subject;
+        let made = sign::bundle(&subject, key, options)?;
         write_bundle(args.bundle.as_deref(), &made.bundle)?;
-        return Ok(Signed {
-            subject: subject.clone(),
-            written: Vec::new(),
-            present: Vec::new(),
-            bundle: Some(made.bundle),
-        });
+        return Ok(Signed { subject, written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) });
     }
-    let signed = sign::sign(store, subject, key, options).await?;
+    let signed = sign::sign_beside(store, evidence, key, options).await?;
     if let Some(bundle) = &signed.bundle {
         write_bundle(args.bundle.as_deref(), bundle)?;
     } else if args.bundle.is_some() {
@@ -275,7 +305,7 @@ fn written(signed: &Signed) -> Vec<Value> {
 async fn sign_files(
     args: &Args,
     annotations: &BTreeMap<String, String>,
-    key: &Arc<PrivateKey>,
+    key: &PrivateKey,
     report: &Report,
 ) -> Result<ExitCode> {
     if !annotations.is_empty() || args.recursive || args.sign_container_identity.is_some() {

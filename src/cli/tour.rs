@@ -25,7 +25,13 @@ static DECK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/deck");
 static CHART: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/chart");
 static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/docs");
 
-/// Demonstrate artifact: push a sample of each type to an embedded registry, pull, unpack, check.
+/// Where the password of the tour's key is.
+const PASSWORD: &str = "--password-file password";
+/// What is attested about the documents.
+const SBOM: &str = r#"{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "docs"}"#;
+
+/// Demonstrate artifact: push a sample of each type to an embedded registry, pull, unpack, check,
+/// sign, verify.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Keep all files of the tour in this directory, which must not exist
@@ -49,12 +55,15 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     }
     restore(&dir).context(|| "cannot write the samples")?;
     env::set_current_dir(&dir).context(|| format!("cannot change to the directory `{}`", dir.display()))?;
-    let server = Server::bind(([127, 0, 0, 1], 0), Registry::new(Options::in_memory())).await?;
-    let registry = server.addr().to_string();
-    let server = server.spawn();
+    let bind = || async { Server::bind(([127, 0, 0, 1], 0), Registry::new(Options::in_memory())).await };
+    let (server, other) = (bind().await?, bind().await?);
+    let (registry, mirror) = (server.addr().to_string(), other.addr().to_string());
+    let (server, other) = (server.spawn(), other.spawn());
     let outcome = steps(&registry, report).await;
     outcome.and(server.stop().await)?;
-    report.line("\nAll of the above ran against a real OCI registry, embedded, on a free port.")?;
+    let outcome = far_side(&registry, &mirror, report).await;
+    outcome.and(other.stop().await)?;
+    report.line("\nAll of the above ran against real OCI registries, embedded, on free ports.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,7 +109,37 @@ async fn steps(registry: &str, report: &Report) -> Result<()> {
 
     say("Unpack into files.")?;
     step("pull oci-archive:talk.tar:v1 slides-again --unpack", report).await?;
-    step(&format!("pull {registry}/docs:v1 docs-again --unpack"), report).await
+    step(&format!("pull {registry}/docs:v1 docs-again --unpack"), report).await?;
+
+    say("A pair of keys. The chart is signed while it is pushed, the talk and the documents afterwards.")?;
+    std::fs::write("password", "of the tour")
+        .and_then(|()| std::fs::write("sbom.json", SBOM))
+        .context(|| "cannot write the samples")?;
+    step(&format!("keygen tour {PASSWORD}"), report).await?;
+    step(&format!("push chart {registry}/charts --sign tour.key {PASSWORD}"), report).await?;
+    step(&format!("sign {registry}/talk:v1 {registry}/docs:v1 --key tour.key {PASSWORD}"), report).await?;
+    say("An SBOM, attested. Then all of it is verified with the public key alone.")?;
+    let attest = format!("attest {registry}/docs:v1 --key tour.key {PASSWORD} --predicate sbom.json --type spdxjson");
+    step(&attest, report).await?;
+    step(&format!("verify {registry}/charts/notice-board:0.1.0 --key tour.pub"), report).await?;
+    step(&format!("verify {registry}/talk:v1 {registry}/docs:v1 --key tour.pub"), report).await?;
+    say("All of the registry in one tar file: it is signed, too.")?;
+    step(&format!("copy --repositories {registry} oci-archive:signed.tar"), report).await?;
+    step(&format!("sign --file signed.tar --key tour.key {PASSWORD}"), report).await
+}
+
+/// The file is carried to another network: the first registry is gone.
+async fn far_side(registry: &str, mirror: &str, report: &Report) -> Result<()> {
+    let say = |text: &str| report.line(format!("\n# {text}"));
+    say("Elsewhere: the first registry is gone. The file is what was signed, and so is what is in it.")?;
+    step("verify --file signed.tar --key tour.pub", report).await?;
+    step(&format!("verify oci-archive:signed.tar:{registry}/talk:v1 --key tour.pub"), report).await?;
+    step(&format!("verify oci-archive:signed.tar:{registry}/docs:v1 --key tour.pub --type spdxjson"), report).await?;
+    say("Into another registry, with all signatures.")?;
+    step(&format!("copy --all-tags oci-archive:signed.tar {mirror}"), report).await?;
+    step(&format!("verify {mirror}/charts/notice-board:0.1.0 {mirror}/talk:v1 --key tour.pub"), report).await?;
+    step(&format!("verify {mirror}/docs:v1 --key tour.pub --type spdxjson"), report).await?;
+    step(&format!("tree {mirror}/docs:v1"), report).await
 }
 
 /// Prints a command line and runs it.

@@ -50,6 +50,8 @@ pub struct Evidence {
     /// What could not be read, and limits that were hit: unless the rest suffices, nobody knows whether there is a
     /// signature.
     pub errors: Vec<Error>,
+    /// The manifest under the tag for legacy signatures, as it was read.
+    pub(super) legacy: Option<(Descriptor, Bytes)>,
     /// The file, if it is not an artifact that is signed.
     pub(super) file: Option<FileHashes>,
 }
@@ -84,14 +86,20 @@ pub(super) struct Content {
 }
 
 impl Evidence {
+    /// Of an artifact with nothing beside it.
+    #[must_use]
+    pub fn none(subject: Descriptor) -> Self {
+        Self { subject, candidates: Vec::new(), errors: Vec::new(), legacy: None, file: None }
+    }
+
     /// Reads all that may be a signature of this artifact. The list of referrers and the tags are asked for at the same
     /// time, then their manifests, then their blobs.
     pub async fn read(store: &dyn ReadStore, subject: &Descriptor) -> Self {
         let [sig, att, _] = Tag::companions_of(&subject.digest);
         let (referrers, signatures, attestations) =
             tokio::join!(read_referrers(store, subject), read_tag(store, &sig), read_tag(store, &att));
-        let mut evidence = Self { subject: subject.clone(), candidates: Vec::new(), errors: Vec::new(), file: None };
-        for found in [referrers, signatures, attestations] {
+        let mut evidence = Self { legacy: signatures.manifest, ..Self::none(subject.clone()) };
+        for found in [referrers, signatures.found, attestations.found] {
             evidence.candidates.extend(found.candidates);
             evidence.errors.extend(found.errors);
         }
@@ -183,22 +191,30 @@ async fn read_referrer(store: &dyn ReadStore, desc: Descriptor) -> Found {
     }
 }
 
+/// What is under a legacy tag.
+#[derive(Default)]
+struct Tagged {
+    manifest: Option<(Descriptor, Bytes)>,
+    found: Found,
+}
+
 /// The layers of a legacy tag, if there is one.
-async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Found {
+async fn read_tag(store: &dyn ReadStore, tag: &Tag) -> Tagged {
     let (desc, bytes) = match store::read_named(store, &tag.clone().into()).await {
         Ok(found) => found,
-        Err(e) if e.kind() == Kind::NotFound => return Found::default(),
-        Err(e) => return e.context(format!("read the tag `{tag}`")).into(),
+        Err(e) if e.kind() == Kind::NotFound => return Tagged::default(),
+        Err(e) => return Tagged { manifest: None, found: e.context(format!("read the tag `{tag}`")).into() },
     };
     let read = if media_type::is_index(&desc.media_type) {
         Err("it is an index, not a manifest".to_owned())
     } else {
         crate::oci::exact_keys::from_slice::<Manifest>(&bytes).map_err(|e| e.to_string())
     };
-    match read {
+    let found = match read {
         Ok(manifest) => read_layers(store, tag, &manifest).await,
         Err(why) => broken(Format::Legacy, tag.to_string(), why),
-    }
+    };
+    Tagged { manifest: Some((desc, bytes)), found }
 }
 
 async fn read_layers(store: &dyn ReadStore, place: &str, manifest: &Manifest) -> Found {

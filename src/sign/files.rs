@@ -174,7 +174,7 @@ impl Evidence {
     fn of(file: FileHashes, format: Format, place: &Path, content: Result<Content, String>) -> Self {
         let subject = Descriptor::new(media_type::OCTET_STREAM, file.digest.clone(), file.size);
         let candidates = vec![Candidate { format, place: place.display().to_string(), content }];
-        Self { subject, candidates, errors: Vec::new(), file: Some(file) }
+        Self { subject, candidates, errors: Vec::new(), legacy: None, file: Some(file) }
     }
 }
 

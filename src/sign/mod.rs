@@ -28,7 +28,7 @@ pub use self::{
     judging::{Check, MAX_CHECKS, Rejected, SignedBy, Verdict, Verification, Verified, judge},
     key::{PrivateKey, PublicKey},
     requirement::{Kind, Requirement, SignedName, Signer},
-    signing::{BundleArtifact, Options, Signed, Written, bundle, manifests_of, sign, write_bundle},
+    signing::{BundleArtifact, Options, Signed, Written, bundle, manifests_of, sign, sign_beside, write_bundle},
     sigstore_bundle::MEDIA_TYPE as BUNDLE,
     statement::SIGNATURE,
 };

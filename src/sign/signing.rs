@@ -1,6 +1,10 @@
 //! Makes signatures and attestations in cosign's formats, and writes them beside what they are about.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -145,20 +149,31 @@ fn empty() -> Descriptor {
     Descriptor { data: None, ..Descriptor::empty() }
 }
 
-/// Signs an artifact in this store, in one session for both formats.
+/// Signs an artifact in this store.
 ///
 /// What this key has signed already with the same content is not signed again. A legacy signature is added to those that
 /// are there: other layers keep their bytes, also where several signers write at once.
 ///
-/// Errors: what is there cannot be read; the store refuses; 1,000 legacy signatures are there. No name has changed then.
+/// Errors: what is there cannot be read; the store refuses; 1,000 legacy signatures are there. In a layout or archive,
+/// nothing has changed then.
 pub async fn sign(store: &Arc<dyn Store>, subject: &Descriptor, key: &PrivateKey, options: &Options) -> Result<Signed> {
-    let present = if options.again { Vec::new() } else { present(store.as_ref(), subject, key, options).await? };
+    sign_beside(store, Evidence::read(store.as_ref(), subject).await, key, options).await
+}
+
+/// Like [`sign`], where what is there was read before, for example while the key was.
+pub async fn sign_beside(
+    store: &Arc<dyn Store>,
+    evidence: Evidence,
+    key: &PrivateKey,
+    options: &Options,
+) -> Result<Signed> {
+    let (present, subject, before) = look(evidence, key, options)?;
     let wants = |format: Format| !present.contains(&format);
-    let bundle = (options.bundle && wants(Format::Bundle)).then(|| bundle(subject, key, options)).transpose()?;
+    let bundle = (options.bundle && wants(Format::Bundle)).then(|| bundle(&subject, key, options)).transpose()?;
     let legacy = options.legacy.as_ref().filter(|_| wants(Format::Legacy));
     let legacy = legacy.map(|name| LegacySignature::new(&subject.digest, name, key, options)).transpose()?;
-    let written = write(store, bundle.as_ref(), legacy.as_ref()).await?;
-    Ok(Signed { subject: subject.clone(), written, present, bundle: bundle.map(|made| made.bundle) })
+    let written = write(store, bundle.as_ref(), legacy.as_ref().map(|signature| (signature, before))).await?;
+    Ok(Signed { subject, written, present, bundle: bundle.map(|made| made.bundle) })
 }
 
 /// A store with the signatures that a destination will have of an artifact that is on its way there: those that this key
@@ -173,17 +188,15 @@ pub(crate) async fn sign_for(
 ) -> Result<Arc<dyn Store>> {
     let made: Arc<dyn Store> = Arc::new(Memory::new());
     let there: Arc<dyn ReadStore> = Arc::clone(destination) as _;
-    let [tag, _, _] = Tag::companions_of(&subject.digest);
-    let names = vec![tag.clone().into()];
-    match copy::between(&there, &tag.into(), &made, &copy::Options { names, ..copy::Options::default() }).await {
-        Err(e) if e.kind() != Kind::NotFound => return Err(e.context("look for signatures that are there")),
-        _ => {}
+    let evidence = Evidence::read(there.as_ref(), subject).await;
+    if let Some((desc, _)) = &evidence.legacy {
+        let [tag, _, _] = Tag::companions_of(&subject.digest);
+        let options = copy::Options { names: vec![tag.into()], ..copy::Options::default() };
+        copy::copy_root(&there, desc.clone(), &made, &options)
+            .await
+            .context(|| "read the signatures that are there")?;
     }
-    let present = if options.again { Vec::new() } else { present(there.as_ref(), subject, key, options).await? };
-    let bundle = options.bundle && !present.contains(&Format::Bundle);
-    let legacy = options.legacy.clone().filter(|_| !present.contains(&Format::Legacy));
-    sign(&made, subject, key, &Options { bundle, legacy, again: true, ..options.clone() }).await?;
-    Ok(made)
+    sign_beside(&made, evidence, key, options).await.map(|_| made)
 }
 
 /// A manifest, and if it is an index, all manifests and indexes in it, each once.
@@ -227,29 +240,28 @@ pub async fn write_bundle(store: &Arc<dyn Store>, bundle: &BundleArtifact) -> Re
     written.into_iter().next().ok_or_else(|| Error::new(Kind::Internal, "nothing was written"))
 }
 
-/// The formats in which this key has signed the same already.
-async fn present(
-    store: &dyn ReadStore,
-    subject: &Descriptor,
-    key: &PrivateKey,
-    options: &Options,
-) -> Result<Vec<Format>> {
-    let evidence = Evidence::read(store, subject).await;
+/// The manifest under a legacy tag, if there is one.
+type Before = Option<(Descriptor, Bytes)>;
+
+/// The formats in which this key has signed the same already, the artifact, and the legacy manifest that is there.
+///
+/// Errors: what is there could not be read.
+fn look(mut evidence: Evidence, key: &PrivateKey, options: &Options) -> Result<(Vec<Format>, Descriptor, Before)> {
     let found = judge(&evidence, &Requirement::signature(vec![Signer::Key(key.public().clone())]));
+    let before = evidence.legacy.take();
     if let Some(error) = evidence.errors.into_iter().next() {
         return Err(error.context("look for signatures that are there"));
     }
-    let same = found.signatures.into_iter().filter(|found| {
-        let name = found.format == Format::Bundle || found.name == options.legacy;
-        name && found.annotations == options.annotations
-    });
-    let mut formats: Vec<Format> = same.map(|found| found.format).collect();
-    formats.dedup();
-    formats.retain(|format| match format {
-        Format::Bundle => options.bundle,
-        Format::Legacy => options.legacy.is_some(),
-    });
-    Ok(formats)
+    let same = |format: Format| {
+        let mut of_format = found.signatures.iter().filter(|found| found.format == format);
+        of_format.any(|found| {
+            let named = format == Format::Bundle || found.name == options.legacy;
+            named && found.annotations == options.annotations
+        })
+    };
+    let wanted = [(Format::Bundle, options.bundle), (Format::Legacy, options.legacy.is_some())];
+    let present = wanted.into_iter().filter(|(format, wanted)| *wanted && !options.again && same(*format));
+    Ok((present.map(|(format, _)| format).collect(), evidence.subject, before))
 }
 
 /// A legacy signature: a layer of the manifest under the artifact's `.sig` tag.
@@ -269,13 +281,17 @@ impl LegacySignature {
         Ok(Self { tag, payload, layer })
     }
 
+    /// What is there now.
+    async fn before(&self, store: &dyn ReadStore) -> Result<Before> {
+        match store::read_named(store, &self.tag.clone().into()).await {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e.context(format!("read the tag `{}`", self.tag))),
+        }
+    }
+
     /// The manifest with this signature added to those that are there.
-    async fn added_to_those_in(&self, store: &dyn ReadStore) -> Result<LegacyManifest> {
-        let before = match store::read_named(store, &self.tag.clone().into()).await {
-            Ok(found) => Some(found),
-            Err(e) if e.kind() == Kind::NotFound => None,
-            Err(e) => return Err(e.context(format!("read the tag `{}`", self.tag))),
-        };
+    fn added_to(&self, before: Before) -> Result<LegacyManifest> {
         let malformed = |e| Error::caused(Kind::Invalid, format!("the tag `{}` is no manifest", self.tag), e);
         let mut manifest: Value = match &before {
             Some((_, bytes)) => serde_json::from_slice(bytes).map_err(malformed)?,
@@ -337,64 +353,80 @@ struct LegacyManifest {
     expect: Expect,
 }
 
-/// Writes a bundle and a legacy signature in one session.
+/// Writes a bundle, and a legacy signature beside those that are there.
+///
+/// A layout or archive takes both in one session. In a registry, they are two, at the same time: the shorter the time
+/// between reading and writing the legacy tag, the fewer signers meet.
 async fn write(
     store: &Arc<dyn Store>,
     bundle: Option<&BundleArtifact>,
-    legacy: Option<&LegacySignature>,
+    legacy: Option<(&LegacySignature, Before)>,
 ) -> Result<Vec<Written>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let begun = std::time::Instant::now();
-        let made = match legacy {
-            Some(signature) => Some((signature, signature.added_to_those_in(store.as_ref()).await?)),
-            None => None,
-        };
-        match write_once(store, bundle, made.as_ref()).await {
-            Err(e) if e.kind() == Kind::Exists && attempt < ATTEMPTS => pause(attempt).await?,
+    let (bundle, legacy) = match legacy {
+        None => {
+            write_once(store, bundle, None).await?;
+            (bundle, None)
+        }
+        Some((signature, before)) if is_registry(store) => {
+            let write_bundle = async {
+                match bundle {
+                    Some(_) => write_once(store, bundle, None).await,
+                    None => Ok(()),
+                }
+            };
+            let (written, ()) = tokio::try_join!(write_legacy(store, None, signature, before), write_bundle)?;
+            (bundle, Some(written))
+        }
+        Some((signature, before)) => (bundle, Some(write_legacy(store, bundle, signature, before).await?)),
+    };
+    let bundle = bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
+    Ok(bundle.into_iter().chain(legacy).collect())
+}
+
+/// Writes a legacy signature, and a bundle in the same session, until both are there.
+async fn write_legacy(
+    store: &Arc<dyn Store>,
+    bundle: Option<&BundleArtifact>,
+    signature: &LegacySignature,
+    mut before: Before,
+) -> Result<Written> {
+    for attempt in 1..=ATTEMPTS {
+        let manifest = signature.added_to(before)?;
+        match write_once(store, bundle, Some((signature, &manifest))).await {
+            Err(e) if e.kind() == Kind::Exists => {}
             Err(e) => return Err(e),
             Ok(()) => {
-                let took = begun.elapsed();
-                if let Some((signature, _)) = &made
-                    && !stays(store.as_ref(), signature, took).await?
-                {
-                    if attempt < ATTEMPTS {
-                        pause(attempt).await?;
-                        continue;
-                    }
-                    let message = format!("the tag `{}` keeps changing: other clients are writing it", signature.tag);
-                    return Err(Error::new(Kind::Unavailable, message));
+                if stays(store, signature).await? {
+                    let tag = Some(signature.tag.clone());
+                    return Ok(Written { format: Format::Legacy, descriptor: manifest.descriptor, tag });
                 }
-                let bundle =
-                    bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
-                let legacy = made.map(|(signature, manifest)| Written {
-                    format: Format::Legacy,
-                    descriptor: manifest.descriptor,
-                    tag: Some(signature.tag.clone()),
-                });
-                return Ok(bundle.into_iter().chain(legacy).collect());
             }
         }
+        pause(attempt).await?;
+        before = signature.before(store.as_ref()).await?;
     }
+    let message = format!("the tag `{}` keeps changing: other clients are writing it", signature.tag);
+    Err(Error::new(Kind::Unavailable, message))
 }
 
 async fn write_once(
     store: &Arc<dyn Store>,
     bundle: Option<&BundleArtifact>,
-    legacy: Option<&(&LegacySignature, LegacyManifest)>,
+    legacy: Option<(&LegacySignature, &LegacyManifest)>,
 ) -> Result<()> {
     let mut intent = Intent::default();
     if let Some(bundle) = bundle {
         intent.items.extend(bundle.items());
         intent.listed.push(bundle.listed.clone());
     }
-    if let Some((signature, manifest)) = legacy {
-        let LegacyManifest { descriptor, config_desc, expect, .. } = manifest;
+    if let Some((signature, LegacyManifest { descriptor, config_desc, expect, .. })) = legacy {
         intent.items.extend([Item::blob(signature.layer.bare()), Item::blob(config_desc.clone())]);
         intent.items.push(Item::manifest(descriptor.clone()));
         let change = NameChange::set(signature.tag.clone().into(), descriptor.clone());
         intent.names.push(NameChange { expect: expect.clone(), replace: true, ..change });
+    }
+    if intent.items.is_empty() {
+        return Ok(());
     }
     let names = intent.names.clone();
     let write = store::begin(store.as_ref(), intent).await?;
@@ -419,16 +451,26 @@ async fn write_once(
     write.commit().await.context(|| "write the signature").map(drop)
 }
 
-/// True if a legacy signature is there after all other writers that read the tag before this one wrote it.
+/// True for a store that writes a name without comparing what it stood for: a registry has no conditional writes.
+fn is_registry(store: &Arc<dyn Store>) -> bool {
+    store.abilities().refuses_incomplete
+}
+
+/// True if a legacy signature is still there once all that other writers sent at the same time has arrived.
 ///
-/// A layout and an archive compare and write under a lock. A registry has no conditional writes: who read the tag before
-/// and writes it after loses this signature, which a look right after does not show.
-async fn stays(store: &dyn Store, signature: &LegacySignature, took: Duration) -> Result<bool> {
-    if !store.abilities().refuses_incomplete {
+/// A layout and an archive compare and write under a lock. In a registry, a writer that looked at the tag before this one
+/// wrote it, and writes after that, removes this signature. Between the two lies a round trip, so this waits for as long as
+/// two take, and looks.
+async fn stays(store: &Arc<dyn Store>, signature: &LegacySignature) -> Result<bool> {
+    if !is_registry(store) {
         return Ok(true);
     }
-    tokio::time::sleep(took.min(LONGEST_PAUSE)).await;
-    signature.is_in(store).await
+    let asked = Instant::now();
+    if !signature.is_in(store.as_ref()).await? {
+        return Ok(false);
+    }
+    tokio::time::sleep(asked.elapsed().min(LONGEST_PAUSE)).await;
+    signature.is_in(store.as_ref()).await
 }
 
 /// Waits for a moment that differs from writer to writer.
