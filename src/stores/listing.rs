@@ -64,6 +64,9 @@ pub(super) fn unmarked_flaw() -> Flaw {
     }
 }
 
+/// Most manifests that are found without being listed.
+const MAX_UNLISTED: usize = 1000;
+
 /// The subject of a manifest, and its descriptor among the referrers.
 #[derive(Debug, Clone)]
 pub(super) struct About {
@@ -212,6 +215,13 @@ pub(super) trait Manifests {
             found.extend(about.filter(|about| about.subject == *subject).map(|about| about.shown));
         }
         Ok(found)
+    }
+
+    /// The manifests with a subject among this content, for a list that lacks them. What cannot be read is none.
+    fn unlisted_referrers(&self, mut blobs: Vec<Digest>) -> Vec<Descriptor> {
+        blobs.sort_unstable();
+        let about = |digest: &Digest| self.sniff(digest).and_then(|desc| self.about(&desc)).ok().flatten();
+        blobs.iter().filter_map(about).map(|about| about.shown).take(MAX_UNLISTED).collect()
     }
 
     /// Lists names and unnamed manifests. A manifest that lost its name stays listed, since nothing else leads to it;

@@ -13,7 +13,7 @@ use super::Read;
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, StrictStamp, TEMPORARY, large_up_to, replace},
-    oci::{Algorithm, Descriptor, Digest, MAX_MANIFEST},
+    oci::{Algorithm, Digest, MAX_MANIFEST},
     store::{Inventory, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
@@ -22,9 +22,6 @@ use crate::{
         },
     },
 };
-
-/// Most manifests that are found without being listed.
-const MAX_UNLISTED: usize = 1000;
 
 /// A layout directory.
 #[derive(Debug)]
@@ -256,26 +253,19 @@ impl Files {
         let name = || self.root.path().join(INDEX).display().to_string();
         let mut index = IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)?;
         if index.lacks_referrers() {
-            index.complete(&self.unlisted_referrers()?)?;
+            index.complete(&Read(self).unlisted_referrers(self.small_blobs()?))?;
         }
         Ok(index)
     }
 
-    /// The manifests with a subject among all content. What cannot be read is none.
-    fn unlisted_referrers(&self) -> Result<Vec<Descriptor>> {
+    /// All content that may be a manifest, by its size.
+    fn small_blobs(&self) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for (algorithm, dir) in self.existing_algorithms()? {
-            let mut names = dir.names()?;
-            names.sort_unstable();
-            for name in names {
+            for name in dir.names()? {
                 let Ok(digest) = format!("{}:{name}", algorithm.name()).parse() else { continue };
-                if dir.size(&name)?.is_none_or(|size| size > MAX_MANIFEST) {
-                    continue;
-                }
-                let about = Read(self).sniff(&digest).and_then(|desc| Read(self).about(&desc));
-                found.extend(about.ok().flatten().map(|about| about.shown));
-                if found.len() >= MAX_UNLISTED {
-                    return Ok(found);
+                if dir.size(&name)?.is_some_and(|size| size <= MAX_MANIFEST) {
+                    found.push(digest);
                 }
             }
         }

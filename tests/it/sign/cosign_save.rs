@@ -7,7 +7,7 @@ use artifact::{
     copy,
     sign::{PublicKey, Requirement, Signer},
     store::{Name, ReadStore, Store},
-    stores::{Layout, Memory},
+    stores::{Archive, Layout, Memory},
 };
 
 use crate::support::{
@@ -50,6 +50,21 @@ fn a_layout_of_one_signed_artifact_needs_no_tag() {
         world.fails(&format!("verify oci:layout --key {}", vector("keys/other.pub").display()), 3, &[]);
         assert_eq!(std::fs::read(world.path().join("layout/index.json")).unwrap(), before, "{name}");
         std::fs::remove_dir_all(world.path().join("layout")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_archive_of_what_cosign_saved_is_verified() {
+    for name in LAYOUTS {
+        let work = tempfile::tempdir().unwrap();
+        let file = work.path().join("saved.tar");
+        let mut tar = tar::Builder::new(std::fs::File::create(&file).unwrap());
+        tar.append_dir_all(".", vector(name)).unwrap();
+        tar.into_inner().unwrap();
+        let archive = Archive::open(&file).unwrap();
+        let subject = archive.resolve(&Name::Only).await.unwrap();
+        assert_eq!(outcome(&archive, &subject, &requirement("keys/p256.pub")).await, "verified", "{name}");
+        assert_eq!(outcome(&archive, &subject, &requirement("keys/other.pub")).await, "rejected", "{name}");
     }
 }
 
