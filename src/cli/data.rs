@@ -92,7 +92,7 @@ fn binary() -> Error {
 
 /// Writes a file that is there when all of it is, with the permissions of the one before, or of a new one. A link stays,
 /// and its target is replaced; into a pipe or a device, it is written as it comes.
-async fn to_file(stream: ByteStream, path: &Path) -> Result<()> {
+pub(crate) async fn to_file(stream: ByteStream, path: &Path) -> Result<()> {
     let fail = || format!("cannot write `{}`", escape(path));
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let before = std::fs::metadata(&path).ok();

@@ -9,17 +9,20 @@ use std::{
 
 use artifact::{
     Error, Result,
+    blob::once as once_bytes,
     error::Context as _,
     location::{Location, Place, ReadLocation, name_in},
     oci::{Descriptor, Reference},
     sign::{self, Evidence, FileHashes, Format, Options, PrivateKey, Signed},
     store::Store,
 };
+use bytes::Bytes;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::{
     cosign::SigningFlags,
+    data::to_file,
     environment,
     keys::{KeySource, PasswordArgs},
     plan::{once, pair},
@@ -199,21 +202,23 @@ async fn sign_manifest(
     if !args.upload {
         let subject = evidence.subject;
         let made = sign::bundle(&subject, key, options)?;
-        write_bundle(args.bundle.as_deref(), &made.bundle)?;
+        write_bundle(args.bundle.as_deref(), &made.bundle).await?;
         return Ok(Signed { subject, written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) });
     }
     let signed = sign::sign_beside(store, evidence, key, options).await?;
     if let Some(bundle) = &signed.bundle {
-        write_bundle(args.bundle.as_deref(), bundle)?;
+        write_bundle(args.bundle.as_deref(), bundle).await?;
     } else if args.bundle.is_some() {
         return Err(Error::misuse("there is a bundle by this key already, and none was made; `--again` makes one"));
     }
     Ok(signed)
 }
 
-fn write_bundle(path: Option<&Path>, bundle: &[u8]) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, bundle).context(|| format!("write `{}`", path.display()))
+async fn write_bundle(path: Option<&Path>, bundle: &Bytes) -> Result<()> {
+    match path {
+        Some(path) => to_file(once_bytes(bundle.clone()), path).await,
+        None => Ok(()),
+    }
 }
 
 /// The repository that signatures are kept in, if it is another.
@@ -317,7 +322,7 @@ async fn sign_files(
         let _shown = report.shows();
         let hashes = FileHashes::read(file, &[key.public().clone()], &report.observer()).await?;
         report.ended();
-        write_bundle(Some(&bundle), &hashes.sign(key)?)?;
+        write_bundle(Some(&bundle), &hashes.sign(key)?).await?;
         report.say(format!("signed {}", hashes.digest));
         lines.push(escape(&bundle.display().to_string()));
         files.push(json!({ "file": file, "digest": hashes.digest, "size": hashes.size, "bundle": bundle }));

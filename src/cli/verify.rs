@@ -9,7 +9,6 @@ use std::{
 
 use artifact::{
     Error, Result,
-    error::Context as _,
     location::{Location, ReadLocation, name_in},
     oci::{Descriptor, Digest},
     sign::{
@@ -22,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     cosign::VerifyingFlags,
+    data::to_file,
     keys::KeySource,
     plan::{once, pair},
     report::{Format, Report, about},
@@ -266,7 +266,7 @@ async fn verify_one(args: &Args, wanted: &ReadLocation, requirement: &Requiremen
         all.push(verification);
     }
     if error.is_none() {
-        write_output(args, &all, report)?;
+        write_output(args, all.as_slice(), report).await?;
     }
     let mut json = about(&location.place, &root)?;
     json.insert("location".into(), location.to_string().into());
@@ -318,7 +318,7 @@ async fn verify_file(args: &Args, requirement: &Requirement, report: &Report) ->
     let (verification, error) = judge(evidence, requirement, report);
     let all = [verification];
     if error.is_none() {
-        write_output(args, &all, report)?;
+        write_output(args, all.as_slice(), report).await?;
     }
     let mut json = Map::from_iter([("file".to_owned(), json!(file))]);
     json.insert("digest".into(), json!(all[0].subject.digest));
@@ -329,7 +329,7 @@ async fn verify_file(args: &Args, requirement: &Requirement, report: &Report) ->
 }
 
 /// Writes what the first attestation that holds says.
-fn write_output(args: &Args, all: &[Verification], report: &Report) -> Result<()> {
+async fn write_output(args: &Args, all: &[Verification], report: &Report) -> Result<()> {
     let first = || all.iter().flat_map(|found| &found.signatures).next();
     let (path, content) = match (&args.predicate_output, &args.statement_output, first()) {
         (Some(path), _, Some(found)) => (path, attestation::predicate_of(&found.statement)?.to_vec()),
@@ -339,7 +339,7 @@ fn write_output(args: &Args, all: &[Verification], report: &Report) -> Result<()
     if path.as_os_str() == "-" {
         return report.bytes(&content);
     }
-    std::fs::write(path, content).context(|| format!("write `{}`", path.display()))
+    to_file(artifact::blob::once(content.into()), path).await
 }
 
 /// What was found, as JSON; the verdict is that of all manifests together.

@@ -60,8 +60,14 @@ pub(crate) fn fold(name: &str) -> Cow<'_, str> {
     // Upper case makes names equal that lower case alone keeps apart (`ß` and `ss`, `ı` and `i`), except `ẞ`.
     let plain = name.nfkd().filter(|c| !is_ignorable(*c));
     let upper = plain.flat_map(char::to_lowercase).flat_map(char::to_uppercase);
-    let lower: String = upper.flat_map(char::to_lowercase).nfkd().collect();
-    Cow::Owned(lower.replace("i\u{307}", "i"))
+    let mut folded = String::with_capacity(name.len());
+    for c in upper.flat_map(char::to_lowercase).nfkd() {
+        // `İ` is `i` with a dot, and there may be more dots.
+        if c != '\u{307}' || !folded.ends_with('i') {
+            folded.push(c);
+        }
+    }
+    Cow::Owned(folded)
 }
 
 /// Whether Windows reserves a name, with any extension.

@@ -2,12 +2,14 @@
 //! refers to another.
 
 mod several;
+#[cfg(feature = "sign")]
+mod signing;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 pub use self::several::SourceFile;
 #[cfg(feature = "sign")]
-use crate::sign::{self, PrivateKey};
+pub use self::signing::Signing;
 use crate::{
     copy::{self, Destination, EarlyUpload, Report},
     error::{Context as _, Error, Result},
@@ -53,23 +55,6 @@ pub struct Options {
     pub read_back: bool,
     /// How many blobs move at a time; chosen automatically if `None`.
     pub concurrency: Option<usize>,
-}
-
-/// A key, and how it signs.
-#[cfg(feature = "sign")]
-#[derive(Clone)]
-pub struct Signing {
-    /// The key.
-    pub key: Arc<PrivateKey>,
-    /// How it signs.
-    pub options: sign::Options,
-}
-
-#[cfg(feature = "sign")]
-impl std::fmt::Debug for Signing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signing").field("key", self.key.public()).field("options", &self.options).finish()
-    }
 }
 
 /// What turned a source into a plan.
@@ -434,18 +419,11 @@ impl Carry<'_> {
     /// Copies the artifact, and its signature with it.
     #[cfg(feature = "sign")]
     async fn run(mut self, options: &Options) -> Result<Report> {
-        let Some(Signing { key, options }) = &options.sign else { return self.copy(false).await };
-        let (to, root) = (self.to, self.root.clone());
-        let what = || format!("sign {}", root.digest);
-        let signatures = sign::sign_for(to, &root.bare(), key, options).await.context(what)?;
-        self.from.push(signatures as _);
+        let Some(signing) = &options.sign else { return self.copy(false).await };
+        let (to, root) = (self.to, self.root.bare());
+        self.from.push(signing.signatures_for(to, &root).await?);
         let report = self.copy(true).await?;
-        if to.abilities().refuses_incomplete {
-            // Another signer may have written the legacy tag at the same time.
-            sign::sign(to, &root.bare(), key, &sign::Options { again: false, ..options.clone() })
-                .await
-                .context(what)?;
-        }
+        signing.check(to, &root).await?;
         Ok(report)
     }
 

@@ -51,7 +51,7 @@ pub struct Evidence {
     /// signature.
     pub errors: Vec<Error>,
     /// The manifest under the tag for legacy signatures, as it was read.
-    pub(super) legacy: Option<(Descriptor, Bytes)>,
+    pub legacy: Option<(Descriptor, Bytes)>,
     /// The file, if it is not an artifact that is signed.
     pub(super) file: Option<FileHashes>,
 }

@@ -20,8 +20,6 @@ mod sigstore_bundle;
 mod simple_signing;
 mod statement;
 
-#[cfg(feature = "types")]
-pub(crate) use self::signing::sign_for;
 pub use self::{
     evidence::{Candidate, Evidence, Format, MAX_CONTENT, MAX_LAYERS, MAX_REFERRERS},
     files::{FileHashes, MAX_MESSAGE},

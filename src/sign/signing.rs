@@ -22,11 +22,9 @@ use super::{
     statement::{self, Statement, Subject, V1},
 };
 use crate::{
-    copy,
     error::{Context as _, Error, Kind, Result},
     oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Role, Tag, annotation, media_type},
     store::{self, Expect, Intent, Item, NameChange, ReadStore, Store},
-    stores::Memory,
 };
 
 /// Most manifests of one index.
@@ -174,29 +172,6 @@ pub async fn sign_beside(
     let legacy = legacy.map(|name| LegacySignature::new(&subject.digest, name, key, options)).transpose()?;
     let written = write(store, bundle.as_ref(), legacy.as_ref().map(|signature| (signature, before))).await?;
     Ok(Signed { subject, written, present, bundle: bundle.map(|made| made.bundle) })
-}
-
-/// A store with the signatures that a destination will have of an artifact that is on its way there: those that this key
-/// makes, and under the legacy tag also those that are there.
-///
-/// Errors: as for [`sign`].
-pub(crate) async fn sign_for(
-    destination: &Arc<dyn Store>,
-    subject: &Descriptor,
-    key: &PrivateKey,
-    options: &Options,
-) -> Result<Arc<dyn Store>> {
-    let made: Arc<dyn Store> = Arc::new(Memory::new());
-    let there: Arc<dyn ReadStore> = Arc::clone(destination) as _;
-    let evidence = Evidence::read(there.as_ref(), subject).await;
-    if let Some((desc, _)) = &evidence.legacy {
-        let [tag, _, _] = Tag::companions_of(&subject.digest);
-        let options = copy::Options { names: vec![tag.into()], ..copy::Options::default() };
-        copy::copy_root(&there, desc.clone(), &made, &options)
-            .await
-            .context(|| "read the signatures that are there")?;
-    }
-    sign_beside(&made, evidence, key, options).await.map(|_| made)
 }
 
 /// A manifest, and if it is an index, all manifests and indexes in it, each once.
