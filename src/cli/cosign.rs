@@ -3,6 +3,8 @@
 
 use artifact::{Error, Result};
 
+use super::report::Format;
+
 /// Flags of cosign's for signing.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SigningFlags {
@@ -77,15 +79,15 @@ pub(crate) struct VerifyingFlags {
     insecure_ignore_tlog: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     private_infrastructure: Option<bool>,
-    /// What is `--format` here.
-    #[arg(long, short = 'o', hide = true, value_name = "FORMAT", value_parser = ["json", "text"], conflicts_with = "format")]
-    output: Option<String>,
+    /// `--format` by its name there.
+    #[arg(long, short = 'o', hide = true, value_name = "FORMAT", conflicts_with = "format")]
+    output: Option<Format>,
 }
 
 impl VerifyingFlags {
-    /// Whether JSON is asked for, in cosign's words.
-    pub(crate) fn json(&self) -> bool {
-        self.output.as_deref() == Some("json")
+    /// What stdout gets.
+    pub(crate) fn output(&self) -> Option<Format> {
+        self.output
     }
 
     /// Whether log entries are not asked for.

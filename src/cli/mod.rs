@@ -124,10 +124,13 @@ pub(crate) fn main() -> ExitCode {
     let arguments = environment::arguments();
     let parsed = help::command().try_get_matches_from(&arguments);
     let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, help::path(&matches))));
-    let (cli, command) = match parsed {
+    let (mut cli, command) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return misuse::report_misuse(&error, &arguments),
     };
+    if let Command::Verify(args) = &cli.command {
+        cli.output.format = cli.output.format.or(args.output());
+    }
     let report = Report::new(&cli.output, command, &arguments);
     if let Err(error) = Report::check(&cli.output).and_then(|()| log::start(&cli.log, &report)) {
         return finish(Err(error), &report);

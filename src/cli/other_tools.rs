@@ -62,8 +62,8 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Commands of oras, crane, skopeo, Helm and regctl, and what does the same here.
-const COMMANDS: [(&str, &str); 27] = [
+/// Commands of oras, crane, skopeo, Helm, regctl and cosign, and what does the same here.
+const COMMANDS: [(&str, &str); 33] = [
     ("artifact get", "pull"),
     ("artifact put", "push"),
     ("artifact tree", "tree"),
@@ -71,30 +71,36 @@ const COMMANDS: [(&str, &str); 27] = [
     ("catalog", "ls"),
     ("discover", "tree"),
     ("fetch", "pull"),
+    ("generate-key-pair", "keygen"),
     ("image copy", "copy"),
     ("image digest", "resolve"),
     ("image inspect", "inspect"),
     ("image manifest", "manifest get"),
+    ("import-key-pair", "keygen --import"),
     ("list-tags", "ls"),
     ("manifest delete", "delete"),
     ("manifest digest", "resolve"),
     ("manifest fetch", "manifest get"),
     ("manifest head", "resolve"),
     ("manifest put", "manifest push"),
+    ("public-key", "keygen --public"),
     ("registry login", "login"),
     ("registry logout", "logout"),
     ("repo ls", "ls"),
     ("repo tags", "ls"),
+    ("sign-blob", "sign --file"),
     ("tag delete", "delete"),
     ("tag list", "ls"),
     ("tag ls", "ls"),
     ("tag rm", "delete"),
     ("untag", "delete"),
     ("validate", "check"),
+    ("verify-attestation", "verify --type custom"),
+    ("verify-blob", "verify --file"),
 ];
 
 /// Options of other tools, and what does the same here; an option without an equivalent is done anyway.
-const OPTIONS: [(&str, &str, &str); 14] = [
+const OPTIONS: [(&str, &str, &str); 17] = [
     // Command, option, ours.
     ("", "-d", "--debug"),
     ("", "-k", "--insecure"),
@@ -109,6 +115,9 @@ const OPTIONS: [(&str, &str, &str); 14] = [
     ("delete", "-f", "--yes"),
     ("delete", "--force", "--yes"),
     ("delete", "-y", "--yes"),
+    ("keygen", "--key", ""),
+    ("keygen", "--output-key-prefix", ""),
+    ("keygen", "-y", ""),
     ("pull", "--untar", "--unpack=tree"),
 ];
 
@@ -217,6 +226,16 @@ impl Line {
     }
 
     fn words(mut self) -> Vec<String> {
+        match self.command.last().map(String::as_str) {
+            // The file comes last.
+            Some("--file") => {
+                let file = self.command.split_off(self.command.len().saturating_sub(1));
+                let at = self.words.len().saturating_sub(1);
+                self.words.splice(at..at, file);
+            }
+            Some("custom") if self.words.iter().any(|word| word.starts_with("--type")) => self.command.truncate(1),
+            _ => {}
+        }
         let is_place = |word: &&mut String| !word.starts_with('-');
         for at in &self.layouts {
             if let Some(place) = self.words.iter_mut().filter(is_place).nth(*at) {
@@ -391,6 +410,20 @@ mod tests {
             (
                 "registry login localhost:5000 -u ann -p secret",
                 Some("artifact login localhost:5000 -u ann --password-stdin"),
+            ),
+            ("generate-key-pair", Some("artifact keygen")),
+            ("generate-key-pair --output-key-prefix mine", Some("artifact keygen mine")),
+            ("import-key-pair --key k.pem -y", Some("artifact keygen --import k.pem")),
+            ("public-key --key cosign.key", Some("artifact keygen --public cosign.key")),
+            ("sign-blob --key k --bundle b -y f.txt", Some("artifact sign --key k --bundle b -y --file f.txt")),
+            ("verify-blob --key k --bundle b f.txt", Some("artifact verify --key k --bundle b --file f.txt")),
+            (
+                "verify-attestation --key k localhost:5000/a",
+                Some("artifact verify --type custom --key k localhost:5000/a"),
+            ),
+            (
+                "verify-attestation --key k --type vuln localhost:5000/a",
+                Some("artifact verify --key k --type vuln localhost:5000/a"),
             ),
             ("inspect localhost:5000/a --nonsense", None),
             ("nonsense", None),

@@ -38,7 +38,7 @@ const MAX_ERROR: usize = 4000;
 pub(crate) struct Args {
     /// Format of stdout: text, or one JSON document [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
-    format: Option<Format>,
+    pub(crate) format: Option<Format>,
     /// Print the JSON document through this template: `{{ digest }}`; `artifact help json` lists the keys
     #[arg(long, global = true, value_name = "TEMPLATE")]
     template: Option<Template>,
@@ -90,7 +90,7 @@ pub(crate) fn colored(line: &str) -> String {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     #[default]
     Text,
     Json,
@@ -158,11 +158,6 @@ impl Report {
     /// The observer that receives progress events.
     pub(crate) fn observer(&self) -> Observer {
         self.observer.clone()
-    }
-
-    /// The same output with JSON on stdout.
-    pub(crate) fn as_json(&self) -> Self {
-        Self { format: Format::Json, ..self.clone() }
     }
 
     /// Shows progress until the result is dropped or the work has ended.

@@ -24,7 +24,7 @@ use super::{
     data::to_file,
     keys::KeySource,
     plan::{once, pair},
-    report::{Report, about},
+    report::{Format, Report, about},
     session::{RegistryArgs, exact_in},
     several::{Failure, add_failures, tell_failures},
     sign::{beside, signature_repository, word},
@@ -77,6 +77,13 @@ pub(crate) struct Args {
     cosign: VerifyingFlags,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+impl Args {
+    /// What stdout gets, for those who write `--output` for `--format`.
+    pub(crate) fn output(&self) -> Option<Format> {
+        self.cosign.output()
+    }
 }
 
 /// Who must have signed.
@@ -185,8 +192,6 @@ impl SignerArgs {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let as_json = args.cosign.json().then(|| report.as_json());
-    let report = as_json.as_ref().unwrap_or(report);
     let mut requirement = args.signers.requirement(args.cosign.no_log(), report)?;
     if let Some(name) = &args.type_name {
         requirement.kind = Kind::Attestation(attestation::predicate_type(name)?);

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Code, Error, Result},
-    oci::{Digest, RefName, Reference, RegistryName, RepositoryName, Tag},
+    oci::{RefName, Reference, RegistryName, RepositoryName, Tag},
 };
 
 /// The name of an artifact at its source.
@@ -215,18 +215,10 @@ pub fn taken(name: impl fmt::Display, one: impl fmt::Display, other: impl fmt::D
     Error::misuse(message).with_code(Code::NameTwice)
 }
 
-/// The digest in a cosign tag (`sha256-HEX.sig`, `.att`, `.sbom`): the subject of a companion.
-#[must_use]
-pub fn subject_of_companion(name: &RefName) -> Option<Digest> {
-    let (base, _) = name.rsplit_once('.')?;
-    let digest: Digest = base.replacen('-', ":", 1).parse().ok()?;
-    Tag::companions_of(&digest).iter().any(|tag| **tag == **name).then_some(digest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::{error::Kind, oci::Digest};
 
     fn source(name: &str) -> SourceName {
         SourceName::from(&name.parse::<RefName>().unwrap())
@@ -332,17 +324,6 @@ mod tests {
         ] {
             let error = text.parse::<Map>().unwrap_err();
             assert!(error.kind() == Kind::Misuse && error.to_string().contains(word), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn companions_are_known_by_their_tags() {
-        let digest = Digest::of(b"x");
-        for tag in Tag::companions_of(&digest) {
-            assert_eq!(subject_of_companion(&tag.into()), Some(digest.clone()));
-        }
-        for other in ["v1", "v1.sig", &format!("sha256-{}", digest.hex()), &format!("sha256-{}.zip", digest.hex())] {
-            assert_eq!(subject_of_companion(&other.parse().unwrap()), None, "{other}");
         }
     }
 }

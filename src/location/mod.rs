@@ -238,7 +238,7 @@ pub async fn open(text: &str, context: &Context) -> Result<Opened> {
 }
 
 /// The name that a location stands for: its digest or tag; without either, `latest` in a registry, and in a layout or
-/// archive its only tag, else its only artifact.
+/// archive its only tag, else its only artifact. Signatures under a tag of cosign's count only where nothing else is.
 ///
 /// Errors: kind `Ambiguous` if there are several tags and none is `latest`, or an unreadable entry beside the only one;
 /// a store that fails.
@@ -246,7 +246,8 @@ pub async fn name_in(store: &dyn ReadStore, location: &Location) -> Result<Name>
     if location.tag.is_some() || location.digest.is_some() || matches!(location.place, Place::Registry { .. }) {
         return Ok(location.name());
     }
-    let NamePage { names, unreadable, .. } = store.list_names().await?;
+    let NamePage { mut names, unreadable, .. } = store.list_names().await?;
+    names.retain(|name| name.subject_of_companion().is_none());
     match (names.as_slice(), unreadable.first()) {
         ([only], None) => Ok(only.clone().into()),
         ([only], Some(Flaw { place, message, .. })) => {

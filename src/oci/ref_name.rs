@@ -30,6 +30,16 @@ impl FromStr for RefName {
     }
 }
 
+impl RefName {
+    /// The digest in a tag of cosign's (`sha256-HEX.sig`, `.att`, `.sbom`): what the signatures under it are about.
+    #[must_use]
+    pub fn subject_of_companion(&self) -> Option<Digest> {
+        let (base, _) = self.0.rsplit_once('.')?;
+        let digest: Digest = base.replacen('-', ":", 1).parse().ok()?;
+        Tag::companions_of(&digest).iter().any(|tag| **tag == *self.0).then_some(digest)
+    }
+}
+
 fn is_grammatical(text: &str) -> bool {
     let separator = |c: char| "-._:@/+".contains(c);
     (1..=MAX).contains(&text.len())
@@ -87,6 +97,17 @@ mod tests {
             let name: RefName = text.parse().unwrap();
             prop_assert_eq!(name.to_string(), text.clone());
             prop_assert_eq!(serde_json::to_value(&name).unwrap(), serde_json::json!(text));
+        }
+    }
+
+    #[test]
+    fn companions_are_known_by_their_tags() {
+        let digest = Digest::of(b"x");
+        for tag in Tag::companions_of(&digest) {
+            assert_eq!(RefName::from(tag).subject_of_companion(), Some(digest.clone()));
+        }
+        for other in ["v1", "v1.sig", &format!("sha256-{}", digest.hex()), &format!("sha256-{}.zip", digest.hex())] {
+            assert_eq!(other.parse::<RefName>().unwrap().subject_of_companion(), None, "{other}");
         }
     }
 }

@@ -16,7 +16,7 @@ const ANY: GeneralPurpose = GeneralPurpose::new(&ALPHABET, LENIENT);
 const ANY_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 /// Bytes that are base64 in a document.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl Bytes {

@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, path::Path};
 
-use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::digest::{self, SHA256, SHA384};
 use bytes::Bytes;
 
 use super::{
@@ -23,8 +23,6 @@ use crate::{
 pub const MAX_MESSAGE: u64 = 256 << 20;
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
-/// The name of SHA-256 in bundles.
-const SHA2_256: &str = "SHA2_256";
 
 /// A file, as far as signatures need it.
 #[derive(Debug, Clone)]
@@ -116,30 +114,38 @@ impl FileHashes {
     /// Signs the file: a sigstore bundle. The file must have been read for this key.
     pub fn sign(&self, key: &PrivateKey) -> Result<Bytes> {
         let unread = || Error::new(Kind::Internal, "the file was read for another key");
+        let wanted = key.hash().map_or(&SHA256, |hash| hash.algorithm());
+        let hash = self.hashes.iter().find(|hash| hash.algorithm() == wanted).ok_or_else(unread)?;
         let signature = match key.hash() {
-            Some(wanted) => {
-                let hash = self.hashes.iter().find(|hash| hash.algorithm() == wanted.algorithm());
-                key.sign_hashed(hash.ok_or_else(unread)?)?
-            }
+            Some(_) => key.sign_hashed(hash)?,
             None => key.sign(self.message.as_ref().ok_or_else(unread)?)?,
         };
         let mut bundle = SigstoreBundle::of_key(key.public().hint());
-        let digest = base64::Bytes(self.digest.as_bytes().to_vec());
+        // The hash that is signed, by which other readers know how to verify.
+        let digest = base64::Bytes(hash.as_ref().to_vec());
         bundle.message_signature = Some(MessageSignature {
-            message_digest: Some(MessageDigest { algorithm: SHA2_256.to_owned(), digest }),
+            message_digest: Some(MessageDigest { algorithm: name(hash).to_owned(), digest }),
             signature: base64::Bytes(signature),
         });
         json::write(&bundle)
     }
 
-    /// Errors: the bundle names another digest than that of this file.
+    /// Errors: the bundle names another digest than that of this file. It may name none, as cosign does for Ed25519.
     pub(super) fn fits(&self, named: Option<&MessageDigest>) -> Result<(), String> {
-        match named {
-            Some(named) if named.algorithm == SHA2_256 && *named.digest != *self.digest.as_bytes() => {
-                Err("it is a signature of another file".to_owned())
-            }
+        let Some(named) = named else { return Ok(()) };
+        match self.hashes.iter().find(|hash| name(hash) == named.algorithm) {
+            Some(hash) if *hash.as_ref() != *named.digest => Err("it is a signature of another file".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// The name of a hash in bundles.
+fn name(hash: &digest::Digest) -> &'static str {
+    match hash.algorithm() {
+        algorithm if *algorithm == SHA256 => "SHA2_256",
+        algorithm if *algorithm == SHA384 => "SHA2_384",
+        _ => "SHA2_512",
     }
 }
 

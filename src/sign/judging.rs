@@ -155,6 +155,7 @@ pub fn judge(evidence: &Evidence, requirement: &Requirement) -> Verification {
         rejected: Vec::new(),
         others: BTreeSet::new(),
     };
+    let mut signers = BTreeSet::new();
     let left = Cell::new(MAX_CHECKS);
     let mut undecided = !evidence.errors.is_empty();
     for candidate in likely_first(&evidence.candidates, requirement) {
@@ -168,6 +169,7 @@ pub fn judge(evidence: &Evidence, requirement: &Requirement) -> Verification {
         };
         match judged {
             Judged::Holds(found) => {
+                signers.extend(found.iter().map(|found| found.of));
                 all.signatures.extend(found.into_iter().map(|found| found.at(*format, place, content.as_ref().ok())));
             }
             Judged::Other(predicate_type) => all.others.extend(predicate_type),
@@ -175,7 +177,6 @@ pub fn judge(evidence: &Evidence, requirement: &Requirement) -> Verification {
             Judged::TooMany => undecided = true,
         }
     }
-    let signers: BTreeSet<&SignedBy> = all.signatures.iter().map(|found| &found.signer).collect();
     if signers.len() >= requirement.min && !all.signatures.is_empty() {
         all.verdict = Verdict::Verified;
     } else if undecided {
@@ -216,6 +217,8 @@ enum Judged {
 
 /// What holds, and how far it was checked.
 struct Holds {
+    /// Which of the signers of the requirement this is: the position of the first equal one.
+    of: usize,
     signer: SignedBy,
     predicate_type: Option<String>,
     statement: Vec<u8>,
@@ -227,7 +230,7 @@ struct Holds {
 
 impl Holds {
     fn at(self, format: Format, place: &str, content: Option<&Content>) -> Verified {
-        let Self { signer, predicate_type, statement, annotations, name, time, checked } = self;
+        let Self { of: _, signer, predicate_type, statement, annotations, name, time, checked } = self;
         let there = content.map_or(Vec::new(), |content| content.there());
         let not_checked = there.into_iter().filter(|check| !checked.contains(check)).collect();
         let statement_digest = Digest::of(&statement);
@@ -410,7 +413,12 @@ impl Judging<'_> {
             }
         };
         let checked = [Check::Signature].into_iter().chain(proof.checked).collect();
+        let same = |other: &Signer| match (other.key(), signer.key()) {
+            (Some(other), Some(key)) => other == key,
+            _ => std::ptr::eq(other, signer),
+        };
         Ok(Some(Holds {
+            of: self.requirement.signers.iter().position(same).unwrap_or_default(),
             signer: proof.signer,
             predicate_type: claim.predicate_type.clone(),
             statement: claim.statement.to_vec(),

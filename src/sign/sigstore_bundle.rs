@@ -92,11 +92,13 @@ pub(super) struct MessageSignature {
     pub(super) signature: Bytes,
 }
 
-/// The digest of a file.
+/// The digest of a file. A part that is missing is empty, as in protobuf.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageDigest {
+    #[serde(default)]
     pub(super) algorithm: String,
+    #[serde(default)]
     pub(super) digest: Bytes,
 }
 

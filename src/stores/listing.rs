@@ -64,6 +64,9 @@ pub(super) fn unmarked_flaw() -> Flaw {
     }
 }
 
+/// Most manifests that are found without being listed.
+const MAX_UNLISTED: usize = 1000;
+
 /// The subject of a manifest, and its descriptor among the referrers.
 #[derive(Debug, Clone)]
 pub(super) struct About {
@@ -141,7 +144,7 @@ pub(super) trait Manifests {
         }
     }
 
-    /// The entries of manifests without a subject.
+    /// The entries of manifests without a subject. Signatures under a tag of cosign's count only where nothing else is.
     fn unrelated(&self, index: &IndexFile) -> Result<Vec<Descriptor>> {
         let mut unrelated = Vec::new();
         for desc in index.entries() {
@@ -149,7 +152,8 @@ pub(super) trait Manifests {
                 unrelated.push(desc);
             }
         }
-        Ok(unrelated)
+        let (companions, others): (Vec<_>, Vec<_>) = unrelated.into_iter().partition(is_companion);
+        Ok(if others.is_empty() { companions } else { others })
     }
 
     /// See [`ReadStore::unnamed`](crate::store::ReadStore::unnamed). A damaged manifest is listed as well.
@@ -213,6 +217,13 @@ pub(super) trait Manifests {
         Ok(found)
     }
 
+    /// The manifests with a subject among this content, for a list that lacks them. What cannot be read is none.
+    fn unlisted_referrers(&self, mut blobs: Vec<Digest>) -> Vec<Descriptor> {
+        blobs.sort_unstable();
+        let about = |digest: &Digest| self.sniff(digest).and_then(|desc| self.about(&desc)).ok().flatten();
+        blobs.iter().filter_map(about).map(|about| about.shown).take(MAX_UNLISTED).collect()
+    }
+
     /// Lists names and unnamed manifests. A manifest that lost its name stays listed, since nothing else leads to it;
     /// for a name in `replaces`, only if it has a subject.
     fn list(
@@ -231,6 +242,11 @@ pub(super) trait Manifests {
         };
         index.list(displaced.iter().filter(stays))
     }
+}
+
+/// True if this is an entry under a tag of cosign's.
+fn is_companion(desc: &Descriptor) -> bool {
+    name(desc).and_then(|name| name.parse().ok()).is_some_and(|name: RefName| name.subject_of_companion().is_some())
 }
 
 /// Most manifests that an error names.

@@ -32,12 +32,40 @@ struct Packages {
     all: bool,
 }
 
-fn metadata(arguments: &[&str]) -> Result<Json, String> {
+fn cargo(command: &str, arguments: &[&str]) -> Result<String, String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["metadata", "--offline", "--locked", "--all-features"]);
-    let output = cargo.args(["--format-version=1"]).args(arguments).output().unwrap();
-    let printed = serde_json::from_slice(&output.stdout);
-    printed.map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args([command, "--offline", "--locked", "--all-features"]);
+    let output = cargo.args(arguments).output().unwrap();
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Of all platforms where all was fetched (`cargo fetch`), which no build does; else of this one.
+///
+/// What is reached is what `cargo tree` shows: for `cargo metadata`, what tests ask of a package counts for all.
+fn packages() -> Packages {
+    let tree = |platforms: &[&str]| {
+        let arguments = ["--edges", "no-dev", "--prefix", "none", "--format", "{p}"];
+        cargo("tree", &[&arguments, platforms].concat())
+    };
+    let (all, reached) = match tree(&["--target", "all"]) {
+        Ok(reached) => (true, reached),
+        Err(why) => {
+            eprintln!("only the packages of this platform are looked at: {why}");
+            (false, tree(&[]).unwrap())
+        }
+    };
+    let reached: BTreeSet<String> = reached.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+    let arguments = ["--format-version=1", "--filter-platform", &host()];
+    let metadata = cargo("metadata", if all { &arguments[..1] } else { &arguments }).unwrap();
+    let metadata: Json = serde_json::from_str(&metadata).unwrap();
+    let found = metadata["packages"].as_array().unwrap().iter().filter(|package| {
+        let name = format!("{}v{}", text(&package["name"]), text(&package["version"]));
+        !text(&package["source"]).is_empty() && reached.contains(&name)
+    });
+    Packages { found: found.cloned().collect(), all }
 }
 
 /// What `rustc` calls this machine.
@@ -45,32 +73,6 @@ fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
-}
-
-/// Of all platforms where all was fetched (`cargo fetch`), which no build does; else of this one.
-fn packages() -> Packages {
-    let (all, metadata) = match metadata(&[]) {
-        Ok(metadata) => (true, metadata),
-        Err(why) => {
-            eprintln!("only the packages of this platform are looked at: {why}");
-            (false, metadata(&["--filter-platform", &host()]).unwrap())
-        }
-    };
-    let list = |value: &Json| value.as_array().unwrap().clone();
-    let nodes: BTreeMap<String, Json> =
-        list(&metadata["resolve"]["nodes"]).into_iter().map(|node| (text(&node["id"]), node)).collect();
-    let root = text(&metadata["resolve"]["root"]);
-    let (mut reached, mut next) = (BTreeSet::new(), vec![root.clone()]);
-    while let Some(id) = next.pop() {
-        if reached.insert(id.clone()) {
-            let dependencies = list(&nodes[&id]["deps"]);
-            let shipped = |kinds: &Json| list(kinds).iter().any(|kind| kind["kind"] != "dev");
-            next.extend(dependencies.iter().filter(|d| shipped(&d["dep_kinds"])).map(|d| text(&d["pkg"])));
-        }
-    }
-    reached.remove(&root);
-    let found = list(&metadata["packages"]).into_iter().filter(|package| reached.contains(&text(&package["id"])));
-    Packages { found: found.collect(), all }
 }
 
 fn text(value: &Json) -> String {

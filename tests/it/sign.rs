@@ -4,8 +4,10 @@ mod attest;
 mod certificates;
 mod command;
 mod conformance;
+mod cosign_save;
 mod exits;
 mod faults;
+mod file_hashes;
 mod files;
 mod flipped;
 mod hostile;
@@ -15,14 +17,13 @@ mod made;
 mod push;
 mod secrets;
 mod served;
+mod sigstore_crate;
 mod together;
 mod vectors;
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
-use crate::support::program::World;
+use crate::support::{program::World, signing::vector};
 
 /// A private key of the vectors that is not encrypted, as [`world`] has it, and its public half.
 const KEY: &str = "vectors/keys/p256.pkcs8.pem";
@@ -30,11 +31,6 @@ const PUB: &str = "vectors/keys/p256.pub";
 /// Another pair.
 const OTHER_KEY: &str = "vectors/keys/p256.sec1.pem";
 const OTHER_PUB: &str = "vectors/keys/p256-from-sec1.pub";
-
-/// A file of the signing vectors.
-fn vector(path: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signing-vectors")).join(path)
-}
 
 /// A directory in which the vectors are `vectors`.
 fn world() -> World {

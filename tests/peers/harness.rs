@@ -1,12 +1,16 @@
 //! What the standard harness does for other tests, by libtest-mimic: how a test runs, and what it needs to run at all.
 
-use std::{path::PathBuf, process::ExitCode, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::OnceLock,
+};
 
 use libtest_mimic::Arguments;
 pub(crate) use libtest_mimic::Trial as Test;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{disk::Disk, installed, strace::Strace};
+use crate::support::{disk::Disk, installed, peer, strace::Strace};
 
 /// What Debian has no package of: it may be missing in CI, too. What it shows there, a test with recorded digests shows
 /// everywhere.
@@ -85,12 +89,55 @@ fn missing(need: &str) -> Option<&'static str> {
     let traces = || *TRACE.get_or_init(|| Strace::find().is_some());
     match need.split_once(' ') {
         Some(("example", name)) => (!example(name).is_file()).then_some("not built"),
+        Some(("npm", package)) => match installed("node") {
+            None => Some("no node is installed"),
+            Some(_) => (!is_npm_package(package)).then_some("not installed; tests/peers/packages.sh installs it"),
+        },
+        Some(("pypi", package)) => {
+            (!is_python_package(package)).then_some("not installed; tests/peers/packages.sh installs it")
+        }
         _ if need == "mount" => (!mounts()).then_some("not permitted"),
         _ if installed(need).is_none() => Some("not installed"),
         _ if need == "mkfs.btrfs" => (!mounts()).then_some("mounting is not permitted"),
         _ if need == "strace" => (!traces()).then_some("not permitted"),
         _ => None,
     }
+}
+
+/// Where `tests/peers/packages.sh` puts packages, outside this repository.
+fn packages() -> PathBuf {
+    let cache = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/artifact-peers");
+    std::env::var_os("ARTIFACT_PEERS").map_or_else(cache, PathBuf::from)
+}
+
+/// True if this package, `NAME VERSION`, is there.
+fn is_npm_package(package: &str) -> bool {
+    let (name, version) = package.split_once(' ').unwrap_or((package, ""));
+    let about = packages().join("npm/node_modules").join(name).join("package.json");
+    let about: Option<serde_json::Value> =
+        std::fs::read(about).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    about.is_some_and(|about| about["version"] == version)
+}
+
+/// The same for Python, whose packages have a directory of the same name and version.
+fn is_python_package(package: &str) -> bool {
+    let about = format!("{}.dist-info", package.replace(' ', "-"));
+    let versions = std::fs::read_dir(packages().join("python/lib")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("site-packages").join(&about)).any(|about| about.is_dir())
+}
+
+/// Node with a script, which finds packages in the directory that is its argument.
+pub(crate) fn node(script: &Path) -> Command {
+    let mut command = Command::new(peer("node"));
+    command.arg(script).arg(packages().join("npm"));
+    command
+}
+
+/// Python with a script and packages.
+pub(crate) fn python(script: &Path) -> Command {
+    let mut command = Command::new(packages().join("python/bin/python3"));
+    command.arg(script);
+    command
 }
 
 /// Where cargo puts this example's program.

@@ -15,6 +15,7 @@ mod ignore;
 mod pack;
 mod registry;
 mod serve;
+mod sign;
 mod stores;
 mod torture;
 mod types;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
         pack::tests(),
         registry::tests(),
         serve::tests(),
+        sign::tests(),
         stores::tests(),
         torture::tests(),
         types::tests(),

@@ -279,7 +279,7 @@ fn all_readable(store: &Arc<dyn ReadStore>, page: &NamePage, report: &Report) ->
 /// repository, which their own names do not contain.
 async fn leave_companions(wishes: &mut Vec<Wish>, store: &Arc<dyn ReadStore>) {
     let subject = |wish: &Wish| match &wish.called {
-        SourceName::Bare(name) => naming::subject_of_companion(name),
+        SourceName::Bare(name) => name.subject_of_companion(),
         _ => None,
     };
     if !wishes.iter().any(|wish| subject(wish).is_some()) {
@@ -400,7 +400,7 @@ fn leave_named_companions(named: &mut Vec<Named>, found: &mut Vec<Selected>) {
         .collect();
     let comes_along = |(wish, place, _): &Named| {
         let SourceName::Whole(whole) = &wish.called else { return false };
-        let subject = whole.tag().and_then(|tag| naming::subject_of_companion(&tag.clone().into()));
+        let subject = whole.tag().and_then(|tag| RefName::from(tag.clone()).subject_of_companion());
         let local = !matches!(place, Place::Registry { .. });
         local && subject.is_some_and(|subject| going.contains(&(place.key(), wish.store, subject)))
     };

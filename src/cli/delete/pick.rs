@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use artifact::{
     Error, Result,
-    copy::naming::subject_of_companion,
     error::Context as _,
     location::{Location, Place},
     oci::{Digest, RefName},
@@ -61,7 +60,7 @@ pub(super) async fn pick(
 /// Whether a tag is a list of referrers, or where cosign keeps what is about a manifest: both go with that manifest.
 fn holds_referrers(name: &RefName) -> bool {
     let is_list = || name.replacen('-', ":", 1).parse::<Digest>().is_ok();
-    subject_of_companion(name).is_some() || is_list()
+    name.subject_of_companion().is_some() || is_list()
 }
 
 /// These tags without the newest of each repository.

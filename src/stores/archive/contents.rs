@@ -297,7 +297,14 @@ impl HeaderWalk<'_> {
             blobs.entry(desc.digest.clone()).or_insert(list);
         }
         let file = Some(Arc::clone(self.file));
-        Ok(Contents { path: self.path.into(), file, index, blobs, strays: self.strays, unmarked, is_copy: false })
+        let (path, strays) = (self.path.into(), self.strays);
+        let mut contents = Contents { path, file, index, blobs, strays, unmarked, is_copy: false };
+        if contents.index.lacks_referrers() {
+            let small = contents.blobs.iter().filter(|(_, piece)| piece.slice.len <= MAX_MANIFEST);
+            let found = contents.unlisted_referrers(small.map(|(digest, _)| digest.clone()).collect());
+            contents.index.complete(&found)?;
+        }
+        Ok(contents)
     }
 
     fn other(&mut self, name: &str, reader: &mut Reader<SmallReads<'_>>) -> Result<()> {

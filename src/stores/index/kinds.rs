@@ -1,8 +1,9 @@
-//! Entries of Hauler, which lists signatures under the name of the image that they sign.
+//! Entries of Hauler, which lists signatures under the name of the image that they sign, and of `cosign save`, which lists
+//! one image without a name.
 //!
-//! It tells the entries apart by the annotation `kind`, which it took from `cosign save` (Hauler 2:
-//! `pkg/consts/consts.go`). What `cosign save` itself writes has no names. The name of an image is in `io.containerd.image.name`, with its registry; the usual
-//! annotation lacks it.
+//! Both tell the entries apart by the annotation `kind` (Hauler 2: `pkg/consts/consts.go`). In Hauler's, the name of an
+//! image is in `io.containerd.image.name`, with its registry; the usual annotation lacks it. cosign (3.1.3) does not list
+//! what has the image as its subject at all.
 
 use std::collections::HashMap;
 
@@ -68,16 +69,26 @@ pub(super) fn name_companions(entries: &mut [Entry]) {
     if !entries.iter().any(|entry| matches!(kind(entry), Some(Kind::Companion(_)))) {
         return;
     }
-    let named = entries.iter().filter(|entry| kind(entry) == Some(Kind::Artifact));
+    let artifacts = || entries.iter().filter(|entry| kind(entry) == Some(Kind::Artifact));
     let owners: HashMap<Box<str>, Digest> =
-        named.filter_map(|entry| Some((entry.name()?.into(), entry.digest()?.clone()))).collect();
+        artifacts().filter_map(|entry| Some((entry.name()?.into(), entry.digest()?.clone()))).collect();
+    let saved = saved(entries).cloned();
     for entry in entries {
         let Some(Kind::Companion(at)) = kind(entry) else { continue };
-        let name = entry.name().and_then(|name| tag(owners.get(name)?, at)).map(NameText::Own);
+        let owner = entry.name().map_or(saved.as_ref(), |name| owners.get(name));
+        let name = owner.and_then(|owner| tag(owner, at)).map(NameText::Own);
         if let Some(brief) = &mut entry.brief {
             brief.name = name;
         }
     }
+}
+
+/// The image of a list that `cosign save` wrote: the only one of its kind, without a name.
+pub(super) fn saved(entries: &[Entry]) -> Option<&Digest> {
+    let is_artifact = |entry: &&Entry| entry.brief.as_ref().is_some_and(|brief| brief.kind == Kind::Artifact);
+    let mut artifacts = entries.iter().filter(is_artifact);
+    let only = artifacts.next().filter(|only| only.name().is_none())?;
+    if artifacts.next().is_some() { None } else { only.digest() }
 }
 
 fn tag(owner: &Digest, at: u8) -> Option<Box<str>> {
@@ -102,6 +113,9 @@ pub(super) fn make_plain(annotations: &mut serde_json::Map<String, serde_json::V
 
 /// The flaw of a list in which entries have names of others, for programs that do not know the kinds.
 pub(super) fn flaw(entries: &[Entry]) -> Option<Flaw> {
+    if saved(entries).is_some() {
+        return None;
+    }
     let kinds = entries.iter().filter_map(|entry| entry.brief.as_ref()).map(|brief| brief.kind);
     let borrowed = kinds.filter(|kind| matches!(kind, Kind::Companion(_) | Kind::Other)).count();
     let message = format!("{borrowed} entries of Hauler have names of others: other tools may take one for an image");
@@ -157,13 +171,25 @@ mod tests {
 
     #[test]
     fn what_has_no_owner_with_a_name_has_none_itself() {
-        let kind = |kind: &str| json!({KIND: format!("dev.cosignproject.cosign/{kind}")});
-        let saved = read(json!([entry(1, kind("image")), entry(2, kind("sigs"))]));
-        assert!(names(&saved).is_empty());
         assert!(names(&read(json!([hauled(2, "dev.hauler/sigs")]))).is_empty());
         let chart =
             read(json!([entry(1, json!({KIND: "dev.hauler/image", annotation::REF_NAME: "hauler/web:1.0.0"}))]));
         assert_eq!(names(&chart), ["hauler/web:1.0.0"]);
+    }
+
+    /// As `cosign save` of cosign 3.1.3 writes it.
+    #[test]
+    fn what_cosign_saved_has_the_tags_of_cosign_and_no_other_name() {
+        let kind = |kind: &str| json!({KIND: format!("dev.cosignproject.cosign/{kind}")});
+        let [sig, att, _] = Tag::companions_of(&Digest::of(b"1")).map(|tag| tag.to_string());
+        let index = read(json!([entry(b'1', kind("image")), entry(b'2', kind("sigs")), entry(b'3', kind("atts"))]));
+        assert_eq!(names(&index), [att, sig]);
+        assert!(index.lacks_referrers());
+        assert!(index.doubtful().is_empty());
+        let two = read(json!([entry(b'1', kind("image")), entry(b'4', kind("image")), entry(b'2', kind("sigs"))]));
+        assert!(names(&two).is_empty(), "nobody knows whose it is");
+        assert!(!two.lacks_referrers());
+        assert!(!read(json!([entry(b'1', json!({}))])).lacks_referrers());
     }
 
     #[test]

@@ -150,6 +150,19 @@ impl IndexFile {
         Ok(first.desc())
     }
 
+    /// True if manifests with a subject are not listed, as `cosign save` leaves them.
+    pub(super) fn lacks_referrers(&self) -> bool {
+        kinds::saved(&self.entries).is_some()
+    }
+
+    /// Lists manifests that the file lacks. That alone does not change the file.
+    pub(super) fn complete<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
+        let changed = self.changed;
+        self.list(descs)?;
+        self.changed = changed;
+        Ok(())
+    }
+
     /// Lists manifests without a name, with artifact type and annotations, unless listed already.
     pub(super) fn list<'a>(&mut self, descs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
         let mut known: BTreeSet<Digest> = self.digests().cloned().collect();

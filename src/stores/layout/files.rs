@@ -9,6 +9,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
+use super::Read;
 use crate::{
     error::{Code, Context as _, Error, Kind, Result},
     fs::{Dir, StrictStamp, TEMPORARY, large_up_to, replace},
@@ -16,7 +17,9 @@ use crate::{
     store::{Inventory, compare},
     stores::{
         index::{IndexFile, MAX_BYTES},
-        listing::{BLOBS, DOCKER_INDEX, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, check_marker, unmarked_flaw},
+        listing::{
+            BLOBS, DOCKER_INDEX, INDEX, MARKER, MARKER_CONTENT, MAX_MARKER, Manifests as _, check_marker, unmarked_flaw,
+        },
     },
 };
 
@@ -248,7 +251,25 @@ impl Files {
     /// Reads the current list.
     pub(super) fn index(&self) -> Result<IndexFile> {
         let name = || self.root.path().join(INDEX).display().to_string();
-        IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)
+        let mut index = IndexFile::read(self.small(INDEX, MAX_BYTES)?).context(name)?;
+        if index.lacks_referrers() {
+            index.complete(&Read(self).unlisted_referrers(self.small_blobs()?))?;
+        }
+        Ok(index)
+    }
+
+    /// All content that may be a manifest, by its size.
+    fn small_blobs(&self) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        for (algorithm, dir) in self.existing_algorithms()? {
+            for name in dir.names()? {
+                let Ok(digest) = format!("{}:{name}", algorithm.name()).parse() else { continue };
+                if dir.size(&name)?.is_some_and(|size| size <= MAX_MANIFEST) {
+                    found.push(digest);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The memory that the list takes at most, in bytes.

@@ -6,8 +6,8 @@ use artifact::oci::Digest;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{KEY, OTHER_PUB, PUB, json, vector, vectors::Check, world};
-use crate::support::samples::words;
+use super::{KEY, OTHER_PUB, PUB, json, vector, world};
+use crate::support::{samples::words, signing::Check};
 
 #[derive(Deserialize)]
 struct FileCase {

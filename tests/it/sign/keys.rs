@@ -6,7 +6,7 @@ use artifact::{
 };
 use zeroize::Zeroizing;
 
-use super::vector;
+use crate::support::signing::vector;
 
 fn read(name: &str, password: &'static str) -> artifact::Result<PrivateKey> {
     PrivateKey::read(&vector("keys").join(name), &move || Ok(Zeroizing::new(password.to_owned())))

@@ -9,15 +9,12 @@ use artifact::{
     stores::{Layout, registry},
 };
 
-use super::{
-    vector,
-    vectors::{Case, cases, outcome},
-    world,
-};
+use super::{vector, world};
 use crate::support::{
     faulty::Faulty,
     samples::{named, ref_name},
     server,
+    signing::{Case, cases, outcome},
 };
 
 /// A registry without the referrers API: lists of referrers are under tags.

@@ -18,6 +18,7 @@ pub(crate) mod program;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod signing;
 pub(crate) mod sigstore;
 pub(crate) mod strace;
 pub(crate) mod tar;
