@@ -31,7 +31,11 @@ use crate::{
 const MAX_MANIFESTS: usize = 1000;
 /// How often a legacy tag is written again after another writer changed it.
 const ATTEMPTS: u32 = 40;
-/// The longest pause before another attempt.
+/// How often a legacy tag is looked at that others keep writing.
+const LOOKS: u32 = 40;
+/// How long a legacy tag must at least have stayed the same.
+const QUIET: Duration = Duration::from_millis(100);
+/// The longest pause before another attempt or look.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How to sign.
@@ -289,14 +293,12 @@ impl LegacySignature {
         Ok(LegacyManifest { descriptor: Descriptor::of(&media_type, &bytes), bytes, config_desc, config, expect })
     }
 
-    /// True if the tag has this signature.
-    async fn is_in(&self, store: &dyn ReadStore) -> Result<bool> {
-        let (desc, bytes) = store::read_named(store, &self.tag.clone().into()).await?;
-        let Parsed::Manifest(manifest) = Parsed::read(&desc.media_type, &bytes)? else { return Ok(false) };
-        Ok(manifest
-            .layers
-            .iter()
-            .any(|layer| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations))
+    /// True if this manifest has this signature.
+    fn is_in(&self, (desc, bytes): &(Descriptor, Bytes)) -> Result<bool> {
+        let Parsed::Manifest(manifest) = Parsed::read(&desc.media_type, bytes)? else { return Ok(false) };
+        let same =
+            |layer: &Descriptor| layer.digest == self.layer.digest && layer.annotations == self.layer.annotations;
+        Ok(manifest.layers.iter().any(same))
     }
 }
 
@@ -336,7 +338,7 @@ async fn write(
         Some((signature, before)) if is_registry(store) => {
             let write_bundle = async {
                 match bundle {
-                    Some(_) => write_once(store, bundle, None).await,
+                    Some(_) => write_once(store, bundle, None).await.map(drop),
                     None => Ok(()),
                 }
             };
@@ -357,14 +359,25 @@ async fn write_legacy(
     mut before: Before,
 ) -> Result<Written> {
     for attempt in 1..=ATTEMPTS {
-        let manifest = signature.added_to(before)?;
-        match write_once(store, bundle, Some((signature, &manifest))).await {
+        // A writer that had seen this signature may have brought it back.
+        let there = match &before {
+            Some(found) if attempt > 1 && signature.is_in(found)? => Some(found.0.clone()),
+            _ => None,
+        };
+        let (descriptor, written) = match there {
+            Some(descriptor) => (descriptor, Ok(Duration::ZERO)),
+            None => {
+                let manifest = signature.added_to(before)?;
+                let written = write_once(store, bundle, Some((signature, &manifest))).await;
+                (manifest.descriptor, written)
+            }
+        };
+        match written {
             Err(e) if e.kind() == Kind::Exists => {}
             Err(e) => return Err(e),
-            Ok(()) => {
-                if stays(store, signature).await? {
-                    let tag = Some(signature.tag.clone());
-                    return Ok(Written { format: Format::Legacy, descriptor: manifest.descriptor, tag });
+            Ok(took) => {
+                if stays(store, signature, if attempt > 1 { LONGEST_PAUSE } else { took }).await? {
+                    return Ok(Written { format: Format::Legacy, descriptor, tag: Some(signature.tag.clone()) });
                 }
             }
         }
@@ -375,11 +388,12 @@ async fn write_legacy(
     Err(Error::new(Kind::Unavailable, message))
 }
 
+/// Writes in one session. Gives how long the names took, from a look at what they stood for.
 async fn write_once(
     store: &Arc<dyn Store>,
     bundle: Option<&BundleArtifact>,
     legacy: Option<(&LegacySignature, &LegacyManifest)>,
-) -> Result<()> {
+) -> Result<Duration> {
     let mut intent = Intent::default();
     if let Some(bundle) = bundle {
         intent.items.extend(bundle.items());
@@ -392,7 +406,7 @@ async fn write_once(
         intent.names.push(NameChange { expect: expect.clone(), replace: true, ..change });
     }
     if intent.items.is_empty() {
-        return Ok(());
+        return Ok(Duration::ZERO);
     }
     let names = intent.names.clone();
     let write = store::begin(store.as_ref(), intent).await?;
@@ -414,7 +428,9 @@ async fn write_once(
     };
     tokio::try_join!(put_bundle, put_legacy)?;
     names.into_iter().try_for_each(|change| write.name(change))?;
-    write.commit().await.context(|| "write the signature").map(drop)
+    let begun = Instant::now();
+    write.commit().await.context(|| "write the signature")?;
+    Ok(begun.elapsed())
 }
 
 /// True for a store that writes a name without comparing what it stood for: a registry has no conditional writes.
@@ -425,18 +441,29 @@ fn is_registry(store: &Arc<dyn Store>) -> bool {
 /// True if a legacy signature is still there once all that other writers sent at the same time has arrived.
 ///
 /// A layout and an archive compare and write under a lock. In a registry, a writer that looked at the tag before this one
-/// wrote it, and writes after that, removes this signature. Between the two lies a round trip, so this waits for as long as
-/// two take, and looks.
-async fn stays(store: &Arc<dyn Store>, signature: &LegacySignature) -> Result<bool> {
+/// wrote it, and writes after that, removes this signature. `took`: how long this writer was between the two. Another one may
+/// be slower, above all on a busy machine: so this waits until the tag has stayed the same for twice that time, and where
+/// somebody else was seen to write it, for longer.
+async fn stays(store: &Arc<dyn Store>, signature: &LegacySignature, took: Duration) -> Result<bool> {
     if !is_registry(store) {
         return Ok(true);
     }
-    let asked = Instant::now();
-    if !signature.is_in(store.as_ref()).await? {
-        return Ok(false);
+    let (mut seen, mut quiet): (Option<Digest>, _) = (None, took.saturating_mul(2).clamp(QUIET, LONGEST_PAUSE));
+    for _ in 0..LOOKS {
+        let Some(found) = read_tagged(store.as_ref(), &signature.tag).await? else { return Ok(false) };
+        if !signature.is_in(&found)? {
+            return Ok(false);
+        }
+        let digest = found.0.digest;
+        if seen.as_ref() == Some(&digest) {
+            return Ok(true);
+        }
+        if seen.replace(digest).is_some() {
+            quiet = LONGEST_PAUSE;
+        }
+        tokio::time::sleep(quiet).await;
     }
-    tokio::time::sleep(asked.elapsed().min(LONGEST_PAUSE)).await;
-    signature.is_in(store.as_ref()).await
+    Ok(true)
 }
 
 /// Waits for a moment that differs from writer to writer.
@@ -444,7 +471,7 @@ async fn pause(attempt: u32) -> Result<()> {
     let mut random = [0; 2];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::new(Kind::Io, "cannot get random numbers"))?;
     let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
-    let most = Duration::from_millis(20).saturating_mul(attempt).min(LONGEST_PAUSE);
+    let most = Duration::from_millis(50).saturating_mul(attempt).min(LONGEST_PAUSE);
     tokio::time::sleep(most.mul_f64(share)).await;
     Ok(())
 }
