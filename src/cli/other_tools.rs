@@ -26,9 +26,6 @@ pub(super) fn advice(arguments: &[String], over_http: bool) -> Option<String> {
     let meant = match command.as_str() {
         "push" => as_push(rest),
         "tag" => as_tag(rest),
-        "generate-key-pair" => Some(as_keygen(rest, None)),
-        "import-key-pair" => Some(as_keygen(rest, Some("--import"))),
-        "public-key" => Some(as_keygen(rest, Some("--public"))),
         _ => None,
     };
     let meant = meant.unwrap_or_else(|| ours.clone());
@@ -311,19 +308,6 @@ fn config_blob(rest: &[String]) -> Option<Vec<String>> {
     Some(turned)
 }
 
-/// `generate-key-pair`, `import-key-pair --key KEY` and `public-key --key KEY` of cosign.
-fn as_keygen(rest: &[String], key_option: Option<&str>) -> Vec<String> {
-    let value = |option: &str| {
-        let next = rest.iter().position(|word| word == option).and_then(|at| rest.get(at + 1).cloned());
-        let joined = || rest.iter().find_map(|word| word.strip_prefix(option)?.strip_prefix('=').map(str::to_owned));
-        next.or_else(joined).filter(|value| !value.contains("PRIVATE KEY"))
-    };
-    let mut words = vec!["keygen".to_owned()];
-    words.extend(value("--output-key-prefix"));
-    words.extend(key_option.into_iter().flat_map(|option| [option.to_owned(), value("--key").unwrap_or("KEY".into())]));
-    words
-}
-
 /// `tag A B`, B a whole reference.
 fn as_tag(rest: &[String]) -> Option<Vec<String>> {
     let [from, to] = rest else { return None };
@@ -430,12 +414,6 @@ mod tests {
             ("discover localhost:5000/a:v1 -o tree", Some("artifact tree localhost:5000/a:v1")),
             ("discover -o json localhost:5000/a:v1", Some("artifact tree --format=json localhost:5000/a:v1")),
             ("discover localhost:5000/a:v1", None),
-            ("generate-key-pair", Some("artifact keygen")),
-            ("generate-key-pair --output-key-prefix mine", Some("artifact keygen mine")),
-            ("import-key-pair --key k.pem", Some("artifact keygen --import k.pem")),
-            ("import-key-pair --output-key-prefix=a --key=k.pem", Some("artifact keygen a --import k.pem")),
-            ("import-key-pair", Some("artifact keygen --import KEY")),
-            ("public-key --key cosign.key", Some("artifact keygen --public cosign.key")),
         ] {
             let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
             assert_eq!(advice(&words, false).as_deref(), meant, "{typed}");

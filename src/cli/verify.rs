@@ -212,36 +212,40 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if args.file.is_some() {
         return verify_file(&args, &requirement, report).await;
     }
+    if let [only] = args.locations.as_slice() {
+        let Outcome { json, text, error } = verify_one(&args, only, &requirement, report).await?;
+        if !json.is_empty() {
+            report.result(None, &json, &text)?;
+        }
+        return error.map_or(Ok(ExitCode::SUCCESS), Err);
+    }
+    verify_several(&args, &requirement, report).await
+}
+
+/// Verifies one after the other; those that fail are told, and the others count.
+async fn verify_several(args: &Args, requirement: &Requirement, report: &Report) -> Result<ExitCode> {
     let (mut documents, mut lines, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for wanted in &args.locations {
-        match verify_one(&args, wanted, &requirement, report).await {
+        let failure = match verify_one(args, wanted, requirement, report).await {
             Ok(Outcome { json, mut text, error }) => {
                 documents.push(Value::from(json));
                 lines.append(&mut text);
-                failed.extend(error.map(|error| Failure::of(wanted, error)));
+                error
             }
-            Err(error) => failed.push(Failure::of(wanted, error)),
-        }
+            Err(error) => Some(error),
+        };
+        failed.extend(failure.map(|error| Failure::of(wanted, error)));
     }
     let done = args.locations.len() - failed.len();
-    let mut document = match documents.as_mut_slice() {
-        [Value::Object(one)] if args.locations.len() == 1 => std::mem::take(one),
-        _ => Map::from_iter([("artifacts".to_owned(), documents.into())]),
-    };
-    if args.locations.len() > 1 {
-        add_failures(&mut document, &failed);
-    }
-    if args.locations.len() > 1 || !document.is_empty() && document.contains_key("reference") {
-        report.result(None, &document, &lines)?;
-    }
-    if args.locations.len() > 1 {
-        return Ok(tell_failures(report, "verify", failed, done, false));
-    }
-    failed.pop().map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.error))
+    let mut document = Map::from_iter([("artifacts".to_owned(), documents.into())]);
+    add_failures(&mut document, &failed);
+    report.result(None, &document, &lines)?;
+    Ok(tell_failures(report, "verify", failed, done, false))
 }
 
 /// What became of one artifact.
 struct Outcome {
+    /// Empty if stdout got what is attested.
     json: Map<String, Value>,
     text: Vec<String>,
     /// Why it is not verified.
