@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// First part of the names of both files
     #[arg(default_value = "cosign")]
     prefix: PathBuf,
-    /// Take this private key (PKCS#8, SEC1, PKCS#1, or cosign's form) instead of making one
+    /// Take this private key (PKCS#8, SEC1, PKCS#1, or cosign's form) instead of making one; if it has a password, that is
+    /// COSIGN_PASSWORD, else typed
     #[arg(long, value_name = "FILE")]
     import: Option<KeySource>,
     /// Write no files; print the public half of this private key
@@ -38,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if let Some(source) = &args.public {
-        let key = source.private(&args.password, report)?;
+        let key = source.kept(&args.password, report)?;
         let pem = key.public().to_pem();
         let json = json!({ "publicKey": pem, "fingerprint": key.public().fingerprint() });
         report.result(None, &json, &[pem.trim_end().to_owned()])?;
@@ -49,7 +50,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         pair.check_absent()?;
     }
     let key = match &args.import {
-        Some(source) => source.private(&PasswordArgs::default(), report)?,
+        Some(source) => source.kept(&PasswordArgs::default(), report)?,
         None => PrivateKey::generate()?,
     };
     let password = args.password.known_or_typed(true, report)?;

@@ -62,16 +62,21 @@ impl KeySource {
         }
     }
 
-    /// The private key; asks for its password where it has one, and warns where it has none.
-    pub(crate) fn private(&self, password: &PasswordArgs, report: &Report) -> Result<PrivateKey> {
+    /// The private key as it is kept; asks for its password where it has one.
+    pub(crate) fn kept(&self, password: &PasswordArgs, report: &Report) -> Result<PrivateKey> {
         let ask = || password.known_or_typed(false, report);
-        let key = match self {
+        match self {
             Self::File(path) => PrivateKey::read(path, &ask),
             Self::Variable(name) => {
                 let key = PrivateKey::from_pem(Self::variable(name)?.as_bytes(), &ask);
                 key.context(|| format!("read the key in `{name}`"))
             }
-        }?;
+        }
+    }
+
+    /// The private key to sign with; warns where others can use it.
+    pub(crate) fn private(&self, password: &PasswordArgs, report: &Report) -> Result<PrivateKey> {
+        let key = self.kept(password, report)?;
         if !key.was_encrypted() {
             report.warn("this key is not encrypted: who can read it can sign; `artifact keygen --import` encrypts it");
         } else if let Self::File(path) = self
@@ -82,9 +87,7 @@ impl KeySource {
         }
         Ok(key)
     }
-}
 
-impl KeySource {
     /// The private key, read while this work is done: its password takes a third of a second. Where the password is typed,
     /// the key comes first.
     pub(crate) async fn private_during<T>(
@@ -132,7 +135,8 @@ impl PasswordArgs {
             );
             return Err(Error::misuse(message));
         }
-        let _above = report.ended();
+        // Nothing is drawn over the prompt.
+        report.ended();
         let typed = prompt(if is_new { "Password for the new key: " } else { "Password of the key: " })?;
         if is_new && *prompt("The same again: ")? != *typed {
             return Err(Error::misuse("the two passwords differ"));

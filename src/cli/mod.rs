@@ -29,6 +29,7 @@ mod ls;
 mod manifest;
 mod misuse;
 mod other_tools;
+mod pairs;
 mod plan;
 mod progress;
 mod pull;

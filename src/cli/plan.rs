@@ -1,6 +1,6 @@
 //! `artifact plan`: the artifact that push would create, without contacting a registry.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use artifact::{
     Context, Error, Result,
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     data, inspect,
+    pairs::{distinct, pair},
     report::{Report, object},
     session::TypeArgs,
 };
@@ -70,32 +71,13 @@ fn typed_glob(text: &str) -> std::result::Result<(String, String), String> {
     Ok((glob, media_type(&kind)?))
 }
 
-/// Reads `key=value`.
-pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("expected KEY=VALUE".into()),
-    }
-}
-
-/// Pairs by key. Errors: a key given twice, since one value would be lost.
-pub(super) fn once(pairs: &[(String, String)], flag: &str, advice: &str) -> Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for (key, value) in pairs {
-        if all.insert(key.clone(), value.clone()).is_some() {
-            return Err(Error::misuse(format!("`{flag} {key}=…` is given twice{advice}")));
-        }
-    }
-    Ok(all)
-}
-
 impl PackArgs {
     /// The push options set by the flags.
     pub(super) fn options(&self) -> Result<push::Options> {
         let mut options = push::Options::default();
         options.type_name.clone_from(&self.types.name);
-        options.set = once(&self.set, "--set", "; write a list as `KEY=A,B`")?;
-        options.annotations = once(&self.annotation, "--annotation", "")?;
+        options.set = distinct(&self.set, "--set", "; write a list as `KEY=A,B`")?;
+        options.annotations = distinct(&self.annotation, "--annotation", "")?;
         options.artifact_type.clone_from(&self.artifact_type);
         options.media_types.clone_from(&self.media_type);
         options.config.clone_from(&self.config_blob);

@@ -7,8 +7,9 @@ use artifact::{
     location::{Location, Place},
     oci::RefName,
     push::{self, Prepared, Signing, SourceFile},
-    sign,
+    sign::{self, Format},
 };
+use serde_json::json;
 
 use super::{
     copy::{Outcome, report_done, report_planned},
@@ -139,17 +140,29 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
         let warning = format!("this goes to {place}; Helm would push it to {place}/{name}: name that to have it there");
         prepared.plan.warnings.push(warning);
     }
+    let mut signatures = Vec::new();
     if let Some(key) = key {
-        let name = container_name(&prepared.target);
+        let (name, fingerprint) = (container_name(&prepared.target), key.public().fingerprint());
+        let verb = if args.dry_run { "would sign" } else { "signs" };
         report.say(match &name {
-            Some(name) => format!("signs with the key {}, as {name}", key.public().fingerprint()),
-            None => format!("signs with the key {}", key.public().fingerprint()),
+            Some(name) => format!("{verb} with the key {fingerprint}, as {name}"),
+            None => format!("{verb} with the key {fingerprint}"),
         });
+        if args.dry_run {
+            report.say("the signature is not counted below: it is made when the artifact is pushed");
+        }
+        let signer = json!({ "key": fingerprint });
+        signatures.push(json!({ "format": Format::Bundle, "signer": signer }));
+        signatures.extend(name.iter().map(|name| json!({ "format": Format::Legacy, "signer": signer, "name": name })));
         let mut signing = sign::Options::default();
-        (signing.bundle, signing.legacy, signing.created) = (true, name, context.date());
+        (signing.bundle, signing.legacy, signing.created) = (true, name, Some(context.date()?));
         prepared.sign(Signing { key: Arc::new(key), options: signing });
     }
-    carried(prepared, args.dry_run, &context, report).await?.print(report)
+    let mut outcome = carried(prepared, args.dry_run, &context, report).await?;
+    if !signatures.is_empty() {
+        outcome.json.insert("signatures".to_owned(), signatures.into());
+    }
+    outcome.print(report)
 }
 
 /// Pushes a prepared artifact, or reports the dry run.

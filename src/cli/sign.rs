@@ -9,14 +9,14 @@ use std::{
 
 use artifact::{
     Error, Result,
-    blob::once as once_bytes,
+    blob::once,
     error::Context as _,
+    graph::{Graph, Root},
     location::{Location, Place, ReadLocation, name_in},
     oci::{Descriptor, Reference},
     sign::{self, Evidence, FileHashes, Format, Options, PrivateKey, Signed},
-    store::Store,
+    store::{ReadStore, Store},
 };
-use bytes::Bytes;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ use super::{
     data::to_file,
     environment,
     keys::{KeySource, PasswordArgs},
-    plan::{once, pair},
+    pairs::{distinct, pair},
     report::{Report, about},
     session::{RegistryArgs, exact_in},
     several::{Failure, add_failures, tell_failures},
@@ -45,24 +45,20 @@ pub(crate) struct Args {
     /// Sign this file instead: writes `FILE.sigstore.json`
     #[arg(long = "file", value_name = "FILE", conflicts_with = "locations")]
     files: Vec<PathBuf>,
-    /// The private key: a file, or `env://NAME` for the content of a variable
-    #[arg(long, value_name = "KEY")]
-    key: KeySource,
+    #[command(flatten)]
+    signing: SigningArgs,
     /// Sign an annotation along, `key=value`
-    #[arg(short = 'a', long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(short = 'a', long = "annotation", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "files")]
     annotations: Vec<(String, String)>,
     /// Sign every manifest of an index, too
-    #[arg(short = 'r', long)]
+    #[arg(short = 'r', long, conflicts_with = "files")]
     recursive: bool,
     /// What is written [default: both, where the location has a repository's name; else a bundle]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "files")]
     signature_format: Option<SignatureFormat>,
     /// The name under which a legacy signature says the artifact is [default: `registry/repository` of the location]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
     sign_container_identity: Option<String>,
-    /// Keep the signatures in this repository instead [default: COSIGN_REPOSITORY]
-    #[arg(long, value_name = "REPOSITORY")]
-    signature_repository: Option<Location>,
     /// Write the sigstore bundle to this file, too
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
@@ -70,14 +66,58 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     upload: bool,
     /// Sign again what this key has signed already
-    #[arg(long)]
+    #[arg(long, conflicts_with = "files")]
     again: bool,
     #[command(flatten)]
-    password: PasswordArgs,
-    #[command(flatten)]
-    cosign: SigningFlags,
-    #[command(flatten)]
     registry: RegistryArgs,
+}
+
+/// A private key, and where what it signs is kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SigningArgs {
+    /// The private key: a file, or `env://NAME` for the content of a variable
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: KeySource,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    /// Keep what is signed in this repository instead [default: COSIGN_REPOSITORY]
+    #[arg(long, value_name = "REPOSITORY")]
+    signature_repository: Option<Location>,
+    #[command(flatten)]
+    pub(crate) cosign: SigningFlags,
+}
+
+/// An artifact that is signed, or attested about.
+pub(crate) struct Target {
+    pub(crate) location: Location,
+    pub(crate) root: Descriptor,
+    store: Arc<dyn Store>,
+    /// Where its signatures are.
+    pub(crate) beside: Arc<dyn Store>,
+}
+
+impl SigningArgs {
+    /// The repository for signatures, if it is another; says so where a variable names it.
+    pub(crate) fn repository(&self, report: &Report) -> Result<Option<Location>> {
+        signature_repository(self.signature_repository.as_ref(), report)
+    }
+}
+
+/// Opens the store of an artifact, and that of its signatures.
+pub(crate) async fn open(
+    wanted: &ReadLocation,
+    repository: Option<&Location>,
+    registry: &RegistryArgs,
+    report: &Report,
+) -> Result<Target> {
+    let store = registry.write_existing(&wanted.location.place, report).await?;
+    let location = exact_in(store.as_ref(), wanted, report).await?;
+    let root = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
+    let beside = match repository {
+        Some(other) => registry.write(&other.place, report).await?,
+        None => Arc::clone(&store),
+    };
+    Ok(Target { location, root, store, beside })
 }
 
 /// What is written.
@@ -92,23 +132,27 @@ enum SignatureFormat {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    args.cosign.check()?;
+    args.signing.cosign.check()?;
     if !args.upload && args.bundle.is_none() {
         return Err(Error::misuse("`--upload=false` writes the signature nowhere: give `--bundle FILE` as well"));
     }
     if args.bundle.is_some() && (args.locations.len() > 1 || args.files.len() > 1 || args.recursive) {
         return Err(Error::misuse("`--bundle` takes the signature of one artifact or file"));
     }
-    let annotations = once(&args.annotations, "--annotation", "")?;
-    if !args.files.is_empty() {
-        let key = args.key.private(&args.password, report)?;
-        return sign_files(&args, &annotations, &key, report).await;
+    if args.bundle.is_some() && args.format() == Some(SignatureFormat::Legacy) {
+        return Err(Error::misuse("`--bundle` takes a sigstore bundle, and a legacy signature is none"));
     }
-    let (key, targets) = args.key.private_during(&args.password, report, look(&args, report)).await?;
+    let annotations = distinct(&args.annotations, "--annotation", "")?;
+    if !args.files.is_empty() {
+        return sign_files(&args, report).await;
+    }
+    let repository = args.signing.repository(report)?;
+    let looking = look(&args, repository.as_ref(), report);
+    let (key, targets) = args.signing.key.private_during(&args.signing.password, report, looking).await?;
     let (mut documents, mut lines, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for (wanted, target) in args.locations.iter().zip(targets) {
         let signed = match target {
-            Ok(target) => sign_one(&args, target, &annotations, &key, report).await,
+            Ok((target, evidence)) => sign_one(&args, target, evidence, &annotations, &key, report).await,
             Err(error) => Err(error),
         };
         match signed {
@@ -130,65 +174,71 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     Ok(tell_failures(report, "sign", failed, done, false))
 }
 
-/// An artifact to sign, with what is there.
-struct Target {
-    location: Location,
-    root: Descriptor,
-    /// Where its signatures are.
-    store: Arc<dyn Store>,
-    /// Of each manifest to sign.
-    evidence: Vec<Evidence>,
-}
+/// An artifact to sign, with what is beside each of its manifests that are signed.
+type Looked = Result<(Target, Vec<Evidence>)>;
 
 /// Looks at each location, in their order.
-async fn look(args: &Args, report: &Report) -> Vec<Result<Target>> {
+async fn look(args: &Args, repository: Option<&Location>, report: &Report) -> Vec<Looked> {
     let mut all = Vec::new();
     for wanted in &args.locations {
-        all.push(look_at(args, wanted, report).await);
+        all.push(look_at(args, wanted, repository, report).await);
     }
     all
 }
 
-async fn look_at(args: &Args, wanted: &ReadLocation, report: &Report) -> Result<Target> {
-    let store = args.registry.write_existing(&wanted.location.place, report).await?;
-    let location = exact_in(store.as_ref(), wanted, report).await?;
-    let root = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
+async fn look_at(args: &Args, wanted: &ReadLocation, repository: Option<&Location>, report: &Report) -> Looked {
+    let target = open(wanted, repository, &args.registry, report).await?;
     let subjects = match args.recursive {
-        true => sign::manifests_of(store.as_ref(), &root).await?,
-        false => vec![root.clone()],
-    };
-    let store = match signature_repository(args.signature_repository.as_ref(), report)? {
-        Some(other) => args.registry.write(&other.place, report).await?,
-        None => store,
+        true => manifests_of(Arc::clone(&target.store) as _, &target.root).await?,
+        false => vec![target.root.clone()],
     };
     let mut evidence = Vec::new();
     for subject in subjects {
         evidence.push(match args.upload {
-            true => Evidence::read(store.as_ref(), &subject).await,
+            true => Evidence::read(target.beside.as_ref(), &subject).await,
             false => Evidence::none(subject),
         });
     }
-    Ok(Target { location, root, store, evidence })
+    Ok((target, evidence))
+}
+
+/// A manifest, and if it is an index, all manifests in it: members first.
+pub(crate) async fn manifests_of(store: Arc<dyn ReadStore>, root: &Descriptor) -> Result<Vec<Descriptor>> {
+    let graph = Graph::of(&[store], vec![Root::new(root.clone(), Vec::new())], false).await?;
+    Ok(graph.manifests.iter().map(|entry| entry.desc.bare()).collect())
 }
 
 async fn sign_one(
     args: &Args,
     target: Target,
+    evidence: Vec<Evidence>,
     annotations: &BTreeMap<String, String>,
     key: &PrivateKey,
     report: &Report,
 ) -> Result<(Map<String, Value>, String)> {
-    let Target { location, root, store, evidence } = target;
+    let Target { location, root, beside, .. } = target;
     let mut options = options(args, &location, report)?;
     options.annotations.clone_from(annotations);
-    let mut all = Vec::new();
+    let mut signatures = Vec::new();
     for evidence in evidence {
-        all.push(sign_manifest(args, &store, evidence, key, &options).await.context(|| format!("sign {location}"))?);
+        let signed = sign_manifest(args, &beside, evidence, key, &options).await;
+        let signed = signed.context(|| format!("sign {location}"))?;
+        // At once: the next one may fail.
+        tell(&signed, report);
+        signatures.extend(written(&signed));
+        match (&args.bundle, &signed.bundle) {
+            (Some(path), Some(bundle)) => to_file(once(bundle.clone()), path).await?,
+            (Some(path), None) => {
+                let message =
+                    format!("no bundle was made, and none written to `{}`; `--again` makes one", path.display());
+                return Err(Error::misuse(message));
+            }
+            (None, _) => {}
+        }
     }
-    all.iter().for_each(|signed| tell(signed, report));
     let mut json = about(&location.place, &root)?;
     json.insert("location".into(), location.to_string().into());
-    json.insert("signatures".into(), all.iter().flat_map(written).collect());
+    json.insert("signatures".into(), signatures.into());
     Ok((json, escape(&format!("{}@{}", location.place, root.digest))))
 }
 
@@ -199,26 +249,12 @@ async fn sign_manifest(
     key: &PrivateKey,
     options: &Options,
 ) -> Result<Signed> {
-    if !args.upload {
-        let subject = evidence.subject;
-        let made = sign::bundle(&subject, key, options)?;
-        write_bundle(args.bundle.as_deref(), &made.bundle).await?;
-        return Ok(Signed { subject, written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) });
+    if args.upload {
+        return sign::sign_beside(store, evidence, key, options).await;
     }
-    let signed = sign::sign_beside(store, evidence, key, options).await?;
-    if let Some(bundle) = &signed.bundle {
-        write_bundle(args.bundle.as_deref(), bundle).await?;
-    } else if args.bundle.is_some() {
-        return Err(Error::misuse("there is a bundle by this key already, and none was made; `--again` makes one"));
-    }
-    Ok(signed)
-}
-
-async fn write_bundle(path: Option<&Path>, bundle: &Bytes) -> Result<()> {
-    match path {
-        Some(path) => to_file(once_bytes(bundle.clone()), path).await,
-        None => Ok(()),
-    }
+    let subject = evidence.subject;
+    let made = sign::bundle(&subject, key, options)?;
+    Ok(Signed { subject, written: Vec::new(), present: Vec::new(), bundle: Some(made.bundle) })
 }
 
 /// The repository that signatures are kept in, if it is another.
@@ -252,25 +288,28 @@ pub(crate) fn container_name(location: &Location) -> Option<String> {
     }
 }
 
+impl Args {
+    /// The format that is asked for, in our words or in cosign's.
+    fn format(&self) -> Option<SignatureFormat> {
+        let of_cosign = |new| if new { SignatureFormat::Bundle } else { SignatureFormat::Legacy };
+        self.signature_format.or_else(|| self.signing.cosign.new_bundle_format().map(of_cosign))
+    }
+}
+
 fn options(args: &Args, location: &Location, report: &Report) -> Result<Options> {
     let name = args.sign_container_identity.clone().or_else(|| container_name(location));
-    let by_flag =
-        args.cosign.new_bundle_format().map(|new| if new { SignatureFormat::Bundle } else { SignatureFormat::Legacy });
-    let given = args.signature_format.or(by_flag);
-    let format = given.unwrap_or(if name.is_some() { SignatureFormat::Both } else { SignatureFormat::Bundle });
+    let default = if name.is_some() { SignatureFormat::Both } else { SignatureFormat::Bundle };
+    let format = args.format().unwrap_or(default);
     if format != SignatureFormat::Bundle && name.is_none() {
         return Err(Error::misuse(format!(
             "a legacy signature names a repository, and {location} has none: give `--sign-container-identity REGISTRY/REPOSITORY`"
         )));
     }
-    if !args.upload && format == SignatureFormat::Legacy {
-        return Err(Error::misuse("`--bundle` takes a sigstore bundle, and a legacy signature is none"));
-    }
     let mut options = Options::default();
     options.bundle = format != SignatureFormat::Legacy;
     options.legacy = name.filter(|_| format != SignatureFormat::Bundle);
     options.again = args.again;
-    options.created = args.registry.context(report)?.date();
+    options.created = Some(args.registry.context(report)?.date()?);
     Ok(options)
 }
 
@@ -307,22 +346,18 @@ fn written(signed: &Signed) -> Vec<Value> {
     made.chain(present).collect()
 }
 
-async fn sign_files(
-    args: &Args,
-    annotations: &BTreeMap<String, String>,
-    key: &PrivateKey,
-    report: &Report,
-) -> Result<ExitCode> {
-    if !annotations.is_empty() || args.recursive || args.sign_container_identity.is_some() {
-        return Err(Error::misuse("annotations, `--recursive` and names are for artifacts, not for files"));
+async fn sign_files(args: &Args, report: &Report) -> Result<ExitCode> {
+    if args.format() == Some(SignatureFormat::Legacy) || args.signing.signature_repository.is_some() {
+        return Err(Error::misuse("the signature of a file is a sigstore bundle, which is a file, too"));
     }
+    let key = args.signing.key.private(&args.signing.password, report)?;
     let (mut files, mut lines) = (Vec::new(), Vec::new());
     for file in &args.files {
         let bundle = args.bundle.clone().unwrap_or_else(|| beside(file));
         let _shown = report.shows();
         let hashes = FileHashes::read(file, &[key.public().clone()], &report.observer()).await?;
         report.ended();
-        write_bundle(Some(&bundle), &hashes.sign(key)?).await?;
+        to_file(once(hashes.sign(&key)?), &bundle).await?;
         report.say(format!("signed {}", hashes.digest));
         lines.push(escape(&bundle.display().to_string()));
         files.push(json!({ "file": file, "digest": hashes.digest, "size": hashes.size, "bundle": bundle }));

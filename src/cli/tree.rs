@@ -10,7 +10,7 @@ use artifact::{
 use serde_json::{Map, Value};
 
 use super::{
-    plan::{once, pair},
+    pairs::{distinct, pair},
     report::{Report, object},
     session::RegistryArgs,
     text::{count, escape, size},
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
-    let annotations = once(&args.annotations, "--annotation", "")?;
+    let annotations = distinct(&args.annotations, "--annotation", "")?;
     let filter = Filter { artifact_types: args.artifact_types, annotations };
     let opened = args.registry.open(&args.location, report).await?;
     let (store, location) = (opened.store.as_ref(), &opened.location);

@@ -1,7 +1,6 @@
 //! `artifact verify`: whether artifacts and files are signed by whom they should be.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, SystemTime},
@@ -12,8 +11,8 @@ use artifact::{
     location::{Location, ReadLocation, name_in},
     oci::{Descriptor, Digest},
     sign::{
-        self, Check, Evidence, FileHashes, Kind, PublicKey, Requirement, SignedBy, Signer, Verdict, Verification,
-        Verified, attestation,
+        self, Check, Evidence, FileHashes, Kind, LogEntry, PublicKey, Requirement, SignedBy, Signer, Verdict,
+        Verification, Verified, attestation,
         keyless::{Identity, Pattern, TrustedRoot},
     },
 };
@@ -23,11 +22,11 @@ use super::{
     cosign::VerifyingFlags,
     data::to_file,
     keys::KeySource,
-    plan::{once, pair},
+    pairs::{distinct, pair},
     report::{Format, Report, about},
     session::{RegistryArgs, exact_in},
     several::{Failure, add_failures, tell_failures},
-    sign::{beside, signature_repository, word},
+    sign::{beside, manifests_of, signature_repository, word},
     text::escape,
 };
 
@@ -127,33 +126,27 @@ impl SignerArgs {
             signers.push(Signer::Key(source.public()?));
         }
         signers.extend(self.identity()?.map(Signer::Identity));
-        let mut different: Vec<Option<&PublicKey>> = Vec::new();
-        for signer in &signers {
-            let key = match signer {
-                Signer::Key(key) => Some(key),
-                _ => None,
-            };
-            if !different.contains(&key) {
-                different.push(key);
-            }
-        }
-        if different.is_empty() {
+        if signers.is_empty() {
             return Err(Error::misuse(
                 "who must have signed? give `--key FILE`, or `--certificate-identity` with `--certificate-oidc-issuer`",
             ));
         }
-        let min = usize::from(self.min);
-        if min > different.len() {
-            return Err(Error::misuse(format!(
-                "`--min {min}` needs as many different keys; there are {}",
-                different.len()
-            )));
+        if self.require_tlog && no_log {
+            return Err(Error::misuse("`--require-tlog` demands a log entry, and `--insecure-ignore-tlog` waives it"));
         }
         let mut requirement = Requirement::signature(signers);
-        requirement.min = min;
+        requirement.min = usize::from(self.min);
+        let different = requirement.different_signers();
+        if requirement.min > different {
+            let message = format!("`--min {}` needs as many different keys; there are {different}", self.min);
+            return Err(Error::misuse(message));
+        }
         requirement.timestamp = self.use_signed_timestamps;
-        requirement.log = self.require_tlog;
-        requirement.no_log = no_log;
+        requirement.log = match (self.require_tlog, no_log) {
+            (true, _) => LogEntry::Demanded,
+            (false, true) => LogEntry::Waived,
+            (false, false) => LogEntry::default(),
+        };
         if let Some(path) = &self.trusted_root {
             let root = TrustedRoot::read(path)?;
             let age = root.written().and_then(|written| SystemTime::now().duration_since(written).ok());
@@ -196,7 +189,7 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if let Some(name) = &args.type_name {
         requirement.kind = Kind::Attestation(attestation::predicate_type(name)?);
     }
-    requirement.annotations = once(&args.annotations, "--annotation", "")?;
+    requirement.annotations = distinct(&args.annotations, "--annotation", "")?;
     if args.file.is_none() && (args.bundle.is_some() || args.signature.is_some()) {
         // A requirement of the parser does not count beside a conflict with it.
         return Err(Error::misuse("`--bundle` and `--signature` are for `--file`; those of an artifact lie beside it"));
@@ -212,21 +205,27 @@ pub(crate) async fn run(args: Args, report: &Report) -> Result<ExitCode> {
     if args.file.is_some() {
         return verify_file(&args, &requirement, report).await;
     }
+    let repository = signature_repository(args.signature_repository.as_ref(), report)?;
     if let [only] = args.locations.as_slice() {
-        let Outcome { json, text, error } = verify_one(&args, only, &requirement, report).await?;
+        let Outcome { json, text, error } = verify_one(&args, only, repository.as_ref(), &requirement, report).await?;
         if !json.is_empty() {
             report.result(None, &json, &text)?;
         }
         return error.map_or(Ok(ExitCode::SUCCESS), Err);
     }
-    verify_several(&args, &requirement, report).await
+    verify_several(&args, repository.as_ref(), &requirement, report).await
 }
 
 /// Verifies one after the other; those that fail are told, and the others count.
-async fn verify_several(args: &Args, requirement: &Requirement, report: &Report) -> Result<ExitCode> {
+async fn verify_several(
+    args: &Args,
+    repository: Option<&Location>,
+    requirement: &Requirement,
+    report: &Report,
+) -> Result<ExitCode> {
     let (mut documents, mut lines, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for wanted in &args.locations {
-        let failure = match verify_one(args, wanted, requirement, report).await {
+        let failure = match verify_one(args, wanted, repository, requirement, report).await {
             Ok(Outcome { json, mut text, error }) => {
                 documents.push(Value::from(json));
                 lines.append(&mut text);
@@ -252,16 +251,22 @@ struct Outcome {
     error: Option<Error>,
 }
 
-async fn verify_one(args: &Args, wanted: &ReadLocation, requirement: &Requirement, report: &Report) -> Result<Outcome> {
+async fn verify_one(
+    args: &Args,
+    wanted: &ReadLocation,
+    repository: Option<&Location>,
+    requirement: &Requirement,
+    report: &Report,
+) -> Result<Outcome> {
     let store = args.registry.read(&wanted.location.place, report).await?;
     let location = exact_in(store.as_ref(), wanted, report).await?;
     let root = store.resolve(&name_in(store.as_ref(), &location).await?).await?.bare();
-    let beside = match signature_repository(args.signature_repository.as_ref(), report)? {
+    let beside = match repository {
         Some(other) => args.registry.read(&other.place, report).await?,
         None => store.clone(),
     };
     let subjects = match args.recursive {
-        true => sign::manifests_of(store.as_ref(), &root).await?,
+        true => manifests_of(store.clone(), &root).await?,
         false => vec![root.clone()],
     };
     let (mut all, mut error) = (Vec::new(), None);
@@ -305,17 +310,17 @@ fn judge(evidence: Evidence, requirement: &Requirement, report: &Report) -> (Ver
 async fn verify_file(args: &Args, requirement: &Requirement, report: &Report) -> Result<ExitCode> {
     let Some(file) = &args.file else { return Ok(ExitCode::SUCCESS) };
     let digest = file.to_str().filter(|text| text.starts_with("sha256:")).map(str::parse::<Digest>);
+    let digest = digest.transpose().map_err(Error::into_misuse)?;
+    if digest.is_some() && args.bundle.is_none() && args.signature.is_none() {
+        return Err(Error::misuse("a digest has no signature beside it: give `--bundle FILE` or `--signature FILE`"));
+    }
     let keys: Vec<PublicKey> = requirement.keys().cloned().collect();
     let _shown = report.shows();
-    let hashes = match digest.transpose().map_err(Error::into_misuse)? {
+    let hashes = match digest {
         Some(digest) => FileHashes::of_digest(&digest)?,
         None => FileHashes::read(file, &keys, &report.observer()).await?,
     };
     report.ended();
-    let is_digest = hashes.size == 0 && file.to_str().is_some_and(|text| text.starts_with("sha256:"));
-    if is_digest && args.bundle.is_none() && args.signature.is_none() {
-        return Err(Error::misuse("a digest has no signature beside it: give `--bundle FILE` or `--signature FILE`"));
-    }
     let evidence = match &args.signature {
         Some(signature) => Evidence::of_file_with_bare_signature(hashes, signature).await?,
         None => Evidence::of_file(hashes, &args.bundle.clone().unwrap_or_else(|| beside(file))).await?,
@@ -419,8 +424,8 @@ fn signature_text(found: &Verified) -> Vec<String> {
     }
     lines.extend(found.name.iter().map(|name| format!("    as {}", escape(name))));
     if !found.annotations.is_empty() {
-        let pairs: BTreeMap<_, _> = found.annotations.iter().collect();
-        let pairs: Vec<String> = pairs.into_iter().map(|(key, value)| escape(&format!("{key}={value}"))).collect();
+        let pairs: Vec<String> =
+            found.annotations.iter().map(|(key, value)| escape(&format!("{key}={value}"))).collect();
         lines.push(format!("    annotations: {}", pairs.join(", ")));
     }
     lines.extend(found.time.iter().map(|time| format!("    at {time}")));

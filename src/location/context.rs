@@ -118,15 +118,13 @@ impl Context {
         }
     }
 
-    /// The date of what is signed now, in RFC 3339: that of `now`, else of the clock.
+    /// The date of what is signed now, in RFC 3339: that of `now`, else of the clock. Errors: `now` is out of range.
     #[cfg(feature = "sign")]
-    #[must_use]
-    pub fn date(&self) -> Option<String> {
-        let time = match self.now {
-            Some(seconds) => jiff::Timestamp::from_second(seconds).ok()?,
-            None => jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).ok()?,
-        };
-        Some(time.to_string())
+    pub fn date(&self) -> Result<String> {
+        let seconds = self.now.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+        let time = jiff::Timestamp::from_second(seconds);
+        time.map(|time| time.to_string())
+            .map_err(|_| Error::misuse(format!("{seconds} seconds since 1970 is out of range")))
     }
 
     /// The programs that are types.

@@ -73,7 +73,7 @@ pub struct Candidate {
 pub enum Format {
     /// A sigstore bundle.
     Bundle,
-    /// cosign's before: a payload with its signature in an annotation.
+    /// The older format of cosign: a payload, with its signature in an annotation.
     Legacy,
 }
 

@@ -14,10 +14,11 @@ use sigstore_verify::{
 
 use super::{
     evidence::Content,
-    judging::{Check, Proof, SignedBy},
+    judging::Proof,
     key::PublicKey,
-    requirement::Requirement,
+    requirement::{LogEntry, Requirement},
     sigstore_bundle::SigstoreBundle,
+    verdict::{Check, SignedBy},
 };
 use crate::{
     error::{Context as _, Error, Result},
@@ -107,7 +108,8 @@ pub enum Pattern {
 impl Pattern {
     /// A regular expression, anchored at both ends. Errors: kind `Misuse` if it is malformed.
     pub fn regex(text: &str) -> Result<Self> {
-        let whole = Regex::new(&format!("^(?:{text})$"));
+        // Alone first: the anchors must not end up inside of it.
+        let whole = Regex::new(text).and_then(|_| Regex::new(&format!(r"\A(?:{text})\z")));
         whole.map(Self::Regex).map_err(|e| Error::misuse(format!("`{text}` is no regular expression: {e}")))
     }
 
@@ -153,7 +155,7 @@ pub(super) fn by_identity(
 ) -> Result<Proof, String> {
     let root = trusted(requirement)?;
     let bundle = &content.bundle;
-    let with_log = !requirement.no_log;
+    let with_log = requirement.log != LogEntry::Waived;
     if with_log && bundle.verification_material.tlog_entries.is_empty() {
         return Err("it has no entry in a transparency log".to_owned());
     }
@@ -198,7 +200,7 @@ pub(super) fn by_key(
         proof.time = Some(time.to_string());
         proof.checked.push(Check::Timestamp);
     }
-    if requirement.log {
+    if requirement.log == LogEntry::Demanded {
         let root = trusted(requirement)?;
         if content.bundle.verification_material.tlog_entries.is_empty() {
             return Err("it has no entry in a transparency log".to_owned());
@@ -250,4 +252,20 @@ fn trusted(requirement: &Requirement) -> Result<&TrustedRoot, String> {
 fn parsed(bundle: &SigstoreBundle) -> Result<types::Bundle, String> {
     let text = serde_json::to_string(bundle).map_err(|e| e.to_string())?;
     types::Bundle::from_json(&text).map_err(|e| format!("the bundle is malformed: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_matches_all_of_a_name_or_nothing() {
+        let fits = |expression: &str, name: &str| Pattern::regex(expression).unwrap().fits(name);
+        assert!(fits("a|ab", "ab") && fits("https://.*/x", "https://a/x"));
+        for (expression, name) in [("a", "ab"), ("b", "ab"), ("a", "a\n"), ("(?m)a", "a\nb"), ("a|b", "ac")] {
+            assert!(!fits(expression, name), "{expression} {name:?}");
+        }
+        // Anchors around it would end up in its halves.
+        assert!(Pattern::regex("a)|(?:.*").is_err());
+    }
 }

@@ -19,14 +19,16 @@ mod signing;
 mod sigstore_bundle;
 mod simple_signing;
 mod statement;
+mod verdict;
 
 pub use self::{
     evidence::{Candidate, Evidence, Format, MAX_CONTENT, MAX_LAYERS, MAX_REFERRERS},
     files::{FileHashes, MAX_MESSAGE},
-    judging::{Check, MAX_CHECKS, Rejected, SignedBy, Verdict, Verification, Verified, judge},
+    judging::{MAX_CHECKS, judge},
     key::{PrivateKey, PublicKey},
-    requirement::{Kind, Requirement, SignedName, Signer},
-    signing::{BundleArtifact, Options, Signed, Written, bundle, manifests_of, sign, sign_beside, write_bundle},
+    requirement::{Kind, LogEntry, Requirement, SignedName, Signer},
+    signing::{BundleArtifact, Options, Signed, Written, bundle, sign, sign_beside, write_bundle},
     sigstore_bundle::MEDIA_TYPE as BUNDLE,
     statement::SIGNATURE,
+    verdict::{Check, Rejected, SignedBy, Verdict, Verification, Verified},
 };

@@ -22,11 +22,8 @@ pub struct Requirement {
     pub name: SignedName,
     /// A timestamp (RFC 3161) of an authority of the trusted root is demanded.
     pub timestamp: bool,
-    /// An entry in a transparency log of the trusted root is demanded. Certificates always need one, unless `timestamp`
-    /// is demanded and `no_log` allows it.
-    pub log: bool,
-    /// Certificates need no log entry, but then a timestamp.
-    pub no_log: bool,
+    /// Whether an entry in a transparency log of the trusted root is demanded.
+    pub log: LogEntry,
     /// Whom to believe about certificates, logs and timestamps.
     #[cfg(feature = "keyless")]
     pub trusted_root: Option<TrustedRoot>,
@@ -43,8 +40,7 @@ impl Requirement {
             annotations: BTreeMap::new(),
             name: SignedName::Any,
             timestamp: false,
-            log: false,
-            no_log: false,
+            log: LogEntry::default(),
             #[cfg(feature = "keyless")]
             trusted_root: None,
         }
@@ -55,11 +51,38 @@ impl Requirement {
         self.signers.iter().filter_map(Signer::key)
     }
 
+    /// Number of different signers: the same key given twice is one.
+    #[must_use]
+    pub fn different_signers(&self) -> usize {
+        self.signers.iter().enumerate().filter(|(at, signer)| self.first_like(signer) == *at).count()
+    }
+
+    /// The position of the first signer that is the same as this one.
+    pub(super) fn first_like(&self, signer: &Signer) -> usize {
+        let same = |other: &Signer| match (other.key(), signer.key()) {
+            (Some(other), Some(key)) => other == key,
+            _ => std::ptr::eq(other, signer),
+        };
+        self.signers.iter().position(same).unwrap_or_default()
+    }
+
     /// An attestation of this type by any of these; nothing else is demanded.
     #[must_use]
     pub fn attestation(predicate_type: impl Into<String>, signers: Vec<Signer>) -> Self {
         Self { kind: Kind::Attestation(predicate_type.into()), ..Self::signature(signers) }
     }
+}
+
+/// Whether an entry in a transparency log is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogEntry {
+    /// Of certificates, which are valid for minutes only; not of keys.
+    #[default]
+    OfCertificates,
+    /// Of keys, too.
+    Demanded,
+    /// Of nobody; a certificate then needs a timestamp, which says that it was valid.
+    Waived,
 }
 
 /// What is asked for. An attestation is never taken for a signature.

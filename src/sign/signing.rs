@@ -23,12 +23,10 @@ use super::{
 };
 use crate::{
     error::{Context as _, Error, Kind, Result},
-    oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Role, Tag, annotation, media_type},
-    store::{self, Expect, Intent, Item, NameChange, ReadStore, Store},
+    oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, Parsed, Tag, annotation, media_type},
+    store::{self, Expect, Intent, Item, NameChange, Store},
 };
 
-/// Most manifests of one index.
-const MAX_MANIFESTS: usize = 1000;
 /// How often a legacy tag is written again after another writer changed it.
 const ATTEMPTS: u32 = 40;
 /// How often a legacy tag is looked at that others keep writing.
@@ -115,10 +113,10 @@ impl BundleArtifact {
             schema_version: 2,
             media_type: Some(media_type::MANIFEST.to_owned()),
             artifact_type: Some(MEDIA_TYPE.to_owned()),
-            config: Descriptor { data: None, ..Descriptor::empty() },
+            config: empty(),
             layers: vec![Descriptor::of(MEDIA_TYPE, &bundle)],
             subject: Some(subject.bare()),
-            annotations: annotations.clone(),
+            annotations,
         };
         let manifest = json::write(&manifest)?;
         let listed =
@@ -176,30 +174,6 @@ pub async fn sign_beside(
     let legacy = legacy.map(|name| LegacySignature::new(&subject.digest, name, key, options)).transpose()?;
     let written = write(store, bundle.as_ref(), legacy.as_ref().map(|signature| (signature, before))).await?;
     Ok(Signed { subject, written, present, bundle: bundle.map(|made| made.bundle) })
-}
-
-/// A manifest, and if it is an index, all manifests and indexes in it, each once.
-///
-/// Errors: one of them cannot be read; more than 1,000.
-pub async fn manifests_of(store: &dyn ReadStore, root: &Descriptor) -> Result<Vec<Descriptor>> {
-    let mut all = vec![root.bare()];
-    let mut at = 0;
-    while let Some(desc) = all.get(at).cloned() {
-        at += 1;
-        if !media_type::is_index(&desc.media_type) {
-            continue;
-        }
-        let bytes = store::read_manifest(store, &desc).await?;
-        for (role, child) in Parsed::read(&desc.media_type, &bytes)?.children() {
-            if role == Role::Manifest && all.iter().all(|known| known.digest != child.digest) {
-                all.push(child.bare());
-            }
-        }
-        if all.len() > MAX_MANIFESTS {
-            return Err(Error::limit(format!("{} has more than {MAX_MANIFESTS} manifests", root.digest)));
-        }
-    }
-    Ok(all)
 }
 
 /// A sigstore bundle with a signature of this artifact.
@@ -330,22 +304,17 @@ async fn write(
     bundle: Option<&BundleArtifact>,
     legacy: Option<(&LegacySignature, Before)>,
 ) -> Result<Vec<Written>> {
-    let (bundle, legacy) = match legacy {
+    let legacy = match legacy {
         None => {
             write_once(store, bundle, None).await?;
-            (bundle, None)
+            None
         }
         Some((signature, before)) if is_registry(store) => {
-            let write_bundle = async {
-                match bundle {
-                    Some(_) => write_once(store, bundle, None).await.map(drop),
-                    None => Ok(()),
-                }
-            };
-            let (written, ()) = tokio::try_join!(write_legacy(store, None, signature, before), write_bundle)?;
-            (bundle, Some(written))
+            let legacy = write_legacy(store, None, signature, before);
+            let (legacy, _) = tokio::try_join!(legacy, write_once(store, bundle, None))?;
+            Some(legacy)
         }
-        Some((signature, before)) => (bundle, Some(write_legacy(store, bundle, signature, before).await?)),
+        Some((signature, before)) => Some(write_legacy(store, bundle, signature, before).await?),
     };
     let bundle = bundle.map(|made| Written { format: Format::Bundle, descriptor: made.listed.clone(), tag: None });
     Ok(bundle.into_iter().chain(legacy).collect())

@@ -257,13 +257,43 @@ fn with_recursive_every_manifest_of_an_index_is_signed_and_verified() {
         let signed = json(&world, &format!("sign {place}:all --key {KEY} --recursive --signature-format bundle"));
         let outcomes: Vec<_> =
             signed["signatures"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
-        assert_eq!(outcomes, ["same", "new", "new"]);
+        assert_eq!(outcomes, ["new", "new", "same"], "members come first");
         let text = world.ok(&format!("verify {place}:all --key {PUB} -r"));
         for member in &members {
             assert!(text.contains(&format!("\n  {member}\n")), "{text}");
             world.ok(&format!("verify {place}@{member} --key {PUB}"));
         }
     }
+}
+
+#[test]
+fn with_recursive_what_was_signed_is_told_although_a_later_manifest_fails() {
+    let world = world();
+    let members = index(&world, "oci:layout");
+    let whole = world.ok("resolve oci:layout:all");
+    // An index under the tag for legacy signatures: nothing can be added to it.
+    world.ok(&format!("tag oci:layout:all {}", sig(&whole)));
+    let named = "--sign-container-identity registry.example/app";
+    let ran = world.run(&format!("sign oci:layout:all --key {KEY} --recursive {named}"));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    for member in &members {
+        assert!(ran.stderr.contains(&format!("signed {member} (bundle")), "{}", ran.stderr);
+        world.ok(&format!("verify oci:layout@{member} --key {PUB}"));
+    }
+    assert!(!ran.stderr.contains(&format!("signed {}", whole.trim())), "{}", ran.stderr);
+}
+
+#[test]
+fn with_recursive_a_member_that_is_not_what_its_digest_says_is_not_verified() {
+    let world = world();
+    let [member, _] = index(&world, "oci:layout");
+    world.ok(&format!("sign oci:layout:all --key {KEY} --recursive"));
+    world.ok(&format!("verify oci:layout:all --key {PUB} --recursive"));
+    let path = world.path().join("layout/blobs").join(member.replace(':', "/"));
+    let bytes = fs::read_to_string(&path).unwrap().replace("schemaVersion\":2", "schemaVersion\":1");
+    fs::write(&path, bytes).unwrap();
+    let ran = world.run(&format!("verify oci:layout:all --key {PUB} --recursive"));
+    assert!(ran.code != 0 && !ran.stdout.contains("verified"), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]
@@ -284,7 +314,7 @@ fn a_bundle_can_be_written_to_a_file_too_or_only_there() {
     assert_eq!(world.ok(&format!("blob get oci:layout@{layer} -o -")), bundle);
     assert!(!bundle.contains('\n') && !bundle.contains("keyid"), "{bundle}");
     world.fails(&format!("sign oci:layout:v1 --key {KEY} --bundle more.json"), 2, &["--again"]);
-    for flags in ["--recursive", "oci:layout:v1"] {
+    for flags in ["--recursive", "oci:layout:v1", "--signature-format legacy"] {
         world.fails(&format!("sign oci:layout:v1 {flags} --key {KEY} --bundle many.json"), 2, &["--bundle"]);
     }
 }

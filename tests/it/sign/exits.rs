@@ -192,6 +192,7 @@ fn flags_that_exclude_each_other_or_need_a_service_are_refused_by_name() {
         (format!("verify oci:layout:v1 --key {PUB} --min 2"), "--min"),
         (format!("verify oci:layout:v1 --key {PUB} --key {PUB} --min 2"), "different keys"),
         (format!("verify oci:layout:v1 --key {PUB} --require-tlog"), "--trusted-root"),
+        (format!("verify oci:layout:v1 --key {PUB} {root} --require-tlog --insecure-ignore-tlog"), "--require-tlog"),
         (format!("verify oci:layout:v1 --key {PUB} --use-signed-timestamps"), "--trusted-root"),
         (format!("verify oci:layout:v1 {identity}"), "--trusted-root"),
         (format!("verify oci:layout:v1 {root}"), "--key"),
@@ -220,6 +221,13 @@ fn flags_that_exclude_each_other_or_need_a_service_are_refused_by_name() {
         (format!("sign oci:layout:v1 --key {KEY} -a k=1 -a k=2"), "given twice"),
         (format!("sign oci:layout:v1 --key {KEY} --signature-format nonsense"), "nonsense"),
         (format!("sign --key {KEY}"), "LOCATION"),
+        (format!("sign --file no.json --key {KEY} -a k=1"), "--annotation"),
+        (format!("sign --file no.json --key {KEY} --recursive"), "--recursive"),
+        (format!("sign --file no.json --key {KEY} --again"), "--again"),
+        (format!("sign --file no.json --key {KEY} --signature-format bundle"), "--signature-format"),
+        (format!("sign --file no.json --key {KEY} --sign-container-identity x/y"), "--sign-container-identity"),
+        (format!("sign --file no.json --key {KEY} --signature-repository localhost:5000/y"), "a file, too"),
+        (format!("sign --file no.json --key {KEY} --new-bundle-format=false"), "sigstore bundle"),
     ] {
         let ran = fails(&world, &line);
         assert_eq!(ran.code, 2, "{line}: {}", ran.stderr);

@@ -92,6 +92,7 @@ fn keys_of_other_forms_become_the_same_pair() {
     {
         let made = with_password(&world, &format!("keygen a --force --import vectors/keys/{key}"), "secret");
         assert_eq!(made.code, 0, "{key}: {}", made.stderr);
+        assert!(!made.stderr.contains("warning"), "importing is what is advised: {}", made.stderr);
         let (ours, theirs) = (world.path().join("a.pub"), world.path().join("vectors/keys").join(public));
         assert_eq!(fs::read_to_string(ours).unwrap(), fs::read_to_string(theirs).unwrap(), "{key}");
         world.write("file", "content");

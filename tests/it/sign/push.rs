@@ -32,7 +32,10 @@ fn what_is_pushed_to_any_store_is_signed_and_verified_there() {
     world.ok(&format!("verify oci:whole:registry.example/team/app:v1 --key {PUB}"));
     // Nothing is signed in a rehearsal.
     let there = format!("{}/dry", registry.addr);
-    world.ok(&format!("push talk {there}:v1 --sign {KEY} --dry-run"));
+    let dry = world.run(&format!("push talk {there}:v1 --sign {KEY} --dry-run --format json"));
+    assert!(dry.code == 0 && dry.stderr.contains("would sign with the key"), "{}", dry.stderr);
+    let document: Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!(document["signatures"].as_array().unwrap().len(), 2, "{document}");
     assert_eq!(world.run(&format!("resolve {there}:v1")).code, 4);
 }
 

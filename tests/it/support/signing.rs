@@ -9,7 +9,7 @@ use std::{
 use artifact::{
     oci::{Descriptor, Parsed, Tag},
     sign::{
-        Evidence, PublicKey, Requirement, SignedName, Signer, Verdict, judge,
+        Evidence, LogEntry, PublicKey, Requirement, SignedName, Signer, Verdict, judge,
         keyless::{Identity, Pattern, TrustedRoot},
     },
     store::{self, Item, ReadStore},
@@ -74,7 +74,7 @@ impl Check {
         requirement.min = self.min.unwrap_or(1);
         requirement.annotations = self.annotations.clone();
         requirement.timestamp = self.profile == "key+time";
-        requirement.log = self.profile == "key+tlog";
+        requirement.log = if self.profile == "key+tlog" { LogEntry::Demanded } else { LogEntry::default() };
         requirement.trusted_root = self.trusted_root.as_ref().map(|path| TrustedRoot::read(&vector(path)).unwrap());
         requirement.name = match (self.identity_rule.as_deref(), &self.repository) {
             (Some("repository"), Some(name)) => SignedName::Repository(name.clone()),
